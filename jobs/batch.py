@@ -1,0 +1,121 @@
+"""A batch is a folder: its paths, its acceptance, and the markers of its rounds.
+
+`batch.json` is the acceptance; a folder without it is not a batch. Markers (`closed-`, `done-`, `reopen-<round>.json`) are
+created once and never change, and whoever creates one has decided. See `publish.py` for how a round ends.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT: Final = 1
+"""The version of every file in a batch's folder. A newer release reads what an older one left."""
+
+Status = Literal["completed", "failed", "cancelled", "expired"]
+CloseReason = Literal["cancelled", "expired"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer release may add fields
+
+    format: int = FORMAT
+
+
+class LaneInput(_Record):
+    """One lane of a batch: its rows and bytes in `input/<lane>.jsonl`, and that file's sha256 in hex."""
+
+    model: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Batch(_Record):
+    """`batch.json`. `rows` counts all rows of the input, `refused` those that intake turned into failed rows."""
+
+    batch_id: str
+    name: str
+    tenant: str
+    priority: int = Field(ge=0, le=9)
+    deadline: datetime | None = None
+    run_key: str
+    rows: int
+    refused: int
+    kinds: Mapping[str, int] = {}
+    lanes: Mapping[str, LaneInput]
+    options: Mapping[str, str] = {}
+    full_sha256: str
+    created_at: datetime
+
+
+class Closed(_Record):
+    """`closed-<round>.json`: no further row of this round is started."""
+
+    round: int
+    reason: CloseReason
+    at: datetime
+
+
+class Reopen(_Record):
+    """`reopen-<round>.json`: opens that round for the rows that did not complete, or for `rows` also where they did."""
+
+    round: int
+    rows: tuple[int, ...] | None = None
+    deadline: datetime | None = None
+    at: datetime
+
+
+class PublishedFile(_Record):
+    """One file of a published folder."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Done(_Record):
+    """`done-<round>.json`: this round's outcomes, for good. `counts` are by status; `files` by name in `folder`."""
+
+    round: int
+    folder: str
+    counts: Mapping[Status, int]
+    files: Mapping[str, PublishedFile]
+    segments_sha256: str
+    at: datetime
+
+
+class BatchPaths:
+    """Where the files of one batch stand, relative to the root of the store."""
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+        self.root = f"batches/{batch_id}"
+        self.open_hint = f"open/{batch_id}"
+        self.acceptance = f"{self.root}/batch.json"
+        self.segments = f"{self.root}/segments"
+
+    def input(self, lane: str) -> str:
+        """The normalised requests of one lane."""
+        return f"{self.root}/input/{lane}.jsonl"
+
+    def segment(self, name: str) -> str:
+        """One immutable file of attempt outcomes."""
+        return f"{self.segments}/{name}"
+
+    def closed(self, round_: int) -> str:
+        """Its existence stops the round."""
+        return f"{self.root}/closed-{round_}.json"
+
+    def done(self, round_: int) -> str:
+        """Its existence ends the round."""
+        return f"{self.root}/done-{round_}.json"
+
+    def reopen(self, round_: int) -> str:
+        """Its existence begins the round."""
+        return f"{self.root}/reopen-{round_}.json"
+
+    def published(self, round_: int, nonce: str) -> str:
+        """A publisher's own folder."""
+        return f"{self.root}/published/{round_}-{nonce}"

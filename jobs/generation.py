@@ -1,0 +1,122 @@
+"""The words between kinds and engines: Message, Prompt, SamplingParams, Completion.
+
+A kind yields prompts and is sent completions; an engine is given generation requests and returns completions. Neither
+knows the other. Everything here is a frozen value, has no behaviour but its own checks, and imports nothing heavy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How tokens are chosen.
+
+    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off.
+    `stop` texts end a completion and are cut from it. `seed` and a token's position determine its random number, so a
+    completion does not depend on who shares its step; None lets the runner derive one from the batch and the row.
+    """
+
+    max_tokens: int = 256
+    min_tokens: int = 0
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "max_tokens": self.max_tokens >= 1,
+            "min_tokens": 0 <= self.min_tokens <= self.max_tokens,
+            "temperature": 0.0 <= self.temperature <= 2.0,
+            "top_p": 0.0 < self.top_p <= 1.0,
+            "top_k": self.top_k >= 0,
+            "min_p": 0.0 <= self.min_p <= 1.0,
+            "repetition_penalty": self.repetition_penalty > 0.0,
+        }
+        if wrong := [name for name, right in ranges.items() if not right]:
+            raise ValueError(f"out of range: {', '.join(wrong)}")
+
+    def overridden(self, overrides: Mapping[str, Any]) -> "SamplingParams":
+        """These params with what a row itself asks for in place of the kind's own choice. None changes nothing."""
+        return replace(self, **{name: value for name, value in overrides.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a kind asks an engine for.
+
+    Args:
+        messages: Turns of a chat, which the engine puts into the model's own chat template. Empty when `text` is set.
+        text: Raw text, given to the model as it stands. Empty when `messages` is set.
+        params: The sampling params; what the row itself asks for is put over them.
+        label: Names the step in the row's receipt, such as `outline` or `section 2`; unique within an attempt.
+        replaces: The label of an earlier prompt of this attempt that this one asks again. The earlier completion is
+            then regenerated text: wasted usage, not billed.
+        adapter: The adapter to use; None is the row's own, or the bare model.
+        schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
+        template_sha256: The hash of the template that made it; it goes into the receipt.
+    """
+
+    messages: tuple[Message, ...] = ()
+    text: str = ""
+    params: SamplingParams = field(default_factory=SamplingParams)
+    label: str = "main"
+    replaces: str | None = None
+    adapter: str | None = None
+    schema: Mapping[str, Any] | None = None
+    template_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.messages and self.text:
+            raise ValueError("a prompt has messages or text, not both")
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt on its way through an engine. `prompt.params.seed` is set by now."""
+
+    request_id: str
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an engine could not answer a request: a code of `errors.CODES`, a sentence, and whether to try again."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine answers. `fault` is set exactly when `finish_reason` is `error`.
+
+    `device_ns` is the share of the devices' time that this request took, in nanoseconds; the shares of all requests of
+    an engine add up to the time it was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed again.
+    """
+
+    request_id: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    completion_tokens: int = 0
+    device_ns: int = 0
+    fault: Fault | None = None

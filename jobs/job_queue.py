@@ -1,0 +1,197 @@
+"""The queue: what waits, what is leased, and to whom. It schedules, and never decides an outcome.
+
+Two protocols (`Schedule` for those who work, `Lanes` for those who operate) and one implementation of both on Redis,
+`RedisQueue`. This is the only module that imports redis; each atomic step is one file under `lua/`. All may be forgotten
+at any moment: what is lost here is fed again from storage. All times are the server's, in milliseconds.
+
+The life of a job:
+
+    feed --> ready --> leased --> (settled: nothing left)
+               ^         |-- release: back, unharmed, the attempt not counted
+               |         |-- retry:   delayed, then ready when due
+               |         `-- expired: ready again; with no attempt left, dying, and claimed as a burial
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from jobs.job import InputSlice, Job, Lease
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """One row to be put on the queue. `cost` is the expected work, in tokens: the longest are claimed first."""
+
+    row: int
+    payload: bytes | InputSlice
+    cost: int
+    priority: int
+    tenant: str
+    attempts: int = 0
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReply:
+    """What `feed` found. Unless `accepted`, nothing changed, and `round` and `cursor` are the truth to go on from.
+
+    `refused` means that the queue knows a later round of this batch, so that the feeder is behind the times.
+    """
+
+    accepted: bool
+    refused: bool
+    round: int
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReply:
+    """The jobs of one claim, and what the claimer needs to keep the lane fed.
+
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim.
+    """
+
+    jobs: Sequence[Job]
+    ready: int
+    delayed: int
+    leased: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a beat brings back: leases that are gone, and leases whose batch was closed meanwhile."""
+
+    lost: frozenset[Lease]
+    cancelled: frozenset[Lease]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The report on one leased job: done, or to be retried after `delay_ms`."""
+
+    lease: Lease
+    action: Literal["done", "retry"] = "done"
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSchedule:
+    """A batch in a lane, as the queue sees it. `cursor` is a byte offset into the lane's input; `at_end` says that the
+    feeder reached the end. `version` changes whenever the batch is opened or reset."""
+
+    batch_id: str
+    round: int
+    cursor: int
+    at_end: bool
+    closed: bool
+    ready: int
+    delayed: int
+    leased: int
+    version: int
+
+    @property
+    def live(self) -> int:
+        """Jobs of the batch that wait or are leased."""
+        return self.ready + self.delayed + self.leased
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """What a worker says of itself with each beat. It is forgotten when it stops saying so."""
+
+    worker: str
+    pid: int
+    node: str
+    lane: str
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSnapshot:
+    """A lane at one moment."""
+
+    lane: str
+    paused: bool
+    ready: int
+    delayed: int
+    leased: int
+    batches: Mapping[str, BatchSchedule]
+    workers: Sequence[WorkerRecord]
+
+
+class Schedule(Protocol):
+    """What a worker asks of the queue. Every call is one atomic step, and safe to send twice."""
+
+    def feed(
+        self,
+        lane: str,
+        batch_id: str,
+        round_: int,
+        cursor: int,
+        next_cursor: int,
+        at_end: bool,
+        rows: Sequence[FeedRow],
+    ) -> FeedReply:
+        """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing.
+
+        A batch that the queue does not know, or knows of an older round, is opened anew at cursor 0 first. Rows that
+        are live already are passed over.
+        """
+        ...
+
+    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+        """Lease up to `n` jobs: promote what is due, rescue what expired, then by priority, tenant and length.
+
+        The same `claim_id` again gives the same jobs. A rescued job carries the leases that it lost.
+        """
+        ...
+
+    def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
+        """Extend leases to `lease_ms` from now."""
+        ...
+
+    def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
+        """Report jobs as done or to be retried. Returns the leases that no longer held: nothing changed for those."""
+        ...
+
+    def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
+        """Give jobs back unharmed: their attempt does not count. Returns the leases that no longer held."""
+        ...
+
+
+class Lanes(Protocol):
+    """What the feeder, the sweeper and an operator ask of the queue."""
+
+    def lanes(self) -> Sequence[str]:
+        """The lanes that the queue has heard of, by name."""
+        ...
+
+    def snapshot(self, lane: str) -> LaneSnapshot:
+        """The lane at this moment."""
+        ...
+
+    def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool) -> int:
+        """Take the waiting jobs of a closed batch off the lane, and mark its leased ones for `beat` to report.
+
+        Names the round: another round's jobs stay. With `forget`, for a published round, nothing of it is kept. Returns
+        how many waiting jobs were taken off.
+        """
+        ...
+
+    def reset(self, lane: str, batch_id: str, version: int) -> bool:
+        """Put the cursor back to 0, provided that the batch is at its end, has no live job and is still at `version`."""
+        ...
+
+    def pause(self, lane: str) -> None:
+        """Let no more jobs of the lane be claimed."""
+        ...
+
+    def resume(self, lane: str) -> None:
+        """Let jobs of the lane be claimed again."""
+        ...
+
+    def ping(self) -> Mapping[str, str]:
+        """The server's version, memory limit and eviction policy. Raises QueueUnavailable."""
+        ...

@@ -1,0 +1,56 @@
+"""Structured logs: one call to configure structlog, and the table of every event.
+
+An event is a stable dotted past tense, its values are flat keys. Prompts, outputs and secrets are never logged. Ray's own
+JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so ours are `job`, `worker`, `node`.
+"""
+
+import sys
+from typing import Any, Final
+
+import structlog
+
+EVENTS: Final[dict[str, str]] = {
+    "batch.accepted": "A batch was made: batch, rows, refused.",
+    "batch.fed": "Rows were put on the queue: batch, lane, rows, cursor.",
+    "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
+    "batch.closed": "A batch was cancelled or has expired: batch, reason.",
+    "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
+    "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",
+    "job.buried": "A job had no attempt left: job, attempt.",
+    "job.retried": "An attempt failed and may succeed later: job, attempt, code, delay_s.",
+    "job.failed": "A job failed for good: job, attempt, code.",
+    "lease.lost": "A lease was gone before its job was reported: job.",
+    "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
+    "queue.unavailable": "Redis does not answer; the worker waits: error.",
+    "store.unavailable": "The storage does not answer; outcomes wait: error.",
+    "engine.loaded": "A model is ready: model, device, dtype, load_s.",
+    "worker.started": "A worker began: worker, lane.",
+    "worker.draining": "A worker takes no more jobs: worker, running.",
+    "worker.stopped": "A worker ended: worker, released.",
+    "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
+    "fleet.started": "The workers are up: workers, lanes, address.",
+    "fleet.stopped": "No worker is left.",
+}
+"""Every event that Nightpress logs, with its keys."""
+
+
+def configure(level: str = "info", form: str = "auto") -> None:
+    """Send structured logs to standard error: for a person on a terminal, else one JSON object a line."""
+    json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(pad_event_to=20)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger() -> Any:
+    """The process's logger."""
+    return structlog.get_logger()

@@ -1,0 +1,87 @@
+"""Prices, and the integer arithmetic that turns counts into money.
+
+All prices are whole billionths of the currency: a device by the hour, tokens by the million. A division rounds half up,
+once for each row, so that any amount can be computed again from the counts and the price version in a receipt.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.usage import Usage
+
+NS_PER_HOUR: Final = 3_600_000_000_000
+BILLION: Final = 1_000_000_000
+
+
+class TokenPrices(BaseModel):
+    """What is charged for a million tokens of one model, in billionths of the currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: int = Field(default=0, ge=0, description="A million prompt tokens that were computed.")
+    cached_prompt: int = Field(default=0, ge=0, description="A million prompt tokens that came from a cache.")
+    completion: int = Field(default=0, ge=0, description="A million completion tokens.")
+
+
+class Prices(BaseModel):
+    """One named version of all prices. The shipped ones are dated examples, not offers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str = Field(default="example-2026-11", min_length=1, max_length=64)
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217.")
+    device_hour: Mapping[str, int] = Field(
+        default={
+            "cpu": 50_000_000,  # one core
+            "NVIDIA T4": 350_000_000,
+            "NVIDIA L4": 700_000_000,
+            "NVIDIA A10G": 1_000_000_000,
+            "NVIDIA L40S": 1_800_000_000,
+            "NVIDIA A100": 2_500_000_000,
+            "NVIDIA H100": 4_000_000_000,
+            "NVIDIA H200": 5_000_000_000,
+        },
+        description="An hour of a device, by the start of the name that the device gives itself. Examples of 2026-11.",
+    )
+    models: Mapping[str, TokenPrices] = Field(
+        default={
+            "smollm2-135m": TokenPrices(prompt=10_000_000, cached_prompt=2_500_000, completion=40_000_000),
+            "stub": TokenPrices(prompt=10_000_000, cached_prompt=2_500_000, completion=40_000_000),
+        },
+        description="Token prices by model alias. A model without an entry is charged at nothing.",
+    )
+
+    def of_device(self, device: str) -> int:
+        """The price of an hour of `device`, in billionths: the entry whose name is the longest prefix, else 0."""
+        names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
+        return self.device_hour[max(names, key=len)] if names else 0
+
+    def price(self, usage: Usage, *, model: str, device: str) -> Usage:
+        """`usage` with its `device_cost` and `charge` computed from its counts."""
+        tokens = self.models.get(model, TokenPrices())
+        charge = (
+            (usage.prompt_tokens - usage.cached_prompt_tokens) * tokens.prompt
+            + usage.cached_prompt_tokens * tokens.cached_prompt
+            + usage.completion_tokens * tokens.completion
+        )
+        return Usage(
+            prompt_tokens=usage.prompt_tokens,
+            cached_prompt_tokens=usage.cached_prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            device_ns=usage.device_ns,
+            device_cost=divided(usage.device_ns * self.of_device(device), NS_PER_HOUR),
+            charge=divided(charge, 1_000_000),
+        )
+
+
+def divided(amount: int, by: int) -> int:
+    """`amount / by`, rounded half up, for amounts that are not negative."""
+    return (2 * amount + by) // (2 * by)
+
+
+def formatted(amount: int, currency: str) -> str:
+    """An amount in billionths for a person: `0.001234 USD`, with as many decimals as its size needs."""
+    value = amount / BILLION
+    return f"{value:,.2f} {currency}" if value >= 100 else f"{value:,.6f} {currency}"

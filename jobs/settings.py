@@ -1,0 +1,121 @@
+"""The settings of a process: one frozen value, built at the edge and passed down. Nothing else reads the environment.
+
+Sources, the first that has a value wins: the environment (`NIGHTPRESS_*`, nested names joined by `__`), `nightpress.toml`
+in the working folder or one above it, the defaults below.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from jobs.catalog import SHIPPED, ModelCard, lane_of
+from jobs.errors import RequestError
+from jobs.prices import Prices
+
+TOML_NAME = "nightpress.toml"
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and what it does. The README's table is made of these descriptions."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NIGHTPRESS_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    redis_url: SecretStr | None = Field(
+        default=None, description="The queue. None: an embedded server, for `run` alone."
+    )
+    store_url: str = Field(
+        default=".nightpress/store", description="A folder, or any fsspec URL such as s3://bucket/path."
+    )
+    store_options: Mapping[str, str] = Field(
+        default={}, description="Options of the fsspec file system, such as endpoint_url."
+    )
+    cache_dir: Path = Field(default=Path("~/.cache/nightpress"), description="Converted weights.")
+    templates_dir: Path | None = Field(default=None, description="Templates that replace the kinds' own, by file name.")
+    tenant: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Whom rows are billed to that name no tenant.",
+    )
+    model: str = Field(default="smollm2-135m", description="The model of rows that name none.")
+    lease_s: float = Field(
+        default=60.0, ge=0.5, le=3600, description="A worker that is silent for so long has lost its jobs."
+    )
+    flush_s: float = Field(
+        default=2.0, gt=0, le=600, description="The longest that a finished row waits for its segment."
+    )
+    flush_bytes: int = Field(default=8 << 20, ge=1, description="A segment is written when it has grown so large.")
+    window_rows: int = Field(default=4096, ge=1, le=1_000_000, description="Rows of a lane on the queue at once.")
+    window_bytes: int = Field(default=64 << 20, ge=1 << 16, description="Request bytes of a lane on the queue at once.")
+    inline_bytes: int = Field(
+        default=16 << 10, ge=0, description="A longer request stays in storage until it is claimed."
+    )
+    max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts of a row before its failure is final.")
+    backoff_s: float = Field(default=1.0, ge=0, description="Full-jitter backoff: base.")
+    backoff_max_s: float = Field(default=60.0, ge=0, description="Full-jitter backoff: cap.")
+    grace_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")
+    sweep_s: float = Field(default=1.0, gt=0, description="How often open batches are looked at for publishing.")
+    scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
+    ray_address: str | None = Field(
+        default=None, description="A Ray cluster. None: the one that is found, or a local one."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
+    prices: Prices = Field(default_factory=Prices, description="Device hours and tokens, under a named version.")
+    models: Mapping[str, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then the file that is found upward from the working folder."""
+        del dotenv_settings, file_secret_settings
+        toml = found_toml(Path.cwd())
+        return (
+            init_settings,
+            env_settings,
+            *([TomlConfigSettingsSource(settings_cls, toml)] if toml else []),
+        )
+
+    @property
+    def catalog(self) -> Mapping[str, ModelCard]:
+        """The shipped models, and the user's own over them."""
+        return {**SHIPPED, **self.models}
+
+    def lane_of(self, alias: str) -> str:
+        """The lane of a model that the catalog has."""
+        return lane_of(alias, self.catalog[alias])
+
+
+def found_toml(folder: Path) -> Path | None:
+    """The nearest `nightpress.toml`, from `folder` upward."""
+    return next((path for parent in (folder, *folder.parents) if (path := parent / TOML_NAME).is_file()), None)
+
+
+def load() -> Settings:
+    """The settings of this process. Raises RequestError, which names each wrong setting, its place and the remedy."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise RequestError(f"settings: {faults}. Mend NIGHTPRESS_* or {TOML_NAME}.") from None
+    except ValueError as error:
+        raise RequestError(f"{TOML_NAME} cannot be read: {error}") from None

@@ -1,0 +1,41 @@
+"""The two ledgers, in integers: what a piece of work cost us, and what is charged for it.
+
+Tokens are counts, `device_ns` is nanoseconds, `device_cost` and `charge` are billionths of the currency. Sums are
+therefore exact in any order, and a published total can be checked against its rows to the last digit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, device time and money of one prompt, one attempt, one batch or one night."""
+
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    completion_tokens: int = 0
+    device_ns: int = 0
+    device_cost: int = 0
+    charge: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def as_dict(self) -> dict[str, int]:
+        """The six counts by name, in the order of an output row."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Usage":
+        """Read the six counts back; names that are not ours (such as `prices`) are passed over."""
+        return cls(**{f.name: int(values.get(f.name, 0)) for f in fields(cls)})
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """The exact sum."""
+    result = Usage()
+    for usage in usages:
+        result = result + usage
+    return result
