@@ -16,7 +16,8 @@ class RowRequest:
     """One accepted row: a line of its lane's input file.
 
     `row` counts the rows of the batch from 0; `line` is the line of the user's file, from 1. `request` holds the fields
-    of the kind, already validated. `max_tokens`, `temperature`, `top_p` and `seed` are put over each of the kind's own.
+    of the kind, already validated. `max_tokens`, `temperature`, `top_p` and `seed` are put over each of the kind's own. `cost` is the
+    expected work in tokens, as the kind estimates it.
     """
 
     row: int
@@ -33,6 +34,7 @@ class RowRequest:
     priority: int = 4
     tenant: str = "default"
     metadata: Mapping[str, Any] | None = None
+    cost: int = 0
 
     def to_bytes(self) -> bytes:
         """One JSON line without its newline. Fields that are None are left out."""
