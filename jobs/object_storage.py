@@ -1,0 +1,199 @@
+"""A store on any fsspec file system: S3 and what speaks its language, Google Cloud Storage, Azure. The only user of fsspec.
+
+A file is created by one conditional request (`If-None-Match: *` on S3, also where an upload in parts is completed). A reply
+may be lost after the request took effect, so after every failure the file is read back: the same bytes mean success.
+Streamed files are spooled on the local disk first, so that they appear whole or not at all. Nothing is cached.
+"""
+
+import io
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Final, cast
+
+import fsspec
+
+from jobs.errors import StoreUnavailable
+from jobs.storage import CHUNK_BYTES, LocalStore, Store
+
+PART_BYTES: Final = 16 << 20
+"""A larger file is uploaded in parts of this size."""
+CONFLICT_TRIES: Final = 5
+"""S3 answers 409 while another conditional write to the same name is under way: then ask again."""
+_FAULTS: Final = {
+    "aiohttp": ("ClientError",),
+    "azure.core.exceptions": ("AzureError",),
+    "botocore.exceptions": ("BotoCoreError", "ClientError"),
+    "gcsfs.retry": ("HttpError",),
+    "google.auth.exceptions": ("GoogleAuthError",),
+}
+"""What the file systems raise beside OSError, by module. A module that is not loaded cannot have raised."""
+
+
+class ObjectStore(Store):
+    """Objects under a URL such as `s3://bucket/prefix`."""
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self.url = url
+        self.options = options
+        scheme = url.partition("://")[0]
+        typed = {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in options.items()}
+        try:
+            self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
+        except (ImportError, ValueError) as error:
+            extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
+            raise StoreUnavailable(f"storage {url}: {_line(error)}.{extra}") from error
+        self._root = root.rstrip("/")
+        is_s3 = scheme in {"s3", "s3a"}
+        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES} if is_s3 else {}
+        self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
+
+    def create(self, path: str, data: bytes) -> bool:
+        for _ in range(CONFLICT_TRIES):
+            try:
+                self._fs.pipe_file(self._at(path), data, mode="create", **self._in_parts)
+            except _faults() as error:
+                try:
+                    return self.read(path) == data
+                except KeyError:
+                    if not _conflict(error):
+                        raise self._fault("write", path, error) from error
+            else:
+                return True
+        raise self._contended(path)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
+            with LocalStore(scratch).writer("spool") as file:
+                yield file
+            self._upload(f"{scratch}/spool", path)
+
+    def _upload(self, spool: str, path: str) -> None:
+        for _ in range(CONFLICT_TRIES):
+            try:
+                self._fs.put_file(spool, self._at(path), mode="create", **self._in_parts)
+            except _faults() as error:
+                if self.exists(path):
+                    return
+                if not _conflict(error):
+                    raise self._fault("write", path, error) from error
+            else:
+                return
+        raise self._contended(path)
+
+    def read(self, path: str) -> bytes:
+        with self._translated("read", path):
+            return bytes(self._fs.cat_file(self._at(path), **self._at_once))
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        if length <= 0:
+            return b""
+        try:
+            with self._translated("read", path):
+                return bytes(self._fs.cat_file(self._at(path), start=offset, end=offset + length))
+        except StoreUnavailable:
+            if offset >= self.size(path):  # S3 refuses a range that lies behind the end
+                return b""
+            raise
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        with io.BufferedReader(_Ranges(self, path, self.size(path)), CHUNK_BYTES) as file:
+            yield cast("BinaryIO", file)
+
+    def exists(self, path: str) -> bool:
+        try:
+            self._info(path)
+        except KeyError:
+            return False
+        return True
+
+    def list(self, folder: str) -> list[str]:
+        self._fs.invalidate_cache()
+        inside = f"{self._at(folder)}/"
+        try:
+            with self._translated("list", folder):
+                found = [str(name).rstrip("/") for name in self._fs.ls(self._at(folder), detail=False)]
+        except KeyError:
+            return []
+        names = (name.removeprefix(inside) for name in found if name.startswith(inside))
+        return sorted(name for name in names if not name.startswith("."))
+
+    def size(self, path: str) -> int:
+        info = self._info(path)
+        if info["type"] != "file":
+            raise KeyError(path)
+        return int(info["size"])
+
+    def delete(self, path: str) -> None:
+        try:
+            with self._translated("delete", path):
+                self._fs.rm(self._at(path), recursive=True)
+        except KeyError:
+            return
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}".rstrip("/")
+
+    def _info(self, path: str) -> Mapping[str, Any]:
+        self._fs.invalidate_cache()
+        with self._translated("find", path):
+            return cast("Mapping[str, Any]", self._fs.info(self._at(path)))
+
+    @contextmanager
+    def _translated(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError):
+            raise KeyError(path) from None
+        except _faults() as error:
+            raise self._fault(verb, path, error) from error
+
+    def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"storage {self.url}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
+        )
+
+    def _contended(self, path: str) -> StoreUnavailable:
+        return StoreUnavailable(f"storage {self.url}: writes to {path} stay in conflict. Try again later.")
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a raw file: each fill of the buffer over it is one ranged request."""
+
+    def __init__(self, store: ObjectStore, path: str, size: int) -> None:
+        super().__init__()
+        self._store, self._path, self._size, self._offset = store, path, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._offset = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._size}[whence]
+        return self._offset
+
+    def readinto(self, buffer: Any, /) -> int:
+        length = min(len(buffer), self._size - self._offset)
+        data = self._store.read_range(self._path, self._offset, length)
+        buffer[: len(data)] = data
+        self._offset += len(data)
+        return len(data)
+
+
+def _faults() -> tuple[type[BaseException], ...]:
+    loaded = ((sys.modules.get(module), names) for module, names in _FAULTS.items())
+    return (OSError, *(getattr(module, name) for module, names in loaded if module for name in names))
+
+
+def _conflict(error: BaseException) -> bool:
+    return "ConditionalRequestConflict" in f"{error} {error.__cause__}"
+
+
+def _line(error: BaseException) -> str:
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0].rstrip(".")

@@ -1,0 +1,265 @@
+"""Storage: the one way in to the files that outlive every process. Local folders here, objects in `object_storage.py`.
+
+Everything rests on two operations: `create`, which is atomic, durable and never overwrites, and `list`, which is never
+cached. Paths are relative to the store's URL, with `/` between names; a name that begins with a dot is never listed. There is
+no append and no rename. Every failure of a disk or a service is raised as StoreUnavailable, in one line.
+"""
+
+import io
+import os
+import shutil
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from jobs.errors import StoreUnavailable
+
+CHUNK_BYTES: Final = 4 << 20
+"""How much is read at a time from a file that is streamed."""
+
+
+class Store(ABC):
+    """Files under one URL. Safe to use from any number of threads and processes at once."""
+
+    url: str
+    options: Mapping[str, str]
+
+    @classmethod
+    def open(cls, url: str, options: Mapping[str, str] | None = None) -> "Store":
+        """The store at a local path or any fsspec URL. `options` go to the fsspec file system. Connects to nothing yet."""
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme in {"file", "local"}:
+            return LocalStore(rest if separator else url)
+        from jobs.object_storage import ObjectStore  # noqa: PLC0415 - fsspec, only where it is used
+
+        return ObjectStore(url, options or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store.open, (self.url, dict(self.options))
+
+    @abstractmethod
+    def create(self, path: str, data: bytes) -> bool:
+        """Make a file that is not there yet. True: it stands there with these bytes. False: it has others."""
+
+    @abstractmethod
+    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """Stream a new file, which appears whole when the block ends well, else not at all.
+
+        A file that stands there already is left alone.
+        """
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """All of a file. Raises KeyError when it is missing."""
+
+    @abstractmethod
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset`, fewer at the end of the file. Raises KeyError when it is missing."""
+
+    @abstractmethod
+    def reader(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file to be streamed: buffered, seekable, iterated by lines. Raises KeyError when it is missing."""
+
+    @abstractmethod
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+
+    @abstractmethod
+    def list(self, folder: str) -> list[str]:
+        """The names of the files and folders directly in a folder, sorted; none when it is missing."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """The bytes of a file. Raises KeyError when it is missing."""
+
+    @abstractmethod
+    def delete(self, path: str) -> None:
+        """Remove a file, or a folder with all that it holds. Missing is fine."""
+
+    def check(self) -> None:
+        """Try out what all else rests on. Raises StoreUnavailable unless of two writers to one name exactly one wins."""
+        folder = f"check/{uuid.uuid4().hex}"
+        try:
+            for n in range(4):
+                self._race(f"{folder}/{n}")
+            if self.create(f"{folder}/0", b"") or self.list(folder) != ["0", "1", "2", "3"]:
+                raise self._unsafe("it lets an empty file replace another, or lists late")
+        finally:
+            self.delete(folder)
+
+    def _race(self, path: str) -> None:
+        barrier = threading.Barrier(2)
+
+        def write(data: bytes) -> bool:
+            barrier.wait()
+            return self.create(path, data)
+
+        with ThreadPoolExecutor(2) as pool:
+            won = dict(zip((b"one", b"two"), pool.map(write, (b"one", b"two")), strict=True))
+        if [data for data, first in won.items() if first] != [self.read(path)]:
+            raise self._unsafe("two writers of one name did not end with exactly one winner")
+
+    def _unsafe(self, what: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"storage {self.url} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
+        )
+
+
+class LocalStore(Store):
+    """A folder. A file is written under a dotted name, made durable, and then linked to its name, which never overwrites."""
+
+    def __init__(self, folder: str) -> None:
+        self._root = Path(folder).expanduser().absolute()
+        self.url = str(self._root)
+        self.options = {}
+
+    def create(self, path: str, data: bytes) -> bool:
+        with self._new(path) as file:
+            file.write(data)
+        return file.linked or self.read(path) == data
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        with self._new(path) as raw:
+            buffered = io.BufferedWriter(raw, CHUNK_BYTES)
+            yield cast("BinaryIO", buffered)
+            buffered.flush()
+            buffered.detach()
+
+    def read(self, path: str) -> bytes:
+        with self._faults("read", path):
+            return (self._root / path).read_bytes()
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        with self._faults("read", path):
+            descriptor = os.open(self._root / path, os.O_RDONLY)
+            try:
+                return os.pread(descriptor, length, offset)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        with self._faults("read", path):
+            file = (self._root / path).open("rb", buffering=1 << 20)
+        with file:
+            yield file
+
+    def exists(self, path: str) -> bool:
+        try:
+            with self._faults("find", path):
+                (self._root / path).stat()
+        except KeyError:
+            return False
+        return True
+
+    def list(self, folder: str) -> list[str]:
+        try:
+            with self._faults("list", folder):
+                return sorted(name for name in os.listdir(self._root / folder) if not name.startswith("."))  # noqa: PTH208
+        except KeyError:
+            return []
+
+    def size(self, path: str) -> int:
+        with self._faults("find", path):
+            return (self._root / path).stat().st_size
+
+    def delete(self, path: str) -> None:
+        target = self._root / path
+        try:
+            with self._faults("delete", path):
+                if target.is_dir():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink()
+        except KeyError:
+            return
+
+    @contextmanager
+    def _new(self, path: str) -> Iterator["_NewFile"]:
+        """A file under a dotted name, which is linked to its own when the block ends well."""
+        target = self._root / path
+        hidden = target.parent / f".new-{uuid.uuid4().hex}"
+        with self._faults("write", path):
+            try:
+                file = _NewFile(hidden, self)
+            except FileNotFoundError:
+                _make_folder(target.parent)
+                file = _NewFile(hidden, self)
+        try:
+            yield file
+            with self._faults("write", path):
+                os.fsync(file.fileno())
+                file.linked = _link(hidden, target)
+                _sync_folder(target.parent)
+        finally:
+            file.close()
+            hidden.unlink(missing_ok=True)
+
+    @contextmanager
+    def _faults(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            if verb == "write":
+                raise self._fault(verb, path, error) from error
+            raise KeyError(path) from None
+        except OSError as error:
+            raise self._fault(verb, path, error) from error
+
+    def _fault(self, verb: str, path: str, error: OSError) -> StoreUnavailable:
+        reason = (error.strerror or str(error)).splitlines()[0]
+        return StoreUnavailable(
+            f"storage: cannot {verb} {self._root / path}: {reason}. Look at the disk's space and rights."
+        )
+
+
+class _NewFile(io.FileIO):
+    """A file that is being written. `linked` says whether it took its name, or another had it."""
+
+    linked = False
+
+    def __init__(self, path: Path, store: LocalStore) -> None:
+        super().__init__(path, "xb")
+        self._store = store
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        with self._store._faults("write", str(self.name)):  # noqa: SLF001 - the same module
+            done = 0
+            while done < len(view):  # a raw file may take only a part
+                done += super().write(view[done:])
+        return done
+
+
+def _link(hidden: Path, target: Path) -> bool:
+    try:
+        os.link(hidden, target)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a file is no safer than the folders that lead to it."""
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        return
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

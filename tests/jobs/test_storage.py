@@ -1,0 +1,314 @@
+"""Shows jobs/storage.py and jobs/object_storage.py: one contract over a folder, an S3 server and fsspec's memory."""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from jobs import object_storage
+from jobs.errors import StoreUnavailable
+from jobs.storage import LocalStore, Store
+
+
+@pytest.fixture(params=["local", "s3", "memory"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    match request.param:
+        case "local":
+            return Store.open(str(tmp_path / "store"))
+        case "s3":
+            return Store.open(f"s3://nightpress/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
+        case _:
+            return Store.open(f"memory://{uuid.uuid4().hex}")
+
+
+@pytest.mark.parametrize("first", [b"one", b""], ids=["bytes", "empty"])
+@pytest.mark.parametrize("second", [b"two", b""], ids=["then bytes", "then empty"])
+def test_create_never_overwrites(any_store: Store, first: bytes, second: bytes) -> None:
+    assert any_store.create("a/b/file", first)
+    assert any_store.create("a/b/file", second) == (first == second)
+    assert any_store.read("a/b/file") == first
+
+
+def test_of_two_writers_of_one_name_exactly_one_wins(store: Store) -> None:
+    writers = 8
+    barrier = threading.Barrier(writers)
+
+    def write(n: int) -> bool:
+        barrier.wait()
+        return store.create("race/file", b"writer %d" % n)
+
+    with ThreadPoolExecutor(writers) as pool:
+        won = list(pool.map(write, range(writers)))
+    assert won.count(True) == 1
+    assert store.read("race/file") == b"writer %d" % won.index(True)
+
+
+def test_writers_of_the_same_bytes_both_succeed(store: Store) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda _: store.create("race/same", b"same"), range(4)))
+
+
+def test_what_is_missing(any_store: Store) -> None:
+    assert not any_store.exists("no/file")
+    assert any_store.list("no") == []
+    any_store.delete("no/file")
+    for ask in (any_store.read, any_store.size, lambda path: any_store.read_range(path, 0, 1)):
+        with pytest.raises(KeyError, match="no/file"):
+            ask("no/file")
+    with pytest.raises(KeyError, match="no/file"), any_store.reader("no/file"):
+        pass
+
+
+def test_list_gives_names_sorted_and_hides_dotted_ones(any_store: Store) -> None:
+    for path in ("top/b", "top/a", "top/folder/deep/file", "top/.hidden", "topping"):
+        any_store.create(path, b"x")
+    assert any_store.list("top") == ["a", "b", "folder"]
+    assert any_store.list("top/folder") == ["deep"]
+    assert any_store.list("top/a") == [] or isinstance(any_store, LocalStore)
+
+
+def test_list_sees_what_another_process_just_made(store: Store) -> None:
+    other = pickle.loads(pickle.dumps(store))
+    assert store.list("folder") == []
+    other.create("folder/new", b"x")
+    assert store.list("folder") == ["new"]
+    assert store.exists("folder/new")
+    other.delete("folder/new")
+    assert store.list("folder") == []
+    assert not store.exists("folder/new")
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "wanted"),
+    [
+        pytest.param(0, 4, b"0123", id="start"),
+        pytest.param(3, 4, b"3456", id="middle"),
+        pytest.param(8, 100, b"89", id="over the end"),
+        pytest.param(10, 5, b"", id="at the end"),
+        pytest.param(99, 5, b"", id="behind the end"),
+        pytest.param(2, 0, b"", id="nothing"),
+    ],
+)
+def test_read_range(any_store: Store, offset: int, length: int, wanted: bytes) -> None:
+    any_store.create("file", b"0123456789")
+    assert any_store.read_range("file", offset, length) == wanted
+
+
+def test_reader_iterates_lines_and_seeks(any_store: Store) -> None:
+    lines = [b"line %d\n" % n for n in range(1000)]
+    any_store.create("lines", b"".join(lines))
+    with any_store.reader("lines") as file:
+        assert list(file) == lines
+        file.seek(len(lines[0]))
+        assert file.readline() == lines[1]
+        file.seek(-len(lines[-1]), os.SEEK_END)
+        assert file.read() == lines[-1]
+
+
+@pytest.mark.parametrize("size", [0, 10, 33 << 20], ids=["empty", "small", "in parts"])
+def test_writer_makes_a_whole_file(any_store: Store, size: int) -> None:
+    data = b"x" * size
+    with any_store.writer("folder/file") as file:
+        file.write(data)
+        assert not any_store.exists("folder/file")
+    assert any_store.size("folder/file") == size
+    with any_store.writer("folder/file") as file:
+        file.write(data + b"other")
+    assert any_store.size("folder/file") == size
+    assert any_store.list("folder") == ["file"]
+
+
+def test_a_writer_that_fails_leaves_nothing(any_store: Store) -> None:
+    def fail() -> None:
+        with any_store.writer("folder/file") as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not any_store.exists("folder/file")
+    assert any_store.list("folder") == []
+
+
+@pytest.mark.parametrize("size", [10, 33 << 20], ids=["one request", "in parts"])
+def test_create_on_s3_is_conditional_for_every_size(store: Store, size: int) -> None:
+    assert store.create("file", b"a" * size)
+    assert not store.create("file", b"b" * size)
+    assert store.read_range("file", size - 2, 2) == b"aa"
+
+
+def test_delete_takes_a_folder_with_all_that_it_holds(any_store: Store) -> None:
+    for path in ("gone/a", "gone/deep/b", "kept/a"):
+        any_store.create(path, b"x")
+    any_store.delete("gone")
+    any_store.delete("kept/missing")
+    assert not any_store.exists("gone/deep/b")
+    assert any_store.list("gone") == []
+    assert any_store.list("kept") == ["a"]
+
+
+def test_check_passes_and_leaves_nothing(store: Store) -> None:
+    store.check()
+    assert store.list("check") == []
+
+
+class Forgetful(MemoryFileSystem):  # type: ignore[misc]
+    """A file system that says yes to `mode="create"` and overwrites all the same."""
+
+    protocol = "forgetful"
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, mode="overwrite", **kwargs)
+
+
+def test_check_refuses_a_store_on_which_both_writers_succeed() -> None:
+    fsspec.register_implementation("forgetful", Forgetful, clobber=True)
+    with pytest.raises(StoreUnavailable, match=r"cannot be used: .*Use a local disk"):
+        Store.open("forgetful://here").check()
+
+
+class Unanswered(MemoryFileSystem):  # type: ignore[misc]
+    """A file system that takes each write and loses the reply."""
+
+    protocol = "unanswered"
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, mode=mode, **kwargs)
+        raise TimeoutError("no reply")
+
+    def put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().put_file(lpath, rpath, mode=mode, **kwargs)
+        raise TimeoutError("no reply")
+
+
+def test_a_lost_reply_is_settled_by_reading_back() -> None:
+    fsspec.register_implementation("unanswered", Unanswered, clobber=True)
+    store = Store.open("unanswered://here")
+    assert store.create("file", b"mine")
+    assert not store.create("file", b"yours")
+    with store.writer("streamed") as file:
+        file.write(b"whole")
+    assert store.read("streamed") == b"whole"
+
+
+class Contended(MemoryFileSystem):  # type: ignore[misc]
+    """A file system that answers 409 some times before it writes."""
+
+    protocol = "contended"
+    store: ClassVar[dict[str, Any]] = {}
+    answers = 0
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        if Contended.answers > 0:
+            Contended.answers -= 1
+            raise OSError("ConditionalRequestConflict")
+        super().pipe_file(path, value, mode=mode, **kwargs)
+
+
+def test_a_conflict_is_asked_again() -> None:
+    fsspec.register_implementation("contended", Contended, clobber=True)
+    store = Store.open("contended://here")
+    Contended.answers = object_storage.CONFLICT_TRIES - 1
+    assert store.create("file", b"mine")
+    Contended.answers = object_storage.CONFLICT_TRIES
+    with pytest.raises(StoreUnavailable, match="stay in conflict"):
+        store.create("other", b"mine")
+
+
+def test_a_crash_between_the_temporary_file_and_its_link_leaves_nothing_visible(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    program = (
+        "import os, sys; from jobs.storage import LocalStore; os.link = lambda *a: os._exit(9);"
+        "LocalStore(sys.argv[1]).create('folder/file', b'half')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert ended.returncode == 9
+    assert len(list((tmp_path / "folder").iterdir())) == 1
+    assert store.list("folder") == []
+    assert not store.exists("folder/file")
+    assert store.create("folder/file", b"whole")
+    assert store.read("folder/file") == b"whole"
+
+
+def test_local_writes_leave_no_temporary_file(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    store.create("folder/file", b"one")
+    store.create("folder/file", b"two")
+    with store.writer("folder/file") as file:
+        file.write(b"three")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+
+
+def test_local_create_is_durable_before_it_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    link, fsync = os.link, os.fsync
+
+    def synced(descriptor: int) -> None:
+        calls.append("fsync folder" if Path(f"/proc/self/fd/{descriptor}").resolve().is_dir() else "fsync file")
+        fsync(descriptor)
+
+    def linked(source: Path, target: Path) -> None:
+        calls.append("link")
+        link(source, target)
+
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    LocalStore(str(tmp_path)).create("folder/file", b"x")
+    assert calls == ["fsync file", "link", "fsync folder"]
+
+
+def test_faults_of_a_disk_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a file, and no folder")
+    store = Store.open(str(tmp_path / "file"))
+    with pytest.raises(StoreUnavailable, match=r"cannot write .*: Not a directory") as raised:
+        store.create("a", b"x")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    store = LocalStore(str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="No space left on device"):
+        store.create("file", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        pytest.param("nosuch://bucket/x", "Protocol not known", id="unknown protocol"),
+        pytest.param("s3://missing-bucket/x", "cannot write a", id="no such bucket"),
+    ],
+)
+def test_faults_of_a_service_are_one_line(url: str, message: str, s3_options: dict[str, str]) -> None:
+    with pytest.raises(StoreUnavailable, match=message) as raised:
+        Store.open(url, s3_options).create("a", b"x")
+    assert "\n" not in str(raised.value)
+
+
+def test_s3_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    options = {"endpoint_url": "http://127.0.0.1:9", "key": "test", "secret": "test"}
+    with pytest.raises(StoreUnavailable, match="cannot list"):
+        Store.open("s3://bucket/x", options).list("a")
+
+
+def test_a_local_store_loads_no_fsspec() -> None:
+    program = "import sys, jobs, jobs.storage; jobs.storage.Store.open('x'); sys.exit('fsspec' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
