@@ -1,0 +1,138 @@
+"""Outcomes: what storage knows of one open batch, kept up to date by reading only what is new.
+
+A byte for each row, and a small table of the attempts that did not end their row. It reads the index at the head of each
+segment, never the outputs, and decides nothing: `publish.py` reads all lines again.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from jobs.batch import Batch, BatchPaths, Closed, Done
+from jobs.published import ERRORS, read_published
+from jobs.rounds import Round, list_batches, load_batch, read_round
+from jobs.segment import HeadRow, read_head
+from jobs.storage import Store
+from jobs.usage import Usage
+
+__all__ = ["OutcomeIndex", "list_batches", "load_batch"]
+
+_NONE: Final = 0
+_FAILED: Final = 1
+_COMPLETED: Final = 2
+
+
+class OutcomeIndex:
+    """The rows of a batch that have an outcome in the current round. Empty until the first `refresh`.
+
+    `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
+    `current` are the markers as last read, `segments` the names read so far, `bytes` those of their lines. One thread at a time.
+    """
+
+    def __init__(self, store: Store, batch: Batch) -> None:
+        self._store = store
+        self.batch = batch
+        self.paths = BatchPaths(batch.batch_id)
+        self._begin(Round(0, batch.deadline, None, None, None, {}))
+
+    def _begin(self, current: Round) -> None:
+        self.current = current
+        self.usage = Usage()
+        self.wasted = Usage()
+        self.bytes = 0
+        self.segments: set[str] = set()
+        self._states = bytearray(self.batch.rows)
+        self._unfinished: dict[int, tuple[int, int]] = {}
+
+    def refresh(self) -> int:
+        """Read the markers, then the heads of new segments. Returns how many were new.
+
+        With a new round everything is read again, since other lines count in it.
+        """
+        current = read_round(self._store, self.batch)
+        if current.number != self.round:
+            carried = self._carried(current)
+            self._begin(current)
+            self._states = carried
+        self.current = current
+        new = sorted(set(self._store.list(self.paths.segments)) - self.segments)
+        for name in new:
+            head = read_head(self._store, self.paths.segment(name))
+            for line in head.rows:
+                self._take(line, counts=current.counts(line))
+            self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
+            self.bytes += head.bytes
+            self.segments.add(name)
+        return len(new)
+
+    @property
+    def round(self) -> int:
+        """The current round; 0 before the first `refresh`."""
+        return self.current.number
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the current round is to be closed."""
+        return self.current.deadline
+
+    @property
+    def closed(self) -> Closed | None:
+        """The marker that lets no further row of this round start."""
+        return self.current.closed
+
+    @property
+    def done(self) -> Done | None:
+        """The marker that ended this round."""
+        return self.current.done
+
+    def has_outcome(self, row: int) -> bool:
+        """Whether nothing more is to be done for a row in this round."""
+        return self._states[row] != _NONE
+
+    def attempts(self, row: int) -> tuple[int, int]:
+        """The attempts of this round that did not end the row, and how many of those crashed."""
+        return self._unfinished.get(row, (0, 0))
+
+    @property
+    def missing(self) -> int:
+        """Rows without an outcome."""
+        return self._states.count(_NONE)
+
+    def missing_rows(self) -> Iterator[int]:
+        """Those rows, in order."""
+        row = self._states.find(_NONE)
+        while row >= 0:
+            yield row
+            row = self._states.find(_NONE, row + 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the round can be published: every row has an outcome, or no further one will be started."""
+        return self.closed is not None or self.missing == 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Rows by status: the published ones once they are, until then what the segments say."""
+        if self.done is not None:
+            return {str(status): rows for status, rows in self.done.counts.items()}
+        return {"completed": self._states.count(_COMPLETED), "failed": self._states.count(_FAILED)}
+
+    def _carried(self, current: Round) -> bytearray:
+        """What completed in the round before, but for the rows that were sent back by name."""
+        if current.before is None:
+            return bytearray(self.batch.rows)
+        states = bytearray([_COMPLETED]) * self.batch.rows
+        for error in read_published(self._store, current.before, self.batch.batch_id, ERRORS):
+            states[error["row"]] = _NONE
+        for row in current.sent_back:
+            if not current.carries(row):
+                states[row] = _NONE
+        return states
+
+    def _take(self, line: HeadRow, *, counts: bool) -> None:
+        if counts:
+            self._states[line.row] = max(self._states[line.row], _COMPLETED if line.status == "c" else _FAILED)
+            self._unfinished.pop(line.row, None)
+        elif not line.final and line.round == self.round and not self.has_outcome(line.row):
+            attempts, crashes = self.attempts(line.row)
+            self._unfinished[line.row] = (attempts + 1, crashes + (line.status == "x"))

@@ -1,0 +1,218 @@
+"""Publishing: the outcomes of a round are fixed, once and for all.
+
+Anyone may publish, at any time, several at once. Each reads the markers, then the segments, stops unless every row has an
+outcome, and writes to a folder of its own; whoever creates `done-<round>.json` has decided, and the others clear their
+folders away. Memory stays bounded whatever the size of the batch. This module reads storage alone, never the queue.
+"""
+
+import hashlib
+import heapq
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar, get_args
+
+import orjson
+
+from jobs import segment
+from jobs.batch import Done, PublishedFile, Status
+from jobs.job import RowRequest
+from jobs.ledger import Ledger
+from jobs.outcomes import OutcomeIndex
+from jobs.output_rows import closed_row, error_row, output_row
+from jobs.prices import Prices
+from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
+from jobs.rounds import Clock, accepted, close, is_open, latest_done, now, read_marker, reopen, to_bytes
+from jobs.storage import Store
+from jobs.winners import BUCKET_BYTES, Winners
+
+__all__ = [
+    "Incomplete",
+    "close",
+    "is_open",
+    "latest_done",
+    "publish",
+    "read_published",
+    "read_usage",
+    "reopen",
+    "verify",
+]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """The round cannot be published yet: `missing` rows have no outcome, of which `rows` are the first few."""
+
+    missing: int
+    rows: tuple[int, ...]
+
+
+def publish(
+    store: Store,
+    batch_id: str,
+    *,
+    prices: Prices,
+    clock: Clock = now,
+    scratch: Path | None = None,
+    bucket_bytes: int = BUCKET_BYTES,
+) -> Done | Incomplete:
+    """Publish the current round of a batch, or say what it lacks. A published round is returned as it stands.
+
+    `scratch` is where lines are sorted that do not fit into `bucket_bytes` of memory.
+    """
+    index = OutcomeIndex(store, accepted(store, batch_id))
+    index.refresh()
+    if index.done is not None:
+        store.delete(index.paths.open_hint)
+        return index.done
+    if not index.complete:
+        return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
+    with tempfile.TemporaryDirectory(prefix="nightpress-", dir=scratch) as folder:
+        winners = Winners(index.batch.rows, index.bytes, Path(folder), bucket_bytes)
+        mine = _Edition(store, index, prices, winners).write(clock)
+    if store.create(index.paths.done(index.round), to_bytes(mine)):
+        store.delete(index.paths.open_hint)
+        return mine
+    store.delete(f"{index.paths.root}/{mine.folder}")
+    return read_marker(store, index.paths.done(index.round), Done)
+
+
+class _Edition:
+    """One publisher's folder, and what it takes to fill it."""
+
+    def __init__(self, store: Store, index: OutcomeIndex, prices: Prices, winners: Winners) -> None:
+        self._store = store
+        self._index = index
+        self._prices = prices
+        self._winners = winners
+        self._ledger = Ledger()
+        self._counts: Counter[str] = Counter()
+        self._batch_id = index.batch.batch_id
+        self._nonce = uuid.uuid4().hex[:16]
+        self._folder = index.paths.published(index.round, self._nonce)
+
+    def write(self, clock: Clock) -> Done:
+        """Write the files; nobody knows of them until `done-<round>.json` names them."""
+        names = sorted(self._index.segments, key=str.encode)
+        for place, name in enumerate(names):
+            self._collect(place, self._index.paths.segment(name))
+        with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
+            self._write_rows(output, errors)
+        with self._file(USAGE) as usage:
+            usage.write(orjson.dumps(self._usage(), option=orjson.OPT_APPEND_NEWLINE))
+        statuses: tuple[Status, ...] = get_args(Status)
+        return Done(
+            round=self._index.round,
+            folder=f"published/{self._index.round}-{self._nonce}",
+            counts={status: self._counts[status] for status in statuses},
+            files={OUTPUT: output.record, ERRORS: errors.record, USAGE: usage.record},
+            segments_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+            at=clock(),
+        )
+
+    def _collect(self, place: int, path: str) -> None:
+        for number, (row, raw) in enumerate(segment.read_lines(self._store, path)):
+            self._ledger.spend(segment.parse(raw))
+            if self._index.current.counts(row):
+                self._winners.add(row, place, number, raw)
+
+    def _write_rows(self, output: "_File", errors: "_File") -> None:
+        carried = _Ascending(self._carried())
+        requests = _Ascending(self._requests())
+        for rows, winners in self._winners.ranges():
+            for row in rows:
+                raw = carried.at(row)
+                values = self._row(row, winners.get(row), requests) if raw is None else orjson.loads(raw)
+                self._counts[values["status"]] += 1
+                if values["status"] == "completed":
+                    self._ledger.complete(values)
+                    output.write(raw or orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+                else:
+                    self._ledger.fail(values)
+                    errors.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+        carried.at(self._index.batch.rows)  # to the end of the file, where its sha256 is compared
+
+    def _row(self, row: int, winner: bytes | None, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
+        if winner is not None:
+            outcome = segment.parse(winner)
+            return (output_row if outcome.status == "completed" else error_row)(self._batch_id, outcome)
+        if self._index.closed is None:
+            raise RuntimeError(f"row {row} of {self._batch_id} has no outcome, and the round is not closed")
+        return closed_row(self._batch_id, row, requests.at(row), self._index.closed)
+
+    def _carried(self) -> Iterator[tuple[int, bytes]]:
+        """The completed rows of the round before, as they stand, but for those that were sent back."""
+        current = self._index.current
+        if current.before is not None:
+            for raw in published_lines(self._store, current.before, self._batch_id, OUTPUT):
+                row = orjson.loads(raw)["row"]
+                if current.carries(row):
+                    yield row, raw
+
+    def _requests(self) -> Iterator[tuple[int, RowRequest]]:
+        """The requests of all lanes in input order."""
+        lanes = (self._lane(lane) for lane in self._index.batch.lanes)
+        return heapq.merge(*lanes, key=itemgetter(0))
+
+    def _lane(self, lane: str) -> Iterator[tuple[int, RowRequest]]:
+        with self._store.reader(self._index.paths.input(lane)) as file:
+            for line in file:
+                try:
+                    request = RowRequest.from_bytes(line)
+                except (ValueError, TypeError):
+                    continue  # the row still gets its outcome, without what its request said
+                yield request.row, request
+
+    def _usage(self) -> dict[str, Any]:
+        before = self._index.current.before
+        published = read_usage(self._store, before, self._batch_id) if before else None
+        return self._ledger.account(self._index.batch, self._index.round, self._prices, published)
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator["_File"]:
+        with self._store.writer(f"{self._folder}/{name}") as stream:
+            yield _File(stream)
+
+
+class _File:
+    """A published file while it is written: counts and hashes what goes through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self._rows = 0
+        self._bytes = 0
+
+    def write(self, line: bytes) -> None:
+        self._stream.write(line)
+        self._digest.update(line)
+        self._rows += 1
+        self._bytes += len(line)
+
+    @property
+    def record(self) -> PublishedFile:
+        return PublishedFile(rows=self._rows, bytes=self._bytes, sha256=self._digest.hexdigest())
+
+
+class _Ascending(Generic[Value]):
+    """A stream of rows in ascending order, asked for single rows in ascending order. Reads nothing until it is asked."""
+
+    def __init__(self, stream: Iterator[tuple[int, Value]]) -> None:
+        self._stream = stream
+        self._row = -1
+        self._value: Value | None = None
+
+    def at(self, row: int) -> Value | None:
+        """What the stream has for this row, if anything."""
+        while self._row < row:
+            self._row, self._value = next(self._stream, (sys.maxsize, None))
+        return self._value if self._row == row else None

@@ -1,0 +1,120 @@
+"""What was published: reading a round's files back, and the proof that they are whole.
+
+`done-<round>.json` names a folder and the sha256 of each file in it. Whoever reads a file to its end through here has also
+checked it. Nothing here writes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from jobs.batch import Batch, BatchPaths, Done
+from jobs.errors import StoreUnavailable
+from jobs.rounds import accepted, latest_done
+from jobs.storage import Store
+from jobs.usage import Usage, total
+
+OUTPUT = "output.jsonl"
+ERRORS = "errors.jsonl"
+USAGE = "usage.json"
+
+
+def path_of(done: Done, batch_id: str, name: str) -> str:
+    """Where a published file stands in the store."""
+    return f"{BatchPaths(batch_id).root}/{done.folder}/{name}"
+
+
+def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Iterator[bytes]:
+    """The lines of a published file as they stand. Raises StoreUnavailable at the end if the sha256 differs."""
+    path = path_of(done, batch_id, name)
+    digest = hashlib.sha256()
+    try:
+        with store.reader(path) as file:
+            for line in file:
+                digest.update(line)
+                yield line
+    except KeyError as error:
+        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
+    if digest.hexdigest() != done.files[name].sha256:
+        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.")
+
+
+def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of `output.jsonl` or `errors.jsonl`, in input order."""
+    return map(orjson.loads, published_lines(store, done, batch_id, name))
+
+
+def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
+    """`usage.json`."""
+    (usage,) = read_published(store, done, batch_id, USAGE)
+    return usage
+
+
+def verify(store: Store, batch_id: str) -> list[str]:
+    """What is wrong with the published outcomes of a batch, a sentence each; none when all is well.
+
+    Every row has exactly one outcome, the totals equal the sums over the rows in integers, and the files are those that were
+    published.
+    """
+    done = latest_done(store, batch_id)
+    if done is None:
+        return ["no round is published"]
+    proof = _Proof(accepted(store, batch_id))
+    try:
+        for name in (OUTPUT, ERRORS):
+            rows = 0
+            for values in read_published(store, done, batch_id, name):
+                proof.take(values, completed=name == OUTPUT)
+                rows += 1
+            if rows != done.files[name].rows:
+                proof.faults.append(f"{name} has {rows} rows, and done says {done.files[name].rows}")
+        proof.compare(done, read_usage(store, done, batch_id))
+    except (StoreUnavailable, ValueError, KeyError) as error:
+        proof.faults.append(f"{type(error).__name__}: {error}")
+    return proof.faults
+
+
+class _Proof:
+    """Adds up published rows. A bytearray of a byte a row is all that grows with the batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.faults: list[str] = []
+        self._outcomes = bytearray(batch.rows)
+        self._statuses: Counter[str] = Counter()
+        self._usage: dict[str, Usage] = {}
+
+    def take(self, values: dict[str, Any], *, completed: bool) -> None:
+        row, status = values["row"], values["status"]
+        if not 0 <= row < self.batch.rows:
+            self.faults.append(f"row {row} is not in the batch")
+            return
+        if self._outcomes[row]:
+            self.faults.append(f"row {row} has more than one outcome")
+        if (
+            (status == "completed") != completed
+            or ("output" in values) != completed
+            or ("error" in values) == completed
+        ):
+            self.faults.append(f"row {row} is {status} in the wrong file, or without its output or error")
+        self._outcomes[row] = 1
+        self._statuses[status] += 1
+        if completed:
+            model = values["model"]
+            self._usage[model] = self._usage.get(model, Usage()) + Usage.from_dict(values["usage"])
+
+    def compare(self, done: Done, usage: dict[str, Any]) -> None:
+        if missing := self._outcomes.count(0):
+            self.faults.append(f"{missing} rows have no outcome, the first is {self._outcomes.find(0)}")
+        if dict(self._statuses) != {status: n for status, n in done.counts.items() if n}:
+            self.faults.append(f"done counts {dict(done.counts)}, and the files hold {dict(self._statuses)}")
+        if usage["rows"] != self._statuses["completed"]:
+            self.faults.append(f"usage.json counts {usage['rows']} rows, and {self._statuses['completed']} completed")
+        if Usage.from_dict(usage) != total(self._usage.values()):
+            self.faults.append("the totals of usage.json differ from the sum over output.jsonl")
+        by_model = {model: Usage.from_dict(values) for model, values in usage["models"].items() if values["rows"]}
+        if by_model != self._usage:
+            self.faults.append("the models of usage.json differ from the sums over output.jsonl")

@@ -1,0 +1,167 @@
+"""Rounds: the markers of a batch, what they say together, and the rule by which a line of a segment counts.
+
+Round 1 begins with `batch.json`, each further one with `reopen-<n>.json`; `done-<n>.json` ends it. `closed-<n>.json` says
+that no further row of it is started. Markers are created once, and whoever creates one has decided: nothing else here
+decides anything, and no clock turns into an outcome but through `close`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Reopen
+from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.segment import EVERY_ROUND, HeadRow
+from jobs.storage import Store
+
+Clock = Callable[[], datetime]
+Marker = TypeVar("Marker", bound=BaseModel)
+_MARKER: Final = re.compile(r"(closed|done|reopen)-([1-9][0-9]*)\.json")
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The current round of a batch, as its markers stood when they were read.
+
+    `before` is the published round that this one goes on from. `sent_back` holds, for each row that was ever sent back by
+    name, the round in which that was last done.
+    """
+
+    number: int
+    deadline: datetime | None
+    closed: Closed | None
+    done: Done | None
+    before: Done | None
+    sent_back: Mapping[int, int]
+
+    def counts(self, line: HeadRow) -> bool:
+        """Whether a line gives its row an outcome: a completed one in any round, another only if it is final and of this.
+
+        A row that was sent back by name asks for a new text: what was completed in the rounds before no longer counts.
+        """
+        if line.status == "c":
+            return line.round >= self.sent_back.get(line.row, 0)
+        return line.final and line.round in (self.number, EVERY_ROUND)
+
+    def carries(self, row: int) -> bool:
+        """Whether this row, completed in the round before, keeps its outcome."""
+        return self.sent_back.get(row) != self.number
+
+
+def load_batch(store: Store, batch_id: str) -> Batch | None:
+    """The acceptance of a batch; None when there is none."""
+    return _read(store, BatchPaths(batch_id).acceptance, Batch)
+
+
+def list_batches(store: Store) -> list[str]:
+    """The ids of all batches, and of folders that are no batch yet."""
+    return store.list("batches")
+
+
+def accepted(store: Store, batch_id: str) -> Batch:
+    """The acceptance of a batch that a person named. Raises RequestError when there is none."""
+    batch = load_batch(store, batch_id)
+    if batch is None:
+        raise RequestError(f"no batch {batch_id}: `nightpress status` lists those that there are.")
+    return batch
+
+
+def read_round(store: Store, batch: Batch) -> Round:
+    """Read the markers. What is listed after this belongs to this round or to a later one."""
+    paths = BatchPaths(batch.batch_id)
+    matches = [match for name in store.list(paths.root) if (match := _MARKER.fullmatch(name))]
+    found = {(match[1], int(match[2])) for match in matches}
+    number = max((n for kind, n in found if kind == "reopen"), default=1)
+    reopened = [read_marker(store, paths.reopen(n), Reopen) for n in range(2, number + 1)]
+    return Round(
+        number=number,
+        deadline=reopened[-1].deadline if reopened else batch.deadline,
+        closed=read_marker(store, paths.closed(number), Closed) if ("closed", number) in found else None,
+        done=read_marker(store, paths.done(number), Done) if ("done", number) in found else None,
+        before=read_marker(store, paths.done(number - 1), Done) if number > 1 else None,
+        sent_back={row: marker.round for marker in reopened for row in marker.rows or ()},
+    )
+
+
+def is_open(store: Store, batch_id: str) -> bool:
+    """Whether the current round of a batch is not published yet."""
+    return read_round(store, accepted(store, batch_id)).done is None
+
+
+def latest_done(store: Store, batch_id: str) -> Done | None:
+    """The highest published round: the truth about the batch so far."""
+    current = read_round(store, accepted(store, batch_id))
+    return current.done or current.before
+
+
+def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
+    """Let no further row of the current round start. Returns the marker that stands: the first reason wins."""
+    batch = accepted(store, batch_id)
+    paths = BatchPaths(batch_id)
+    while True:
+        number = read_round(store, batch).number
+        mine = Closed(round=number, reason=reason, at=clock())
+        store.create(paths.closed(number), to_bytes(mine))
+        if read_round(store, batch).number == number:  # else it was reopened meanwhile, and the new round is meant
+            return read_marker(store, paths.closed(number), Closed)
+
+
+def reopen(
+    store: Store,
+    batch_id: str,
+    rows: Sequence[int] | None = None,
+    deadline: datetime | None = None,
+    clock: Clock = now,
+) -> Reopen:
+    """Begin a further round for the rows that did not complete, and for `rows`, whose texts are sent back.
+
+    Raises RequestError when the batch is still open, when a row is not in it, or when there is nothing to do.
+    """
+    batch = accepted(store, batch_id)
+    current = read_round(store, batch)
+    if current.done is None:
+        raise RequestError(
+            f"batch {batch_id} is still open in round {current.number}: wait for it, or cancel it first."
+        )
+    if wrong := [row for row in rows or () if not 0 <= row < batch.rows]:
+        raise RequestError(f"batch {batch_id} has rows 0 to {batch.rows - 1}, and not {wrong[0]}.")
+    if not rows and current.done.counts.get("completed", 0) == batch.rows:
+        raise RequestError(f"every row of batch {batch_id} completed: name the rows to do again.")
+    paths = BatchPaths(batch_id)
+    named = tuple(sorted(set(rows))) if rows else None
+    marker = Reopen(round=current.number + 1, rows=named, deadline=deadline, at=clock())
+    if not store.create(paths.reopen(marker.round), to_bytes(marker)):
+        raise ConflictError(f"batch {batch_id} was reopened by someone else at this moment: look at its status.")
+    store.create(paths.open_hint, b"")
+    return marker
+
+
+def to_bytes(record: BaseModel) -> bytes:
+    """A record as it is stored: one JSON line."""
+    return record.model_dump_json().encode() + b"\n"
+
+
+def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
+    """A record that is known to be there."""
+    marker = _read(store, path, record)
+    if marker is None:
+        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.")
+    return marker
+
+
+def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
+    try:
+        return record.model_validate_json(store.read(path))
+    except KeyError:
+        return None
+    except ValidationError as error:
+        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.") from error

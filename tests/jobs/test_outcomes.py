@@ -1,0 +1,126 @@
+"""Shows jobs/outcomes.py: what storage knows of an open batch, incrementally and over rounds."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobs import outcomes
+from jobs.outcomes import OutcomeIndex
+from jobs.rounds import close, reopen
+from jobs.segment import Outcome, SegmentHead, read_head
+from jobs.storage import Store
+
+
+def crashed(row: int) -> Outcome:
+    return Outcome(row, 1, 1, "claim", "crashed", False, "")
+
+
+def state(index: OutcomeIndex) -> list[bool]:
+    return [index.has_outcome(row) for row in range(index.batch.rows)]
+
+
+def test_only_new_segments_are_read(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept())
+    read: list[str] = []
+
+    def counted(store: Store, path: str) -> SegmentHead:
+        read.append(path)
+        return read_head(store, path)
+
+    monkeypatch.setattr(outcomes, "read_head", counted)
+    assert index.refresh() == 0
+    assert (index.round, index.missing, index.complete) == (1, 4, False)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    shelf.write("night-1", [shelf.completed(2)])
+    assert index.refresh() == 2
+    assert index.refresh() == 0
+    assert len(read) == 2
+    assert state(index) == [True, True, True, False]
+    assert list(index.missing_rows()) == [3]
+    assert index.counts == {"completed": 2, "failed": 1}
+    shelf.write("night-1", [shelf.completed(3)])
+    assert index.refresh() == 1
+    assert index.complete
+
+
+def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=1))
+    for outcome in (shelf.failed(0), shelf.completed(0), shelf.failed(0), shelf.completed(0)):
+        shelf.write("night-1", [outcome])
+        index.refresh()
+    assert index.counts == {"completed": 1, "failed": 0}
+
+
+def test_attempts_and_crashes_are_counted_until_the_row_ends(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept())
+    shelf.write("night-1", [shelf.failed(0, final=False), crashed(0), crashed(1), shelf.failed(2, final=False)])
+    shelf.write("night-1", [shelf.completed(2)])
+    shelf.write("night-1", [crashed(2)])
+    index.refresh()
+    assert [index.attempts(row) for row in range(4)] == [(2, 1), (1, 1), (0, 0), (0, 0)]
+    assert state(index) == [False, False, True, False]
+
+
+def test_usage_and_waste_add_up_the_heads(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept())
+    completed = shelf.completed(0)
+    retried = replace(shelf.completed(1), status="failed", final=False, wasted=completed.usage)
+    shelf.write("night-1", [completed, retried])
+    index.refresh()
+    assert index.usage == completed.usage
+    assert index.wasted == retried.usage + completed.usage
+
+
+def test_refused_rows_have_an_outcome_in_every_round(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=3, refused=[1]))
+    index.refresh()
+    assert state(index) == [False, True, False]
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(2)])
+    shelf.publish()
+    reopen(shelf.store, "night-1")
+    index.refresh()
+    assert (index.round, state(index)) == (2, [True, True, False])
+
+
+def test_a_closed_batch_is_complete(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept())
+    closed = close(shelf.store, "night-1", "expired")
+    index.refresh()
+    assert (index.closed, index.complete, index.missing) == (closed, True, 4)
+    done = shelf.publish()
+    index.refresh()
+    assert index.done == done
+    assert index.counts == {"completed": 0, "failed": 0, "cancelled": 0, "expired": 4}
+
+
+def test_a_new_round_forgets_failures_and_what_was_sent_back(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept())
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(1), shelf.failed(2), shelf.failed(3), crashed(3)])
+    shelf.publish()
+    index.refresh()
+    assert index.complete
+    reopen(shelf.store, "night-1", [1])
+    index.refresh()
+    assert state(index) == [True, False, False, False]
+    assert index.attempts(3) == (0, 0)
+    shelf.write("night-1", [shelf.completed(2)])  # late, of round 1
+    shelf.write("night-1", [shelf.completed(1)])  # of round 1 too, and sent back
+    shelf.write("night-1", [shelf.failed(3)])
+    index.refresh()
+    assert state(index) == [True, False, True, False]
+    shelf.write("night-1", [shelf.completed(1, round_=2), shelf.failed(3, round_=2)])
+    index.refresh()
+    assert index.complete
+
+
+def test_a_line_of_a_round_not_yet_seen_counts_once_the_round_is(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=1))
+    shelf.write("night-1", [shelf.failed(0, round_=2)])
+    index.refresh()
+    assert state(index) == [False]
+    shelf.write("night-1", [shelf.failed(0)])
+    shelf.publish()
+    reopen(shelf.store, "night-1")
+    index.refresh()
+    assert state(index) == [True]

@@ -1,0 +1,90 @@
+"""Shows jobs/published.py: a published file is checked as it is read, and `verify` names each fault."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from jobs.batch import BatchPaths, Done
+from jobs.errors import StoreUnavailable
+from jobs.published import path_of, read_published, read_usage, verify
+from jobs.rounds import to_bytes
+
+PATHS = BatchPaths("night-1")
+Files = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture
+def done(shelf: Any) -> Done:
+    """Rows 0 and 2 completed, row 1 failed."""
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1), shelf.completed(2)])
+    return shelf.publish()  # type: ignore[no-any-return]
+
+
+def replaced(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
+    """Publish other files in place of those, under a marker whose sha256 fit."""
+    files: Files = {name: list(read_published(shelf.store, done, "night-1", name)) for name in done.files}
+    change(files)
+    records = {}
+    for name, rows in files.items():
+        data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+        shelf.store.delete(path_of(done, "night-1", name))
+        shelf.store.create(path_of(done, "night-1", name), data)
+        record = done.files[name]
+        records[name] = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
+    shelf.store.delete(PATHS.done(1))
+    shelf.store.create(PATHS.done(1), to_bytes(done.model_copy(update={"files": records})))
+
+
+def test_nothing_is_wrong(shelf: Any, done: Done) -> None:
+    assert verify(shelf.store, "night-1") == []
+    replaced(shelf, done, lambda files: None)
+    assert verify(shelf.store, "night-1") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        pytest.param(lambda f: f["output.jsonl"].pop(), "1 rows have no outcome, the first is 2", id="I1 lost"),
+        pytest.param(
+            lambda f: f["output.jsonl"].append(f["output.jsonl"][0]), "row 0 has more than one outcome", id="I1 twice"
+        ),
+        pytest.param(
+            lambda f: f["errors.jsonl"].append({**f["errors.jsonl"][0], "row": 0}),
+            "row 0 has more than one outcome",
+            id="I1 in both files",
+        ),
+        pytest.param(lambda f: f["errors.jsonl"][0].update(row=9), "row 9 is not in the batch", id="I1 foreign"),
+        pytest.param(lambda f: f["errors.jsonl"][0].update(status="completed"), "wrong file", id="I1 wrong file"),
+        pytest.param(lambda f: f["errors.jsonl"][0].pop("error"), "without its output or error", id="I1 no error"),
+        pytest.param(lambda f: f["errors.jsonl"][0].update(status="expired"), "done counts", id="I1 counts"),
+        pytest.param(lambda f: f["output.jsonl"][0]["usage"].update(charge=1), "totals", id="I2 totals"),
+        pytest.param(lambda f: f["usage.json"][0].update(device_ns=1), "totals", id="I2 usage.json"),
+        pytest.param(lambda f: f["usage.json"][0].update(rows=3), "usage.json counts 3 rows", id="I2 rows"),
+        pytest.param(lambda f: f["usage.json"][0]["models"]["stub"].update(charge=1), "the models", id="I2 models"),
+        pytest.param(lambda f: f["output.jsonl"][0].pop("row"), "KeyError", id="not our row"),
+    ],
+)
+def test_each_fault_is_named(shelf: Any, done: Done, change: Callable[[Files], object], fault: str) -> None:
+    replaced(shelf, done, change)
+    assert any(fault in said for said in verify(shelf.store, "night-1")), verify(shelf.store, "night-1")
+
+
+@pytest.mark.parametrize("name", ["output.jsonl", "errors.jsonl", "usage.json"])
+@pytest.mark.parametrize("damage", ["other bytes", "missing"])
+def test_damage_is_noticed_when_a_file_is_read(shelf: Any, done: Done, name: str, damage: str) -> None:
+    path = path_of(done, "night-1", name)
+    data = shelf.store.read(path)
+    shelf.store.delete(path)
+    if damage == "other bytes":
+        shelf.store.create(path, data.replace(b"1", b"2"))
+    with pytest.raises(StoreUnavailable, match=r"damaged|missing"):
+        list(read_published(shelf.store, done, "night-1", name))
+    assert verify(shelf.store, "night-1")
+
+
+def test_usage_is_one_object(shelf: Any, done: Done) -> None:
+    assert read_usage(shelf.store, done, "night-1")["rows"] == 2

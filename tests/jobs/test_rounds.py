@@ -1,0 +1,127 @@
+"""Shows jobs/rounds.py: the markers, what they say together, and rule by rule which line counts."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.batch import BatchPaths, Reopen
+from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.rounds import Round, close, is_open, latest_done, list_batches, load_batch, read_round, reopen, to_bytes
+from jobs.segment import HeadRow
+from jobs.storage import Store
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "sent_back", "counts"),
+    [
+        pytest.param(HeadRow(0, "c", True, 1, 1), 1, {}, True, id="completed"),
+        pytest.param(HeadRow(0, "c", True, 1, 1), 3, {}, True, id="completed late, in an earlier round"),
+        pytest.param(HeadRow(0, "c", True, 4, 1), 3, {}, True, id="completed in a later round"),
+        pytest.param(HeadRow(0, "c", True, 1, 1), 2, {0: 2}, False, id="completed before it was sent back"),
+        pytest.param(HeadRow(0, "c", True, 2, 1), 2, {0: 2}, True, id="completed after it was sent back"),
+        pytest.param(HeadRow(0, "c", True, 2, 1), 3, {0: 2}, True, id="sent back in an earlier round"),
+        pytest.param(HeadRow(1, "c", True, 1, 1), 2, {0: 2}, True, id="another row was sent back"),
+        pytest.param(HeadRow(0, "f", True, 2, 1), 2, {}, True, id="final failure of this round"),
+        pytest.param(HeadRow(0, "f", True, 1, 1), 2, {}, False, id="final failure of an earlier round"),
+        pytest.param(HeadRow(0, "f", True, 2, 1), 1, {}, False, id="final failure of a later round"),
+        pytest.param(HeadRow(0, "f", True, 0, 0), 2, {}, True, id="refused: holds in every round"),
+        pytest.param(HeadRow(0, "f", False, 1, 1), 1, {}, False, id="failure that will be retried"),
+        pytest.param(HeadRow(0, "x", False, 1, 1), 1, {}, False, id="crashed"),
+    ],
+)
+def test_which_line_counts(line: HeadRow, number: int, sent_back: dict[int, int], counts: bool) -> None:
+    assert Round(number, None, None, None, None, sent_back).counts(line) == counts
+
+
+@pytest.mark.parametrize(
+    ("sent_back", "carries"),
+    [
+        pytest.param({}, True, id="not named"),
+        pytest.param({0: 2}, True, id="named in an earlier round"),
+        pytest.param({0: 3}, False, id="named in this round"),
+    ],
+)
+def test_which_row_is_carried(sent_back: dict[int, int], carries: bool) -> None:
+    assert Round(3, None, None, None, None, sent_back).carries(0) == carries
+
+
+def test_a_folder_without_its_acceptance_is_not_a_batch(store: Store) -> None:
+    store.create("batches/half/input/stub.jsonl", b"")
+    assert list_batches(store) == ["half"]
+    assert load_batch(store, "half") is None
+    with pytest.raises(RequestError, match="no batch half"):
+        close(store, "half", "cancelled")
+
+
+def test_a_damaged_marker_is_said(shelf: Any) -> None:
+    shelf.accept()
+    shelf.store.create(BatchPaths("night-1").closed(1), b"{}")
+    with pytest.raises(StoreUnavailable, match=r"closed-1\.json is damaged"):
+        latest_done(shelf.store, "night-1")
+
+
+def test_the_first_reason_to_close_wins(shelf: Any) -> None:
+    shelf.accept()
+    first = close(shelf.store, "night-1", "cancelled", clock=shelf.clock)
+    shelf.pass_s(1)
+    assert close(shelf.store, "night-1", "expired", clock=shelf.clock) == first
+    assert first.reason == "cancelled"
+    assert first.at == shelf.now - timedelta(seconds=1)
+
+
+def test_a_batch_is_open_until_it_is_published_and_again_when_reopened(shelf: Any) -> None:
+    batch = shelf.accept(rows=2)
+    paths = BatchPaths("night-1")
+    assert is_open(shelf.store, "night-1")
+    assert latest_done(shelf.store, "night-1") is None
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    first = shelf.publish()
+    assert not is_open(shelf.store, "night-1")
+    assert not shelf.store.exists(paths.open_hint)
+
+    reopen(shelf.store, "night-1", [0], deadline=shelf.now, clock=shelf.clock)
+    assert is_open(shelf.store, "night-1")
+    assert shelf.store.exists(paths.open_hint)
+    assert latest_done(shelf.store, "night-1") == first
+    current = read_round(shelf.store, batch)
+    assert (current.number, current.deadline, current.sent_back) == (2, shelf.now, {0: 2})
+    assert (current.before, current.done, current.closed) == (first, None, None)
+
+    closed = close(shelf.store, "night-1", "expired", clock=shelf.clock)
+    assert closed.round == 2
+    second = shelf.publish()
+    assert latest_done(shelf.store, "night-1") == second
+    assert second.round == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "publish", "message"),
+    [
+        pytest.param(None, False, "still open in round 1", id="still open"),
+        pytest.param([4], True, "rows 0 to 3, and not 4", id="row behind the end"),
+        pytest.param([-1], True, "rows 0 to 3, and not -1", id="row before the start"),
+        pytest.param(None, True, "every row of batch night-1 completed", id="nothing to do"),
+    ],
+)
+def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bool, message: str) -> None:
+    shelf.accept()
+    shelf.write("night-1", [shelf.completed(row) for row in range(4)])
+    if publish:
+        shelf.publish()
+    with pytest.raises(RequestError, match=message):
+        reopen(shelf.store, "night-1", rows)
+
+
+def test_reopening_at_the_same_moment(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.accept(rows=1)
+    shelf.write("night-1", [shelf.failed(0)])
+    shelf.publish()
+
+    def clock() -> Any:  # another comes first, between the reading of the markers and the creation of ours
+        other = Reopen(round=2, rows=(0,), at=shelf.now)
+        shelf.store.create(BatchPaths("night-1").reopen(2), to_bytes(other))
+        return shelf.now
+
+    with pytest.raises(ConflictError, match="by someone else"):
+        reopen(shelf.store, "night-1", clock=clock)

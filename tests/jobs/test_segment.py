@@ -1,0 +1,102 @@
+"""Shows jobs/segment.py: what is written is read back, heads are enough for an index, and damage is noticed."""
+
+import hashlib
+from dataclasses import replace
+from itertools import starmap
+
+import orjson
+import pytest
+
+from jobs import segment
+from jobs.batch import BatchPaths
+from jobs.errors import StoreUnavailable
+from jobs.segment import EVERY_ROUND, HeadRow, Outcome
+from jobs.storage import Store
+from jobs.usage import Usage
+
+PATHS = BatchPaths("night-1")
+COMPLETED = Outcome(
+    row=3,
+    round=1,
+    fence=7,
+    claim_id="claim",
+    status="completed",
+    final=True,
+    kind="chat",
+    custom_id="c3",
+    attempt=2,
+    output={"text": "Grüße"},
+    usage=Usage(10, 2, 5, 1000, 20, 30),
+    wasted=Usage(1, 0, 1, 100, 2, 3),
+    model="stub",
+    metadata={"page": 9},
+    receipt={"worker": "w"},
+)
+RETRIED = replace(
+    COMPLETED, row=4, status="failed", final=False, output=None, error={"code": "generation_failed", "message": "no"}
+)
+CRASHED = Outcome(row=4, round=2, fence=8, claim_id="other", status="crashed", final=False, kind="")
+REFUSED = Outcome(5, EVERY_ROUND, 0, "", "failed", True, "", error={"code": "not_json", "message": "no", "line": 6})
+ALL = (COMPLETED, RETRIED, CRASHED, REFUSED)
+
+
+def test_outcomes_are_read_back_as_they_were(store: Store) -> None:
+    name = segment.write(store, PATHS, ALL, "w-1", "a", 12)
+    assert tuple(segment.read_outcomes(store, PATHS.segment(name))) == ALL
+
+
+def test_the_name_tells_the_worker_its_life_the_number_and_the_hash() -> None:
+    name, data = segment.encode(ALL, "w-1", "a", 12)
+    assert name == f"w-1-a-12-{hashlib.sha256(data).hexdigest()}.jsonl"
+
+
+def test_the_head_indexes_every_line_and_adds_up_what_they_cost(store: Store) -> None:
+    name = segment.write(store, PATHS, ALL, "w", "a", 1)
+    head = segment.read_head(store, PATHS.segment(name))
+    assert head.rows == list(
+        starmap(HeadRow, [(3, "c", True, 1, 7), (4, "f", False, 1, 7), (4, "x", False, 2, 8), (5, "f", True, 0, 0)])
+    )
+    assert head.usage == COMPLETED.usage
+    assert head.wasted == COMPLETED.wasted + RETRIED.usage + RETRIED.wasted
+    first, _, rest = store.read(PATHS.segment(name)).partition(b"\n")
+    assert head.bytes == len(rest)
+    assert orjson.loads(first)["format"] == 1
+
+
+def test_a_head_longer_than_the_first_read(store: Store) -> None:
+    outcomes = [replace(CRASHED, row=row) for row in range(20_000)]
+    name = segment.write(store, PATHS, outcomes, "w", "a", 1)
+    head = segment.read_head(store, PATHS.segment(name))
+    assert [row.row for row in head.rows] == list(range(20_000))
+    assert sum(1 for _ in segment.read_lines(store, PATHS.segment(name))) == 20_000
+
+
+def test_written_twice_it_is_the_same_segment(store: Store) -> None:
+    assert segment.write(store, PATHS, ALL, "w", "a", 1) == segment.write(store, PATHS, ALL, "w", "a", 1)
+    assert len(store.list(PATHS.segments)) == 1
+
+
+def test_fields_of_a_newer_release_are_passed_over() -> None:
+    line = orjson.dumps({**orjson.loads(orjson.dumps(COMPLETED)), "mood": "good"})
+    assert segment.parse(line) == COMPLETED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(segment.encode(ALL, "w", "a", 1)[1].replace(b"Gr", b"gr"), id="other bytes"),
+        pytest.param(segment.encode(ALL, "w", "a", 1)[1][:-40], id="cut short"),
+        pytest.param(segment.encode(ALL, "w", "a", 1)[1] + b"{}\n", id="too long"),
+        pytest.param(b"{}\n", id="no index"),
+        pytest.param(b"not json\n", id="not JSON"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_a_damaged_segment_is_noticed(store: Store, data: bytes) -> None:
+    path = PATHS.segment(segment.encode(ALL, "w", "a", 1)[0])
+    store.create(path, data)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        list(segment.read_lines(store, path))
+    if b'"rows"' not in data:
+        with pytest.raises(StoreUnavailable, match="damaged"):
+            segment.read_head(store, path)
