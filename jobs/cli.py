@@ -1,0 +1,78 @@
+"""The command line's entry: the app, its commands, and the one place that turns an error into a line and an exit status.
+
+Exit status: 0 every row completed; 1 it ran, and some rows did not complete; 2 the request is wrong; 3 something that it
+needs is not there; 130 interrupted. Standard output is for results, standard error for everything else.
+
+Other packages add commands through the entry point group `nightpress.commands`: a callable that takes the app. A command
+finds the Session in `ctx.obj`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+
+from jobs.commands import doctor, enqueue, failed, models, operate, results, show, status, usage
+from jobs.commands.session import Session
+from jobs.errors import NightpressError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="nightpress",
+    help="Turn a file of content requests into finished content, overnight, on your own GPUs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: quick, and the same in a pipe
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is not there.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nightpress {version('nightpress')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del show_version
+
+
+for part in (enqueue, status, results, show, failed, usage, operate, models, doctor):
+    part.register(app)
+
+
+@cache
+def load_extensions() -> None:
+    """Add the commands of other installed packages. One that cannot be imported is named, and harms no other."""
+    for point in entry_points(group="nightpress.commands"):
+        try:
+            register = point.load()
+        except ImportError as error:
+            typer.echo(f"nightpress: the commands of {point.value} are missing: {error}", err=True)
+        else:
+            register(app)
+
+
+def main(args: Sequence[str] | None = None, session: Session | None = None) -> int:
+    """Run one command and return its exit status. `args` are those of the process unless given."""
+    load_extensions()
+    session = session or Session()
+    try:
+        app(args=args, prog_name="nightpress", obj=session)
+    except SystemExit as ended:  # how typer ends, with the status of typer.Exit or of a usage error
+        return ended.code if isinstance(ended.code, int) else 1
+    except NightpressError as error:
+        session.say(f"nightpress: {' '.join(str(error).split())}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,112 @@
+"""`enqueue`: makes a batch of a file of requests. Its id is all that goes to standard output."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from jobs.commands.session import Session
+from jobs.errors import RequestError
+
+if TYPE_CHECKING:
+    from jobs.intake import Accepted
+
+SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command(epilog="Example: nightpress enqueue night.jsonl --model smollm2-135m --deadline 06:00")(enqueue)
+
+
+def enqueue(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="Requests, one JSON object a line; - reads standard input.")
+    ],
+    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the id begins with.  [default: the file's name]")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whom the rows are billed to that name no tenant.")] = None,
+    priority: Annotated[int, typer.Option(min=0, max=9, help="9 goes first.")] = 4,
+    deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="When to give up: 06:00, +8h, a date.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make a new batch of what a run key has named before.")
+    ] = False,
+    run_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The same rows with the same key are one batch.")
+    ] = None,
+) -> None:
+    """Make a batch of a file, and print its id.
+
+    Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
+    """
+    from jobs.intake import IntakeOptions, accept
+    from jobs.moments import parsed
+
+    session: Session = ctx.obj
+    options = IntakeOptions(
+        kind=kind,
+        model=model,
+        set=tuple(set_ or ()),
+        name=name or (None if file == "-" else Path(file).stem),
+        tenant=tenant,
+        priority=priority,
+        deadline=parsed(deadline, session.clock()) if deadline else None,
+        limit=limit,
+        strict=strict,
+    )
+    with _opened(file) as lines:
+        accepted = accept(
+            session.store,
+            lines,
+            options,
+            kinds=session.kinds,
+            settings=session.settings,
+            clock=session.clock,
+            run_key=_run_key(run_key, again=again),
+        )
+    _say(session, accepted)
+    session.write(accepted.batch.batch_id)
+
+
+def _run_key(named: str | None, *, again: bool) -> str:
+    """The run key: a new one by default, so that each call is a batch of its own, unless the user names one."""
+    fresh = uuid.uuid4().hex
+    return fresh if named is None else f"{named}/{fresh}" if again else named
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as opened:
+            yield opened
+    except OSError as error:
+        raise RequestError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def _say(session: Session, accepted: Accepted) -> None:
+    """How many rows were taken, and what is wrong with the first of those that were refused."""
+    batch = accepted.batch
+    if not accepted.created:
+        session.say(f"{batch.batch_id} is there already, with the same rows and the same run key")
+    session.say(f"{batch.rows:,} rows, {batch.refused:,} refused, from {batch.name}")
+    for fault in accepted.faults[:SHOWN]:
+        place = f", {fault.field}" if fault.field else ""
+        session.say(f"  line {fault.line}{place}: {fault.code}: {fault.message}")
+    if len(accepted.faults) > SHOWN:
+        session.say(f"  and {len(accepted.faults) - SHOWN:,} more: nightpress failed list {batch.batch_id}")

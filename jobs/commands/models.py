@@ -1,0 +1,54 @@
+"""`models`: the catalog. Other packages add to the group `models`, such as what fetches weights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.commands.session import Session
+
+models = typer.Typer(help="List the models, or fetch one.", no_args_is_help=True)
+"""The group, for `nightpress.commands` extensions to add to."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list", epilog="Example: nightpress models list")
+def list_models(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a model.")] = False,
+) -> None:
+    """List the models that rows may name."""
+    session: Session = ctx.obj
+    settings = session.settings
+    for alias, card in sorted(settings.catalog.items()):
+        lane, prices = settings.lane_of(alias), settings.prices.models.get(alias)
+        if as_json:
+            session.write_json(
+                {
+                    "model": alias,
+                    "lane": lane,
+                    "default": alias == settings.model,
+                    **card.model_dump(mode="json"),
+                    "prices": None if prices is None else prices.model_dump(),
+                }
+            )
+            continue
+        session.write(alias + ("  (the default)" if alias == settings.model else ""))
+        session.write(f"  lane {lane}, engine {card.engine}" + (f", source {card.source}" if card.source else ""))
+        session.write(f"  {_priced(session, alias)}")
+
+
+def _priced(session: Session, alias: str) -> str:
+    from jobs.prices import formatted
+
+    prices = session.settings.prices
+    of_model = prices.models.get(alias)
+    if of_model is None:
+        return "no price: its tokens are charged at nothing"
+    prompt, completion = (formatted(amount, prices.currency) for amount in (of_model.prompt, of_model.completion))
+    return f"a million tokens: {prompt} prompt, {completion} completion (prices {prices.version})"

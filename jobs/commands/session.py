@@ -1,0 +1,131 @@
+"""What one call of the command line works with: settings, storage, queue, kinds, clock and the two streams.
+
+Each is opened when a command first asks for it, so that a command which needs no Redis never waits for one. Tests give
+their own in place of any.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from jobs.errors import RequestError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jobs.batch import Batch
+    from jobs.kinds import Kind
+    from jobs.redis_queue import RedisQueue
+    from jobs.settings import Settings
+    from jobs.storage import Store
+
+BATCH = "A batch's id, or how it starts."
+"""The help of every argument that names a batch."""
+
+REDIS_REMEDY = "start a Redis 7 and set NIGHTPRESS_REDIS_URL, such as redis://localhost:6379/0"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Session:
+    """One call of the command line. `given_*` stand in place of what the environment would give."""
+
+    given_settings: Settings | None = None
+    given_queue: RedisQueue | None = None
+    clock: Callable[[], datetime] = _now
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process. Raises RequestError."""
+        if self.given_settings is not None:
+            return self.given_settings
+        from jobs.settings import load
+
+        return load()
+
+    @cached_property
+    def store(self) -> Store:
+        """The storage of the settings. Raises StoreUnavailable."""
+        from jobs.storage import Store
+
+        return Store.open(self.settings.store_url, self.settings.store_options)
+
+    @cached_property
+    def queue(self) -> RedisQueue | None:
+        """The queue of the settings; None where they name no Redis. It may turn out not to answer."""
+        if self.given_queue is not None:
+            return self.given_queue
+        if self.settings.redis_url is None:
+            return None
+        from jobs.redis_queue import RedisQueue
+
+        url = self.settings.redis_url.get_secret_value()
+        return RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+
+    def needed_queue(self) -> RedisQueue:
+        """The queue, for a command that can do nothing without. Raises QueueUnavailable."""
+        if self.queue is None:
+            from jobs.errors import QueueUnavailable
+
+            raise QueueUnavailable(f"no Redis is set: {REDIS_REMEDY}")
+        return self.queue
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds that are installed."""
+        from jobs.kinds.registry import load_kinds
+
+        return load_kinds(self.settings.templates_dir)
+
+    @cached_property
+    def out(self) -> Console:
+        """Standard output, for results: colour only on a terminal, and never under NO_COLOR."""
+        from rich.console import Console
+
+        return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Standard error, for progress."""
+        from rich.console import Console
+
+        return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+    def say(self, message: str) -> None:
+        """One line for a person, on standard error, never wrapped."""
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+
+    def write(self, line: str) -> None:
+        """One line of a result, on standard output, never wrapped."""
+        print(line, file=sys.stdout)  # noqa: T201 - the one place that answers
+
+    def write_json(self, value: Any, *, indent: bool = False) -> None:
+        """A JSON value as a line of a result."""
+        self.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode())
+
+    def batch(self, name: str) -> Batch:
+        """The batch of this id, or the only one whose id starts so. Raises RequestError."""
+        from jobs.rounds import list_batches, load_batch
+
+        batch = load_batch(self.store, name) if name and "/" not in name else None
+        if batch is not None:
+            return batch
+        alike = [batch_id for batch_id in list_batches(self.store) if name and batch_id.startswith(name)]
+        found = [batch for batch_id in alike if (batch := load_batch(self.store, batch_id)) is not None]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
+        raise RequestError(f"no batch {name!r} in {self.store.url}: `nightpress status` lists them")

@@ -1,0 +1,99 @@
+"""`show`: all that is known of one row: its request, each attempt, its outcome and its usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from jobs.commands.session import BATCH, Session
+from jobs.errors import RequestError
+
+if TYPE_CHECKING:
+    from jobs.batch import Batch
+    from jobs.segment import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command(epilog="Example: nightpress show night-5f2c81 7")(show)
+
+
+def show(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
+) -> None:
+    """Show all that is known of one row.
+
+    As JSON: its request, every attempt, its outcome and usage.
+    """
+    session: Session = ctx.obj
+    found = session.batch(batch)
+    if row >= found.rows:
+        raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
+    outcome = _published(session, found, row)
+    attempts = list(_attempts(session, found, row))
+    if outcome is None:
+        session.say(f"row {row} is not published yet: its attempts are what is known so far")
+    session.write_json(
+        {
+            "batch_id": found.batch_id,
+            "row": row,
+            "request": _request(session, found, row),
+            "attempts": [_shown(attempt) for attempt in attempts],
+            "outcome": outcome,
+        },
+        indent=True,
+    )
+
+
+def _request(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
+    """The row's normalised request; None when intake refused it. Rows stand in order, so reading stops at the row."""
+    from jobs.batch import BatchPaths
+
+    for lane in batch.lanes:
+        with session.store.reader(BatchPaths(batch.batch_id).input(lane)) as lines:
+            for line in lines:
+                values = orjson.loads(line)
+                if values["row"] == row:
+                    return dict(values)
+                if values["row"] > row:
+                    break
+    return None
+
+
+def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
+    """Every line of the row in any segment. Heads tell which segments to read."""
+    from jobs.batch import BatchPaths
+    from jobs.segment import read_head, read_outcomes
+
+    paths = BatchPaths(batch.batch_id)
+    for name in session.store.list(paths.segments):
+        path = paths.segment(name)
+        if any(entry.row == row for entry in read_head(session.store, path).rows):
+            yield from (outcome for outcome in read_outcomes(session.store, path) if outcome.row == row)
+
+
+def _shown(outcome: Outcome) -> Mapping[str, Any]:
+    from dataclasses import asdict
+
+    return {name: value for name, value in asdict(outcome).items() if name != "row" and value is not None}
+
+
+def _published(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
+    from jobs.published import read_published
+    from jobs.rounds import latest_done
+
+    done = latest_done(session.store, batch.batch_id)
+    if done is None:
+        return None
+    for name in ("output.jsonl", "errors.jsonl"):
+        for published in read_published(session.store, done, batch.batch_id, name):
+            if published["row"] == row:
+                return published
+            if published["row"] > row:
+                break
+    return None

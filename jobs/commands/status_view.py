@@ -1,0 +1,91 @@
+"""How a status looks to a person: plain lines that fit the terminal. Takes data and a width, and prints nothing."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from jobs.prices import formatted
+from jobs.status import BatchStatus, Status
+
+BAR = 30
+
+
+def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
+    """All of it: a paragraph for each batch, then the workers."""
+    found = [line for one in now.batches for line in (*batch_lines(one, clock), "")]
+    found.extend(_worker_lines(now))
+    while found and not found[-1]:
+        found.pop()
+    return [part for line in found for part in _fitted(line, width)]
+
+
+def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
+    """One batch: its state, a bar, its counts, and what it used."""
+    share = one.finished / one.rows if one.rows else 1.0
+    filled = int(share * BAR)
+    yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
+    yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.finished:,} of {one.rows:,} rows"
+    yield "  " + "  ".join(f"{name} {count:,}" for name, count in _counts(one))
+    said = list(_rates(one))
+    if one.expected_end is not None:
+        left = spoken((one.expected_end - clock).total_seconds())
+        said.append(f"expected end {_moment(one.expected_end)} (in {left})")
+    if said:
+        yield "  " + "  ".join(said)
+    yield f"  tokens: {one.usage.prompt_tokens:,} prompt, {one.usage.completion_tokens:,} completion"
+    devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
+    yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
+    if one.published_at is not None:
+        yield f"  published {_moment(one.published_at)}; see `nightpress results {one.id}`"
+
+
+def progress_line(one: BatchStatus, clock: datetime) -> str:
+    """One batch in one line, for a log."""
+    said = [f"{one.finished:,} of {one.rows:,} rows", f"{one.failed:,} failed", *_rates(one)]
+    if one.expected_end is not None:
+        said.append(f"{spoken((one.expected_end - clock).total_seconds())} left")
+    return f"{one.id} {one.state}: {', '.join(said)}"
+
+
+def spoken(seconds: float) -> str:
+    """A span of time for a person: `3 h 5 min`, `2 min 10 s`, `8 s`."""
+    whole = max(0, round(seconds))
+    for unit_s, unit, smaller_s, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= unit_s:
+            return f"{whole // unit_s} {unit} {whole % unit_s // smaller_s} {smaller}"
+    return f"{whole} s"
+
+
+def _counts(one: BatchStatus) -> Iterator[tuple[str, int]]:
+    yield "completed", one.completed
+    for name in ("failed", "cancelled", "expired", "leased", "ready", "delayed", "waiting"):
+        if (count := getattr(one, name)) or name == "failed":
+            yield name, count
+
+
+def _rates(one: BatchStatus) -> Sequence[str]:
+    if one.rows_per_s is None or one.tokens_per_s is None:
+        return []
+    return [f"{one.rows_per_s:,.1f} rows/s", f"{one.tokens_per_s:,.0f} tokens/s"]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _worker_lines(now: Status) -> Iterator[str]:
+    if now.workers:
+        yield f"{len(now.workers):,} workers"
+    for worker in now.workers:
+        yield f"  {worker.worker}  lane {worker.lane}  running {worker.running:,}  pid {worker.pid} on {worker.node}"
+
+
+def _fitted(line: str, width: int) -> Iterator[str]:
+    """The line, broken where words end; a word that is too long, such as an id, is broken where the line ends."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    while len(line) > width:
+        at = line.rfind("  ", len(indent) + 1, width + 1)
+        at = at if at > 0 else line.rfind(" ", len(indent) + 1, width + 1)
+        at = at if at > 0 else width
+        yield line[:at].rstrip()
+        line = f"{indent}  {line[at:].lstrip()}"
+    yield line

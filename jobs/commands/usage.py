@@ -1,0 +1,120 @@
+"""`usage`: what was used, what it cost and what is charged, added up over published batches."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.commands.session import Session
+
+if TYPE_CHECKING:
+    from jobs.accounts import Tally
+
+
+class By(StrEnum):
+    """What usage is added up by."""
+
+    TENANT = "tenant"
+    MODEL = "model"
+    BATCH = "batch"
+    KIND = "kind"
+    DAY = "day"
+
+
+class Form(StrEnum):
+    """How the sums are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command(epilog="Example: nightpress usage --by tenant --since 2026-11-01 --until 2026-12-01 --format csv")(
+        usage
+    )
+
+
+def usage(
+    ctx: typer.Context,
+    by: Annotated[By, typer.Option(help="What to add up by.")] = By.BATCH,
+    since: Annotated[str | None, typer.Option(metavar="WHEN", help="Published then or later: 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Published before then.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="json and csv give whole billionths.")] = Form.TABLE,
+) -> None:
+    """Add up what was used, and what it cost.
+
+    Of published batches alone. `device cost` is what it cost us, `charge` what is charged for it.
+    """
+    from jobs.accounts import tallies
+    from jobs.moments import parsed
+
+    session: Session = ctx.obj
+    now = session.clock()
+    sums = tallies(
+        session.store,
+        by.value,
+        since=parsed(since, now) if since else None,
+        until=parsed(until, now) if until else None,
+    )
+    if form is Form.CSV:
+        _write_csv(by, sums)
+    elif form is Form.JSON:
+        session.write_json(
+            [
+                {by.value: key, "currency": currency, **tally.as_dict()}
+                for currency, tallied in sums.items()
+                for key, tally in tallied.items()
+            ]
+        )
+    elif not any(sums.values()):
+        session.say("nothing was published then: `nightpress status` shows what is open")
+    else:
+        _print_table(session, by, sums)
+
+
+def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
+    from jobs.accounts import Tally
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([by.value, "currency", *Tally().as_dict()])
+    for currency, tallied in sums.items():
+        for key, tally in tallied.items():
+            writer.writerow([key, currency, *tally.as_dict().values()])
+
+
+def _print_table(session: Session, by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from jobs.accounts import Tally
+    from jobs.prices import formatted
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=False)
+    table.add_column(by.value, overflow="fold", min_width=10)
+    for name in ("rows", "prompt", "cached", "completion", "device time", "device cost", "charge"):
+        table.add_column(name, justify="right", overflow="fold")
+    for currency, tallied in sums.items():
+        total = sum(tallied.values(), Tally())
+        for key, tally in (*tallied.items(), ("total", total)):
+            if key == "total":
+                table.add_section()
+            counts = (
+                tally.rows,
+                tally.usage.prompt_tokens,
+                tally.usage.cached_prompt_tokens,
+                tally.usage.completion_tokens,
+            )
+            table.add_row(
+                key,
+                *(f"{count:,}" for count in counts),
+                f"{tally.usage.device_ns / 1e9:,.1f} s",
+                *(formatted(amount, currency) for amount in (tally.usage.device_cost, tally.usage.charge)),
+            )
+    session.out.print(table)

@@ -1,0 +1,294 @@
+"""How far the batches are, as data: counts by state, rates, cost so far, expected end, and who works.
+
+Storage is the truth for outcomes, and the queue for what waits and what is leased; without a queue the rest still holds.
+Of a published batch every number is the published one. What is shown, and how, is left to the command.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final, Literal
+
+from jobs.batch import Batch, BatchPaths, Done
+from jobs.errors import QueueUnavailable
+from jobs.job_queue import Lanes, LaneSnapshot, WorkerRecord
+from jobs.outcomes import OutcomeIndex
+from jobs.prices import Prices
+from jobs.published import read_usage
+from jobs.rounds import Clock, accepted, list_batches, load_batch, now, read_round
+from jobs.segment import read_outcomes
+from jobs.storage import Store
+from jobs.usage import Usage
+
+WINDOW_S: Final = 30.0
+EARLIEST: Final = 8
+SHORTEST_S: Final = 4.0
+"""A window shorter than this says little: outcomes arrive with each flush."""
+
+State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
+"""`open` is said of a batch that is not published when no queue can be asked for more."""
+
+
+class Rate:
+    """Rows and completion tokens a second over the last `window_s` seconds. Each reading brings its own time."""
+
+    def __init__(self, window_s: float = WINDOW_S, shortest_s: float = SHORTEST_S) -> None:
+        self.window_s = window_s
+        self.shortest_s = shortest_s
+        self._samples: deque[tuple[datetime, int, int]] = deque()
+
+    def sample(self, at: datetime, rows: int, tokens: int) -> None:
+        """Take a reading of the two counters. A counter that fell (a new round) begins a new window."""
+        if self._samples and rows < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((at, rows, tokens))
+        while len(self._samples) > 2 and self._samples[1][0] <= at - timedelta(seconds=self.window_s):
+            self._samples.popleft()
+
+    @property
+    def per_second(self) -> tuple[float, float] | None:
+        """Rows and tokens a second; None until the readings span `shortest_s`."""
+        if not self._samples:
+            return None
+        (began, rows, tokens), (ended, rows_now, tokens_now) = self._samples[0], self._samples[-1]
+        elapsed_s = (ended - began).total_seconds()
+        if elapsed_s < self.shortest_s:
+            return None
+        return (rows_now - rows) / elapsed_s, (tokens_now - tokens) / elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """One batch at one moment. `waiting` rows are not on the queue yet; without a queue, all that lack an outcome."""
+
+    id: str
+    name: str
+    tenant: str
+    state: State
+    round: int
+    rows: int
+    completed: int
+    failed: int
+    cancelled: int
+    expired: int
+    ready: int
+    delayed: int
+    leased: int
+    waiting: int
+    usage: Usage
+    wasted: Usage
+    currency: str
+    created_at: datetime
+    deadline: datetime | None = None
+    published_at: datetime | None = None
+    rows_per_s: float | None = None
+    tokens_per_s: float | None = None
+    expected_end: datetime | None = None
+
+    @property
+    def finished(self) -> int:
+        """Rows that have an outcome."""
+        return self.completed + self.failed + self.cancelled + self.expired
+
+    def as_dict(self) -> dict[str, Any]:
+        """The flat form of `status --json`: counts, the six usage fields, times in RFC 3339."""
+        values = asdict(self)
+        usage, wasted = values.pop("usage"), values.pop("wasted")
+        return {**values, **usage, "wasted": wasted}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Batches and workers at one moment. `queue_fault` says why the queue was not asked."""
+
+    batches: Sequence[BatchStatus]
+    workers: Sequence[WorkerRecord]
+    queue_fault: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `status --json`."""
+        return {
+            "batches": [batch.as_dict() for batch in self.batches],
+            "workers": [asdict(worker) for worker in self.workers],
+        }
+
+
+@dataclass
+class StatusReader:
+    """Reads the status of batches again and again, and only what is new since the last time.
+
+    `lanes` are looked at for workers even if the queue has heard of no batch in them.
+    """
+
+    store: Store
+    queue: Lanes | None = None
+    prices: Prices = field(default_factory=Prices)
+    clock: Clock = now
+    lanes: Collection[str] = ()
+    _indexes: dict[str, OutcomeIndex] = field(default_factory=dict)
+    _rates: dict[str, Rate] = field(default_factory=dict)
+    _began: dict[str, datetime] = field(default_factory=dict)
+
+    def batch(self, batch_id: str) -> BatchStatus:
+        """One batch now. Raises RequestError when there is none of this id."""
+        return self.read([batch_id]).batches[0]
+
+    def read(self, batch_ids: Sequence[str]) -> Status:
+        """These batches now, and every worker of every lane. Raises RequestError, StoreUnavailable."""
+        lanes, fault = self._snapshots()
+        batches = [self._of(batch_id, lanes) for batch_id in batch_ids]
+        workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
+        return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault)
+
+    def _snapshots(self) -> tuple[Mapping[str, LaneSnapshot] | None, str | None]:
+        if self.queue is None:
+            return None, "NIGHTPRESS_REDIS_URL names no queue to ask"
+        try:
+            return {lane: self.queue.snapshot(lane) for lane in sorted({*self.queue.lanes(), *self.lanes})}, None
+        except QueueUnavailable as error:
+            return None, str(error)
+
+    def _of(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
+        batch = accepted(self.store, batch_id)
+        done = read_round(self.store, batch).done
+        if done is None:
+            index = self._indexes.setdefault(batch_id, OutcomeIndex(self.store, batch))
+            index.refresh()
+            if index.done is None:
+                return self._with_rate(index, _unfinished(index, lanes, self.prices.currency))
+            done = index.done
+        return self._published(batch, done)
+
+    def _published(self, batch: Batch, done: Done) -> BatchStatus:
+        usage = read_usage(self.store, done, batch.batch_id)
+        return BatchStatus(
+            **_named(batch),
+            state="published",
+            round=done.round,
+            completed=done.counts.get("completed", 0),
+            failed=done.counts.get("failed", 0),
+            cancelled=done.counts.get("cancelled", 0),
+            expired=done.counts.get("expired", 0),
+            ready=0,
+            delayed=0,
+            leased=0,
+            waiting=0,
+            usage=Usage.from_dict(usage),
+            wasted=Usage.from_dict(usage["wasted"]),
+            currency=usage["currency"],
+            published_at=done.at,
+        )
+
+    def _with_rate(self, index: OutcomeIndex, status: BatchStatus) -> BatchStatus:
+        """The rate over the window; before that spans enough, the mean since the first row was started."""
+        at = self.clock()
+        rate = self._rates.setdefault(status.id, Rate())
+        rate.sample(at, status.finished, status.usage.completion_tokens)
+        per_second, going_on = rate.per_second, True
+        if per_second is None:
+            per_second, going_on = self._mean(index, status, at), status.state == "running"
+        if per_second is None:
+            return status
+        rows_per_s, tokens_per_s = per_second
+        left = status.rows - status.finished
+        end = at + timedelta(seconds=left / rows_per_s) if rows_per_s > 0 and going_on else None
+        return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
+
+    def _mean(self, index: OutcomeIndex, status: BatchStatus, at: datetime) -> tuple[float, float] | None:
+        if index.round > 1:  # the counts hold what was carried
+            return None
+        if status.id not in self._began:
+            began = first_started(self.store, index.paths)
+            if began is None:
+                return None
+            self._began[status.id] = began
+        elapsed_s = (at - self._began[status.id]).total_seconds()
+        if elapsed_s <= 0:
+            return None
+        return (status.finished - index.batch.refused) / elapsed_s, status.usage.completion_tokens / elapsed_s
+
+
+def first_started(store: Store, paths: BatchPaths) -> datetime | None:
+    """About when the first row of the batch was started, from the first lines of each worker's first segments."""
+    earliest = sorted(store.list(paths.segments), key=lambda name: int(name.split("-")[-2]))[:EARLIEST]
+    started = [
+        outcome.receipt["started_at"]
+        for name in earliest
+        for outcome in islice(read_outcomes(store, paths.segment(name)), EARLIEST)
+        if "started_at" in outcome.receipt
+    ]
+    return min(map(datetime.fromisoformat, started), default=None)
+
+
+def listed(store: Store, published: int) -> Sequence[str]:
+    """The ids of the open batches, oldest first, then of the last few published ones, newest first."""
+    unfinished: list[tuple[datetime, str]] = []
+    finished: list[tuple[datetime, str]] = []
+    for batch_id in list_batches(store):
+        if (batch := load_batch(store, batch_id)) is None:
+            continue
+        if (done := read_round(store, batch).done) is None:
+            unfinished.append((batch.created_at, batch_id))
+        else:
+            finished.append((done.at, batch_id))
+    newest = sorted(finished, reverse=True)[:published]
+    return [batch_id for _, batch_id in (*sorted(unfinished), *newest)]
+
+
+def _named(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.batch_id,
+        "name": batch.name,
+        "tenant": batch.tenant,
+        "rows": batch.rows,
+        "created_at": batch.created_at,
+        "deadline": batch.deadline,
+    }
+
+
+def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, currency: str) -> BatchStatus:
+    batch = index.batch
+    known = [
+        schedule
+        for lane in batch.lanes
+        if lanes is not None and lane in lanes
+        if (schedule := lanes[lane].batches.get(batch.batch_id)) is not None and schedule.round == index.round
+    ]
+    ready, delayed, leased = (
+        sum(schedule.ready for schedule in known),
+        sum(schedule.delayed for schedule in known),
+        sum(schedule.leased for schedule in known),
+    )
+    completed, failed = index.counts["completed"], index.counts["failed"]
+    return BatchStatus(
+        **_named(batch),
+        state=_state(index, lanes, leased),
+        round=index.round,
+        completed=completed,
+        failed=failed,
+        cancelled=0,
+        expired=0,
+        ready=ready,
+        delayed=delayed,
+        leased=leased,
+        # A row whose outcome is written and not yet settled is in both counts for a moment.
+        waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
+        usage=index.usage,
+        wasted=index.wasted,
+        currency=currency,
+    )
+
+
+def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased: int) -> State:
+    if index.closed is not None:
+        return "cancelling" if index.closed.reason == "cancelled" else "expiring"
+    if index.complete:
+        return "publishing"
+    if lanes is None:
+        return "open"
+    if leased:
+        return "running"
+    ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]
+    return "paused" if ours and all(lane.paused for lane in ours) else "queued"

@@ -1,0 +1,123 @@
+"""Batches made by hand, for tests that look at storage and do not care how it was filled."""
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.job import RowRequest
+from jobs.prices import Prices
+from jobs.publish import publish
+from jobs.rounds import to_bytes
+from jobs.segment import EVERY_ROUND, Outcome, write
+from jobs.storage import Store
+from jobs.usage import Usage
+
+EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+LANE = "stub"
+
+
+@dataclass
+class Shelf:
+    """A store, a clock that the test moves, and the means to put batches and outcomes into the store."""
+
+    store: Store
+    now: datetime = EVENING
+    _segments: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def accept(
+        self,
+        batch_id: str = "night-1",
+        rows: int = 4,
+        *,
+        refused: Sequence[int] = (),
+        kinds: Sequence[str] = ("chat",),
+        tenants: Sequence[str] = ("default",),
+    ) -> Batch:
+        """A batch of `rows` rows on the lane `stub`. Kinds and tenants take turns; `refused` rows are faults of intake."""
+        paths = BatchPaths(batch_id)
+        accepted = [row for row in range(rows) if row not in refused]
+        lines = b"".join(
+            RowRequest(
+                row=row,
+                line=row + 1,
+                kind=kinds[row % len(kinds)],
+                model="stub",
+                request={"prompt": f"Row {row}"},
+                custom_id=f"c{row}",
+                tenant=tenants[row % len(tenants)],
+            ).to_bytes()
+            + b"\n"
+            for row in accepted
+        )
+        self.store.create(paths.input(LANE), lines)
+        if refused:
+            self.write(batch_id, [self.refusal(row) for row in refused])
+        batch = Batch(
+            batch_id=batch_id,
+            name=batch_id,
+            tenant=tenants[0],
+            priority=4,
+            run_key="key",
+            rows=rows,
+            refused=len(refused),
+            lanes={
+                LANE: LaneInput(
+                    model="stub", rows=len(accepted), bytes=len(lines), sha256=hashlib.sha256(lines).hexdigest()
+                )
+            },
+            full_sha256="0" * 64,
+            created_at=self.now,
+        )
+        self.store.create(paths.acceptance, to_bytes(batch))
+        return batch
+
+    def refusal(self, row: int) -> Outcome:
+        error = {"code": "not_json", "message": "not JSON", "line": row + 1, "field": None}
+        return Outcome(row, EVERY_ROUND, 0, "", "failed", True, "", error=error)
+
+    def completed(self, row: int, *, round_: int = 1, kind: str = "chat", **values: Any) -> Outcome:
+        """A completed line that used 100 + row prompt tokens and 10 completion tokens."""
+        usage = Usage(100 + row, 0, 10, 1_000_000_000, 13_889, 1_400_000 + 10_000 * row)
+        receipt: Mapping[str, Any] = {
+            "engine": "stub",
+            "finish_reason": "stop",
+            "seed": 7,
+            "worker": "w",
+            "prices": "example-2026-11",
+            "started_at": EVENING.isoformat(),
+            "finished_at": self.now.isoformat(),
+        }
+        line = {"custom_id": f"c{row}", "output": {"text": f"Text {row}"}, "usage": usage, "receipt": receipt}
+        return Outcome(row, round_, 1, "claim", "completed", True, kind, model="stub", **{**line, **values})
+
+    def failed(self, row: int, *, round_: int = 1, final: bool = True) -> Outcome:
+        error = {"code": "empty_output", "message": "the model wrote nothing", "line": row + 1}
+        return Outcome(row, round_, 1, "claim", "failed", final, "chat", f"c{row}", error=error, model="stub")
+
+    def write(self, batch_id: str, outcomes: Sequence[Outcome], worker: str = "w") -> str:
+        """One more segment."""
+        return write(self.store, BatchPaths(batch_id), outcomes, worker, "1", next(self._segments))
+
+    def publish(self, batch_id: str = "night-1") -> Done:
+        """Publish, which must be possible."""
+        done = publish(self.store, batch_id, prices=Prices(), clock=self.clock)
+        assert isinstance(done, Done), done
+        return done
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(Store.open(str(tmp_path / "store")))

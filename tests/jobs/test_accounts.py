@@ -1,0 +1,92 @@
+"""Accounts add up published rounds, by any of five keys, to the last billionth."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobs.accounts import Key, Tally, tallies
+from jobs.rounds import reopen
+from jobs.usage import Usage
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+def used(*rows: int) -> Tally:
+    """What `Shelf.completed` used for these rows."""
+    return Tally(
+        len(rows),
+        Usage(
+            sum(100 + row for row in rows),
+            0,
+            10 * len(rows),
+            1_000_000_000 * len(rows),
+            13_889 * len(rows),
+            sum(1_400_000 + 10_000 * row for row in rows),
+        ),
+    )
+
+
+@pytest.fixture
+def two_batches(shelf: Shelf) -> Shelf:
+    """Four rows of which one was refused, of two kinds and tenants; and, an hour and so a day later, one more row."""
+    shelf.accept("first", 4, refused=[1], kinds=["chat", "article"], tenants=["acme", "acme", "zeta"])
+    shelf.write("first", [shelf.completed(3, kind="article"), shelf.completed(0), shelf.completed(2)])
+    shelf.publish("first")
+    shelf.pass_s(3 * 3600)
+    shelf.accept("second", 1)
+    shelf.write("second", [shelf.completed(0)])
+    shelf.publish("second")
+    shelf.accept("open", 1)
+    return shelf
+
+
+@pytest.mark.parametrize(
+    ("by", "sums"),
+    [
+        pytest.param("batch", {"first": used(0, 2, 3), "second": used(0)}, id="batch"),
+        pytest.param("day", {"2026-11-23": used(0, 2, 3), "2026-11-24": used(0)}, id="day of publishing, in UTC"),
+        pytest.param("model", {"stub": used(0, 2, 3, 0)}, id="model"),
+        pytest.param("kind", {"article": used(3), "chat": used(0, 2, 0)}, id="kind"),
+        pytest.param("tenant", {"acme": used(0, 3), "default": used(0), "zeta": used(2)}, id="the tenant of each row"),
+    ],
+)
+def test_published_rows_are_added_up_by(by: Key, sums: dict[str, Tally], two_batches: Shelf) -> None:
+    assert tallies(two_batches.store, by) == {"USD": sums}
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "batches"),
+    [
+        pytest.param(datetime(2026, 11, 24, tzinfo=UTC), None, ["second"], id="since"),
+        pytest.param(None, datetime(2026, 11, 24, tzinfo=UTC), ["first"], id="until"),
+        pytest.param(datetime(2026, 11, 23, 22, tzinfo=UTC), None, ["first", "second"], id="since is included"),
+        pytest.param(None, datetime(2026, 11, 23, 22, tzinfo=UTC), [], id="until is excluded"),
+    ],
+)
+def test_a_span_takes_what_was_published_in_it(
+    since: datetime | None, until: datetime | None, batches: list[str], two_batches: Shelf
+) -> None:
+    sums = tallies(two_batches.store, "batch", since=since, until=until)
+    assert list(sums.get("USD", {})) == batches
+
+
+def test_a_further_round_counts_once_and_on_its_own_day(shelf: Shelf) -> None:
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    shelf.publish()
+    shelf.pass_s(24 * 3600)
+    reopen(shelf.store, "night-1", clock=shelf.clock)
+    shelf.write("night-1", [shelf.completed(1, round_=2)])
+    assert tallies(shelf.store, "day") == {"USD": {"2026-11-23": used(0)}}, "the open round is not counted"
+    shelf.publish()
+    assert tallies(shelf.store, "day") == {"USD": {"2026-11-23": used(0), "2026-11-24": used(1)}}
+    assert tallies(shelf.store, "batch") == {"USD": {"night-1": used(0, 1)}}
+
+
+def test_nothing_published_adds_up_to_nothing(shelf: Shelf) -> None:
+    shelf.accept()
+    assert tallies(shelf.store, "kind") == {}

@@ -1,0 +1,475 @@
+"""The command line: what goes to which stream, and with what exit status."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fakeredis
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.job_queue import FeedRow, WorkerRecord
+from jobs.redis_queue import RedisQueue
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one call of the command came to."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return orjson.loads(self.out)
+
+    def rows(self) -> list[Any]:
+        return [orjson.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def nightpress(
+    shelf: Shelf, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    """Runs a command in this process, on the shelf's store and clock; without a queue unless one is given."""
+    monkeypatch.chdir(tmp_path)  # away from any nightpress.toml
+
+    def run(*args: str, **given: Any) -> Ran:
+        settings = Settings(store_url=str(tmp_path / "store"))
+        status = main(args, Session(settings, clock=shelf.clock, **given))
+        out, err = capsysbinary.readouterr()
+        return Ran(status, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+def night(shelf: Shelf) -> Shelf:
+    """A published batch `night-1`: rows 0 and 3 completed, 2 failed after a try, 1 was refused."""
+    shelf.accept(rows=4, refused=[1])
+    shelf.write("night-1", [shelf.completed(3), shelf.failed(2, final=False)])
+    shelf.write("night-1", [shelf.failed(2), shelf.completed(0)])
+    shelf.publish()
+    return shelf
+
+
+COMMANDS = [
+    "enqueue",
+    "status",
+    "wait",
+    "results",
+    "show",
+    "usage",
+    "cancel",
+    "pause",
+    "resume",
+    "failed list",
+    "failed retry",
+    "publish",
+    "models list",
+    "doctor",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_and_fits_80_columns(command: str, nightpress: Callable[..., Ran]) -> None:
+    ran = nightpress(*command.split(), "--help")
+    assert ran.status == 0
+    assert "Example: " in ran.out
+    assert f"nightpress {command}" in " ".join(ran.out.split("Example: ")[1].split())
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable[..., Ran]) -> None:
+    ran = nightpress("--help")
+    named = {command.split()[0] for command in COMMANDS}
+    said = {line.split()[0]: line for line in ran.out.split("Commands:")[1].splitlines() if line.strip()}
+    assert named <= said.keys()
+    assert [line for name, line in said.items() if name in named and "..." in line] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "said"),
+    [
+        pytest.param(["results", "nothing"], 2, "no batch 'nothing'", id="a batch that is not there"),
+        pytest.param(["status", "../etc"], 2, "no batch '../etc'", id="a batch with a path in its name"),
+        pytest.param(["show", "night-1", "4"], 2, "rows 0 to 3", id="a row that is not there"),
+        pytest.param(["cancel", "night-1"], 2, "is published already", id="cancelling what is published"),
+        pytest.param(
+            ["failed", "retry", "night-1", "--row", "9"], 2, "rows 0 to 3", id="retrying a row that is not there"
+        ),
+        pytest.param(
+            ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is no moment", id="a wrong deadline"
+        ),
+        pytest.param(["usage", "--since", "once"], 2, "'once' is no moment", id="a wrong date"),
+        pytest.param(["results", "night-1", "-o", "no/such/file"], 2, "cannot write no/such/file", id="a wrong path"),
+        pytest.param(["pause", "stub"], 3, "set NIGHTPRESS_REDIS_URL", id="pausing without a queue"),
+        pytest.param(["status", "--interval", "x"], 2, "Invalid value", id="a wrong option"),
+        pytest.param(["stauts"], 2, "stauts", id="a command that is not there"),
+    ],
+)
+def test_a_mistake_is_one_line_and_never_a_traceback(
+    args: Sequence[str], status: int, said: str, nightpress: Callable[..., Ran], night: Shelf
+) -> None:
+    ran = nightpress(*args)
+    assert (ran.status, ran.out) == (status, "")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    if ran.err.startswith("nightpress: "):
+        assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        pytest.param(StoreUnavailable("the disk is full:\nfree some"), 3, id="something that is needed is not there"),
+        pytest.param(KeyboardInterrupt(), 130, id="Ctrl-C"),
+    ],
+)
+def test_what_a_command_raises_becomes_an_exit_status(
+    error: BaseException, status: int, nightpress: Callable[..., Ran], shelf: Shelf
+) -> None:
+    def raising(_: float) -> None:
+        raise error
+
+    shelf.accept()
+    ran = nightpress("wait", "night-1", sleep=raising)
+    assert (ran.status, ran.out) == (status, "")
+    assert "Traceback" not in ran.err
+    if status == 3:
+        assert ran.err.splitlines()[-1] == "nightpress: the disk is full: free some"
+
+
+def test_wrong_settings_are_a_wrong_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIGHTPRESS_LEASE_S", "never")
+    assert main(["status"]) == 2
+    assert "lease_s" in capsys.readouterr().err
+
+
+def test_storage_that_cannot_be_reached_is_status_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIGHTPRESS_STORE_URL", "s4://bucket/folder")
+    assert main(["status"]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nightpress: ")
+    assert "s4" in line
+
+
+def test_another_package_adds_a_command_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "presslib.py").write_text(
+        "def register(app):\n    @app.command(name='ink')\n    def ink():\n        print('black')\n"
+    )
+    for name, module in (("press", "presslib"), ("gone", "no_such_module")):
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[nightpress.commands]\n{name} = {module}:register\n")
+    ran = command("ink", cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert (ran.status, ran.out) == (0, "black\n")
+    assert "no_such_module" in ran.err
+
+
+def command(*args: str, cwd: Path, **env: str) -> Ran:
+    """Runs a command in a process of its own."""
+    code = "import sys; from jobs.cli import main; sys.exit(main())"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args],
+        cwd=cwd,
+        env={**environment, "PYTHONPATH": str(ROOT), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from jobs.cli import main; main(['--help']);"
+        "print(sorted({'torch', 'ray', 'transformers', 'redis', 'fsspec', 'pydantic', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# What the commands say of a published batch.
+
+
+def test_results_are_the_published_bytes(nightpress: Callable[..., Ran], night: Shelf, tmp_path: Path) -> None:
+    ran = nightpress("results", "night-1")
+    (folder,) = night.store.list("batches/night-1/published")
+    published = night.store.read(f"batches/night-1/published/{folder}/output.jsonl")
+    assert (ran.status, ran.out.encode(), ran.err) == (0, published, "")
+    assert [row["row"] for row in ran.rows()] == [0, 3]
+    ran = nightpress("results", "night-1", "-o", "out.jsonl")
+    assert (ran.out, (tmp_path / "out.jsonl").read_bytes()) == ("", published)
+    assert [row["row"] for row in nightpress("results", "night-1", "--errors").rows()] == [1, 2]
+
+
+def test_results_of_an_unfinished_batch_are_marked_so(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=4, refused=[3])
+    shelf.write("night-1", [shelf.completed(2)], worker="a")
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(2, output={"text": "later"})], worker="b")
+    ran = nightpress("results", "night-1")
+    assert [(row["row"], row["output"]["text"]) for row in ran.rows()] == [(0, "Text 0"), (2, "Text 2")]
+    assert ran.rows()[0]["status"] == "completed"
+    assert "not finished: 2 of 4 rows so far" in ran.err
+    ran = nightpress("results", "night-1", "--errors")
+    assert [(row["row"], row["error"]["code"]) for row in ran.rows()] == [(3, "not_json")]
+
+
+def test_results_of_a_reopened_batch_are_those_of_the_round_before(
+    nightpress: Callable[..., Ran], night: Shelf
+) -> None:
+    assert nightpress("failed", "retry", "night-1").status == 0
+    ran = nightpress("results", "night-1")
+    assert [row["row"] for row in ran.rows()] == [0, 3]
+    assert "round 2 is open" in ran.err
+
+
+def test_show_tells_all_of_a_row(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    shown = nightpress("show", "night-1", "2").json()
+    assert shown["request"]["request"] == {"prompt": "Row 2"}
+    assert [(attempt["status"], attempt["final"]) for attempt in shown["attempts"]] == [
+        ("failed", False),
+        ("failed", True),
+    ]
+    assert shown["outcome"]["error"]["code"] == "empty_output"
+    shown = nightpress("show", "night-1", "3").json()
+    assert shown["outcome"]["usage"]["prompt_tokens"] == 103
+    refused = nightpress("show", "night-1", "1").json()
+    assert (refused["request"], refused["outcome"]["error"]["line"]) == (None, 2)
+
+
+def test_show_of_a_row_that_nobody_has_tried(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept()
+    ran = nightpress("show", "night-1", "2")
+    assert (ran.json()["attempts"], ran.json()["outcome"]) == ([], None)
+    assert "not published yet" in ran.err
+
+
+def test_failed_rows_are_listed_with_what_is_wrong(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    ran = nightpress("failed", "list", "night-1")
+    assert ran.out.splitlines() == [
+        "row 1, line 2: not_json: not JSON",
+        "row 2 (c2), line 3: empty_output: the model wrote nothing",
+    ]
+    assert [row["row"] for row in nightpress("failed", "list", "night-1", "--json").rows()] == [1, 2]
+
+
+def test_failed_rows_can_be_tried_again_but_only_when_published(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    ran = nightpress("failed", "retry", "night-1", "--row", "3", "--deadline", "+8h")
+    assert (ran.status, ran.out) == (0, "")
+    assert "round 2 is open" in ran.err
+    reopened = orjson.loads(night.store.read("batches/night-1/reopen-2.json"))
+    assert (reopened["rows"], reopened["deadline"]) == ([3], "2026-11-24T06:00:00Z")
+    ran = nightpress("failed", "retry", "night-1")
+    assert ran.status == 2
+    assert "still open" in ran.err
+
+
+def test_wait_ends_with_what_became_of_the_rows(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    ran = nightpress("wait", "night-1")
+    assert (ran.status, ran.out) == (1, "")
+    assert "4 rows: 2 completed, 2 failed" in ran.err
+    night.accept("good", 1)
+    night.write("good", [night.completed(0)])
+    ran = nightpress("wait", "good")
+    assert ran.status == 0, "all rows have outcomes, so whoever waits also publishes"
+
+
+def test_wait_goes_on_until_the_batch_is_published(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=2)
+    left = iter([0, 1])
+
+    def work(seconds: float) -> None:
+        shelf.pass_s(seconds)
+        shelf.write("night-1", [shelf.completed(next(left))])
+
+    assert nightpress("wait", "night-1", sleep=work).status == 0
+
+
+def test_publish_says_what_is_missing(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(1)])
+    ran = nightpress("publish", "night-1")
+    assert (ran.status, ran.out) == (1, "")
+    assert "2 of 3 rows have no outcome yet: 0, 2" in ran.err
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(2)])
+    ran = nightpress("publish", "night-1")
+    assert ran.status == 0
+    assert "round 1 is published, 3 completed" in ran.err
+
+
+def test_cancel_without_a_queue_leaves_the_marker_that_decides(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=2)
+    ran = nightpress("cancel", "night-1")
+    assert (ran.status, ran.out) == (0, "")
+    assert orjson.loads(shelf.store.read("batches/night-1/closed-1.json"))["reason"] == "cancelled"
+    ran = nightpress("publish", "night-1")
+    assert ran.status == 1
+    assert "2 cancelled" in ran.err
+
+
+def test_a_batch_may_be_named_by_the_start_of_its_id(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept("night-1a")
+    shelf.accept("night-2b")
+    assert nightpress("status", "night-2", "--json").json()["batches"][0]["id"] == "night-2b"
+    ran = nightpress("status", "night")
+    assert ran.status == 2
+    assert "2 batches start with 'night'" in ran.err
+
+
+def test_status_fits_80_columns_and_has_no_colour(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    long_id = "a-very-long-name-that-somebody-gave-to-a-batch-0123456789" + "-and-more" * 5
+    night.accept(long_id, 1_000)
+    ran = nightpress("status")
+    assert "from storage alone" in ran.err
+    assert "\x1b" not in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert long_id in "".join(ran.out.split())
+    assert "completed 2  failed 2" in ran.out
+
+
+def test_status_of_nothing_says_what_to_do(nightpress: Callable[..., Ran]) -> None:
+    ran = nightpress("status")
+    assert (ran.status, ran.out) == (0, "")
+    assert "nightpress enqueue" in ran.err
+
+
+def test_status_watches_until_the_batch_is_published(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=30)
+    left = list(range(30))
+
+    def work(seconds: float) -> None:
+        shelf.pass_s(seconds)
+        rows, left[:] = left[:10], left[10:]
+        shelf.write("night-1", [shelf.completed(row) for row in rows])
+        if not left:
+            shelf.publish()
+
+    ran = nightpress("status", "night-1", "--watch", "--interval", "5", sleep=work)
+    assert ran.status == 0
+    assert ran.out.splitlines()[:3] == [
+        "night-1 open: 0 of 30 rows, 0 failed",
+        "night-1 open: 10 of 30 rows, 0 failed, 2.0 rows/s, 20 tokens/s, 10 s left",
+        "night-1 open: 20 of 30 rows, 0 failed, 2.0 rows/s, 20 tokens/s, 5 s left",
+    ]
+    assert ran.out.splitlines()[3] == "night-1  published"
+    assert "tokens: 3,435 prompt, 300 completion" in ran.out
+
+
+@pytest.mark.parametrize("by", ["tenant", "model", "batch", "kind", "day"])
+def test_usage_adds_up_to_the_published_totals(by: str, nightpress: Callable[..., Ran], night: Shelf) -> None:
+    (folder,) = night.store.list("batches/night-1/published")
+    published = orjson.loads(night.store.read(f"batches/night-1/published/{folder}/usage.json"))
+    (sums,) = nightpress("usage", "--by", by, "--format", "json").json()
+    assert {name: sums[name] for name in sums if name != by} == {name: published[name] for name in sums if name != by}
+    header, line = nightpress("usage", "--by", by, "--format", "csv").out.splitlines()
+    assert dict(zip(header.split(","), line.split(","), strict=True)) == {
+        name: str(value) for name, value in sums.items()
+    }
+
+
+def test_usage_as_a_table_fits_80_columns_and_ends_with_the_total(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    night.accept("another-" + "x" * 60, 1)
+    night.write("another-" + "x" * 60, [night.completed(0)])
+    night.publish("another-" + "x" * 60)
+    ran = nightpress("usage")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    total = next(line for line in ran.out.splitlines() if line.strip().startswith("total"))
+    assert total.split()[1] == "3"
+    ran = nightpress("usage", "--until", "2026-11-01")
+    assert (ran.status, ran.out) == (0, "")
+    assert "nothing was published then" in ran.err
+
+
+def test_models_are_listed(nightpress: Callable[..., Ran]) -> None:
+    ran = nightpress("models", "list")
+    assert "smollm2-135m  (the default)" in ran.out.splitlines()
+    assert {row["model"]: row["lane"] for row in nightpress("models", "list", "--json").rows()}["stub"] == "stub"
+
+
+def test_doctor_ends_with_status_3_when_something_is_missing(
+    nightpress: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def ping(self) -> None:
+            raise QueueUnavailable("Redis at localhost:1 does not answer")
+
+    monkeypatch.setattr("jobs.doctor.entry_points", lambda group: [])
+    ran = nightpress("doctor", given_queue=Silent())
+    assert ran.status == 3
+    assert "FAIL  redis: Redis at localhost:1 does not answer" in ran.out
+    assert "      -> start the server" in ran.out
+    ran = nightpress("doctor", "--json")
+    assert ran.status == 0, "no queue at all is only a hint"
+    assert {row["name"]: row["ok"] for row in ran.rows()} == {"python": True, "redis": False, "storage": True}
+
+
+# With a queue.
+
+
+def test_cancel_takes_what_waits_off_the_queue(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    queue = RedisQueue(fakeredis.FakeRedis())
+    shelf.accept(rows=3)
+    rows = [FeedRow(row, b"{}", cost=1, priority=4, tenant="default") for row in range(3)]
+    queue.feed("stub", "night-1", 1, 0, 1, True, rows)
+    ran = nightpress("cancel", "night-1", given_queue=queue)
+    assert (ran.status, ran.out) == (0, "")
+    assert "3 waiting rows were taken off the queue" in ran.err
+    assert queue.snapshot("stub").ready == 0
+    assert nightpress("status", "--json", given_queue=queue).json()["batches"][0]["state"] == "cancelling"
+
+
+def test_cancel_holds_also_when_the_queue_is_away(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    server = fakeredis.FakeServer()
+    server.connected = False
+    shelf.accept(rows=3)
+    ran = nightpress("cancel", "night-1", given_queue=RedisQueue(fakeredis.FakeRedis(server=server)))
+    assert ran.status == 0
+    assert "the queue learns of it later" in ran.err
+    assert shelf.store.exists("batches/night-1/closed-1.json")
+
+
+def test_a_lane_is_paused_and_goes_on(nightpress: Callable[..., Ran]) -> None:
+    queue = RedisQueue(fakeredis.FakeRedis())
+    assert nightpress("pause", "stub", given_queue=queue).status == 0
+    assert queue.snapshot("stub").paused
+    assert nightpress("resume", "stub", given_queue=queue).status == 0
+    assert not queue.snapshot("stub").paused
+    ran = nightpress("pause", "stbu", given_queue=queue)
+    assert ran.status == 2
+    assert "the known ones are smollm2-135m, stub" in ran.err
+
+
+def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    queue = RedisQueue(fakeredis.FakeRedis())
+    shelf.accept(rows=1)
+    queue.claim("stub", "claim", 1, 60_000, WorkerRecord("w-stub-0", 4711, "node-1", "stub", 0))
+    ran = nightpress("status", "--json", given_queue=queue)
+    assert ran.err == ""
+    assert ran.json()["workers"] == [
+        {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0}
+    ]
+    assert "w-stub-0  lane stub  running 0  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

@@ -1,0 +1,136 @@
+"""The doctor: every fault is a check with its remedy, and never an exception."""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from jobs import doctor
+from jobs.doctor import Check, Pinged
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.settings import Settings
+from jobs.storage import Store
+
+GOOD = {"redis_version": "7.0.15", "maxmemory": "0", "maxmemory_policy": "noeviction"}
+
+
+class Answering:
+    """A server that says this of itself."""
+
+    def __init__(self, info: Mapping[str, str]) -> None:
+        self.info = info
+
+    def ping(self) -> Mapping[str, str]:
+        return self.info
+
+
+class Silent:
+    """A server that is not there."""
+
+    def ping(self) -> Mapping[str, str]:
+        raise QueueUnavailable("Redis at localhost:1 does not answer")
+
+
+def queue(info: Mapping[str, str]) -> Callable[[], Pinged]:
+    return lambda: Answering(info)
+
+
+@pytest.mark.parametrize(
+    ("version", "ok"),
+    [
+        pytest.param((3, 11, 2), True, id="the oldest that is supported"),
+        pytest.param((3, 14, 0), True, id="newer"),
+        pytest.param((3, 10, 14), False, id="too old"),
+    ],
+)
+def test_python_is_new_enough(version: tuple[int, int, int], ok: bool) -> None:
+    check = doctor.python(version)
+    assert (check.ok, check.detail) == (ok, ".".join(map(str, version)))
+    assert "3.11 or newer" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        pytest.param(GOOD, {}, id="Debian's Redis 7.0"),
+        pytest.param({**GOOD, "redis_version": "7.2.4", "valkey_version": "9.1.2"}, {}, id="Valkey 9"),
+        pytest.param({**GOOD, "redis_version": "6.2.7"}, {"redis version": "use Redis 7.0"}, id="too old"),
+        pytest.param(
+            {**GOOD, "redis_version": "unknown"}, {"redis version": "use Redis 7.0"}, id="a version that is not said"
+        ),
+        pytest.param(
+            {**GOOD, "maxmemory_policy": "allkeys-lru", "maxmemory": "1048576"},
+            {"redis memory": "maxmemory-policy noeviction"},
+            id="one that evicts",
+        ),
+    ],
+)
+def test_the_queue_is_new_enough_and_evicts_nothing(given: Mapping[str, str], faults: Mapping[str, str]) -> None:
+    checks = list(doctor.redis(queue(given)))
+    found = {check.name: check.remedy for check in checks if not check.ok}
+    assert found.keys() == faults.keys()
+    assert all(part in found[name] for name, part in faults.items())
+    assert [check.name for check in checks] == ["redis version", "redis memory"]
+
+
+def test_a_queue_that_does_not_answer_is_a_fault() -> None:
+    (check,) = doctor.redis(Silent)
+    assert (check.ok, check.needed) == (False, True)
+    assert "does not answer" in check.detail
+
+
+def test_no_queue_at_all_is_only_a_hint_since_run_brings_its_own() -> None:
+    (check,) = doctor.redis(lambda: None)
+    assert (check.ok, check.needed) == (False, False)
+    assert "NIGHTPRESS_REDIS_URL" in check.remedy
+
+
+def test_a_local_folder_is_safe_storage_and_nothing_is_left_in_it(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"))
+    assert doctor.storage(lambda: store).ok
+    assert store.list("check") == []
+
+
+def test_storage_that_cannot_be_written_is_a_fault_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    check = doctor.storage(lambda: Store.open(str(tmp_path / "file")))
+    assert not check.ok
+    assert "NIGHTPRESS_STORE_URL" in check.remedy
+
+
+def test_storage_that_cannot_be_opened_is_a_fault() -> None:
+    def unknown() -> Store:
+        raise StoreUnavailable("no such protocol: s4")
+
+    assert doctor.storage(unknown) == Check(
+        "storage", False, "no such protocol: s4", "mend NIGHTPRESS_STORE_URL and NIGHTPRESS_STORE_OPTIONS"
+    )
+
+
+def test_another_package_adds_its_checks_and_a_damaged_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "printing_press.py").write_text(
+        "from jobs.doctor import Check\ndef checks(settings):\n    yield Check('ink', False, settings.model, 'buy some')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [
+        EntryPoint("press", "printing_press:checks", "nightpress.doctor"),
+        EntryPoint("gone", "no_such_module:checks", "nightpress.doctor"),
+    ]
+    monkeypatch.setattr(doctor, "entry_points", lambda group: points if group == "nightpress.doctor" else [])
+    gone, ink = doctor.extensions(Settings(model="stub"))
+    assert ink == Check("ink", False, "stub", "buy some")
+    assert (gone.name, gone.ok) == ("gone", False)
+    assert "no_such_module" in gone.detail
+
+
+def test_everything_is_examined_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "entry_points", lambda group: [])
+    store = Store.open(str(tmp_path))
+    checks = list(doctor.examine(Settings(), queue(GOOD), lambda: store))
+    assert [check.name for check in checks] == ["python", "redis version", "redis memory", "storage"]
+    assert all(check.ok for check in checks)
+    assert checks[0].detail == ".".join(map(str, sys.version_info[:3]))
