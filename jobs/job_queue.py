@@ -1,8 +1,7 @@
 """The queue: what waits, what is leased, and to whom. It schedules, and never decides an outcome.
 
-Two protocols (`Schedule` for those who work, `Lanes` for those who operate) and one implementation of both on Redis,
-`RedisQueue`. This is the only module that imports redis; each atomic step is one file under `lua/`. All may be forgotten
-at any moment: what is lost here is fed again from storage. All times are the server's, in milliseconds.
+Two protocols: `Schedule` for those who work, `Lanes` for those who operate; `redis_queue.py` implements both. All may be
+forgotten at any moment: what is lost here is fed again from storage. All times are the server's, in milliseconds.
 
 The life of a job:
 
@@ -110,13 +109,14 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaneSnapshot:
-    """A lane at one moment."""
+    """A lane at one moment. `bytes` are those of the requests on the queue."""
 
     lane: str
     paused: bool
     ready: int
     delayed: int
     leased: int
+    bytes: int
     batches: Mapping[str, BatchSchedule]
     workers: Sequence[WorkerRecord]
 

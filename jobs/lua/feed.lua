@@ -1,0 +1,45 @@
+-- feed: put rows of a batch on the lane and move its cursor, or change nothing.
+--
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
+--        then for each row: row, priority, tenant, cost, attempts, crashes, payload
+-- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are
+--        the truth. refused 1: the queue knows a later round, or the batch is closed.
+--
+-- A missing batch, or one of an older round, is opened anew at cursor 0 first. Rows that are live are passed over.
+
+local batch, round, cursor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local record = get_batch(batch)
+if record and record.round > round then
+  return {0, 1, record.round, record.cursor}
+end
+if record and record.round == round and record.closed then
+  return {0, 1, record.round, record.cursor}
+end
+if not record or record.round < round then
+  for _, job in ipairs(record and redis.call('HKEYS', JOBS) or {}) do
+    if batch_of(job) == batch then
+      remove(job, get_job(job))
+    end
+  end
+  record = {round = round, cursor = 0, at_end = false, closed = false, version = redis.call('HINCRBY', META, 'version', 1)}
+  put_batch(batch, record)
+end
+if record.cursor ~= cursor then
+  return {0, 0, record.round, record.cursor}
+end
+local most_attempts = tonumber(ARGV[6])
+for i = 7, #ARGV, 7 do
+  local job, payload = batch .. '/' .. ARGV[i], ARGV[i + 6]
+  if redis.call('HEXISTS', JOBS, job) == 0 then
+    local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
+               cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5])}
+    redis.call('HSET', PAYLOAD, job, payload)
+    redis.call('HINCRBY', META, 'bytes', #payload)
+    put_in(job, r, r.attempts >= most_attempts and 'y' or 'r')
+  end
+end
+record.cursor = tonumber(ARGV[4])
+record.at_end = ARGV[5] == '1'
+put_batch(batch, record)
+return {1, 0, record.round, record.cursor}

@@ -1,0 +1,115 @@
+-- The ground that every script of a lane stands on: it is put before each of them. It runs nothing itself.
+--
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+--   batches  HASH batch -> {round, cursor, at_end, closed, version}
+--   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost, lost fence, lost claim]
+--            state: r ready, d delayed, l leased, y dying (all attempts spent), b leased for the burial of a dying job
+--   payload  HASH job -> opaque bytes
+--   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
+--   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
+--   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
+--   meta     HASH paused, fence, version, bytes, and of deficit round robin: turn|<p>, deficit|<p>|<tenant>
+--   workers  HASH worker -> expiry|record
+--   counts   HASH <batch>|<r, d or l> -> jobs in that state (y counts as r, b as l)
+-- A job is written <batch>/<row>.
+
+local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local DYING = '!'
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function batch_of(job)
+  return string.match(job, '^(.*)/%d+$')
+end
+
+local function get_batch(batch)
+  local raw = redis.call('HGET', BATCHES, batch)
+  return raw and cjson.decode(raw)
+end
+
+local function put_batch(batch, record)
+  redis.call('HSET', BATCHES, batch, cjson.encode(record))
+end
+
+local function get_job(job)
+  local raw = redis.call('HGET', JOBS, job)
+  if not raw then return nil end
+  local r = cjson.decode(raw)
+  return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
+          priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10], lost_claim = r[11]}
+end
+
+local function put_job(job, r)
+  local record = {r.state, r.round, r.fence, r.attempts, r.crashes, r.claim, r.priority, r.tenant, r.cost}
+  if r.lost_fence then
+    record[10], record[11] = r.lost_fence, r.lost_claim
+  end
+  redis.call('HSET', JOBS, job, cjson.encode(record))
+end
+
+local function group_of(r)
+  return (r.state == 'y' and DYING or tostring(9 - r.priority)) .. '|' .. r.tenant
+end
+
+local function member_of(job, r)
+  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
+end
+
+local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l'}
+
+local function count(batch, state, by)
+  redis.call('HINCRBY', COUNTS, batch .. '|' .. COUNTED_AS[state], by)
+end
+
+local function is_leased(r)
+  return r.state == 'l' or r.state == 'b'
+end
+
+-- Take a job out of the place where its state puts it.
+local function take_out(job, r)
+  count(batch_of(job), r.state, -1)
+  if is_leased(r) then
+    redis.call('ZREM', LEASED, job)
+  elseif r.state == 'd' then
+    redis.call('ZREM', DELAYED, job)
+  elseif redis.call('ZREM', READY, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), -1) <= 0 then
+    redis.call('HDEL', TENANTS, group_of(r))
+  end
+end
+
+-- Put a job into the place of its new state. `at` is the due time or the expiry, where there is one.
+local function put_in(job, r, state, at)
+  r.state = state
+  count(batch_of(job), state, 1)
+  if is_leased(r) then
+    redis.call('ZADD', LEASED, at, job)
+  elseif state == 'd' then
+    redis.call('ZADD', DELAYED, at, job)
+  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 then
+    redis.call('HINCRBY', TENANTS, group_of(r), 1)
+  end
+  put_job(job, r)
+end
+
+-- Forget a job: it is settled, or its batch is closed.
+local function remove(job, r)
+  take_out(job, r)
+  redis.call('HDEL', JOBS, job)
+  redis.call('HINCRBY', META, 'bytes', -redis.call('HSTRLEN', PAYLOAD, job))
+  redis.call('HDEL', PAYLOAD, job)
+end
+
+-- Whether a job may still be run: its batch is here, open, and in the job's round.
+local function is_current(job, r)
+  local batch = get_batch(batch_of(job))
+  return batch and not batch.closed and batch.round == r.round
+end
+
+-- Whether a lease still holds: round, fence and claim id all match.
+local function holds(r, round, fence, claim)
+  return r and is_leased(r) and r.round == tonumber(round) and r.fence == tonumber(fence) and r.claim == claim
+end

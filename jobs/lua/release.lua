@@ -1,0 +1,27 @@
+-- release: give leased jobs back unharmed: their attempt does not count.
+--
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- ARGV   for each lease: job, round, fence, claim id
+-- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
+
+redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+local lost = {}
+for i = 1, #ARGV, 4 do
+  local job = ARGV[i]
+  local r = get_job(job)
+  if not holds(r, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then
+    lost[#lost + 1] = (i + 3) / 4
+  elseif not is_current(job, r) then
+    remove(job, r)
+  else
+    take_out(job, r)
+    if r.state == 'b' then
+      put_in(job, r, 'y')
+    else
+      r.lost_fence, r.lost_claim = nil, nil
+      r.attempts = math.max(r.attempts - 1, 0)
+      put_in(job, r, 'r')
+    end
+  end
+end
+return lost

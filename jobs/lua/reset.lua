@@ -1,0 +1,20 @@
+-- reset: put a batch's cursor back to 0, since storage showed that rows were lost.
+--
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- ARGV   1 batch  2 version that was seen
+-- Reply  1 when it was reset; 0 when it is not at its end, has a live job, is closed, or has changed meanwhile
+
+local batch = ARGV[1]
+local record = get_batch(batch)
+if not record or record.closed or not record.at_end or record.version ~= tonumber(ARGV[2]) then
+  return 0
+end
+for _, state in ipairs({'r', 'd', 'l'}) do
+  if tonumber(redis.call('HGET', COUNTS, batch .. '|' .. state) or '0') > 0 then
+    return 0
+  end
+end
+record.cursor, record.at_end = 0, false
+record.version = redis.call('HINCRBY', META, 'version', 1)
+put_batch(batch, record)
+return 1

@@ -1,0 +1,18 @@
+-- snapshot: the lane at one moment. Writes nothing.
+--
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- ARGV   none
+-- Reply  {paused, ready, delayed, leased, bytes, batches as HGETALL, counts as HGETALL, records of the living workers}
+
+local now = now_ms()
+local living = {}
+local workers = redis.call('HGETALL', WORKERS)
+for i = 2, #workers, 2 do
+  local expiry, record = string.match(workers[i], '^(%d+)|(.*)$')
+  if tonumber(expiry) > now then
+    living[#living + 1] = record
+  end
+end
+return {redis.call('HGET', META, 'paused') == '1' and 1 or 0, redis.call('ZCARD', READY), redis.call('ZCARD', DELAYED),
+        redis.call('ZCARD', LEASED), tonumber(redis.call('HGET', META, 'bytes') or '0'),
+        redis.call('HGETALL', BATCHES), redis.call('HGETALL', COUNTS), living}

@@ -1,0 +1,474 @@
+"""Shows jobs/redis_queue.py and jobs/lua/: every branch of every script, over an imitation and real servers."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.errors import QueueUnavailable
+from jobs.job import InputSlice, Job, JobKey, Lease
+from jobs.job_queue import FeedRow, Settlement, WorkerRecord
+from jobs.redis_queue import RedisQueue
+
+LANE = "m@1"
+LEASE_MS = 60_000
+ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
+
+
+@pytest.fixture
+def queue(client: redis.Redis) -> RedisQueue:
+    return RedisQueue(client, max_attempts=3)
+
+
+def row(n: int, *, cost: int = 10, priority: int = 4, tenant: str = "t", **fields: Any) -> FeedRow:
+    return FeedRow(n, b'{"row":%d}' % n, cost, priority, tenant, **fields)
+
+
+def fed(queue: RedisQueue, rows: Sequence[FeedRow], batch: str = "b", round_: int = 1, at_end: bool = True) -> None:
+    reply = queue.feed(LANE, batch, round_, 0, 100, at_end, rows)
+    assert (reply.accepted, reply.refused, reply.cursor) == (True, False, 100)
+
+
+def claim(queue: RedisQueue, n: int = 10, claim_id: str = "c-1", lease_ms: int = LEASE_MS) -> Sequence[Job]:
+    return queue.claim(LANE, claim_id, n, lease_ms, ME).jobs
+
+
+def rows_of(jobs: Sequence[Job]) -> list[int]:
+    return [job.key.row for job in jobs]
+
+
+def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
+    """(ready, delayed, leased) of a batch, which must be what the lane's own sets hold when it is alone."""
+    snapshot = queue.snapshot(LANE)
+    schedule = snapshot.batches[batch]
+    if len(snapshot.batches) == 1:
+        assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (
+            schedule.ready,
+            schedule.delayed,
+            schedule.leased,
+        )
+    return schedule.ready, schedule.delayed, schedule.leased
+
+
+def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
+    """Let leases run out, by moving their expiry into the past."""
+    client.zadd(f"np:1:{{{LANE}}}:leased", {str(job.key): 1 for job in jobs})
+
+
+# -- feed
+
+
+def test_feed_opens_a_batch_and_moves_its_cursor(queue: RedisQueue) -> None:
+    reply = queue.feed(LANE, "b", 1, 0, 40, False, [row(0), row(1)])
+    assert (reply.accepted, reply.round, reply.cursor) == (True, 1, 40)
+    reply = queue.feed(LANE, "b", 1, 40, 80, True, [row(2)])
+    assert reply.accepted
+    schedule = queue.snapshot(LANE).batches["b"]
+    assert (schedule.cursor, schedule.at_end, schedule.ready, schedule.live) == (80, True, 3, 3)
+    assert queue.lanes() == [LANE]
+
+
+def test_feed_with_another_cursor_changes_nothing_and_tells_the_truth(queue: RedisQueue) -> None:
+    fed(queue, [row(0)], at_end=False)
+    reply = queue.feed(LANE, "b", 1, 40, 80, True, [row(1)])
+    assert (reply.accepted, reply.refused, reply.round, reply.cursor) == (False, False, 1, 100)
+    assert counts(queue) == (1, 0, 0)
+
+
+def test_feed_sent_twice_adds_once(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    assert not queue.feed(LANE, "b", 1, 0, 100, True, [row(0)]).accepted
+    assert counts(queue) == (1, 0, 0)
+
+
+def test_feed_of_a_missing_batch_in_the_middle_opens_it_at_the_beginning(queue: RedisQueue) -> None:
+    reply = queue.feed(LANE, "b", 1, 40, 80, True, [row(1)])
+    assert (reply.accepted, reply.round, reply.cursor) == (False, 1, 0)
+    assert counts(queue) == (0, 0, 0)
+
+
+def test_feed_of_an_older_round_is_refused(queue: RedisQueue) -> None:
+    fed(queue, [row(0)], round_=2)
+    reply = queue.feed(LANE, "b", 1, 0, 100, True, [row(1)])
+    assert (reply.accepted, reply.refused, reply.round) == (False, True, 2)
+
+
+def test_feed_of_a_newer_round_drops_the_jobs_of_the_older(queue: RedisQueue) -> None:
+    fed(queue, [row(0), row(1)])
+    leased = claim(queue, 1)
+    fed(queue, [row(1)], round_=2)
+    assert counts(queue) == (1, 0, 0)
+    assert queue.settle(LANE, [Settlement(leased[0].lease)]) == {leased[0].lease}
+
+
+def test_feed_of_a_closed_batch_is_refused(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    queue.drop(LANE, "b", 1, forget=False)
+    assert queue.feed(LANE, "b", 1, 100, 200, True, [row(1)]).refused
+
+
+def test_feed_passes_over_live_rows(queue: RedisQueue) -> None:
+    fed(queue, [row(0)], at_end=False)
+    assert queue.feed(LANE, "b", 1, 100, 200, True, [row(0), row(1)]).accepted
+    assert counts(queue) == (2, 0, 0)
+
+
+def test_feed_of_a_row_with_no_attempt_left_makes_it_a_burial(queue: RedisQueue) -> None:
+    fed(queue, [row(0, attempts=3, crashes=3)])
+    (job,) = claim(queue)
+    assert (job.burial, job.attempt, job.crashes) == (True, 3, 3)
+
+
+def test_payloads_come_back_as_they_went(queue: RedisQueue) -> None:
+    rows = [FeedRow(0, b"\xff\x00=@1,2", 30, 4, "t"), FeedRow(1, InputSlice(7, 20_000), 20, 4, "t")]
+    fed(queue, rows)
+    assert [job.payload for job in claim(queue)] == [b"\xff\x00=@1,2", InputSlice(7, 20_000)]
+    assert queue.snapshot(LANE).bytes == len(b"=\xff\x00=@1,2") + len(b"@7,20000")
+
+
+# -- claim
+
+
+def test_claim_is_by_priority_then_the_longest_first(queue: RedisQueue) -> None:
+    fed(queue, [row(0, cost=5), row(1, cost=50), row(2, cost=20), row(3, cost=1, priority=9)])
+    assert rows_of(claim(queue)) == [3, 1, 2, 0]
+
+
+def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
+    fed(queue, [row(n) for n in range(5)])
+    reply = queue.claim(LANE, "c-1", 2, LEASE_MS, ME)
+    assert (len(reply.jobs), reply.ready, reply.leased, reply.paused) == (2, 3, 2, False)
+    assert [job.attempt for job in reply.jobs] == [1, 1]
+
+
+def test_the_same_claim_again_gives_the_same_jobs(queue: RedisQueue) -> None:
+    fed(queue, [row(n) for n in range(4)])
+    first = claim(queue, 2)
+    assert claim(queue, 2) == first
+    queue.settle(LANE, [Settlement(first[0].lease)])
+    assert claim(queue, 2) == first[1:]
+    assert counts(queue) == (2, 0, 1)
+
+
+def test_tenants_take_turns_by_expected_work(queue: RedisQueue) -> None:
+    """A tenant of long rows gets as much work done as one of short rows, whoever came first."""
+    long = [row(n, cost=100, tenant="long") for n in range(40)]
+    short = [row(100 + n, cost=10, tenant="short") for n in range(400)]
+    fed(queue, [*long, *short])
+    work: Counter[str] = Counter()
+    for n in range(11):
+        for job in claim(queue, 10, f"c-{n}"):
+            work["long" if job.key.row < 100 else "short"] += 100 if job.key.row < 100 else 10
+    assert 0.8 <= work["long"] / work["short"] <= 1.3
+
+
+def test_no_tenant_starves_behind_a_thousand_rows(queue: RedisQueue) -> None:
+    fed(queue, [row(n, tenant="a") for n in range(1000)] + [row(2000, tenant="b")])
+    assert 2000 in rows_of(claim(queue, 4, "c-1")) + rows_of(claim(queue, 4, "c-2"))
+
+
+def test_a_paused_lane_gives_nothing_until_resumed(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    queue.pause(LANE)
+    reply = queue.claim(LANE, "c-1", 5, LEASE_MS, ME)
+    assert (list(reply.jobs), reply.paused) == ([], True)
+    assert queue.snapshot(LANE).paused
+    queue.resume(LANE)
+    assert rows_of(claim(queue, claim_id="c-2")) == [0]
+
+
+def test_an_expired_lease_is_rescued_and_reported(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    lost = claim(queue)
+    expire(client, queue, lost)
+    (job,) = claim(queue, claim_id="c-2")
+    assert (job.attempt, job.crashes, job.rescued, job.burial) == (2, 1, True, False)
+    assert job.lost == (lost[0].lease,)
+    assert job.lease.fence > lost[0].lease.fence
+    assert queue.settle(LANE, [Settlement(lost[0].lease)]) == {lost[0].lease}
+    assert counts(queue) == (0, 0, 1)
+
+
+def test_the_last_lost_attempt_leads_to_a_burial_and_a_lost_burial_to_another(
+    queue: RedisQueue, client: redis.Redis
+) -> None:
+    fed(queue, [row(0), row(1, cost=1)])
+    for attempt in range(1, 4):
+        jobs = claim(queue, 1, f"c-{attempt}")
+        assert [(job.key.row, job.attempt, job.burial) for job in jobs] == [(0, attempt, False)]
+        expire(client, queue, jobs)
+    for attempt in range(2):
+        (job,) = claim(queue, 1, f"burial-{attempt}")
+        assert (job.key.row, job.attempt, job.crashes, job.burial) == (0, 3, 3, True)
+        expire(client, queue, [job])
+    (job,) = claim(queue, 1, "burial-2")
+    assert claim(queue, 1, "burial-2") == [job]
+    assert queue.settle(LANE, [Settlement(job.lease)]) == frozenset()
+    assert counts(queue) == (1, 0, 0)
+
+
+def test_a_released_burial_is_still_a_burial(queue: RedisQueue) -> None:
+    fed(queue, [row(0, attempts=3)])
+    (job,) = claim(queue)
+    assert queue.release(LANE, [job.lease]) == frozenset()
+    assert [job.burial for job in claim(queue, claim_id="c-2")] == [True]
+
+
+@pytest.mark.parametrize("forget", [pytest.param(False, id="closed"), pytest.param(True, id="forgotten")])
+def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: redis.Redis, forget: bool) -> None:
+    """Jobs that a lost key brought back are not run: their batch is closed, or unknown."""
+    fed(queue, [row(0)])
+    state = {key: client.dump(key) for key in client.keys("*") if not key.endswith((b"batches", b"lanes"))}
+    queue.drop(LANE, "b", 1, forget=forget)
+    for key, value in state.items():
+        client.restore(key, 0, value, replace=True)
+    assert claim(queue) == []
+    assert client.hlen(f"np:1:{{{LANE}}}:jobs") == 0
+
+
+@pytest.mark.parametrize("key", ["jobs", "ready", "tenants", "leased", "delayed", "counts", "payload"])
+def test_a_single_key_evicted_stops_nothing_else(queue: RedisQueue, client: redis.Redis, key: str) -> None:
+    """Whatever key is lost, claims go on for what is fed afterwards."""
+    fed(queue, [row(n) for n in range(6)])
+    jobs = claim(queue, 2)
+    queue.settle(LANE, [Settlement(jobs[0].lease, "retry", 0)])
+    client.delete(f"np:1:{{{LANE}}}:{key}")
+    claim(queue, 10, "c-2")
+    fed(queue, [row(7)], batch="b2")
+    seen = [job.key for job in claim(queue, 10, "c-3")]
+    assert JobKey("b2", 7) in seen
+
+
+def test_an_expired_or_due_job_whose_record_is_lost_is_let_go(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0), row(1)])
+    jobs = claim(queue)
+    queue.settle(LANE, [Settlement(jobs[0].lease, "retry", 0)])
+    expire(client, queue, jobs[1:])
+    client.delete(f"np:1:{{{LANE}}}:jobs")
+    assert claim(queue, claim_id="c-2") == []
+    assert (client.zcard(f"np:1:{{{LANE}}}:leased"), client.zcard(f"np:1:{{{LANE}}}:delayed")) == (0, 0)
+
+
+def test_expired_and_due_jobs_of_a_closed_batch_are_removed(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    jobs = claim(queue)
+    queue.drop(LANE, "b", 1, forget=False)
+    expire(client, queue, jobs)
+    assert claim(queue, claim_id="c-2") == []
+    assert counts(queue) == (0, 0, 0)
+
+
+# -- beat
+
+
+def test_beat_extends_and_says_what_is_lost(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0), row(1)])
+    held = [job.lease for job in claim(queue)]
+    before = client.zscore(f"np:1:{{{LANE}}}:leased", str(held[0].key))
+    queue.settle(LANE, [Settlement(held[1])])
+    beat = queue.beat(LANE, held, 2 * LEASE_MS, ME)
+    assert (beat.lost, beat.cancelled) == ({held[1]}, frozenset())
+    after = client.zscore(f"np:1:{{{LANE}}}:leased", str(held[0].key))
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_beat_says_what_was_cancelled(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    held = [job.lease for job in claim(queue)]
+    assert queue.drop(LANE, "b", 1, forget=False) == 0
+    assert queue.beat(LANE, held, LEASE_MS, ME).cancelled == set(held)
+
+
+def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert queue.snapshot(LANE).workers == [ME]
+    client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
+    assert queue.snapshot(LANE).workers == []
+
+
+# -- settle, release
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda x: Lease(JobKey("b", 9), x.round, x.fence, x.claim_id), id="row"),
+        pytest.param(lambda x: Lease(x.key, 2, x.fence, x.claim_id), id="round"),
+        pytest.param(lambda x: Lease(x.key, x.round, x.fence + 1, x.claim_id), id="fence"),
+        pytest.param(lambda x: Lease(x.key, x.round, x.fence, "other"), id="claim id"),
+    ],
+)
+def test_reports_count_only_if_all_of_the_lease_matches(queue: RedisQueue, wrong: Callable[[Lease], Lease]) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    other = wrong(job.lease)
+    assert queue.settle(LANE, [Settlement(other)]) == {other}
+    assert queue.settle(LANE, [Settlement(other, "retry", 5)]) == {other}
+    assert queue.release(LANE, [other]) == {other}
+    assert queue.beat(LANE, [other], LEASE_MS, ME).lost == {other}
+    assert counts(queue) == (0, 0, 1)
+
+
+def test_settled_is_gone(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    assert queue.settle(LANE, [Settlement(job.lease)]) == frozenset()
+    assert queue.settle(LANE, [Settlement(job.lease)]) == {job.lease}
+    assert counts(queue) == (0, 0, 0)
+    assert queue.snapshot(LANE).bytes == 0
+    left = {key.rsplit(b":", 1)[-1] for key in client.keys("*")}
+    assert left <= {b"batches", b"meta", b"workers", b"counts", b"lanes", b"c-1"}
+
+
+def test_a_retry_waits_until_it_is_due(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    queue.settle(LANE, [Settlement(job.lease, "retry", 60_000)])
+    assert counts(queue) == (0, 1, 0)
+    assert claim(queue, claim_id="c-2") == []
+    client.zadd(f"np:1:{{{LANE}}}:delayed", {"b/0": 1})
+    (again,) = claim(queue, claim_id="c-3")
+    assert (again.attempt, again.crashes, again.rescued) == (2, 0, False)
+
+
+def test_a_retry_in_a_closed_batch_is_removed(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    queue.drop(LANE, "b", 1, forget=False)
+    assert queue.settle(LANE, [Settlement(job.lease, "retry", 5)]) == frozenset()
+    assert counts(queue) == (0, 0, 0)
+
+
+def test_released_unharmed_costs_no_attempt(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    assert queue.release(LANE, [job.lease]) == frozenset()
+    assert queue.release(LANE, [job.lease]) == {job.lease}
+    (again,) = claim(queue, claim_id="c-2")
+    assert again.attempt == 1
+
+
+def test_a_release_in_a_closed_batch_is_removed(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    queue.drop(LANE, "b", 1, forget=False)
+    assert queue.release(LANE, [job.lease]) == frozenset()
+    assert counts(queue) == (0, 0, 0)
+
+
+# -- drop, reset
+
+
+def test_drop_takes_what_waits_and_leaves_what_is_leased(queue: RedisQueue) -> None:
+    fed(queue, [row(n) for n in range(5)])
+    jobs = claim(queue, 2)
+    queue.settle(LANE, [Settlement(jobs[0].lease, "retry", 60_000)])
+    assert queue.drop(LANE, "b", 1, forget=False) == 4
+    assert counts(queue) == (0, 0, 1)
+    assert queue.snapshot(LANE).batches["b"].closed
+    assert queue.drop(LANE, "b", 1, forget=True) == 1
+    assert queue.snapshot(LANE).batches == {}
+
+
+def test_drop_names_the_round(queue: RedisQueue) -> None:
+    fed(queue, [row(0)], round_=2)
+    assert queue.drop(LANE, "b", 1, forget=True) == 0
+    assert counts(queue) == (1, 0, 0)
+    assert queue.drop(LANE, "unknown", 1, forget=True) == 0
+
+
+def test_reset_only_at_the_end_with_nothing_live_and_unchanged(queue: RedisQueue) -> None:
+    def version() -> int:
+        return queue.snapshot(LANE).batches["b"].version
+
+    assert not queue.reset(LANE, "b", 1)  # unknown
+    fed(queue, [row(0)], at_end=False)
+    assert not queue.reset(LANE, "b", version())  # not at the end
+    assert queue.feed(LANE, "b", 1, 100, 200, True, []).accepted
+    assert not queue.reset(LANE, "b", version())  # a live job
+    (job,) = claim(queue)
+    queue.settle(LANE, [Settlement(job.lease)])
+    assert not queue.reset(LANE, "b", version() + 1)  # changed meanwhile
+    seen = version()
+    assert queue.reset(LANE, "b", seen)
+    schedule = queue.snapshot(LANE).batches["b"]
+    assert (schedule.cursor, schedule.at_end) == (0, False)
+    assert schedule.version != seen
+    queue.drop(LANE, "b", 1, forget=False)
+    assert not queue.reset(LANE, "b", version())  # closed
+
+
+# -- the server
+
+
+def test_all_forgotten_is_fed_again(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    client.flushall()
+    client.script_flush()
+    assert queue.settle(LANE, [Settlement(job.lease)]) == {job.lease}
+    assert queue.beat(LANE, [job.lease], LEASE_MS, ME).lost == {job.lease}
+    fed(queue, [row(0)])
+    assert rows_of(claim(queue, claim_id="c-2")) == [0]
+
+
+def test_threads_claim_and_settle_each_job_once(client: redis.Redis) -> None:
+    queue = RedisQueue(client, max_attempts=3)
+    total = 400
+    fed(queue, [row(n, cost=n % 7, tenant=f"t{n % 3}") for n in range(total)])
+    seen: list[int] = []
+
+    def work(name: str) -> None:
+        n = 0
+        while jobs := claim(queue, 16, f"{name}-{n}"):
+            seen.extend(rows_of(jobs))
+            assert queue.settle(LANE, [Settlement(job.lease) for job in jobs]) == frozenset()
+            n += 1
+
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(seen) == Counter(range(total))
+    assert counts(queue) == (0, 0, 0)
+
+
+def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str]) -> None:
+    url = servers("valkey")
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        queue = RedisQueue(client, max_attempts=3)
+        fed(queue, [row(0), row(1)])
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(QueueUnavailable, match="full"):
+                queue.feed(LANE, "b2", 1, 0, 1, True, [row(5)])
+            jobs = claim(queue)
+            assert queue.beat(LANE, [job.lease for job in jobs], LEASE_MS, ME).lost == frozenset()
+            assert queue.release(LANE, [jobs[0].lease]) == frozenset()
+            assert queue.settle(LANE, [Settlement(jobs[1].lease)]) == frozenset()
+            assert queue.drop(LANE, "b", 1, forget=True) == 1
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+def test_no_server_is_said_in_one_line_without_the_password() -> None:
+    queue = RedisQueue.from_url("redis://user:secret@127.0.0.1:1/0")
+    with pytest.raises(QueueUnavailable) as raised:
+        queue.ping()
+    assert "127.0.0.1:1" in str(raised.value)
+    assert "secret" not in str(raised.value)
+    with pytest.raises(QueueUnavailable, match="not a Redis URL"):
+        RedisQueue.from_url("http://nowhere")
+
+
+def test_ping_tells_version_and_memory(servers: Callable[[str], str]) -> None:
+    said = RedisQueue.from_url(servers("valkey")).ping()
+    assert {"redis_version", "maxmemory", "maxmemory_policy"} <= said.keys()
