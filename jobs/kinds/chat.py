@@ -1,0 +1,81 @@
+"""A chat: the turns as they are given, and the model's next one. For all that no other kind fits."""
+
+from collections.abc import Generator, Sequence
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from jobs.errors import CheckFailed
+from jobs.generation import Completion, Message, Prompt, SamplingParams
+from jobs.kinds.templating import Templates
+
+MAX_TOKENS: Final = 256
+
+
+class Turn(BaseModel):
+    """One turn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
+    content: str = Field(min_length=1, max_length=500_000, description="What is said.")
+
+
+class ChatRequest(BaseModel):
+    """Either `messages`, or a `prompt` with an optional `system`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    messages: tuple[Turn, ...] | None = Field(
+        default=None, min_length=1, max_length=1_000, description="The turns so far, the last by the user."
+    )
+    prompt: str | None = Field(default=None, min_length=1, max_length=500_000, description="A single turn by the user.")
+    system: str | None = Field(
+        default=None, min_length=1, max_length=100_000, description="What comes before `prompt`."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.messages is None) == (self.prompt is None):
+            raise ValueError("exactly one of messages and prompt is needed")
+        if self.system is not None and self.messages is not None:
+            raise ValueError("with messages, put the system turn first among them")
+        return self
+
+
+class Chat(BaseModel):
+    """The model's turn."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = Field(description="What the model said.")
+
+
+class ChatKind:
+    """The kind `chat`."""
+
+    name = "chat"
+    request_type = ChatRequest
+    output_type = Chat
+
+    def __init__(self, templates: Templates) -> None:
+        del templates  # the row brings all of its prompt
+
+    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
+        """One prompt. A text that ended at max_tokens is what was asked for; the receipt says so."""
+        if not isinstance(request, ChatRequest):
+            raise TypeError(type(request))
+        messages = [Message(turn.role, turn.content) for turn in request.messages or ()]
+        if request.prompt is not None:
+            system = [Message("system", request.system)] if request.system else []
+            messages = [*system, Message("user", request.prompt)]
+        (answer,) = yield [Prompt(messages=tuple(messages), params=SamplingParams(max_tokens=MAX_TOKENS))]
+        text = answer.text.strip()
+        if not text:
+            raise CheckFailed("empty_output", "the model said nothing")
+        return Chat(text=text)
+
+    def expected_tokens(self, request: BaseModel) -> int:
+        """The most that it may take."""
+        del request
+        return MAX_TOKENS
