@@ -1,18 +1,24 @@
-"""Servers for tests: their own, on free ports of 127.0.0.1, with nothing on disk."""
+"""Servers and stores for tests: their own, on free ports of 127.0.0.1, with nothing left on disk."""
 
 import shutil
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fakeredis
+import fsspec
 import pytest
 import redis
+from moto.server import ThreadedMotoServer
 
 from jobs.redis_queue import RedisQueue
+from jobs.storage import Store
+
+BUCKET = "nightpress"
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:
@@ -106,3 +112,23 @@ def client(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Ite
 def fake_queue(fake_client: redis.Redis) -> RedisQueue:
     """A queue on the imitation."""
     return RedisQueue(fake_client, max_attempts=3)
+
+
+@pytest.fixture(scope="session")
+def s3_options() -> Iterator[dict[str, str]]:
+    """The options of an S3 server that runs for the whole session, with one bucket."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
+    fsspec.filesystem("s3", **options).mkdir(BUCKET)
+    yield options
+    server.stop()
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind."""
+    if request.param == "local":
+        return Store.open(str(tmp_path / "store"))
+    return Store.open(f"s3://{BUCKET}/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
