@@ -15,9 +15,9 @@ import orjson
 class RowRequest:
     """One accepted row: a line of its lane's input file.
 
-    `row` counts the rows of the batch from 0; `line` is the line of the user's file, from 1. `request` holds the fields
-    of the kind, already validated. `max_tokens`, `temperature`, `top_p` and `seed` are put over each of the kind's own. `cost` is the
-    expected work in tokens, as the kind estimates it.
+    `row` counts the rows of the batch from 0; `line` is the line of the user's file, from 1. `request` holds the fields of
+    the kind, already validated. `max_tokens`, `temperature`, `top_p` and `seed` are put over those of the kind. `cost` is
+    the expected work in tokens, as the kind estimates it.
     """
 
     row: int
@@ -45,7 +45,7 @@ class RowRequest:
         """Read a line back. Raises ValueError (or TypeError) when it is not one of ours."""
         values = orjson.loads(line)
         if not isinstance(values, dict):
-            raise ValueError("not an object")  # noqa: TRY004
+            raise ValueError("not an object")
         return cls(**values)
 
     @property

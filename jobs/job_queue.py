@@ -78,7 +78,8 @@ class Settlement:
 @dataclass(frozen=True, slots=True)
 class BatchSchedule:
     """A batch in a lane, as the queue sees it. `cursor` is a byte offset into the lane's input; `at_end` says that the
-    feeder reached the end. `version` changes whenever the batch is opened or reset."""
+    feeder reached the end. `version` changes whenever the batch is opened or reset.
+    """
 
     batch_id: str
     round: int

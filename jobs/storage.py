@@ -35,7 +35,7 @@ class Store(ABC):
         scheme, separator, rest = url.partition("://")
         if not separator or scheme in {"file", "local"}:
             return LocalStore(rest if separator else url)
-        from jobs.object_storage import ObjectStore  # noqa: PLC0415 - fsspec, only where it is used
+        from jobs.object_storage import ObjectStore  # fsspec, only where it is used
 
         return ObjectStore(url, options or {})
 

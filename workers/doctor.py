@@ -39,7 +39,7 @@ def _ray(settings: Settings) -> Check:
 
 
 def _device() -> Check:
-    import torch  # noqa: PLC0415 - takes seconds, and only the doctor's caller waits for it
+    import torch  # takes seconds, and only the doctor's caller waits for it
 
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
@@ -71,7 +71,7 @@ def _files(card: ModelCard) -> str | None:
 
 
 def _cached(card: ModelCard) -> str | None:
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - comes with transformers
+    from huggingface_hub import try_to_load_from_cache  # comes with transformers
 
     wanted = card.gguf_file or "config.json"
     found = try_to_load_from_cache(card.source, wanted, revision=card.revision) if "/" in card.source else None

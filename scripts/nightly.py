@@ -1,0 +1,109 @@
+"""The nightly bulk run: every file of an inbox, published by the morning. Made for cron or a systemd timer.
+
+    python scripts/nightly.py inbox --until 07:30 --out published
+
+Each `*.jsonl` of the inbox becomes a batch whose deadline is the given time, and a fleet works until all are published.
+Rows that were not done by then are published as expired; `nightpress failed retry BATCH` runs them again. The outputs go to
+`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so that a night that was
+interrupted goes on where it was. A second one that is started meanwhile leaves at once.
+
+Exit status: 0 every row completed; 1 some did not; 2 a file was refused; 3 something is missing, or another one is
+working; 130 interrupted.
+"""
+
+import argparse
+import fcntl
+import signal
+import sys
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from jobs import logs, settings
+from jobs.batch import Batch
+from jobs.errors import NightpressError, RequestError, UnavailableError
+from jobs.intake import IntakeOptions, accept_file
+from jobs.publish import copy_published, latest_done
+from jobs.storage import Store
+from workers.interrupts import draining
+from workers.work import Work
+
+
+def main() -> int:
+    """One night. Returns the exit status."""
+    args = _arguments()
+    with (args.inbox / ".nightly.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another night is at work on {args.inbox}: leaving", file=sys.stderr)
+            return 3
+        try:
+            return _night(args)
+        except NightpressError as error:
+            print(f"nightly: {error}", file=sys.stderr)
+            return error.exit_status
+
+
+def _night(args: argparse.Namespace) -> int:
+    chosen = settings.load()
+    logs.configure(chosen.log_level, chosen.log_format)
+    store = Store.open(chosen.store_url, chosen.store_options)
+    until = _next(args.until, datetime.now().astimezone())
+    night = until.date().isoformat()
+    batches, refused = {}, 0
+    for file in sorted(args.inbox.glob("*.jsonl")):
+        options = IntakeOptions(
+            kind=args.kind, model=args.model, deadline=until.astimezone(UTC), run_key=f"nightly:{night}"
+        )
+        try:
+            batches[file] = accept_file(store, file, options, chosen).batch
+        except RequestError as error:  # this file waits in the inbox; the others have their night
+            print(f"nightly: {file.name}: {error}", file=sys.stderr)
+            refused += 1
+    work = Work(chosen, workers=args.workers, until_empty=True)
+    interrupted: list[int] = []
+    with draining(lambda number: (interrupted.append(number), work.interrupt())[1]):
+        if any(latest_done(store, batch.batch_id) is None for batch in batches.values()):
+            work.run()
+    if signal.SIGINT in interrupted or signal.SIGTERM in interrupted:
+        return 130
+    complete = [_deliver(store, file, batch, args, night) for file, batch in batches.items()]
+    return 2 if refused else int(not all(complete))
+
+
+def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, night: str) -> bool:
+    """Copy what was published, and move its input away. Whether every row completed."""
+    done = latest_done(store, batch.batch_id)
+    if done is None:
+        raise UnavailableError(f"{batch.batch_id} is not published: see `nightpress status {batch.batch_id}`")
+    copy_published(store, batch.batch_id, done, args.out / night / file.stem)
+    moved = args.inbox / "done" / night / file.name
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(moved)
+    completed = done.counts.get("completed", 0)
+    print(f"{file.name}: {completed} of {batch.rows} rows in {args.out / night / file.stem}")
+    return completed == batch.rows
+
+
+def _next(at: time, now: datetime) -> datetime:
+    """The next moment at which the clock shows `at`."""
+    today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Publish every file of an inbox by the morning.")
+    parser.add_argument("inbox", type=Path, help="a folder of *.jsonl files")
+    parser.add_argument("--until", type=time.fromisoformat, default=time(7, 30), help="local time, such as 07:30")
+    parser.add_argument("--out", type=Path, default=Path("published"), help="where the outputs go")
+    parser.add_argument("--kind", help="the kind of rows that name none")
+    parser.add_argument("--model", help="the model of rows that name none")
+    parser.add_argument("--workers", type=int, help="workers for each model")
+    args = parser.parse_args()
+    if not args.inbox.is_dir():
+        parser.error(f"{args.inbox} is not a folder")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""One fleet over two Ray nodes, and the second node removed hard at half."""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from jobs.publish import verify
+from jobs.storage import Store
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
+ROWS = 500
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield made
+    made.shutdown()
+
+
+def test_a_node_removed_at_half_loses_and_doubles_nothing(cluster: Cluster, cluster_shell: Any, until: Any) -> None:
+    shell = cluster_shell
+    second = cluster.add_node(num_cpus=1)
+    shell.env["NIGHTPRESS_RAY_ADDRESS"] = cluster.address
+    (shell.folder / "nightpress.toml").write_text(
+        '[models.stub]\nengine = "stub"\noptions = { step_s = 0.01, slots = 8 }\n'
+    )
+    rows = [{"kind": "chat", "model": "stub", "prompt": f"Say {i}."} for i in range(ROWS)]
+    batch_id = shell.run("enqueue", str(shell.rows(rows))).stdout.strip()
+    process: subprocess.Popen[str] = shell.start("work", "--workers", "2", "--until-empty")
+
+    def at_half() -> bool:
+        assert process.poll() is None, shell.logs()
+        now = json.loads(shell.run("status", "--json").stdout)
+        nodes = {worker["node"] for worker in now["workers"]}
+        return now["batches"][0]["completed"] >= ROWS // 4 and len(nodes) == 2
+
+    until(at_half, 120, "a quarter of the rows on two nodes")
+    cluster.remove_node(second, allow_graceful=False)
+    waited = shell.run("wait", batch_id, timeout_s=150)
+    assert waited.returncode == 0, waited.stderr + shell.logs()
+    store = Store.open(str(shell.folder / ".nightpress/store"))
+    assert verify(store, batch_id) == []
+    assert shell.run("results", batch_id, "-o", "out.jsonl").returncode == 0
+    found = [json.loads(line)["row"] for line in (shell.folder / "out.jsonl").read_text().splitlines()]
+    assert Counter(found) == Counter(range(ROWS))
+    assert not ray.is_initialized()

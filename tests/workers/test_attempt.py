@@ -1,0 +1,144 @@
+"""Shows workers/attempt.py: the conversation of one row, its usage and its receipt."""
+
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import BaseModel
+
+from jobs.errors import CheckFailed, GenerationFailed, RowError
+from jobs.generation import Completion, Fault, GenerationRequest, Prompt, SamplingParams
+from jobs.job import Job, JobKey, Lease, RowRequest
+from jobs.usage import Usage
+from workers.attempt import Attempt
+
+
+class EchoRequest(BaseModel):
+    words: list[str]
+
+
+class EchoOutput(BaseModel):
+    text: str
+
+
+class Echo:
+    """Asks for each word side by side, and again for the first when its answer was `again`."""
+
+    name = "echo"
+    request_type = EchoRequest
+    output_type = EchoOutput
+
+    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], BaseModel]:
+        assert isinstance(request, EchoRequest)
+        params = SamplingParams(max_tokens=10)
+        prompts = [Prompt(text=w, label=w, params=params, template_sha256="t" + w) for w in request.words]
+        answers = list((yield prompts))
+        if answers and answers[0].text == "again":
+            answers[0:1] = yield [Prompt(text="!", label="second", replaces=request.words[0], params=params)]
+        if answers and answers[0].text == "bad":
+            raise CheckFailed("empty_output", "nothing there")
+        return EchoOutput(text=" ".join(a.text for a in answers))
+
+    def expected_tokens(self, request: BaseModel) -> int:
+        return 10
+
+
+def attempt_for(words: list[str], **fields: object) -> Attempt:
+    job = Job(Lease(JobKey("b-1", 7), 1, 3, "c-1"), b"", attempt=2)
+    row = RowRequest(row=7, line=8, kind="echo", model="stub", request={"words": words}, **fields)  # type: ignore[arg-type]
+    return Attempt(job, row, Echo(), datetime.now(UTC))
+
+
+def answer(request: GenerationRequest, text: str, tokens: int = 1, reason: str = "stop") -> Completion:
+    return Completion(request.request_id, text, reason, 2, 1, tokens, 100)  # type: ignore[arg-type]
+
+
+def test_side_by_side_answers_arrive_in_any_order() -> None:
+    """The kind is sent its completions in the order of its prompts."""
+    attempt = attempt_for(["a", "b"])
+    first, second = attempt.start()
+    assert attempt.receive(answer(second, "two")) == ()
+    assert attempt.output is None
+    assert attempt.receive(answer(first, "one")) == ()
+    assert attempt.output == EchoOutput(text="one two")
+    assert attempt.usage == Usage(4, 2, 2, 200)
+    assert attempt.wasted == Usage()
+
+
+def test_regenerated_text_is_wasted_and_not_billed() -> None:
+    attempt = attempt_for(["a"])
+    (first,) = attempt.start()
+    (again,) = attempt.receive(answer(first, "again", tokens=5, reason="length"))
+    attempt.receive(answer(again, "fine", tokens=3))
+    assert attempt.output == EchoOutput(text="fine")
+    assert attempt.usage.completion_tokens == 3
+    assert attempt.wasted.completion_tokens == 5
+    assert attempt.receipt["finish_reason"] == "stop"
+
+
+def test_a_kind_without_prompts_returns_at_once() -> None:
+    attempt = attempt_for([])
+    assert attempt.start() == ()
+    assert attempt.output == EchoOutput(text="")
+
+
+def test_a_fault_of_the_engine_becomes_the_rows_error() -> None:
+    attempt = attempt_for(["a"])
+    (request,) = attempt.start()
+    fault = Fault("out_of_memory", "too long", retryable=True)
+    with pytest.raises(GenerationFailed) as raised:
+        attempt.receive(Completion(request.request_id, "", "error", fault=fault))
+    assert (raised.value.code, raised.value.retryable) == ("out_of_memory", True)
+
+
+def test_a_failed_check_keeps_its_usage() -> None:
+    attempt = attempt_for(["a"])
+    (request,) = attempt.start()
+    with pytest.raises(CheckFailed):
+        attempt.receive(answer(request, "bad"))
+    assert attempt.usage.completion_tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        pytest.param({"temperature": 9.0}, "out_of_range", id="params that do not go together"),
+    ],
+)
+def test_a_row_whose_params_are_wrong(fields: dict[str, object], code: str) -> None:
+    with pytest.raises(RowError) as raised:
+        attempt_for(["a"], **fields).start()
+    assert raised.value.code == code
+
+
+def test_a_stored_request_that_does_not_fit_its_kind() -> None:
+    attempt = attempt_for(["a"])
+    object.__setattr__(attempt.row, "request", {"words": 5})
+    with pytest.raises(RowError, match="does not fit kind echo") as raised:
+        attempt.start()
+    assert raised.value.code == "bad_record"
+
+
+def test_the_row_overrides_the_kinds_params_and_seeds_follow_from_the_row() -> None:
+    requests = attempt_for(["a", "b"], max_tokens=4, temperature=0.0, seed=40, adapter="brand").start()
+    assert [r.prompt.params.seed for r in requests] == [40, 41]
+    assert {r.prompt.params.max_tokens for r in requests} == {4}
+    assert {r.prompt.adapter for r in requests} == {"brand"}
+    assert [r.request_id for r in requests] == ["b-1/7#2.0", "b-1/7#2.1"]
+
+
+def test_without_a_seed_one_follows_from_batch_and_row() -> None:
+    """Another attempt of the same row gets the same seed, another row another."""
+    assert attempt_for(["a"]).seed == attempt_for(["a"]).seed
+    other = attempt_for(["a"])
+    other.job = Job(Lease(JobKey("b-1", 8), 1, 3, "c-1"), b"")
+    assert other.seed != attempt_for(["a"]).seed
+
+
+def test_the_receipt_names_templates_and_cut_text() -> None:
+    attempt = attempt_for(["a", "b"])
+    first, second = attempt.start()
+    attempt.receive(answer(first, "one", reason="length"))
+    attempt.receive(answer(second, "two"))
+    assert attempt.receipt["templates"] == {"a": "ta", "b": "tb"}
+    assert attempt.receipt["finish_reason"] == "length"

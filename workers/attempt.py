@@ -1,0 +1,130 @@
+"""One attempt of one job: the conversation between its kind and an engine, and what it came to.
+
+Owns the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine: `start`
+and `receive` return the requests to be generated next, and when none is under way `output` is there. It raises what the
+kind raises; the runner catches that, so that one job's fault does not become another's.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from jobs.errors import GenerationFailed, RowError
+from jobs.generation import Completion, GenerationRequest, Prompt
+from jobs.job import Job, RowRequest
+from jobs.kinds import Conversation, Kind
+from jobs.usage import Usage, total
+
+
+@dataclass
+class Attempt:
+    """A claimed job that is being worked on.
+
+    `under_way` holds the ids of the requests that the engine has; `output` is set when the kind has returned.
+    """
+
+    job: Job
+    row: RowRequest
+    kind: Kind
+    started_at: datetime
+    output: BaseModel | None = None
+    under_way: set[str] = field(default_factory=set)
+    _conversation: Conversation | None = None
+    _prompts: Sequence[Prompt] = ()
+    _ids: Sequence[str] = ()
+    _answers: dict[str, Completion] = field(default_factory=dict)
+    _spent: dict[str, Usage] = field(default_factory=dict)
+    _replaced: set[str] = field(default_factory=set)
+    _templates: dict[str, str] = field(default_factory=dict)
+    _finish_reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """The row's own seed, else one that follows from the batch and the row. The n-th prompt adds n to it."""
+        if self.row.seed is not None:
+            return self.row.seed
+        return int.from_bytes(hashlib.sha256(str(self.job.key).encode()).digest()[:4], "big") >> 1
+
+    @property
+    def usage(self) -> Usage:
+        """What the attempt took, but for regenerated text. Not priced yet."""
+        return total(usage for label, usage in self._spent.items() if label not in self._replaced)
+
+    @property
+    def wasted(self) -> Usage:
+        """What regenerated text took. Not priced yet."""
+        return total(usage for label, usage in self._spent.items() if label in self._replaced)
+
+    @property
+    def receipt(self) -> Mapping[str, Any]:
+        """What of the receipt the conversation knows."""
+        kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
+        reason = "length" if "length" in kept else (kept[-1] if kept else None)
+        return {"finish_reason": reason, "seed": self.seed, "adapter": self.row.adapter, "templates": self._templates}
+
+    def start(self) -> Sequence[GenerationRequest]:
+        """Begin the conversation. Raises RowError when the stored request no longer fits its kind."""
+        try:
+            request = self.kind.request_type.model_validate(dict(self.row.request))
+        except ValueError as error:
+            raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {error}") from error
+        self._conversation = self.kind.compose(request)
+        return self._advance(None)
+
+    def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
+        """Take one answer; once all prompts that were yielded together have theirs, go on. Raises RowError."""
+        self.under_way.discard(completion.request_id)
+        prompt = self._prompts[self._ids.index(completion.request_id)]
+        self._answers[completion.request_id] = completion
+        self._spent[prompt.label] = self._spent.get(prompt.label, Usage()) + Usage(
+            completion.prompt_tokens,
+            completion.cached_prompt_tokens,
+            completion.completion_tokens,
+            completion.device_ns,
+        )
+        self._finish_reasons[prompt.label] = completion.finish_reason
+        if completion.fault is not None:
+            fault = completion.fault
+            raise GenerationFailed(fault.code, fault.message, retryable=fault.retryable)
+        if self.under_way:
+            return ()
+        return self._advance([self._answers[request_id] for request_id in self._ids])
+
+    def close(self) -> None:
+        """End the conversation where it is."""
+        if self._conversation is not None:
+            self._conversation.close()
+
+    def _advance(self, completions: Sequence[Completion] | None) -> Sequence[GenerationRequest]:
+        if self._conversation is None:
+            raise RuntimeError("the attempt was not started")
+        try:
+            prompts = next(self._conversation) if completions is None else self._conversation.send(completions)
+        except StopIteration as stop:
+            self.output = stop.value
+            return ()
+        asked = len(self._finish_reasons)
+        requests = [self._request(prompt, asked + n) for n, prompt in enumerate(prompts)]
+        self._prompts, self._ids = prompts, [request.request_id for request in requests]
+        self._answers = {}
+        self.under_way = set(self._ids)
+        if not requests:
+            return self._advance([])
+        return requests
+
+    def _request(self, prompt: Prompt, n: int) -> GenerationRequest:
+        if prompt.replaces is not None:
+            self._replaced.add(prompt.replaces)
+        if prompt.template_sha256 is not None:
+            self._templates[prompt.label] = prompt.template_sha256
+        try:
+            params = prompt.params.overridden({**self.row.overrides, "seed": self.seed + n})
+        except ValueError as error:
+            raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
+        adapter = prompt.adapter or self.row.adapter
+        request_id = f"{self.job.key}#{self.job.attempt}.{n}"
+        return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))

@@ -1,0 +1,143 @@
+"""The commands that need workers: `run`, `work` and `models pull`, added to those of `jobs/cli.py`.
+
+Thin: each reads its options, calls `run.py`, `work.py` or `models.py`, and says how it went. Standard output is for
+results, standard error for progress. Heavy imports wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from jobs.commands.session import Session
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the workers to `app`."""
+    from jobs.commands.models import models
+
+    app.command(epilog="Example: nightpress run requests.jsonl --kind article --out tonight")(run)
+    app.command(epilog="Example: nightpress work --workers 8 --model smollm2-135m")(work)
+    models.command("pull", epilog="Example: nightpress models pull smollm2-135m")(pull)
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Requests, one JSON object a line.")],
+    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the files go.  [default: out/<name of the file>]")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make a new batch of what was done already.")] = False,
+) -> None:
+    """Do everything here: a server, Ray and workers; then the finished files in one folder.
+
+    Run it again after an interruption and it goes on where it was.
+    """
+    _needs("ray", "torch", "transformers")
+    from jobs import logs
+    from jobs.intake import IntakeOptions, accept_file
+    from jobs.publish import latest_done
+    from workers.interrupts import draining
+    from workers.report import Reporter
+    from workers.run import Run
+
+    session: Session = ctx.obj
+    settings, store = session.settings, session.store
+    logs.configure("warning" if sys.stderr.isatty() else settings.log_level, settings.log_format)
+    folder = out or Path("out") / file.stem
+    options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict)
+    accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
+    batch = accepted.batch
+    reporter = Reporter(store, batch, settings)
+    done, elapsed_s = latest_done(store, batch.batch_id), None
+    if done is None:
+        began = time.monotonic()
+        job = Run(store, batch, settings, show=reporter.show, workers=workers)
+        with draining(lambda _: job.interrupt()), reporter:
+            done = job.until_published()
+        elapsed_s = time.monotonic() - began
+    if done is None:
+        reporter.interrupted(shlex.join(["nightpress", *sys.argv[1:]]))
+        raise typer.Exit(130)
+    reporter.published(done, folder, elapsed_s)
+    raise typer.Exit(0 if done.counts.get("completed", 0) == batch.rows else 1)
+
+
+def work(
+    ctx: typer.Context,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only these models.  [default: what open batches need]")
+    ] = None,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no batch is open.")] = False,
+) -> None:
+    """Start a fleet of workers on the Ray cluster that is found, or on a local one.
+
+    SIGTERM or Ctrl-C drains it: what is nearly done finishes, the rest goes back to the queue.
+    """
+    _needs("ray", "torch", "transformers")
+    from jobs import logs
+    from workers.interrupts import draining
+    from workers.work import Work
+
+    session: Session = ctx.obj
+    logs.configure(session.settings.log_level, session.settings.log_format)
+    job = Work(session.settings, tuple(model or ()), workers, until_empty)
+    interrupted: list[int] = []
+
+    def interrupt(number: int) -> None:
+        interrupted.append(number)
+        job.interrupt()
+
+    with draining(interrupt):
+        job.run()
+    if signal.SIGINT in interrupted:
+        raise typer.Exit(130)
+
+
+def pull(
+    ctx: typer.Context,
+    alias: Annotated[str, typer.Argument(help="The model; `nightpress models list` shows them.")],
+) -> None:
+    """Fetch a model's files, and convert them where that is needed, for machines without a network."""
+    from workers import models
+    from workers.work import known
+
+    session: Session = ctx.obj
+    card = session.settings.catalog[known(alias, session.settings)]
+    session.write(models.pull(alias, card, session.settings.cache_dir))
+
+
+def _run_key(folder: Path, *, again: bool) -> str:
+    """The output folder, so that the same command is the same batch. With --again, a key that was never used."""
+    key = f"run:{folder.resolve()}"
+    return f"{key}:{uuid.uuid4().hex}" if again else key
+
+
+def _needs(*modules: str) -> None:
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelUnavailable(f"this command needs {', '.join(missing)}: pip install 'nightpress[workers,local]'")

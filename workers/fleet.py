@@ -1,0 +1,194 @@
+"""The fleet: starts the workers, watches them, replaces the dead, and drains them.
+
+Owns the Ray connection and the actors, and decides how many workers a lane gets. It makes no outcome: when it is killed
+its workers end with it, and whoever comes next goes on from storage.
+"""
+
+import logging
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jobs.catalog import ModelCard
+from jobs.errors import ModelUnavailable, UnavailableError
+from jobs.logs import logger
+from jobs.settings import Settings
+from workers.worker import WorkerPlan
+
+BACKOFF_S: Final = 1.0
+BACKOFF_MAX_S: Final = 60.0
+HEALTHY_S: Final = 120.0
+"""A worker that has lived so long starts again from the shortest backoff."""
+
+
+def connect(address: str | None, *, local: bool = False) -> str:
+    """Join the Ray cluster at `address`, or the one that is found, or start a local one. Returns what it joined.
+
+    Raises UnavailableError when there is none at `address`.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray  # takes a second, and a caller may want to do other things meanwhile
+
+    if ray.is_initialized():
+        return "the Ray of this process"
+    quiet: dict[str, Any] = {"log_to_driver": not local, "logging_level": logging.ERROR, "include_dashboard": False}
+    if local:
+        ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), **quiet)
+        return "a local Ray"
+    try:
+        ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        if address is not None:
+            raise UnavailableError(
+                f"no Ray cluster at {address}: {error}. Start one with `ray start --head`."
+            ) from None
+        return connect(None, local=True)
+    return address or "the Ray cluster that was found"
+
+
+def workers_per_lane(card: ModelCard) -> int:
+    """As many workers as the cluster's devices allow: one for each share of a GPU, else for each core but one."""
+    import ray
+
+    resources = ray.cluster_resources()
+    gpus = resources.get("GPU", 0.0)
+    if card.engine != "stub" and card.device != "cpu" and gpus > 0 and card.num_gpus > 0:
+        return max(1, int(gpus / card.num_gpus))
+    return max(1, int(resources.get("CPU", 2.0)) - 1)
+
+
+@dataclass
+class Post:
+    """A place of the fleet: one alias, and whoever works there at the moment."""
+
+    alias: str
+    number: int
+    handle: Any = None
+    running: Any = None
+    worker: str = ""
+    started: float = 0.0
+    deaths: int = 0
+    start_at: float = 0.0
+
+
+@dataclass
+class Fleet:
+    """The workers of one `run` or `work`. Call `watch` about once a second."""
+
+    settings: Settings
+    redis_url: str
+    only: frozenset[str] | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    rng: random.Random = field(default_factory=random.Random)
+    posts: list[Post] = field(default_factory=list)
+    name: str = field(default_factory=lambda: secrets.token_hex(2))
+
+    def staff(self, alias: str, n: int) -> None:
+        """Have `n` workers for the model `alias`; those that there are stay."""
+        number = sum(post.alias == alias for post in self.posts)
+        self.posts += [Post(alias, number + i) for i in range(n - number)]
+        self.watch()
+
+    def watch(self) -> None:
+        """Start whom a post lacks, and note who died. A dead worker's post is filled again after a backoff."""
+        self._note_the_dead()
+        for post in self.posts:
+            if post.handle is None and self.monotonic() >= post.start_at:
+                self._start(post)
+
+    def drain(self, grace_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Stop all workers: what is nearly done finishes within `grace_s`. Returns when none is left."""
+        import ray
+
+        from workers import actor
+
+        posts = [post for post in self.posts if post.handle is not None]
+        for post in posts:
+            logger().info("worker.draining", worker=post.worker)
+            actor.stop(post.handle, grace_s)
+        until = self.monotonic() + grace_s + 10.0
+        left = [post.running for post in posts]
+        while left and self.monotonic() < until:
+            _, left = ray.wait(left, num_returns=len(left), timeout=0.2)
+            meanwhile()
+        for post in posts:
+            ray.kill(post.handle)
+            post.handle = None
+        logger().info("fleet.stopped")
+
+    def kill(self) -> None:
+        """End all workers now. Their leases run out, and their rows are done again."""
+        import ray
+
+        for post in self.posts:
+            if post.handle is not None:
+                ray.kill(post.handle)
+                post.handle = None
+
+    def statuses(self, timeout_s: float = 0.5) -> Sequence[Any]:
+        """What the workers say of themselves, of those that answer in time."""
+        import ray
+
+        from workers import actor
+
+        asked = [actor.status(post.handle) for post in self.posts if post.handle is not None]
+        ready, _ = ray.wait(asked, num_returns=len(asked), timeout=timeout_s) if asked else ([], [])
+        return [ray.get(reference) for reference in ready]
+
+    def _start(self, post: Post) -> None:
+        from workers import actor
+
+        card = self.settings.catalog[post.alias]
+        post.worker = f"{self.name}-{post.alias}-{post.number}"[:64].replace("/", "-")
+        plan = WorkerPlan(post.worker, post.alias, self.redis_url, self.settings, self.only)
+        post.handle = actor.start(plan, num_cpus=1.0, num_gpus=self._gpus(card))
+        post.running = actor.run(post.handle)
+        post.started = self.monotonic()
+
+    def _gpus(self, card: ModelCard) -> float:
+        import ray
+
+        if card.engine == "stub" or card.device == "cpu":
+            return 0.0
+        return card.num_gpus if ray.cluster_resources().get("GPU", 0.0) > 0 else 0.0
+
+    def _note_the_dead(self) -> None:
+        import ray
+
+        for post in self.posts:
+            if post.handle is None:
+                continue
+            ended, _ = ray.wait([post.running], timeout=0)
+            if not ended:
+                continue
+            try:
+                ray.get(post.running)
+                cause = "it ended"
+            except ray.exceptions.RayTaskError as error:
+                cause = str(error.cause)
+                _raise_if_hopeless(error)
+            except ray.exceptions.RayError as error:
+                cause = type(error).__name__
+            self._bury(post, cause)
+
+    def _bury(self, post: Post, cause: str) -> None:
+        import ray
+
+        ray.kill(post.handle)
+        post.handle = None
+        post.deaths = 1 if self.monotonic() - post.started > HEALTHY_S else post.deaths + 1
+        longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 1))
+        backoff_s = self.rng.uniform(0.5, 1.0) * longest
+        post.start_at = self.monotonic() + backoff_s
+        logger().warning("worker.died", worker=post.worker, error=cause[:200], backoff_s=round(backoff_s, 1))
+
+
+def _raise_if_hopeless(error: Any) -> None:
+    """A worker that says what is missing will say the same again: that is for the user, not for a backoff."""
+    if isinstance(error.cause, ModelUnavailable):
+        raise error.cause from None

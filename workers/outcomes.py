@@ -1,0 +1,117 @@
+"""What an attempt came to: the line for its segment, and the report for the queue.
+
+The only place that turns the end of an attempt into an outcome; whether a failure may be retried is decided by
+`jobs.retry`. A claim that follows a lost lease also gives a line for the attempt that was lost, and a burial gives the
+final failure of a row whose attempts were all killed.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobs.errors import RowError
+from jobs.job import Job, Lease, RowRequest
+from jobs.job_queue import Settlement
+from jobs.prices import Prices
+from jobs.retry import RetryPolicy
+from jobs.segment import Outcome
+from workers.attempt import Attempt
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Makes the outcomes of one worker. `identity` is what every receipt says of it and its model."""
+
+    worker: str
+    model: str
+    device: str
+    identity: Mapping[str, Any]
+    prices: Prices
+    retry: RetryPolicy
+
+    def of(
+        self, attempt: Attempt, error: RowError | None, now: datetime, rng: random.Random
+    ) -> tuple[Outcome, Settlement]:
+        """The outcome of an attempt that ran: with its output, or with the error that ended it."""
+        job = attempt.job
+        delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
+        usage = self.prices.price(attempt.usage, model=self.model, device=self.device)
+        wasted = self.prices.price(attempt.wasted, model=self.model, device=self.device)
+        outcome = Outcome(
+            **self._head(job, job.lease, attempt.row),
+            status="completed" if error is None else "failed",
+            final=delay_s is None,
+            attempt=job.attempt,
+            output=None if attempt.output is None else attempt.output.model_dump(mode="json"),
+            error=None if error is None else _said(error, attempt.row),
+            usage=usage,
+            wasted=wasted,
+            receipt={
+                **self.identity,
+                **attempt.receipt,
+                "worker": self.worker,
+                "prices": self.prices.version,
+                "started_at": _rfc3339(attempt.started_at),
+                "finished_at": _rfc3339(now),
+            },
+        )
+        if delay_s is None:
+            return outcome, Settlement(job.lease)
+        return outcome, Settlement(job.lease, "retry", int(delay_s * 1000))
+
+    def crashed(self, job: Job, lease: Lease, now: datetime) -> Outcome:
+        """The line of an attempt whose lease ran out: never final, and what a rebuild counts attempts from."""
+        return Outcome(
+            **self._head(job, lease, None),
+            status="crashed",
+            final=False,
+            attempt=max(job.attempt - 1, 1),
+            receipt={"worker": lease.claim_id, "finished_at": _rfc3339(now)},
+        )
+
+    def buried(self, job: Job, row: RowRequest, now: datetime) -> tuple[Outcome, Settlement]:
+        """The final failure of a row whose attempts all ended with their worker."""
+        error = RowError("crashed_worker", f"its worker died in each of {job.crashes} attempts")
+        return self._ended(job, row, error, now)
+
+    def unreadable(self, job: Job, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
+        """The final failure of a row whose stored request cannot be read back."""
+        return self._ended(job, None, error, now)
+
+    def _ended(self, job: Job, row: RowRequest | None, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
+        outcome = Outcome(
+            **self._head(job, job.lease, row),
+            status="failed",
+            final=True,
+            attempt=job.attempt,
+            error=_said(error, row),
+            receipt={**self.identity, "worker": self.worker, "finished_at": _rfc3339(now)},
+        )
+        return outcome, Settlement(job.lease)
+
+    def _head(self, job: Job, lease: Lease, row: RowRequest | None) -> dict[str, Any]:
+        return {
+            "row": job.key.row,
+            "round": lease.round,
+            "fence": lease.fence,
+            "claim_id": lease.claim_id,
+            "kind": row.kind if row else "",
+            "custom_id": row.custom_id if row else None,
+            "metadata": row.metadata if row else None,
+            "model": self.model,
+        }
+
+
+def _said(error: RowError, row: RowRequest | None) -> dict[str, Any]:
+    said: dict[str, Any] = {"code": error.code, "message": error.message}
+    if row is not None:
+        said["line"] = row.line
+    if error.field is not None:
+        said["field"] = error.field
+    return said
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

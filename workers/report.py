@@ -1,0 +1,135 @@
+"""What a person sees of a run: a progress bar, and a summary that says what came out, what it cost and what to try next."""
+
+import shutil
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from jobs.batch import Batch, Done
+from jobs.prices import formatted
+from jobs.published import path_of, read_usage
+from jobs.settings import Settings
+from jobs.storage import Store
+from workers.run import Moment
+
+PLAIN_S: Final = 10.0
+"""Without a terminal, a line so often in place of a bar."""
+
+
+class Reporter:
+    """Shows one run on standard error, and its summary on standard output. Use as a context manager while it runs."""
+
+    def __init__(self, store: Store, batch: Batch, settings: Settings) -> None:
+        self._store = store
+        self._batch = batch
+        self._settings = settings
+        self._error = Console(stderr=True, highlight=False)
+        self._console = Console(highlight=False)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            console=self._error,
+            disable=not self._error.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._plain_at = 0.0
+        self._done_rows = 0
+        self._first: tuple[float, int, int] | None = None
+
+    def __enter__(self) -> "Reporter":
+        self._error.print(f"batch {self._batch.batch_id}: {_rows(self._batch.rows)}, {self._batch.refused} refused")
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=self._batch.rows, rate="")
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._bar.stop()
+
+    def show(self, moment: Moment) -> None:
+        """Bring the display up to date."""
+        rate = ""
+        if moment.index is not None:
+            self._done_rows = sum(moment.index.counts.values())
+            rate = self._rate(moment, moment.index.usage.completion_tokens)
+        if self._task is not None:
+            self._bar.update(self._task, description=moment.phase, completed=self._done_rows, rate=rate)
+        if not self._error.is_terminal and time.monotonic() - self._plain_at >= PLAIN_S:
+            self._plain_at = time.monotonic()
+            self._error.print(f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}  {rate}")
+
+    def interrupted(self, command: str) -> None:
+        """Say what is kept, and how to go on."""
+        self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
+        self._error.print(f"  {command}", soft_wrap=True)
+
+    def published(self, done: Done, folder: Path, elapsed_s: float | None) -> None:
+        """Copy the published files to `folder`, and sum up. `elapsed_s` is None when nothing had to be done."""
+        self._copy(done, folder)
+        usage = read_usage(self._store, done, self._batch.batch_id)
+        completed = done.counts.get("completed", 0)
+        others = {name: n for name, n in done.counts.items() if name != "completed" and n}
+        tokens = int(usage["completion_tokens"])
+        currency = self._settings.prices.currency
+        say = self._console.print
+        say()
+        if elapsed_s is None:
+            say("This batch is published already: nothing was generated.", style="bold")
+        said = "".join(f", {n} {name}" for name, n in others.items())
+        say(f"  Rows     {completed} completed{said}, of {self._batch.rows}", style="bold" if not others else "yellow")
+        say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
+        say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
+        wasted = usage["wasted"]
+        say(
+            f"  Cost     {formatted(int(usage['device_cost']) + int(wasted['device_cost']), currency)} of device time, ",
+            end="",
+        )
+        say(f"{formatted(int(usage['charge']), currency)} charged")
+        say(f"  Content  {folder / 'output.jsonl'}", soft_wrap=True)
+        if others:
+            say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
+        say("\n  Next: ", end="")
+        say(f"nightpress show {self._batch.batch_id} 0", soft_wrap=True)
+        say("        nightpress usage --by kind", soft_wrap=True)
+        if elapsed_s is None:
+            say("        the same command with --again makes a new batch")
+
+    def _copy(self, done: Done, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in done.files:
+            partial = folder / f".{name}.partial"
+            with (
+                self._store.reader(path_of(done, self._batch.batch_id, name)) as source,
+                partial.open("wb") as target,
+            ):
+                shutil.copyfileobj(source, target, 1 << 20)
+            partial.replace(folder / name)
+
+    def _rate(self, moment: Moment, tokens: int) -> str:
+        if self._first is None:
+            self._first = (moment.elapsed_s, self._done_rows, tokens)
+        since, rows, before = self._first
+        passed = moment.elapsed_s - since
+        if passed < 1.0 or self._done_rows == rows:
+            return ""
+        rows_s = (self._done_rows - rows) / passed
+        left_s = (self._batch.rows - self._done_rows) / rows_s
+        return f"{rows_s:,.1f} rows/s {(tokens - before) / passed:,.0f} tok/s, {_for_a_person(left_s)} left"
+
+
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n:,} rows"
+
+
+def _for_a_person(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

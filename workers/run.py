@@ -1,0 +1,132 @@
+"""Everything in one process tree: make the batch, start a server, Ray and workers, publish, copy the files out.
+
+`run` is what a laptop and a nightly script use. It starts things side by side, shows how far it is, drains when it is
+interrupted, and goes on where it was when it is called again, since the output folder is the batch's run key.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from jobs.batch import Batch, Done
+from jobs.errors import UnavailableError
+from jobs.logs import logger
+from jobs.open_batches import OpenBatches
+from jobs.outcomes import OutcomeIndex
+from jobs.publish import latest_done
+from jobs.redis_queue import RedisQueue
+from jobs.settings import Settings
+from jobs.storage import Store
+from jobs.sweep import Sweeper
+from workers import embedded
+from workers.fleet import Fleet, connect, workers_per_lane
+
+TICK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a run is: what storage has, and what is going on meanwhile."""
+
+    phase: str
+    index: OutcomeIndex | None = None
+    elapsed_s: float = 0.0
+
+
+@dataclass
+class Run:
+    """One batch, from open to published.
+
+    `show` is called a few times a second. `interrupt` asks the run to drain; called again, it ends the workers at once.
+    """
+
+    store: Store
+    batch: Batch
+    settings: Settings
+    show: Callable[[Moment], None] = lambda _: None
+    workers: int | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    _interrupts: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def interrupt(self) -> None:
+        """Drain; the second time, end at once. Safe in a signal handler."""
+        self._interrupts += 1
+
+    def until_published(self) -> Done | None:
+        """Work until the batch is published; None when it was interrupted. Raises UnavailableError."""
+        done = latest_done(self.store, self.batch.batch_id)
+        if done is not None:
+            return done
+        only = frozenset([self.batch.batch_id])
+        with ThreadPoolExecutor(1, "ray") as pool:
+            joined = pool.submit(self._connect) if self.batch.lanes else None
+            with self._server() as url:
+                queue = RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+                sweeper = Sweeper(
+                    self.store, queue, OpenBatches(self.store, only, self.settings.scan_s), self.settings.prices
+                )
+                if joined is None:  # every row was refused: nothing to generate
+                    return self._swept(sweeper)
+                self._await(joined)
+                return None if self._interrupts else self._with_fleet(Fleet(self.settings, url, only), sweeper)
+
+    def _with_fleet(self, fleet: Fleet, sweeper: Sweeper) -> Done | None:
+        for lane in self.batch.lanes.values():
+            card = self.settings.catalog[lane.model]
+            fleet.staff(lane.model, self.workers or workers_per_lane(card))
+        logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.batch.lanes), **self.timings)
+        try:
+            while not self._interrupts:
+                fleet.watch()
+                if (done := self._swept(sweeper)) is not None:
+                    fleet.drain(0.0)
+                    return done
+                time.sleep(TICK_S)
+            fleet.drain(self.settings.grace_s, meanwhile=lambda: self._drain_shown(fleet))
+            return self._swept(sweeper)
+        finally:
+            fleet.kill()
+
+    def _drain_shown(self, fleet: Fleet) -> None:
+        if self._interrupts > 1:
+            fleet.kill()
+        self._say("finishing what is nearly done; Ctrl-C again to stop at once")
+
+    def _swept(self, sweeper: Sweeper) -> Done | None:
+        with contextlib.suppress(UnavailableError):  # said by the workers; it goes on when it is back
+            sweeper.sweep()
+        index = sweeper.batches.get(self.batch.batch_id)
+        if index is not None and index.done is None:
+            index.refresh()
+        if "first_row_s" not in self.timings and index is not None and sum(index.counts.values()) > self.batch.refused:
+            self.timings["first_row_s"] = round(time.monotonic() - self._began, 2)
+        self._say("generating", index)
+        return sweeper.published.get(self.batch.batch_id)
+
+    def _say(self, phase: str, index: OutcomeIndex | None = None) -> None:
+        self.show(Moment(phase, index, time.monotonic() - self._began))
+
+    def _connect(self) -> None:
+        began = time.monotonic()
+        connect(self.settings.ray_address, local=self.settings.ray_address is None)
+        self.timings["ray_s"] = round(time.monotonic() - began, 2)
+
+    def _await(self, joined: Future[None]) -> None:
+        while not joined.done() and not self._interrupts:
+            self._say("starting Ray")
+            time.sleep(TICK_S / 4)
+        if joined.done():
+            joined.result()
+
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[str]:
+        if self.settings.redis_url is not None:
+            yield self.settings.redis_url.get_secret_value()
+            return
+        began = time.monotonic()
+        with embedded.server(embedded.folder_of(self.settings)) as url:
+            self.timings["server_s"] = round(time.monotonic() - began, 2)
+            yield url

@@ -1,0 +1,118 @@
+"""`nightpress work`: a fleet on a Ray cluster, for all open batches, until it is told to stop.
+
+Staffs the lanes that were asked for, or those that open batches need, sweeps, and drains on SIGTERM or Ctrl-C. Any
+number of these may run, on any machines: they share the queue and the storage, and nothing else.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jobs.errors import RequestError, UnavailableError
+from jobs.logs import logger
+from jobs.open_batches import OpenBatches
+from jobs.redis_queue import RedisQueue
+from jobs.settings import Settings
+from jobs.storage import Store
+from jobs.sweep import Sweeper
+from workers import embedded
+from workers.fleet import Fleet, connect, workers_per_lane
+
+TICK_S: Final = 0.5
+
+
+@dataclass
+class Work:
+    """A fleet that works until `interrupt`, or with `until_empty` until no batch is open."""
+
+    settings: Settings
+    aliases: Sequence[str] = ()
+    workers: int | None = None
+    until_empty: bool = False
+    until: float = float("inf")
+    _interrupts: int = 0
+    _said: set[str] = field(default_factory=set)
+
+    def interrupt(self) -> None:
+        """Drain; the second time, end at once. Safe in a signal handler."""
+        self._interrupts += 1
+
+    def run(self) -> int:
+        """Work. Returns how many batches were published meanwhile. Raises RequestError, UnavailableError."""
+        for alias in self.aliases:
+            known(alias, self.settings)
+        with self._server() as url:
+            queue = RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+            queue.ping()
+            store = Store.open(self.settings.store_url, self.settings.store_options)
+            sweeper = Sweeper(store, queue, OpenBatches(store, scan_s=self.settings.scan_s), self.settings.prices)
+            address = connect(self.settings.ray_address)
+            fleet = Fleet(self.settings, url)
+            try:
+                self._staff(fleet, self.aliases)
+                logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.aliases), address=address)
+                self._loop(fleet, sweeper)
+                fleet.drain(self.settings.grace_s, meanwhile=lambda: self._hasten(fleet))
+                self._sweep(sweeper)
+            finally:
+                fleet.kill()
+        return len(sweeper.published)
+
+    def _loop(self, fleet: Fleet, sweeper: Sweeper) -> None:
+        swept_at = 0.0
+        while not self._interrupts and time.time() < self.until:
+            fleet.watch()
+            if time.monotonic() - swept_at >= self.settings.sweep_s:
+                swept_at = time.monotonic()
+                still_open = self._sweep(sweeper)
+                if still_open == 0 and self.until_empty:
+                    return
+                if not self.aliases:
+                    self._staff(fleet, sorted(_needed(sweeper)))
+            time.sleep(min(TICK_S, self.settings.sweep_s))
+
+    def _sweep(self, sweeper: Sweeper) -> int | None:
+        """How many batches are open; None when Redis or the storage is away, which is said once."""
+        try:
+            still_open = sweeper.sweep()
+        except UnavailableError as error:
+            event = "queue.unavailable" if "Redis" in str(error) else "store.unavailable"
+            if event not in self._said:
+                logger().warning(event, error=str(error))
+            self._said.add(event)
+            return None
+        self._said.clear()
+        return still_open
+
+    def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:
+        for alias in aliases:
+            if alias in self.settings.catalog:
+                fleet.staff(alias, self.workers or workers_per_lane(self.settings.catalog[alias]))
+            elif alias not in self._said:
+                self._said.add(alias)
+                logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))
+
+    def _hasten(self, fleet: Fleet) -> None:
+        if self._interrupts > 1:
+            fleet.kill()
+
+    @contextlib.contextmanager
+    def _server(self) -> Iterator[str]:
+        if self.settings.redis_url is not None:
+            yield self.settings.redis_url.get_secret_value()
+            return
+        with embedded.server(embedded.folder_of(self.settings)) as url:
+            yield url
+
+
+def known(alias: str, settings: Settings) -> str:
+    """The alias itself. Raises RequestError, which lists the known ones, when the catalog lacks it."""
+    if alias not in settings.catalog:
+        raise RequestError(f"unknown model {alias!r}: the known ones are {', '.join(sorted(settings.catalog))}")
+    return alias
+
+
+def _needed(sweeper: Sweeper) -> set[str]:
+    return {lane.model for index in sweeper.batches for lane in index.batch.lanes.values()}

@@ -1,0 +1,111 @@
+"""A worker: one engine, and the runner that feeds it, put together from settings. It knows no Ray.
+
+Everything heavy is made in `run`, so that a worker answers `stop` and `status` while its model loads.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.feed import Feeder
+from jobs.kinds.registry import load_kinds
+from jobs.logs import configure, logger
+from jobs.open_batches import OpenBatches
+from jobs.redis_queue import RedisQueue
+from jobs.retry import RetryPolicy
+from jobs.settings import Settings
+from jobs.storage import Store
+from workers.engine import Engine
+from workers.models import identity, make_engine
+from workers.outcomes import Outcomes
+from workers.runner import Line, Runner
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """Who a worker is and what it works on. `only` limits it to some batches; None is all that are open."""
+
+    worker: str
+    alias: str
+    redis_url: str
+    settings: Settings
+    only: frozenset[str] | None = None
+    node: str = ""
+
+
+class Worker:
+    """Works on one lane until stopped."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._runner: Runner | None = None
+        self._engine: Engine | None = None
+        self._stop_grace_s: float | None = None
+        self._lock = threading.Lock()
+        self._timings: dict[str, float] = {}
+
+    def run(self) -> Mapping[str, float]:
+        """Load the model, work until stopped, and return how long each part took, in seconds."""
+        plan = self._plan
+        configure(plan.settings.log_level, plan.settings.log_format)
+        began = time.monotonic()
+        card = plan.settings.catalog[plan.alias]
+        engine = make_engine(plan.alias, card, plan.settings.cache_dir)
+        try:
+            self._timings["load_s"] = time.monotonic() - began
+            device = engine.stats().device
+            logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
+            runner = Runner(self._line(device), engine, worker=plan.worker, node=plan.node)
+            with self._lock:
+                self._engine, self._runner = engine, runner
+                if self._stop_grace_s is not None:
+                    runner.stop(self._stop_grace_s)
+            runner.run()
+            return dict(self._timings)
+        finally:
+            self._engine = None
+            engine.close()
+
+    def stop(self, grace_s: float) -> None:
+        """Begin to drain; see Runner.stop."""
+        with self._lock:
+            self._stop_grace_s = grace_s
+            if self._runner is not None:
+                self._runner.stop(grace_s)
+
+    def status(self) -> Mapping[str, Any]:
+        """What the worker is doing: its jobs in hand, and its engine's account once that is loaded."""
+        runner, engine = self._runner, self._engine
+        stats = {} if engine is None else {n: getattr(engine.stats(), n) for n in engine.stats().__slots__}
+        return {
+            "worker": self._plan.worker,
+            "running": runner.running if runner else 0,
+            "engine": stats,
+            **self._timings,
+        }
+
+    def _line(self, device: str) -> Line:
+        plan, settings = self._plan, self._plan.settings
+        store = Store.open(settings.store_url, settings.store_options)
+        queue = RedisQueue.from_url(plan.redis_url, max_attempts=settings.max_attempts)
+        batches = OpenBatches(store, plan.only, settings.scan_s)
+        card = settings.catalog[plan.alias]
+        return Line(
+            lane=settings.lane_of(plan.alias),
+            store=store,
+            schedule=queue,
+            batches=batches,
+            feeder=Feeder(store, queue, batches, settings),
+            kinds=load_kinds(settings.templates_dir),
+            outcomes=Outcomes(
+                worker=plan.worker,
+                model=plan.alias,
+                device=device,
+                identity={"engine": card.engine, "device": device, **identity(plan.alias, card, settings.cache_dir)},
+                prices=settings.prices,
+                retry=RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s),
+            ),
+            settings=settings,
+        )
