@@ -1,0 +1,291 @@
+"""The engine for decoder-only models: padded batches through `generate` of transformers.
+
+A step is one batch: the request that waits longest, and those most like it in length, so that little is padding. Rows
+keep their own sampling params, ends and random numbers. A batch that fails is halved until the guilty request fails
+alone.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessorList,
+    StoppingCriteriaList,
+)
+from transformers.utils.logging import disable_progress_bar
+
+from jobs.catalog import ModelCard
+from jobs.errors import ModelUnavailable
+from jobs.generation import Completion, Fault, GenerationRequest
+from workers.engine import EngineStats
+from workers.engines.encoding import Encoded, Encoder
+from workers.engines.options import parse_options
+from workers.engines.placement import Placement, place
+from workers.engines.sampling import Sampler
+from workers.engines.stopping import Ending, Stopping
+
+DEFAULT_SLOTS: Final = 8
+
+Result = Ending | Fault
+
+
+class CausalOptions(BaseModel):
+    """`[models.<alias>] options` of the causal engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int = Field(default=1, ge=1, description="Threads of torch on a CPU; more workers use more cores.")
+
+
+@dataclass(frozen=True, slots=True)
+class CausalModel:
+    """A loaded model: its network, its tokenizer with the limits, where it runs, and the tokens that end a text."""
+
+    network: Any
+    encoder: Encoder
+    placement: Placement
+    eos: tuple[int, ...]
+
+
+def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> "CausalEngine":
+    """Load the weights that `resolve` finds and return their engine.
+
+    Raises:
+        ModelUnavailable: The files are not those of a causal model, the device is missing, or an option is wrong.
+    """
+    began_ns = time.monotonic_ns()
+    options = parse_options("causal", CausalOptions, card.options)
+    placement = place(card)
+    if placement.device.type == "cpu":
+        torch.set_num_threads(options.threads)
+    folder = resolve()
+    try:
+        model = load_model(folder, placement, trust_remote_code=card.trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
+    return CausalEngine(model, slots=slots, began_ns=began_ns)
+
+
+def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> CausalModel:
+    """Load a folder of safetensors and its tokenizer. Nothing is fetched."""
+    disable_progress_bar()
+    from_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **from_here)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **from_here)
+    network = network.to(placement.device).eval()
+    ends = network.generation_config.eos_token_id
+    eos = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
+    network.generation_config = GenerationConfig()  # the requests decide, not defaults that came with the weights
+    context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
+    encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
+    return CausalModel(network, encoder, placement, tuple(sorted(eos)))
+
+
+class CausalEngine:
+    """The engine. See `workers.engine.Engine` for the five methods.
+
+    Args:
+        model: A loaded model.
+        slots: Requests in a step.
+        began_ns: When loading began, on `clock_ns`; the engine's age counts from there. None: now.
+        clock_ns: Monotonic nanoseconds.
+    """
+
+    def __init__(
+        self,
+        model: CausalModel,
+        *,
+        slots: int = DEFAULT_SLOTS,
+        began_ns: int | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._model = model
+        self._slots = slots
+        self._clock_ns = clock_ns
+        self._lock = threading.Lock()
+        self._submitted: dict[str, GenerationRequest] = {}
+        self._waiting: dict[str, Encoded] = {}
+        self._running: dict[str, Encoded] = {}
+        self._cancelled: set[str] = set()
+        now = clock_ns()
+        self._born_ns = now if began_ns is None else began_ns
+        self._load_ns = now - self._born_ns
+        self._busy_ns = self._steps = self._prompt_tokens = self._completion_tokens = 0
+
+    def submit(self, request: GenerationRequest) -> None:
+        with self._lock:
+            self._submitted[request.request_id] = request
+
+    def cancel(self, request_id: str) -> None:
+        with self._lock:
+            if any(request_id in line for line in (self._submitted, self._waiting, self._running)):
+                self._cancelled.add(request_id)
+
+    def step(self) -> Sequence[Completion]:
+        done = self._take_cancelled() + self._encode()
+        if batch := self._choose():
+            began_ns = self._clock_ns()
+            results = self._generate(batch)
+            done += self._settle(batch, results, self._clock_ns() - began_ns)
+        return done
+
+    def stats(self) -> EngineStats:
+        with self._lock:
+            age_ns = self._clock_ns() - self._born_ns
+            return EngineStats(
+                device=self._model.placement.device_name,
+                slots=self._slots,
+                waiting=len(self._submitted) + len(self._waiting),
+                running=len(self._running),
+                steps=self._steps,
+                prompt_tokens=self._prompt_tokens,
+                completion_tokens=self._completion_tokens,
+                busy_ns=self._busy_ns,
+                idle_ns=age_ns - self._busy_ns - self._load_ns,
+                load_ns=self._load_ns,
+            )
+
+    def close(self) -> None:
+        del self._model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _take_cancelled(self) -> list[Completion]:
+        """End what was cancelled before it ran."""
+        with self._lock:
+            cancelled = [name for name in self._cancelled if name in self._submitted or name in self._waiting]
+            for name in cancelled:
+                self._submitted.pop(name, None)
+                self._waiting.pop(name, None)
+            self._cancelled.clear()
+            return [Completion(name, "", "cancelled") for name in cancelled]
+
+    def _encode(self) -> list[Completion]:
+        """Turn what was submitted into tokens; requests that the model cannot take end here."""
+        with self._lock:
+            arrived = list(self._submitted.values())
+        faults = []
+        for request in arrived:
+            encoded = self._model.encoder.encode(request)
+            with self._lock:
+                del self._submitted[request.request_id]
+                if isinstance(encoded, Fault):
+                    faults.append(Completion(request.request_id, "", "error", fault=encoded))
+                    self._cancelled.discard(request.request_id)
+                else:
+                    self._waiting[request.request_id] = encoded
+        return faults
+
+    def _choose(self) -> list[Encoded]:
+        """The request that waits longest and its neighbours by length, as many as there are slots."""
+        with self._lock:
+            if not self._waiting:
+                return []
+            oldest = next(iter(self._waiting.values()))
+            line = sorted(self._waiting.values(), key=_length)
+            start = max(0, min(line.index(oldest), len(line) - self._slots))
+            batch = line[start : start + self._slots]
+            self._running = {one.request.request_id: one for one in batch}
+            for name in self._running:
+                del self._waiting[name]
+            return batch
+
+    def _generate(self, batch: Sequence[Encoded]) -> list[Result]:
+        """What came of each request of a batch. A batch that fails is halved, so that one request fails alone.
+
+        Raises:
+            torch.AcceleratorError: The device itself is gone.
+        """
+        try:
+            return list(self._run(batch))
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and one request must not be another's end
+            fault = _fault_of(error)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(batch) == 1:
+            return [fault]
+        half = len(batch) // 2
+        return self._generate(batch[:half]) + self._generate(batch[half:])
+
+    @torch.inference_mode()
+    def _run(self, batch: Sequence[Encoded]) -> list[Ending]:
+        """Generate for one batch [rows, width], padded on the left."""
+        model, width = self._model, max(len(one.tokens) for one in batch)
+        padding = [width - len(one.tokens) for one in batch]
+        pad = model.encoder.tokenizer.pad_token_id
+        pad = pad if pad is not None else next(iter(model.eos), 0)
+        device = model.placement.device
+        ids = torch.tensor([[pad] * n + one.tokens for n, one in zip(padding, batch, strict=True)], device=device)
+        mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
+        requests = [one.request for one in batch]
+        params = [request.prompt.params for request in requests]
+        stopping = Stopping(
+            requests, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled
+        )
+        model.network.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=GenerationConfig(
+                do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
+            ),
+            logits_processor=LogitsProcessorList([Sampler(params, width, padding, model.eos)]),
+            stopping_criteria=StoppingCriteriaList([stopping]),
+        )
+        return [ending for ending in stopping.endings if ending is not None]
+
+    def _settle(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
+        """The completions of a batch, and its time shared over their tokens to the last nanosecond."""
+        with self._lock:
+            pairs = list(zip(batch, results, strict=True))
+            shares = split(spent_ns, [len(one.tokens) + _written(result) for one, result in pairs])
+            self._busy_ns += spent_ns
+            self._steps += 1
+            self._prompt_tokens += sum(len(one.tokens) for one in batch)
+            self._completion_tokens += sum(_written(result) for result in results)
+            self._cancelled -= self._running.keys()
+            self._running = {}
+        return [_completion(one, result, share) for (one, result), share in zip(pairs, shares, strict=True)]
+
+
+def split(amount: int, weights: Sequence[int]) -> list[int]:
+    """Whole shares of `amount` in proportion to `weights`, which add up to it exactly."""
+    total, seen, given, shares = sum(weights), 0, 0, []
+    for weight in weights:
+        seen += weight
+        shares.append(amount * seen // total - given)
+        given += shares[-1]
+    return shares
+
+
+def _length(one: Encoded) -> tuple[int, int]:
+    return one.request.prompt.params.max_tokens, len(one.tokens)
+
+
+def _written(result: Result) -> int:
+    return 0 if isinstance(result, Fault) else result.tokens
+
+
+def _fault_of(error: Exception) -> Fault:
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in reason:
+        return Fault("out_of_memory", f"The request does not fit into the device's memory: {reason}")
+    return Fault("generation_failed", f"The engine failed on this request: {reason}", retryable=True)
+
+
+def _completion(one: Encoded, result: Result, share_ns: int) -> Completion:
+    request_id, prompt_tokens = one.request.request_id, len(one.tokens)
+    if isinstance(result, Fault):
+        return Completion(request_id, "", "error", prompt_tokens, device_ns=share_ns, fault=result)
+    return Completion(request_id, result.text, result.reason, prompt_tokens, 0, result.tokens, share_ns)

