@@ -46,7 +46,7 @@ def test_only_new_segments_are_read(shelf: Any, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> None:
     index = OutcomeIndex(shelf.store, shelf.accept(rows=1))
-    for outcome in (shelf.failed(0), shelf.completed(0), shelf.failed(0), shelf.completed(0)):
+    for outcome in (shelf.failed(0), shelf.completed(0), shelf.completed(0), shelf.failed(0)):
         shelf.write("night-1", [outcome])
         index.refresh()
     assert index.counts == {"completed": 1, "failed": 0}

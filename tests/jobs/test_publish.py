@@ -1,6 +1,7 @@
 """Shows jobs/publish.py: one outcome for each row, in order, whoever publishes, over rounds, ends and ties."""
 
 import hashlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,8 +25,8 @@ PATHS = BatchPaths("night-1")
 
 
 @pytest.fixture
-def shelf(shelf: Any, store: Store) -> Any:
-    """The same shelf, over each kind of store."""
+def stored(shelf: Any, store: Store) -> Any:
+    """A shelf over each kind of store; `shelf` itself stands on a local one."""
     return type(shelf)(store)
 
 
@@ -38,46 +39,46 @@ def statuses(shelf: Any, done: Done) -> dict[int, str]:
     return {row["row"]: row["error"]["code"] if "error" in row else row["status"] for row in rows}
 
 
-def test_nothing_is_published_before_every_row_has_an_outcome(shelf: Any) -> None:
-    shelf.accept(rows=20)
-    shelf.write("night-1", [shelf.completed(row) for row in (1, 3)] + [shelf.failed(0, final=False)])
-    assert publish(shelf.store, "night-1", prices=Prices()) == Incomplete(18, (0, 2, 4, 5, 6, 7, 8, 9, 10, 11))
-    assert verify(shelf.store, "night-1") == ["no round is published"]
+def test_nothing_is_published_before_every_row_has_an_outcome(stored: Any) -> None:
+    stored.accept(rows=20)
+    stored.write("night-1", [stored.completed(row) for row in (1, 3)] + [stored.failed(0, final=False)])
+    assert publish(stored.store, "night-1", prices=Prices()) == Incomplete(18, (0, 2, 4, 5, 6, 7, 8, 9, 10, 11))
+    assert verify(stored.store, "night-1") == ["no round is published"]
     with pytest.raises(RequestError, match="no batch other"):
-        publish(shelf.store, "other", prices=Prices())
+        publish(stored.store, "other", prices=Prices())
 
 
-def test_a_round_is_published_once_and_whole(shelf: Any) -> None:
-    shelf.accept(rows=6, refused=[4])
-    shelf.store.create(PATHS.open_hint, b"")
-    shelf.write("night-1", [shelf.completed(5), shelf.failed(2)], worker="b")
-    shelf.write("night-1", [shelf.completed(1), shelf.completed(0), shelf.completed(3)], worker="a")
-    done = shelf.publish()
-    assert [row["row"] for row in rows_of(shelf, done)] == [0, 1, 3, 5]
-    assert [row["row"] for row in rows_of(shelf, done, "errors.jsonl")] == [2, 4]
+def test_a_round_is_published_once_and_whole(stored: Any) -> None:
+    stored.accept(rows=6, refused=[4])
+    stored.store.create(PATHS.open_hint, b"")
+    stored.write("night-1", [stored.completed(5), stored.failed(2)], worker="b")
+    stored.write("night-1", [stored.completed(1), stored.completed(0), stored.completed(3)], worker="a")
+    done = stored.publish()
+    assert [row["row"] for row in rows_of(stored, done)] == [0, 1, 3, 5]
+    assert [row["row"] for row in rows_of(stored, done, "errors.jsonl")] == [2, 4]
     assert done.counts == {"completed": 4, "failed": 2, "cancelled": 0, "expired": 0}
-    assert verify(shelf.store, "night-1") == []
-    assert not shelf.store.exists(PATHS.open_hint)
+    assert verify(stored.store, "night-1") == []
+    assert not stored.store.exists(PATHS.open_hint)
     for name, record in done.files.items():
-        data = shelf.store.read(f"{PATHS.root}/{done.folder}/{name}")
+        data = stored.store.read(f"{PATHS.root}/{done.folder}/{name}")
         assert (record.bytes, record.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert record.rows == data.count(b"\n")
-    names = "\n".join(shelf.store.list(PATHS.segments))
+    names = "\n".join(stored.store.list(PATHS.segments))
     assert done.segments_sha256 == hashlib.sha256(names.encode()).hexdigest()
 
-    shelf.write("night-1", [shelf.completed(2)])  # late: changes nothing
-    assert shelf.publish() == done
-    assert len(shelf.store.list(f"{PATHS.root}/published")) == 1
+    stored.write("night-1", [stored.completed(2)])  # late: changes nothing
+    assert stored.publish() == done
+    assert len(stored.store.list(f"{PATHS.root}/published")) == 1
 
 
-def test_an_output_row_and_an_error_row(shelf: Any) -> None:
-    shelf.accept(rows=2)
-    completed = replace(shelf.completed(0), metadata={"page": 7}, attempt=2)
+def test_an_output_row_and_an_error_row(stored: Any) -> None:
+    stored.accept(rows=2)
+    completed = replace(stored.completed(0), metadata={"page": 7}, attempt=2)
     completed = replace(completed, receipt={**completed.receipt, "templates": {"main": "abc"}, "row": "not a field"})
-    failed = replace(shelf.failed(1), usage=Usage(5, 0, 1, 9, 8, 7), receipt={"worker": "w", "prices": "p"})
-    shelf.write("night-1", [completed, failed])
-    done = shelf.publish()
-    assert rows_of(shelf, done) == [
+    failed = replace(stored.failed(1), usage=Usage(5, 0, 1, 9, 8, 7), receipt={"worker": "w", "prices": "p"})
+    stored.write("night-1", [completed, failed])
+    done = stored.publish()
+    assert rows_of(stored, done) == [
         {
             "batch_id": "night-1",
             "row": 0,
@@ -100,7 +101,7 @@ def test_an_output_row_and_an_error_row(shelf: Any) -> None:
             "templates": {"main": "abc"},
         }
     ]
-    assert rows_of(shelf, done, "errors.jsonl") == [
+    assert rows_of(stored, done, "errors.jsonl") == [
         {
             "batch_id": "night-1",
             "row": 1,
@@ -117,40 +118,40 @@ def test_an_output_row_and_an_error_row(shelf: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", ["cancelled", "expired"])
-def test_rows_without_an_outcome_end_with_the_batch(shelf: Any, reason: Any) -> None:
-    shelf.accept(rows=5, refused=[3], kinds=("chat", "article"))
-    shelf.write("night-1", [shelf.completed(1), shelf.failed(2), shelf.failed(4, final=False)])
-    close(shelf.store, "night-1", reason)
-    done = shelf.publish()
-    assert statuses(shelf, done) == {0: reason, 1: "completed", 2: "empty_output", 3: "not_json", 4: reason}
-    error = rows_of(shelf, done, "errors.jsonl")[-1]
+def test_rows_without_an_outcome_end_with_the_batch(stored: Any, reason: Any) -> None:
+    stored.accept(rows=5, refused=[3], kinds=("chat", "article"))
+    stored.write("night-1", [stored.completed(1), stored.failed(2), stored.failed(4, final=False)])
+    close(stored.store, "night-1", reason)
+    done = stored.publish()
+    assert statuses(stored, done) == {0: reason, 1: "completed", 2: "empty_output", 3: "not_json", 4: reason}
+    error = rows_of(stored, done, "errors.jsonl")[-1]
     assert (error["status"], error["custom_id"], error["kind"], error["model"]) == (reason, "c4", "chat", "stub")
     assert error["error"]["line"] == 5
     assert done.counts[reason] == 2
-    assert verify(shelf.store, "night-1") == []
+    assert verify(stored.store, "night-1") == []
 
 
-def test_a_request_that_cannot_be_read_back_still_gets_its_outcome(shelf: Any) -> None:
-    batch = shelf.accept(rows=1)
-    shelf.store.delete(PATHS.input("stub"))
-    shelf.store.create(PATHS.input("stub"), b"rubbish\n")
-    close(shelf.store, batch.batch_id, "cancelled")
-    done = shelf.publish()
-    assert statuses(shelf, done) == {0: "cancelled"}
-    assert verify(shelf.store, "night-1") == []
+def test_a_request_that_cannot_be_read_back_still_gets_its_outcome(stored: Any) -> None:
+    batch = stored.accept(rows=1)
+    stored.store.delete(PATHS.input("stub"))
+    stored.store.create(PATHS.input("stub"), b"rubbish\n")
+    close(stored.store, batch.batch_id, "cancelled")
+    done = stored.publish()
+    assert statuses(stored, done) == {0: "cancelled"}
+    assert verify(stored.store, "night-1") == []
 
 
-def test_usage_is_the_exact_sum_and_waste_is_all_else(shelf: Any) -> None:
-    shelf.accept(rows=4)
+def test_usage_is_the_exact_sum_and_waste_is_all_else(stored: Any) -> None:
+    stored.accept(rows=4)
     big = Usage(2**40, 3, 5, 2**45 + 1, 2**44 + 3, 10**15 + 7)
-    first = replace(shelf.completed(0), usage=big, wasted=Usage(1, 0, 2, 3, 4, 5))
-    lost = replace(shelf.completed(0), fence=2)
-    other = replace(shelf.completed(1), model="other")
-    retried = replace(shelf.failed(2, final=False), usage=Usage(7, 0, 1, 1, 1, 1))
-    failed = replace(shelf.failed(2), usage=Usage(9, 0, 1, 1, 1, 1))
-    shelf.write("night-1", [first, other])
-    shelf.write("night-1", [lost, retried, failed, shelf.failed(3)])
-    usage = read_usage(shelf.store, shelf.publish(), "night-1")
+    first = replace(stored.completed(0), usage=big, wasted=Usage(1, 0, 2, 3, 4, 5))
+    lost = replace(stored.completed(0), fence=2)
+    other = replace(stored.completed(1), model="other")
+    retried = replace(stored.failed(2, final=False), usage=Usage(7, 0, 1, 1, 1, 1))
+    failed = replace(stored.failed(2), usage=Usage(9, 0, 1, 1, 1, 1))
+    stored.write("night-1", [first, other])
+    stored.write("night-1", [lost, retried, failed, stored.failed(3)])
+    usage = read_usage(stored.store, stored.publish(), "night-1")
     assert {"batch_id": "night-1", "tenant": "default", "round": 1, "currency": "USD"}.items() <= usage.items()
     assert (usage["rows"], usage["prices"]) == (2, Prices().version)
     assert Usage.from_dict(usage) == big + other.usage
@@ -159,101 +160,100 @@ def test_usage_is_the_exact_sum_and_waste_is_all_else(shelf: Any) -> None:
     assert Usage.from_dict(usage["models"]["other"]) == other.usage
     assert usage["models"]["stub"] == {"rows": 1, **big.as_dict(), "wasted": usage["wasted"]}
     assert usage["new"] == {"rows": 2, **(big + other.usage).as_dict(), "wasted": usage["wasted"]}
-    assert verify(shelf.store, "night-1") == []
+    assert verify(stored.store, "night-1") == []
 
 
-def test_a_round_carries_what_completed_and_bills_the_difference(shelf: Any) -> None:
-    shelf.accept(rows=4)
-    shelf.write("night-1", [shelf.completed(0), shelf.completed(1), shelf.failed(2), shelf.failed(3)])
-    first = shelf.publish()
-    before = {row["row"]: row for row in rows_of(shelf, first)}
-    shelf.write("night-1", [replace(shelf.completed(0), fence=0, output={"text": "late and cheaper"})])
-    shelf.write("night-1", [replace(shelf.completed(2), output={"text": "late"})])
-    reopen(shelf.store, "night-1", [1])
-    assert publish(shelf.store, "night-1", prices=Prices()) == Incomplete(2, (1, 3))
-    anew = replace(shelf.completed(1, round_=2), output={"text": "anew"}, usage=Usage(1, 1, 1, 1, 1, 1))
-    shelf.write("night-1", [anew, shelf.failed(3, round_=2)])
-    second = shelf.publish()
-    after = {row["row"]: row for row in rows_of(shelf, second)}
+def test_a_round_carries_what_completed_and_bills_the_difference(stored: Any) -> None:
+    stored.accept(rows=4)
+    stored.write("night-1", [stored.completed(0), stored.completed(1), stored.failed(2), stored.failed(3)])
+    first = stored.publish()
+    before = {row["row"]: row for row in rows_of(stored, first)}
+    stored.write("night-1", [replace(stored.completed(0), fence=0, output={"text": "late and cheaper"})])
+    stored.write("night-1", [replace(stored.completed(2), output={"text": "late"})])
+    reopen(stored.store, "night-1", [1])
+    assert publish(stored.store, "night-1", prices=Prices()) == Incomplete(2, (1, 3))
+    anew = replace(stored.completed(1, round_=2), output={"text": "anew"}, usage=Usage(1, 1, 1, 1, 1, 1))
+    stored.write("night-1", [anew, stored.failed(3, round_=2)])
+    second = stored.publish()
+    after = {row["row"]: row for row in rows_of(stored, second)}
     assert after[0] == before[0]
     assert after[1]["output"] == {"text": "anew"}
     assert after[2]["output"] == {"text": "late"}
-    assert statuses(shelf, second)[3] == "empty_output"
-    usage = read_usage(shelf.store, second, "night-1")
-    old = read_usage(shelf.store, first, "night-1")
-    assert Usage.from_dict(usage) == total([shelf.completed(0).usage, anew.usage, shelf.completed(2).usage])
+    assert statuses(stored, second)[3] == "empty_output"
+    usage = read_usage(stored.store, second, "night-1")
+    old = read_usage(stored.store, first, "night-1")
+    assert Usage.from_dict(usage) == total([stored.completed(0).usage, anew.usage, stored.completed(2).usage])
     assert Usage.from_dict(usage["new"]) == Usage.from_dict(usage) - Usage.from_dict(old)
     assert usage["new"]["rows"] == usage["rows"] - old["rows"] == 1
-    assert Usage.from_dict(usage["wasted"]) == shelf.completed(0).usage + shelf.completed(1).usage
-    assert verify(shelf.store, "night-1") == []
+    assert Usage.from_dict(usage["wasted"]) == stored.completed(0).usage + stored.completed(1).usage
+    assert verify(stored.store, "night-1") == []
 
 
-def test_a_row_sent_back_that_fails_is_not_published_with_its_old_text(shelf: Any) -> None:
-    shelf.accept(rows=2)
-    shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])
-    shelf.publish()
-    reopen(shelf.store, "night-1", [1])
-    shelf.write("night-1", [shelf.failed(1, round_=2)])
-    assert statuses(shelf, shelf.publish()) == {0: "completed", 1: "empty_output"}
-    reopen(shelf.store, "night-1")
-    assert publish(shelf.store, "night-1", prices=Prices()) == Incomplete(1, (1,))
-    close(shelf.store, "night-1", "cancelled")
-    assert statuses(shelf, shelf.publish()) == {0: "completed", 1: "cancelled"}
-    assert verify(shelf.store, "night-1") == []
+def test_a_row_sent_back_that_fails_is_not_published_with_its_old_text(stored: Any) -> None:
+    stored.accept(rows=2)
+    stored.write("night-1", [stored.completed(0), stored.completed(1)])
+    stored.publish()
+    reopen(stored.store, "night-1", [1])
+    stored.write("night-1", [stored.failed(1, round_=2)])
+    assert statuses(stored, stored.publish()) == {0: "completed", 1: "empty_output"}
+    reopen(stored.store, "night-1")
+    assert publish(stored.store, "night-1", prices=Prices()) == Incomplete(1, (1,))
+    close(stored.store, "night-1", "cancelled")
+    assert statuses(stored, stored.publish()) == {0: "completed", 1: "cancelled"}
+    assert verify(stored.store, "night-1") == []
 
 
-def test_a_damaged_round_is_not_carried(shelf: Any) -> None:
-    shelf.accept(rows=2)
-    shelf.write("night-1", [shelf.failed(0), shelf.completed(1)])
-    done = shelf.publish()
+def test_a_damaged_round_is_not_carried(stored: Any) -> None:
+    stored.accept(rows=2)
+    stored.write("night-1", [stored.failed(0), stored.completed(1)])
+    done = stored.publish()
     path = f"{PATHS.root}/{done.folder}/output.jsonl"
-    data = shelf.store.read(path)
-    shelf.store.delete(path)
-    shelf.store.create(path, data.replace(b"Text", b"text"))
-    assert verify(shelf.store, "night-1") != []
-    reopen(shelf.store, "night-1")
-    shelf.write("night-1", [shelf.completed(0, round_=2)])
+    data = stored.store.read(path)
+    stored.store.delete(path)
+    stored.store.create(path, data.replace(b"Text", b"text"))
+    assert verify(stored.store, "night-1") != []
+    reopen(stored.store, "night-1")
+    stored.write("night-1", [stored.completed(0, round_=2)])
     with pytest.raises(StoreUnavailable, match="damaged"):
-        shelf.publish()
-    assert not shelf.store.exists(PATHS.done(2))
+        stored.publish()
+    assert not stored.store.exists(PATHS.done(2))
 
 
-def test_of_publishers_at_once_one_decides_and_the_others_clear_up(shelf: Any) -> None:
-    shelf.accept(rows=10)
-    shelf.write("night-1", [shelf.completed(row) for row in range(10)])
+def test_of_publishers_at_once_one_decides_and_the_others_clear_up(stored: Any) -> None:
+    stored.accept(rows=10)
+    stored.write("night-1", [stored.completed(row) for row in range(10)])
     publishers = 4
     barrier = threading.Barrier(publishers)
 
     def clock() -> Any:  # asked when a publisher has written its files and is about to decide
         barrier.wait()
-        return shelf.now
+        return stored.now
 
     with ThreadPoolExecutor(publishers) as pool:
         futures = [
-            pool.submit(publish, shelf.store, "night-1", prices=Prices(), clock=clock) for _ in range(publishers)
+            pool.submit(publish, stored.store, "night-1", prices=Prices(), clock=clock) for _ in range(publishers)
         ]
         results = [future.result() for future in futures]
     assert all(result == results[0] for result in results)
     assert isinstance(results[0], Done)
-    assert shelf.store.list(f"{PATHS.root}/published") == [results[0].folder.removeprefix("published/")]
-    assert verify(shelf.store, "night-1") == []
+    assert stored.store.list(f"{PATHS.root}/published") == [results[0].folder.removeprefix("published/")]
+    assert verify(stored.store, "night-1") == []
 
 
-def test_what_comes_after_the_listing_changes_nothing(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf.accept(rows=1)
-    shelf.write("night-1", [shelf.failed(0)])
+def test_what_comes_after_the_listing_changes_nothing(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.accept(rows=1)
+    stored.write("night-1", [stored.failed(0)])
 
     def late(*values: Any) -> Any:
-        shelf.write("night-1", [shelf.completed(0)])
+        stored.write("night-1", [stored.completed(0)])
         return Winners(*values)
 
     monkeypatch.setattr(publishing, "Winners", late)
-    assert statuses(shelf, shelf.publish()) == {0: "empty_output"}
+    assert statuses(stored, stored.publish()) == {0: "empty_output"}
 
 
 @pytest.mark.parametrize("bucket_bytes", [1, 400, 1 << 20], ids=["a row at a time", "a few rows", "all in memory"])
-def test_spilling_changes_nothing(local_shelf: Any, bucket_bytes: int) -> None:
-    shelf = local_shelf
+def test_spilling_changes_nothing(shelf: Any, bucket_bytes: int) -> None:
     shelf.accept(rows=50, refused=[7])
     for start in range(5):
         shelf.write("night-1", [shelf.completed(row) for row in range(start, 50, 5) if row not in (7, 8)])
@@ -263,11 +263,6 @@ def test_spilling_changes_nothing(local_shelf: Any, bucket_bytes: int) -> None:
     assert [row["row"] for row in rows_of(shelf, done)] == [row for row in range(50) if row not in (7, 8)]
     assert [row["row"] for row in rows_of(shelf, done, "errors.jsonl")] == [7, 8]
     assert verify(shelf.store, "night-1") == []
-
-
-@pytest.fixture
-def local_shelf(shelf: Any, tmp_path: Any) -> Any:
-    return type(shelf)(Store.open(str(tmp_path / "another")))
 
 
 lines = st.builds(
@@ -284,15 +279,18 @@ segments = st.lists(st.lists(lines, max_size=4), max_size=4)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=segments, second=segments, sent_back=st.sets(st.integers(0, 4)), buckets=st.sampled_from([1, 1 << 20]))
 def test_two_rounds_of_any_lines_publish_every_row_once(
-    local_shelf: Any, tmp_path_factory: Any, first: Any, second: Any, sent_back: set[int], buckets: int
+    shelf: Any, monkeypatch: Any, tmp_path_factory: Any, first: Any, second: Any, sent_back: set[int], buckets: int
 ) -> None:
     """Whatever lies in the segments: each row once, the sums exact, and what was carried unchanged."""
-    shelf = type(local_shelf)(Store.open(str(tmp_path_factory.mktemp("store"))))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no disk decides here, and 60 examples would wait for it
+    shelf = type(shelf)(Store.open(str(tmp_path_factory.mktemp("store"))))
     shelf.accept(rows=5)
 
     def outcome(n: int, row: int, round_: int, fence: int, status: Any, final: bool) -> Outcome:
         made: Outcome = (
-            shelf.completed(row, round_=round_, output={"text": str(n)}) if status == "completed" else shelf.failed(row)
+            shelf.completed(row, round_=round_, output={"text": f"round {round_}, segment {n}"})
+            if status == "completed"
+            else shelf.failed(row)
         )
         return replace(made, round=round_, fence=fence, final=final, claim_id=str(n))
 
