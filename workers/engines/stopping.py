@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from jobs.generation import FinishReason, GenerationRequest
+from workers.engines.stop_texts import stop_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Stopping:
         params = request.prompt.params
         if params.stop and len(tokens) >= params.min_tokens:
             text = self._decode(tokens)
-            floor = len(self._decode(tokens[: params.min_tokens - 1])) if params.min_tokens > 1 else 0
+            floor = len(self._decode(tokens[: max(0, params.min_tokens - 1)]))
             if (cut := stop_at(text, params.stop, floor)) is not None:
                 return Ending("stop", text[:cut], len(tokens))
         reason: FinishReason
@@ -69,9 +70,3 @@ class Stopping:
         else:
             return None
         return Ending(reason, self._decode(tokens), len(tokens))
-
-
-def stop_at(text: str, stop: Sequence[str], floor: int = 0) -> int | None:
-    """Where the first stop text begins that ends after `floor` characters; None where there is none."""
-    found = (text.find(one, max(0, floor - len(one) + 1)) for one in stop if one)
-    return min((place for place in found if place >= 0), default=None)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest, Prompt
 from workers.engine import EngineStats
+from workers.engines.stop_texts import stop_at
 
 _VOCABULARY: Final = (
     "the a quiet morning light over old harbour brings new readers to every page and small ideas grow into clear plans "
@@ -235,13 +236,10 @@ def _speak(prompt: Prompt) -> tuple[list[str], FinishReason]:
 
 def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:
     """The words up to the first stop text that ends after `min_tokens` words, or None where there is none."""
-    for end in range(max(1, min_tokens), len(words) + 1):
-        text = " ".join(words[:end])
-        places = [text.find(one) for one in stop if one and one in text]
-        if places:
-            kept = text[: min(places)]
-            return kept.split(" ") if kept else [], "stop"
-    return None
+    text, floor = " ".join(words), len(" ".join(words[: max(0, min_tokens - 1)]))
+    if len(words) < min_tokens or (cut := stop_at(text, stop, floor)) is None:
+        return None
+    return text[:cut].split(" ") if cut else [], "stop"
 
 
 def _completion(running: _Running, finish: FinishReason) -> Completion:

