@@ -106,8 +106,10 @@ def accept(
     """
     with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
         spool = _Spool(Path(scratch), settings, options)
-        spool.fill(lines, kinds)
-        spool.close()
+        try:
+            spool.fill(lines, kinds)
+        finally:
+            spool.close()
         if not spool.rows:
             raise RequestError("the input holds no rows: give it one JSON object a line")
         if options.strict and spool.refused:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.commands.session import Session
-from jobs.errors import RequestError
 
 if TYPE_CHECKING:
     from jobs.intake import Accepted
@@ -52,61 +47,51 @@ def enqueue(
 
     Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
     """
-    from jobs.intake import IntakeOptions, accept
+    from jobs import logs
+    from jobs.intake import IntakeOptions, StrictRefused, accept_file
     from jobs.moments import parsed
 
     session: Session = ctx.obj
+    settings = session.settings
+    logs.configure("warning", settings.log_format)
     options = IntakeOptions(
         kind=kind,
         model=model,
         set=tuple(set_ or ()),
-        name=name or (None if file == "-" else Path(file).stem),
+        name=name,
         tenant=tenant,
         priority=priority,
         deadline=parsed(deadline, session.clock()) if deadline else None,
         limit=limit,
         strict=strict,
     )
-    with _opened(file) as lines:
-        accepted = accept(
-            session.store,
-            lines,
-            options,
-            kinds=session.kinds,
-            settings=session.settings,
-            clock=session.clock,
-            run_key=_run_key(run_key, again=again),
-        )
+    try:
+        accepted = accept_file(session.store, file, options, settings, _run_key(run_key, again=again))
+    except StrictRefused as refused:  # the one error of several lines: a line for each bad one
+        session.say(f"nightpress: {refused}")
+        raise typer.Exit(refused.exit_status) from None
     _say(session, accepted)
     session.write(accepted.batch.batch_id)
 
 
 def _run_key(named: str | None, *, again: bool) -> str:
-    """The run key: a new one by default, so that each call is a batch of its own, unless the user names one."""
+    """A new one by default, so that each call is a batch of its own, unless the user names one."""
     fresh = uuid.uuid4().hex
-    return fresh if named is None else f"{named}/{fresh}" if again else named
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        with Path(file).open("rb") as opened:
-            yield opened
-    except OSError as error:
-        raise RequestError(f"cannot read {file}: {error.strerror or error}") from None
+    return fresh if named is None else f"{named}:{fresh}" if again else named
 
 
 def _say(session: Session, accepted: Accepted) -> None:
     """How many rows were taken, and what is wrong with the first of those that were refused."""
+    from jobs.rounds import is_open
+
     batch = accepted.batch
     if not accepted.created:
-        session.say(f"{batch.batch_id} is there already, with the same rows and the same run key")
-    session.say(f"{batch.rows:,} rows, {batch.refused:,} refused, from {batch.name}")
+        state = "is open" if is_open(session.store, batch.batch_id) else "is published"
+        session.say(
+            f"{batch.batch_id} is there already, from the same rows and run key, and {state}: --again makes another"
+        )
+    session.say(f"{batch.rows:,} row{'s' * (batch.rows != 1)}, {batch.refused:,} refused")
     for fault in accepted.faults[:SHOWN]:
-        place = f", {fault.field}" if fault.field else ""
-        session.say(f"  line {fault.line}{place}: {fault.code}: {fault.message}")
-    if len(accepted.faults) > SHOWN:
-        session.say(f"  and {len(accepted.faults) - SHOWN:,} more: nightpress failed list {batch.batch_id}")
+        session.say(f"  {fault}")
+    if batch.refused > SHOWN:
+        session.say(f"  and {batch.refused - SHOWN:,} more: nightpress failed list {batch.batch_id}")

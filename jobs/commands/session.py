@@ -1,4 +1,4 @@
-"""What one call of the command line works with: settings, storage, queue, kinds, clock and the two streams.
+"""What one call of the command line works with: settings, storage, queue, clock and the two streams.
 
 Each is opened when a command first asks for it, so that a command which needs no Redis never waits for one. Tests give
 their own in place of any.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.batch import Batch
-    from jobs.kinds import Kind
     from jobs.redis_queue import RedisQueue
     from jobs.settings import Settings
     from jobs.storage import Store
@@ -81,13 +80,6 @@ class Session:
 
             raise QueueUnavailable(f"no Redis is set: {REDIS_REMEDY}")
         return self.queue
-
-    @cached_property
-    def kinds(self) -> Mapping[str, Kind]:
-        """The kinds that are installed."""
-        from jobs.kinds.registry import load_kinds
-
-        return load_kinds(self.settings.templates_dir)
 
     @cached_property
     def out(self) -> Console:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from textwrap import wrap
 
 from jobs.prices import formatted
 from jobs.status import BatchStatus, Status
@@ -74,18 +75,14 @@ def _moment(moment: datetime) -> str:
 
 def _worker_lines(now: Status) -> Iterator[str]:
     if now.workers:
-        yield f"{len(now.workers):,} workers"
+        yield f"{len(now.workers):,} worker{'s' if len(now.workers) > 1 else ''}"
     for worker in now.workers:
         yield f"  {worker.worker}  lane {worker.lane}  running {worker.running:,}  pid {worker.pid} on {worker.node}"
 
 
-def _fitted(line: str, width: int) -> Iterator[str]:
-    """The line, broken where words end; a word that is too long, such as an id, is broken where the line ends."""
+def _fitted(line: str, width: int) -> Sequence[str]:
+    """The line, broken between words; a word that is longer than a line, such as an id, is broken where the line ends."""
     indent = " " * (len(line) - len(line.lstrip()))
-    while len(line) > width:
-        at = line.rfind("  ", len(indent) + 1, width + 1)
-        at = at if at > 0 else line.rfind(" ", len(indent) + 1, width + 1)
-        at = at if at > 0 else width
-        yield line[:at].rstrip()
-        line = f"{indent}  {line[at:].lstrip()}"
-    yield line
+    return wrap(
+        line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False
+    ) or [""]

@@ -1,5 +1,6 @@
 """The command line: what goes to which stream, and with what exit status."""
 
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import fakeredis
 import orjson
 import pytest
+from rich.console import Console
 
 from jobs.cli import main
 from jobs.commands.session import Session
@@ -107,7 +109,7 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
     ("args", "status", "said"),
     [
         pytest.param(["results", "nothing"], 2, "no batch 'nothing'", id="a batch that is not there"),
-        pytest.param(["status", "../etc"], 2, "no batch '../etc'", id="a batch with a path in its name"),
+        pytest.param(["status", "../batches/night-1"], 2, "no batch '../b", id="a batch with a path in its name"),
         pytest.param(["show", "night-1", "4"], 2, "rows 0 to 3", id="a row that is not there"),
         pytest.param(["cancel", "night-1"], 2, "is published already", id="cancelling what is published"),
         pytest.param(
@@ -228,7 +230,7 @@ def test_results_are_the_published_bytes(nightpress: Callable[..., Ran], night: 
 
 def test_results_of_an_unfinished_batch_are_marked_so(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     shelf.accept(rows=4, refused=[3])
-    shelf.write("night-1", [shelf.completed(2)], worker="a")
+    shelf.write("night-1", [shelf.completed(2), shelf.failed(1, final=False)], worker="a")
     shelf.write("night-1", [shelf.completed(0), shelf.completed(2, output={"text": "later"})], worker="b")
     ran = nightpress("results", "night-1")
     assert [(row["row"], row["output"]["text"]) for row in ran.rows()] == [(0, "Text 0"), (2, "Text 2")]
@@ -379,6 +381,25 @@ def test_status_watches_until_the_batch_is_published(nightpress: Callable[..., R
     assert "tokens: 3,435 prompt, 300 completion" in ran.out
 
 
+def test_on_a_terminal_the_watch_is_drawn_in_place(
+    shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.accept(rows=2)
+
+    def work(seconds: float) -> None:
+        shelf.pass_s(seconds)
+        shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+        shelf.publish()
+
+    session = Session(Settings(store_url=str(tmp_path / "store")), clock=shelf.clock, sleep=work)
+    screen = io.StringIO()
+    session.out = Console(file=screen, force_terminal=True, width=80)
+    assert main(["status", "--watch"], session) == 0
+    assert "night-1  open" in screen.getvalue()
+    assert screen.getvalue().endswith("\x1b[1A\x1b[2K"), "and cleared at the end"
+    assert "completed 1  failed 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("by", ["tenant", "model", "batch", "kind", "day"])
 def test_usage_adds_up_to_the_published_totals(by: str, nightpress: Callable[..., Ran], night: Shelf) -> None:
     (folder,) = night.store.list("batches/night-1/published")
@@ -427,6 +448,104 @@ def test_doctor_ends_with_status_3_when_something_is_missing(
     assert {row["name"]: row["ok"] for row in ran.rows()} == {"python": True, "redis": False, "storage": True}
 
 
+# Making batches.
+
+GOOD = '{"kind": "chat", "prompt": "Hello", "model": "stub"}\n'
+BAD = '{"kind": "chat"}\n'
+
+
+def test_enqueue_prints_the_id_and_nothing_else(nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD + "not json\n" + GOOD)
+    ran = nightpress("enqueue", "night.jsonl")
+    assert ran.status == 0
+    (batch_id,) = ran.out.splitlines()
+    assert batch_id.startswith("night-")
+    assert ran.err.startswith("3 rows, 1 refused\n  line 2: not_json: ")
+    (one,) = nightpress("status", batch_id, "--json").json()["batches"]
+    assert (one["id"], one["rows"], one["failed"], one["waiting"]) == (batch_id, 3, 1, 2)
+    assert nightpress("show", batch_id, "2").json()["request"]["line"] == 3
+
+
+def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text('{"topic": "Tea"}\n{"topic": "Ink"}\n')
+    args = (
+        "--kind article --model stub --set language=fr --tenant acme --priority 9 --name tea --deadline +8h --limit 1"
+    )
+    ran = nightpress("enqueue", "night.jsonl", *args.split())
+    batch = orjson.loads(shelf.store.read(f"batches/{ran.out.strip()}/batch.json"))
+    assert (batch["name"], batch["tenant"], batch["rows"], batch["deadline"]) == (
+        "tea",
+        "acme",
+        1,
+        "2026-11-24T06:00:00Z",
+    )
+    request = nightpress("show", "tea", "0").json()["request"]
+    assert (request["kind"], request["request"]["language"], request["priority"]) == ("article", "fr", 9)
+
+
+def test_enqueue_reads_standard_input(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "enqueue", "-"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=GOOD * 2,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == "2 rows, 0 refused\n"
+    assert (tmp_path / ".nightpress/store/batches" / done.stdout.strip() / "batch.json").exists()
+
+
+def test_a_run_key_makes_the_same_rows_one_batch_and_again_another(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD)
+    first = nightpress("enqueue", "night.jsonl", "--run-key", "monday")
+    second = nightpress("enqueue", "night.jsonl", "--run-key", "monday")
+    assert (second.status, second.out) == (0, first.out)
+    assert "is there already, from the same rows and run key, and is open" in second.err
+    assert nightpress("enqueue", "night.jsonl", "--run-key", "monday", "--again").out != first.out
+    assert nightpress("enqueue", "night.jsonl").out != nightpress("enqueue", "night.jsonl").out
+
+
+def test_strict_refuses_the_whole_file_and_names_every_bad_line(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD + BAD + GOOD + "[]\n")
+    ran = nightpress("enqueue", "night.jsonl", "--strict")
+    assert (ran.status, ran.out) == (2, "")
+    head, *lines = ran.err.splitlines()
+    assert head == "nightpress: 2 bad lines, nothing was accepted:"
+    assert [line.split(":")[0] for line in lines] == ["line 2", "line 4"]
+    assert shelf.store.list("batches") == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        pytest.param(["none.jsonl"], "cannot read none.jsonl: No such file", id="a file that is not there"),
+        pytest.param(["empty.jsonl"], "holds no rows", id="an empty file"),
+        pytest.param(["good.jsonl", "--set", "language"], "FIELD=VALUE", id="a field without a value"),
+        pytest.param(["good.jsonl", "--priority", "10"], "--priority", id="a priority out of range"),
+        pytest.param(["good.jsonl", "--deadline", "late"], "no moment", id="a deadline that is none"),
+    ],
+)
+def test_what_cannot_be_enqueued_is_a_wrong_request(
+    args: Sequence[str], said: str, nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "good.jsonl").write_text(GOOD)
+    ran = nightpress("enqueue", *args)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert shelf.store.list("batches") == []
+
+
 # With a queue.
 
 
@@ -439,6 +558,7 @@ def test_cancel_takes_what_waits_off_the_queue(nightpress: Callable[..., Ran], s
     assert (ran.status, ran.out) == (0, "")
     assert "3 waiting rows were taken off the queue" in ran.err
     assert queue.snapshot("stub").ready == 0
+    assert queue.snapshot("stub").batches["night-1"].closed, "so that its leased rows are stopped too"
     assert nightpress("status", "--json", given_queue=queue).json()["batches"][0]["state"] == "cancelling"
 
 

@@ -1,0 +1,82 @@
+"""How a status looks: whole lines of a known shape, that fit."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs.commands.status_view import batch_lines, lines, progress_line, spoken
+from jobs.job_queue import WorkerRecord
+from jobs.status import BatchStatus, Status
+from jobs.usage import Usage
+
+NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+RUNNING = BatchStatus(
+    id="night-1",
+    name="night",
+    tenant="default",
+    state="running",
+    round=2,
+    rows=2_000,
+    completed=1_210,
+    failed=10,
+    cancelled=0,
+    expired=0,
+    ready=500,
+    delayed=3,
+    leased=32,
+    waiting=245,
+    usage=Usage(301_222, 0, 120_333, 10**12, 13_888_889, 7_825_540_000),
+    wasted=Usage(),
+    currency="USD",
+    created_at=NOW,
+    rows_per_s=12.34,
+    tokens_per_s=1_540.4,
+    expected_end=NOW + timedelta(seconds=63),
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        pytest.param(-3, "0 s", id="never less than nothing"),
+        pytest.param(8.4, "8 s", id="seconds"),
+        pytest.param(59.6, "1 min 0 s", id="rounded before it is split"),
+        pytest.param(3_599, "59 min 59 s", id="minutes"),
+        pytest.param(11_100, "3 h 5 min", id="hours"),
+        pytest.param(100_000, "1 d 3 h", id="days"),
+    ],
+)
+def test_a_span_of_time_is_spoken(seconds: float, words: str) -> None:
+    assert spoken(seconds) == words
+
+
+def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
+    *said, rates, tokens, cost = batch_lines(RUNNING, NOW)
+    assert said == [
+        "night-1  running, round 2",
+        "  [##################............]  61%  1,220 of 2,000 rows",
+        "  completed 1,210  failed 10  leased 32  ready 500  delayed 3  waiting 245",
+    ]
+    assert rates.startswith("  12.3 rows/s  1,540 tokens/s  expected end 20")
+    assert rates.endswith("(in 1 min 3 s)")
+    assert tokens == "  tokens: 301,222 prompt, 120,333 completion"
+    assert cost == "  cost: 0.013889 USD of devices, 7.825540 USD charged, so far"
+
+
+def test_one_line_for_a_log() -> None:
+    line = "night-1 running: 1,220 of 2,000 rows, 10 failed, 12.3 rows/s, 1,540 tokens/s, 1 min 3 s left"
+    assert progress_line(RUNNING, NOW) == line
+
+
+def test_workers_are_named_after_the_batches() -> None:
+    workers = [WorkerRecord("w-stub-0", 4711, "node-1", "stub", 2)]
+    assert list(lines(Status([], workers), NOW)) == ["1 worker", "  w-stub-0  lane stub  running 2  pid 4711 on node-1"]
+
+
+@pytest.mark.parametrize("width", [30, 41, 80, 200])
+def test_every_line_fits_the_terminal_and_loses_nothing(width: int) -> None:
+    workers = [WorkerRecord("w" * 90, 4711, "node-1", "stub", 2)] * 2
+    whole = lines(Status([RUNNING], workers), NOW, width=10_000)
+    fitted = lines(Status([RUNNING], workers), NOW, width=width)
+    assert max(map(len, fitted)) <= width
+    assert "".join("".join(fitted).split()) == "".join("".join(whole).split())
