@@ -4,9 +4,10 @@ Tokens are counts, `device_ns` is nanoseconds, `device_cost` and `charge` are bi
 therefore exact in any order, and a published total can be checked against its rows to the last digit.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,23 @@ class Usage:
     charge: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Usage(*map(operator.add, _counts(self), _counts(other)))
 
     def __sub__(self, other: "Usage") -> "Usage":
-        return Usage(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return Usage(*map(operator.sub, _counts(self), _counts(other)))
 
     def as_dict(self) -> dict[str, int]:
         """The six counts by name, in the order of an output row."""
-        return asdict(self)
+        return dict(zip(NAMES, _counts(self), strict=True))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Usage":
         """Read the six counts back; names that are not ours (such as `prices`) are passed over."""
-        return cls(**{f.name: int(values.get(f.name, 0)) for f in fields(cls)})
+        return cls(*(int(values.get(name, 0)) for name in NAMES))
+
+
+NAMES: Final = tuple(field.name for field in fields(Usage))
+_counts: Final[Callable[[Usage], tuple[int, ...]]] = operator.attrgetter(*NAMES)
 
 
 def total(usages: Iterable[Usage]) -> Usage:
