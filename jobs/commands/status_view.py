@@ -36,7 +36,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
     yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
     if one.published_at is not None:
-        yield f"  published {_moment(one.published_at)}; see `nightpress results {one.id}`"
+        took = spoken((one.published_at - one.created_at).total_seconds())
+        yield f"  published {_moment(one.published_at)}, {took} after it was made"
+        yield f"  see: nightpress results {one.id}"
 
 
 def progress_line(one: BatchStatus, clock: datetime) -> str:

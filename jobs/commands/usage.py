@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,27 +94,23 @@ def _print_table(session: Session, by: By, sums: Mapping[str, Mapping[str, Tally
     from rich.table import Table
 
     from jobs.accounts import Tally
+
+    for currency, tallied in sums.items():
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column(by.value, overflow="fold", min_width=10)
+        for name in ("rows", "prompt", "cached", "completion", "device s", f"cost {currency}", f"charge {currency}"):
+            table.add_column(name, justify="right", overflow="fold")
+        for key, tally in tallied.items():
+            table.add_row(key, *_cells(tally, currency))
+        table.add_section()
+        table.add_row("total", *_cells(sum(tallied.values(), Tally()), currency))
+        session.out.print(table)
+
+
+def _cells(tally: Tally, currency: str) -> Sequence[str]:
     from jobs.prices import formatted
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=False)
-    table.add_column(by.value, overflow="fold", min_width=10)
-    for name in ("rows", "prompt", "cached", "completion", "device time", "device cost", "charge"):
-        table.add_column(name, justify="right", overflow="fold")
-    for currency, tallied in sums.items():
-        total = sum(tallied.values(), Tally())
-        for key, tally in (*tallied.items(), ("total", total)):
-            if key == "total":
-                table.add_section()
-            counts = (
-                tally.rows,
-                tally.usage.prompt_tokens,
-                tally.usage.cached_prompt_tokens,
-                tally.usage.completion_tokens,
-            )
-            table.add_row(
-                key,
-                *(f"{count:,}" for count in counts),
-                f"{tally.usage.device_ns / 1e9:,.1f} s",
-                *(formatted(amount, currency) for amount in (tally.usage.device_cost, tally.usage.charge)),
-            )
-    session.out.print(table)
+    usage = tally.usage
+    counts = (tally.rows, usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens)
+    amounts = (formatted(amount, currency).removesuffix(f" {currency}") for amount in (usage.device_cost, usage.charge))
+    return [*(f"{count:,}" for count in counts), f"{usage.device_ns / 1e9:,.1f}", *amounts]
