@@ -1,0 +1,303 @@
+"""Shows jobs/intake.py and jobs/request_lines.py: what a line may say, and what becomes of a file."""
+
+import io
+import itertools
+import json
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from jobs.batch import BatchPaths
+from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.intake import Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.job import RowRequest
+from jobs.kinds.registry import load_kinds
+from jobs.outcomes import OutcomeIndex, load_batch
+from jobs.request_lines import MAX_ROW_BYTES
+from jobs.segment import Outcome, read_outcomes
+from jobs.settings import Settings
+from jobs.storage import LocalStore, Store
+
+KINDS = load_kinds()
+SETTINGS = Settings(tenant="house", model="stub")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(str(tmp_path / "store"))
+
+
+def taken(store: Store, data: bytes, run_key: str = "k", **options: Any) -> Accepted:
+    lines = io.BytesIO(data)
+    return accept(store, lines, IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key=run_key)
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"kind": "chat", "prompt": "Hi?", **fields}
+
+
+def jsonl(*rows: Any) -> bytes:
+    return b"".join(row + b"\n" if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def inputs(store: Store, accepted: Accepted, lane: str = "stub") -> list[RowRequest]:
+    raw = store.read(BatchPaths(accepted.batch.batch_id).input(lane))
+    return [RowRequest.from_bytes(line) for line in raw.splitlines()]
+
+
+def refused(store: Store, accepted: Accepted) -> list[Outcome]:
+    paths = BatchPaths(accepted.batch.batch_id)
+    found = [list(read_outcomes(store, paths.segment(name))) for name in store.list(paths.segments)]
+    return sorted(itertools.chain.from_iterable(found), key=lambda outcome: outcome.row)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "field"),
+    [
+        pytest.param(b"{not json", "not_json", None, id="not json"),
+        pytest.param(b'{"a": NaN}', "not_json", None, id="nan"),
+        pytest.param(b'"\\ud800"', "not_json", None, id="half a surrogate"),
+        pytest.param(b"[1]", "not_an_object", None, id="array"),
+        pytest.param(b"null", "not_an_object", None, id="null"),
+        pytest.param(b'{"kind": "chat", "prompt": "\xff"}', "not_utf8", None, id="not utf-8"),
+        pytest.param(chat(colour=1), "unknown_field", "colour", id="unknown field"),
+        pytest.param({"kind": "chat", "messages": [{"role": "user"}]}, "missing_field", "messages.0.content", id="nested"),
+        pytest.param({"kind": "article"}, "missing_field", "topic", id="missing field"),
+        pytest.param({"kind": "chat"}, "missing_field", None, id="one of two fields"),
+        pytest.param(chat(prompt=5), "wrong_type", "prompt", id="wrong type"),
+        pytest.param(chat(seed="5"), "wrong_type", "seed", id="a number in quotes"),
+        pytest.param(chat(temperature=True), "wrong_type", "temperature", id="a boolean for a number"),
+        pytest.param(chat(metadata=[1]), "wrong_type", "metadata", id="metadata that is no object"),
+        pytest.param(chat(temperature=2.5), "out_of_range", "temperature", id="too hot"),
+        pytest.param(chat(priority=10), "out_of_range", "priority", id="priority"),
+        pytest.param(chat(tenant="a b"), "out_of_range", "tenant", id="tenant"),
+        pytest.param(chat(custom_id=""), "out_of_range", "custom_id", id="empty custom_id"),
+        pytest.param({"kind": "article", "topic": "a", "target_words": 1}, "out_of_range", "target_words", id="too short"),
+        pytest.param({"kind": "social_post", "topic": "a", "platform": "myspace"}, "out_of_range", "platform", id="choice"),
+        pytest.param(chat(kind="sonnet"), "unknown_kind", "kind", id="unknown kind"),
+        pytest.param(chat(kind=7), "unknown_kind", "kind", id="kind is no text"),
+        pytest.param({"prompt": "Hi?"}, "unknown_kind", "kind", id="no kind"),
+        pytest.param(chat(model="gpt-17"), "unknown_model", "model", id="unknown model"),
+        pytest.param(chat(custom_id="first"), "duplicate_custom_id", "custom_id", id="duplicate"),
+        pytest.param(chat(prompt="x" * MAX_ROW_BYTES), "row_too_large", None, id="too large"),
+        pytest.param(b"x" * (3 * MAX_ROW_BYTES), "row_too_large", None, id="far too large"),
+    ],
+)
+def test_each_fault_has_its_code_line_and_field_and_harms_no_other_row(
+    store: Store, line: Any, code: str, field: str | None
+) -> None:
+    accepted = taken(store, jsonl(chat(custom_id="first"), b"", line, chat()))
+    assert (accepted.batch.rows, accepted.batch.refused) == (3, 1)
+    assert [row.row for row in inputs(store, accepted)] == [0, 2]
+    (outcome,) = refused(store, accepted)
+    assert outcome.error is not None
+    said = dict(outcome.error)
+    assert said.pop("message")
+    assert said == {"code": code, "line": 3, **({"field": field} if field else {})}
+    assert (outcome.row, outcome.round, outcome.status, outcome.final) == (1, 0, "failed", True)
+    index = OutcomeIndex(store, accepted.batch)
+    index.refresh()
+    assert [index.has_outcome(row) for row in range(3)] == [False, True, False]
+
+
+def test_the_message_tells_what_else_is_wrong(store: Store) -> None:
+    accepted = taken(store, jsonl(chat(colour=1, shape=2), chat()))
+    assert "also wrong: shape" in accepted.faults[0].message
+
+
+def test_strict_names_every_bad_line_and_stores_nothing(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StrictRefused) as raised:
+        taken(store, jsonl(chat(), b"{", chat(), chat(colour=1)), strict=True)
+    assert raised.value.total == 2
+    assert "line 2: not_json" in str(raised.value)
+    assert "line 4: unknown_field (colour)" in str(raised.value)
+    assert raised.value.exit_status == 2
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\r\n  \n", b"\xef\xbb\xbf"], ids=["empty", "blank", "mark only"])
+def test_a_file_without_rows_is_refused(store: Store, data: bytes) -> None:
+    with pytest.raises(RequestError, match="no rows"):
+        taken(store, data)
+
+
+def test_marks_line_ends_and_a_missing_last_one(store: Store) -> None:
+    data = b"\xef\xbb\xbf" + jsonl(chat()).replace(b"\n", b"\r\n") + jsonl(chat()).rstrip(b"\n")
+    accepted = taken(store, data)
+    assert [(row.row, row.line) for row in inputs(store, accepted)] == [(0, 1), (1, 2)]
+    assert accepted.batch.refused == 0
+
+
+def test_what_a_row_says_and_what_it_gets(store: Store) -> None:
+    said = {"custom_id": "a", "seed": 5, "max_tokens": 9, "temperature": 0, "top_p": 0.5, "priority": 9, "tenant": "shop"}
+    accepted = taken(store, jsonl(chat(**said, metadata={"x": [1]}, adapter="b"), chat()), tenant="own", priority=2)
+    first, second = inputs(store, accepted)
+    assert {name: getattr(first, name) for name in said} == said
+    assert (first.metadata, first.adapter, first.request) == ({"x": [1]}, "b", {"prompt": "Hi?"})
+    assert (second.tenant, second.priority, second.model, second.seed) == ("own", 2, "stub", None)
+    assert first.cost > 0
+
+
+def test_options_for_rows_that_lack_a_field(store: Store) -> None:
+    rows = jsonl({"topic": "a"}, {"topic": "b", "target_words": 100}, chat())
+    accepted = taken(store, rows, kind="article", set=("target_words=300", "tone=calm", "seed=4"))
+    first, second, third = inputs(store, accepted)
+    assert first.request == {"topic": "a", "target_words": 300, "tone": "calm"}
+    assert second.request["target_words"] == 100
+    assert (third.request, third.seed) == ({"prompt": "Hi?"}, 4)
+
+
+@pytest.mark.parametrize("given", ["colour=red", "no equals sign", "=5"])
+def test_an_option_that_no_kind_knows(store: Store, given: str) -> None:
+    with pytest.raises(RequestError, match="--set"):
+        taken(store, jsonl(chat()), set=(given,))
+
+
+def test_a_limit_takes_the_first_rows(store: Store) -> None:
+    accepted = taken(store, jsonl(*[chat(seed=n) for n in range(5)]), limit=2)
+    assert [row.seed for row in inputs(store, accepted)] == [0, 1]
+
+
+def test_lanes_by_model(store: Store) -> None:
+    accepted = taken(store, jsonl(chat(), chat(model="smollm2-135m"), chat()))
+    assert {lane: (one.model, one.rows) for lane, one in accepted.batch.lanes.items()} == {
+        "stub": ("stub", 2),
+        "smollm2-135m": ("smollm2-135m", 1),
+    }
+    for lane, one in accepted.batch.lanes.items():
+        assert store.size(BatchPaths(accepted.batch.batch_id).input(lane)) == one.bytes
+
+
+def test_all_rows_refused_is_still_a_batch(store: Store) -> None:
+    accepted = taken(store, jsonl(b"{", b"["))
+    assert (accepted.batch.rows, accepted.batch.refused, dict(accepted.batch.lanes)) == (2, 2, {})
+
+
+def test_the_same_again_is_the_same_batch(store: Store) -> None:
+    first, again = taken(store, jsonl(chat()), name="Über Night!"), taken(store, jsonl(chat()), name="Über Night!")
+    assert (first.created, again.created) == (True, False)
+    assert again.batch == first.batch
+    assert first.batch.batch_id.startswith("ber-night-")
+    assert store.list("open") == [first.batch.batch_id]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"run_key": "other"}, id="run key"),
+        pytest.param({"tenant": "other"}, id="tenant"),
+        pytest.param({"priority": 9}, id="priority"),
+        pytest.param({"deadline": datetime(2027, 1, 1, tzinfo=UTC)}, id="deadline"),
+        pytest.param({"data": jsonl(chat(), chat())}, id="input"),
+    ],
+)
+def test_anything_else_is_another_batch(store: Store, changed: dict[str, Any]) -> None:
+    first = taken(store, jsonl(chat()))
+    other = taken(store, changed.pop("data", jsonl(chat())), **changed)
+    assert other.batch.batch_id != first.batch.batch_id
+    assert other.created
+
+
+def test_another_batch_under_the_id_is_refused(store: Store) -> None:
+    batch = taken(store, jsonl(chat())).batch
+    path = BatchPaths(batch.batch_id).acceptance
+    store.delete(path)
+    store.create(path, batch.model_copy(update={"full_sha256": "0" * 64}).model_dump_json().encode())
+    with pytest.raises(ConflictError, match="--run-key"):
+        taken(store, jsonl(chat()))
+
+
+class Dying(LocalStore):
+    """Ends at its n-th write."""
+
+    def __init__(self, folder: str, writes: int) -> None:
+        super().__init__(folder)
+        self.left = writes
+
+    def _write(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise StoreUnavailable("killed")
+
+    def create(self, path: str, data: bytes) -> bool:
+        self._write()
+        return super().create(path, data)
+
+    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+        self._write()
+        return super().writer(path)
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_killed_at_any_write_there_is_no_batch_or_a_whole_one(tmp_path: Path, writes: int) -> None:
+    data = jsonl(chat(), b"{", chat(model="smollm2-135m"))
+    dying = Dying(str(tmp_path), writes)
+    try:
+        taken(dying, data)
+    except StoreUnavailable:
+        assert dying.left < 0
+    store = Store.open(str(tmp_path))
+    (batch_id,) = store.list("batches") or [""]
+    whole = load_batch(store, batch_id) is not None if batch_id else False
+    assert whole == (writes >= 4)
+    again = taken(store, data)
+    assert again.created is not whole
+    assert batch_id in ("", again.batch.batch_id)
+    assert len(inputs(store, again)) == len(inputs(store, again, "smollm2-135m")) == len(refused(store, again)) == 1
+    assert store.list("open") == [again.batch.batch_id]
+
+
+def test_two_at_once_make_one_batch(store: Store) -> None:
+    results: list[Accepted] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(taken(store, jsonl(chat(), b"{", chat())))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({accepted.batch.batch_id for accepted in results}) == 1
+    assert sum(accepted.created for accepted in results) >= 1
+    assert len(refused(store, results[0])) == 1
+
+
+class Endless(io.RawIOBase):
+    """Many lines, made as they are read."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return next(self._lines, b"")
+
+
+def test_memory_does_not_grow_with_the_file(store: Store) -> None:
+    """A tenth of the rows needs as much memory as all; every custom_id is still known."""
+
+    def peak(rows: int) -> int:
+        lines = Endless(b'{"kind":"chat","prompt":"x","custom_id":"row-%d"}\n' % (n % (rows - 1)) for n in range(rows))
+        tracemalloc.start()
+        accepted = accept(
+            store, lines, IntakeOptions(), kinds=KINDS, settings=SETTINGS, run_key=str(rows)  # type: ignore[arg-type]
+        )
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert [fault.code for fault in accepted.faults] == ["duplicate_custom_id"]
+        return most
+
+    few, many = peak(2_000), peak(20_000)
+    assert many < 2 * few + (4 << 20)
+
+
+def test_a_file_that_cannot_be_read(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"cannot read .*none\.jsonl: No such file"):
+        accept_file(store, tmp_path / "none.jsonl", IntakeOptions(), SETTINGS, "k")
+    path = tmp_path / "night shift.jsonl"
+    path.write_bytes(jsonl(chat()))
+    assert accept_file(store, path, IntakeOptions(), SETTINGS, "k").batch.batch_id.startswith("night-shift-")
