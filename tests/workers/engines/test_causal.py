@@ -202,6 +202,13 @@ def test_samples_follow_the_probabilities() -> None:
     assert (counts / 2000 - shares).abs().max() < 0.04
 
 
+def test_each_position_has_a_random_number_of_its_own() -> None:
+    """With even odds, one seed draws many different tokens over a text."""
+    sampler = Sampler([SamplingParams(temperature=1.0, seed=5)], width=1, padding=[0], eos=[])
+    drawn = {int(sampler(torch.zeros(1, 1 + n, dtype=torch.long), torch.zeros(1, 100)).argmax()) for n in range(40)}
+    assert len(drawn) > 20
+
+
 def test_split_adds_up() -> None:
     assert split(10, [1, 1, 1]) == [3, 3, 4]
     assert sum(split(1_000_003, [7, 0, 13, 999])) == 1_000_003

@@ -90,6 +90,14 @@ def test_an_id_cancelled_when_done_may_be_used_again(make: Callable[[], Engine])
     assert (again.text, again.finish_reason) == (first.text, first.finish_reason)
 
 
+def test_an_id_cancelled_while_it_waited_may_be_used_again(make: Callable[[], Engine]) -> None:
+    engine = make()
+    engine.submit(asked("r"))
+    engine.cancel("r")
+    assert [one.finish_reason for one in engine.step()] == ["cancelled"]
+    assert answers(engine, [asked("r")])["r"].finish_reason != "cancelled"
+
+
 @pytest.mark.parametrize(
     ("code", "bad"),
     [
