@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
+        validate_default=True,
     )
 
     redis_url: SecretStr | None = Field(
@@ -76,6 +77,17 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     prices: Prices = Field(default_factory=Prices, description="Device hours and tokens, under a named version.")
     models: Mapping[str, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")
+
+    @field_validator("store_url")
+    @classmethod
+    def _wherever_it_is_read(cls, url: str) -> str:
+        """A local folder as an absolute path: workers run in other working folders than the command that starts them."""
+        return url if "://" in url else str(Path(url).expanduser().absolute())
+
+    @field_validator("templates_dir", "cache_dir")
+    @classmethod
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return None if folder is None else folder.expanduser().absolute()
 
     @classmethod
     def settings_customise_sources(

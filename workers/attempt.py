@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
-from jobs.errors import GenerationFailed, RowError
+from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.job import Job, RowRequest
 from jobs.kinds import Conversation, Kind
@@ -105,7 +106,7 @@ class Attempt:
         try:
             prompts = next(self._conversation) if completions is None else self._conversation.send(completions)
         except StopIteration as stop:
-            self.output = stop.value
+            self.output = self._checked(stop.value)
             return ()
         asked = len(self._finish_reasons)
         requests = [self._request(prompt, asked + n) for n, prompt in enumerate(prompts)]
@@ -115,6 +116,16 @@ class Attempt:
         if not requests:
             return self._advance([])
         return requests
+
+    def _checked(self, output: object) -> BaseModel:
+        """What the kind returned, when it is what the kind says it returns and can be written as JSON."""
+        if not isinstance(output, self.kind.output_type):
+            raise CheckFailed("kind_failed", f"kind {self.kind.name} returned {type(output).__name__}")
+        try:
+            orjson.dumps(output.model_dump(mode="json"))
+        except (TypeError, ValueError) as error:
+            raise CheckFailed("kind_failed", f"kind {self.kind.name}: its output is not JSON: {error}") from error
+        return output
 
     def _request(self, prompt: Prompt, n: int) -> GenerationRequest:
         if prompt.replaces is not None:

@@ -1,0 +1,471 @@
+"""Shows workers/runner.py: one row's life as a straight line, and every way in which a claimed job ends.
+
+A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
+"""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.feed import Feeder
+from jobs.generation import Completion, Fault, GenerationRequest
+from jobs.intake import IntakeOptions, accept
+from jobs.job import Job, Lease
+from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
+from jobs.kinds import Kind
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.publish import Done, close, publish, read_published, verify
+from jobs.redis_queue import RedisQueue
+from jobs.retry import RetryPolicy
+from jobs.segment import Outcome, read_outcomes
+from jobs.settings import Settings
+from jobs.storage import LocalStore, Store
+from jobs.sweep import Sweeper
+from workers.engine import Engine, EngineStats
+from workers.engines.stub import StubEngine, StubOptions
+from workers.outcomes import Outcomes
+from workers.runner import Line, Runner
+
+LANE = "stub"
+
+
+@dataclass
+class Night:
+    """A store and a queue with one batch, and the means to work on it."""
+
+    store: Store
+    queue: RedisQueue
+    settings: Settings
+    kinds: dict[str, Kind] = field(default_factory=lambda: dict(load_kinds()))
+    batch_id: str = ""
+    runners: list[tuple[Runner, threading.Thread]] = field(default_factory=list)
+
+    def accept(self, rows: Sequence[dict[str, Any]]) -> str:
+        data = io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        accepted = accept(
+            self.store, data, IntakeOptions(model="stub"), kinds=self.kinds, settings=self.settings, run_key="k"
+        )
+        self.batch_id = accepted.batch.batch_id
+        return self.batch_id
+
+    def line(self, queue: Any = None) -> Line:
+        batches = OpenBatches(self.store, scan_s=0.0)
+        outcomes = Outcomes(
+            "w-1",
+            "stub",
+            "cpu",
+            {"engine": "stub", "model_revision": "r"},
+            self.settings.prices,
+            RetryPolicy(3, 0.0, 0.0),
+        )
+        queue = queue or self.queue
+        feeder = Feeder(self.store, queue, batches, self.settings)
+        return Line(LANE, self.store, queue, batches, feeder, self.kinds, outcomes, self.settings)
+
+    def start(self, engine: Engine, queue: Any = None) -> Runner:
+        runner = Runner(self.line(queue), engine, worker="w-1", node="n-1")
+        thread = threading.Thread(target=runner.run)
+        thread.start()
+        self.runners.append((runner, thread))
+        return runner
+
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.store, self.queue, OpenBatches(self.store, scan_s=0.0), self.settings.prices)
+
+    def outcomes(self) -> list[Outcome]:
+        folder = f"batches/{self.batch_id}/segments"
+        return [line for name in self.store.list(folder) for line in read_outcomes(self.store, f"{folder}/{name}")]
+
+    def published(self, done: Done) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        assert verify(self.store, self.batch_id) == []
+        names = ("output.jsonl", "errors.jsonl")
+        output, errors = (list(read_published(self.store, done, self.batch_id, name)) for name in names)
+        return output, errors
+
+    def stop(self) -> None:
+        for runner, thread in self.runners:
+            runner.stop(0.0)
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
+    settings = Settings(lease_s=60, flush_s=0.02, sweep_s=0.01, max_attempts=3, model="stub")
+    made = Night(Store.open(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
+    yield made
+    made.stop()
+
+
+def chats(n: int, **fields: Any) -> list[dict[str, Any]]:
+    return [{"kind": "chat", "prompt": f"Say {i}.", **fields} for i in range(n)]
+
+
+def until_published(night: Night, until: Callable[..., Any]) -> Done:
+    sweeper = night.sweeper()
+
+    def swept() -> Done | None:
+        sweeper.sweep()
+        return sweeper.published.get(night.batch_id)
+
+    done = until(swept, 30, "the batch to be published")
+    assert isinstance(done, Done)
+    return done
+
+
+def test_every_row_of_a_batch_is_completed_and_published(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(200))
+    night.start(StubEngine())
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == list(range(200))
+    assert errors == []
+    assert {row["attempt"] for row in output} == {1}
+    assert night.queue.snapshot(LANE).batches == {}
+    first = output[0]
+    assert {"worker", "started_at", "finished_at", "seed", "model_revision", "engine"} <= first.keys()
+    assert first["usage"]["charge"] > 0
+
+
+def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:
+    rows = [
+        {"kind": "article", "topic": "Tea", "target_words": 100},
+        {"kind": "social_post", "topic": "Tea", "platform": "x"},
+        {"kind": "translation", "text": "One.\n\nTwo.", "source_language": "en", "target_language": "fr"},
+        *chats(1),
+    ]
+    night.accept(rows)
+    night.start(StubEngine())
+    output, errors = night.published(until_published(night, until))
+    assert {row["kind"] for row in [*output, *errors]} == {"article", "social_post", "translation", "chat"}
+
+
+class Scripted:
+    """An engine whose every answer is given by a function of the request; None leaves the request under way."""
+
+    def __init__(self, answer: Callable[[GenerationRequest], Completion | None], slots: int = 8) -> None:
+        self._answer = answer
+        self._slots = slots
+        self.waiting: dict[str, GenerationRequest] = {}
+        self.cancelled: set[str] = set()
+        self.submitted: list[str] = []
+
+    def submit(self, request: GenerationRequest) -> None:
+        self.submitted.append(request.request_id)
+        self.waiting[request.request_id] = request
+
+    def cancel(self, request_id: str) -> None:
+        if request_id in self.waiting:
+            self.cancelled.add(request_id)
+
+    def step(self) -> Sequence[Completion]:
+        done = []
+        for request_id, request in list(self.waiting.items()):
+            answer = Completion(request_id, "", "cancelled") if request_id in self.cancelled else self._answer(request)
+            if answer is not None:
+                del self.waiting[request_id]
+                done.append(answer)
+        return done
+
+    def stats(self) -> EngineStats:
+        return EngineStats("cpu", self._slots, 0, len(self.waiting), 0, 0, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def said(request: GenerationRequest) -> Completion:
+    return Completion(request.request_id, "Well said.", "stop", 4, 0, 2, 1000)
+
+
+def row_of(request: GenerationRequest) -> int:
+    return int(request.request_id.partition("#")[0].rpartition("/")[2])
+
+
+def fault(code: str, *, retryable: bool) -> Callable[[GenerationRequest], Completion]:
+    return lambda r: Completion(r.request_id, "", "error", 4, 0, 1, 1000, Fault(code, "broken", retryable))
+
+
+def test_a_fault_of_one_row_is_its_own(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(6))
+    bad = fault("prompt_too_long", retryable=False)
+    night.start(Scripted(lambda r: bad(r) if row_of(r) == 2 else said(r)))
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == [0, 1, 3, 4, 5]
+    assert [(row["row"], row["error"]["code"], row["error"]["line"]) for row in errors] == [(2, "prompt_too_long", 3)]
+
+
+def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(night: Night, until: Callable[..., Any]) -> None:
+    """Row 0 never works and is failed after three attempts; row 1 works the second time. Failed attempts are not billed."""
+    night.accept(chats(2))
+    bad = fault("generation_failed", retryable=True)
+    night.start(Scripted(lambda r: said(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
+    done = until_published(night, until)
+    output, errors = night.published(done)
+    assert [(row["row"], row["attempt"]) for row in output] == [(1, 2)]
+    assert [(row["row"], row["error"]["code"], row["attempt"]) for row in errors] == [(0, "generation_failed", 3)]
+    finals = [(line.row, line.attempt, line.final) for line in night.outcomes()]
+    assert sorted(finals) == [(0, 1, False), (0, 2, False), (0, 3, True), (1, 1, False), (1, 2, True)]
+    usage = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
+    assert (usage["completion_tokens"], usage["wasted"]["completion_tokens"]) == (2, 4)
+
+
+class Broken:
+    """A kind that raises what no kind should."""
+
+    def __init__(self, whole: Kind) -> None:
+        self.name, self.request_type, self.output_type = "chat", whole.request_type, whole.output_type
+        self._whole = whole
+
+    def compose(self, request: Any) -> Any:
+        if request.prompt == "Say 1.":
+            raise ZeroDivisionError("in the kind")
+        if request.prompt == "Say 2.":
+            yield []
+            return "not an output"
+        return (yield from self._whole.compose(request))
+
+    def expected_tokens(self, request: Any) -> int:
+        return self._whole.expected_tokens(request)
+
+
+def test_a_kind_that_raises_harms_no_other_row(night: Night, until: Callable[..., Any]) -> None:
+    night.kinds["chat"] = Broken(night.kinds["chat"])
+    night.accept(chats(4))
+    night.start(Scripted(said))
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == [0, 3]
+    assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "kind_failed"), (2, "kind_failed")]
+
+
+def test_a_damaged_request_fails_alone(night: Night, until: Callable[..., Any], fake_client: redis.Redis) -> None:
+    night.accept(chats(3))
+    line = night.line()
+    line.batches.scan()
+    line.feeder.top_up(LANE)
+    fake_client.hset(f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1", b"={torn")
+    night.start(Scripted(said))
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == [0, 2]
+    assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "bad_record")]
+
+
+def test_long_requests_are_read_from_the_input(night: Night, until: Callable[..., Any]) -> None:
+    night.settings = night.settings.model_copy(update={"inline_bytes": 10})
+    night.accept(chats(5))
+    night.start(Scripted(lambda r: Completion(r.request_id, r.prompt.messages[-1].content, "stop", 1, 0, 1, 1)))
+    output, _ = night.published(until_published(night, until))
+    assert [row["output"]["text"] for row in output] == [f"Say {n}." for n in range(5)]
+
+
+def lose(client: redis.Redis, jobs: Sequence[Job] | None = None) -> None:
+    leased = f"np:1:{{{LANE}}}:leased"
+    client.zadd(leased, dict.fromkeys(client.zrange(leased, 0, -1), 1))
+
+
+def dead_worker(night: Night, n: int, claim_id: str) -> Sequence[Job]:
+    """Claims, and says nothing more."""
+    line = night.line()
+    line.batches.scan()
+    line.feeder.top_up(LANE)
+    return night.queue.claim(LANE, claim_id, n, 60_000, WorkerRecord("dead", 1, "n", LANE, 0)).jobs
+
+
+def test_a_dead_workers_rows_are_done_by_another(
+    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+) -> None:
+    night.accept(chats(3))
+    assert len(dead_worker(night, 3, "dead-1")) == 3
+    lose(fake_client)
+    night.start(Scripted(said))
+    output, _ = night.published(until_published(night, until))
+    assert [(row["row"], row["attempt"]) for row in output] == [(0, 2), (1, 2), (2, 2)]
+    crashed = [line for line in night.outcomes() if line.status == "crashed"]
+    assert sorted((line.row, line.final) for line in crashed) == [(0, False), (1, False), (2, False)]
+
+
+def test_when_all_attempts_were_killed_the_row_is_buried(
+    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+) -> None:
+    night.accept(chats(1))
+    for n in range(3):
+        assert [job.burial for job in dead_worker(night, 1, f"dead-{n}")] == [False]
+        lose(fake_client)
+    engine = Scripted(said)
+    night.start(engine)
+    _, errors = night.published(until_published(night, until))
+    assert [(row["error"]["code"], row["attempt"]) for row in errors] == [("crashed_worker", 3)]
+    assert engine.submitted == []
+
+
+def test_a_row_whose_outcome_was_written_but_not_reported_is_not_run_again(
+    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+) -> None:
+    """The worker died between its flush and its report."""
+    night.accept(chats(1))
+    dying = Silent(night.queue, "settle")
+    night.start(Scripted(said), dying)
+    until(lambda: night.outcomes(), 10, "the outcome")
+    lose(fake_client)
+    second = Scripted(said)
+    night.start(second)
+    output, _ = night.published(until_published(night, until))
+    dying.away.clear()
+    assert len(output) == 1
+    assert second.submitted == []
+
+
+class Silent:
+    """A queue that is away for some of its calls."""
+
+    def __init__(self, queue: RedisQueue, *away: str) -> None:
+        self._queue = queue
+        self.away = set(away)
+
+    def __getattr__(self, name: str) -> Any:
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise QueueUnavailable("Redis is away")
+
+        return refuse if name in self.away else getattr(self._queue, name)
+
+
+@pytest.mark.parametrize("away", ["claim", "settle", "snapshot"])
+def test_a_queue_that_is_away_is_waited_for(night: Night, until: Callable[..., Any], away: str) -> None:
+    night.accept(chats(3))
+    queue = Silent(night.queue, away)
+    engine = Scripted(said)
+    night.start(engine, queue)
+    if away == "settle":
+        until(lambda: night.outcomes(), 10, "outcomes that wait for their report")
+    queue.away.clear()
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == 3
+
+
+class Full(LocalStore):
+    """A store that cannot be written for a while."""
+
+    full = False
+
+    def create(self, path: str, data: bytes) -> bool:
+        if self.full and "/segments/" in path:
+            raise StoreUnavailable("no space left")
+        return super().create(path, data)
+
+
+def test_a_store_that_is_full_is_waited_for_and_nothing_is_done_twice(
+    night: Night, until: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = Full(str(tmp_path))
+    store.full = True
+    night.store = store
+    night.accept(chats(3))
+    engine = Scripted(said)
+    night.start(engine)
+    until(lambda: len(engine.submitted) == 3, 10, "the rows")
+    assert night.outcomes() == []
+    store.full = False
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == len(engine.submitted) == 3
+
+
+class Losing:
+    """A queue whose beats say that every lease is gone."""
+
+    def __init__(self, queue: RedisQueue) -> None:
+        self._queue = queue
+        self.settled: list[Settlement] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
+        return Beat(frozenset(leases), frozenset())
+
+    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+        reply = self._queue.claim(lane, claim_id, n, lease_ms, worker)
+        return reply
+
+    def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
+        self.settled += settlements
+        return self._queue.settle(lane, settlements)
+
+
+def test_after_a_lost_lease_nothing_more_is_written(night: Night, until: Callable[..., Any]) -> None:
+    night.settings = night.settings.model_copy(update={"lease_s": 0.5})
+    night.accept(chats(2))
+    engine = Scripted(lambda r: None)
+    queue = Losing(night.queue)
+    night.start(engine, queue)
+    until(lambda: len(engine.cancelled) >= 2, 10, "the engine to be told")
+    night.stop()
+    assert queue.settled == []
+    assert [line for line in night.outcomes() if line.status != "crashed"] == []
+
+
+def test_a_cancelled_batch_stops_what_runs(night: Night, until: Callable[..., Any]) -> None:
+    night.settings = night.settings.model_copy(update={"lease_s": 0.5})
+    night.accept(chats(4))
+    engine = Scripted(lambda r: said(r) if row_of(r) == 0 else None)
+    night.start(engine)
+    until(lambda: night.outcomes(), 10, "the first row")
+    close(night.store, night.batch_id, "cancelled")
+    night.queue.drop(LANE, night.batch_id, 1, forget=False)
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == [0]
+    assert [(row["row"], row["status"]) for row in errors] == [(1, "cancelled"), (2, "cancelled"), (3, "cancelled")]
+    assert len(engine.cancelled) == 3
+
+
+def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(night: Night, until: Callable[..., Any]) -> None:
+    """What is released costs no attempt."""
+    night.accept(chats(3))
+    finish = threading.Event()
+    engine = Scripted(lambda r: said(r) if row_of(r) == 0 and finish.is_set() else None)
+    runner = night.start(engine)
+    until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
+    runner.stop(1.5)
+    finish.set()
+    night.stop()
+    assert [(line.row, line.status) for line in night.outcomes()] == [(0, "completed")]
+    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    assert (schedule.ready, schedule.leased) == (2, 0)
+    jobs = night.queue.claim(LANE, "next", 5, 60_000, WorkerRecord("w", 1, "n", LANE, 0)).jobs
+    assert [job.attempt for job in jobs] == [1, 1]
+
+
+def test_a_queue_that_forgot_everything_is_filled_again(
+    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+) -> None:
+    night.accept(chats(40))
+    engine = Scripted(said, slots=2)
+    night.start(engine)
+    until(lambda: len(night.outcomes()) >= 5, 10, "some outcomes")
+    fake_client.flushall()
+    output, _ = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == list(range(40))
+
+
+def test_a_deadline_ends_a_batch(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(2))
+    close(night.store, night.batch_id, "expired")
+    result = publish(night.store, night.batch_id, prices=night.settings.prices)
+    assert isinstance(result, Done)
+    _, errors = night.published(result)
+    assert {row["status"] for row in errors} == {"expired"}
+
+
+def test_a_stub_that_fails_often_still_ends(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(100))
+    night.start(StubEngine(StubOptions(failure_rate=0.3, seed=4)))
+    done = until_published(night, until)
+    night.published(done)
+    assert done.counts["completed"] > 80
