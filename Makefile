@@ -34,6 +34,8 @@ clean: ## remove what was built and made here
 	rm -rf $(VENV) out dist .nightpress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
 
 $(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: Nightpress needs Python 3.11 or newer; try make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "making $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'

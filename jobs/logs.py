@@ -11,7 +11,7 @@ import structlog
 
 EVENTS: Final[dict[str, str]] = {
     "batch.accepted": "A batch was made: batch, rows, refused.",
-    "batch.fed": "Rows were put on the queue: batch, lane, rows, cursor.",
+    "batch.fed": "Rows were put on the queue: batch, lane, rows.",
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
     "batch.closed": "A batch was cancelled or has expired: batch, reason.",
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
@@ -23,9 +23,9 @@ EVENTS: Final[dict[str, str]] = {
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
-    "engine.loaded": "A model is ready: model, device, dtype, load_s.",
+    "engine.loaded": "A model is ready: model, device, load_s.",
     "worker.started": "A worker began: worker, lane.",
-    "worker.draining": "A worker takes no more jobs: worker, running.",
+    "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
     "model.unknown": "An open batch needs a model that the catalog lacks: model, known.",

@@ -1,0 +1,103 @@
+"""The deployment files, beyond what their schemas can say: their settings exist, and what they copy is there."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+
+
+def cluster() -> Any:
+    return yaml.safe_load((DEPLOY / "ray-cluster.yaml").read_text())
+
+
+def test_every_setting_that_is_set_exists() -> None:
+    files = [path for path in DEPLOY.iterdir() if path.is_file()]
+    named = {name for path in files for name in re.findall(r"\bNIGHTPRESS_([A-Z_]+)", path.read_text())}
+    assert {"REDIS_URL", "STORE_URL"} <= named
+    assert sorted(name for name in named if name.lower() not in Settings.model_fields) == []
+
+
+def test_image_is_built_of_files_that_are_there_and_may_be_sent() -> None:
+    """A file that is copied and not let through fails the build, where no linter can see it."""
+    allowed = {
+        line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
+    }
+    copied = [
+        name
+        for line in re.findall(r"^COPY (.+)$", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
+        for name in line.split()[:-1]
+    ]
+    assert set(copied) == allowed
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_image_has_the_pinned_torch() -> None:
+    [pinned] = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+    built = re.findall(r"torch==([0-9.]+)\+", (DEPLOY / "Dockerfile").read_text())
+    assert set(built) == {pinned}
+
+
+def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    command = " ".join(compose["services"]["redis"]["command"])
+    assert "--maxmemory-policy noeviction" in command
+    assert "--appendonly no" in command
+    grace = int(compose["services"]["ray-head"]["stop_grace_period"].removesuffix("s"))
+    assert grace > Settings.model_fields["grace_s"].default
+
+
+def test_ray_takes_the_cluster_file() -> None:
+    """Ray's own reading of it, which fills in its node types and refuses what its provider lacks."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    ready = prepare_config(cluster())
+    validate_config(ready)
+    assert ready["max_workers"] == len(ready["provider"]["worker_ips"])
+
+
+@pytest.mark.parametrize("times", [pytest.param(1, id="a new node"), pytest.param(2, id="a node that is set up again")])
+def test_setup_commands_make_a_node(tmp_path: Path, times: int) -> None:
+    """Each runs in a shell of its own, as Ray runs them; python3 and pip are stand-ins that note how they were called."""
+    home = tmp_path / "home"
+    (home / "nightpress").mkdir(parents=True)
+    (home / ".bashrc").touch()
+    note = f'#!/bin/sh\necho "$(basename "$0") $* in $PWD" >> {shlex.quote(str(tmp_path))}/calls\n'
+    for program in (tmp_path / "bin" / "python3", home / "venv" / "bin" / "pip"):
+        program.parent.mkdir(parents=True)
+        program.write_text(note)
+        program.chmod(0o755)
+    env = {"HOME": str(home), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+
+    for command in cluster()["setup_commands"] * times:
+        in_shell = f"source ~/.bashrc; export PYTHONWARNINGS=ignore && ({command})"
+        subprocess.run(["bash", "-c", in_shell], env=env, cwd=home, check=True, timeout=20)
+
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert (
+        calls
+        == [
+            f"python3 -m venv {home}/venv in {home}",
+            f"pip install -c constraints.txt .[workers,s3] in {home}/nightpress",
+        ]
+        * times
+    )
+    shown = subprocess.run(
+        ["bash", "-c", "source ~/.bashrc; echo $NIGHTPRESS_RAY_ADDRESS; command -v pip"],
+        env=env,
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=20,
+    )
+    assert shown.stdout.splitlines() == ["auto", f"{home}/venv/bin/pip"]
+    assert (home / ".bashrc").read_text().count("nightpress.env") == 1
