@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from jobs.errors import RowError
 from jobs.job import InputSlice, Job, RowRequest
-from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, LaneSnapshot, Schedule
+from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
@@ -23,6 +23,9 @@ SHARE_ROWS: Final = 64
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""
+
+REFERENCE_BYTES: Final = 32
+"""About what a request takes on the queue that stays in storage."""
 
 MISMATCHES: Final = 8
 """How often in a row others may have moved the cursor before this feeder leaves the batch to them."""
@@ -37,8 +40,27 @@ class Chunk:
     """Rows read from the input: those that lack an outcome, and where the next chunk begins."""
 
     rows: list[FeedRow]
+    size: int
     next_cursor: int
     at_end: bool
+
+
+@dataclass(slots=True)
+class Room:
+    """How many rows and request bytes a lane still takes."""
+
+    rows: int
+    size: int
+
+    @property
+    def left(self) -> bool:
+        """Whether it takes any more."""
+        return self.rows > 0 and self.size > 0
+
+    def take(self, chunk: Chunk) -> None:
+        """Fill it with a chunk."""
+        self.rows -= len(chunk.rows)
+        self.size -= chunk.size
 
 
 class Feeder:
@@ -59,30 +81,28 @@ class Feeder:
         if ready is not None and 2 * ready > self._settings.window_rows:
             return 0
         snapshot = self._queue.snapshot(lane)
+        settings = self._settings
+        window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
         added = 0
         for index in self._batches:
             if lane in index.batch.lanes and index.closed is None:
-                room = self._room(snapshot, index, added)
-                added += self._feed(lane, index, snapshot.batches.get(index.batch.batch_id), room) if room > 0 else 0
+                schedule = snapshot.batches.get(index.batch.batch_id)
+                idle = schedule is None or schedule.live == 0
+                room = Room(SHARE_ROWS, settings.window_bytes) if idle and not window.left else window
+                added += self._feed(lane, index, schedule, room) if room.left else 0
         return added
 
-    def _room(self, snapshot: LaneSnapshot, index: OutcomeIndex, added: int) -> int:
-        waiting = snapshot.ready + snapshot.delayed + added
-        fits = waiting < self._settings.window_rows and snapshot.bytes < self._settings.window_bytes
-        schedule = snapshot.batches.get(index.batch.batch_id)
-        least = SHARE_ROWS if schedule is None or schedule.live == 0 else 0
-        return max(self._settings.window_rows - waiting if fits else 0, least)
-
-    def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: int) -> int:
+    def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> int:
         cursor = self._cursor(index, schedule)
         added, mismatches = 0, 0
-        while cursor is not None and added < room and mismatches < MISMATCHES:
-            chunk = self._chunk(lane, index, cursor, min(room - added, CHUNK_ROWS))
+        while cursor is not None and room.left and mismatches < MISMATCHES:
+            chunk = self._chunk(lane, index, cursor, Room(min(room.rows, CHUNK_ROWS), room.size))
             reply = self._queue.feed(
                 lane, index.batch.batch_id, index.round, cursor, chunk.next_cursor, chunk.at_end, chunk.rows
             )
             if reply.accepted:
                 added += len(chunk.rows)
+                room.take(chunk)
                 cursor = None if chunk.at_end else reply.cursor
             else:
                 mismatches += 1
@@ -112,21 +132,19 @@ class Feeder:
         if index.round == round_ and (index.done is not None or index.closed is not None):
             self._queue.drop(lane, index.batch.batch_id, round_, forget=index.done is not None)
 
-    def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, most: int) -> Chunk:
-        """The next rows without an outcome, at most `most` of them and a few MiB."""
+    def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
+        """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""
         rows: list[FeedRow] = []
-        size, next_cursor, at_end = 0, cursor, True
-        end = index.batch.lanes[lane].bytes
+        size, next_cursor = 0, cursor
         for offset, line in self._lines(lane, index, cursor):
-            if len(rows) >= most or size > self._settings.window_bytes // 8:
-                at_end = False
+            if len(rows) >= room.rows or size >= room.size:
                 break
             next_cursor = offset + len(line)
             row = self._row(index, offset, line.rstrip(b"\n"))
             if row is not None:
                 rows.append(row)
-                size += len(row.payload) if isinstance(row.payload, bytes) else 32
-        return Chunk(rows, next_cursor, at_end or next_cursor >= end)
+                size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
+        return Chunk(rows, size, next_cursor, next_cursor >= index.batch.lanes[lane].bytes)
 
     def _lines(self, lane: str, index: OutcomeIndex, cursor: int) -> Iterator[tuple[int, bytes]]:
         if cursor >= index.batch.lanes[lane].bytes:

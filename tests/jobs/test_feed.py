@@ -1,0 +1,318 @@
+"""Shows jobs/feed.py, jobs/open_batches.py and jobs/sweep.py: what is on the lane follows from storage."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.batch import Batch, BatchPaths
+from jobs.errors import RowError
+from jobs.feed import SHARE_ROWS, Feeder, load_request
+from jobs.intake import IntakeOptions, accept
+from jobs.job import InputSlice, Job, JobKey, Lease
+from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.publish import Done, close, publish, reopen
+from jobs.redis_queue import RedisQueue
+from jobs.segment import Outcome, write
+from jobs.settings import Settings
+from jobs.storage import Store
+from jobs.sweep import Sweeper
+
+LANE = "stub"
+KINDS = load_kinds()
+ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
+EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+
+
+class Desk:
+    """A store, a queue, and a feeder between them."""
+
+    def __init__(self, folder: Path, client: redis.Redis, **settings: Any) -> None:
+        self.settings = Settings(model="stub", max_attempts=3, **settings)
+        self.store = Store.open(str(folder))
+        self.queue = RedisQueue(client, max_attempts=3)
+        self.batches = OpenBatches(self.store, scan_s=0.0)
+        self.feeder = Feeder(self.store, self.queue, self.batches, self.settings)
+        self.segments = 0
+
+    def accept(self, rows: int, name: str = "b", **options: Any) -> Batch:
+        lines = b"".join(b'{"kind":"chat","prompt":"%s"}\n' % (b"x" * (n + 1)) for n in range(rows))
+        made = accept(
+            self.store,
+            io.BytesIO(lines),
+            IntakeOptions(name=name, **options),
+            kinds=KINDS,
+            settings=self.settings,
+            run_key="k",
+        )
+        self.batches.scan()
+        return made.batch
+
+    def top_up(self) -> int:
+        return self.feeder.top_up(LANE)
+
+    def snapshot(self) -> LaneSnapshot:
+        return self.queue.snapshot(LANE)
+
+    def claim(self, n: int = 100, claim_id: str = "c-1") -> Sequence[Job]:
+        return self.queue.claim(LANE, claim_id, n, 60_000, ME).jobs
+
+    def write(self, batch: Batch, *outcomes: Outcome) -> None:
+        self.segments += 1
+        write(self.store, BatchPaths(batch.batch_id), outcomes, "w", "i", self.segments)
+
+    def complete(self, batch: Batch, rows: Sequence[int], round_: int = 1) -> None:
+        self.write(batch, *(outcome(row, round=round_) for row in rows))
+
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.store, self.queue, self.batches, self.settings.prices, clock=lambda: EVENING)
+
+
+def outcome(row: int, **fields: Any) -> Outcome:
+    line = Outcome(row, 1, 1, "c", "completed", True, "chat", output={"text": "x"}, model="stub")
+    return replace(line, **fields)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
+    return Desk(tmp_path, fake_client)
+
+
+# -- the window
+
+
+def test_a_small_batch_is_fed_whole_and_once(desk: Desk) -> None:
+    batch = desk.accept(10)
+    assert desk.top_up() == 10
+    assert desk.top_up() == 0
+    schedule = desk.snapshot().batches[batch.batch_id]
+    assert (schedule.at_end, schedule.cursor, schedule.ready) == (True, batch.lanes[LANE].bytes, 10)
+    rows = [load_request(desk.store, batch.batch_id, LANE, job) for job in desk.claim()]
+    assert sorted(row.row for row in rows) == list(range(10))
+    assert {len(row.request["prompt"]) for row in rows} == set(range(1, 11))
+
+
+def test_the_window_bounds_the_rows_and_the_next_top_up_goes_on(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=100)
+    desk.accept(250)
+    assert (desk.top_up(), desk.snapshot().ready) == (100, 100)
+    assert desk.feeder.top_up(LANE, ready=100) == 0
+    jobs = desk.claim(100)
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    assert (desk.top_up(), desk.top_up()) == (100, 0)
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(100, "c-2")])
+    assert desk.top_up() == 50
+
+
+def test_bytes_bound_the_window_too(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_bytes=1 << 16)
+    desk.accept(600)
+    desk.top_up()
+    desk.top_up()
+    assert desk.snapshot().bytes < 2 * (1 << 16)
+    assert 0 < desk.snapshot().ready < 600
+
+
+def test_an_urgent_batch_gets_its_share_of_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=50)
+    desk.accept(200, "first")
+    desk.top_up()
+    urgent = desk.accept(100, "urgent", priority=9)
+    assert desk.top_up() == SHARE_ROWS
+    assert {job.key.batch_id for job in desk.claim(20)} == {urgent.batch_id}
+
+
+def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: redis.Redis) -> None:
+    one, other = Desk(tmp_path, fake_client, window_rows=100), Desk(tmp_path, fake_client, window_rows=100)
+    one.accept(150)
+    other.batches.scan()
+    assert one.top_up() == 100
+    one.queue.settle(LANE, [Settlement(job.lease) for job in one.claim(100)])
+    assert other.top_up() == 50
+    assert one.top_up() == 0
+    assert one.snapshot().ready == 50
+
+
+def test_long_requests_stay_in_storage(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, inline_bytes=0)
+    batch = desk.accept(3)
+    desk.top_up()
+    jobs = desk.claim()
+    assert all(isinstance(job.payload, InputSlice) for job in jobs)
+    assert sorted(load_request(desk.store, batch.batch_id, LANE, job).row for job in jobs) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"{torn", id="not json"),
+        pytest.param(b"[]", id="not an object"),
+        pytest.param(b'{"row": 0, "colour": 1}', id="another form"),
+        pytest.param(b'{"row":5,"line":6,"kind":"chat","model":"m","request":{}}', id="another row"),
+        pytest.param(InputSlice(10**9, 5), id="beyond the file"),
+    ],
+)
+def test_a_request_that_cannot_be_read_back(desk: Desk, payload: bytes | InputSlice) -> None:
+    batch = desk.accept(2)
+    job = Job(Lease(JobKey(batch.batch_id, 0), 1, 1, "c"), payload)
+    with pytest.raises(RowError) as raised:
+        load_request(desk.store, batch.batch_id, LANE, job)
+    assert raised.value.code == "bad_record"
+
+
+# -- rebuilding from storage
+
+
+def test_what_redis_forgot_is_fed_again_without_the_rows_that_have_an_outcome(
+    desk: Desk, fake_client: redis.Redis
+) -> None:
+    batch = desk.accept(10)
+    desk.top_up()
+    desk.complete(batch, [0, 3])
+    desk.write(
+        batch,
+        outcome(4, status="failed", final=True, error={"code": "empty_output"}, output=None),
+        outcome(5, status="failed", final=False, error={"code": "generation_failed"}, output=None),
+        outcome(6, status="crashed", final=False, output=None),
+    )
+    fake_client.flushall()
+    assert desk.top_up() == 7
+    jobs = {job.key.row: job for job in desk.claim()}
+    assert sorted(jobs) == [1, 2, 5, 6, 7, 8, 9]
+    assert {row: (job.attempt, job.crashes) for row, job in jobs.items() if row in (5, 6, 7)} == {
+        5: (2, 0),
+        6: (2, 1),
+        7: (1, 0),
+    }
+
+
+def test_a_reopened_batch_is_fed_with_the_rows_that_did_not_complete(desk: Desk) -> None:
+    batch = desk.accept(4)
+    desk.top_up()
+    desk.claim()
+    desk.complete(batch, [0, 2])
+    desk.write(batch, *(outcome(row, status="failed", error={"code": "empty_output"}, output=None) for row in (1, 3)))
+    assert isinstance(publish(desk.store, batch.batch_id, prices=desk.settings.prices), Done)
+    desk.queue.drop(LANE, batch.batch_id, 1, forget=True)
+    desk.batches.scan()
+    assert list(desk.batches) == [] or desk.top_up() == 0
+    reopen(desk.store, batch.batch_id)
+    desk.batches.scan()
+    assert desk.top_up() == 2
+    assert sorted((job.key.row, job.lease.round) for job in desk.claim(claim_id="c-2")) == [(1, 2), (3, 2)]
+
+
+def test_what_was_closed_while_it_was_fed_is_dropped(desk: Desk) -> None:
+    batch = desk.accept(10)
+    close(desk.store, batch.batch_id, "cancelled")
+    desk.top_up()
+    assert desk.snapshot().ready == 0
+    assert desk.claim() == []
+
+
+# -- open batches
+
+
+def test_a_batch_without_its_hint_is_found_at_the_start(desk: Desk, fake_client: redis.Redis, tmp_path: Path) -> None:
+    batch = desk.accept(2)
+    desk.store.delete(BatchPaths(batch.batch_id).open_hint)
+    found = Desk(tmp_path, fake_client)
+    found.batches.scan()
+    assert [index.batch.batch_id for index in found.batches] == [batch.batch_id]
+    assert desk.store.list("open") == [batch.batch_id]
+
+
+def test_open_batches_are_ordered_by_priority_then_age(desk: Desk) -> None:
+    names = [desk.accept(1, name, priority=priority).batch_id for name, priority in (("a", 1), ("b", 9), ("c", 1))]
+    assert [index.batch.batch_id for index in desk.batches] == [names[1], names[0], names[2]]
+
+
+def test_only_some_batches(desk: Desk) -> None:
+    wanted, other = desk.accept(1, "a"), desk.accept(1, "b")
+    batches = OpenBatches(desk.store, frozenset([wanted.batch_id]))
+    batches.scan()
+    assert [index.batch.batch_id for index in batches] == [wanted.batch_id]
+    assert batches.get("none") is None
+    assert batches.get(other.batch_id) is not None
+
+
+def test_a_folder_that_was_never_accepted_is_no_batch(desk: Desk) -> None:
+    desk.store.create("batches/half/input/stub.jsonl", b"{}\n")
+    desk.store.create("open/half", b"")
+    desk.batches.scan()
+    assert list(desk.batches) == []
+
+
+def test_storage_is_asked_no_oftener_than_it_may_be(desk: Desk) -> None:
+    now = [0.0]
+    batches = OpenBatches(desk.store, scan_s=10.0, monotonic=lambda: now[0])
+    batches.scan()
+    batch = desk.accept(1)
+    batches.scan()
+    assert list(batches) == []
+    now[0] = 10.0
+    batches.scan()
+    assert [index.batch.batch_id for index in batches] == [batch.batch_id]
+
+
+# -- the sweep
+
+
+def test_a_drained_and_complete_batch_is_published_and_forgotten(desk: Desk) -> None:
+    batch = desk.accept(3)
+    desk.top_up()
+    sweeper = desk.sweeper()
+    assert sweeper.sweep() == 1
+    jobs = desk.claim()
+    desk.complete(batch, [0, 1, 2])
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    assert sweeper.sweep() == 0
+    assert sweeper.published[batch.batch_id].counts["completed"] == 3
+    assert desk.snapshot().batches == {}
+    assert desk.store.list("open") == []
+
+
+def test_a_drained_batch_that_lacks_outcomes_is_fed_again(desk: Desk) -> None:
+    """The audit: Redis lost rows, and shows the batch as done."""
+    batch = desk.accept(3)
+    desk.top_up()
+    jobs = desk.claim()
+    desk.complete(batch, [0, 2])
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    sweeper = desk.sweeper()
+    assert sweeper.sweep() == 1
+    assert desk.top_up() == 1
+    assert [job.key.row for job in desk.claim(claim_id="c-2")] == [1]
+
+
+def test_a_batch_that_the_queue_does_not_know_is_published_when_storage_has_it_all(desk: Desk) -> None:
+    batch = desk.accept(2)
+    desk.complete(batch, [0, 1])
+    assert desk.sweeper().sweep() == 0
+    assert json.loads(desk.store.read(BatchPaths(batch.batch_id).done(1)))["counts"]["completed"] == 2
+
+
+def test_a_deadline_closes_the_batch_and_its_rows_expire(desk: Desk) -> None:
+    batch = desk.accept(3, deadline=EVENING)
+    desk.top_up()
+    (first, *_) = desk.claim(1)
+    desk.complete(batch, [first.key.row])
+    sweeper = desk.sweeper()
+    assert sweeper.sweep() == 1
+    assert desk.snapshot().ready == 0
+    desk.queue.settle(LANE, [Settlement(first.lease)])
+    assert sweeper.sweep() == 0
+    assert dict(sweeper.published[batch.batch_id].counts) == {"completed": 1, "failed": 0, "cancelled": 0, "expired": 2}
+
+
+def test_a_batch_of_refused_rows_needs_no_lane(desk: Desk) -> None:
+    accept(desk.store, io.BytesIO(b"{\n"), IntakeOptions(), kinds=KINDS, settings=desk.settings, run_key="k")
+    assert desk.sweeper().sweep() == 0
