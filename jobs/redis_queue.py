@@ -129,7 +129,7 @@ class RedisQueue:
     def ping(self) -> Mapping[str, str]:
         with self._answering():
             info = self._client.info()
-        names = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy")
+        names = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
         return {name: str(info[name]) for name in names if name in info}
 
     def close(self) -> None:

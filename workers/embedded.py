@@ -89,35 +89,42 @@ def _url(record: Path) -> str | None:
 
 
 def _answers(url: str) -> bool:
-    try:
-        RedisQueue.from_url(url).ping()
-    except QueueUnavailable:
-        return False
+    with _queue(url) as queue:
+        try:
+            queue.ping()
+        except QueueUnavailable:
+            return False
     return True
 
 
+def _queue(url: str) -> contextlib.closing[RedisQueue]:
+    return contextlib.closing(RedisQueue.from_url(url))
+
+
 def _started(record: Path, folder: Path) -> str:
+    """Start a server that belongs to no process: whoever leaves last ends it, not whoever came first."""
     port = _free_port()
-    log = (folder / "server.log").open("ab")
-    with log:
-        process = subprocess.Popen(  # noqa: S603 - our own command line
-            [
-                *_binary(),
-                *("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"),
-                *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--dir", str(folder.resolve())),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # a Ctrl-C in the terminal is for us; we still need the server to drain
-        )
+    log = folder.resolve() / "server.log"
+    ended = subprocess.run(  # noqa: S603 - our own command line
+        [
+            *_binary(),
+            *("--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "yes", "--logfile", str(log)),
+            *("--dir", str(folder.resolve()), "--pidfile", str(folder.resolve() / "server.pid")),
+        ],
+        capture_output=True,
+        check=False,
+        start_new_session=True,  # a Ctrl-C in the terminal is for us; we still need the server to drain
+    )
     url = f"redis://127.0.0.1:{port}/0"
     until = time.monotonic() + START_S
     while not _answers(url):
-        if process.poll() is not None or time.monotonic() > until:
-            raise UnavailableError(f"the embedded server did not start: see {folder / 'server.log'}")
+        if ended.returncode != 0 or time.monotonic() > until:
+            raise UnavailableError(f"the embedded server did not start: see {log}")
         time.sleep(0.02)
-    record.write_bytes(orjson.dumps({"format": 1, "url": url, "pid": process.pid}))
+    with _queue(url) as queue:
+        pid = int(queue.ping()["process_id"])
+    record.write_bytes(orjson.dumps({"format": 1, "url": url, "pid": pid}))
     return url
 
 

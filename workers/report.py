@@ -64,7 +64,8 @@ class Reporter:
             self._bar.update(self._task, description=moment.phase, completed=self._done_rows, rate=rate)
         if not self._error.is_terminal and time.monotonic() - self._plain_at >= PLAIN_S:
             self._plain_at = time.monotonic()
-            self._error.print(f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}  {rate}")
+            said = f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
+            self._error.print(f"{said}, {rate}" if rate else said)
 
     def interrupted(self, command: str) -> None:
         """Say what is kept, and how to go on."""

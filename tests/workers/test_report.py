@@ -1,0 +1,89 @@
+"""Shows workers/report.py: what a person reads at the end of a run."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.batch import BatchPaths
+from jobs.intake import IntakeOptions, accept_file
+from jobs.publish import Done, publish
+from jobs.segment import Outcome, write
+from jobs.settings import Settings
+from jobs.storage import Store
+from jobs.usage import Usage
+from workers.report import Reporter
+from workers.run import Moment
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(store_url=str(tmp_path / "store"), model="stub")
+
+
+def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Reporter, Done, str]:
+    """A batch of three rows, of which some completed."""
+    store = Store.open(settings.store_url)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 3)
+    batch = accept_file(store, path, IntakeOptions(), settings, "k").batch
+    usage = Usage(10, 0, 20, 1_000, 5, 700)
+    lines = [
+        Outcome(row, 1, 1, "c", "completed", True, "chat", output={"text": "x"}, usage=usage, model="stub")
+        if row < completed
+        else Outcome(
+            row, 1, 1, "c", "failed", True, "chat", error={"code": "empty_output", "message": "none"}, model="stub"
+        )
+        for row in range(3)
+    ]
+    write(store, BatchPaths(batch.batch_id), lines, "w", "i", 1)
+    done = publish(store, batch.batch_id, prices=settings.prices, clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    assert isinstance(done, Done)
+    return Reporter(store, batch, settings), done, batch.batch_id
+
+
+def test_the_summary_and_the_files(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter, done, batch_id = reported(settings, tmp_path, completed=3)
+    reporter.published(done, tmp_path / "out", 10.0)
+    said = capsys.readouterr().out
+    assert "3 completed, of 3" in said
+    assert "30 in, 60 out" in said
+    assert "6.0 tokens/s" in said
+    assert "0.000002 USD charged" in said
+    assert batch_id in said
+    assert "Errors" not in said
+    assert max(map(len, said.splitlines())) <= 80 or batch_id in said
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["errors.jsonl", "output.jsonl", "usage.json"]
+    assert len((tmp_path / "out/output.jsonl").read_text().splitlines()) == 3
+    assert json.loads((tmp_path / "out/usage.json").read_text())["rows"] == 3
+
+
+def test_rows_that_did_not_complete_are_counted(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter, done, _ = reported(settings, tmp_path, completed=1)
+    reporter.published(done, tmp_path / "out", None)
+    said = capsys.readouterr().out
+    assert "1 completed, 2 failed, of 3" in said
+    assert "errors.jsonl" in said
+    assert "nothing was generated" in said
+    assert "--again" in said
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter, _, batch_id = reported(settings, tmp_path, completed=3)
+    with reporter:
+        reporter.show(Moment("starting Ray"))
+        reporter.show(Moment("starting Ray"))
+    reporter.interrupted("nightpress run rows.jsonl")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"batch {batch_id}: 3 rows, 0 refused",
+        "starting Ray: 0 of 3 rows",
+        "Interrupted. 0 of 3 rows are done and kept. Go on with:",
+        "  nightpress run rows.jsonl",
+    ]
