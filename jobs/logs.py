@@ -31,6 +31,7 @@ EVENTS: Final[dict[str, str]] = {
     "model.unknown": "An open batch needs a model that the catalog lacks: model, known.",
     "fleet.started": "The workers are up: workers, lanes, address or timings.",
     "fleet.stopped": "No worker is left.",
+    "run.timed": "How long the parts of a run took: server_s, ray_s, load_s, first_row_s.",
 }
 """Every event that Nightpress logs, with its keys."""
 

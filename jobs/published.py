@@ -5,8 +5,10 @@ checked it. Nothing here writes.
 """
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -51,6 +53,16 @@ def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
     """`usage.json`."""
     (usage,) = read_published(store, done, batch_id, USAGE)
     return usage
+
+
+def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> None:
+    """Copy the published files into a local folder; each appears whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in done.files:
+        partial = folder / f".{name}.partial"
+        with store.reader(path_of(done, batch_id, name)) as source, partial.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        partial.replace(folder / name)
 
 
 def verify(store: Store, batch_id: str) -> list[str]:

@@ -13,7 +13,6 @@ working; 130 interrupted.
 
 import argparse
 import fcntl
-import signal
 import sys
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -22,7 +21,8 @@ from jobs import logs, settings
 from jobs.batch import Batch
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake import IntakeOptions, accept_file
-from jobs.publish import copy_published, latest_done
+from jobs.publish import latest_done
+from jobs.published import copy_published
 from jobs.storage import Store
 from workers.interrupts import draining
 from workers.work import Work
@@ -50,22 +50,26 @@ def _night(args: argparse.Namespace) -> int:
     store = Store.open(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
-    batches, refused = {}, 0
+    batches: dict[Path, Batch] = {}
+    refused = 0
     for file in sorted(args.inbox.glob("*.jsonl")):
-        options = IntakeOptions(
-            kind=args.kind, model=args.model, deadline=until.astimezone(UTC), run_key=f"nightly:{night}"
-        )
+        options = IntakeOptions(kind=args.kind, model=args.model, deadline=until.astimezone(UTC))
         try:
-            batches[file] = accept_file(store, file, options, chosen).batch
+            batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
         except RequestError as error:  # this file waits in the inbox; the others have their night
             print(f"nightly: {file.name}: {error}", file=sys.stderr)
             refused += 1
     work = Work(chosen, workers=args.workers, until_empty=True)
     interrupted: list[int] = []
-    with draining(lambda number: (interrupted.append(number), work.interrupt())[1]):
+
+    def interrupt(number: int) -> None:
+        interrupted.append(number)
+        work.interrupt()
+
+    with draining(interrupt):
         if any(latest_done(store, batch.batch_id) is None for batch in batches.values()):
             work.run()
-    if signal.SIGINT in interrupted or signal.SIGTERM in interrupted:
+    if interrupted:
         return 130
     complete = [_deliver(store, file, batch, args, night) for file, batch in batches.items()]
     return 2 if refused else int(not all(complete))

@@ -1,6 +1,5 @@
 """What a person sees of a run: a progress bar, and a summary that says what came out, what it cost and what to try next."""
 
-import shutil
 import time
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from jobs.batch import Batch, Done
 from jobs.prices import formatted
-from jobs.published import path_of, read_usage
+from jobs.published import copy_published, read_usage
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.run import Moment
@@ -74,7 +73,7 @@ class Reporter:
 
     def published(self, done: Done, folder: Path, elapsed_s: float | None) -> None:
         """Copy the published files to `folder`, and sum up. `elapsed_s` is None when nothing had to be done."""
-        self._copy(done, folder)
+        copy_published(self._store, self._batch.batch_id, done, folder)
         usage = read_usage(self._store, done, self._batch.batch_id)
         completed = done.counts.get("completed", 0)
         others = {name: n for name, n in done.counts.items() if name != "completed" and n}
@@ -102,17 +101,6 @@ class Reporter:
         say("        nightpress usage --by kind", soft_wrap=True)
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")
-
-    def _copy(self, done: Done, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in done.files:
-            partial = folder / f".{name}.partial"
-            with (
-                self._store.reader(path_of(done, self._batch.batch_id, name)) as source,
-                partial.open("wb") as target,
-            ):
-                shutil.copyfileobj(source, target, 1 << 20)
-            partial.replace(folder / name)
 
     def _rate(self, moment: Moment, tokens: int) -> str:
         if self._first is None:

@@ -1,0 +1,120 @@
+"""How long `nightpress run` takes to its first completed row, and how much of that a bare script does not take.
+
+    python scripts/bench_start.py --turns 3
+
+Runs both in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The
+clock starts with the process and stops when the row is on disk. The first turn is the colder one: files may have to be read
+from disk; with --cold the converted weights are made anew before it as well. Prints the parts that the run itself timed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROW = {
+    "kind": "chat",
+    "prompt": "Name three herbs that grow in the shade.",
+    "max_tokens": 32,
+    "temperature": 0,
+    "seed": 1,
+}
+
+BARE = """
+import json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+torch.set_num_threads(1)
+row, folder, out = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
+tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=getattr(torch, sys.argv[4])).eval()
+turns = [{"role": "user", "content": row["prompt"]}]
+prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+with torch.inference_mode():
+    tokens = model.generate(**prompt, max_new_tokens=row["max_tokens"], do_sample=False)
+text = tokenizer.decode(tokens[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True)
+with open(out, "w") as file:
+    file.write(json.dumps({"text": text}) + "\\n")
+"""
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: float) -> float:
+    """Seconds from `began` until the condition holds."""
+    while not condition():
+        if process.poll() not in (None, 0):
+            sys.exit(f"{process.args!r} ended with {process.returncode}")
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]]:
+    """One `nightpress run`: seconds to the first row, and the parts that it timed."""
+    store = folder / "store"
+    command = [str(Path(sys.executable).with_name("nightpress")), "run", "row.jsonl", "--out", "out", "--again"]
+    env = {**env, "NIGHTPRESS_STORE_URL": str(store), "NIGHTPRESS_FLUSH_S": "0.05", "NIGHTPRESS_LOG_FORMAT": "json"}
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        took = until(lambda: any(store.glob("batches/*/segments/*.jsonl")), process, began)
+        _, said = process.communicate()
+    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    timed = next(event for event in events if event["event"] == "run.timed")
+    shutil.rmtree(store)
+    return took, {name: value for name, value in timed.items() if name.endswith("_s")}
+
+
+def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> float:
+    """The bare script: seconds to its row."""
+    out = folder / "bare.jsonl"
+    out.unlink(missing_ok=True)
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", BARE, json.dumps(ROW), str(weights), str(out), dtype], env=env
+    ) as process:
+        return until(lambda: out.exists() and out.stat().st_size > 0, process, began)
+
+
+def main() -> None:
+    """Run both in turn, and print a table."""
+    from jobs.settings import load
+    from workers.models import identity, resolve
+
+    parser = argparse.ArgumentParser(description="Time to the first row, beside a bare script.")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--cold", action="store_true", help="begin with a run that has to convert the weights")
+    args = parser.parse_args()
+    settings = load()
+    card = settings.catalog[args.model]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "NIGHTPRESS_MODEL": args.model}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "row.jsonl").write_text(json.dumps(ROW) + "\n")
+        if args.cold:
+            took, parts = run_once(folder, {**env, "NIGHTPRESS_CACHE_DIR": str(folder / "cache")})
+            print(f"cold cache  run {took:6.2f} s  {parts}")
+        weights = resolve(args.model, card, settings.cache_dir)
+        dtype = identity(args.model, card, settings.cache_dir).get("dtype", "float32")
+        overheads = []
+        for turn in range(args.turns):
+            bare = bare_once(folder, weights, dtype, env)
+            took, parts = run_once(folder, env)
+            overheads.append(took - bare)
+            print(
+                f"turn {turn + 1}  bare {bare:6.2f} s  run {took:6.2f} s  overhead {took - bare:5.2f} s  {parts}",
+                flush=True,
+            )
+    print(f"median overhead {statistics.median(overheads):.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""`scripts/enqueue.py`: rows from anywhere, a batch's id out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.outcomes import load_batch
+from jobs.storage import Store
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"
+
+
+def enqueue(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), path], cwd=folder, text=True, capture_output=True, timeout=60, check=False
+    )
+
+
+def test_rows_of_a_csv_become_a_batch_and_again_the_same_one(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("sku,name\na-1,Lamp\na-2,Chair\n")
+    first, again = enqueue(tmp_path, "products.csv"), enqueue(tmp_path, "products.csv")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert again.stdout == first.stdout
+    batch = load_batch(Store.open(str(tmp_path / ".nightpress/store")), first.stdout.strip())
+    assert batch is not None
+    assert (batch.rows, batch.refused, dict(batch.kinds)) == (2, 0, {"article": 2})
+
+
+def test_no_rows_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("sku,name\n")
+    ended = enqueue(tmp_path, "products.csv")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "no rows" in ended.stderr
