@@ -9,12 +9,14 @@ unless the card says `trust_remote_code`.
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
@@ -24,6 +26,8 @@ from workers.engines.stub import StubEngine, StubOptions
 
 STUB_REVISION = "stub-1"
 """Changes whenever the stub's texts do."""
+
+_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
 
 
 def _on_this_machine(alias: str, card: ModelCard) -> _Weights:
-    if (weights := _local(card) or _from_hub(card, download=False)) is not None:
+    if (weights := _local(card) or _snapshot(card)) is not None:
         return weights
     raise ModelUnavailable(f"no files of model {alias} on this machine: {_remedy(alias, card)}")
 
@@ -111,12 +115,13 @@ def _local(card: ModelCard) -> _Weights | None:
 def _in_package(card: ModelCard) -> _Weights | None:
     if card.package is None or card.revision is not None:
         return None
-    spec = importlib.util.find_spec(card.package)
+    top, *inner = card.package.split(".")  # to find an inner package by its full name would import the outer one
+    spec = importlib.util.find_spec(top) if top.isidentifier() else None
     for place in (spec.submodule_search_locations or []) if spec is not None else []:
-        revision = f"{card.package}-{_version_of(card.package)}"
-        if card.gguf_file is None:
-            return _Weights(Path(place), revision)
-        for found in sorted(Path(place).rglob(card.gguf_file)):
+        folder, revision = Path(place, *inner), f"{card.package}-{_version_of(top)}"
+        if card.gguf_file is None and folder.is_dir():
+            return _Weights(folder, revision)
+        for found in sorted(folder.rglob(card.gguf_file)) if card.gguf_file else []:
             return _Weights(found.parent, f"{revision}/{found.name}", found.name)
     return None
 
@@ -125,21 +130,32 @@ def _in_folder(card: ModelCard) -> _Weights | None:
     folder = Path(card.source).expanduser()
     if not card.source or not folder.is_dir():
         return None
-    return _Weights(folder, f"folder-{_fingerprint(folder)}", None if card.package else card.gguf_file)
+    gguf_file = None if card.package else card.gguf_file
+    if not (folder / (gguf_file or "config.json")).is_file():
+        raise ModelUnavailable(f"the folder {folder} holds no {gguf_file or 'config.json'}: mend the model's source")
+    return _Weights(folder, f"folder-{_fingerprint(folder)}", gguf_file)
 
 
 def _download(alias: str, card: ModelCard) -> _Weights:
-    if (weights := _from_hub(card, download=False) or _from_hub(card, download=True)) is not None:
+    if (weights := _snapshot(card)) is not None:
         return weights
-    raise ModelUnavailable(f"no weights of model {alias} can be had: {_remedy(alias, card)}")
+    reason = f"{card.source} on the hub holds no {card.gguf_file or 'safetensors'}"
+    try:
+        if (weights := _snapshot(card, download=True)) is not None:
+            return weights
+    except Exception as error:  # noqa: BLE001 - the errors of the hub's HTTP client change with its releases
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    detail = f" ({reason})" if _HUB_ID.fullmatch(card.source) else ""
+    raise ModelUnavailable(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card)}")
 
 
-def _from_hub(card: ModelCard, *, download: bool) -> _Weights | None:
-    """The snapshot of a hub's repository, whose folder bears the commit; None where it cannot be had."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", card.source):
+def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
+    """The snapshot of a hub's repository, whose folder bears the commit; None where it is not there, or not whole."""
+    if not _HUB_ID.fullmatch(card.source):
         return None
     _require("huggingface_hub")
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     gguf_file = None if card.package else card.gguf_file
     wanted = [gguf_file] if gguf_file else ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
@@ -147,10 +163,23 @@ def _from_hub(card: ModelCard, *, download: bool) -> _Weights | None:
         folder = Path(
             snapshot_download(card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not download)
         )
-    except Exception:  # noqa: BLE001 - the errors of its HTTP client change with its releases; the caller gives the remedy
+    except (LocalEntryNotFoundError, HFValidationError):
+        if download:
+            raise
         return None
-    complete = (folder / gguf_file).is_file() if gguf_file else any(folder.glob("*.safetensors"))
-    return _Weights(folder, folder.name, gguf_file) if complete else None
+    return _Weights(folder, folder.name, gguf_file) if _is_whole(folder, gguf_file) else None
+
+
+def _is_whole(folder: Path, gguf_file: str | None) -> bool:
+    """Whether every file of the weights is there, and not only those that came before a download was cut off."""
+    index = folder / "model.safetensors.index.json"
+    if gguf_file is not None:
+        wanted = {gguf_file}
+    elif index.is_file():
+        wanted = {"config.json", *json.loads(index.read_text())["weight_map"].values()}
+    else:
+        wanted = {"config.json", "model.safetensors"}
+    return all((folder / name).is_file() for name in wanted)
 
 
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
@@ -164,9 +193,10 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
         scratch.mkdir(parents=True)
         _convert(weights, scratch)
         os.rename(scratch, ready)  # noqa: PTH104 - says what must be atomic
-    except OSError as error:
+    except Exception as error:  # a broken file or a full disk ends in errors of no common class
         if not ready.is_dir():
-            raise ModelUnavailable(f"model {alias} cannot be converted into {ready}: {error}") from error
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ModelUnavailable(f"model {alias} cannot be converted into {ready}: {reason}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return ready

@@ -1,7 +1,11 @@
-"""A tiny random model with a tokenizer of words, on disk as transformers saves them."""
+"""Tiny random models on disk, as transformers saves them and as GGUF, and a hub that has one repository."""
 
+import http.server
+import json
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +57,89 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def real_cache() -> Path:
     """Where the converted weights of the real small model are kept from one test run to the next."""
     return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path) -> Path:
+    """A random Llama of one layer, with a tokenizer of letters and one merge."""
+    pytest.importorskip("transformers", reason="the extra `workers` is not installed")
+    gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
+    path = tmp_path / "gguf" / "tiny.gguf"
+    path.parent.mkdir()
+    letters = ["<s>", "</s>", *"abcdefghijklmnopqrstuvwxyz", "ba"]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(4)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(letters))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(letters)
+    writer.add_token_types([3, 3] + [1] * (len(letters) - 2))
+    writer.add_token_merges(["b a"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    sizes = {
+        "token_embd": (len(letters), 32),
+        "output_norm": (32,),
+        **{f"blk.0.{name}": (32,) for name in ("attn_norm", "ffn_norm")},
+        **{f"blk.0.attn_{name}": (32, 32) for name in ("q", "k", "v", "output")},
+        **{f"blk.0.{name}": (64, 32) for name in ("ffn_gate", "ffn_up")},
+        "blk.0.ffn_down": (32, 64),
+    }
+    chance = numpy.random.default_rng(0)
+    for name, size in sizes.items():
+        writer.add_tensor(f"{name}.weight", chance.standard_normal(size, dtype=numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+COMMIT = "c" * 40
+FILES = {"config.json": b"{}", "model.safetensors": b"weights", "training.bin": b"not wanted"}
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub that has the one repository `someone/small`."""
+
+    def do_GET(self) -> None:
+        path, name = self.path.partition("?")[0], self.path.rpartition("/")[2]
+        if path == "/api/models/someone/small/revision/main":
+            files = [{"rfilename": one} for one in FILES]
+            self.answer(json.dumps({"id": "someone/small", "sha": COMMIT, "siblings": files}).encode())
+        elif path == f"/api/models/someone/small/tree/{COMMIT}":
+            tree = [{"type": "file", "path": one, "size": len(body), "oid": one} for one, body in FILES.items()]
+            self.answer(json.dumps(tree).encode())
+        elif path.startswith(f"/someone/small/resolve/{COMMIT}/") and name in FILES:
+            self.answer(FILES[name], ETag=f'"{name}"', **{"X-Repo-Commit": COMMIT})
+        else:
+            self.answer(b"", status=404)
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
+
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
