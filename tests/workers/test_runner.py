@@ -313,7 +313,7 @@ def test_a_row_whose_outcome_was_written_but_not_reported_is_not_run_again(
     night.accept(chats(1))
     dying = Silent(night.queue, "settle")
     night.start(Scripted(said), dying)
-    until(lambda: night.outcomes(), 10, "the outcome")
+    until(night.outcomes, 10, "the outcome")
     lose(fake_client)
     second = Scripted(said)
     night.start(second)
@@ -344,7 +344,7 @@ def test_a_queue_that_is_away_is_waited_for(night: Night, until: Callable[..., A
     engine = Scripted(said)
     night.start(engine, queue)
     if away == "settle":
-        until(lambda: night.outcomes(), 10, "outcomes that wait for their report")
+        until(night.outcomes, 10, "outcomes that wait for their report")
     queue.away.clear()
     output, _ = night.published(until_published(night, until))
     assert len(output) == 3
@@ -391,8 +391,7 @@ class Losing:
         return Beat(frozenset(leases), frozenset())
 
     def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
-        reply = self._queue.claim(lane, claim_id, n, lease_ms, worker)
-        return reply
+        return self._queue.claim(lane, claim_id, n, lease_ms, worker)
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
         self.settled += settlements
@@ -416,7 +415,7 @@ def test_a_cancelled_batch_stops_what_runs(night: Night, until: Callable[..., An
     night.accept(chats(4))
     engine = Scripted(lambda r: said(r) if row_of(r) == 0 else None)
     night.start(engine)
-    until(lambda: night.outcomes(), 10, "the first row")
+    until(night.outcomes, 10, "the first row")
     close(night.store, night.batch_id, "cancelled")
     night.queue.drop(LANE, night.batch_id, 1, forget=False)
     output, errors = night.published(until_published(night, until))
