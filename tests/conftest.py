@@ -13,6 +13,7 @@ import fakeredis
 import fsspec
 import pytest
 import redis
+import structlog
 from moto.server import ThreadedMotoServer
 
 from jobs.redis_queue import RedisQueue
@@ -29,6 +30,13 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
             return value
         time.sleep(0.02)
     pytest.fail(f"waited {timeout_s} s for {what}")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_come() -> Iterator[None]:
+    """A test that configures the logs does so for itself."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

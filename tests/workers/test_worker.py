@@ -1,0 +1,61 @@
+"""Shows workers/worker.py: a worker put together from settings, without Ray."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.errors import ModelUnavailable
+from jobs.intake import IntakeOptions, accept_file
+from jobs.outcomes import OutcomeIndex
+from jobs.settings import Settings
+from jobs.storage import Store
+from workers.worker import Worker, WorkerPlan
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, scan_s=0.1, log_level="error")
+
+
+def test_a_worker_works_and_answers_and_stops(
+    settings: Settings, tmp_path: Path, redis_url: str, until: Callable[..., Any]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 20)
+    store = Store.open(settings.store_url)
+    batch = accept_file(store, path, IntakeOptions(), settings, "k").batch
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    assert worker.status() == {"worker": "w-1", "running": 0, "engine": {}}
+    ended: list[Any] = []
+    thread = threading.Thread(target=lambda: ended.append(worker.run()))
+    thread.start()
+    index = OutcomeIndex(store, batch)
+
+    def all_done() -> bool:
+        index.refresh()
+        return index.missing == 0
+
+    until(all_done, 20, "twenty rows")
+    status = worker.status()
+    assert status["engine"]["completion_tokens"] > 0
+    assert status["load_s"] >= 0
+    worker.stop(1.0)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert "load_s" in ended[0]
+
+
+def test_a_worker_stopped_before_it_loaded_does_nothing(settings: Settings, redis_url: str) -> None:
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    worker.stop(0.0)
+    assert "load_s" in worker.run()
+
+
+def test_a_model_that_is_not_there_is_said(settings: Settings, redis_url: str, tmp_path: Path) -> None:
+    models = {"gone": {"source": str(tmp_path / "nowhere")}}
+    plan = WorkerPlan("w-1", "gone", redis_url, Settings(**{**settings.model_dump(), "models": models}))
+    with pytest.raises(ModelUnavailable):
+        Worker(plan).run()
