@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.batch import Batch, BatchPaths
+from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import RowError
 from jobs.feed import SHARE_ROWS, Feeder, load_request
 from jobs.intake import IntakeOptions, accept
@@ -19,7 +19,7 @@ from jobs.job import InputSlice, Job, JobKey, Lease
 from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
-from jobs.publish import Done, close, publish, reopen
+from jobs.publish import close, publish, reopen
 from jobs.redis_queue import RedisQueue
 from jobs.segment import Outcome, write
 from jobs.settings import Settings

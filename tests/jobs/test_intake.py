@@ -6,10 +6,9 @@ import json
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -67,7 +66,9 @@ def refused(store: Store, accepted: Accepted) -> list[Outcome]:
         pytest.param(b"null", "not_an_object", None, id="null"),
         pytest.param(b'{"kind": "chat", "prompt": "\xff"}', "not_utf8", None, id="not utf-8"),
         pytest.param(chat(colour=1), "unknown_field", "colour", id="unknown field"),
-        pytest.param({"kind": "chat", "messages": [{"role": "user"}]}, "missing_field", "messages.0.content", id="nested"),
+        pytest.param(
+            {"kind": "chat", "messages": [{"role": "user"}]}, "missing_field", "messages.0.content", id="nested"
+        ),
         pytest.param({"kind": "article"}, "missing_field", "topic", id="missing field"),
         pytest.param({"kind": "chat"}, "missing_field", None, id="one of two fields"),
         pytest.param(chat(prompt=5), "wrong_type", "prompt", id="wrong type"),
@@ -78,8 +79,12 @@ def refused(store: Store, accepted: Accepted) -> list[Outcome]:
         pytest.param(chat(priority=10), "out_of_range", "priority", id="priority"),
         pytest.param(chat(tenant="a b"), "out_of_range", "tenant", id="tenant"),
         pytest.param(chat(custom_id=""), "out_of_range", "custom_id", id="empty custom_id"),
-        pytest.param({"kind": "article", "topic": "a", "target_words": 1}, "out_of_range", "target_words", id="too short"),
-        pytest.param({"kind": "social_post", "topic": "a", "platform": "myspace"}, "out_of_range", "platform", id="choice"),
+        pytest.param(
+            {"kind": "article", "topic": "a", "target_words": 1}, "out_of_range", "target_words", id="too short"
+        ),
+        pytest.param(
+            {"kind": "social_post", "topic": "a", "platform": "myspace"}, "out_of_range", "platform", id="choice"
+        ),
         pytest.param(chat(kind="sonnet"), "unknown_kind", "kind", id="unknown kind"),
         pytest.param(chat(kind=7), "unknown_kind", "kind", id="kind is no text"),
         pytest.param({"prompt": "Hi?"}, "unknown_kind", "kind", id="no kind"),
@@ -135,7 +140,15 @@ def test_marks_line_ends_and_a_missing_last_one(store: Store) -> None:
 
 
 def test_what_a_row_says_and_what_it_gets(store: Store) -> None:
-    said = {"custom_id": "a", "seed": 5, "max_tokens": 9, "temperature": 0, "top_p": 0.5, "priority": 9, "tenant": "shop"}
+    said = {
+        "custom_id": "a",
+        "seed": 5,
+        "max_tokens": 9,
+        "temperature": 0,
+        "top_p": 0.5,
+        "priority": 9,
+        "tenant": "shop",
+    }
     accepted = taken(store, jsonl(chat(**said, metadata={"x": [1]}, adapter="b"), chat()), tenant="own", priority=2)
     first, second = inputs(store, accepted)
     assert {name: getattr(first, name) for name in said} == said
@@ -229,7 +242,7 @@ class Dying(LocalStore):
         self._write()
         return super().create(path, data)
 
-    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def writer(self, path: str) -> Any:
         self._write()
         return super().writer(path)
 
@@ -281,10 +294,17 @@ def test_memory_does_not_grow_with_the_file(store: Store) -> None:
     """A tenth of the rows needs as much memory as all; every custom_id is still known."""
 
     def peak(rows: int) -> int:
-        lines = Endless(b'{"kind":"chat","prompt":"x","custom_id":"row-%d"}\n' % (n % (rows - 1)) for n in range(rows))
+        lines: Any = Endless(
+            b'{"kind":"chat","prompt":"x","custom_id":"row-%d"}\n' % (n % (rows - 1)) for n in range(rows)
+        )
         tracemalloc.start()
         accepted = accept(
-            store, lines, IntakeOptions(), kinds=KINDS, settings=SETTINGS, run_key=str(rows)  # type: ignore[arg-type]
+            store,
+            lines,
+            IntakeOptions(),
+            kinds=KINDS,
+            settings=SETTINGS,
+            run_key=str(rows),
         )
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

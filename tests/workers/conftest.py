@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
             tree = [{"type": "file", "path": one, "size": len(body), "oid": one} for one, body in FILES.items()]
             self.answer(json.dumps(tree).encode())
         elif path.startswith(f"/someone/small/resolve/{COMMIT}/") and name in FILES:
-            self.answer(FILES[name], ETag=f'"{name}"', **{"X-Repo-Commit": COMMIT})
+            headers: dict[str, Any] = {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}
+            self.answer(FILES[name], **headers)
         else:
             self.answer(b"", status=404)
 

@@ -58,7 +58,8 @@ def test_side_by_side_answers_arrive_in_any_order() -> None:
     attempt = attempt_for(["a", "b"])
     first, second = attempt.start()
     assert attempt.receive(answer(second, "two")) == ()
-    assert attempt.output is None
+    unfinished = attempt.output
+    assert unfinished is None
     assert attempt.receive(answer(first, "one")) == ()
     assert attempt.output == EchoOutput(text="one two")
     assert attempt.usage == Usage(4, 2, 2, 200)

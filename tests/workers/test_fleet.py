@@ -33,7 +33,7 @@ def fleet(local_ray: None, tmp_path: Path, redis_url: str) -> Iterator[Fleet]:
         model="stub",
         lease_s=3,
         log_level="error",
-        models={"gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"}},  # type: ignore[dict-item]
+        models={"gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"}},
     )
     made = Fleet(settings, redis_url)
     yield made

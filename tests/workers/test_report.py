@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import BatchPaths
+from jobs.batch import BatchPaths, Done
 from jobs.intake import IntakeOptions, accept_file
-from jobs.publish import Done, publish
+from jobs.publish import publish
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 
+from jobs.batch import Done
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, Fault, GenerationRequest
@@ -23,7 +24,7 @@ from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
-from jobs.publish import Done, close, publish, read_published, verify
+from jobs.publish import close, publish, read_published, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.segment import Outcome, read_outcomes
@@ -136,7 +137,7 @@ def test_every_row_of_a_batch_is_completed_and_published(night: Night, until: Ca
 
 
 def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"kind": "article", "topic": "Tea", "target_words": 100},
         {"kind": "social_post", "topic": "Tea", "platform": "x"},
         {"kind": "translation", "text": "One.\n\nTwo.", "source_language": "en", "target_language": "fr"},
@@ -266,9 +267,10 @@ def test_long_requests_are_read_from_the_input(night: Night, until: Callable[...
     assert [row["output"]["text"] for row in output] == [f"Say {n}." for n in range(5)]
 
 
-def lose(client: redis.Redis, jobs: Sequence[Job] | None = None) -> None:
+def lose(client: redis.Redis) -> None:
     leased = f"np:1:{{{LANE}}}:leased"
-    client.zadd(leased, dict.fromkeys(client.zrange(leased, 0, -1), 1))
+    held: Any = client.zrange(leased, 0, -1)
+    client.zadd(leased, dict.fromkeys(held, 1))
 
 
 def dead_worker(night: Night, n: int, claim_id: str) -> Sequence[Job]:

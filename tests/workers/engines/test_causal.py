@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="the extra `workers` is not installed")
+pytest.importorskip("torch", reason="the extra `workers` is not installed")
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
-from jobs.catalog import SHIPPED, ModelCard  # noqa: E402
-from jobs.errors import CODES, ModelUnavailable  # noqa: E402
-from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams  # noqa: E402
-from workers.engines import placement  # noqa: E402
-from workers.engines.causal import CausalEngine, CausalModel, load_model, split  # noqa: E402
-from workers.engines.sampling import Sampler  # noqa: E402
-from workers.models import make_engine, resolve  # noqa: E402
+import torch
+
+from jobs.catalog import SHIPPED, ModelCard
+from jobs.errors import CODES, ModelUnavailable
+from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
+from workers.engines import placement
+from workers.engines.causal import CausalEngine, CausalModel, load_model, split
+from workers.engines.sampling import Sampler
+from workers.models import make_engine, resolve
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)
 TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]

@@ -37,7 +37,8 @@ def asked(
 
 def answers(engine: Engine, requests: Iterable[GenerationRequest], steps: int = 500) -> dict[str, Completion]:
     """Submit, step until all is done, and check that each request is answered once."""
-    wanted, done = [], []
+    wanted: list[str] = []
+    done: list[Completion] = []
     for request in requests:
         engine.submit(request)
         wanted.append(request.request_id)

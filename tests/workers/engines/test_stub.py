@@ -40,7 +40,7 @@ def asked(request_id: str, text: str = "three short words", **params: object) ->
 
 def stub(time: Time | None = None, **options: object) -> StubEngine:
     time = time or Time()
-    return StubEngine(StubOptions(**options), clock_ns=time.clock, sleep=time.sleep, crash=crash)  # type: ignore[arg-type]
+    return StubEngine(StubOptions(**options), clock_ns=time.clock, sleep=time.sleep, crash=crash)
 
 
 def run(engine: StubEngine, requests: list[GenerationRequest], steps: int = 300) -> dict[str, Completion]:
