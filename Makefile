@@ -20,7 +20,7 @@ test: $(VENV)/.test ## install what tests need, and run them all
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
-check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files
+check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the README's tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy jobs workers scripts tests
@@ -29,6 +29,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, de
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
+	$(BIN)/python scripts/readme_tables.py --check
 
 clean: ## remove what was built and made here
 	rm -rf $(VENV) out dist .nightpress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*

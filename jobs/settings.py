@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         default=None, description="A Ray cluster. None: the one that is found, or a local one."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     prices: Prices = Field(default_factory=Prices, description="Device hours and tokens, under a named version.")
     models: Mapping[str, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")

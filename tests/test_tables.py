@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,7 @@ from jobs.settings import Settings
 ROOT = Path(__file__).parents[1]
 CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "LineFault": 2}
 """Whose argument a code is, and which."""
+RAYS_KEYS = {"job_id", "task_id", "worker_id", "actor_id", "node_id"}
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -126,6 +130,47 @@ def test_events_carry_the_keys_that_are_declared() -> None:
             if unlike := (call.keys - allowed) | (promised - call.keys if call.whole else set()):
                 wrong[place] = sorted(unlike)
     assert wrong == {}
+
+
+def test_keys_are_not_those_of_rays_own_logs() -> None:
+    """A log store that holds both must not read our job as Ray's."""
+    assert {place: call.keys & RAYS_KEYS for place, call in logged().items() if call.keys & RAYS_KEYS} == {}
+
+
+def check_tables(readme: Path) -> subprocess.CompletedProcess[str]:
+    """Compare a README, beside a copy of the script, with the code."""
+    script = readme.parent / "scripts" / "readme_tables.py"
+    script.parent.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "scripts" / script.name, script)
+    command = [sys.executable, str(script), "--check"]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+
+
+def test_readme_tables_are_those_that_the_script_writes(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text((ROOT / "README.md").read_text())
+    done = check_tables(readme)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        pytest.param("| `wait BATCH` |", "| `await BATCH` |", "not up to date: commands;", id="commands"),
+        pytest.param("| `lease_s` | 60 |", "| `lease_s` | 61 |", "not up to date: settings;", id="settings"),
+        pytest.param("| `not_json` | The ", "| `not_json` | A ", "not up to date: codes;", id="codes"),
+        pytest.param("| `fleet.stopped` |", "|  `fleet.stopped` |", "not up to date: events;", id="events"),
+        pytest.param("<!-- table: codes -->\n", "", "has places for ['commands', 'events', 'settings']", id="no place"),
+    ],
+)
+def test_a_stale_table_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    readme = tmp_path / "README.md"
+    text = (ROOT / "README.md").read_text()
+    assert text.count(old) == 1
+    readme.write_text(text.replace(old, new))
+    done = check_tables(readme)
+    assert done.returncode == 1
+    assert said in done.stderr
 
 
 def section(title: str) -> str:
