@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.kinds.platforms import LIMITS, graphemes, weighted, with_short_links
+from jobs.kinds.platforms import LIMITS, Platform, graphemes, weighted, with_short_links
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
@@ -25,7 +25,7 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         pytest.param("instagram", "abc", 3, id="characters of instagram"),
     ],
 )
-def test_length(platform: str, text: str, length: int) -> None:
+def test_length(platform: Platform, text: str, length: int) -> None:
     assert LIMITS[platform].length(text) == length
 
 
