@@ -168,6 +168,7 @@ def test_a_machine_that_submits_says_what_running_needs(machine: Machine) -> Non
     rows.write_text('{"kind": "chat", "prompt": "Name a herb."}\n')
     run = machine.nightpress("run", str(rows), "--model", "stub", "--out", str(machine.folder / "out"))
     assert run.returncode == 3
+    assert len(run.stderr.splitlines()) == 1
     assert re.search(r"pip install .nightpress\[workers", run.stderr)
     assert not (machine.folder / "out").exists()
     assert "Traceback" not in run.stderr

@@ -1,6 +1,7 @@
 """What is written once stays true: the codes, the events and the README's tables are those of the code."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -143,7 +144,8 @@ def check_tables(readme: Path) -> subprocess.CompletedProcess[str]:
     script.parent.mkdir(exist_ok=True)
     shutil.copy(ROOT / "scripts" / script.name, script)
     command = [sys.executable, str(script), "--check"]
-    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=60, check=False)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=60, check=False)
 
 
 def test_readme_tables_are_those_that_the_script_writes(tmp_path: Path) -> None:
