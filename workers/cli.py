@@ -7,7 +7,9 @@ results, standard error for progress. Heavy imports wait until a command runs.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -69,7 +71,7 @@ def run(
     options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
-    reporter = Reporter(store, batch, settings)
+    reporter = Reporter(store, batch, settings, _invoked())
     done, elapsed_s = latest_done(store, batch.batch_id), None
     if done is None:
         began = time.monotonic()
@@ -78,7 +80,7 @@ def run(
             done = job.until_published()
         elapsed_s = time.monotonic() - began
     if done is None:
-        reporter.interrupted(shlex.join(["nightpress", *sys.argv[1:]]))
+        reporter.interrupted(shlex.join(sys.argv[1:]))
         raise typer.Exit(130)
     reporter.published(done, folder, elapsed_s)
     raise typer.Exit(0 if done.counts.get("completed", 0) == batch.rows else 1)
@@ -129,6 +131,13 @@ def pull(
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
     session.write(models.pull(alias, card, session.settings.cache_dir))
+
+
+def _invoked() -> str:
+    """How this command was called: by its name where the path leads to it, else as it was typed."""
+    typed = Path(sys.argv[0])
+    found = shutil.which(typed.name)
+    return typed.name if found and Path(found).samefile(typed) else os.path.relpath(typed)
 
 
 def _run_key(folder: Path, *, again: bool) -> str:

@@ -22,10 +22,11 @@ PLAIN_S: Final = 10.0
 class Reporter:
     """Shows one run on standard error, and its summary on standard output. Use as a context manager while it runs."""
 
-    def __init__(self, store: Store, batch: Batch, settings: Settings) -> None:
+    def __init__(self, store: Store, batch: Batch, settings: Settings, command: str = "nightpress") -> None:
         self._store = store
         self._batch = batch
         self._settings = settings
+        self._command = command
         self._error = Console(stderr=True, highlight=False)
         self._console = Console(highlight=False)
         self._bar = Progress(
@@ -66,10 +67,10 @@ class Reporter:
             said = f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
             self._error.print(f"{said}, {rate}" if rate else said)
 
-    def interrupted(self, command: str) -> None:
-        """Say what is kept, and how to go on."""
+    def interrupted(self, args: str) -> None:
+        """Say what is kept, and how to go on: with the same arguments."""
         self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
-        self._error.print(f"  {command}", soft_wrap=True)
+        self._error.print(f"  {self._command} {args}", soft_wrap=True)
 
     def published(self, done: Done, folder: Path, elapsed_s: float | None) -> None:
         """Copy the published files to `folder`, and sum up. `elapsed_s` is None when nothing had to be done."""
@@ -97,8 +98,8 @@ class Reporter:
         if others:
             say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
         say("\n  Next: ", end="")
-        say(f"nightpress show {self._batch.batch_id} 0", soft_wrap=True)
-        say("        nightpress usage --by kind", soft_wrap=True)
+        say(f"{self._command} show {self._batch.batch_id} 0", soft_wrap=True)
+        say(f"        {self._command} usage --by kind", soft_wrap=True)
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")
 

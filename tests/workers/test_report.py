@@ -79,7 +79,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
     with reporter:
         reporter.show(Moment("starting Ray"))
         reporter.show(Moment("starting Ray"))
-    reporter.interrupted("nightpress run rows.jsonl")
+    reporter.interrupted("run rows.jsonl")
     said = capsys.readouterr().err.splitlines()
     assert said == [
         f"batch {batch_id}: 3 rows, 0 refused",
