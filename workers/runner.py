@@ -7,20 +7,21 @@ them. Every claimed job ends in exactly one way: settled after its outcome is du
 because its lease is gone, and then nothing more is written of it.
 """
 
+import contextlib
 import os
 import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreUnavailable
+from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreUnavailable, UnavailableError
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
-from jobs.job import Job, Lease
+from jobs.job import Job, Lease, RowRequest
 from jobs.job_queue import ClaimReply, Schedule, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.logs import logger
@@ -80,7 +81,7 @@ class Runner:
         self._attempts: dict[Lease, Attempt] = {}
         self._of_request: dict[str, Attempt] = {}
         self._claims = 0
-        self._claimable = True
+        self._said_away = False
         settings = line.settings
         self._rng = rng or random.Random()
 
@@ -130,34 +131,51 @@ class Runner:
         room = 2 * self._engine.stats().slots - len(self._attempts)
         if self._stopping.is_set() or self._flusher.full or room * 4 < self._engine.stats().slots:
             return
-        try:
+        with self._waiting_for_what_is_away():
             reply = self._claimed(room)
-            self._claimable = True
-        except (QueueUnavailable, StoreUnavailable) as error:
-            if self._claimable:
-                event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
-                logger().warning(event, error=str(error))
-            self._claimable = False
-            self._stopping.wait(POLL_S if not self._attempts else 0)
-            return
-        for job in reply.jobs:
-            self._begin(job)
+            self._take_up(reply.jobs)
+            self._feed(reply)
+            self._said_away = False
         if not self._attempts:
             self._stopping.wait(POLL_S)
 
     def _claimed(self, room: int) -> ClaimReply:
-        line, settings = self._line, self._line.settings
-        self._claims += 1
+        """Ask for jobs. Until an answer comes the claim keeps its id, so that no answer that was lost costs a lease."""
+        line = self._line
+        lease_ms = int(line.settings.lease_s * 1000)
         claim_id = f"{self._worker}-{self._incarnation}-{self._claims}"
-        lease_ms = int(settings.lease_s * 1000)
         reply = line.schedule.claim(line.lane, claim_id, room, lease_ms, self._record(len(self._attempts)))
+        self._claims += 1
         self._heartbeat.hold(job.lease for job in reply.jobs)
-        if not reply.paused and reply.ready * 2 < settings.window_rows:
-            line.batches.scan()
-            line.feeder.top_up(line.lane, reply.ready)
         return reply
 
+    def _feed(self, reply: ClaimReply) -> None:
+        """Keep the lane's window filled, if this claim found it low."""
+        if not reply.paused and reply.ready * 2 < self._line.settings.window_rows:
+            self._line.batches.scan()
+            self._line.feeder.top_up(self._line.lane, reply.ready)
+
+    @contextlib.contextmanager
+    def _waiting_for_what_is_away(self) -> Iterator[None]:
+        """Redis or the storage may be away for a while: say so once, and go on with what is in hand."""
+        try:
+            yield
+        except (QueueUnavailable, StoreUnavailable) as error:
+            event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
+            if not self._said_away:
+                logger().warning(event, error=str(error))
+            self._said_away = True
+
     # -- compose --------------------------------------------------------------------------------------------------
+
+    def _take_up(self, jobs: Sequence[Job]) -> None:
+        """Begin claimed jobs. What one needs may be away: then it and those after it go back unharmed."""
+        for n, job in enumerate(jobs):
+            try:
+                self._begin(job)
+            except UnavailableError:
+                self._release([other.lease for other in jobs[n:]])
+                raise
 
     def _begin(self, job: Job) -> None:
         if job.rescued:
@@ -167,6 +185,7 @@ class Runner:
                 return
         try:
             row = load_request(self._line.store, job.key.batch_id, self._line.lane, job)
+            kind = self._kind_of(row)
         except RowError as error:
             self._flusher.put(job.key.batch_id, *self._line.outcomes.unreadable(job, error, self._clock()))
             return
@@ -174,9 +193,15 @@ class Runner:
             logger().warning("job.buried", job=str(job.key), attempt=job.attempt)
             self._flusher.put(job.key.batch_id, *self._line.outcomes.buried(job, row, self._clock()))
             return
-        attempt = Attempt(job, row, self._line.kinds[row.kind], self._clock())
+        attempt = Attempt(job, row, kind, self._clock())
         self._attempts[job.lease] = attempt
         self._converse(attempt, attempt.start)
+
+    def _kind_of(self, row: RowRequest) -> Kind:
+        kind = self._line.kinds.get(row.kind)
+        if kind is None:
+            raise RowError("unknown_kind", f"this worker has no kind {row.kind!r}: install it on every node")
+        return kind
 
     def _report_lost(self, job: Job) -> None:
         logger().info("job.rescued", job=str(job.key), attempt=job.attempt, crashes=job.crashes)

@@ -352,6 +352,81 @@ def test_a_queue_that_is_away_is_waited_for(night: Night, until: Callable[..., A
     assert len(output) == 3
 
 
+def test_jobs_that_were_claimed_are_done_also_when_the_lane_cannot_be_fed(
+    night: Night, until: Callable[..., Any]
+) -> None:
+    night.accept(chats(3))
+    line = night.line()
+    line.batches.scan()
+    line.feeder.top_up(LANE)
+    night.start(Scripted(said), Silent(night.queue, "snapshot"))
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == 3
+
+
+class Forgetful:
+    """A queue that does as it is told, and loses its first answer."""
+
+    def __init__(self, queue: RedisQueue) -> None:
+        self._queue = queue
+        self.claims: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+        reply = self._queue.claim(lane, claim_id, n, lease_ms, worker)
+        self.claims.append(claim_id)
+        if len(self.claims) == 1:
+            raise QueueUnavailable("the answer was lost")
+        return reply
+
+
+def test_a_lost_answer_to_a_claim_costs_no_attempt(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(3))
+    line = night.line()
+    line.batches.scan()
+    line.feeder.top_up(LANE)
+    queue = Forgetful(night.queue)
+    night.start(Scripted(said), queue)
+    output, _ = night.published(until_published(night, until))
+    assert queue.claims[0] == queue.claims[1]
+    assert {row["attempt"] for row in output} == {1}
+
+
+def test_a_kind_that_this_worker_lacks_fails_the_row(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(2))
+    del night.kinds["chat"]
+    night.start(Scripted(said))
+    _, errors = night.published(until_published(night, until))
+    assert [row["error"]["code"] for row in errors] == ["unknown_kind", "unknown_kind"]
+
+
+class Unread(LocalStore):
+    """A store whose inputs cannot be read for a while."""
+
+    away = True
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        if self.away and "/input/" in path:
+            raise StoreUnavailable("away")
+        return super().read_range(path, offset, length)
+
+
+def test_a_request_whose_storage_is_away_goes_back_unharmed(
+    night: Night, until: Callable[..., Any], tmp_path: Path
+) -> None:
+    night.settings = night.settings.model_copy(update={"inline_bytes": 0})
+    store = Unread(str(tmp_path))
+    night.store = store
+    night.accept(chats(2))
+    night.start(Scripted(said))
+    until(lambda: night.queue.snapshot(LANE).batches, 10, "the rows on the lane")
+    store.away = False
+    output, _ = night.published(until_published(night, until))
+    assert {row["attempt"] for row in output} == {1}
+
+
 class Full(LocalStore):
     """A store that cannot be written for a while."""
 
