@@ -508,8 +508,9 @@ def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(night: Night
     engine = Scripted(lambda r: said(r) if row_of(r) == 0 and finish.is_set() else None)
     runner = night.start(engine)
     until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
-    runner.stop(1.5)
+    runner.stop(60.0)
     finish.set()
+    until(night.outcomes, 10, "the row that was nearly done")
     night.stop()
     assert [(line.row, line.status) for line in night.outcomes()] == [(0, "completed")]
     schedule = night.queue.snapshot(LANE).batches[night.batch_id]
