@@ -1,31 +1,32 @@
 """An article: an outline, then its sections side by side, then title and description.
 
-What a small model writes is read leniently (quotes, numbering and labels around the words are taken off), but a section
-that was cut off ends at its last whole sentence, and an article without whole sentences is not published.
+What a small model writes is read leniently, and what it leaves out is filled in: a usual outline, the topic as the title,
+the first sentences as the description. But a section that was cut off ends at its last whole sentence, and an article
+with a section of no words or of no whole sentence is not published.
 """
 
 import re
-import unicodedata
 from collections.abc import Generator, Sequence
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Message, Prompt, SamplingParams
-from jobs.kinds.social_post import whole_sentences
+from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.kinds.fields import LanguageTag, Line, Text, named
+from jobs.kinds.prose import FENCE, clipped, slug_of, unfenced, unmarked, whole
 from jobs.kinds.templating import Templates
-from jobs.kinds.translation import LanguageTag
 
 WORDS_A_SECTION: Final = 120
+MOST_WORDS_A_SECTION: Final = 400
 META_DESCRIPTION: Final = 160
 TITLE: Final = 120
-_LABEL: Final = re.compile(
-    r"^(?:title|meta description|description|headings?|outline|section)\s*\d*\s*:\s*", re.IGNORECASE
-)
-_NUMBERED: Final = re.compile(r"^\s*(?:[-*+•]|#{1,6}|\(?\d{1,2}[.):]|[IVX]{1,4}[.)])\s*")
-
-Heading = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+HEADING: Final = 100
+USUAL_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
+_HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
+_UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
+_IDEOGRAPH: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD: Final = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}_])\w)+(?:['\u2019-](?:(?![{_IDEOGRAPH}_])\w)+)*")
 
 
 class ArticleRequest(BaseModel):
@@ -33,33 +34,41 @@ class ArticleRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topic: str = Field(min_length=1, max_length=2_000, description="What the article is about.")
-    keywords: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+    topic: Text = Field(max_length=2_000, description="What the article is about.")
+    keywords: tuple[Annotated[Line, StringConstraints(max_length=100)], ...] = Field(
         default=(), max_length=50, description="Words that it should contain."
     )
-    audience: str | None = Field(default=None, min_length=1, max_length=500, description="Who reads it.")
-    tone: str | None = Field(default=None, min_length=1, max_length=200, description="Such as friendly or expert.")
+    audience: Text | None = Field(default=None, max_length=500, description="Who reads it.")
+    tone: Text | None = Field(default=None, max_length=200, description="Such as friendly or expert.")
     language: LanguageTag = Field(default="en", description="The language to write in, as a BCP 47 tag.")
     target_words: int = Field(default=400, ge=50, le=5_000, description="About how long it should be.")
-    outline: tuple[Heading, ...] | None = Field(
+    outline: tuple[Annotated[Line, StringConstraints(max_length=200)], ...] | None = Field(
         default=None,
         min_length=1,
         max_length=40,
         description="The headings of its sections. None: the model makes them.",
     )
-    brand_voice: str | None = Field(default=None, min_length=1, max_length=5_000, description="How the brand speaks.")
+    brand_voice: Text | None = Field(default=None, max_length=5_000, description="How the brand speaks.")
 
 
 class Article(BaseModel):
     """An article, ready to be published."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str = Field(description="The headline.")
-    slug: str = Field(description="The title for a URL: lower-case ASCII letters, digits and hyphens.")
-    meta_description: str = Field(description=f"A summary of at most {META_DESCRIPTION} characters.")
-    body_markdown: str = Field(description="The sections, each under a heading of the second level.")
-    word_count: int = Field(description="Words of the body, headings included.")
+    title: str = Field(min_length=1, max_length=TITLE, description="The headline.")
+    slug: str = Field(
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        max_length=80,
+        description="The title for a URL: lower-case ASCII letters, digits and hyphens.",
+    )
+    meta_description: str = Field(
+        min_length=1,
+        max_length=META_DESCRIPTION,
+        description=f"A summary of at most {META_DESCRIPTION} characters.",
+    )
+    body_markdown: str = Field(min_length=1, description="The sections, each under a heading of the second level.")
+    word_count: int = Field(ge=1, description="Words of the body, headings included; an ideograph is a word.")
 
 
 class ArticleKind:
@@ -76,87 +85,131 @@ class ArticleKind:
         """Outline (unless given), sections side by side, title and description side by side."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
-        sections = max(1, round(request.target_words / WORDS_A_SECTION))
         headings = request.outline
         if headings is None:
+            sections = max(1, round(request.target_words / WORDS_A_SECTION))
             (answer,) = yield [self._prompt("outline", request, 16 * sections + 24, sections=sections)]
-            headings = _headings(answer.text, request.topic, sections)
-        words = max(30, request.target_words // len(headings))
-        written = yield [
-            self._prompt(f"section {n + 1}", request, words * 2 + 20, heading=heading, words=words, headings=headings)
-            for n, heading in enumerate(headings)
+            headings = _headings(answer, request, sections)
+        words = min(MOST_WORDS_A_SECTION, max(30, request.target_words // len(headings)))
+        answers = yield [
+            self._prompt(f"section {n}", request, words * 2 + 20, heading=heading, words=words, headings=headings)
+            for n, heading in enumerate(headings, 1)
         ]
-        body = "\n\n".join(
-            f"## {heading}\n\n{_section(answer, heading)}" for heading, answer in zip(headings, written, strict=True)
-        )
+        sections_written = [_section(answer, heading) for heading, answer in zip(headings, answers, strict=True)]
         title, description = yield [
             self._prompt("title", request, 40, headings=headings),
             self._prompt("meta description", request, 70, headings=headings),
         ]
-        return _article(_one_line(title.text) or request.topic, _one_line(description.text), body)
+        return _article(request, title, description, list(zip(headings, sections_written, strict=True)))
 
     def expected_tokens(self, request: BaseModel) -> int:
         """About one and a half for each word, and the outline, title and description."""
-        return int(getattr(request, "target_words", 400)) * 3 // 2 + 120
+        language = getattr(request, "language", "en")
+        return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
 
     def _prompt(self, label: str, request: ArticleRequest, max_tokens: int, **values: object) -> Prompt:
-        step = label.partition(" ")[0] if label.startswith("section") else label.replace(" ", "_")
-        system = self._templates.render("article_system.j2")
-        user = self._templates.render(f"article_{step}.j2", request=request, **values)
+        step = "section" if label.startswith("section") else label.replace(" ", "_")
+        messages, sha256 = self._templates.turns(
+            "article_system.j2", f"article_{step}.j2", request=request, language=named(request.language), **values
+        )
         return Prompt(
-            messages=(Message("system", system.text), Message("user", user.text)),
-            params=SamplingParams(max_tokens=max_tokens, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
+            messages=messages,
+            params=SamplingParams(
+                max_tokens=max_tokens * _tokens_factor(request.language),
+                temperature=0.7,
+                top_p=0.9,
+                repetition_penalty=1.1,
+            ),
             label=label,
-            template_sha256=user.sha256,
+            template_sha256=sha256,
         )
 
 
-def slug_of(title: str) -> str:
-    """A title for a URL: ASCII letters, digits and single hyphens, at most 80 characters; `article` when none is left."""
-    ascii_only = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:80].rstrip("-") or "article"
+def _tokens_factor(language: str) -> int:
+    """Vocabularies are made of English first: a word of another language takes about twice the tokens."""
+    return 1 if language.lower().split("-")[0] == "en" else 2
 
 
-def _headings(written: str, topic: str, sections: int) -> tuple[str, ...]:
-    """At most `sections` headings from a list that a model wrote, each once; the topic where it wrote none."""
-    lines = [_bare(_NUMBERED.sub("", line)) for line in written.splitlines()]
-    found = [line for line in dict.fromkeys(lines) if 2 <= len(line) <= 100 and not line.endswith(":")]
-    return tuple(found[:sections]) or (topic[:100],)
+def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tuple[str, ...]:
+    """At most `sections` headings from a list that a model wrote, each once; the usual ones where it wrote none."""
+    lines = unfenced(answer.text).splitlines()
+    if answer.finish_reason == "length" and len(lines) > 1:
+        lines.pop()
+    if len(lines) == 1:
+        lines = lines[0].split(";")
+    found: dict[str, str] = {}
+    for line in lines:
+        heading = unmarked(line).rstrip(" .,;")
+        if 2 <= len(heading) <= HEADING and not heading.endswith(":"):
+            found.setdefault(heading.casefold(), heading)
+    if found:
+        return tuple(found.values())[:sections]
+    if sections == 1 or _tokens_factor(request.language) > 1:
+        return (clipped(request.topic, HEADING),)
+    return (*USUAL_OUTLINE[: min(sections, len(USUAL_OUTLINE)) - 1], USUAL_OUTLINE[-1])
 
 
 def _section(answer: Completion, heading: str) -> str:
-    paragraphs = [line.strip() for line in answer.text.splitlines()]
-    kept = [line for line in paragraphs if line and not line.startswith("#") and _bare(line).lower() != heading.lower()]
-    if not kept:
+    """The section as Markdown below its heading: further headings are of the third level, code fences are closed."""
+    kept: list[str] = []
+    fence = ""
+    for line in map(str.rstrip, unfenced(answer.text).splitlines()):
+        mark = match[1] if (match := FENCE.match(line)) else ""
+        if fence or mark:
+            fence = "" if fence and line.strip() == fence else fence or mark
+            kept.append(line)
+        elif unmarked(line).rstrip(":").casefold() == heading.casefold() or _UNDERLINE.fullmatch(line):
+            continue
+        elif _HEADING_LINE.match(line):
+            if any(kept):
+                kept.append(f"### {unmarked(line)}")
+        elif line or (kept and kept[-1]):
+            kept.append(line)
+    text = "\n".join(kept).strip()
+    if not _WORD.search(text):
         raise CheckFailed("empty_output", f"the section {heading!r} came out empty")
     if answer.finish_reason == "length":
-        text = whole_sentences("\n\n".join(kept))
-        if not text.endswith((".", "!", "?", "…")):
+        text = whole(text)
+        if not text:
             raise CheckFailed("output_incomplete", f"the section {heading!r} ended before its first sentence did")
-        return text
-    return "\n\n".join(kept)
+    return _closed(text)
 
 
-def _article(title: str, description: str, body: str) -> Article:
-    title = title[:TITLE].strip()
-    if not description:
-        description = whole_sentences(body.partition("\n\n")[2])
-    if len(description) > META_DESCRIPTION:
-        description = description[: META_DESCRIPTION - 1].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+def _closed(text: str) -> str:
+    """Text whose last code fence is closed."""
+    fence = ""
+    for line in text.splitlines():
+        if match := FENCE.match(line):
+            fence = "" if fence and line.strip() == fence else fence or match[1]
+    return f"{text}\n{fence}" if fence else text
+
+
+def _article(
+    request: ArticleRequest, title: Completion, description: Completion, sections: Sequence[tuple[str, str]]
+) -> Article:
+    lines = [bare for line in unfenced(title.text).splitlines() if (bare := unmarked(line))]
+    if title.finish_reason == "length":
+        lines = lines[:-1]
+    headline = clipped(lines[0] if lines else request.topic, TITLE)
+    body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections)
     return Article(
-        title=title,
-        slug=slug_of(title),
-        meta_description=description,
+        title=headline,
+        slug=slug_of(headline),
+        meta_description=clipped(_description(description) or _first_words(sections), META_DESCRIPTION),
         body_markdown=body + "\n",
-        word_count=len(re.findall(r"\w+(?:['\u2019-]\w+)*", body)),
+        word_count=len(_WORD.findall(body)),
     )
 
 
-def _one_line(written: str) -> str:
-    """The first line with words in it, bare."""
-    return next((bare for line in written.splitlines() if (bare := _bare(_NUMBERED.sub("", line)))), "")
+def _description(answer: Completion) -> str:
+    """What a model wrote, if a sentence of it is whole."""
+    paragraph = unmarked(unfenced(answer.text).partition("\n\n")[0])
+    return whole(paragraph) if answer.finish_reason == "length" else paragraph
 
 
-def _bare(text: str) -> str:
-    """Without labels, emphasis and quotes around it."""
-    return _LABEL.sub("", text.strip().strip("*_ ")).strip().strip("*_\"'“”«» ").strip()
+def _first_words(sections: Sequence[tuple[str, str]]) -> str:
+    """The first paragraph without its markup."""
+    paragraph = sections[0][1].partition("\n\n")[0]
+    lines = [unmarked(line) for line in paragraph.splitlines() if not FENCE.match(line)]
+    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
+    return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

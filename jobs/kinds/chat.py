@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Message, Prompt, SamplingParams
+from jobs.kinds.fields import Text
 from jobs.kinds.templating import Templates
 
 MAX_TOKENS: Final = 256
@@ -18,7 +19,7 @@ class Turn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: str = Field(min_length=1, max_length=500_000, description="What is said.")
+    content: Text = Field(max_length=500_000, description="What is said.")
 
 
 class ChatRequest(BaseModel):
@@ -29,10 +30,8 @@ class ChatRequest(BaseModel):
     messages: tuple[Turn, ...] | None = Field(
         default=None, min_length=1, max_length=1_000, description="The turns so far, the last by the user."
     )
-    prompt: str | None = Field(default=None, min_length=1, max_length=500_000, description="A single turn by the user.")
-    system: str | None = Field(
-        default=None, min_length=1, max_length=100_000, description="What comes before `prompt`."
-    )
+    prompt: Text | None = Field(default=None, max_length=500_000, description="A single turn by the user.")
+    system: Text | None = Field(default=None, max_length=100_000, description="What comes before `prompt`.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -40,15 +39,17 @@ class ChatRequest(BaseModel):
             raise ValueError("exactly one of messages and prompt is needed")
         if self.system is not None and self.messages is not None:
             raise ValueError("with messages, put the system turn first among them")
+        if self.messages is not None and self.messages[-1].role != "user":
+            raise ValueError("the last of the messages is the user's")
         return self
 
 
 class Chat(BaseModel):
     """The model's turn."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(description="What the model said.")
+    text: str = Field(min_length=1, description="What the model said.")
 
 
 class ChatKind:

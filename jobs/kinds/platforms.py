@@ -1,11 +1,16 @@
 """How long a post may be on each platform, and how that platform counts.
 
-Sources, each read in 2026: X counts by weight, as twitter-text 3 does (developer.x.com, "Counting characters"); Bluesky by
-grapheme clusters (the lexicon app.bsky.feed.post: 300 graphemes and 3,000 bytes); Mastodon by characters, a link being 23
-(docs.joinmastodon.org, "Posting"); Threads, Instagram, LinkedIn and Facebook by characters (their help pages).
+Sources, read in 2026:
+- X: twitter-text, config/v3.json (weights by ranges of code points, emoji and links of one weight, NFC first).
+- Bluesky: the lexicon app.bsky.feed.post (300 grapheme clusters and 3,000 bytes of UTF-8).
+- Mastodon: docs.joinmastodon.org, "Posting to your profile" (500 characters, links count 23, of a mention only its name).
+- Threads: Meta's Threads API, "Posts" (500 characters, an emoji counts as its bytes of UTF-8; only one hashtag is a topic).
+- Instagram (2,200, and 30 hashtags), LinkedIn (3,000) and Facebook (63,206) say "characters"; their own counters take
+  UTF-16 units, so that most emoji are 2, which is also the cautious reading.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -15,9 +20,38 @@ import regex
 Platform = Literal["x", "linkedin", "facebook", "instagram", "threads", "bluesky", "mastodon"]
 
 LINK_LENGTH: Final = 23
-_LINK: Final = re.compile(r"https?://[^\s]+")
+LINK: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\"'.,;:!?)\]}…*_]", re.IGNORECASE)
+"""A link with its scheme, without the punctuation of the sentence around it."""
+
+
+_DOMAIN: Final = re.compile(
+    r"(?<![\w@$#./-])((?:[a-z0-9][a-z0-9-]*\.)+)([a-z]{2,})(?![\w@-])(/\S*[\w/=-])?", re.IGNORECASE
+)
+_GENERIC: Final = (
+    *("com", "net", "org", "info", "biz", "edu", "gov", "int", "mil", "mobi", "name", "pro", "co", "tv"),
+    *(
+        "academy",
+        "agency",
+        "app",
+        "art",
+        "blog",
+        "cloud",
+        "design",
+        "dev",
+        "digital",
+        "email",
+        "events",
+        "jobs",
+        "life",
+    ),
+    *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
+    *("today", "website", "world", "xyz"),
+)
+"""The most used of the generic top-level domains, and the two of countries that X treats so; X knows them all."""
+
+_MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
-_EMOJI: Final = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20e3")
+_EMOJI: Final = regex.compile(r"(?![©®](?!\ufe0f))\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|\u20e3")
 _LIGHT: Final = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 """The ranges of code points that weigh 1 on X; all others weigh 2."""
 
@@ -28,36 +62,71 @@ def graphemes(text: str) -> int:
 
 
 def weighted(text: str) -> int:
-    """Length on X: a link counts 23, an emoji 2, a code point 1 or 2 by its range."""
-    links = _LINK.findall(text)
-    clusters = _CLUSTER.findall(_LINK.sub("", text))
-    return LINK_LENGTH * len(links) + sum(2 if _EMOJI.search(c) else sum(map(_weight, c)) for c in clusters)
+    """Length on X: a link counts 23, an emoji 2, a code point 1 or 2 by its range, after NFC.
+
+    A sequence of joined emoji counts as one also where it is none that fonts know; X would count its parts.
+    """
+    pieces = LINK.split(unicodedata.normalize("NFC", text))
+    links, length = len(pieces) - 1, 0
+    for piece in pieces:
+        bare = [domain for domain in _DOMAIN.finditer(piece) if _becomes_link(domain)]
+        links += len(bare)
+        length += _weight(piece) - sum(_weight(domain[0]) for domain in bare)
+    return LINK_LENGTH * links + length
 
 
 def with_short_links(text: str) -> int:
-    """Length on Mastodon: each link counts 23."""
-    return LINK_LENGTH * len(_LINK.findall(text)) + graphemes(_LINK.sub("", text))
+    """Length on Mastodon: grapheme clusters, each link 23, and of a mention only the name without its server."""
+    pieces = LINK.split(text)
+    return LINK_LENGTH * (len(pieces) - 1) + sum(graphemes(_MENTION.sub(r"\1", piece)) for piece in pieces)
 
 
-def _weight(character: str) -> int:
+def with_emoji_bytes(text: str) -> int:
+    """Length on Threads: code points, but an emoji counts as its bytes of UTF-8."""
+    return sum(len(c.encode()) if _EMOJI.search(c) else len(c) for c in _CLUSTER.findall(text))
+
+
+def utf16_units(text: str) -> int:
+    """Length in UTF-16, as a browser counts."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _becomes_link(domain: re.Match[str]) -> bool:
+    """Whether X links a domain without a scheme: a generic one always, one of a country not as a bare `name.cc`."""
+    labels, top, path = domain[1], domain[2].lower(), domain[3]
+    if top in _GENERIC:
+        return True
+    return len(top) == 2 and (path is not None or labels.count(".") > 1)
+
+
+def _weight(text: str) -> int:
+    return sum(2 if _EMOJI.search(c) else sum(map(_weight_of_character, c)) for c in _CLUSTER.findall(text))
+
+
+def _weight_of_character(character: str) -> int:
     return 1 if any(first <= ord(character) <= last for first, last in _LIGHT) else 2
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The longest post, by `length`, and the most hashtags."""
+    """The longest post, by `length` and in bytes of UTF-8, and the most hashtags. None: no limit of its own."""
 
     most: int
     length: Callable[[str], int]
-    hashtags: int = 10
+    most_bytes: int | None = None
+    hashtags: int | None = None
+
+    def fits(self, text: str) -> bool:
+        """Whether the platform takes a post of this text."""
+        return self.length(text) <= self.most and (self.most_bytes is None or len(text.encode()) <= self.most_bytes)
 
 
-LIMITS: Final[Mapping[str, Limit]] = {
+LIMITS: Final[Mapping[Platform, Limit]] = {
     "x": Limit(280, weighted),
-    "linkedin": Limit(3_000, len),
-    "facebook": Limit(63_206, len),
-    "instagram": Limit(2_200, len, hashtags=30),
-    "threads": Limit(500, len, hashtags=1),
-    "bluesky": Limit(300, graphemes),
+    "linkedin": Limit(3_000, utf16_units),
+    "facebook": Limit(63_206, utf16_units),
+    "instagram": Limit(2_200, utf16_units, hashtags=30),
+    "threads": Limit(500, with_emoji_bytes),
+    "bluesky": Limit(300, graphemes, most_bytes=3_000),
     "mastodon": Limit(500, with_short_links),
 }

@@ -1,23 +1,33 @@
 """A social post: as long as its platform allows, by the platform's own way of counting.
 
-The model writes the words; link, hashtags and call to action are put behind them as they were given, so they are exact. A
-post that is too long is asked for again, shorter, at most twice.
+The model writes the words; call to action, link and hashtags are put behind them as they were given, so they are exact, and
+links and hashtags of the model's own making are taken out. A post that is too long is asked for again, shorter, at most
+twice.
 """
 
+import re
 from collections.abc import Generator, Sequence
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Message, Prompt, SamplingParams
-from jobs.kinds.platforms import LIMITS, Platform
+from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.kinds.fields import Line, Text
+from jobs.kinds.platforms import LIMITS, LINK, Platform
+from jobs.kinds.prose import bare, unfenced, whole
 from jobs.kinds.templating import Templates
 
 TRIES: Final = 3
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
+ROOM: Final = 40
+"""The least length that must be left for the model's words."""
+LENGTH_OF_WORD: Final = 8
+_HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
+_LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
+_MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 
-Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w{1,100}$")]
+Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 class SocialPostRequest(BaseModel):
@@ -25,34 +35,48 @@ class SocialPostRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topic: str | None = Field(default=None, min_length=1, max_length=2_000, description="What the post is about.")
-    source_text: str | None = Field(
-        default=None, min_length=1, max_length=50_000, description="A text that the post is made from."
-    )
+    topic: Text | None = Field(default=None, max_length=2_000, description="What the post is about.")
+    source_text: Text | None = Field(default=None, max_length=50_000, description="A text that the post is made from.")
     platform: Platform = Field(description="Where it will be posted; its limits are kept.")
-    tone: str | None = Field(default=None, min_length=1, max_length=200, description="Such as friendly or expert.")
+    tone: Text | None = Field(default=None, max_length=200, description="Such as friendly or expert.")
     hashtags: tuple[Hashtag, ...] = Field(default=(), max_length=30, description="Put at the end, as they are.")
     link: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=2_000, description="Put at the end.")
-    call_to_action: str | None = Field(default=None, min_length=1, max_length=200, description="The last sentence.")
+    call_to_action: Line | None = Field(default=None, max_length=200, description="The last sentence.")
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.topic is None and self.source_text is None:
             raise ValueError("topic or source_text is needed")
-        most = LIMITS[self.platform].hashtags
-        if len(self.hashtags) > most:
-            raise ValueError(f"{self.platform} takes at most {most} hashtags")
+        limit = LIMITS[self.platform]
+        if limit.hashtags is not None and len(self.hashtags) > limit.hashtags:
+            raise ValueError(f"{self.platform} takes at most {limit.hashtags} hashtags")
+        if (left := limit.most - limit.length(self.ending)) < ROOM:
+            fixed = "link, hashtags and call_to_action"
+            raise ValueError(
+                f"{fixed} leave {max(0, left)} of {limit.most} characters on {self.platform}: shorten them"
+            )
         return self
+
+    @property
+    def ending(self) -> str:
+        """What comes behind the model's words."""
+        parts = (self.call_to_action, self.link, " ".join(self.tags))
+        return "".join(f"\n\n{part}" for part in parts if part)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The hashtags, each with its #."""
+        return tuple(tag if tag.startswith("#") else f"#{tag}" for tag in self.hashtags)
 
 
 class SocialPost(BaseModel):
     """A post, ready to be posted."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(description="All of it, with hashtags, link and call to action.")
+    text: str = Field(min_length=1, description="All of it, with hashtags, link and call to action.")
     hashtags: tuple[str, ...] = Field(description="The hashtags in it, each with its #.")
-    length: int = Field(description="Its length as the platform counts.")
+    length: int = Field(ge=1, description="Its length as the platform counts.")
 
 
 class SocialPostKind:
@@ -70,14 +94,15 @@ class SocialPostKind:
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
         limit = LIMITS[request.platform]
-        words, before, length = WORDS[request.platform], None, 0
+        room = limit.most - limit.length(request.ending)
+        words, before, length = min(WORDS[request.platform], room // LENGTH_OF_WORD), None, 0
         for n in range(TRIES):
             prompt = self._prompt(request, n, words, before)
             (answer,) = yield [prompt]
-            post = _assembled(request, answer.text)
-            length = limit.length(post.text)
-            if length <= limit.most:
-                return post.model_copy(update={"length": length})
+            text = _words(request, answer) + request.ending
+            length = limit.length(text)
+            if limit.fits(text):
+                return SocialPost(text=text, hashtags=request.tags, length=length)
             words, before = max(5, words // 2), prompt.label
         raise CheckFailed(
             "post_too_long",
@@ -89,8 +114,8 @@ class SocialPostKind:
         return WORDS[getattr(request, "platform", "x")] * 3 // 2
 
     def _prompt(self, request: SocialPostRequest, n: int, words: int, before: str | None) -> Prompt:
-        system = self._templates.render("social_post_system.j2")
-        user = self._templates.render(
+        messages, sha256 = self._templates.turns(
+            "social_post_system.j2",
             "social_post_user.j2",
             topic=request.topic,
             source_text=request.source_text,
@@ -100,26 +125,25 @@ class SocialPostKind:
             again=n > 0,
         )
         return Prompt(
-            messages=(Message("system", system.text), Message("user", user.text)),
-            params=SamplingParams(max_tokens=words * 5 // 2 + 10, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
+            messages=messages,
+            params=SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
             label="post" if n == 0 else f"post, try {n + 1}",
             replaces=before,
-            template_sha256=user.sha256,
+            template_sha256=sha256,
         )
 
 
-def _assembled(request: SocialPostRequest, written: str) -> SocialPost:
-    """The post: the model's words, without quotes and hashtags of its own, then what was given."""
-    words = [word for word in written.strip().strip('"').split() if not word.startswith("#")]
-    body = whole_sentences(" ".join(words))
-    if not body:
+def _words(request: SocialPostRequest, answer: Completion) -> str:
+    """The model's words as plain text, without hashtags and without links that it was not given."""
+    given = f"{request.topic} {request.source_text}"
+    text = _MARKDOWN_LINK.sub(r"\1", bare(unfenced(answer.text))).replace("**", "")
+    text = LINK.sub(lambda link: link[0] if link[0] in given and link[0] != request.link else "", text)
+    text = re.sub(_HASHTAG, r"\1", _LAST_HASHTAGS.sub("", text))
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
+    if not re.search(r"\w", text):
         raise CheckFailed("empty_output", "the model wrote no post")
-    hashtags = tuple(tag if tag.startswith("#") else f"#{tag}" for tag in request.hashtags)
-    parts = [body, request.call_to_action, request.link, " ".join(hashtags)]
-    return SocialPost(text="\n\n".join(part for part in parts if part), hashtags=hashtags, length=0)
-
-
-def whole_sentences(text: str) -> str:
-    """The text without a last sentence that was cut off; all of it when no sentence is whole."""
-    end = max(text.rfind(mark) for mark in ".!?…")
-    return text[: end + 1].strip() if end > 0 else text.strip()
+    if answer.finish_reason == "length":
+        text = whole(text)
+        if not text:
+            raise CheckFailed("output_incomplete", "the post ended before its first sentence did")
+    return text

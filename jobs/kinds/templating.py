@@ -1,6 +1,6 @@
 """Prompt templates: Jinja2 files beside the kinds, which a user's own folder overrides by file name.
 
-A template that lacks a value fails rather than leaving a hole. The sha256 of its source goes into each row's receipt.
+A template that lacks a value fails rather than leaving a hole. The sha256 of the sources goes into each row's receipt.
 """
 
 import hashlib
@@ -10,52 +10,94 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from jinja2 import meta
 
 from jobs.errors import RequestError
+from jobs.generation import Message
 
 SHIPPED: Final = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The text of a template with its values, and the hash of the template."""
+    """The text of a template with its values, and the sha256 of its source and of the sources that it includes."""
 
     text: str
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    render: Callable[..., str]
+    sources: tuple[str, ...]
+
+
 class Templates:
-    """The templates of one process. `folder` holds the user's own; None is the shipped ones alone."""
+    """The templates of one process. `folder` holds the user's own; None is the shipped ones alone.
+
+    Raises:
+        RequestError: The folder is missing, or a template in it is not one of Jinja2.
+    """
 
     def __init__(self, folder: Path | None = None, shipped: Path = SHIPPED) -> None:
-        folders = [shipped] if folder is None else [folder.expanduser(), shipped]
-        if folder is not None and not folders[0].is_dir():
+        own = None if folder is None else folder.expanduser()
+        if own is not None and not own.is_dir():
             raise RequestError(f"templates_dir: {folder} is not a folder")
+        self._own = own
+        self._loader = jinja2.FileSystemLoader([shipped] if own is None else [own, shipped])
         self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folders),
+            loader=self._loader,
             undefined=jinja2.StrictUndefined,
             autoescape=False,  # noqa: S701 - prompts are not markup
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._compiled: dict[str, tuple[Callable[..., str], str]] = {}
+        self._compiled: dict[str, _Compiled] = {}
+        for path in sorted(own.glob("*.j2")) if own is not None else ():
+            self._template(path.name)
+
+    def beside(self, shipped: Path) -> "Templates":
+        """The templates in the folder of another package, with the same user's own over them."""
+        return Templates(self._own, shipped)
 
     def render(self, name: str, **values: Any) -> Rendered:
         """The template `name` with `values`. Raises RequestError when it is missing, or asks for what it is not given."""
-        render, sha256 = self._compiled.get(name) or self._compile(name)
+        template = self._template(name)
+        return Rendered(self._text(name, values), _sha256(template.sources))
+
+    def turns(self, system: str, user: str, **values: Any) -> tuple[tuple[Message, ...], str]:
+        """A system turn, which is given no values and so is the same for all rows, then the row's own turn.
+
+        The hash is that of both sources and what they include: `cat SYSTEM USER INCLUDED... | sha256sum`.
+        """
+        sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
+        messages = (Message("system", self._text(system, {})), Message("user", self._text(user, values)))
+        return messages, _sha256(tuple(sources))
+
+    def _text(self, name: str, values: dict[str, Any]) -> str:
         try:
-            return Rendered(render(**values).strip(), sha256)
+            return self._template(name).render(**values).strip()
         except jinja2.TemplateError as error:
             raise RequestError(f"template {name}: {error}") from error
 
-    def _compile(self, name: str) -> tuple[Callable[..., str], str]:
-        loader = self._environment.loader
-        if loader is None:
-            raise RequestError("no templates")
-        try:
-            source, _, _ = loader.get_source(self._environment, name)
-            render = self._environment.get_template(name).render
-        except jinja2.TemplateError as error:
-            raise RequestError(f"template {name}: {error}") from error
-        self._compiled[name] = (render, hashlib.sha256(source.encode()).hexdigest())
+    def _template(self, name: str) -> _Compiled:
+        if name not in self._compiled:
+            try:
+                template = self._environment.get_template(name)
+                self._compiled[name] = _Compiled(template.render, tuple(dict.fromkeys(self._sources(name))))
+            except jinja2.TemplateNotFound as error:
+                raise RequestError(f"template {name}: there is no template {error.name}") from error
+            except (jinja2.TemplateError, OSError, UnicodeDecodeError) as error:
+                raise RequestError(f"template {name}: {error}") from error
         return self._compiled[name]
+
+    def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
+        """The source of a template, then those of the templates that it includes."""
+        source, _, _ = self._loader.get_source(self._environment, name)
+        included = meta.find_referenced_templates(self._environment.parse(source))
+        others = sorted({other for other in included if other is not None} - {name, *above})
+        return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
+
+
+def _sha256(sources: tuple[str, ...]) -> str:
+    return hashlib.sha256("".join(sources).encode()).hexdigest()

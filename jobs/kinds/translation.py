@@ -1,7 +1,7 @@
 """A translation: the source cut into segments, each translated by itself, and put together as it was.
 
-Segments are the lines of the text. Blank lines, indentation and, in Markdown, the marks that begin a line are kept as they
-are, so that only words pass through the model.
+Segments are the lines of the text that have words. Blank lines, indentation, lines of signs or numbers and, in Markdown,
+code blocks and the marks that begin a line are kept as they are, so that only words pass through the model.
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Message, Prompt, SamplingParams
+from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.kinds.fields import LanguageTag, Line, Text, named
+from jobs.kinds.prose import FENCE, bare, sentences, unfenced
 from jobs.kinds.templating import Templates
 
-LanguageTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
-"""A language tag in the form of BCP 47: `de`, `pt-BR`, `zh-Hant`."""
+_INDENT: Final = re.compile(r"\s*")
+_MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
+_ADDED_MARK: Final = re.compile(r"(?:[-*+•]|#{1,6})\s+")
 
-TOKENS_A_CHARACTER: Final = 0.6
-_MARKDOWN_LINE: Final = re.compile(r"^(\s*(?:#{1,6}\s+|[-*+]\s+|\d+[.)]\s+|>\s*)*)(.*?)(\s*)$", re.DOTALL)
-_PLAIN_LINE: Final = re.compile(r"^(\s*)(.*?)(\s*)$", re.DOTALL)
-_FENCE: Final = re.compile(r"^\s*(```|~~~)")
+Term = Annotated[Line, StringConstraints(max_length=200)]
 
 
 class TranslationRequest(BaseModel):
@@ -29,11 +29,11 @@ class TranslationRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1, max_length=200_000, description="The source.")
+    text: Text = Field(max_length=200_000, description="The source.")
     source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")
     target_language: LanguageTag = Field(description="The language to translate into, as a BCP 47 tag.")
     format: Literal["plain", "markdown"] = Field(default="plain", description="What markup the text has; it is kept.")
-    glossary: Mapping[str, str] = Field(
+    glossary: Mapping[Term, Term] = Field(
         default={}, max_length=1_000, description="Source terms and their translations."
     )
     formality: Literal["default", "formal", "informal"] = Field(
@@ -44,23 +44,23 @@ class TranslationRequest(BaseModel):
 class TranslatedSegment(BaseModel):
     """One segment in both languages."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = Field(description="As it was.")
-    target: str = Field(description="As it was translated.")
+    source: str = Field(min_length=1, description="As it was.")
+    target: str = Field(min_length=1, description="As it was translated.")
 
 
 class Translation(BaseModel):
     """The text in the other language."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(description="The whole text, in the form of the source.")
+    text: str = Field(min_length=1, description="The whole text, in the form of the source.")
     segments: tuple[TranslatedSegment, ...] = Field(description="What was translated, in order.")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Segment:
     """One line of the source: what stands before its words, the words (empty: nothing to translate), and its end."""
 
     before: str
@@ -68,17 +68,22 @@ class Line:
     after: str
 
 
-def segmented(text: str, form: str) -> list[Line]:
+def segmented(text: str, form: str) -> list[Segment]:
     """The lines of a text. Put together again they are the text; code blocks of Markdown have no words."""
-    lines, fenced = [], False
+    lines, fence = [], ""
     for line in text.splitlines(keepends=True):
-        fence = form == "markdown" and _FENCE.match(line) is not None
-        if fenced or fence:
-            lines.append(Line(line, "", ""))
+        mark = match[1] if form == "markdown" and (match := FENCE.match(line)) else ""
+        if fence or mark:
+            fence = "" if fence and line.strip() == fence else fence or mark
+            lines.append(Segment(line, "", ""))
+            continue
+        match = (_MARKS if form == "markdown" else _INDENT).match(line)
+        start = match.end() if match else 0
+        words = line[start:].rstrip()
+        if any(map(str.isalpha, words)):
+            lines.append(Segment(line[:start], words, line[start + len(words) :]))
         else:
-            match = (_MARKDOWN_LINE if form == "markdown" else _PLAIN_LINE).match(line)
-            lines.append(Line(*match.groups()) if match else Line("", line, ""))
-        fenced ^= fence
+            lines.append(Segment(line, "", ""))
     return lines
 
 
@@ -98,11 +103,12 @@ class TranslationKind:
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
         sources = [line.words for line in lines if line.words]
-        answers = (yield [self._prompt(request, n, source) for n, source in enumerate(sources)]) if sources else []
+        answers = (yield [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]) if sources else []
         if len(answers) != len(sources):
             raise CheckFailed("segment_mismatch", f"{len(sources)} segments went out and {len(answers)} came back")
         segments = [
-            _checked(n, source, answer) for n, (source, answer) in enumerate(zip(sources, answers, strict=True))
+            TranslatedSegment(source=source, target=_target(n, source, answer))
+            for n, (source, answer) in enumerate(zip(sources, answers, strict=True), 1)
         ]
         targets = iter(segments)
         text = "".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines)
@@ -110,30 +116,51 @@ class TranslationKind:
 
     def expected_tokens(self, request: BaseModel) -> int:
         """About as many as the source has."""
-        return int(len(getattr(request, "text", "")) * TOKENS_A_CHARACTER) + 1
+        return _most_tokens(getattr(request, "text", "")) // 2 + 1
 
     def _prompt(self, request: TranslationRequest, n: int, source: str) -> Prompt:
         terms = {term: target for term, target in request.glossary.items() if term.lower() in source.lower()}
-        system = self._templates.render("translation_system.j2")
-        user = self._templates.render(
+        messages, sha256 = self._templates.turns(
+            "translation_system.j2",
             "translation_user.j2",
             source=source,
-            source_language=request.source_language,
-            target_language=request.target_language,
+            source_language=named(request.source_language),
+            target_language=named(request.target_language),
             glossary=terms,
             formality=request.formality,
         )
         return Prompt(
-            messages=(Message("system", system.text), Message("user", user.text)),
-            params=SamplingParams(max_tokens=int(len(source) * TOKENS_A_CHARACTER * 2) + 32, temperature=0.0),
-            label=f"segment {n + 1}",
-            template_sha256=user.sha256,
+            messages=messages,
+            params=SamplingParams(max_tokens=_most_tokens(source) + 32, temperature=0.0),
+            label=f"segment {n}",
+            template_sha256=sha256,
         )
 
 
-def _checked(n: int, source: str, answer: Completion) -> TranslatedSegment:
-    """The segment on one line: a line of the source stays a line."""
-    target = " ".join(answer.text.split())
+def _most_tokens(source: str) -> int:
+    """Room for the translation: about one token for each letter of an alphabet, four for an ideograph."""
+    ideographs = sum(character >= "\u2e80" for character in source)
+    return len(source) + 3 * ideographs
+
+
+def _target(n: int, source: str, answer: Completion) -> str:
+    """The segment on one line, since a line of the source stays a line, and without what the model put around it.
+
+    A model that ran on to max_tokens has its segment cut to as many sentences as the source has.
+    """
+    lines = [line.strip() for line in unfenced(answer.text).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":") and not source.endswith(":"):
+        lines = lines[1:]
+    target = " ".join(" ".join(lines).split())
+    if bare(source) == source:
+        target = bare(target)
+    if mark := _ADDED_MARK.match(target):
+        target = target if _ADDED_MARK.match(source) else target[mark.end() :]
     if not target:
-        raise CheckFailed("empty_output", f"segment {n + 1} came back empty", field="text")
-    return TranslatedSegment(source=source, target=target)
+        raise CheckFailed("empty_output", f"segment {n} came back empty", field="text")
+    if answer.finish_reason == "length":
+        count, found = max(1, len(sentences(source))), sentences(target)
+        if len(found) < count:
+            raise CheckFailed("output_incomplete", f"segment {n} ended before it was whole", field="text")
+        target = " ".join(found[:count])
+    return target

@@ -1,34 +1,130 @@
 """Shows jobs/kinds/platforms.py: lengths as each platform counts them."""
 
+import unicodedata
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.kinds.platforms import LIMITS, Platform, graphemes, weighted, with_short_links
+from jobs.kinds.platforms import (
+    LIMITS,
+    LINK,
+    Platform,
+    graphemes,
+    utf16_units,
+    weighted,
+    with_emoji_bytes,
+    with_short_links,
+)
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+FLAG = "\U0001f1eb\U0001f1f7"
+THUMB = "\U0001f44d\U0001f3fd"
+LONG_LINK = "https://example.com/" + "a" * 90
 
 
 @pytest.mark.parametrize(
     ("platform", "text", "length"),
     [
-        pytest.param("x", "hello", 5, id="latin weighs one"),
-        pytest.param("x", "日本", 4, id="ideographs weigh two"),
-        pytest.param("x", FAMILY, 2, id="a joined emoji weighs two"),
-        pytest.param("x", "see https://example.com/" + "a" * 90, 4 + 23, id="a link weighs 23"),
-        pytest.param("x", "don\u2019t", 5, id="a typographic apostrophe weighs one"),
-        pytest.param("bluesky", FAMILY + "e\u0301", 2, id="graphemes"),
-        pytest.param("mastodon", "a http://b.example/long/path", 2 + 23, id="a link is 23"),
-        pytest.param("threads", "abc", 3, id="characters"),
-        pytest.param("linkedin", "abc", 3, id="characters of linkedin"),
-        pytest.param("facebook", "abc", 3, id="characters of facebook"),
-        pytest.param("instagram", "abc", 3, id="characters of instagram"),
+        pytest.param("x", "hello", 5, id="x: Latin weighs one"),
+        pytest.param("x", "Привет", 6, id="x: so does Cyrillic"),
+        pytest.param("x", "日本", 4, id="x: ideographs weigh two"),
+        pytest.param("x", "한국", 4, id="x: so do Korean syllables"),
+        pytest.param("x", "don\u2019t \u2013 \u201cyes\u201d", 13, id="x: typographic marks weigh one"),
+        pytest.param("x", "5 \u20ac", 4, id="x: a euro sign weighs two"),
+        pytest.param("x", "e\u0301", 1, id="x: after NFC"),
+        pytest.param("x", FAMILY, 2, id="x: a joined emoji weighs two"),
+        pytest.param("x", FLAG + THUMB + "1\ufe0f\u20e3", 6, id="x: so do a flag, a skin tone and a keycap"),
+        pytest.param("x", "\u00a9 \u00a9\ufe0f", 4, id="x: a sign weighs one unless it is shown as an emoji"),
+        pytest.param("x", f"see {LONG_LINK}", 4 + 23, id="x: a link weighs 23"),
+        pytest.param("x", "http://a.co", 23, id="x: a short one too"),
+        pytest.param("x", f"({LONG_LINK}).", 3 + 23, id="x: marks after a link are not of it"),
+        pytest.param("x", "on example.com, or www.example.org/a", 3 + 23 + 5 + 23, id="x: links without a scheme"),
+        pytest.param("x", "bit.ly/abc shop.example.de", 23 + 1 + 23, id="x: of countries with a path or a name more"),
+        pytest.param("x", "spiegel.de end.Now a.b", 22, id="x: no links"),
+        pytest.param("x", "mail me@example.com", 19, id="x: an address is no link"),
+        pytest.param("bluesky", FAMILY + "e\u0301" + FLAG, 3, id="bluesky: graphemes"),
+        pytest.param("bluesky", LONG_LINK, 110, id="bluesky: a link is as long as it is"),
+        pytest.param("mastodon", "a http://b.example/long/path", 2 + 23, id="mastodon: a link is 23"),
+        pytest.param("mastodon", "example.com", 11, id="mastodon: not without a scheme"),
+        pytest.param("mastodon", "hi @ann@social.example!", 8, id="mastodon: a mention without its server"),
+        pytest.param("mastodon", "me@example.com " + FAMILY, 16, id="mastodon: an address, an emoji"),
+        pytest.param("threads", "日本 abc", 6, id="threads: characters"),
+        pytest.param("threads", "a" + THUMB, 1 + 8, id="threads: an emoji by its bytes"),
+        pytest.param("linkedin", "日本" + THUMB, 6, id="linkedin: UTF-16"),
+        pytest.param("facebook", "日本" + THUMB, 6, id="facebook: UTF-16"),
+        pytest.param("instagram", "日本" + THUMB, 6, id="instagram: UTF-16"),
     ],
 )
 def test_length(platform: Platform, text: str, length: int) -> None:
     assert LIMITS[platform].length(text) == length
 
 
-@given(st.text(st.characters(codec="ascii", exclude_characters=":\r\n")))
+@pytest.mark.parametrize(
+    ("platform", "most"),
+    [
+        pytest.param("x", 280, id="x"),
+        pytest.param("linkedin", 3_000, id="linkedin"),
+        pytest.param("facebook", 63_206, id="facebook"),
+        pytest.param("instagram", 2_200, id="instagram"),
+        pytest.param("threads", 500, id="threads"),
+        pytest.param("bluesky", 300, id="bluesky"),
+        pytest.param("mastodon", 500, id="mastodon"),
+    ],
+)
+def test_a_post_fits_up_to_its_limit(platform: Platform, most: int) -> None:
+    assert LIMITS[platform].fits("a" * most)
+    assert not LIMITS[platform].fits("a" * (most + 1))
+
+
+def test_every_platform_has_its_limits() -> None:
+    assert set(LIMITS) == set(get_args(Platform))
+    assert {platform: limit.hashtags for platform, limit in LIMITS.items() if limit.hashtags} == {"instagram": 30}
+
+
+def test_bluesky_takes_300_graphemes_of_at_most_3000_bytes() -> None:
+    limit = LIMITS["bluesky"]
+    assert limit.fits(THUMB * 300)
+    assert len((FAMILY * 167).encode()) == 3006
+    assert limit.length(FAMILY * 167) == 167
+    assert limit.fits(FAMILY * 166)
+    assert not limit.fits(FAMILY * 167)
+
+
+@pytest.mark.parametrize(
+    ("text", "links"),
+    [
+        pytest.param("see https://a.example/b?c=d#e.", ["https://a.example/b?c=d#e"], id="a full stop"),
+        pytest.param(
+            '"http://a.example", (http://b.example)', ["http://a.example", "http://b.example"], id="around it"
+        ),
+        pytest.param("**https://a.example/**", ["https://a.example/"], id="emphasis"),
+        pytest.param("ftp://a.example http:// https", [], id="none"),
+    ],
+)
+def test_links(text: str, links: list[str]) -> None:
+    assert LINK.findall(text) == links
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="@.\r")))
 def test_plain_text_is_as_long_everywhere(text: str) -> None:
-    assert weighted(text) == with_short_links(text) == graphemes(text) == len(text)
+    counts = {count(text) for count in (weighted, with_short_links, with_emoji_bytes, utf16_units, graphemes)}
+    assert counts == {len(text)}
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="./:@")))
+def test_no_count_is_below_the_characters_a_reader_sees(text: str) -> None:
+    text = unicodedata.normalize("NFC", text)
+    seen = graphemes(text)
+    assert seen == with_short_links(text)
+    for count in (weighted, with_emoji_bytes, utf16_units):
+        assert count(text) >= seen
+    assert utf16_units(text) <= len(text.encode())
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="./:@")), st.integers(0, 200))
+def test_a_link_counts_the_same_however_long_it_is(text: str, more: int) -> None:
+    linked = f"{text} https://example.com/{'a' * more} {text}"
+    for count in (weighted, with_short_links):
+        assert count(linked) == count(f"{text} ") + 23 + count(f" {text}")

@@ -1,0 +1,95 @@
+"""Prose as models write it, read leniently: without the labels, quotes, fences and numbers that small ones put around it,
+and cut back to what is whole where a completion ended at max_tokens.
+"""
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import Final
+
+ELLIPSIS: Final = "…"
+FENCE: Final = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})")
+_LABEL: Final = re.compile(
+    r"\**(?:(?:meta |seo )?(?:title|description)|headings?|headline|outline|section|post|translation|answer)"
+    r"\s*\d*\s*\**\s*:\s*\**\s*",
+    re.IGNORECASE,
+)
+_MARKER: Final = re.compile(r"(?:[-*+•]\s+|#{1,6}\s+|\(?\d{1,2}[.):](?:\s+|(?=\D))|[IVX]{1,4}[.)]\s+)")
+_ITEM: Final = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+\S.*(?=\n)", re.MULTILINE)
+_SENTENCE_END: Final = re.compile(
+    r"(?:(?<!^\d)(?<!^\d\d)(?<![.!?…؟।॥])[.!?…؟।॥]++[\"'”’»)\]*_]*+(?=\s|$)|[。！？]+[」』”’）]*)",  # noqa: RUF001 - marks of other scripts
+    re.MULTILINE,
+)
+_QUOTES: Final = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」", "*": "*", "_": "_", "`": "`"}  # noqa: RUF001
+_LETTERS: Final = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "'": "", "’": ""}  # noqa: RUF001
+)
+
+
+def bare(text: str) -> str:
+    """Text without a label before it, and without the quotes or emphasis around it."""
+    text, before = text.strip(), None
+    while text != before:
+        before = text
+        text = text[label.end() :] if (label := _LABEL.match(text)) else text
+        if len(text) > 4 and text.startswith("**") and text.endswith("**") and "**" not in text[2:-2]:
+            text = text[2:-2].strip()
+        elif len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
+            text = text[1:-1].strip()
+    return text
+
+
+def unmarked(line: str) -> str:
+    """A line without its list number, bullet or heading marks, and bare."""
+    line = line.strip()
+    return bare(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
+
+
+def unfenced(text: str) -> str:
+    """Text without a code fence that stands around all of it."""
+    lines = text.strip().splitlines()
+    if not lines or (opening := FENCE.match(lines[0])) is None:
+        return text.strip()
+    closing = [n for n, line in enumerate(lines[1:], 1) if line.strip() == opening[1]]
+    if closing and closing[0] != len(lines) - 1:
+        return text.strip()
+    return "\n".join(lines[1 : closing[0] if closing else None]).strip()
+
+
+def whole(text: str) -> str:
+    """Text up to its last whole sentence or list item; empty where there is none.
+
+    A sentence ends with its mark. After a Latin one there is a space or nothing more, so that 3.5 is no end; nor is the
+    number of a list item one.
+    """
+    return text[: max(_ends(text), default=0)].strip()
+
+
+def sentences(text: str) -> list[str]:
+    """The whole sentences of a text."""
+    ends = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
+    return [text[start:end].strip() for start, end in pairwise(ends)]
+
+
+def clipped(text: str, limit: int) -> str:
+    """Text on one line of at most `limit` characters: as it is, its whole sentences that fit, or words and an ellipsis."""
+    text = " ".join(text.split())
+    if len(text) <= limit:
+        return text
+    end = max((end for end in _ends(text) if end <= limit), default=0)
+    if end * 2 >= limit:
+        return text[:end].strip()
+    cut = text[: limit - 1]
+    words = cut if text[limit - 1].isspace() else cut.rpartition(" ")[0] or cut
+    return words.rstrip(" ,;:-") + ELLIPSIS
+
+
+def slug_of(title: str, fallback: str = "article") -> str:
+    """A title for a URL: ASCII letters, digits and single hyphens, at most 80 characters; `fallback` when none is left."""
+    plain = unicodedata.normalize("NFKD", title.lower().translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80].rstrip("-") or fallback
+
+
+def _ends(text: str) -> list[int]:
+    """Where whole sentences and list items end."""
+    return [match.end() for pattern in (_SENTENCE_END, _ITEM) for match in pattern.finditer(text)]

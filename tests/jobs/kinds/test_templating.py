@@ -1,0 +1,96 @@
+"""Shows jobs/kinds/templating.py: templates, those of users over them, and their hashes."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.errors import RequestError
+from jobs.kinds.registry import load_kinds
+from jobs.kinds.templating import SHIPPED, Templates
+
+TEA = {"topic": "Tea", "outline": ["A"]}
+
+
+def says(prompt: Any) -> str:
+    return f"A {prompt.label}."
+
+
+def sha256(*names: str) -> str:
+    return hashlib.sha256(b"".join((SHIPPED / name).read_bytes() for name in names)).hexdigest()
+
+
+def test_a_prompt_carries_the_hash_of_the_files_that_made_it(converse: Callable[..., Any]) -> None:
+    """`cat` and `sha256sum` of the files give the same."""
+    _, [[section], [title, _]] = converse("article", TEA, says)
+    assert section.template_sha256 == sha256("article_system.j2", "article_section.j2", "_article_brief.j2")
+    assert title.template_sha256 == sha256("article_system.j2", "article_title.j2", "_article_brief.j2")
+    _, [[post]] = converse("social_post", {"topic": "Tea", "platform": "x"}, says)
+    assert post.template_sha256 == sha256("social_post_system.j2", "social_post_user.j2")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("article_title.j2", id="the prompt"),
+        pytest.param("article_system.j2", id="the system turn"),
+        pytest.param("_article_brief.j2", id="what it includes"),
+    ],
+)
+def test_a_users_template_replaces_ours_and_changes_the_hash(
+    tmp_path: Path, converse: Callable[..., Any], name: str
+) -> None:
+    (tmp_path / name).write_text("Ours.")
+    _, turns = converse(load_kinds(tmp_path)["article"], TEA, says)
+    _, shipped = converse("article", TEA, says)
+    assert any("Ours." in message.content for message in turns[-1][0].messages)
+    assert turns[-1][0].template_sha256 != shipped[-1][0].template_sha256
+    same = turns[0][0].template_sha256 == shipped[0][0].template_sha256
+    assert same == (name == "article_title.j2")
+
+
+def test_values_are_not_read_as_templates(converse: Callable[..., Any]) -> None:
+    _, [[prompt]] = converse("social_post", {"topic": "{{ 7 * 7 }} {% raw", "platform": "x"}, says)
+    assert "{{ 7 * 7 }} {% raw" in prompt.messages[1].content
+
+
+def test_a_template_that_asks_for_what_it_is_not_given_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_text("{{ missing }}")
+    with pytest.raises(RequestError, match=r"template a\.j2: 'missing' is undefined"):
+        Templates(tmp_path).render("a.j2")
+
+
+def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
+    """So it is the same for all rows, and its tokens can be computed once."""
+    (tmp_path / "article_system.j2").write_text("You know {{ request.topic }}.")
+    with pytest.raises(RequestError, match=r"article_system\.j2: 'request' is undefined"):
+        Templates(tmp_path).turns("article_system.j2", "article_title.j2", request=None, language="en", headings=())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("{% if %}", "Expected an expression", id="no template"),
+        pytest.param("{% include 'b.j2' %}", r"there is no template b\.j2", id="includes a missing one"),
+        pytest.param(b"\xff", "utf-8", id="not UTF-8"),
+    ],
+)
+def test_a_users_broken_template_is_found_at_once(tmp_path: Path, text: str | bytes, said: str) -> None:
+    (tmp_path / "a.j2").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(RequestError, match=rf"template a\.j2: .*{said}"):
+        load_kinds(tmp_path)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"there is no template b\.j2"):
+        Templates().render("b.j2")
+    with pytest.raises(RequestError, match=r"templates_dir: .*none is not a folder"):
+        Templates(tmp_path / "none")
+
+
+def test_templates_that_include_each_other_have_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_text("{% if again %}{% include 'b.j2' %}{% endif %}")
+    (tmp_path / "b.j2").write_text("{% include 'a.j2' %}")
+    assert len(Templates(tmp_path).render("a.j2", again=False).sha256) == 64
