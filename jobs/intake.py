@@ -5,13 +5,13 @@ instead, and nothing is stored. The order of writes makes `batch.json` the accep
 `batch.json`, then the hint that it is open. The same rows, options and run key give the same id, and so the same batch.
 """
 
-import hashlib
 import re
+import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -20,26 +20,27 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs import segment
-from jobs.batch import Batch, BatchPaths, LaneInput
-from jobs.errors import ConflictError, RequestError
-from jobs.job import RowRequest
+from jobs.batch import Batch, BatchPaths
+from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
-from jobs.request_lines import MAX_ROW_BYTES, Defaults, LineFault, LineReader
+from jobs.request_lines import TENANT, Defaults, LineFault, LineReader
 from jobs.rounds import is_open, load_batch, now, to_bytes
-from jobs.segment import EVERY_ROUND, Outcome
+from jobs.segment import Outcome
 from jobs.settings import Settings
+from jobs.spool import NAMES_IN_MEMORY, Spool
 from jobs.storage import Store
 
-SHOWN_FAULTS: Final = 1_000
 SEGMENT_ROWS: Final = 4_096
-BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeOptions:
-    """How a file is to be read, and what its batch is to be. All of it is part of the batch's id."""
+    """How a file is to be read, and what its batch is to be.
+
+    `deadline_typed` is the deadline in the user's words: `+8h` names another moment at each call, and is yet the same option.
+    """
 
     kind: str | None = None
     model: str | None = None
@@ -50,16 +51,26 @@ class IntakeOptions:
     deadline: datetime | None = None
     limit: int | None = None
     strict: bool = False
+    deadline_typed: str | None = None
 
     def typed(self) -> dict[str, str]:
-        """Every option that was given, as text."""
-        given = {name: getattr(self, name) for name in self.__slots__ if name != "strict"}
-        return {name: str(value) for name, value in given.items() if value not in (None, ())}
+        """Every option that was given, as text: part of the batch's id. Not `strict`, which changes no batch."""
+        values: dict[str, Any] = {
+            "kind": self.kind,
+            "model": self.model,
+            "set": orjson.dumps(self.set).decode() if self.set else None,
+            "name": self.name,
+            "tenant": self.tenant,
+            "priority": self.priority,
+            "deadline": self.deadline_typed or self.deadline,
+            "limit": self.limit,
+        }
+        return {name: str(value) for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The batch, whether this call made it, and the first of the rows that were refused."""
+    """The batch, whether this call made it, and the first of the rows that were refused (`batch.refused` counts all)."""
 
     batch: Batch
     created: bool
@@ -71,7 +82,7 @@ class StrictRefused(RequestError):
 
     def __init__(self, faults: Sequence[LineFault], total: int) -> None:
         more = [f"and {total - len(faults):,} more"] if total > len(faults) else []
-        head = f"{total:,} bad lines, nothing was accepted:"
+        head = f"{total:,} bad line{'s' * (total != 1)}, nothing was accepted:"
         super().__init__("\n".join([head, *(str(fault) for fault in faults), *more]))
         self.faults = faults
         self.total = total
@@ -83,64 +94,105 @@ def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings
     if str(path) == "-":
         return accept(store, sys.stdin.buffer, options, kinds=kinds, settings=settings, run_key=run_key)
     try:
-        with Path(path).open("rb") as lines:
-            named = options if options.name else _named(options, Path(path).stem)
-            return accept(store, lines, named, kinds=kinds, settings=settings, run_key=run_key)
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below; only opening it is the request's fault
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from None
+    with file:
+        stem = Path(path).stem.encode(errors="replace").decode()  # a file's name may be no text
+        named = options if options.name else replace(options, name=stem)
+        return accept(store, file, named, kinds=kinds, settings=settings, run_key=run_key)
 
 
 def accept(
     store: Store,
-    lines: BinaryIO,
+    lines: Iterable[bytes] | BinaryIO,
     options: IntakeOptions,
     *,
     kinds: Mapping[str, Kind],
     settings: Settings,
     run_key: str,
     clock: Callable[[], datetime] = now,
+    names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Accepted:
     """Make a batch of lines, or find the one that they have made before.
 
-    Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id.
+    Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id, and
+    StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch.
     """
-    with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-        spool = _Spool(Path(scratch), settings, options)
-        try:
-            spool.fill(lines, kinds)
-        finally:
-            spool.close()
-        if not spool.rows:
-            raise RequestError("the input holds no rows: give it one JSON object a line")
-        if options.strict and spool.refused:
-            raise StrictRefused(spool.faults, spool.refused)
-        batch = spool.batch(options, run_key, clock())
-        created = _write(store, batch, spool)
-    if created:
+    _check(options, kinds, settings)
+    reader = LineReader(kinds, list(settings.catalog), _defaults(options, settings))
+    try:
+        with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
+            spool = Spool(Path(scratch), settings, names_in_memory)
+            try:
+                spool.fill(lines, reader, options.limit)
+            finally:
+                spool.close()
+            accepted = _accepted(store, spool, options, settings, run_key, clock)
+    except (OSError, sqlite3.Error) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        raise StoreUnavailable(
+            f"intake: cannot read the input or keep it under {tempfile.gettempdir()}: {reason}. Look at that disk, or set TMPDIR."
+        ) from error
+    if accepted.created:
+        batch = accepted.batch
         logger().info("batch.accepted", batch=batch.batch_id, rows=batch.rows, refused=batch.refused)
+    return accepted
+
+
+def _accepted(
+    store: Store,
+    spool: Spool,
+    options: IntakeOptions,
+    settings: Settings,
+    run_key: str,
+    clock: Callable[[], datetime],
+) -> Accepted:
+    if not spool.rows:
+        raise RequestError("the input holds no rows: give it one JSON object a line")
+    if options.strict and spool.refused:
+        raise StrictRefused(spool.faults, spool.refused)
+    batch = _batch(spool, options, options.tenant or settings.tenant, run_key, clock())
+    created = _write(store, batch, spool)
     return Accepted(load_batch(store, batch.batch_id) or batch, created, spool.faults)
 
 
-def _named(options: IntakeOptions, name: str) -> IntakeOptions:
-    values: dict[str, Any] = {slot: getattr(options, slot) for slot in options.__slots__}
-    return IntakeOptions(**{**values, "name": name})
+def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
+    """The acceptance."""
+    typed = options.typed()
+    full = spool.sha256(tenant, typed, run_key)
+    name = options.name or "batch"
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "batch"
+    return Batch(
+        batch_id=f"{stem}-{full[:12]}",
+        name=name,
+        tenant=tenant,
+        priority=options.priority,
+        deadline=options.deadline,
+        run_key=run_key,
+        rows=spool.rows,
+        refused=spool.refused,
+        kinds=spool.kinds,
+        lanes=spool.lanes(),
+        options=typed,
+        full_sha256=full,
+        created_at=created_at,
+    )
 
 
-def _write(store: Store, batch: Batch, spool: "_Spool") -> bool:
+def _write(store: Store, batch: Batch, spool: Spool) -> bool:
     """Put everything in its place, `batch.json` last. Returns whether it was this call that made the batch."""
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
+    created = False
     if standing is None:
         for lane in batch.lanes:
             with store.writer(paths.input(lane)) as target, spool.lane_path(lane).open("rb") as source:
-                while chunk := source.read(1 << 20):
-                    target.write(chunk)
+                shutil.copyfileobj(source, target, 1 << 20)
         for n, outcomes in enumerate(_chunks(spool.refused_outcomes()), start=1):
             segment.write(store, paths, outcomes, "intake", batch.full_sha256[:12], n)
         created = store.create(paths.acceptance, to_bytes(batch))
-        standing = load_batch(store, batch.batch_id) if not created else batch
-    else:
-        created = False
+        standing = batch if created else load_batch(store, batch.batch_id)
     if standing is None or standing.full_sha256 != batch.full_sha256:
         raise ConflictError(f"another batch stands under {batch.batch_id}: give this one a --name or a --run-key")
     if is_open(store, batch.batch_id):
@@ -153,160 +205,35 @@ def _chunks(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
         yield chunk
 
 
-@dataclass
-class _Spool:
-    """What is read, on local disk: a file for each lane, one for refused rows, and the names that rows have taken."""
-
-    folder: Path
-    settings: Settings
-    options: IntakeOptions
-    rows: int = 0
-    refused: int = 0
-    faults: list[LineFault] = field(default_factory=list)
-    kinds: dict[str, int] = field(default_factory=dict)
-    _lanes: dict[str, "_Lane"] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._names = sqlite3.connect(self.folder / "names.sqlite", isolation_level=None)
-        self._names.execute("PRAGMA journal_mode=OFF")
-        self._names.execute("PRAGMA synchronous=OFF")
-        self._names.execute("CREATE TABLE names (name TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        self._names.execute("BEGIN")
-        self._refused = (self.folder / "refused.jsonl").open("wb")
-        self._hash = hashlib.sha256()
-
-    def fill(self, lines: BinaryIO, kinds: Mapping[str, Kind]) -> None:
-        """Read all lines."""
-        reader = LineReader(kinds, list(self.settings.catalog), self._defaults())
-        for line, raw in _lines_of(lines):
-            if self.options.limit is not None and self.rows >= self.options.limit:
-                break
-            result = reader.read(raw, self.rows, line)
-            if isinstance(result, RowRequest):
-                result = self._unless_named_before(result)
-            if isinstance(result, RowRequest):
-                self._keep(result)
-            else:
-                self._refuse(result)
-            self.rows += 1
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._names.close()
-        self._refused.close()
-        for lane in self._lanes.values():
-            lane.file.close()
-
-    def batch(self, options: IntakeOptions, run_key: str, created_at: datetime) -> Batch:
-        """The acceptance."""
-        tenant = options.tenant or self.settings.tenant
-        typed = options.typed()
-        self._hash.update(orjson.dumps([tenant, typed, run_key], option=orjson.OPT_SORT_KEYS))
-        full = self._hash.hexdigest()
-        name = options.name or "batch"
-        stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "batch"
-        return Batch(
-            batch_id=f"{stem}-{full[:12]}",
-            name=name,
-            tenant=tenant,
-            priority=options.priority,
-            deadline=options.deadline,
-            run_key=run_key,
-            rows=self.rows,
-            refused=self.refused,
-            kinds=self.kinds,
-            lanes={name: lane.input() for name, lane in sorted(self._lanes.items())},
-            options=typed,
-            full_sha256=full,
-            created_at=created_at,
+def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
+    """Options that would be wrong for every row are the command's fault, not the rows'. Raises RequestError."""
+    if options.kind is not None and options.kind not in kinds:
+        raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}")
+    if options.model is not None and options.model not in settings.catalog:
+        raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}")
+    if options.tenant is not None and not re.fullmatch(TENANT, options.tenant):
+        raise RequestError(
+            f"--tenant {options.tenant!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores"
         )
-
-    def lane_path(self, lane: str) -> Path:
-        """The spooled requests of a lane."""
-        return self.folder / f"lane-{lane}.jsonl"
-
-    def refused_outcomes(self) -> Iterator[Outcome]:
-        """The final failures of the refused rows, which hold in every round."""
-        with (self.folder / "refused.jsonl").open("rb") as file:
-            for raw in file:
-                row, kind, custom_id, error = orjson.loads(raw)
-                yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
-
-    def _defaults(self) -> Defaults:
-        given = dict(_given(text) for text in self.options.set)
-        return Defaults(
-            kind=self.options.kind,
-            model=self.options.model or self.settings.model,
-            tenant=self.options.tenant or self.settings.tenant,
-            priority=self.options.priority,
-            given=given,
-        )
-
-    def _unless_named_before(self, request: RowRequest) -> RowRequest | LineFault:
-        if request.custom_id is None:
-            return request
+    if not 0 <= options.priority <= 9:
+        raise RequestError(f"--priority {options.priority}: give it 0 to 9")
+    if options.limit is not None and options.limit < 1:
+        raise RequestError(f"--limit {options.limit}: give it 1 or more")
+    for name in ("name", "set", "deadline_typed"):
         try:
-            self._names.execute("INSERT INTO names VALUES (?, ?)", (request.custom_id, request.line))
-        except sqlite3.IntegrityError:
-            (line,) = self._names.execute("SELECT line FROM names WHERE name = ?", (request.custom_id,)).fetchone()
-            message = (
-                f"line {line} has the custom_id {request.custom_id!r} already, and keeps it: give this row another"
-            )
-            where = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
-            return LineFault(*where, request.kind, request.custom_id)
-        return request
-
-    def _keep(self, request: RowRequest) -> None:
-        name = self.settings.lane_of(request.model)
-        if name not in self._lanes:
-            self._lanes[name] = _Lane(request.model, self.lane_path(name).open("wb", buffering=1 << 20))
-        line = request.to_bytes() + b"\n"
-        self._lanes[name].add(line)
-        self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line)
-
-    def _refuse(self, fault: LineFault) -> None:
-        self.refused += 1
-        if len(self.faults) < SHOWN_FAULTS:
-            self.faults.append(fault)
-        line = orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n"
-        self._refused.write(line)
-        self._hash.update(line)
+            orjson.dumps(getattr(options, name))
+        except TypeError:
+            raise RequestError(f"--{name.partition('_')[0]} is not valid UTF-8") from None
 
 
-@dataclass
-class _Lane:
-    """The spooled input of one lane."""
-
-    model: str
-    file: BinaryIO
-    rows: int = 0
-    size: int = 0
-
-    def __post_init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def add(self, line: bytes) -> None:
-        self.file.write(line)
-        self._hash.update(line)
-        self.rows += 1
-        self.size += len(line)
-
-    def input(self) -> LaneInput:
-        return LaneInput(model=self.model, rows=self.rows, bytes=self.size, sha256=self._hash.hexdigest())
-
-
-def _lines_of(lines: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Each line that is not blank, with its number from 1. Of a line that is too long, only the beginning is held."""
-    number = 0
-    while raw := lines.readline(MAX_ROW_BYTES + 3):
-        number += 1
-        whole = raw.endswith(b"\n")
-        while not whole and (rest := lines.readline(MAX_ROW_BYTES)):
-            whole = rest.endswith(b"\n")
-        line = (raw.removeprefix(BOM) if number == 1 else raw).rstrip(b"\r\n")
-        if line.strip():
-            yield number, line
+def _defaults(options: IntakeOptions, settings: Settings) -> Defaults:
+    return Defaults(
+        kind=options.kind,
+        model=options.model or settings.model,
+        tenant=options.tenant or settings.tenant,
+        priority=options.priority,
+        given={name: value for name, value in map(_given, options.set) if value is not None},
+    )
 
 
 def _given(text: str) -> tuple[str, Any]:

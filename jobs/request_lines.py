@@ -1,24 +1,28 @@
 """One line of input: what it may say, and everything that can be wrong with it.
 
 Turns a line into a normalised request, or into a fault with a code, its line, its field and the remedy. Knows one line at a
-time: what concerns several (a custom_id given twice) is seen by `intake.py`. JSON types are taken strictly: "5" is no number.
+time: what concerns several (a custom_id given twice) is seen by `spool.py`. JSON types are taken strictly: "5" is no number.
+What a fault holds of the line is clipped, so that it stays small whatever the line says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from jobs.errors import RequestError
+from jobs.errors import CODES, RequestError
 from jobs.job import RowRequest
+from jobs.json_lines import Finding, read_object
 from jobs.kinds import Kind
 
-MAX_ROW_BYTES: Final = 1 << 20
+TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
+_NAME_CHARACTERS: Final = 256
+_MESSAGE_CHARACTERS: Final = 300
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTERS)]
 
 
 class Envelope(BaseModel):
@@ -35,10 +39,14 @@ class Envelope(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2, description="0 is greedy.")
     top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling.")
     priority: int | None = Field(default=None, ge=0, le=9, description="9 goes first.")
-    tenant: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
         default=None, description="Whom the row is billed to."
     )
     metadata: dict[str, Any] | None = Field(default=None, description="Returned as it was given.")
+
+
+_ANY: Final = frozenset(Envelope.model_fields)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +84,47 @@ class Defaults:
 
 
 class LineReader:
-    """Reads lines, with the kinds and models that there are."""
+    """Reads lines, with the kinds and models that there are.
+
+    A fault has one code, that of the first thing wrong in this order: the line as JSON, the kind, the fields that any row
+    may carry, the fields of the kind, the model. Its message names the fields that are wrong besides.
+    """
 
     def __init__(self, kinds: Mapping[str, Kind], models: Sequence[str], defaults: Defaults) -> None:
         self._kinds = kinds
         self._models = frozenset(models)
         self._defaults = defaults
-        known = set(Envelope.model_fields).union(*(kind.request_type.model_fields for kind in kinds.values()))
+        known = _ANY.union(*(kind.request_type.model_fields for kind in kinds.values()))
         if unknown := sorted(set(defaults.given) - known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
 
     def read(self, raw: bytes, row: int, line: int) -> RowRequest | LineFault:
         """One line, without its newline."""
-        values = _object(raw, row, line)
-        if isinstance(values, LineFault):
-            return values
+        said = read_object(raw)
+        if isinstance(said, Finding):
+            return _fault([said], row, line)
+        values = {field: value for field, value in said.items() if value is not None or field not in _ANY}
         custom_id = values.get("custom_id")
-        named = custom_id if isinstance(custom_id, str) and custom_id else None
-        kind_name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
-        whose = (kind_name if isinstance(kind_name, str) else "", named)
-        kind = self._kinds.get(kind_name) if isinstance(kind_name, str) else None
+        named = custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
+        name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
+        kind = self._kinds.get(name) if isinstance(name, str) else None
         if kind is None:
-            return LineFault(row, line, "unknown_kind", self._no_kind(kind_name), "kind", "", named)
-        values = self._with_given(values, kind)
-        own = {name: value for name, value in values.items() if name not in Envelope.model_fields}
-        try:
-            envelope = Envelope.model_validate(values)
-            request = kind.request_type.model_validate_json(orjson.dumps(own), strict=True)
-        except ValidationError as error:
-            return _fault(error, row, line, *whose)
-        model = envelope.model or self._defaults.model
-        if model not in self._models:
-            message = f"no model has the alias {model!r}: the known ones are {', '.join(sorted(self._models))}"
-            return LineFault(row, line, "unknown_model", message, "model", *whose)
+            return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", named)
+        values = {**self._given(kind), **values}
+        findings: list[Finding] = []
+        envelope = _validated(lambda: Envelope.model_validate(values), findings)
+        own = {field: value for field, value in values.items() if field not in _ANY}
+        request = _validated(lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings)
+        model = values.get("model", self._defaults.model)
+        if isinstance(model, str) and model not in self._models:
+            findings.append(Finding("unknown_model", "model", self._no_model(model)))
+        if findings or envelope is None or request is None:
+            return _fault(findings, row, line, kind.name, named)
         return self._request(envelope, request, kind, model, (row, line))
 
     def _request(
         self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, place: tuple[int, int]
     ) -> RowRequest:
-        priority = self._defaults.priority if envelope.priority is None else envelope.priority
         return RowRequest(
             row=place[0],
             line=place[1],
@@ -127,58 +137,54 @@ class LineReader:
             max_tokens=envelope.max_tokens,
             temperature=envelope.temperature,
             top_p=envelope.top_p,
-            priority=priority,
+            priority=self._defaults.priority if envelope.priority is None else envelope.priority,
             tenant=envelope.tenant or self._defaults.tenant,
             metadata=envelope.metadata,
-            cost=kind.expected_tokens(request),
+            cost=envelope.max_tokens or kind.expected_tokens(request),
         )
 
-    def _with_given(self, values: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-        has = Envelope.model_fields.keys() | kind.request_type.model_fields.keys()
-        return {**{name: value for name, value in self._defaults.given.items() if name in has}, **values}
+    def _given(self, kind: Kind) -> dict[str, Any]:
+        """The values of `--set` that a row of this kind can take."""
+        has = _ANY | kind.request_type.model_fields.keys()
+        return {name: value for name, value in self._defaults.given.items() if name in has}
 
     def _no_kind(self, kind: Any) -> str:
         known = ", ".join(sorted(self._kinds))
         if kind is None:
             return f"the row names no kind: give it one of {known}, or the command --kind"
-        return f"no kind has the name {kind!r}: the known ones are {known}"
+        return f"no kind has the name {_shown(kind)}: the known ones are {known}"
+
+    def _no_model(self, model: str) -> str:
+        return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
 
 
-def _object(raw: bytes, row: int, line: int) -> dict[str, Any] | LineFault:
-    if len(raw) > MAX_ROW_BYTES:
-        return LineFault(row, line, "row_too_large", "the line is longer than 1 MiB: shorten it, or split the row")
+def _validated(validate: Callable[[], _Model], findings: list[Finding]) -> _Model | None:
+    """What `validate` returns; None when it finds faults, which are added to the others."""
     try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        message = f"byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8"
-        return LineFault(row, line, "not_utf8", message)
-    try:
-        values = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return LineFault(
-            row, line, "not_json", f"{error.msg} at character {error.pos + 1}: each line is one JSON object"
-        )
-    if not isinstance(values, dict):
-        return LineFault(row, line, "not_an_object", "the line is JSON, but not an object in braces")
-    return values
+        return validate()
+    except ValidationError as error:
+        findings += [_finding(detail) for detail in error.errors(include_url=False)]
+        return None
 
 
-def _fault(error: ValidationError, row: int, line: int, kind: str, custom_id: str | None) -> LineFault:
-    """The first thing that is wrong; the message tells how many more there are."""
-    details = error.errors(include_url=False)
-    first = details[0]
-    code = _code(first)
-    field = ".".join(str(part) for part in first["loc"]) or None
-    message = _said(first, code)
-    if len(details) > 1:
-        others = ", ".join(sorted({".".join(map(str, other["loc"])) or "the row" for other in details[1:]}))
-        message += f" (also wrong: {others})"
-    return LineFault(row, line, code, message, field, kind, custom_id)
+def _finding(detail: ErrorDetails) -> Finding:
+    code = _code(detail)
+    message = "the kind has no such field: remove it, or look for a misspelling"
+    if code != "unknown_field":
+        said = detail["msg"].removeprefix("Value error, ")
+        message = said[:1].lower() + said[1:]
+    return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
 
 
 def _code(detail: ErrorDetails) -> str:
-    kind = detail["type"]
-    if kind == "missing" or (kind == "value_error" and detail["msg"].endswith("needed")):
+    """The code of a fault that pydantic found. A kind's own check raises PydanticCustomError with a code, or ValueError."""
+    kind, given = detail["type"], detail["input"]
+    if kind in CODES:
+        return kind
+    if kind == "value_error" and detail["msg"].endswith("needed"):
+        there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
+        return "out_of_range" if there else "missing_field"  # nothing is missing where a field that it names is given
+    if kind == "missing":
         return "missing_field"
     if kind == "extra_forbidden":
         return "unknown_field"
@@ -187,7 +193,18 @@ def _code(detail: ErrorDetails) -> str:
     return "out_of_range"
 
 
-def _said(detail: ErrorDetails, code: str) -> str:
-    message = detail["msg"].removeprefix("Value error, ")
-    remedies = {"unknown_field": "the kind has no such field: remove it, or look for a misspelling"}
-    return remedies.get(code) or message[0].lower() + message[1:]
+def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", custom_id: str | None = None) -> LineFault:
+    """The first thing that is wrong; the message tells what else is."""
+    code, field, message = findings[0]
+    others = sorted({finding.field or "the row" for finding in findings[1:]} - {field})
+    more = f" (also wrong: {_clipped(', '.join(others))})" if others else ""
+    return LineFault(row, line, code, _clipped(message) + more, field and _clipped(field), kind, custom_id)
+
+
+def _shown(value: object) -> str:
+    """A value that a message quotes."""
+    return _clipped(repr(value), 80)
+
+
+def _clipped(text: str, most: int = _MESSAGE_CHARACTERS) -> str:
+    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -7,7 +7,6 @@ run key makes it safe to call twice: the same rows with the same key are the sam
 """
 
 import csv
-import io
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -34,7 +33,7 @@ def main() -> int:
     chosen = settings.load()
     logs.configure("warning", chosen.log_format)
     store = Store.open(chosen.store_url, chosen.store_options)
-    lines = io.BytesIO(b"".join(orjson.dumps(row) + b"\n" for row in rows(Path(sys.argv[1]))))
+    lines = (orjson.dumps(row) for row in rows(Path(sys.argv[1])))
     kinds = load_kinds(chosen.templates_dir)
     run_key = f"products:{datetime.now(UTC).date()}"
     accepted = accept(store, lines, IntakeOptions(name="products"), kinds=kinds, settings=chosen, run_key=run_key)

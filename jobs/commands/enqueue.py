@@ -62,6 +62,7 @@ def enqueue(
         tenant=tenant,
         priority=priority,
         deadline=parsed(deadline, session.clock()) if deadline else None,
+        deadline_typed=deadline,
         limit=limit,
         strict=strict,
     )

@@ -1,11 +1,12 @@
-"""Shows jobs/intake.py and jobs/request_lines.py: what a line may say, and what becomes of a file."""
+"""Shows jobs/intake.py: what becomes of a file."""
 
 import io
 import itertools
 import json
+import re
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import pytest
 
 from jobs.batch import BatchPaths
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
-from jobs.intake import Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
 from jobs.job import RowRequest
+from jobs.json_lines import MAX_ROW_BYTES
 from jobs.kinds.registry import load_kinds
 from jobs.outcomes import OutcomeIndex, load_batch
-from jobs.request_lines import MAX_ROW_BYTES
 from jobs.segment import Outcome, read_outcomes
 from jobs.settings import Settings
+from jobs.spool import NAMES_IN_MEMORY
 from jobs.storage import LocalStore, Store
 
 KINDS = load_kinds()
@@ -32,9 +34,11 @@ def store(tmp_path: Path) -> Store:
     return Store.open(str(tmp_path / "store"))
 
 
-def taken(store: Store, data: bytes, run_key: str = "k", **options: Any) -> Accepted:
-    lines = io.BytesIO(data)
-    return accept(store, lines, IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key=run_key)
+def taken(store: Store, data: bytes | Iterable[bytes], run_key: str = "k", **options: Any) -> Accepted:
+    lines = io.BytesIO(data) if isinstance(data, bytes) else data
+    memory = options.pop("names_in_memory", NAMES_IN_MEMORY)
+    chosen = IntakeOptions(**options)
+    return accept(store, lines, chosen, kinds=KINDS, settings=SETTINGS, run_key=run_key, names_in_memory=memory)
 
 
 def chat(**fields: Any) -> dict[str, Any]:
@@ -92,6 +96,13 @@ def refused(store: Store, accepted: Accepted) -> list[Outcome]:
         pytest.param(chat(custom_id="first"), "duplicate_custom_id", "custom_id", id="duplicate"),
         pytest.param(chat(prompt="x" * MAX_ROW_BYTES), "row_too_large", None, id="too large"),
         pytest.param(b"x" * (3 * MAX_ROW_BYTES), "row_too_large", None, id="far too large"),
+        pytest.param(
+            b'{"kind":"chat","prompt":"a","metadata":{"a":' + b"[" * 300 + b"]" * 300 + b"}}",
+            "out_of_range",
+            "metadata",
+            id="deeper than can be written back",
+        ),
+        pytest.param(chat(metadata={"id": 1 << 64}), "out_of_range", "metadata", id="an integer that would be rounded"),
     ],
 )
 def test_each_fault_has_its_code_line_and_field_and_harms_no_other_row(
@@ -109,11 +120,6 @@ def test_each_fault_has_its_code_line_and_field_and_harms_no_other_row(
     index = OutcomeIndex(store, accepted.batch)
     index.refresh()
     assert [index.has_outcome(row) for row in range(3)] == [False, True, False]
-
-
-def test_the_message_tells_what_else_is_wrong(store: Store) -> None:
-    accepted = taken(store, jsonl(chat(colour=1, shape=2), chat()))
-    assert "also wrong: shape" in accepted.faults[0].message
 
 
 def test_strict_names_every_bad_line_and_stores_nothing(store: Store, tmp_path: Path) -> None:
@@ -166,10 +172,57 @@ def test_options_for_rows_that_lack_a_field(store: Store) -> None:
     assert (third.request, third.seed) == ({"prompt": "Hi?"}, 4)
 
 
-@pytest.mark.parametrize("given", ["colour=red", "no equals sign", "=5"])
-def test_an_option_that_no_kind_knows(store: Store, given: str) -> None:
-    with pytest.raises(RequestError, match="--set"):
-        taken(store, jsonl(chat()), set=(given,))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"set": ("colour=red",)}, "--set colour=...: no kind has a field", id="a field of no kind"),
+        pytest.param({"set": ("seed",)}, "--set seed: give it as FIELD=VALUE", id="no equals sign"),
+        pytest.param({"set": ("=5",)}, "--set =5: give it as FIELD=VALUE", id="no field"),
+        pytest.param({"set": ("tone=\udcff",)}, "--set is not valid UTF-8", id="a value that is no text"),
+        pytest.param({"name": "\udcff"}, "--name is not valid UTF-8", id="a name that is no text"),
+        pytest.param({"kind": "sonnet"}, "--kind sonnet: the known kinds are article, chat", id="kind"),
+        pytest.param({"model": "gpt-17"}, "--model gpt-17: the known models are smollm2-135m, stub", id="model"),
+        pytest.param({"tenant": "../a"}, "--tenant '../a': give it 1 to 64", id="tenant"),
+        pytest.param({"priority": 10}, "--priority 10: give it 0 to 9", id="priority"),
+        pytest.param({"limit": 0}, "--limit 0: give it 1 or more", id="limit"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_read(
+    store: Store, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RequestError, match=f"^{re.escape(message)}"):
+        taken(store, jsonl(chat()), **options)
+    assert not (tmp_path / "store").exists()
+
+
+def test_null_is_no_value(store: Store) -> None:
+    options: dict[str, Any] = {"kind": "chat", "set": ("seed=4", "model=null")}
+    row = jsonl({"kind": None, "model": None, "seed": None, "metadata": None, "prompt": "Hi?"})
+    (first,) = inputs(store, taken(store, row, **options))
+    assert (first.kind, first.model, first.seed, first.metadata) == ("chat", "stub", 4, None)
+
+
+def test_lines_may_come_from_anywhere(store: Store) -> None:
+    lines = (json.dumps(chat(seed=n)).encode() for n in range(3))
+    assert [row.seed for row in inputs(store, taken(store, lines))] == [0, 1, 2]
+
+
+def test_a_refused_row_takes_no_custom_id_from_a_later_one(store: Store) -> None:
+    accepted = taken(store, jsonl(chat(custom_id="a", seed="5"), chat(custom_id="a")))
+    assert [row.row for row in inputs(store, accepted)] == [1]
+
+
+def test_many_refused_rows_are_several_segments(store: Store) -> None:
+    accepted = taken(store, (b"{" for _ in range(SEGMENT_ROWS + 1)))
+    paths = BatchPaths(accepted.batch.batch_id)
+    assert len(store.list(paths.segments)) == 2
+    assert [outcome.row for outcome in refused(store, accepted)] == list(range(SEGMENT_ROWS + 1))
+
+
+def test_no_room_for_what_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(StoreUnavailable, match=r"under .*none: No such file.*set TMPDIR"):
+        taken(store, jsonl(chat()))
 
 
 def test_a_limit_takes_the_first_rows(store: Store) -> None:
@@ -208,6 +261,9 @@ def test_the_same_again_is_the_same_batch(store: Store) -> None:
         pytest.param({"priority": 9}, id="priority"),
         pytest.param({"deadline": datetime(2027, 1, 1, tzinfo=UTC)}, id="deadline"),
         pytest.param({"data": jsonl(chat(), chat())}, id="input"),
+        pytest.param({"data": jsonl(chat(), b"{")}, id="a refused row"),
+        pytest.param({"set": ("seed=4",)}, id="a value for rows"),
+        pytest.param({"name": "other"}, id="name"),
     ],
 )
 def test_anything_else_is_another_batch(store: Store, changed: dict[str, Any]) -> None:
@@ -215,6 +271,34 @@ def test_anything_else_is_another_batch(store: Store, changed: dict[str, Any]) -
     other = taken(store, changed.pop("data", jsonl(chat())), **changed)
     assert other.batch.batch_id != first.batch.batch_id
     assert other.created
+
+
+def test_the_tenant_of_the_settings_is_part_of_the_id(store: Store) -> None:
+    """Also where each row names a tenant of its own, so that no row tells the two apart."""
+    ids = {
+        accept(
+            store,
+            io.BytesIO(jsonl(chat(tenant="shop"))),
+            IntakeOptions(),
+            kinds=KINDS,
+            settings=Settings(tenant=tenant, model="stub"),
+            run_key="k",
+        ).batch.batch_id
+        for tenant in ("house", "other")
+    }
+    assert len(ids) == 2
+
+
+def test_a_deadline_is_the_same_option_when_it_is_typed_the_same(store: Store) -> None:
+    """`+8h`, an hour later, with the same run key: the batch that stands, with its own deadline."""
+    first = taken(store, jsonl(chat()), deadline=datetime(2027, 1, 1, 6, tzinfo=UTC), deadline_typed="+8h")
+    again = taken(store, jsonl(chat()), deadline=datetime(2027, 1, 1, 7, tzinfo=UTC), deadline_typed="+8h")
+    assert (again.created, again.batch) == (False, first.batch)
+
+
+def test_strict_is_no_other_batch_where_no_row_is_bad(store: Store) -> None:
+    first, again = taken(store, jsonl(chat())), taken(store, jsonl(chat()), strict=True)
+    assert (again.created, again.batch) == (False, first.batch)
 
 
 def test_another_batch_under_the_id_is_refused(store: Store) -> None:
@@ -280,44 +364,33 @@ def test_two_at_once_make_one_batch(store: Store) -> None:
     assert len(refused(store, results[0])) == 1
 
 
-class Endless(io.RawIOBase):
-    """Many lines, made as they are read."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines = lines
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        return next(self._lines, b"")
-
-
 def test_memory_does_not_grow_with_the_file(store: Store) -> None:
-    """A tenth of the rows needs as much memory as all; every custom_id is still known."""
+    """Ten times the rows, some of them refused, need no more memory; every custom_id is still known."""
 
     def peak(rows: int) -> int:
-        lines: Any = Endless(
-            b'{"kind":"chat","prompt":"x","custom_id":"row-%d"}\n' % (n % (rows - 1)) for n in range(rows)
+        lines = (
+            b'{"kind":"chat","prompt":"x","custom_id":"row-%d"}' % (n % (rows - 2)) if n % 100 else b"{"
+            for n in range(rows)
         )
         tracemalloc.start()
-        accepted = accept(
-            store,
-            lines,
-            IntakeOptions(),
-            kinds=KINDS,
-            settings=SETTINGS,
-            run_key=str(rows),
-        )
+        accepted = taken(store, lines, str(rows), names_in_memory=100)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert [fault.code for fault in accepted.faults] == ["duplicate_custom_id"]
+        assert accepted.batch.refused == rows // 100 + 1
+        assert accepted.faults[-1].code == "duplicate_custom_id"
         return most
 
     few, many = peak(2_000), peak(20_000)
-    assert many < 2 * few + (4 << 20)
+    assert many < few + (1 << 20)
 
 
 def test_a_file_that_cannot_be_read(store: Store, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"cannot read .*none\.jsonl: No such file"):
         accept_file(store, tmp_path / "none.jsonl", IntakeOptions(), SETTINGS, "k")
-    path = tmp_path / "night shift.jsonl"
-    path.write_bytes(jsonl(chat()))
-    assert accept_file(store, path, IntakeOptions(), SETTINGS, "k").batch.batch_id.startswith("night-shift-")
+
+
+def test_a_file_gives_its_batch_a_name(store: Store, tmp_path: Path) -> None:
+    for name, stem in (("night shift.jsonl", "night-shift-"), ("no\udcfftext.jsonl", "no-text-")):
+        path = tmp_path / name
+        path.write_bytes(jsonl(chat()))
+        assert accept_file(store, path, IntakeOptions(), SETTINGS, "k").batch.batch_id.startswith(stem)

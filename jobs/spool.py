@@ -1,0 +1,171 @@
+"""The spool: what intake has read of a file, on local disk, until the file's end tells what its batch is called.
+
+A file for each lane and one for the refused rows, their hash, and which custom_ids are taken, exactly. In memory are counts,
+the first faults and the first custom_ids, whatever the file holds. Knows nothing of storage.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import orjson
+
+from jobs.batch import LaneInput
+from jobs.job import RowRequest
+from jobs.json_lines import numbered
+from jobs.request_lines import LineFault, LineReader
+from jobs.segment import EVERY_ROUND, Outcome
+from jobs.settings import Settings
+
+SHOWN_FAULTS: Final = 10_000
+NAMES_IN_MEMORY: Final = 100_000
+
+
+class Spool:
+    """Rows as they are read: `fill` it, `close` it, then read it back.
+
+    Args:
+        folder: Where its files go; whoever made the folder removes it.
+        settings: They know the lanes.
+        names_in_memory: How many custom_ids are remembered in memory, before the rest goes to disk.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
+        self.rows = 0
+        self.refused = 0
+        self.faults: list[LineFault] = []
+        self.kinds: dict[str, int] = {}
+        self._folder = folder
+        self._settings = settings
+        self._files = ExitStack()
+        self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
+        self._lanes: dict[str, _Lane] = {}
+        self._refused = self._files.enter_context((folder / "refused.jsonl").open("wb"))
+        self._hash = hashlib.sha256()
+
+    def fill(self, lines: Iterable[bytes] | BinaryIO, reader: LineReader, limit: int | None) -> None:
+        """Read all lines, or the first `limit` rows."""
+        for line, raw in numbered(lines):
+            result = reader.read(raw, self.rows, line)
+            if isinstance(result, RowRequest):
+                result = self._unless_named_before(result)
+            if isinstance(result, RowRequest):
+                self._keep(result)
+            else:
+                self._refuse(result, raw)
+            self.rows += 1
+            if self.rows == limit:
+                return
+
+    def close(self) -> None:
+        """Write out and let go of the files."""
+        self._files.close()
+
+    def sha256(self, *more: object) -> str:
+        """The hash of all rows in their order, and of `more`."""
+        whole = self._hash.copy()
+        whole.update(orjson.dumps(more, option=orjson.OPT_SORT_KEYS))
+        return whole.hexdigest()
+
+    def lanes(self) -> Mapping[str, LaneInput]:
+        """What each lane got, by name."""
+        return {name: lane.input() for name, lane in sorted(self._lanes.items())}
+
+    def lane_path(self, lane: str) -> Path:
+        """The requests of a lane."""
+        return self._folder / f"lane-{lane}.jsonl"
+
+    def refused_outcomes(self) -> Iterator[Outcome]:
+        """The final failures of the refused rows, which hold in every round."""
+        with (self._folder / "refused.jsonl").open("rb") as file:
+            for raw in file:
+                row, kind, custom_id, error = orjson.loads(raw)
+                yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
+
+    def _unless_named_before(self, request: RowRequest) -> RowRequest | LineFault:
+        """The request; a fault if an accepted row has its name. A refused row takes no name, so it harms no later row."""
+        if request.custom_id is None:
+            return request
+        line = self._names.take(request.custom_id, request.line)
+        if line is None:
+            return request
+        message = f"line {line} has the custom_id {request.custom_id!r} already, and keeps it: give this row another"
+        where = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
+        return LineFault(*where, request.kind, request.custom_id)
+
+    def _keep(self, request: RowRequest) -> None:
+        name = self._settings.lane_of(request.model)
+        if name not in self._lanes:
+            file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
+            self._lanes[name] = _Lane(request.model, file)
+        line = request.to_bytes() + b"\n"
+        self._lanes[name].add(line)
+        self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
+        self._hash.update(line)
+
+    def _refuse(self, fault: LineFault, raw: bytes) -> None:
+        self.refused += 1
+        if len(self.faults) < SHOWN_FAULTS:
+            self.faults.append(fault)
+        self._refused.write(orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n")
+        # The line itself in place of the message, whose words and known names may change between releases.
+        refusal = [fault.row, fault.line, fault.code, fault.field, hashlib.sha256(raw).hexdigest()]
+        self._hash.update(orjson.dumps(refusal) + b"\n")
+
+
+class _Lane:
+    """The input of one lane."""
+
+    def __init__(self, model: str, file: BinaryIO) -> None:
+        self._model = model
+        self._file = file
+        self._rows = 0
+        self._bytes = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, line: bytes) -> None:
+        self._file.write(line)
+        self._hash.update(line)
+        self._rows += 1
+        self._bytes += len(line)
+
+    def input(self) -> LaneInput:
+        return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=self._hash.hexdigest())
+
+
+class _Names:
+    """Which line took which custom_id: the first ones in memory, those beyond in a table on disk."""
+
+    def __init__(self, path: Path, in_memory: int, files: ExitStack) -> None:
+        self._path = path
+        self._in_memory = in_memory
+        self._files = files
+        self._first: dict[str, int] = {}
+        self._table: sqlite3.Connection | None = None
+
+    def take(self, name: str, line: int) -> int | None:
+        """The line that has the name already; None if this one has taken it."""
+        if (earlier := self._first.get(name)) is not None:
+            return earlier
+        if len(self._first) < self._in_memory:
+            self._first[name] = line
+            return None
+        if self._table is None:
+            self._table = self._opened()
+        if self._table.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (name, line)).rowcount:
+            return None
+        (earlier,) = self._table.execute("SELECT line FROM names WHERE name = ?", (name,)).fetchone()
+        return int(earlier)
+
+    def _opened(self) -> sqlite3.Connection:
+        """A table that nobody needs after a crash."""
+        table = sqlite3.connect(self._path, isolation_level=None)
+        self._files.callback(table.close)
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):
+            table.execute(f"PRAGMA {pragma}")
+        table.execute("CREATE TABLE names (name TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        table.execute("BEGIN")
+        return table

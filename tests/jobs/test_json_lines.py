@@ -1,0 +1,114 @@
+"""Shows jobs/json_lines.py: bytes into lines, and lines into objects that can be written back."""
+
+import io
+import tracemalloc
+from typing import Any
+
+import orjson
+import pytest
+
+from jobs.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object
+
+BOM = b"\xef\xbb\xbf"
+FULL = b"{}".ljust(MAX_ROW_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        pytest.param(b"", [], id="empty"),
+        pytest.param(BOM, [], id="mark only"),
+        pytest.param(b"a\nb\n", [(1, b"a"), (2, b"b")], id="lines"),
+        pytest.param(b"a\nb", [(1, b"a"), (2, b"b")], id="no last end"),
+        pytest.param(b"a\r\nb\r\n", [(1, b"a"), (2, b"b")], id="crlf"),
+        pytest.param(b"\n \t\r\na\n\n", [(3, b"a")], id="blank lines count and are skipped"),
+        pytest.param(BOM + b"a\n" + BOM + b"b\n", [(1, b"a"), (2, BOM + b"b")], id="a mark stands first only"),
+        pytest.param(BOM + FULL + b"\r\nb\n", [(1, FULL), (2, b"b")], id="as long as may be"),
+    ],
+)
+def test_a_file_in_lines(data: bytes, lines: list[tuple[int, bytes]]) -> None:
+    assert list(numbered(io.BytesIO(data))) == lines
+    assert list(numbered(data.splitlines(keepends=True))) == lines
+    assert list(numbered(data.split(b"\n"))) == lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(FULL + b"x", id="by one byte"),
+        pytest.param(BOM + FULL + b"x", id="by one byte behind a mark"),
+        pytest.param(FULL + b"\r\r\rx", id="behind what looks like an end"),
+        pytest.param(b" " * (2 * MAX_ROW_BYTES) + b"{}", id="behind what looks blank"),
+        pytest.param(b"x" * (3 * MAX_ROW_BYTES), id="by far"),
+    ],
+)
+def test_a_line_that_is_too_long_is_never_taken_for_its_beginning(line: bytes) -> None:
+    (number, held), second = numbered(io.BytesIO(line + b"\nb\n"))
+    found = read_object(held)
+    assert isinstance(found, Finding)
+    assert (number, found.code) == (1, "row_too_large")
+    assert second == (2, b"b")
+
+
+class LongLine(io.RawIOBase):
+    """One line of 200 MiB, made as it is read, and a short one."""
+
+    left = 200 << 20
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert size > 0
+        part = min(size, self.left)
+        self.left -= part
+        return b"x" * part + (b"\n" if part and not self.left else b"")
+
+
+def test_a_line_that_is_too_long_is_not_held() -> None:
+    tracemalloc.start()
+    (_, held), *rest = numbered(LongLine())
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(held) < 2 * MAX_ROW_BYTES, rest) == (True, [])
+    assert most < 8 * MAX_ROW_BYTES
+
+
+def nested(levels: int) -> bytes:
+    """An object in which `levels` objects and arrays stand within each other, itself included."""
+    return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "field"),
+    [
+        pytest.param(b"{", "not_json", None, id="not json"),
+        pytest.param(b'{"a": NaN}', "not_json", None, id="nan"),
+        pytest.param(nested(1_100), "not_json", None, id="deeper than can be read"),
+        pytest.param(b"5", "not_an_object", None, id="number"),
+        pytest.param(b'{"a":"\xff"}', "not_utf8", None, id="not utf-8"),
+        pytest.param(nested(MAX_DEPTH + 1), "out_of_range", "a", id="too deep"),
+        pytest.param(b'{"b":1,"a":[{"c":18446744073709551616}]}', "out_of_range", "a", id="beyond unsigned 64 bits"),
+        pytest.param(b'{"a":-9223372036854775809}', "out_of_range", "a", id="beyond signed 64 bits"),
+        pytest.param(b'{"a":' + b"9" * 5_000 + b"}", "not_json", None, id="infinite as a float"),
+    ],
+)
+def test_what_no_line_may_hold(raw: bytes, code: str, field: str | None) -> None:
+    found = read_object(raw)
+    assert isinstance(found, Finding)
+    assert (found.code, found.field) == (code, field)
+    assert found.message
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(nested(MAX_DEPTH), id="as deep as may be"),
+        pytest.param(b'{"a":[' + b"[]," * 200 + b"[]]}", id="wide"),
+        pytest.param(b'{"a":18446744073709551615,"b":-9223372036854775808}', id="as large as may be"),
+        pytest.param(b'{"a":"123456789012345678901234567890"}', id="digits in a text"),
+        pytest.param(b'{"a":0.12345678901234568,"b":-1.5}', id="fractions"),
+    ],
+)
+def test_what_a_line_holds_is_written_back_as_it_was(raw: bytes) -> None:
+    values: Any = read_object(raw)
+    assert orjson.loads(orjson.dumps({"wrapped": [values]})) == {"wrapped": [values]}
+    assert orjson.dumps(values) == raw

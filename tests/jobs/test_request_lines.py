@@ -1,0 +1,132 @@
+"""Shows jobs/request_lines.py: what one line may say, and which of its faults is told."""
+
+import json
+from typing import Any, Self
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from jobs.job import RowRequest
+from jobs.kinds import Conversation
+from jobs.request_lines import Defaults, LineFault, LineReader
+
+
+class NoteRequest(BaseModel):
+    """A request with every sort of limit, and checks of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str | None = Field(default=None, max_length=10)
+    body: str | None = None
+    tags: tuple[str, ...] = ()
+    words: int = Field(default=50, ge=1)
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if (self.title is None) == (self.body is None):
+            raise ValueError("exactly one of title and body is needed")
+        if self.title == "taken":
+            raise ValueError("this title is taken")
+        if self.title == "untyped":
+            raise PydanticCustomError("wrong_type", "a title of this type is not known")
+        return self
+
+
+class NoteKind:
+    """A kind that is never composed."""
+
+    name = "note"
+    request_type = NoteRequest
+    output_type = NoteRequest
+
+    def compose(self, request: BaseModel) -> Conversation:
+        raise NotImplementedError
+
+    def expected_tokens(self, request: BaseModel) -> int:
+        assert isinstance(request, NoteRequest)
+        return request.words * 2
+
+
+def read(line: dict[str, Any], **given: Any) -> RowRequest | LineFault:
+    defaults = Defaults(kind=None, model="small", tenant="house", priority=4, given=given)
+    return LineReader({"note": NoteKind()}, ["small", "large"], defaults).read(json.dumps(line).encode(), 7, 9)
+
+
+def note(**fields: Any) -> dict[str, Any]:
+    return {"kind": "note", **fields}
+
+
+def fault(line: dict[str, Any]) -> LineFault:
+    result = read(line)
+    assert isinstance(result, LineFault)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "field"),
+    [
+        pytest.param(note(), "missing_field", None, id="needed and not there"),
+        pytest.param(note(title="a", body="b"), "out_of_range", None, id="one too many"),
+        pytest.param(note(title="taken"), "out_of_range", None, id="a check of the kind"),
+        pytest.param(note(title="untyped"), "wrong_type", None, id="a check that names its code"),
+        pytest.param(note(title="a", tags=["b", 5]), "wrong_type", "tags.1", id="within a list"),
+        pytest.param(note(title="a" * 11), "out_of_range", "title", id="too long"),
+        pytest.param(note(title="a", model=""), "unknown_model", "model", id="empty model"),
+        pytest.param(note(title="a", model=5), "wrong_type", "model", id="model is no text"),
+    ],
+)
+def test_the_code_of_a_fault(line: dict[str, Any], code: str, field: str | None) -> None:
+    found = fault(line)
+    assert (found.row, found.line, found.code, found.field, found.kind) == (7, 9, code, field, "note")
+
+
+def test_the_first_fault_has_the_code_and_the_message_names_the_others() -> None:
+    wrong = note(words="5", colour=1, seed="5", model="huge")
+    order = [("seed", "wrong_type"), ("words", "wrong_type"), ("colour", "unknown_field"), ("model", "unknown_model")]
+    for n, (field, code) in enumerate(order):
+        found = fault(wrong)
+        assert (found.field, found.code) == (field, code)
+        others = ", ".join(sorted(name for name, _ in order[n + 1 :]))
+        assert found.message.endswith(f"(also wrong: {others})") == bool(others)
+        del wrong[field]
+        wrong["title"] = "a"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param({"kind": "k" * 900_000}, id="kind"),
+        pytest.param(note(title="a", model="m" * 900_000), id="model"),
+        pytest.param(note(title="a", custom_id="c" * 900_000), id="custom_id"),
+        pytest.param(note(title="a", **{"f" * 900_000: 1}), id="field"),
+        pytest.param(note(title="a", seed="5", **{f"field_{n}": 1 for n in range(9_000)}), id="many fields"),
+    ],
+)
+def test_a_fault_is_small_whatever_the_line_says(line: dict[str, Any]) -> None:
+    assert len(repr(fault(line))) < 2_000
+
+
+def test_a_fault_tells_whose_it_is() -> None:
+    assert fault(note(custom_id="a", colour=1)).custom_id == "a"
+    assert fault({"custom_id": "a"}).custom_id == "a"
+    assert fault(note(custom_id="", title="a")).custom_id is None
+
+
+@pytest.mark.parametrize(
+    ("line", "cost"),
+    [
+        pytest.param(note(title="a"), 100, id="by the kind"),
+        pytest.param(note(title="a", max_tokens=9), 9, id="by the row's own limit"),
+    ],
+)
+def test_the_cost_of_a_row(line: dict[str, Any], cost: int) -> None:
+    result = read(line)
+    assert isinstance(result, RowRequest)
+    assert result.cost == cost
+
+
+def test_a_request_is_what_was_said_and_given_and_no_default() -> None:
+    result = read(note(title="a"), words=5, temperature=0)
+    assert isinstance(result, RowRequest)
+    assert (result.request, result.temperature, result.top_p) == ({"title": "a", "words": 5}, 0, None)

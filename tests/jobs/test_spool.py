@@ -1,0 +1,76 @@
+"""Shows jobs/spool.py: what is read, kept on disk, with each custom_id taken once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.job import RowRequest
+from jobs.request_lines import LineFault, LineReader
+from jobs.settings import Settings
+from jobs.spool import SHOWN_FAULTS, Spool
+
+SETTINGS = Settings(model="stub")
+
+
+class Reader(LineReader):
+    """Takes a line as its custom_id, and one that begins with `!` as a fault that is told in the `words` of this release."""
+
+    def __init__(self, words: str = "bad") -> None:
+        self._words = words
+
+    def read(self, raw: bytes, row: int, line: int) -> RowRequest | LineFault:
+        if raw.startswith(b"!"):
+            return LineFault(row, line, "not_json", self._words)
+        return RowRequest(row, line, "chat", "stub", {}, custom_id=raw.decode())
+
+
+def filled(folder: Path, lines: list[bytes], reader: LineReader | None = None, in_memory: int = 10) -> Spool:
+    folder.mkdir(exist_ok=True)
+    spool = Spool(folder, SETTINGS, in_memory)
+    spool.fill(lines, reader or Reader(), None)
+    spool.close()
+    return spool
+
+
+@pytest.mark.parametrize("in_memory", [0, 1, 3, 100])
+def test_each_custom_id_is_taken_once_in_memory_or_on_disk(tmp_path: Path, in_memory: int) -> None:
+    names = [b"a", b"b", b"c", b"d", b"A", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), b"e\0f", b"e\0g"]
+    spool = filled(tmp_path, [*names, *names], in_memory=in_memory)
+    assert (spool.rows, spool.refused) == (16, 8)
+    assert [(fault.row, fault.line, fault.code) for fault in spool.faults] == [
+        (8 + n, 9 + n, "duplicate_custom_id") for n in range(8)
+    ]
+    assert [fault.message.partition(" has")[0] for fault in spool.faults] == [f"line {n}" for n in range(1, 9)]
+    assert (tmp_path / "names.sqlite").exists() == (in_memory < 8)
+
+
+def test_the_hash_is_that_of_what_was_said_and_not_of_our_words(tmp_path: Path) -> None:
+    spools = {
+        name: filled(tmp_path / name, lines, Reader(words)).sha256("x")
+        for name, lines, words in (
+            ("first", [b"a", b"!b"], "bad"),
+            ("same", [b"a", b"!b"], "expressed anew"),
+            ("refused", [b"a", b"!c"], "bad"),
+            ("kept", [b"b", b"!b"], "bad"),
+            ("order", [b"!b", b"a"], "bad"),
+        )
+    }
+    assert spools["same"] == spools["first"]
+    assert len(set(spools.values())) == 4
+
+
+def test_the_first_faults_are_held_and_all_are_counted_and_kept(tmp_path: Path) -> None:
+    spool = filled(tmp_path, [b"!"] * (SHOWN_FAULTS + 5))
+    assert (len(spool.faults), spool.refused) == (SHOWN_FAULTS, SHOWN_FAULTS + 5)
+    outcomes = list(spool.refused_outcomes())
+    assert [outcome.row for outcome in outcomes] == list(range(SHOWN_FAULTS + 5))
+    assert replace(outcomes[-1], row=0) == replace(outcomes[0], error=outcomes[-1].error)
+
+
+def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
+    spool = filled(tmp_path, [b"a", b"b"])
+    (lane,) = spool.lanes().values()
+    data = spool.lane_path("stub").read_bytes()
+    assert (lane.model, lane.rows, lane.bytes) == ("stub", 2, len(data))
+    assert [RowRequest.from_bytes(line).custom_id for line in data.splitlines()] == ["a", "b"]
