@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.fields import LanguageTag, Line, Text, named
-from jobs.kinds.prose import FENCE, clipped, slug_of, unfenced, unmarked, whole
+from jobs.kinds.prose import FENCE, answered, clipped, slug_of, unmarked, whole
 from jobs.kinds.templating import Templates
 
 WORDS_A_SECTION: Final = 120
@@ -132,7 +132,7 @@ def _tokens_factor(language: str) -> int:
 
 def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tuple[str, ...]:
     """At most `sections` headings from a list that a model wrote, each once; the usual ones where it wrote none."""
-    lines = unfenced(answer.text).splitlines()
+    lines = answered(answer.text).splitlines()
     if answer.finish_reason == "length" and len(lines) > 1:
         lines.pop()
     if len(lines) == 1:
@@ -153,7 +153,7 @@ def _section(answer: Completion, heading: str) -> str:
     """The section as Markdown below its heading: further headings are of the third level, code fences are closed."""
     kept: list[str] = []
     fence = ""
-    for line in map(str.rstrip, unfenced(answer.text).splitlines()):
+    for line in map(str.rstrip, answered(answer.text).splitlines()):
         mark = match[1] if (match := FENCE.match(line)) else ""
         if fence or mark:
             fence = "" if fence and line.strip() == fence else fence or mark
@@ -187,7 +187,7 @@ def _closed(text: str) -> str:
 def _article(
     request: ArticleRequest, title: Completion, description: Completion, sections: Sequence[tuple[str, str]]
 ) -> Article:
-    lines = [bare for line in unfenced(title.text).splitlines() if (bare := unmarked(line))]
+    lines = [bare for line in answered(title.text).splitlines() if (bare := unmarked(line))]
     if title.finish_reason == "length":
         lines = lines[:-1]
     headline = clipped(lines[0] if lines else request.topic, TITLE)
@@ -203,7 +203,7 @@ def _article(
 
 def _description(answer: Completion) -> str:
     """What a model wrote, if a sentence of it is whole."""
-    paragraph = unmarked(unfenced(answer.text).partition("\n\n")[0])
+    paragraph = unmarked(answered(answer.text).partition("\n\n")[0])
     return whole(paragraph) if answer.finish_reason == "length" else paragraph
 
 

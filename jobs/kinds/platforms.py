@@ -109,8 +109,9 @@ def _weight_of_character(character: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The longest post, by `length` and in bytes of UTF-8, and the most hashtags. None: no limit of its own."""
+    """A platform's own name, the longest post by `length` and in bytes of UTF-8, and the most hashtags. None: no limit."""
 
+    name: str
     most: int
     length: Callable[[str], int]
     most_bytes: int | None = None
@@ -122,11 +123,11 @@ class Limit:
 
 
 LIMITS: Final[Mapping[Platform, Limit]] = {
-    "x": Limit(280, weighted),
-    "linkedin": Limit(3_000, utf16_units),
-    "facebook": Limit(63_206, utf16_units),
-    "instagram": Limit(2_200, utf16_units, hashtags=30),
-    "threads": Limit(500, with_emoji_bytes),
-    "bluesky": Limit(300, graphemes, most_bytes=3_000),
-    "mastodon": Limit(500, with_short_links),
+    "x": Limit("X", 280, weighted),
+    "linkedin": Limit("LinkedIn", 3_000, utf16_units),
+    "facebook": Limit("Facebook", 63_206, utf16_units),
+    "instagram": Limit("Instagram", 2_200, utf16_units, hashtags=30),
+    "threads": Limit("Threads", 500, with_emoji_bytes),
+    "bluesky": Limit("Bluesky", 300, graphemes, most_bytes=3_000),
+    "mastodon": Limit("Mastodon", 500, with_short_links),
 }

@@ -14,6 +14,10 @@ _LABEL: Final = re.compile(
     r"\s*\d*\s*\**\s*:\s*\**\s*",
     re.IGNORECASE,
 )
+_ANNOUNCEMENT: Final = re.compile(
+    r"(?:here|sure|certainly|of course|below|okay|absolutely)\b[^\n:]{0,100}:(?:[ \t]*\n\s*|[ \t]*(?=[\"“*]))",
+    re.IGNORECASE,
+)
 _MARKER: Final = re.compile(r"(?:[-*+•]\s+|#{1,6}\s+|\(?\d{1,2}[.):](?:\s+|(?=\D))|[IVX]{1,4}[.)]\s+)")
 _ITEM: Final = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,2}[.)])[ \t]+\S.*(?=\n)", re.MULTILINE)
 _SENTENCE_END: Final = re.compile(
@@ -43,6 +47,13 @@ def unmarked(line: str) -> str:
     """A line without its list number, bullet or heading marks, and bare."""
     line = line.strip()
     return bare(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
+
+
+def answered(text: str) -> str:
+    """What was asked for: without an announcement on the line before it, nor a code fence around it."""
+    text = text.strip()
+    announcement = _ANNOUNCEMENT.match(text)
+    return unfenced(text[announcement.end() :]) if announcement and announcement.end() < len(text) else unfenced(text)
 
 
 def unfenced(text: str) -> str:

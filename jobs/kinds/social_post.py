@@ -15,7 +15,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.fields import Line, Text
 from jobs.kinds.platforms import LIMITS, LINK, Platform
-from jobs.kinds.prose import bare, unfenced, whole
+from jobs.kinds.prose import answered, bare, whole
 from jobs.kinds.templating import Templates
 
 TRIES: Final = 3
@@ -119,7 +119,7 @@ class SocialPostKind:
             "social_post_user.j2",
             topic=request.topic,
             source_text=request.source_text,
-            platform=request.platform,
+            platform=LIMITS[request.platform].name,
             tone=request.tone,
             words=words,
             again=n > 0,
@@ -136,7 +136,7 @@ class SocialPostKind:
 def _words(request: SocialPostRequest, answer: Completion) -> str:
     """The model's words as plain text, without hashtags and without links that it was not given."""
     given = f"{request.topic} {request.source_text}"
-    text = _MARKDOWN_LINK.sub(r"\1", bare(unfenced(answer.text))).replace("**", "")
+    text = _MARKDOWN_LINK.sub(r"\1", bare(answered(answer.text))).replace("**", "")
     text = LINK.sub(lambda link: link[0] if link[0] in given and link[0] != request.link else "", text)
     text = re.sub(_HASHTAG, r"\1", _LAST_HASHTAGS.sub("", text))
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()

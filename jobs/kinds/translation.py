@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.fields import LanguageTag, Line, Text, named
-from jobs.kinds.prose import FENCE, bare, sentences, unfenced
+from jobs.kinds.prose import FENCE, answered, bare, sentences
 from jobs.kinds.templating import Templates
 
 _INDENT: Final = re.compile(r"\s*")
@@ -146,12 +146,14 @@ def _most_tokens(source: str) -> int:
 def _target(n: int, source: str, answer: Completion) -> str:
     """The segment on one line, since a line of the source stays a line, and without what the model put around it.
 
-    A model that ran on to max_tokens has its segment cut to as many sentences as the source has.
+    What follows a paragraph that has as many sentences as the source is a remark; a model that ran on to max_tokens has its
+    segment cut to that many.
     """
-    lines = [line.strip() for line in unfenced(answer.text).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].endswith(":") and not source.endswith(":"):
-        lines = lines[1:]
-    target = " ".join(" ".join(lines).split())
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", answered(answer.text)) if part.strip()]
+    count = max(1, len(sentences(source)))
+    if paragraphs and len(sentences(paragraphs[0])) >= count:
+        paragraphs = paragraphs[:1]
+    target = " ".join(paragraphs)
     if bare(source) == source:
         target = bare(target)
     if mark := _ADDED_MARK.match(target):
@@ -159,7 +161,7 @@ def _target(n: int, source: str, answer: Completion) -> str:
     if not target:
         raise CheckFailed("empty_output", f"segment {n} came back empty", field="text")
     if answer.finish_reason == "length":
-        count, found = max(1, len(sentences(source))), sentences(target)
+        found = sentences(target)
         if len(found) < count:
             raise CheckFailed("output_incomplete", f"segment {n} ended before it was whole", field="text")
         target = " ".join(found[:count])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.kinds.prose import bare, clipped, sentences, slug_of, unfenced, unmarked, whole
+from jobs.kinds.prose import answered, bare, clipped, sentences, slug_of, unfenced, unmarked, whole
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,21 @@ def test_unmarked(line: str, rest: str) -> None:
 )
 def test_unfenced(text: str, rest: str) -> None:
     assert unfenced(text) == rest
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        pytest.param("Here's a paragraph on tea:\n\nTea.", "Tea.", id="a line before it"),
+        pytest.param("Sure! Here it is:\n```\nTea.\n```", "Tea.", id="and a fence around it"),
+        pytest.param('Here is a title: "Tea"', '"Tea"', id="before a quote"),
+        pytest.param("Here is what you need: tea.", "Here is what you need: tea.", id="a sentence"),
+        pytest.param("What you need:\n- tea", "What you need:\n- tea", id="a list"),
+        pytest.param("Here it is:", "Here it is:", id="nothing follows"),
+    ],
+)
+def test_answered(text: str, rest: str) -> None:
+    assert answered(text) == rest
 
 
 @pytest.mark.parametrize(
@@ -145,7 +160,7 @@ def test_a_slug_is_for_urls_and_its_own_slug(title: str) -> None:
 @pytest.mark.parametrize("text", ["." * 100_000 + "x", " " * 100_000, "*" * 100_000, "- " * 50_000, '"' * 100_000])
 def test_no_text_takes_long_to_read(text: str) -> None:
     began = time.process_time()
-    for read in (bare, unmarked, unfenced, whole, sentences, slug_of):
+    for read in (answered, bare, unmarked, unfenced, whole, sentences, slug_of):
         read(text)
     clipped(text, 160)
     assert time.process_time() - began < 2

@@ -56,6 +56,7 @@ def test_a_link_of_the_source_may_be_named(converse: Callable[..., Any]) -> None
     request = {"source_text": "We moved to https://new.example/ today.", "platform": "linkedin"}
     output, [[prompt]] = converse("social_post", request, lambda _: "Find us at https://new.example/ now.")
     assert output.text == "Find us at https://new.example/ now."
+    assert "a post for LinkedIn of at most" in prompt.messages[1].content
     assert prompt.messages[1].content.endswith("We moved to https://new.example/ today.")
 
 

@@ -93,6 +93,8 @@ def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment(converse
         pytest.param("Good night.", "Here it is:\n\nGute Nacht.", "Gute Nacht.", id="announced"),
         pytest.param("Good night.", "```\nGute Nacht.\n```", "Gute Nacht.", id="fenced"),
         pytest.param("Good night. Bye.", "Gute Nacht.\nAdieu.", "Gute Nacht. Adieu.", id="a line stays a line"),
+        pytest.param("Hi. Bye.", "Hallo. Adieu.\n\nThis is German.", "Hallo. Adieu.", id="a remark"),
+        pytest.param("Hi. Bye.", "Hallo.\n\nAdieu.", "Hallo. Adieu.", id="no remark: it is needed"),
         pytest.param("Opening hours", "## Zeiten", "Zeiten", id="an added mark"),
         pytest.param("October 3 is free.", "3. Oktober ist frei.", "3. Oktober ist frei.", id="a number is no mark"),
         pytest.param('"Go."', '"Geh."', '"Geh."', id="quoted as its source"),
