@@ -35,7 +35,7 @@ class Prices(BaseModel):
     device_hour: Mapping[str, int] = Field(
         default={
             "cpu": 50_000_000,  # one core
-            "NVIDIA T4": 350_000_000,
+            "Tesla T4": 350_000_000,  # as the driver names it
             "NVIDIA L4": 700_000_000,
             "NVIDIA A10G": 1_000_000_000,
             "NVIDIA L40S": 1_800_000_000,

@@ -6,9 +6,9 @@ in the working folder or one above it, the defaults below.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,9 @@ from jobs.errors import RequestError
 from jobs.prices import Prices
 
 TOML_NAME = "nightpress.toml"
+
+Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+"""A name that is safe in a lane, a file and a hash tag as it is, so that no two aliases share a lane."""
 
 
 class Settings(BaseSettings):
@@ -78,7 +81,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
     prices: Prices = Field(default_factory=Prices, description="Device hours and tokens, under a named version.")
-    models: Mapping[str, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")
+    models: Mapping[Alias, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")
 
     @field_validator("store_url")
     @classmethod

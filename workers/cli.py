@@ -137,7 +137,10 @@ def _invoked() -> str:
     """How this command was called: by its name where the path leads to it, else as it was typed."""
     typed = Path(sys.argv[0])
     found = shutil.which(typed.name)
-    return typed.name if found and Path(found).samefile(typed) else os.path.relpath(typed)
+    if found and Path(found).samefile(typed):
+        return typed.name
+    near = os.path.relpath(typed)
+    return str(typed) if near.startswith("..") else near
 
 
 def _run_key(folder: Path, *, again: bool) -> str:
