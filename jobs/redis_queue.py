@@ -35,6 +35,10 @@ LANES: Final = "np:1:lanes"
 LOOK_AT: Final = 256
 """How many due and how many expired jobs one claim looks at."""
 
+TIMEOUT_S: Final = 3.0
+TRIES: Final = 3
+"""How often a command is sent. With the timeout, a server that hangs is noticed in about 10 s."""
+
 RECORD_MS: Final = 15_000
 """A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
 
@@ -52,17 +56,24 @@ class RedisQueue:
         self._scripts = {s: client.register_script(ground + (lua / f"{s}.lua").read_text()) for s in scripts}
 
     @classmethod
-    def from_url(cls, url: str, max_attempts: int = 5) -> Self:
-        """The queue at `url`. Nothing is asked of the server yet; a server that is gone is noticed within seconds."""
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 3)
+    def from_url(cls, url: str, max_attempts: int = 5, timeout_s: float = TIMEOUT_S) -> Self:
+        """The queue at `url`. Nothing is asked of the server yet.
+
+        A server that does not answer is noticed after `TRIES` times `timeout_s`. Raises QueueUnavailable for a wrong URL.
+        """
+        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES - 1)
         try:
-            client = redis.Redis.from_url(
-                url, socket_timeout=5.0, socket_connect_timeout=2.0, retry=retry, health_check_interval=30
+            client = redis.Redis.from_url(  # no health check: it retries within each retry
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry, health_check_interval=0
             )
-        except ValueError as error:
-            raise QueueUnavailable(f"NIGHTPRESS_REDIS_URL is not a Redis URL: {error}") from None
-        parts = urlsplit(url)
-        return cls(client, max_attempts, f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}")
+            parts = urlsplit(url)
+            name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
+        except ValueError:  # its words may hold a part of the password
+            raise QueueUnavailable(
+                "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
+                "percent-encode special characters in the password"
+            ) from None
+        return cls(client, max_attempts, name)
 
     def feed(
         self,

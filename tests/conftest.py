@@ -54,47 +54,61 @@ def _valkey() -> str:
 BINARIES = {"redis-server": lambda: shutil.which("redis-server"), "valkey": _valkey}
 
 
-def start_server(binary: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
-    process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+class Server:
+    """A server on a port of its own, which a test may kill and start again."""
 
-    def answers() -> bool:
+    def __init__(self, binary: str, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        options = ["--port", str(self._port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        self._command = [binary, "--bind", "127.0.0.1", *options]
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self._answers, 20, "the server")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
         with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
-
-    wait_until(answers, 20, "the server")
-    return process, f"redis://127.0.0.1:{port}/0"
+            return client.connect_ex(("127.0.0.1", self._port)) == 0
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """The URL of a server by the name of its binary: Debian's redis-server, or the embedded Valkey."""
-    started: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
+    started: dict[str, Server] = {}
 
     def url_of(name: str) -> str:
         binary = BINARIES[name]()
         if binary is None:
             pytest.skip(f"{name} is not installed")
         if name not in started:
-            started[name] = start_server(binary, tmp_path_factory.mktemp("server"))
-        return started[name][1]
+            started[name] = Server(binary, tmp_path_factory.mktemp("server"))
+        return started[name].url
 
     yield url_of
-    for process, _ in started.values():
-        process.kill()
-        process.wait()
+    for server in started.values():
+        server.kill()
 
 
 @pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
+def redis_server(tmp_path: Path) -> Iterator[Server]:
     """A server of this test alone: Debian's redis-server where there is one, else the embedded one."""
-    process, url = start_server(shutil.which("redis-server") or _valkey(), tmp_path)
-    yield url
-    process.kill()
-    process.wait()
+    server = Server(shutil.which("redis-server") or _valkey(), tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """The URL of a server of this test alone."""
+    return redis_server.url
 
 
 @pytest.fixture

@@ -9,7 +9,11 @@
 --
 -- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. Tenants of one
 -- priority take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens; a turn is worth the
--- longest job that stands first with any of them, so each turn serves at least one.
+-- longest job that stands first with any of them, so each turn serves at least one. A claim that is full in the middle of
+-- a turn leaves the rest of it to the next claim.
+--
+-- A server that evicts loses whole keys. A claim that finds the keys at odds mends them first, from `jobs`; rows that are
+-- then missing are fed again, once storage is audited.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
 local CLAIM = KEYS[11]
@@ -29,6 +33,46 @@ local function reply()
 end
 
 redis.call('HSET', WORKERS, ARGV[5], string.format('%d|', now + tonumber(ARGV[7])) .. ARGV[6])
+
+local function sum(hash)
+  local total = 0
+  for _, value in ipairs(redis.call('HVALS', hash)) do
+    total = total + tonumber(value)
+  end
+  return total
+end
+
+-- Whether all keys tell of the same jobs. A payload has at least one byte.
+local function is_whole()
+  local jobs, ready = redis.call('HLEN', JOBS), redis.call('ZCARD', READY)
+  local bytes = tonumber(redis.call('HGET', META, 'bytes') or '0')
+  return jobs == ready + redis.call('ZCARD', DELAYED) + redis.call('ZCARD', LEASED) and jobs == sum(COUNTS)
+    and ready == sum(TENANTS) and jobs == redis.call('HLEN', PAYLOAD) and bytes >= jobs and (jobs > 0 or bytes == 0)
+end
+
+-- Make all other keys again from `jobs`. A job without its payload is let go: it must never be run, nor fail, for that.
+local function mend()
+  redis.call('DEL', READY, DELAYED, LEASED, TENANTS, COUNTS)
+  redis.call('HDEL', META, 'bytes')
+  for _, job in ipairs(redis.call('HKEYS', JOBS)) do
+    local r, size = get_job(job), redis.call('HSTRLEN', PAYLOAD, job)
+    if size == 0 then
+      redis.call('HDEL', JOBS, job)
+    else
+      redis.call('HINCRBY', META, 'bytes', size)
+      put_in(job, r, r.state, is_leased(r) and now + lease_ms or now)
+    end
+  end
+  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
+    if redis.call('HEXISTS', JOBS, job) == 0 then
+      redis.call('HDEL', PAYLOAD, job)
+    end
+  end
+end
+
+if not is_whole() then
+  mend()
+end
 
 local before = redis.call('LRANGE', CLAIM, 0, -1)
 if #before > 0 then
@@ -74,7 +118,7 @@ local function lease(member)
   local job = string.match(member, '^[^|]*|[^|]*|%d+|(.*)$')
   local r = get_job(job)
   if not r or (r.state ~= 'r' and r.state ~= 'y') or member_of(job, r) ~= member then
-    redis.call('ZREM', READY, member) -- the records of its state were lost
+    redis.call('ZREM', READY, member) -- its record says otherwise; the next claim mends the rest
     return nil
   end
   if not is_current(job, r) then
@@ -111,8 +155,6 @@ local function turns_of(priority)
       if first then
         groups[#groups + 1] = group
         worth = math.max(worth, cost_of(first))
-      else
-        redis.call('HDEL', TENANTS, group)
       end
     end
   end
@@ -128,7 +170,7 @@ local function turns_of(priority)
   return after, worth
 end
 
--- One tenant's turn. Returns whether the claim is full.
+-- One tenant's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
 local function serve(group, worth)
   local key = 'deficit|' .. group
   local deficit = math.min(tonumber(redis.call('HGET', META, key) or '0'), worth) + worth
@@ -146,7 +188,7 @@ local function serve(group, worth)
       deficit = deficit - (lease(member) or 0)
     end
   end
-  redis.call('HSET', META, key, math.max(deficit - worth, 0))
+  redis.call('HSET', META, key, deficit - worth)
   return true
 end
 
@@ -155,12 +197,12 @@ while not paused and #claimed < n do
   if not first then break end
   local priority = string.sub(first, 1, 1)
   local groups, worth = turns_of(priority)
-  if #groups == 0 then -- the tenants were lost: count this one again, and go on
+  if #groups == 0 then -- the tenant of this job is not known: count it again, and go on
     redis.call('HSET', TENANTS, string.match(first, '^([^|]*|[^|]*)|'), 1)
   end
   for _, group in ipairs(groups) do
-    redis.call('HSET', META, 'turn|' .. priority, group)
     if serve(group, worth) then break end
+    redis.call('HSET', META, 'turn|' .. priority, group)
   end
 end
 if #claimed > 0 then

@@ -10,7 +10,7 @@
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
 --   meta     HASH paused, fence, version, bytes, and of deficit round robin: turn|<p>, deficit|<p>|<tenant>
 --   workers  HASH worker -> expiry|record
---   counts   HASH <batch>|<r, d or l> -> jobs in that state (y counts as r, b as l)
+--   counts   HASH <batch>|<r, d or l> -> jobs in that state (y counts as r, b as l); none is left out
 -- A job is written <batch>/<row>.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -62,7 +62,10 @@ end
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l'}
 
 local function count(batch, state, by)
-  redis.call('HINCRBY', COUNTS, batch .. '|' .. COUNTED_AS[state], by)
+  local field = batch .. '|' .. COUNTED_AS[state]
+  if redis.call('HINCRBY', COUNTS, field, by) == 0 then
+    redis.call('HDEL', COUNTS, field)
+  end
 end
 
 local function is_leased(r)
