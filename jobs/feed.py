@@ -5,7 +5,8 @@ on the queue and is moved by compare-and-set, so any number may feed at once. Af
 what was closed or published meanwhile is dropped.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,7 +20,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 
 SHARE_ROWS: Final = 64
-"""A batch with nothing on the lane gets so many rows even when the window is full: the urgent wait behind nobody."""
+"""A batch with nothing on the lane gets so many rows however full the window is: the urgent wait behind nobody."""
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""
@@ -36,18 +37,8 @@ class FeedQueue(Schedule, Lanes, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows read from the input: those that lack an outcome, and where the next chunk begins."""
-
-    rows: list[FeedRow]
-    size: int
-    next_cursor: int
-    at_end: bool
-
-
-@dataclass(slots=True)
 class Room:
-    """How many rows and request bytes a lane still takes."""
+    """How many rows and request bytes a lane still takes, or how many were put there."""
 
     rows: int
     size: int
@@ -57,60 +48,98 @@ class Room:
         """Whether it takes any more."""
         return self.rows > 0 and self.size > 0
 
-    def take(self, chunk: Chunk) -> None:
-        """Fill it with a chunk."""
-        self.rows -= len(chunk.rows)
-        self.size -= chunk.size
+    def minus(self, taken: "Room") -> "Room":
+        """What is left of it."""
+        return Room(self.rows - taken.rows, self.size - taken.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows read from the input: those that lack an outcome, and where the next chunk begins."""
+
+    rows: list[FeedRow]
+    size: int
+    next_cursor: int
+    at_end: bool
 
 
 class Feeder:
     """Feeds any lane of one store. One thread at a time."""
 
-    def __init__(self, store: Store, queue: FeedQueue, batches: OpenBatches, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue: FeedQueue,
+        batches: OpenBatches,
+        settings: Settings,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._queue = queue
         self._batches = batches
         self._settings = settings
+        self._monotonic = monotonic
+        self._looked_at: dict[str, float] = {}
         self._seen: set[tuple[str, int]] = set()
 
     def top_up(self, lane: str, ready: int | None = None) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
-        `ready` is how many rows the caller saw waiting; a lane that is more than half full is left alone.
+        `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
+        for the share of a batch that has nothing there; the markers of a batch that is not fed, no oftener. So this may
+        be called after every claim.
         """
-        if ready is not None and 2 * ready > self._settings.window_rows:
+        settings = self._settings
+        if ready is not None and 2 * ready > settings.window_rows and not self._due(lane):
             return 0
         snapshot = self._queue.snapshot(lane)
-        settings = self._settings
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
         added = 0
         for index in self._batches:
             if lane in index.batch.lanes and index.closed is None:
                 schedule = snapshot.batches.get(index.batch.batch_id)
-                idle = schedule is None or schedule.live == 0
-                room = Room(SHARE_ROWS, settings.window_bytes) if idle and not window.left else window
-                added += self._feed(lane, index, schedule, room) if room.left else 0
+                fed = self._feed(lane, index, schedule, self._share(window, schedule))
+                window = window.minus(fed)
+                added += fed.rows
         return added
 
-    def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> int:
-        cursor = self._cursor(index, schedule)
-        added, mismatches = 0, 0
-        while cursor is not None and room.left and mismatches < MISMATCHES:
-            chunk = self._chunk(lane, index, cursor, Room(min(room.rows, CHUNK_ROWS), room.size))
-            reply = self._queue.feed(
-                lane, index.batch.batch_id, index.round, cursor, chunk.next_cursor, chunk.at_end, chunk.rows
-            )
+    def _due(self, what: str) -> bool:
+        """Whether `scan_s` has passed since this was last asked of the same thing and answered by yes."""
+        now = self._monotonic()
+        if now - self._looked_at.get(what, float("-inf")) < self._settings.scan_s:
+            return False
+        self._looked_at[what] = now
+        return True
+
+    def _share(self, window: Room, schedule: BatchSchedule | None) -> Room:
+        """The window, or for a batch with nothing on the lane its least share, where the window has less."""
+        settings = self._settings
+        size = SHARE_ROWS * max(settings.inline_bytes, REFERENCE_BYTES)
+        least = Room(min(SHARE_ROWS, settings.window_rows), min(size, settings.window_bytes))
+        idle = schedule is None or schedule.live == 0
+        return least if idle and (window.rows < least.rows or window.size < least.size) else window
+
+    def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
+        """Feed one batch as far as there is room. Returns what was put on the lane."""
+        left, batch_id = room, index.batch.batch_id
+        cursor = self._cursor(index, schedule) if room.left else None
+        touched, mismatches = False, 0
+        while cursor is not None and left.left and mismatches < MISMATCHES:
+            chunk = self._chunk(lane, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
+            reply = self._queue.feed(lane, batch_id, index.round, cursor, chunk.next_cursor, chunk.at_end, chunk.rows)
+            touched = True
             if reply.accepted:
-                added += len(chunk.rows)
-                room.take(chunk)
+                left = left.minus(Room(len(chunk.rows), chunk.size))
                 cursor = None if chunk.at_end else reply.cursor
             else:
                 mismatches += 1
                 cursor = self._after_mismatch(index, reply)
-        if added:
-            logger().debug("batch.fed", batch=index.batch.batch_id, lane=lane, rows=added)
-        self._drop_what_ended(lane, index)
-        return added
+        fed = room.minus(left)
+        if fed.rows:
+            logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
+        if touched or self._due(f"{lane}/{batch_id}"):
+            self._drop_what_ended(lane, index)
+        return fed
 
     def _cursor(self, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
         """Where to go on; None at the end. A queue that does not know the round makes the index read storage again."""

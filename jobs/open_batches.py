@@ -1,14 +1,18 @@
 """The open batches of a store, found from storage, each with an index of what it has come to.
 
-The folder `open/` is a hint that spares a scan of all batches; the first scan of a process does not trust it, and makes
-again what is missing. What Redis says of batches plays no part here.
+The folder `open/` is a hint that spares a scan of all batches. The first scan of a process does not trust it, and each
+further one looks at one batch more that has no hint, so that in time every batch is: whoever made it, or opened it again,
+may have died before the hint. What is missing is made again. What Redis says of batches plays no part here.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
 from jobs.batch import BatchPaths
-from jobs.outcomes import OutcomeIndex, list_batches, load_batch
+from jobs.errors import StoreUnavailable
+from jobs.outcomes import OutcomeIndex
+from jobs.rounds import list_batches, load_batch, read_round
 from jobs.storage import Store
 
 
@@ -31,6 +35,7 @@ class OpenBatches:
         self._monotonic = monotonic
         self._scanned_at = float("-inf")
         self._trusts_hints = False
+        self._to_check: list[str] = []
         self._indexes: dict[str, OutcomeIndex] = {}
 
     def __iter__(self) -> Iterator[OutcomeIndex]:
@@ -63,24 +68,26 @@ class OpenBatches:
         for batch_id in set(self._indexes) - hinted:
             if self._indexes[batch_id].done is not None:
                 del self._indexes[batch_id]
-        if self._trusts_hints:
-            return hinted
-        self._trusts_hints = True
         return hinted | self._without_hint(hinted)
 
     def _without_hint(self, hinted: set[str]) -> set[str]:
-        """Batches that are open although nothing hints at them: whoever made them died before the hint."""
-        found = set()
-        for batch_id in list_batches(self._store):
-            if batch_id in hinted or load_batch(self._store, batch_id) is None:
-                continue
-            self._add(batch_id)
-            if self._indexes[batch_id].done is None:
-                self._store.create(BatchPaths(batch_id).open_hint, b"")
-                found.add(batch_id)
-            else:
-                del self._indexes[batch_id]
+        """Batches that are open although nothing hints at them: of all at first, afterwards of one that is next."""
+        if not self._to_check:
+            self._to_check = sorted(set(list_batches(self._store)) - hinted)
+        size = 1 if self._trusts_hints else len(self._to_check)
+        checked, self._to_check = self._to_check[:size], self._to_check[size:]
+        self._trusts_hints = True
+        found = {batch_id for batch_id in checked if batch_id not in hinted and self._is_open(batch_id)}
+        for batch_id in found:
+            self._store.create(BatchPaths(batch_id).open_hint, b"")
         return found
+
+    def _is_open(self, batch_id: str) -> bool:
+        """Whether a batch without a hint is open. One that is damaged is passed over: it must not hide all others."""
+        with contextlib.suppress(StoreUnavailable):
+            batch = load_batch(self._store, batch_id)
+            return batch is not None and read_round(self._store, batch).done is None
+        return False
 
     def _add(self, batch_id: str) -> None:
         batch = load_batch(self._store, batch_id)

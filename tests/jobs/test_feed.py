@@ -1,4 +1,4 @@
-"""Shows jobs/feed.py, jobs/open_batches.py and jobs/sweep.py: what is on the lane follows from storage."""
+"""Shows jobs/feed.py and jobs/sweep.py: what is on the lane follows from storage."""
 
 import io
 import json
@@ -40,7 +40,8 @@ class Desk:
         self.store = Store.open(str(folder))
         self.queue = RedisQueue(client, max_attempts=3)
         self.batches = OpenBatches(self.store, scan_s=0.0)
-        self.feeder = Feeder(self.store, self.queue, self.batches, self.settings)
+        self.now = 0.0
+        self.feeder = Feeder(self.store, self.queue, self.batches, self.settings, monotonic=lambda: self.now)
         self.segments = 0
 
     def accept(self, rows: int, name: str = "b", **options: Any) -> Batch:
@@ -122,12 +123,38 @@ def test_bytes_bound_the_window_too(tmp_path: Path, fake_client: redis.Redis) ->
 
 
 def test_an_urgent_batch_gets_its_share_of_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
-    desk = Desk(tmp_path, fake_client, window_rows=50)
+    desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(200, "first")
     desk.top_up()
     urgent = desk.accept(100, "urgent", priority=9)
     assert desk.top_up() == SHARE_ROWS
     assert {job.key.batch_id for job in desk.claim(20)} == {urgent.batch_id}
+
+
+def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
+    """A claimer says how many wait: an urgent batch gets its share soon, and again when it has nothing left."""
+    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk.accept(300, "first")
+    desk.top_up()
+    urgent = desk.accept(100, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(SHARE_ROWS)])
+    assert desk.snapshot().batches[urgent.batch_id].live == 0
+    desk.now = 1.9
+    assert desk.feeder.top_up(LANE, ready=100) == 0
+    assert desk.feeder.top_up(LANE, ready=50) == 100 - SHARE_ROWS
+    desk.now = 2.0
+    assert desk.feeder.top_up(LANE, ready=100) == 0
+
+
+def test_a_share_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=100)
+    desk.accept(97, "first")
+    desk.top_up()
+    desk.accept(100, "second")
+    desk.accept(10, "third")
+    assert desk.top_up() == SHARE_ROWS + 10
+    assert desk.top_up() == 0
 
 
 def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: redis.Redis) -> None:
@@ -210,57 +237,25 @@ def test_a_reopened_batch_is_fed_with_the_rows_that_did_not_complete(desk: Desk)
     assert sorted((job.key.row, job.lease.round) for job in desk.claim(claim_id="c-2")) == [(1, 2), (3, 2)]
 
 
+def test_the_markers_of_a_batch_that_is_not_fed_are_read_from_time_to_time(desk: Desk) -> None:
+    """A batch may be cancelled while the queue is away; and a claim must not cost a look at the storage each time."""
+    batch = desk.accept(10)
+    desk.top_up()
+    desk.top_up()
+    close(desk.store, batch.batch_id, "cancelled")
+    desk.top_up()
+    assert desk.snapshot().ready == 10
+    desk.now = desk.settings.scan_s
+    desk.top_up()
+    assert desk.snapshot().ready == 0
+
+
 def test_what_was_closed_while_it_was_fed_is_dropped(desk: Desk) -> None:
     batch = desk.accept(10)
     close(desk.store, batch.batch_id, "cancelled")
     desk.top_up()
     assert desk.snapshot().ready == 0
     assert desk.claim() == []
-
-
-# -- open batches
-
-
-def test_a_batch_without_its_hint_is_found_at_the_start(desk: Desk, fake_client: redis.Redis, tmp_path: Path) -> None:
-    batch = desk.accept(2)
-    desk.store.delete(BatchPaths(batch.batch_id).open_hint)
-    found = Desk(tmp_path, fake_client)
-    found.batches.scan()
-    assert [index.batch.batch_id for index in found.batches] == [batch.batch_id]
-    assert desk.store.list("open") == [batch.batch_id]
-
-
-def test_open_batches_are_ordered_by_priority_then_age(desk: Desk) -> None:
-    names = [desk.accept(1, name, priority=priority).batch_id for name, priority in (("a", 1), ("b", 9), ("c", 1))]
-    assert [index.batch.batch_id for index in desk.batches] == [names[1], names[0], names[2]]
-
-
-def test_only_some_batches(desk: Desk) -> None:
-    wanted, other = desk.accept(1, "a"), desk.accept(1, "b")
-    batches = OpenBatches(desk.store, frozenset([wanted.batch_id]))
-    batches.scan()
-    assert [index.batch.batch_id for index in batches] == [wanted.batch_id]
-    assert batches.get("none") is None
-    assert batches.get(other.batch_id) is not None
-
-
-def test_a_folder_that_was_never_accepted_is_no_batch(desk: Desk) -> None:
-    desk.store.create("batches/half/input/stub.jsonl", b"{}\n")
-    desk.store.create("open/half", b"")
-    desk.batches.scan()
-    assert list(desk.batches) == []
-
-
-def test_storage_is_asked_no_oftener_than_it_may_be(desk: Desk) -> None:
-    now = [0.0]
-    batches = OpenBatches(desk.store, scan_s=10.0, monotonic=lambda: now[0])
-    batches.scan()
-    batch = desk.accept(1)
-    batches.scan()
-    assert list(batches) == []
-    now[0] = 10.0
-    batches.scan()
-    assert [index.batch.batch_id for index in batches] == [batch.batch_id]
 
 
 # -- the sweep

@@ -1,0 +1,124 @@
+"""Shows jobs/open_batches.py: which batches are unfinished follows from storage, and hints only spare a scan."""
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jobs.batch import Batch, BatchPaths, Done
+from jobs.intake import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.prices import Prices
+from jobs.publish import close, publish, reopen
+from jobs.settings import Settings
+from jobs.storage import Store
+
+KINDS = load_kinds()
+SETTINGS = Settings(model="stub")
+EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def batches(store: Store) -> OpenBatches:
+    return OpenBatches(store, scan_s=0.0)
+
+
+def made(store: Store, name: str = "b", priority: int = 4) -> Batch:
+    """A batch of two rows."""
+    lines = io.BytesIO(b'{"kind":"chat","prompt":"x"}\n' * 2)
+    options = IntakeOptions(name=name, priority=priority)
+    return accept(store, lines, options, kinds=KINDS, settings=SETTINGS, run_key="k").batch
+
+
+def ended(store: Store, batch: Batch) -> None:
+    """Cancel and publish it."""
+    close(store, batch.batch_id, "cancelled", clock=lambda: EVENING)
+    assert isinstance(publish(store, batch.batch_id, prices=Prices()), Done)
+
+
+def found(batches: OpenBatches) -> list[str]:
+    batches.scan()
+    return [index.batch.batch_id for index in batches]
+
+
+def test_the_order_is_by_priority_then_age(store: Store, batches: OpenBatches) -> None:
+    ids = [made(store, name, priority=priority).batch_id for name, priority in (("a", 1), ("b", 9), ("c", 1))]
+    assert found(batches) == [ids[1], ids[0], ids[2]]
+
+
+def test_only_some_batches(store: Store) -> None:
+    wanted, other = made(store, "a"), made(store, "b")
+    batches = OpenBatches(store, frozenset([wanted.batch_id]))
+    assert found(batches) == [wanted.batch_id]
+    assert batches.get("none") is None
+    assert batches.get(other.batch_id) is not None
+
+
+def test_a_folder_that_was_never_accepted_is_no_batch(store: Store, batches: OpenBatches) -> None:
+    store.create("batches/half/input/stub.jsonl", b"{}\n")
+    store.create("open/half", b"")
+    store.create("batches/other/input/stub.jsonl", b"{}\n")
+    assert found(batches) == []
+    assert store.list("open") == ["half"]
+
+
+def test_storage_is_asked_no_oftener_than_it_may_be(store: Store) -> None:
+    now = [0.0]
+    batches = OpenBatches(store, scan_s=10.0, monotonic=lambda: now[0])
+    assert found(batches) == []
+    batch = made(store)
+    assert found(batches) == []
+    now[0] = 10.0
+    assert found(batches) == [batch.batch_id]
+
+
+def test_the_first_scan_finds_every_batch_without_its_hint(store: Store, batches: OpenBatches) -> None:
+    ids = sorted(made(store, name).batch_id for name in "abc")
+    for batch_id in ids:
+        store.delete(BatchPaths(batch_id).open_hint)
+    assert sorted(found(batches)) == ids
+    assert store.list("open") == ids
+
+
+def test_later_scans_look_at_one_batch_without_hint_after_the_other(store: Store, batches: OpenBatches) -> None:
+    """Whoever made a batch died before the hint, while a fleet was at work."""
+    for name in "abc":
+        ended(store, made(store, name))
+    assert found(batches) == []
+    batch = made(store, "d")
+    store.delete(BatchPaths(batch.batch_id).open_hint)
+    scans = [found(batches) for _ in range(4)]
+    assert scans[-1] == [batch.batch_id]
+    assert [] in scans
+    assert store.list("open") == [batch.batch_id]
+
+
+def test_a_damaged_batch_without_hint_hides_no_other(store: Store, batches: OpenBatches) -> None:
+    store.create("batches/damaged/batch.json", b"{torn")
+    batch = made(store)
+    assert [found(batches) for _ in range(3)] == [[batch.batch_id]] * 3
+
+
+def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, batches: OpenBatches) -> None:
+    batch = made(store)
+    hint = BatchPaths(batch.batch_id).open_hint
+    assert found(batches) == [batch.batch_id]
+    ended(store, batch)
+    store.create(hint, b"")  # a hint that is wrong
+    index = batches.get(batch.batch_id)
+    assert index is not None
+    index.refresh()
+    assert found(batches) == []
+    assert store.list("open") == []
+    reopen(store, batch.batch_id)
+    assert found(batches) == [batch.batch_id]
+    reopened = batches.get(batch.batch_id)
+    assert reopened is not None
+    assert reopened.round == 2
