@@ -107,7 +107,7 @@ CODES: Final[dict[str, str]] = {
     "segment_mismatch": "The translation does not have the segments of its source.",
     "kind_failed": "The kind raised an error that is not a check of its own.",
     # The line: what happened to the attempts.
-    "crashed_worker": "Every attempt ended with the death of its worker.",
+    "crashed_worker": "Its worker died again and again, also with no other row in hand.",
     "bad_record": "The stored request of this row cannot be read back.",
     "cancelled": "The batch was cancelled before this row was done.",
     "expired": "The batch's deadline passed before this row was done.",

@@ -189,7 +189,7 @@ class Feeder:
         request = RowRequest.from_bytes(line)
         if index.has_outcome(request.row):
             return None
-        attempts, crashes = index.attempts(request.row)
+        tries = index.tries(request.row)
         inline = len(line) <= self._settings.inline_bytes
         return FeedRow(
             row=request.row,
@@ -197,8 +197,9 @@ class Feeder:
             cost=request.cost,
             priority=request.priority,
             tenant=request.tenant,
-            attempts=attempts,
-            crashes=crashes,
+            attempts=tries.attempts,
+            crashes=tries.crashes,
+            solo_crashes=tries.solo_crashes,
         )
 
 

@@ -93,18 +93,22 @@ class Lease:
 class Job:
     """One claimed job.
 
-    `attempt` counts from 1. `crashes` counts the earlier attempts whose lease ran out. `rescued` is set when this claim
-    follows a lost lease, so that the row may already have an outcome in storage. A `burial` is not to be run: all its
-    attempts are spent, and the claimer writes its final failure.
+    `attempt` counts from 1. `crashes` counts the leases that ran out, which cost no attempt; `solo_crashes` are those of
+    them with nothing else in the worker's hand. `rescued` is set when this claim follows a lost lease (`lost`, and whether
+    that was solo), so that the row may already have an outcome in storage. A `suspect` was lost with a worker, and is run
+    beside no other jobs than those of this claim. A `burial` is not to be run: the claimer writes its final failure.
     """
 
     lease: Lease
     payload: bytes | InputSlice
     attempt: int = 1
     crashes: int = 0
+    solo_crashes: int = 0
+    suspect: bool = False
     rescued: bool = False
     burial: bool = False
     lost: tuple[Lease, ...] = field(default=())
+    lost_solo: bool = False
 
     @property
     def key(self) -> JobKey:

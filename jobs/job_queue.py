@@ -8,7 +8,8 @@ The life of a job:
     feed --> ready --> leased --> (settled: nothing left)
                ^         |-- release: back, unharmed, the attempt not counted
                |         |-- retry:   delayed, then ready when due
-               |         `-- expired: ready again; with no attempt left, dying, and claimed as a burial
+               |         `-- expired: suspect, claimed apart and in ever smaller groups; after the second crash
+               |                      alone dying, and claimed as a burial
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ class FeedRow:
     tenant: str
     attempts: int = 0
     crashes: int = 0
+    solo_crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class FeedReply:
 class ClaimReply:
     """The jobs of one claim, and what the claimer needs to keep the lane fed.
 
-    `ready`, `delayed` and `leased` count the jobs of the lane after the claim.
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. With `apart` there are no jobs: suspects
+    wait for a worker with nothing in hand, and the claimer is to become one. `reason` says why the lane paused itself.
     """
 
     jobs: Sequence[Job]
@@ -56,6 +59,8 @@ class ClaimReply:
     delayed: int
     leased: int
     paused: bool
+    apart: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ class BatchSchedule:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """What a worker says of itself with each beat. It is forgotten when it stops saying so."""
+    """What a worker says of itself with each claim and beat. It is forgotten when it stops saying so.
+
+    `running` is how many jobs it has in hand: a worker with none may be given suspects.
+    """
 
     worker: str
     pid: int
@@ -110,7 +118,10 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaneSnapshot:
-    """A lane at one moment. `bytes` are those of the requests on the queue."""
+    """A lane at one moment. `bytes` are those of the requests on the queue; `suspects` are among the `ready`.
+
+    `reason` says why the lane paused itself; it is empty when an operator paused it.
+    """
 
     lane: str
     paused: bool
@@ -120,6 +131,8 @@ class LaneSnapshot:
     bytes: int
     batches: Mapping[str, BatchSchedule]
     workers: Sequence[WorkerRecord]
+    suspects: int = 0
+    reason: str = ""
 
 
 class Schedule(Protocol):
@@ -145,7 +158,8 @@ class Schedule(Protocol):
     def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
         """Lease up to `n` jobs: promote what is due, rescue what expired, then by priority, tenant and length.
 
-        The same `claim_id` again gives the same jobs. A rescued job carries the leases that it lost.
+        The same `claim_id` again gives the same jobs. It is written `<worker>-<incarnation>-<n>`, and jobs of one
+        incarnation that run out together become a group of suspects. A rescued job carries the leases that it lost.
         """
         ...
 
@@ -190,7 +204,7 @@ class Lanes(Protocol):
         ...
 
     def resume(self, lane: str) -> None:
-        """Let jobs of the lane be claimed again."""
+        """Let jobs of the lane be claimed again. Starts the count of deaths anew."""
         ...
 
     def ping(self) -> Mapping[str, str]:

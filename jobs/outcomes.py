@@ -6,12 +6,12 @@ segment, never the outputs, and decides nothing: `publish.py` reads all lines ag
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobs.batch import Batch, BatchPaths, Closed, Done
 from jobs.published import ERRORS, read_published
 from jobs.rounds import Round, list_batches, load_batch, read_round
-from jobs.segment import HeadRow, read_head
+from jobs.segment import SOLO, HeadRow, read_head
 from jobs.storage import Store
 from jobs.usage import Usage
 
@@ -20,6 +20,17 @@ __all__ = ["OutcomeIndex", "list_batches", "load_batch"]
 _NONE: Final = 0
 _FAILED: Final = 1
 _COMPLETED: Final = 2
+
+
+class Tries(NamedTuple):
+    """Attempts of a row that failed, and leases of it that ran out, of those the ones with no other job in hand."""
+
+    attempts: int
+    crashes: int
+    solo_crashes: int
+
+
+NOT_TRIED: Final = Tries(0, 0, 0)
 
 
 class OutcomeIndex:
@@ -42,7 +53,7 @@ class OutcomeIndex:
         self.bytes = 0
         self.segments: set[str] = set()
         self._states = bytearray(self.batch.rows)
-        self._unfinished: dict[int, tuple[int, int]] = {}
+        self._unfinished: dict[int, Tries] = {}
 
     def refresh(self) -> int:
         """Read the markers, then the heads of new segments. Returns how many were new.
@@ -89,9 +100,9 @@ class OutcomeIndex:
         """Whether nothing more is to be done for a row in this round."""
         return self._states[row] != _NONE
 
-    def attempts(self, row: int) -> tuple[int, int]:
-        """The attempts of this round that did not end the row, and how many of those crashed."""
-        return self._unfinished.get(row, (0, 0))
+    def tries(self, row: int) -> Tries:
+        """What was tried in this round without ending the row."""
+        return self._unfinished.get(row, NOT_TRIED)
 
     @property
     def missing(self) -> int:
@@ -134,5 +145,8 @@ class OutcomeIndex:
             self._states[line.row] = max(self._states[line.row], _COMPLETED if line.status == "c" else _FAILED)
             self._unfinished.pop(line.row, None)
         elif not line.final and line.round == self.round and not self.has_outcome(line.row):
-            attempts, crashes = self.attempts(line.row)
-            self._unfinished[line.row] = (attempts + 1, crashes + (line.status == "x"))
+            tries = self.tries(line.row)
+            crashed, solo = line.status in ("x", SOLO), line.status == SOLO
+            self._unfinished[line.row] = Tries(
+                tries.attempts + (not crashed), tries.crashes + crashed, tries.solo_crashes + solo
+            )

@@ -30,10 +30,16 @@ from jobs.job_queue import (
     WorkerRecord,
 )
 
-KEYS: Final = ("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts")
+KEYS: Final = (
+    *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
+    *("suspects", "crashed"),
+)
 LANES: Final = "np:1:lanes"
-LOOK_AT: Final = 256
-"""How many due and how many expired jobs one claim looks at."""
+LOOK_AT: Final = 1024
+"""How many due and how many expired jobs one claim looks at: more than a worker has in hand."""
+
+MOST_DEATHS: Final = 5
+"""So many deaths of workers in a row, with no row finished in between, may pause a lane."""
 
 TIMEOUT_S: Final = 3.0
 TRIES: Final = 3
@@ -52,8 +58,12 @@ class RedisQueue:
         self._name = name
         lua = files("jobs") / "lua"
         ground = (lua / "lane.lua").read_text()
-        scripts = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot")
-        self._scripts = {s: client.register_script(ground + (lua / f"{s}.lua").read_text()) for s in scripts}
+        before_claim = "".join((lua / f"{name}.lua").read_text() for name in ("mend", "rescue"))
+        scripts = dict.fromkeys(("feed", "beat", "settle", "release", "drop", "reset", "snapshot", "pause"), "")
+        self._scripts = {
+            name: client.register_script(ground + before + (lua / f"{name}.lua").read_text())
+            for name, before in {**scripts, "claim": before_claim}.items()
+        }
 
     @classmethod
     def from_url(cls, url: str, max_attempts: int = 5, timeout_s: float = TIMEOUT_S) -> Self:
@@ -93,9 +103,12 @@ class RedisQueue:
 
     def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
         args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, _record(worker), _old_ms(lease_ms), LOOK_AT)
-        reply = self._run("claim", lane, *args, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",))
-        jobs, ready, delayed, leased, paused = reply
-        return ClaimReply([_job(fields, claim_id) for fields in jobs], ready, delayed, leased, bool(paused))
+        reply = self._run(
+            "claim", lane, *args, worker.running, MOST_DEATHS, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
+        )
+        jobs, ready, delayed, leased, paused, apart, reason = reply
+        claimed = [_job(fields, claim_id) for fields in jobs]
+        return ClaimReply(claimed, ready, delayed, leased, bool(paused), bool(apart), reason.decode())
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, _record(worker), _old_ms(lease_ms))
@@ -116,11 +129,13 @@ class RedisQueue:
             return sorted(name.decode() for name in self._client.smembers(LANES))
 
     def snapshot(self, lane: str) -> LaneSnapshot:
-        paused, ready, delayed, leased, size, batches, counts, workers = self._run("snapshot", lane)
+        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run("snapshot", lane)
         live = {name.decode(): max(int(n), 0) for name, n in _pairs(counts)}
         schedules = {name.decode(): _schedule(name.decode(), orjson.loads(raw), live) for name, raw in _pairs(batches)}
         records = [WorkerRecord(**orjson.loads(raw)) for raw in workers]
-        return LaneSnapshot(lane, bool(paused), ready, delayed, leased, size, schedules, records)
+        return LaneSnapshot(
+            lane, bool(paused), ready, delayed, leased, size, schedules, records, suspects, reason.decode()
+        )
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool) -> int:
         return int(self._run("drop", lane, batch_id, round_, int(forget)))
@@ -131,11 +146,10 @@ class RedisQueue:
     def pause(self, lane: str) -> None:
         with self._answering():
             self._client.sadd(LANES, lane)
-            self._client.hset(f"np:1:{{{lane}}}:meta", "paused", 1)
+        self._run("pause", lane, 1)
 
     def resume(self, lane: str) -> None:
-        with self._answering():
-            self._client.hdel(f"np:1:{{{lane}}}:meta", "paused")
+        self._run("pause", lane, 0)
 
     def ping(self) -> Mapping[str, str]:
         with self._answering():
@@ -168,7 +182,7 @@ class RedisQueue:
 
 def _feed_args(row: FeedRow) -> tuple[Any, ...]:
     cost = min(max(row.cost, 1), 10**9)
-    return (row.row, row.priority, row.tenant, cost, row.attempts, row.crashes, _packed(row.payload))
+    return (row.row, row.priority, row.tenant, cost, row.attempts, row.crashes, row.solo_crashes, _packed(row.payload))
 
 
 def _packed(payload: bytes | InputSlice) -> bytes:
@@ -191,7 +205,7 @@ def _lease_args(lease: Lease) -> tuple[Any, ...]:
 
 
 def _job(fields: Sequence[Any], claim_id: str) -> Job:
-    name, round_, fence, attempt, crashes, burial, lost_fence, lost_claim, payload = fields
+    name, round_, fence, attempt, crashes, burial, lost_fence, lost_claim, payload, solo, lost_solo, suspect = fields
     key = JobKey.parse(name.decode())
     lost = (Lease(key, round_, lost_fence, lost_claim.decode()),) if lost_fence >= 0 else ()
     return Job(
@@ -202,6 +216,9 @@ def _job(fields: Sequence[Any], claim_id: str) -> Job:
         rescued=bool(lost) or bool(burial),
         burial=bool(burial),
         lost=lost,
+        solo_crashes=solo,
+        lost_solo=bool(lost_solo),
+        suspect=bool(suspect),
     )
 
 

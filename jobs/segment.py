@@ -24,13 +24,16 @@ HEAD_BYTES: Final = 64 << 10
 
 LineStatus = Literal["completed", "failed", "crashed"]
 _LETTERS: Final[Mapping[LineStatus, str]] = {"completed": "c", "failed": "f", "crashed": "x"}
+SOLO: Final = "s"
+"""In the index, a crash with no other job in hand. Segments of before that count have only `x`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one attempt of one row came to: a line of a segment.
 
-    `final` is False for a failure that will be retried and for a crash. `usage` is what is billed if this line wins;
+    `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
+    hand. `usage` is what is billed if this line wins;
     `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
     adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, templates, prompts' labels.
     """
@@ -50,11 +53,12 @@ class Outcome:
     wasted: Usage = field(default_factory=Usage)
     model: str = ""
     metadata: Mapping[str, Any] | None = None
+    solo: bool | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)
 
 
 class HeadRow(NamedTuple):
-    """What the index says of one line: which row, `c`ompleted, `f`ailed or crashed (`x`), and where it stands in time."""
+    """What the index says of one line: which row, `c`ompleted, `f`ailed, crashed (`x`, or `s`olo), and its place in time."""
 
     row: int
     status: str
@@ -83,7 +87,7 @@ def encode(outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -
     wasted = total(outcome.usage for outcome in outcomes if outcome.status != "completed")
     head = {
         "format": FORMAT,
-        "rows": [[o.row, _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
+        "rows": [[o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
         "usage": completed.as_dict(),
         "wasted": total([wasted, *(outcome.wasted for outcome in outcomes)]).as_dict(),
         "bytes": sum(len(line) + 1 for line in lines),

@@ -101,17 +101,22 @@ class BatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Batches and workers at one moment. `queue_fault` says why the queue was not asked."""
+    """Batches and workers at one moment. `queue_fault` says why the queue was not asked.
+
+    `paused` are the lanes that give no jobs, each with the reason why it paused itself; empty when an operator did.
+    """
 
     batches: Sequence[BatchStatus]
     workers: Sequence[WorkerRecord]
     queue_fault: str | None = None
+    paused: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The form of `status --json`."""
         return {
             "batches": [batch.as_dict() for batch in self.batches],
             "workers": [asdict(worker) for worker in self.workers],
+            "paused": dict(self.paused),
         }
 
 
@@ -140,7 +145,8 @@ class StatusReader:
         lanes, fault = self._snapshots()
         batches = [self._of(batch_id, lanes) for batch_id in batch_ids]
         workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
-        return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault)
+        paused = {lane: snapshot.reason for lane, snapshot in (lanes or {}).items() if snapshot.paused}
+        return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault, paused)
 
     def _snapshots(self) -> tuple[Mapping[str, LaneSnapshot] | None, str | None]:
         if self.queue is None:

@@ -137,5 +137,5 @@ class Attempt:
         except ValueError as error:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
         adapter = prompt.adapter or self.row.adapter
-        request_id = f"{self.job.key}#{self.job.attempt}.{n}"
+        request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}"  # another lease has other ids
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))

@@ -101,6 +101,12 @@ class Flusher:
             self._waiting_bytes += size
             self._condition.notify_all()
 
+    def hasten(self) -> None:
+        """Write what waits now, and do not wait for that."""
+        with self._condition:
+            self._since = float("-inf")
+            self._condition.notify_all()
+
     def wait_empty(self) -> None:
         """Write and settle what waits now, and return when that is done."""
         with self._condition:

@@ -50,6 +50,12 @@ class Heartbeat:
             self._lost -= gone
             self._cancelled -= gone
 
+    @property
+    def holding(self) -> int:
+        """How many leases are held: jobs in hand, and those whose outcome is not reported yet."""
+        with self._lock:
+            return len(self._held)
+
     def lost(self) -> frozenset[Lease]:
         """Held leases that the queue no longer knows: nothing may be written for their jobs."""
         with self._lock:

@@ -2,7 +2,7 @@
 
 The only place that turns the end of an attempt into an outcome; whether a failure may be retried is decided by
 `jobs.retry`. A claim that follows a lost lease also gives a line for the attempt that was lost, and a burial gives the
-final failure of a row whose attempts were all killed.
+final failure of a row that workers died of.
 """
 
 import random
@@ -62,18 +62,20 @@ class Outcomes:
         return outcome, Settlement(job.lease, "retry", int(delay_s * 1000))
 
     def crashed(self, job: Job, lease: Lease, now: datetime) -> Outcome:
-        """The line of an attempt whose lease ran out: never final, and what a rebuild counts attempts from."""
+        """The line of an attempt whose lease ran out: never final, and what a rebuild counts crashes from."""
         return Outcome(
             **self._head(job, lease, None),
             status="crashed",
             final=False,
-            attempt=max(job.attempt - 1, 1),
+            attempt=job.attempt,
+            solo=job.lost_solo or None,
             receipt={"worker": lease.claim_id, "finished_at": _rfc3339(now)},
         )
 
     def buried(self, job: Job, row: RowRequest, now: datetime) -> tuple[Outcome, Settlement]:
-        """The final failure of a row whose attempts all ended with their worker."""
-        error = RowError("crashed_worker", f"its worker died in each of {job.crashes} attempts")
+        """The final failure of a row that workers died of."""
+        alone = f", {job.solo_crashes} times with no other row in hand" if job.solo_crashes else ""
+        error = RowError("crashed_worker", f"its worker died {job.crashes} times{alone}")
         return self._ended(job, row, error, now)
 
     def unreadable(self, job: Job, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:

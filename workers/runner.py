@@ -37,6 +37,9 @@ from workers.outcomes import Outcomes
 POLL_S: Final = 0.2
 """How long an idle worker waits before it asks for jobs again."""
 
+HASTE_S: Final = 0.02
+"""How often a worker that has to become empty looks whether its outcomes are written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -82,6 +85,8 @@ class Runner:
         self._of_request: dict[str, Attempt] = {}
         self._claims = 0
         self._said_away = False
+        self._said_reason = ""
+        self._to_be_empty = False
         settings = line.settings
         self._rng = rng or random.Random()
 
@@ -129,10 +134,17 @@ class Runner:
 
     def _claim(self) -> None:
         room = 2 * self._engine.stats().slots - len(self._attempts)
-        if self._stopping.is_set() or self._flusher.full or room * 4 < self._engine.stats().slots:
+        if (
+            self._stopping.is_set()
+            or self._flusher.full
+            or room * 4 < self._engine.stats().slots
+            or not self._may_claim()
+        ):
             return
         with self._waiting_for_what_is_away():
             reply = self._claimed(room)
+            self._to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
+            self._say_paused(reply)
             self._take_up(reply.jobs)
             self._feed(reply)
             self._said_away = False
@@ -144,10 +156,24 @@ class Runner:
         line = self._line
         lease_ms = int(line.settings.lease_s * 1000)
         claim_id = f"{self._worker}-{self._incarnation}-{self._claims}"
-        reply = line.schedule.claim(line.lane, claim_id, room, lease_ms, self._record(len(self._attempts)))
+        reply = line.schedule.claim(line.lane, claim_id, room, lease_ms, self._record(self._heartbeat.holding))
         self._claims += 1
         self._heartbeat.hold(job.lease for job in reply.jobs)
         return reply
+
+    def _may_claim(self) -> bool:
+        """Whether all is done that must be done first: suspects stand alone, so that a crash points at nobody else."""
+        if self._to_be_empty and self._heartbeat.holding:
+            if not self._attempts:
+                self._flusher.hasten()
+                self._stopping.wait(HASTE_S)
+            return False
+        return True
+
+    def _say_paused(self, reply: ClaimReply) -> None:
+        if reply.reason and reply.reason != self._said_reason:
+            logger().error("lane.paused", lane=self._line.lane, reason=reply.reason)
+        self._said_reason = reply.reason
 
     def _feed(self, reply: ClaimReply) -> None:
         """Keep the lane's window filled, if this claim found it low."""

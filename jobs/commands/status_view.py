@@ -11,8 +11,10 @@ BAR = 30
 
 
 def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
-    """All of it: a paragraph for each batch, then the workers."""
+    """All of it: a paragraph for each batch, then the paused lanes, then the workers."""
     found = [line for one in now.batches for line in (*batch_lines(one, clock), "")]
+    for lane, reason in now.paused.items():
+        found.append(f"{lane} is paused{f': {reason}' if reason else ''}; to go on: nightpress resume {lane}")
     found.extend(_worker_lines(now))
     while found and not found[-1]:
         found.pop()

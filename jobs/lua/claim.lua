@@ -1,77 +1,47 @@
--- claim: lease up to n jobs. The same claim id again gives the same jobs.
+-- claim: lease up to n jobs. The same claim id again gives the same jobs. mend.lua and rescue.lua are put before it.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
---        11 claim: LIST of the jobs of this claim id
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+--        12 crashed
+--        13 claim: LIST of the jobs of this claim id
 -- ARGV   1 claim id  2 n  3 lease in ms  4 most attempts  5 worker  6 its record  7 ms after which the record is old
---        8 how many due or expired jobs to look at
--- Reply  {jobs, ready, delayed, leased, paused}; a job is
---        {job, round, fence, attempt, crashes, 1 for a burial, lost fence, lost claim, payload}
+--        8 how many due or expired jobs to look at  9 jobs that the worker has in hand  10 most deaths in a row
+-- Reply  {jobs, ready, delayed, leased, paused, apart, reason}; a job is
+--        {job, round, fence, attempt, crashes, 1 for a burial, lost fence, lost claim, payload, solo crashes,
+--         1 when the last crash was solo, 1 for a suspect}
 --
 -- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. Tenants of one
 -- priority take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens; a turn is worth the
 -- longest job that stands first with any of them, so each turn serves at least one. A claim that is full in the middle of
 -- a turn leaves the rest of it to the next claim.
 --
--- A server that evicts loses whole keys. A claim that finds the keys at odds mends them first, from `jobs`; rows that are
--- then missing are fed again, once storage is audited.
+-- Suspects are leased to a worker with nothing in hand, a group at a time and nothing beside it, in turn with other jobs.
+-- While they wait, one busy worker at a time is told `apart`: it gets nothing, so that its hands become empty.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local CLAIM = KEYS[11]
+local CLAIM = KEYS[13]
 local claim, n, lease_ms, most_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local look_at = tonumber(ARGV[8])
+local worker, look_at, in_hand = ARGV[5], tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = now_ms()
-local paused = redis.call('HGET', META, 'paused') == '1'
-local claimed = {}
+local claimed, apart = {}, 0
 
 local function answer(job, r)
-  claimed[#claimed + 1] = {job, r.round, r.fence, r.attempts, r.crashes, r.state == 'b' and 1 or 0, r.lost_fence or -1, r.lost_claim or '',
-                           redis.call('HGET', PAYLOAD, job) or ''}
+  claimed[#claimed + 1] = {job, r.round, r.fence, r.attempts, r.crashes, r.state == 'b' and 1 or 0, r.lost_fence, r.lost_claim,
+                           redis.call('HGET', PAYLOAD, job) or '', r.solo, r.lost_solo, r.size > 0 and 1 or 0}
+end
+
+local function is_paused()
+  return redis.call('HGET', META, 'paused') == '1'
 end
 
 local function reply()
-  return {claimed, redis.call('ZCARD', READY), redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED), paused and 1 or 0}
+  return {claimed, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
+          redis.call('ZCARD', LEASED), is_paused() and 1 or 0, apart, redis.call('HGET', META, 'reason') or ''}
 end
 
-redis.call('HSET', WORKERS, ARGV[5], string.format('%d|', now + tonumber(ARGV[7])) .. ARGV[6])
-
-local function sum(hash)
-  local total = 0
-  for _, value in ipairs(redis.call('HVALS', hash)) do
-    total = total + tonumber(value)
-  end
-  return total
-end
-
--- Whether all keys tell of the same jobs. A payload has at least one byte.
-local function is_whole()
-  local jobs, ready = redis.call('HLEN', JOBS), redis.call('ZCARD', READY)
-  local bytes = tonumber(redis.call('HGET', META, 'bytes') or '0')
-  return jobs == ready + redis.call('ZCARD', DELAYED) + redis.call('ZCARD', LEASED) and jobs == sum(COUNTS)
-    and ready == sum(TENANTS) and jobs == redis.call('HLEN', PAYLOAD) and bytes >= jobs and (jobs > 0 or bytes == 0)
-end
-
--- Make all other keys again from `jobs`. A job without its payload is let go: it must never be run, nor fail, for that.
-local function mend()
-  redis.call('DEL', READY, DELAYED, LEASED, TENANTS, COUNTS)
-  redis.call('HDEL', META, 'bytes')
-  for _, job in ipairs(redis.call('HKEYS', JOBS)) do
-    local r, size = get_job(job), redis.call('HSTRLEN', PAYLOAD, job)
-    if size == 0 then
-      redis.call('HDEL', JOBS, job)
-    else
-      redis.call('HINCRBY', META, 'bytes', size)
-      put_in(job, r, r.state, is_leased(r) and now + lease_ms or now)
-    end
-  end
-  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
-    if redis.call('HEXISTS', JOBS, job) == 0 then
-      redis.call('HDEL', PAYLOAD, job)
-    end
-  end
-end
+redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[7])) .. ARGV[6])
 
 if not is_whole() then
-  mend()
+  mend(now, lease_ms)
 end
 
 local before = redis.call('LRANGE', CLAIM, 0, -1)
@@ -97,34 +67,10 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 
   end
 end
 
-for _, job in ipairs(redis.call('ZRANGEBYSCORE', LEASED, '-inf', now, 'LIMIT', 0, look_at)) do
-  local r = get_job(job)
-  if not r or not is_leased(r) then
-    redis.call('ZREM', LEASED, job)
-  elseif is_current(job, r) then
-    take_out(job, r)
-    if r.state == 'l' then
-      r.crashes = r.crashes + 1
-      r.lost_fence, r.lost_claim = r.fence, r.claim
-    end
-    put_in(job, r, r.attempts >= most_attempts and 'y' or 'r')
-  else
-    remove(job, r)
-  end
-end
+rescue(now, look_at, tonumber(ARGV[10]))
 
--- Lease one job that stands in `ready`. Returns its cost, or nil when it was not to be run any more.
-local function lease(member)
-  local job = string.match(member, '^[^|]*|[^|]*|%d+|(.*)$')
-  local r = get_job(job)
-  if not r or (r.state ~= 'r' and r.state ~= 'y') or member_of(job, r) ~= member then
-    redis.call('ZREM', READY, member) -- its record says otherwise; the next claim mends the rest
-    return nil
-  end
-  if not is_current(job, r) then
-    remove(job, r)
-    return nil
-  end
+-- Lease one job, which waits.
+local function lease(job, r)
   local burial = r.state == 'y'
   take_out(job, r)
   if not burial then
@@ -135,7 +81,58 @@ local function lease(member)
   put_in(job, r, burial and 'b' or 'l', now + lease_ms)
   redis.call('RPUSH', CLAIM, job)
   answer(job, r)
+end
+
+-- Lease one job that stands in `ready`. Returns its cost, or nil when it was not to be run any more.
+local function lease_ready(member)
+  local job = string.match(member, '^[^|]*|[^|]*|%d+|(.*)$')
+  local r = get_job(job)
+  if not r or (r.state ~= 'r' and r.state ~= 'y') or member_of(job, r) ~= member then
+    redis.call('ZREM', READY, member) -- its record says otherwise; the next claim mends the rest
+    return nil
+  end
+  if not is_current(job, r) then
+    remove(job, r)
+    return nil
+  end
+  lease(job, r)
   return r.cost
+end
+
+-- Lease what is left of the first group of suspects.
+local function lease_suspects()
+  local first = redis.call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')
+  local group = {}
+  for _, job in ipairs(first[1] and redis.call('ZRANGEBYSCORE', SUSPECTS, first[2], first[2], 'LIMIT', 0, n) or {}) do
+    local r = get_job(job)
+    if not r or r.state ~= 's' then
+      redis.call('ZREM', SUSPECTS, job)
+    elseif not is_current(job, r) then
+      remove(job, r)
+    else
+      group[#group + 1] = {job, r}
+    end
+  end
+  for _, one in ipairs(group) do
+    one[2].size = #group
+    lease(one[1], one[2])
+  end
+end
+
+-- Whether this claim is for suspects, and gets nothing else.
+local function is_apart()
+  if n < 1 or redis.call('ZCARD', SUSPECTS) == 0 then
+    return false
+  end
+  if in_hand == 0 then
+    return redis.call('HGET', META, 'turn') ~= 'ready' or redis.call('ZCARD', READY) == 0
+  end
+  local asked, till = string.match(redis.call('HGET', META, 'apart') or '', '^(.*)|(%d+)$')
+  if asked == worker or not asked or tonumber(till) <= now then
+    redis.call('HSET', META, 'apart', worker .. string.format('|%d', now + 2 * lease_ms))
+    apart = 1
+  end
+  return apart == 1
 end
 
 local function cost_of(member)
@@ -185,25 +182,41 @@ local function serve(group, worth)
         redis.call('HSET', META, key, deficit)
         return false
       end
-      deficit = deficit - (lease(member) or 0)
+      deficit = deficit - (lease_ready(member) or 0)
     end
   end
   redis.call('HSET', META, key, deficit - worth)
   return true
 end
 
-while not paused and #claimed < n do
-  local first = redis.call('ZRANGE', READY, 0, 0)[1]
-  if not first then break end
-  local priority = string.sub(first, 1, 1)
-  local groups, worth = turns_of(priority)
-  if #groups == 0 then -- the tenant of this job is not known: count it again, and go on
-    redis.call('HSET', TENANTS, string.match(first, '^([^|]*|[^|]*)|'), 1)
+local function serve_ready()
+  while #claimed < n do
+    local first = redis.call('ZRANGE', READY, 0, 0)[1]
+    if not first then break end
+    local priority = string.sub(first, 1, 1)
+    local groups, worth = turns_of(priority)
+    if #groups == 0 then -- the tenant of this job is not known: count it again, and go on
+      redis.call('HSET', TENANTS, string.match(first, '^([^|]*|[^|]*)|'), 1)
+    end
+    for _, group in ipairs(groups) do
+      if serve(group, worth) then break end
+      redis.call('HSET', META, 'turn|' .. priority, group)
+    end
   end
-  for _, group in ipairs(groups) do
-    if serve(group, worth) then break end
-    redis.call('HSET', META, 'turn|' .. priority, group)
+end
+
+if is_paused() then
+  return reply()
+end
+if is_apart() then
+  if apart == 0 then
+    lease_suspects()
   end
+else
+  serve_ready()
+end
+if in_hand == 0 then
+  redis.call('HSET', META, 'turn', #claimed > 0 and claimed[1][12] == 1 and 'ready' or 'suspects')
 end
 if #claimed > 0 then
   redis.call('PEXPIRE', CLAIM, lease_ms)

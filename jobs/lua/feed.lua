@@ -1,8 +1,9 @@
 -- feed: put rows of a batch on the lane and move its cursor, or change nothing.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+--        12 crashed
 -- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
---        then for each row: row, priority, tenant, cost, attempts, crashes, payload
+--        then for each row: row, priority, tenant, cost, attempts, crashes, solo crashes, payload
 -- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are
 --        the truth. refused 1: the queue knows a later round, or the batch is closed.
 --
@@ -29,14 +30,16 @@ if record.cursor ~= cursor then
   return {0, 0, record.round, record.cursor}
 end
 local most_attempts = tonumber(ARGV[6])
-for i = 7, #ARGV, 7 do
-  local job, payload = batch .. '/' .. ARGV[i], ARGV[i + 6]
+for i = 7, #ARGV, 8 do
+  local job, payload = batch .. '/' .. ARGV[i], ARGV[i + 7]
   if redis.call('HEXISTS', JOBS, job) == 0 then
     local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
-               cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5])}
+               cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
+               solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
+    forget_lost(r)
     redis.call('HSET', PAYLOAD, job, payload)
     redis.call('HINCRBY', META, 'bytes', #payload)
-    put_in(job, r, r.attempts >= most_attempts and 'y' or 'r')
+    put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end
 record.cursor = tonumber(ARGV[4])

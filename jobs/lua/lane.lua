@@ -1,21 +1,28 @@
 -- The ground that every script of a lane stands on: it is put before each of them. It runs nothing itself.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+--        12 crashed
 --   batches  HASH batch -> {round, cursor, at_end, closed, version}
---   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost, lost fence, lost claim]
---            state: r ready, d delayed, l leased, y dying (all attempts spent), b leased for the burial of a dying job
+--   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost], and of one that crashed
+--            [..., lost fence, lost claim, solo crashes, group, suspects leased with it, 1 if the last crash was solo]
+--            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
 --   payload  HASH job -> opaque bytes
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
---   meta     HASH paused, fence, version, bytes, and of deficit round robin: turn|<p>, deficit|<p>|<tenant>
+--   meta     HASH paused, reason, fence, version, bytes, group, of deficit round robin: turn|<p>, deficit|<p>|<tenant>,
+--            and of crashes: deaths (in a row), finished (rows since resumed), apart, turn
 --   workers  HASH worker -> expiry|record
---   counts   HASH <batch>|<r, d or l> -> jobs in that state (y counts as r, b as l); none is left out
+--   counts   HASH <batch>|<r, d or l> -> jobs in that state (y and s count as r, b as l); none is left out
+--   suspects ZSET job -> group: jobs that were lost together, to be run apart; the lowest group first
+--   crashed  SET of this row of deaths: w|<incarnation> of each worker that died, j|<job> of each job lost with one
 -- A job is written <batch>/<row>.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local SUSPECTS, CRASHED = KEYS[11], KEYS[12]
 local DYING = '!'
+local MOST_SOLO = 2 -- a job that crashed so often with nothing beside it is dying
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -40,13 +47,16 @@ local function get_job(job)
   if not raw then return nil end
   local r = cjson.decode(raw)
   return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
-          priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10], lost_claim = r[11]}
+          priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10] or -1, lost_claim = r[11] or '',
+          solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0}
 end
 
 local function put_job(job, r)
   local record = {r.state, r.round, r.fence, r.attempts, r.crashes, r.claim, r.priority, r.tenant, r.cost}
-  if r.lost_fence then
-    record[10], record[11] = r.lost_fence, r.lost_claim
+  if r.crashes > 0 then
+    for place, value in ipairs({r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo}) do
+      record[9 + place] = value
+    end
   end
   redis.call('HSET', JOBS, job, cjson.encode(record))
 end
@@ -59,7 +69,7 @@ local function member_of(job, r)
   return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
 end
 
-local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l'}
+local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
 local function count(batch, state, by)
   local field = batch .. '|' .. COUNTED_AS[state]
@@ -79,6 +89,8 @@ local function take_out(job, r)
     redis.call('ZREM', LEASED, job)
   elseif r.state == 'd' then
     redis.call('ZREM', DELAYED, job)
+  elseif r.state == 's' then
+    redis.call('ZREM', SUSPECTS, job)
   elseif redis.call('ZREM', READY, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), -1) <= 0 then
     redis.call('HDEL', TENANTS, group_of(r))
   end
@@ -92,6 +104,8 @@ local function put_in(job, r, state, at)
     redis.call('ZADD', LEASED, at, job)
   elseif state == 'd' then
     redis.call('ZADD', DELAYED, at, job)
+  elseif state == 's' then
+    redis.call('ZADD', SUSPECTS, r.group, job)
   elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 then
     redis.call('HINCRBY', TENANTS, group_of(r), 1)
   end
@@ -115,4 +129,15 @@ end
 -- Whether a lease still holds: round, fence and claim id all match.
 local function holds(r, round, fence, claim)
   return r and is_leased(r) and r.round == tonumber(round) and r.fence == tonumber(fence) and r.claim == claim
+end
+
+-- The crash that led to this lease has been reported, and is told no more.
+local function forget_lost(r)
+  r.lost_fence, r.lost_claim, r.lost_solo = -1, '', 0
+end
+
+-- Nobody died since the last row was finished, or since the lane was resumed.
+local function end_row_of_deaths()
+  redis.call('HDEL', META, 'deaths')
+  redis.call('DEL', CRASHED)
 end

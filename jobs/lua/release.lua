@@ -1,6 +1,7 @@
--- release: give leased jobs back unharmed: their attempt does not count.
+-- release: give leased jobs back unharmed: their attempt does not count. A suspect goes back to its group.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+--        12 crashed
 -- ARGV   for each lease: job, round, fence, claim id
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
@@ -18,9 +19,11 @@ for i = 1, #ARGV, 4 do
     if r.state == 'b' then
       put_in(job, r, 'y')
     else
-      r.lost_fence, r.lost_claim = nil, nil
+      forget_lost(r)
       r.attempts = math.max(r.attempts - 1, 0)
-      put_in(job, r, 'r')
+      local suspect = r.size > 0
+      r.size = 0
+      put_in(job, r, suspect and 's' or 'r')
     end
   end
 end

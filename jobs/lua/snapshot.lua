@@ -1,8 +1,10 @@
 -- snapshot: the lane at one moment. Writes nothing.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts
+-- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+--        12 crashed
 -- ARGV   none
--- Reply  {paused, ready, delayed, leased, bytes, batches as HGETALL, counts as HGETALL, records of the living workers}
+-- Reply  {paused, ready, delayed, leased, bytes, batches as HGETALL, counts as HGETALL, records of the living workers,
+--         why it is paused, suspects}; ready counts the suspects too
 
 local now = now_ms()
 local living = {}
@@ -13,6 +15,7 @@ for i = 2, #workers, 2 do
     living[#living + 1] = record
   end
 end
-return {redis.call('HGET', META, 'paused') == '1' and 1 or 0, redis.call('ZCARD', READY), redis.call('ZCARD', DELAYED),
+return {redis.call('HGET', META, 'paused') == '1' and 1 or 0, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
         redis.call('ZCARD', LEASED), tonumber(redis.call('HGET', META, 'bytes') or '0'),
-        redis.call('HGETALL', BATCHES), redis.call('HGETALL', COUNTS), living}
+        redis.call('HGETALL', BATCHES), redis.call('HGETALL', COUNTS), living,
+        redis.call('HGET', META, 'reason') or '', redis.call('ZCARD', SUSPECTS)}

@@ -216,7 +216,7 @@ def test_what_redis_forgot_is_fed_again_without_the_rows_that_have_an_outcome(
     assert sorted(jobs) == [1, 2, 5, 6, 7, 8, 9]
     assert {row: (job.attempt, job.crashes) for row, job in jobs.items() if row in (5, 6, 7)} == {
         5: (2, 0),
-        6: (2, 1),
+        6: (1, 1),
         7: (1, 0),
     }
 

@@ -12,8 +12,8 @@ from jobs.segment import Outcome, SegmentHead, read_head
 from jobs.storage import Store
 
 
-def crashed(row: int) -> Outcome:
-    return Outcome(row, 1, 1, "claim", "crashed", False, "")
+def crashed(row: int, *, solo: bool | None = None) -> Outcome:
+    return Outcome(row, 1, 1, "claim", "crashed", False, "", solo=solo)
 
 
 def state(index: OutcomeIndex) -> list[bool]:
@@ -55,10 +55,11 @@ def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> N
 def test_attempts_and_crashes_are_counted_until_the_row_ends(shelf: Any) -> None:
     index = OutcomeIndex(shelf.store, shelf.accept())
     shelf.write("night-1", [shelf.failed(0, final=False), crashed(0), crashed(1), shelf.failed(2, final=False)])
+    shelf.write("night-1", [crashed(0, solo=True)])
     shelf.write("night-1", [shelf.completed(2)])
     shelf.write("night-1", [crashed(2)])
     index.refresh()
-    assert [index.attempts(row) for row in range(4)] == [(2, 1), (1, 1), (0, 0), (0, 0)]
+    assert [index.tries(row) for row in range(4)] == [(1, 2, 1), (0, 1, 0), (0, 0, 0), (0, 0, 0)]
     assert state(index) == [False, False, True, False]
 
 
@@ -103,7 +104,7 @@ def test_a_new_round_forgets_failures_and_what_was_sent_back(shelf: Any) -> None
     reopen(shelf.store, "night-1", [1])
     index.refresh()
     assert state(index) == [True, False, False, False]
-    assert index.attempts(3) == (0, 0)
+    assert index.tries(3) == (0, 0, 0)
     shelf.write("night-1", [shelf.completed(2)])  # late, of round 1
     shelf.write("night-1", [shelf.completed(1)])  # of round 1 too, and sent back
     shelf.write("night-1", [shelf.failed(3)])

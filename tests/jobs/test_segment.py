@@ -37,7 +37,8 @@ RETRIED = replace(
 )
 CRASHED = Outcome(row=4, round=2, fence=8, claim_id="other", status="crashed", final=False, kind="")
 REFUSED = Outcome(5, EVERY_ROUND, 0, "", "failed", True, "", error={"code": "not_json", "message": "no", "line": 6})
-ALL = (COMPLETED, RETRIED, CRASHED, REFUSED)
+ALONE = replace(CRASHED, fence=9, solo=True)
+ALL = (COMPLETED, RETRIED, CRASHED, ALONE, REFUSED)
 
 
 def test_outcomes_are_read_back_as_they_were(store: Store) -> None:
@@ -54,7 +55,16 @@ def test_the_head_indexes_every_line_and_adds_up_what_they_cost(store: Store) ->
     name = segment.write(store, PATHS, ALL, "w", "a", 1)
     head = segment.read_head(store, PATHS.segment(name))
     assert head.rows == list(
-        starmap(HeadRow, [(3, "c", True, 1, 7), (4, "f", False, 1, 7), (4, "x", False, 2, 8), (5, "f", True, 0, 0)])
+        starmap(
+            HeadRow,
+            [
+                (3, "c", True, 1, 7),
+                (4, "f", False, 1, 7),
+                (4, "x", False, 2, 8),
+                (4, "s", False, 2, 9),
+                (5, "f", True, 0, 0),
+            ],
+        )
     )
     assert head.usage == COMPLETED.usage
     assert head.wasted == COMPLETED.wasted + RETRIED.usage + RETRIED.wasted

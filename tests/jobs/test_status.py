@@ -7,6 +7,7 @@ import fakeredis
 import pytest
 
 from jobs.batch import BatchPaths
+from jobs.commands.status_view import lines
 from jobs.errors import RequestError
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.redis_queue import RedisQueue
@@ -230,3 +231,19 @@ def test_the_json_form_is_flat(shelf: Shelf) -> None:
 def test_a_batch_that_is_not_there_is_a_wrong_request(shelf: Shelf) -> None:
     with pytest.raises(RequestError, match="no batch"):
         StatusReader(shelf.store).batch("nothing")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        pytest.param("", "stub is paused; to go on: nightpress resume stub", id="by an operator"),
+        pytest.param("workers died", "stub is paused: workers died; to go on: nightpress resume stub", id="by itself"),
+    ],
+)
+def test_a_paused_lane_says_why(shelf: Shelf, fake_client: fakeredis.FakeRedis, reason: str, said: str) -> None:
+    queue = RedisQueue(fake_client)
+    queue.pause("stub")
+    fake_client.hset("np:1:{stub}:meta", "reason", reason)
+    now = StatusReader(shelf.store, queue, clock=shelf.clock).read([])
+    assert (now.paused, now.as_dict()["paused"]) == ({"stub": reason}, {"stub": reason})
+    assert lines(now, shelf.clock()) == [said]

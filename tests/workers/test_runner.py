@@ -285,26 +285,26 @@ def test_a_dead_workers_rows_are_done_by_another(
     night: Night, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
     night.accept(chats(3))
-    assert len(dead_worker(night, 3, "dead-1")) == 3
+    assert len(dead_worker(night, 3, "dead-1-0")) == 3
     lose(fake_client)
     night.start(Scripted(said))
     output, _ = night.published(until_published(night, until))
-    assert [(row["row"], row["attempt"]) for row in output] == [(0, 2), (1, 2), (2, 2)]
+    assert [(row["row"], row["attempt"]) for row in output] == [(0, 1), (1, 1), (2, 1)]
     crashed = [line for line in night.outcomes() if line.status == "crashed"]
     assert sorted((line.row, line.final) for line in crashed) == [(0, False), (1, False), (2, False)]
 
 
-def test_when_all_attempts_were_killed_the_row_is_buried(
+def test_a_row_that_workers_died_of_alone_is_buried(
     night: Night, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
     night.accept(chats(1))
     for n in range(3):
-        assert [job.burial for job in dead_worker(night, 1, f"dead-{n}")] == [False]
+        assert [job.burial for job in dead_worker(night, 1, f"dead-{n}-0")] == [False]
         lose(fake_client)
     engine = Scripted(said)
     night.start(engine)
     _, errors = night.published(until_published(night, until))
-    assert [(row["error"]["code"], row["attempt"]) for row in errors] == [("crashed_worker", 3)]
+    assert [(row["error"]["code"], row["attempt"]) for row in errors] == [("crashed_worker", 1)]
     assert engine.submitted == []
 
 

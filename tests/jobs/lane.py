@@ -1,0 +1,61 @@
+"""A lane under test: feed it, claim from it, let its leases run out, and count what it holds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from jobs.job import Job
+from jobs.job_queue import FeedRow, WorkerRecord
+from jobs.redis_queue import RedisQueue
+
+LANE = "m@1"
+LEASE_MS = 60_000
+ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
+
+
+def row(n: int, *, cost: int = 10, priority: int = 4, tenant: str = "t", **fields: Any) -> FeedRow:
+    return FeedRow(n, b'{"row":%d}' % n, cost, priority, tenant, **fields)
+
+
+def fed(queue: RedisQueue, rows: Sequence[FeedRow], batch: str = "b", round_: int = 1, at_end: bool = True) -> None:
+    reply = queue.feed(LANE, batch, round_, 0, 100, at_end, rows)
+    assert (reply.accepted, reply.refused, reply.cursor) == (True, False, 100)
+
+
+def claim(queue: RedisQueue, n: int = 10, claim_id: str = "c-1", lease_ms: int = LEASE_MS) -> Sequence[Job]:
+    return queue.claim(LANE, claim_id, n, lease_ms, ME).jobs
+
+
+def rows_of(jobs: Sequence[Job]) -> list[int]:
+    return [job.key.row for job in jobs]
+
+
+def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
+    """(ready, delayed, leased) of a batch, which must be what the lane's own sets hold when it is alone."""
+    snapshot = queue.snapshot(LANE)
+    schedule = snapshot.batches[batch]
+    if len(snapshot.batches) == 1:
+        assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (
+            schedule.ready,
+            schedule.delayed,
+            schedule.leased,
+        )
+    return schedule.ready, schedule.delayed, schedule.leased
+
+
+def key(name: str) -> str:
+    return f"np:1:{{{LANE}}}:{name}"
+
+
+def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
+    """Let leases run out, by moving their expiry into the past."""
+    client.zadd(key("leased"), {str(job.key): 1 for job in jobs})
+
+
+def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
+    """Move one field of a hash, so that the lane's keys disagree while all their sizes are right."""
+    value = client.hget(key(name), field)
+    assert value is not None
+    client.hdel(key(name), field)
+    client.hset(key(name), other, value)
