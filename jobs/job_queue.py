@@ -13,10 +13,22 @@ The life of a job:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from jobs.job import InputSlice, Job, Lease
+from jobs.tenants import TenantShare
+
+
+@dataclass(frozen=True, slots=True)
+class LanePolicy:
+    """The rules of a claim: after how many deaths in a row a lane may pause itself, after how long a group of jobs that was
+    not served gains a level of priority, and what share each tenant has; one that is not named has weight 1 and no cap.
+    """
+
+    most_deaths: int = 5
+    age_s: float = 600.0
+    tenants: Mapping[str, TenantShare] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,21 +25,20 @@ from jobs.job_queue import (
     ClaimReply,
     FeedReply,
     FeedRow,
+    LanePolicy,
     LaneSnapshot,
     Settlement,
     WorkerRecord,
 )
+from jobs.settings import Settings
 
 KEYS: Final = (
     *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
-    *("suspects", "crashed"),
+    *("suspects", "crashed", "flights"),
 )
 LANES: Final = "np:1:lanes"
 LOOK_AT: Final = 1024
 """How many due and how many expired jobs one claim looks at: more than a worker has in hand."""
-
-MOST_DEATHS: Final = 5
-"""So many deaths of workers in a row, with no row finished in between, may pause a lane."""
 
 TIMEOUT_S: Final = 3.0
 TRIES: Final = 3
@@ -52,10 +51,14 @@ RECORD_MS: Final = 15_000
 class RedisQueue:
     """Implements `Schedule` and `Lanes`. Safe to share between threads. Raises QueueUnavailable."""
 
-    def __init__(self, client: "redis.Redis", max_attempts: int = 5, name: str = "Redis") -> None:
+    def __init__(
+        self, client: "redis.Redis", max_attempts: int = 5, name: str = "Redis", policy: LanePolicy | None = None
+    ) -> None:
+        policy = policy or LanePolicy()
         self._client: Any = client
         self._max_attempts = max_attempts
         self._name = name
+        self._rules = (policy.most_deaths, int(policy.age_s * 1000), _shares(policy))
         lua = files("jobs") / "lua"
         ground = (lua / "lane.lua").read_text()
         before_claim = "".join((lua / f"{name}.lua").read_text() for name in ("mend", "rescue"))
@@ -66,7 +69,17 @@ class RedisQueue:
         }
 
     @classmethod
-    def from_url(cls, url: str, max_attempts: int = 5, timeout_s: float = TIMEOUT_S) -> Self:
+    def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
+        """The queue of the settings, or the one at `url` by their rules. Raises QueueUnavailable."""
+        if url is None:
+            url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
+        policy = LanePolicy(settings.most_deaths, settings.age_s, settings.tenants)
+        return cls.from_url(url, settings.max_attempts, policy=policy)
+
+    @classmethod
+    def from_url(
+        cls, url: str, max_attempts: int = 5, timeout_s: float = TIMEOUT_S, policy: LanePolicy | None = None
+    ) -> Self:
         """The queue at `url`. Nothing is asked of the server yet.
 
         A server that does not answer is noticed after `TRIES` times `timeout_s`. Raises QueueUnavailable for a wrong URL.
@@ -83,7 +96,7 @@ class RedisQueue:
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
                 "percent-encode special characters in the password"
             ) from None
-        return cls(client, max_attempts, name)
+        return cls(client, max_attempts, name, policy)
 
     def feed(
         self,
@@ -104,7 +117,7 @@ class RedisQueue:
     def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
         args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, _record(worker), _old_ms(lease_ms), LOOK_AT)
         reply = self._run(
-            "claim", lane, *args, worker.running, MOST_DEATHS, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
+            "claim", lane, *args, worker.running, *self._rules, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
         )
         jobs, ready, delayed, leased, paused, apart, reason = reply
         claimed = [_job(fields, claim_id) for fields in jobs]
@@ -178,6 +191,11 @@ class RedisQueue:
             raise QueueUnavailable(f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL") from error
         except redis.exceptions.RedisError as error:
             raise QueueUnavailable(f"{self._name}: {str(error).splitlines()[0][:200]}") from error
+
+
+def _shares(policy: LanePolicy) -> bytes:
+    shares = {name: {"weight": share.weight, "cap": share.rows_in_flight} for name, share in policy.tenants.items()}
+    return orjson.dumps({name: {n: v for n, v in share.items() if v is not None} for name, share in shares.items()})
 
 
 def _feed_args(row: FeedRow) -> tuple[Any, ...]:

@@ -19,11 +19,15 @@ from pydantic_settings import (
 from jobs.catalog import SHIPPED, ModelCard, lane_of
 from jobs.errors import RequestError
 from jobs.prices import Prices
+from jobs.tenants import TenantShare
 
 TOML_NAME = "nightpress.toml"
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A name that is safe in a lane, a file and a hash tag as it is, so that no two aliases share a lane."""
+
+
+TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class Settings(BaseSettings):
@@ -68,6 +72,18 @@ class Settings(BaseSettings):
         default=16 << 10, ge=0, description="A longer request stays in storage until it is claimed."
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts of a row before its failure is final.")
+    most_deaths: int = Field(
+        default=5, ge=1, description="So many deaths of workers in a row, with no row finished, may pause their lane."
+    )
+    age_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="Rows of a tenant that wait so long unserved gain a level of priority, for a turn.",
+    )
+    tenants: Mapping[TenantName, TenantShare] = Field(
+        default={},
+        description="By tenant: weight of its turns (1), and rows_in_flight, the most of its rows at work at once.",
+    )
     backoff_s: float = Field(default=1.0, ge=0, description="Full-jitter backoff: base.")
     backoff_max_s: float = Field(default=60.0, ge=0, description="Full-jitter backoff: cap.")
     grace_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")

@@ -64,7 +64,7 @@ class Run:
         with ThreadPoolExecutor(1, "ray") as pool:
             joined = pool.submit(self._connect) if self.batch.lanes else None
             with self._server() as url:
-                queue = RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+                queue = RedisQueue.from_settings(self.settings, url)
                 sweeper = Sweeper(
                     self.store, queue, OpenBatches(self.store, only, self.settings.scan_s), self.settings.prices
                 )

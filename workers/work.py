@@ -44,7 +44,7 @@ class Work:
         for alias in self.aliases:
             known(alias, self.settings)
         with self._server() as url:
-            queue = RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+            queue = RedisQueue.from_settings(self.settings, url)
             queue.ping()
             store = Store.open(self.settings.store_url, self.settings.store_options)
             sweeper = Sweeper(store, queue, OpenBatches(store, scan_s=self.settings.scan_s), self.settings.prices)

@@ -89,7 +89,7 @@ class Worker:
     def _line(self, device: str) -> Line:
         plan, settings = self._plan, self._plan.settings
         store = Store.open(settings.store_url, settings.store_options)
-        queue = RedisQueue.from_url(plan.redis_url, max_attempts=settings.max_attempts)
+        queue = RedisQueue.from_settings(settings, plan.redis_url)
         batches = OpenBatches(store, plan.only, settings.scan_s)
         card = settings.catalog[plan.alias]
         return Line(

@@ -70,8 +70,7 @@ class Session:
             return None
         from jobs.redis_queue import RedisQueue
 
-        url = self.settings.redis_url.get_secret_value()
-        return RedisQueue.from_url(url, max_attempts=self.settings.max_attempts)
+        return RedisQueue.from_settings(self.settings)
 
     def needed_queue(self) -> RedisQueue:
         """The queue, for a command that can do nothing without. Raises QueueUnavailable."""

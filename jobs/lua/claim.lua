@@ -1,27 +1,30 @@
 -- claim: lease up to n jobs. The same claim id again gives the same jobs. mend.lua and rescue.lua are put before it.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
---        13 claim: LIST of the jobs of this claim id
+--        12 crashed  13 flights
+--        14 claim: LIST of the jobs of this claim id
 -- ARGV   1 claim id  2 n  3 lease in ms  4 most attempts  5 worker  6 its record  7 ms after which the record is old
 --        8 how many due or expired jobs to look at  9 jobs that the worker has in hand  10 most deaths in a row
+--        11 ms after which a group that was not served gains a level  12 JSON: tenant -> {weight, cap of rows in flight}
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason}; a job is
 --        {job, round, fence, attempt, crashes, 1 for a burial, lost fence, lost claim, payload, solo crashes,
 --         1 when the last crash was solo, 1 for a suspect}
 --
--- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. Tenants of one
--- priority take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens; a turn is worth the
--- longest job that stands first with any of them, so each turn serves at least one. A claim that is full in the middle of
--- a turn leaves the rest of it to the next claim.
+-- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. The jobs of one
+-- tenant and priority are a group. Groups of one priority take turns by deficit round robin (Shreedhar and Varghese 1995),
+-- in expected tokens; a turn is worth the longest job that stands first with any of them, times the tenant's weight, so
+-- each turn serves at least one. A claim that is full in the middle of a turn leaves the rest of it to the next claim. A
+-- group that is not served gains priority with time, for one turn. A tenant at its cap is passed over.
 --
 -- Suspects are leased to a worker with nothing in hand, a group at a time and nothing beside it, in turn with other jobs.
 -- While they wait, one busy worker at a time is told `apart`: it gets nothing, so that its hands become empty.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local CLAIM = KEYS[13]
+local CLAIM = KEYS[14]
 local claim, n, lease_ms, most_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local worker, look_at, in_hand = ARGV[5], tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = now_ms()
+local age_ms, shares = tonumber(ARGV[11]), cjson.decode(ARGV[12])
 local claimed, apart = {}, 0
 
 local function answer(job, r)
@@ -143,20 +146,44 @@ local function first_of(group, limit)
   return redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit)
 end
 
--- The tenants of one priority in the order of their turns, and what a turn is worth.
-local function turns_of(priority)
-  local groups, worth = {}, 1
+local function tenant_of(group)
+  return string.match(group, '^[^|]*|(.*)$')
+end
+
+-- How many more rows of a tenant may be in flight.
+local function room_of(group)
+  local tenant = tenant_of(group)
+  local cap = shares[tenant] and shares[tenant].cap
+  if not cap or string.sub(group, 1, 1) == DYING then
+    return n
+  end
+  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0')
+end
+
+-- The priority of a group: one level more for each age that it was not served. The dying stand above all.
+local function level_of(group)
+  if string.sub(group, 1, 1) == DYING then
+    return 10
+  end
+  local served = tonumber(redis.call('HGET', META, 'served|' .. group) or now)
+  return math.min(9 - tonumber(string.sub(group, 1, 1)) + math.floor(math.max(now - served, 0) / age_ms), 9)
+end
+
+-- The groups of the highest level in the order of their turns, what a turn of weight 1 is worth, and the level.
+local function turns()
+  local groups, worth, level = {}, 1, -1
   for _, group in ipairs(redis.call('HKEYS', TENANTS)) do
-    if string.sub(group, 1, #priority + 1) == priority .. '|' then
-      local first = first_of(group, 1)[1]
-      if first then
-        groups[#groups + 1] = group
-        worth = math.max(worth, cost_of(first))
+    local first, own = first_of(group, 1)[1], level_of(group)
+    if first and own >= level and room_of(group) > 0 then
+      if own > level then
+        groups, worth, level = {}, 1, own
       end
+      groups[#groups + 1] = group
+      worth = math.max(worth, cost_of(first))
     end
   end
   table.sort(groups)
-  local last = redis.call('HGET', META, 'turn|' .. priority) or ''
+  local last = redis.call('HGET', META, 'turn|' .. level) or ''
   local after, until_last = {}, {}
   for _, group in ipairs(groups) do
     table.insert(group > last and after or until_last, group)
@@ -164,15 +191,17 @@ local function turns_of(priority)
   for _, group in ipairs(until_last) do
     after[#after + 1] = group
   end
-  return after, worth
+  return after, worth, level
 end
 
--- One tenant's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
+-- One group's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
 local function serve(group, worth)
-  local key = 'deficit|' .. group
+  local key, share = 'deficit|' .. group, shares[tenant_of(group)]
+  worth = worth * (share and share.weight or 1)
   local deficit = math.min(tonumber(redis.call('HGET', META, key) or '0'), worth) + worth
   while #claimed < n do
-    local members = first_of(group, n - #claimed)
+    local room = math.min(n - #claimed, room_of(group))
+    local members = room > 0 and first_of(group, room) or {}
     if #members == 0 then
       redis.call('HDEL', META, key)
       return false
@@ -189,18 +218,24 @@ local function serve(group, worth)
   return true
 end
 
+-- Count the group of the first job again, if a lost key made it unknown. Returns whether it was.
+local function count_unknown()
+  local first = redis.call('ZRANGE', READY, 0, 0)[1]
+  local group = first and string.match(first, '^([^|]*|[^|]*)|')
+  return group and redis.call('HSETNX', TENANTS, group, 1) == 1
+end
+
 local function serve_ready()
   while #claimed < n do
-    local first = redis.call('ZRANGE', READY, 0, 0)[1]
-    if not first then break end
-    local priority = string.sub(first, 1, 1)
-    local groups, worth = turns_of(priority)
-    if #groups == 0 then -- the tenant of this job is not known: count it again, and go on
-      redis.call('HSET', TENANTS, string.match(first, '^([^|]*|[^|]*)|'), 1)
-    end
+    local groups, worth, level = turns()
+    if #groups == 0 and not count_unknown() then break end
     for _, group in ipairs(groups) do
-      if serve(group, worth) then break end
-      redis.call('HSET', META, 'turn|' .. priority, group)
+      local full = serve(group, worth)
+      if redis.call('HEXISTS', TENANTS, group) == 1 then
+        redis.call('HSET', META, 'served|' .. group, now)
+      end
+      if full then break end
+      redis.call('HSET', META, 'turn|' .. level, group)
     end
   end
 end

@@ -1,7 +1,7 @@
 -- drop: take the waiting jobs of a closed or published batch off the lane.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
+--        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 1 to forget the batch, its leased jobs included
 -- Reply  how many jobs were taken off
 --

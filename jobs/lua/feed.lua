@@ -1,7 +1,7 @@
 -- feed: put rows of a batch on the lane and move its cursor, or change nothing.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
+--        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
 --        then for each row: row, priority, tenant, cost, attempts, crashes, solo crashes, payload
 -- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are

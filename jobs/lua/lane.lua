@@ -1,7 +1,7 @@
 -- The ground that every script of a lane stands on: it is put before each of them. It runs nothing itself.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
+--        12 crashed  13 flights
 --   batches  HASH batch -> {round, cursor, at_end, closed, version}
 --   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost], and of one that crashed
 --            [..., lost fence, lost claim, solo crashes, group, suspects leased with it, 1 if the last crash was solo]
@@ -10,17 +10,19 @@
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
---   meta     HASH paused, reason, fence, version, bytes, group, of deficit round robin: turn|<p>, deficit|<p>|<tenant>,
+--   meta     HASH paused, reason, fence, version, bytes, group, of deficit round robin: turn|<level>, deficit|<group>,
+--            served|<group> (when), a group being <9-priority>|<tenant>,
 --            and of crashes: deaths (in a row), finished (rows since resumed), apart, turn
 --   workers  HASH worker -> expiry|record
 --   counts   HASH <batch>|<r, d or l> -> jobs in that state (y and s count as r, b as l); none is left out
+--   flights  HASH tenant -> its leased jobs
 --   suspects ZSET job -> group: jobs that were lost together, to be run apart; the lowest group first
 --   crashed  SET of this row of deaths: w|<incarnation> of each worker that died, j|<job> of each job lost with one
 -- A job is written <batch>/<row>.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local SUSPECTS, CRASHED = KEYS[11], KEYS[12]
+local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
 local MOST_SOLO = 2 -- a job that crashed so often with nothing beside it is dying
 
@@ -78,6 +80,12 @@ local function count(batch, state, by)
   end
 end
 
+local function count_flight(r, by)
+  if redis.call('HINCRBY', FLIGHTS, r.tenant, by) <= 0 then
+    redis.call('HDEL', FLIGHTS, r.tenant)
+  end
+end
+
 local function is_leased(r)
   return r.state == 'l' or r.state == 'b'
 end
@@ -87,12 +95,14 @@ local function take_out(job, r)
   count(batch_of(job), r.state, -1)
   if is_leased(r) then
     redis.call('ZREM', LEASED, job)
+    count_flight(r, -1)
   elseif r.state == 'd' then
     redis.call('ZREM', DELAYED, job)
   elseif r.state == 's' then
     redis.call('ZREM', SUSPECTS, job)
   elseif redis.call('ZREM', READY, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), -1) <= 0 then
     redis.call('HDEL', TENANTS, group_of(r))
+    redis.call('HDEL', META, 'served|' .. group_of(r))
   end
 end
 
@@ -102,12 +112,13 @@ local function put_in(job, r, state, at)
   count(batch_of(job), state, 1)
   if is_leased(r) then
     redis.call('ZADD', LEASED, at, job)
+    count_flight(r, 1)
   elseif state == 'd' then
     redis.call('ZADD', DELAYED, at, job)
   elseif state == 's' then
     redis.call('ZADD', SUSPECTS, r.group, job)
-  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 then
-    redis.call('HINCRBY', TENANTS, group_of(r), 1)
+  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), 1) == 1 then
+    redis.call('HSETNX', META, 'served|' .. group_of(r), now_ms())
   end
   put_job(job, r)
 end

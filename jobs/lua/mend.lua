@@ -14,12 +14,13 @@ local function is_whole()
   local jobs, ready, leased = redis.call('HLEN', JOBS), redis.call('ZCARD', READY), redis.call('ZCARD', LEASED)
   local bytes = tonumber(redis.call('HGET', META, 'bytes') or '0')
   return jobs == ready + redis.call('ZCARD', SUSPECTS) + redis.call('ZCARD', DELAYED) + leased and jobs == sum(COUNTS)
-    and ready == sum(TENANTS) and jobs == redis.call('HLEN', PAYLOAD) and bytes >= jobs and (jobs > 0 or bytes == 0)
+    and ready == sum(TENANTS) and leased == sum(FLIGHTS) and jobs == redis.call('HLEN', PAYLOAD)
+    and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
 -- A job without its payload is let go: it must never be run, nor fail, for that.
 local function mend(now, lease_ms)
-  redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS)
+  redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
   redis.call('HDEL', META, 'bytes')
   for _, job in ipairs(redis.call('HKEYS', JOBS)) do
     local r, size = get_job(job), redis.call('HSTRLEN', PAYLOAD, job)

@@ -1,7 +1,7 @@
 -- settle: report leased jobs as done, or to be tried again later.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
+--        12 crashed  13 flights
 -- ARGV   for each report: job, round, fence, claim id, done or retry, delay in ms
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 --

@@ -1,7 +1,7 @@
 -- snapshot: the lane at one moment. Writes nothing.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
---        12 crashed
+--        12 crashed  13 flights
 -- ARGV   none
 -- Reply  {paused, ready, delayed, leased, bytes, batches as HGETALL, counts as HGETALL, records of the living workers,
 --         why it is paused, suspects}; ready counts the suspects too

@@ -8,10 +8,11 @@ import pytest
 import redis
 
 from jobs.job import Job
-from jobs.job_queue import Settlement
-from jobs.redis_queue import MOST_DEATHS, RedisQueue
+from jobs.job_queue import LanePolicy, Settlement
+from jobs.redis_queue import RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
 
+MOST_DEATHS = LanePolicy().most_deaths
 BUSY = replace(ME, running=3)
 
 

@@ -1,0 +1,175 @@
+"""Who gets how much of a full fleet: a seeded simulation of tenants over the real scripts of the queue, on a real server.
+
+    python scripts/simulate_fairness.py [--seed 1] [--hours 4] [--slots 64]
+
+Every tenant always has rows waiting. A slot takes a row's expected tokens at a steady rate. Time is simulated: the queue's
+memory of when it served whom is moved instead of waiting. Without ageing, a tenant of low priority would get nothing.
+"""
+
+import argparse
+import heapq
+import random
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import redis
+from rich.console import Console
+from rich.table import Table
+
+from jobs.errors import UnavailableError
+from jobs.job import Lease
+from jobs.job_queue import FeedRow, LanePolicy, Settlement, WorkerRecord
+from jobs.redis_queue import RedisQueue
+from jobs.tenants import TenantShare
+from workers import embedded
+
+LANE = "simulated"
+TOKENS_PER_S = 20
+LEASE_MS = 3_600_000
+AGE_S = 600.0
+BACKLOG = 200
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One row of the table: its weight, its priority, its cap, and how long its rows are."""
+
+    name: str
+    weight: int
+    rows: str
+    tokens: Callable[[random.Random], int]
+    priority: int = 4
+    cap: int | None = None
+
+
+TENANTS = (
+    Tenant("one-long", 1, "long", lambda chance: chance.randint(1500, 2500)),
+    Tenant("one-short", 1, "short", lambda chance: chance.randint(50, 150)),
+    Tenant("two-long", 2, "long", lambda chance: chance.randint(1500, 2500)),
+    Tenant("two-short", 2, "short", lambda chance: chance.randint(50, 150)),
+    Tenant("four", 4, "mixed", lambda chance: chance.choice([100, 2000])),
+    Tenant("capped", 4, "mixed", lambda chance: chance.choice([100, 2000]), cap=4),
+    Tenant("low", 1, "long", lambda chance: chance.randint(1500, 2500), priority=2),
+)
+
+
+@dataclass
+class Night:
+    """A fleet that is never idle."""
+
+    client: redis.Redis
+    queue: RedisQueue
+    chance: random.Random
+    slots: int
+    now_s: float = 0.0
+    work: Counter[str] = field(default_factory=Counter)
+    rows: Counter[str] = field(default_factory=Counter)
+    last_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    wait_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _of_row: dict[int, tuple[Tenant, int]] = field(default_factory=dict)
+    _waiting: Counter[str] = field(default_factory=Counter)
+    _cursor: int = 0
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def work_for(self, seconds: float) -> None:
+        """Start rows whenever slots are free, until the time has passed."""
+        busy: list[tuple[float, int, Lease]] = []
+        me = WorkerRecord("w", 1, "n", LANE, 1)
+        while self.now_s < seconds:
+            self._fill()
+            claim_id = f"w-1-{next(self._numbers)}"
+            for job in self.queue.claim(LANE, claim_id, self.slots - len(busy), LEASE_MS, me).jobs:
+                tokens = self._started(job.key.row)
+                heapq.heappush(busy, (self.now_s + tokens / TOKENS_PER_S, job.key.row, job.lease))
+            until_s = busy[0][0]
+            done = []
+            while busy and busy[0][0] <= until_s + 1.0:
+                done.append(Settlement(heapq.heappop(busy)[2]))
+            self.queue.settle(LANE, done)
+            self._pass(until_s + 1.0 - self.now_s)
+
+    def _fill(self) -> None:
+        rows = []
+        for tenant in TENANTS:
+            for _ in range(BACKLOG - self._waiting[tenant.name] if self._waiting[tenant.name] < BACKLOG // 2 else 0):
+                row, tokens = next(self._numbers), tenant.tokens(self.chance)
+                self._of_row[row] = (tenant, tokens)
+                self._waiting[tenant.name] += 1
+                rows.append(FeedRow(row, b"{}", tokens, tenant.priority, tenant.name))
+        if rows:
+            self.queue.feed(LANE, "b", 1, self._cursor, self._cursor + 1, False, rows)
+            self._cursor += 1
+
+    def _started(self, row: int) -> int:
+        tenant, tokens = self._of_row.pop(row)
+        name = tenant.name
+        self._waiting[name] -= 1
+        self.work[name] += tokens
+        self.rows[name] += 1
+        self.wait_s[name] = max(self.wait_s[name], self.now_s - self.last_s[name])
+        self.last_s[name] = self.now_s
+        return tokens
+
+    def _pass(self, seconds: float) -> None:
+        self.now_s += seconds
+        meta = f"np:1:{{{LANE}}}:meta"
+        served = [name.decode() for name in self.client.hkeys(meta) if name.startswith(b"served|")]
+        for name in served:
+            self.client.hincrby(meta, name, -round(seconds * 1000))
+
+
+def table(night: Night, hours: float) -> Table:
+    """What each tenant got, and what its weight says among those that are neither low nor capped."""
+    total = night.work.total()
+    shown = Table(title=f"{hours:g} simulated hours, {night.slots} slots, all tenants always waiting", width=80)
+    for name in ("tenant", "rows", "weight", "prio", "cap"):
+        shown.add_column(name)
+    for name in ("share", "by weight", "longest wait"):
+        shown.add_column(name, justify="right")
+    for tenant in TENANTS:
+        share = night.work[tenant.name] / total
+        wait = max(night.wait_s[tenant.name], night.now_s - night.last_s[tenant.name])
+        shown.add_row(
+            tenant.name,
+            tenant.rows,
+            str(tenant.weight),
+            str(tenant.priority),
+            str(tenant.cap or "-"),
+            f"{share:.1%}",
+            f"{share / tenant.weight:.2%}",
+            f"{wait:,.0f} s",
+        )
+    return shown
+
+
+def main() -> int:
+    """Simulate, and print the table. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=4.0)
+    parser.add_argument("--slots", type=int, default=64)
+    args = parser.parse_args()
+    shares = {tenant.name: TenantShare(weight=tenant.weight, rows_in_flight=tenant.cap) for tenant in TENANTS}
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            embedded.server(Path(folder)) as url,
+            redis.Redis.from_url(url) as client,
+        ):
+            queue = RedisQueue(client, policy=LanePolicy(age_s=AGE_S, tenants=shares))
+            night = Night(client, queue, random.Random(args.seed), args.slots)
+            night.work_for(args.hours * 3600)
+    except UnavailableError as error:
+        print(f"simulate_fairness: {error}", file=sys.stderr)
+        return error.exit_status
+    Console(width=80).print(table(night, args.hours))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Shows the turns of claim.lua: weights and caps of tenants, and groups that gain priority while nobody serves them."""
+
+from collections import Counter
+
+import pytest
+import redis
+
+from jobs.job_queue import LanePolicy, Settlement
+from jobs.redis_queue import RedisQueue
+from jobs.tenants import TenantShare
+from tests.jobs.lane import LANE, claim, counts, expire, fed, key, row, rows_of
+
+AGE_S = 600.0
+
+
+def queue_with(client: redis.Redis, **shares: TenantShare) -> RedisQueue:
+    return RedisQueue(client, max_attempts=3, policy=LanePolicy(age_s=AGE_S, tenants=shares))
+
+
+def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
+    """Move the time of a group's last turn into the past."""
+    served = client.hget(key("meta"), f"served|{group}")
+    assert served is not None
+    client.hset(key("meta"), f"served|{group}", int(served) - int(seconds * 1000))
+
+
+@pytest.mark.parametrize("n", [1, 7, 64])
+def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
+    """Also where the rows of one tenant are ten times as long, and however few a claim takes."""
+    queue = queue_with(client, b=TenantShare(weight=2), c=TenantShare(weight=4))
+    costs = {"a": 100, "b": 10, "c": 50}
+    place = {"a": 0, "b": 1000, "c": 2000}
+    fed(queue, [row(place[name] + i, cost=cost, tenant=name) for name, cost in costs.items() for i in range(900)])
+    work: Counter[str] = Counter()
+    for turn in range(1000):
+        for job in claim(queue, n, f"c-{turn}"):
+            name = "abc"[job.key.row // 1000]
+            work[name] += costs[name]
+        if work.total() >= 12_000:
+            break
+    assert work["b"] / work["a"] == pytest.approx(2, rel=0.15)
+    assert work["c"] / work["a"] == pytest.approx(4, rel=0.15)
+
+
+def test_a_tenant_at_its_cap_is_passed_over_until_a_row_ends(client: redis.Redis) -> None:
+    queue = queue_with(client, a=TenantShare(rows_in_flight=2))
+    fed(queue, [row(n, tenant="a", cost=99 - n) for n in range(5)] + [row(10 + n, tenant="b") for n in range(3)])
+    first = claim(queue, 10, "w-1-0")
+    assert sorted(rows_of(first)) == [0, 1, 10, 11, 12]
+    assert rows_of(claim(queue, 10, "w-1-1")) == []
+    queue.settle(LANE, [Settlement(job.lease) for job in first if job.key.row == 0])
+    assert rows_of(claim(queue, 10, "w-1-2")) == [2]
+    queue.release(LANE, [job.lease for job in first if job.key.row == 1])
+    assert rows_of(claim(queue, 10, "w-1-3")) == [1]
+
+
+@pytest.mark.parametrize("evicted", ["flights", "meta", "leased"])
+def test_a_cap_holds_also_after_a_lost_key(client: redis.Redis, evicted: str) -> None:
+    queue = queue_with(client, a=TenantShare(rows_in_flight=2))
+    fed(queue, [row(n, tenant="a") for n in range(5)])
+    assert len(claim(queue, 10, "w-1-0")) == 2
+    client.delete(key(evicted))
+    assert rows_of(claim(queue, 10, "w-1-1")) == []
+
+
+def test_a_burial_needs_no_room(client: redis.Redis) -> None:
+    queue = queue_with(client, a=TenantShare(rows_in_flight=1))
+    fed(queue, [row(0, tenant="a"), row(1, tenant="a", solo_crashes=2, crashes=2)])
+    assert sorted(rows_of(claim(queue, 10, "w-1-0"))) == [1]
+    expire(client, queue, claim(queue, 10, "w-1-0"))
+    assert [job.burial for job in claim(queue, 1, "w-1-1")] == [True]
+
+
+def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> None:
+    queue = queue_with(client)
+    fed(queue, [row(n, priority=6) for n in range(4)] + [row(10 + n, priority=4, tenant="old") for n in range(4)])
+    assert rows_of(claim(queue, 1, "w-1-0")) == [0]
+    not_served_for(client, "5|old", 2 * AGE_S - 1)
+    assert rows_of(claim(queue, 1, "w-1-1")) == [1]
+    not_served_for(client, "5|old", AGE_S)
+    assert rows_of(claim(queue, 1, "w-1-2")) == [10]
+    assert rows_of(claim(queue, 2, "w-1-3")) == [2, 3]
+
+
+def test_what_was_served_last_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
+    queue = queue_with(client)
+    fed(queue, [row(0)])
+    assert client.hexists(key("meta"), "served|5|t")
+    claim(queue)
+    assert not client.hexists(key("meta"), "served|5|t")
+    assert counts(queue) == (0, 0, 1)
