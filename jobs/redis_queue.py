@@ -6,9 +6,11 @@ id, and a report on a lease that no longer holds changes nothing.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -18,9 +20,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from jobs.errors import QueueUnavailable
-from jobs.job import InputSlice, Job, JobKey, Lease
+from jobs.job import Lease
 from jobs.job_queue import (
-    BatchSchedule,
     Beat,
     ClaimReply,
     FeedReply,
@@ -30,6 +31,7 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
+from jobs.queue_records import feed_args, job_of, lease_args, old_ms, pairs, record_of, schedule_of, shares
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -37,6 +39,19 @@ KEYS: Final = (
     *("suspects", "crashed", "flights"),
 )
 LANES: Final = "np:1:lanes"
+SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
+BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue")}
+"""What is put before a script, after lane.lua."""
+
+COMMANDS: Final = (
+    *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
+    *("hget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
+    *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
+    *("del", "lrange", "rpush", "pexpire", "scard"),
+)
+"""All that a user of Redis needs to be allowed, on keys `np:1:*`. The README shows it."""
+
+NOT_TRUSTED: Final = "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA"
 LOOK_AT: Final = 1024
 """How many due and how many expired jobs one claim looks at: more than a worker has in hand."""
 
@@ -44,29 +59,31 @@ TIMEOUT_S: Final = 3.0
 TRIES: Final = 3
 """How often a command is sent. With the timeout, a server that hangs is noticed in about 10 s."""
 
-RECORD_MS: Final = 15_000
-"""A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
-
 
 class RedisQueue:
-    """Implements `Schedule` and `Lanes`. Safe to share between threads. Raises QueueUnavailable."""
+    """Implements `Schedule` and `Lanes`. Safe to share between threads. Raises QueueUnavailable.
+
+    `cluster` makes a client for the same server as a cluster; it is called when the server turns out to be part of one.
+    """
 
     def __init__(
-        self, client: "redis.Redis", max_attempts: int = 5, name: str = "Redis", policy: LanePolicy | None = None
+        self,
+        client: "redis.Redis | redis.RedisCluster",
+        max_attempts: int = 5,
+        name: str = "Redis",
+        policy: LanePolicy | None = None,
+        cluster: "Callable[[], redis.RedisCluster] | None" = None,
     ) -> None:
         policy = policy or LanePolicy()
-        self._client: Any = client
         self._max_attempts = max_attempts
         self._name = name
-        self._rules = (policy.most_deaths, int(policy.age_s * 1000), _shares(policy))
-        lua = files("jobs") / "lua"
-        ground = (lua / "lane.lua").read_text()
-        before_claim = "".join((lua / f"{name}.lua").read_text() for name in ("mend", "rescue"))
-        scripts = dict.fromkeys(("feed", "beat", "settle", "release", "drop", "reset", "snapshot", "pause"), "")
-        self._scripts = {
-            name: client.register_script(ground + before + (lua / f"{name}.lua").read_text())
-            for name, before in {**scripts, "claim": before_claim}.items()
-        }
+        self._rules = (policy.most_deaths, int(policy.age_s * 1000), shares(policy))
+        self._cluster = cluster
+        self._use(client)
+
+    def _use(self, client: "redis.Redis | redis.RedisCluster") -> None:
+        self._client: Any = client
+        self._scripts = {name: client.register_script(source) for name, source in _sources().items()}
 
     @classmethod
     def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
@@ -74,29 +91,38 @@ class RedisQueue:
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
         policy = LanePolicy(settings.most_deaths, settings.age_s, settings.tenants)
-        return cls.from_url(url, settings.max_attempts, policy=policy)
+        return cls.from_url(url, settings.max_attempts, policy=policy, ca=settings.redis_ca)
 
     @classmethod
     def from_url(
-        cls, url: str, max_attempts: int = 5, timeout_s: float = TIMEOUT_S, policy: LanePolicy | None = None
+        cls,
+        url: str,
+        max_attempts: int = 5,
+        timeout_s: float = TIMEOUT_S,
+        policy: LanePolicy | None = None,
+        ca: Path | None = None,
     ) -> Self:
-        """The queue at `url`. Nothing is asked of the server yet.
+        """The queue at `url`: redis://, or rediss:// for TLS, of one server or of any node of a Redis Cluster.
 
-        A server that does not answer is noticed after `TRIES` times `timeout_s`. Raises QueueUnavailable for a wrong URL.
+        Nothing is asked of the server yet. One that does not answer is noticed after `TRIES` times `timeout_s`. `ca` is a
+        file with the certificates to trust in place of the system's. Raises QueueUnavailable for a wrong URL.
         """
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES - 1)
+        options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        options["health_check_interval"] = 0  # it retries within each retry
         try:
-            client = redis.Redis.from_url(  # no health check: it retries within each retry
-                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry, health_check_interval=0
-            )
             parts = urlsplit(url)
             name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
+            if ca is not None and parts.scheme == "rediss":
+                options["ssl_ca_certs"] = str(ca)
+            client = redis.Redis.from_url(url, retry=_retry(), **options)
         except ValueError:  # its words may hold a part of the password
             raise QueueUnavailable(
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
                 "percent-encode special characters in the password"
             ) from None
-        return cls(client, max_attempts, name, policy)
+        return cls(
+            client, max_attempts, name, policy, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options)
+        )
 
     def feed(
         self,
@@ -108,43 +134,41 @@ class RedisQueue:
         at_end: bool,
         rows: Sequence[FeedRow],
     ) -> FeedReply:
-        with self._answering():
-            self._client.sadd(LANES, lane)
+        self._ask("sadd", LANES, lane)
         head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts)
-        accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(_feed_args, rows)))
+        accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 
     def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
-        args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, _record(worker), _old_ms(lease_ms), LOOK_AT)
+        args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, record_of(worker), old_ms(lease_ms), LOOK_AT)
         reply = self._run(
             "claim", lane, *args, worker.running, *self._rules, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
         )
         jobs, ready, delayed, leased, paused, apart, reason = reply
-        claimed = [_job(fields, claim_id) for fields in jobs]
+        claimed = [job_of(fields, claim_id) for fields in jobs]
         return ClaimReply(claimed, ready, delayed, leased, bool(paused), bool(apart), reason.decode())
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
-        head = (lease_ms, worker.worker, _record(worker), _old_ms(lease_ms))
-        lost, cancelled = self._run("beat", lane, *head, *chain.from_iterable(map(_lease_args, leases)))
+        head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))
+        lost, cancelled = self._run("beat", lane, *head, *chain.from_iterable(map(lease_args, leases)))
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        args = ((*_lease_args(report.lease), report.action, report.delay_ms) for report in settlements)
+        args = ((*lease_args(report.lease), report.action, report.delay_ms) for report in settlements)
         lost = self._run("settle", lane, *chain.from_iterable(args)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
-        lost = self._run("release", lane, *chain.from_iterable(map(_lease_args, leases))) if leases else ()
+        lost = self._run("release", lane, *chain.from_iterable(map(lease_args, leases))) if leases else ()
         return frozenset(leases[i - 1] for i in lost)
 
     def lanes(self) -> Sequence[str]:
-        with self._answering():
-            return sorted(name.decode() for name in self._client.smembers(LANES))
+        return sorted(name.decode() for name in self._ask("smembers", LANES))
 
     def snapshot(self, lane: str) -> LaneSnapshot:
         paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run("snapshot", lane)
-        live = {name.decode(): max(int(n), 0) for name, n in _pairs(counts)}
-        schedules = {name.decode(): _schedule(name.decode(), orjson.loads(raw), live) for name, raw in _pairs(batches)}
+        live = {name.decode(): max(int(n), 0) for name, n in pairs(counts)}
+        schedules = {name.decode(): schedule_of(name.decode(), orjson.loads(raw), live) for name, raw in pairs(batches)}
         records = [WorkerRecord(**orjson.loads(raw)) for raw in workers]
         return LaneSnapshot(
             lane, bool(paused), ready, delayed, leased, size, schedules, records, suspects, reason.decode()
@@ -157,16 +181,14 @@ class RedisQueue:
         return bool(self._run("reset", lane, batch_id, version))
 
     def pause(self, lane: str) -> None:
-        with self._answering():
-            self._client.sadd(LANES, lane)
+        self._ask("sadd", LANES, lane)
         self._run("pause", lane, 1)
 
     def resume(self, lane: str) -> None:
         self._run("pause", lane, 0)
 
     def ping(self) -> Mapping[str, str]:
-        with self._answering():
-            info = self._client.info()
+        info = self._ask("info")
         names = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
         return {name: str(info[name]) for name in names if name in info}
 
@@ -176,8 +198,22 @@ class RedisQueue:
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         keys = [f"np:1:{{{lane}}}:{key}" for key in KEYS]
+        return self._answered(lambda: self._scripts[script](keys=[*keys, *more_keys], args=args))
+
+    def _ask(self, command: str, *args: Any) -> Any:
+        return self._answered(lambda: getattr(self._client, command)(*args))
+
+    def _answered(self, act: Callable[[], Any]) -> Any:
         with self._answering():
-            return self._scripts[script](keys=[*keys, *more_keys], args=args)
+            try:
+                return act()
+            except redis.exceptions.MovedError:  # it is a node of a cluster, and the key is another node's
+                if self._cluster is None or isinstance(self._client, redis.RedisCluster):
+                    raise
+                alone, client = self._client, self._cluster()
+                self._use(client)
+                alone.close()
+                return act()
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -188,79 +224,25 @@ class RedisQueue:
         except redis.exceptions.AuthenticationError as error:
             raise QueueUnavailable(f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL") from error
         except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+            if "certificate" in str(error).lower():
+                raise QueueUnavailable(f"{self._name}: {NOT_TRUSTED}") from error
             raise QueueUnavailable(f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL") from error
-        except redis.exceptions.RedisError as error:
-            raise QueueUnavailable(f"{self._name}: {str(error).splitlines()[0][:200]}") from error
+        except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as error:
+            denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
+            remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
+            raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
 
 
-def _shares(policy: LanePolicy) -> bytes:
-    shares = {name: {"weight": share.weight, "cap": share.rows_in_flight} for name, share in policy.tenants.items()}
-    return orjson.dumps({name: {n: v for n, v in share.items() if v is not None} for name, share in shares.items()})
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _feed_args(row: FeedRow) -> tuple[Any, ...]:
-    cost = min(max(row.cost, 1), 10**9)
-    return (row.row, row.priority, row.tenant, cost, row.attempts, row.crashes, row.solo_crashes, _packed(row.payload))
+def _retry() -> Retry:
+    return Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES - 1)
 
 
-def _packed(payload: bytes | InputSlice) -> bytes:
-    if isinstance(payload, InputSlice):
-        return f"@{payload.offset},{payload.length}".encode()
-    return b"=" + payload
-
-
-def _unpacked(packed: bytes) -> bytes | InputSlice:
-    """The payload; bytes that are not one of ours come back as they are, and fail when the request is read."""
-    if packed.startswith(b"@"):
-        offset, _, length = packed[1:].partition(b",")
-        if offset.isdigit() and length.isdigit():
-            return InputSlice(int(offset), int(length))
-    return packed[1:]
-
-
-def _lease_args(lease: Lease) -> tuple[Any, ...]:
-    return (str(lease.key), lease.round, lease.fence, lease.claim_id)
-
-
-def _job(fields: Sequence[Any], claim_id: str) -> Job:
-    name, round_, fence, attempt, crashes, burial, lost_fence, lost_claim, payload, solo, lost_solo, suspect = fields
-    key = JobKey.parse(name.decode())
-    lost = (Lease(key, round_, lost_fence, lost_claim.decode()),) if lost_fence >= 0 else ()
-    return Job(
-        lease=Lease(key, round_, fence, claim_id),
-        payload=_unpacked(payload),
-        attempt=max(attempt, 1),
-        crashes=crashes,
-        rescued=bool(lost) or bool(burial),
-        burial=bool(burial),
-        lost=lost,
-        solo_crashes=solo,
-        lost_solo=bool(lost_solo),
-        suspect=bool(suspect),
-    )
-
-
-def _schedule(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int]) -> BatchSchedule:
-    return BatchSchedule(
-        batch_id=batch_id,
-        round=record["round"],
-        cursor=record["cursor"],
-        at_end=record["at_end"],
-        closed=record["closed"],
-        ready=live.get(f"{batch_id}|r", 0),
-        delayed=live.get(f"{batch_id}|d", 0),
-        leased=live.get(f"{batch_id}|l", 0),
-        version=record["version"],
-    )
-
-
-def _record(worker: WorkerRecord) -> bytes:
-    return orjson.dumps(worker)
-
-
-def _old_ms(lease_ms: int) -> int:
-    return max(lease_ms, RECORD_MS)
-
-
-def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    return zip(flat[::2], flat[1::2], strict=True)
+@cache
+def _sources() -> Mapping[str, str]:
+    """Each script by its name, with what is put before it."""
+    lua = {path.name.removesuffix(".lua"): path.read_text() for path in (files("jobs") / "lua").iterdir()}
+    return {name: "".join(lua[part] for part in ("lane", *BEFORE.get(name, ()), name)) for name in SCRIPTS}

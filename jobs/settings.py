@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         default=None, description="The queue. None: an embedded server, for `run` alone."
     )
+    redis_ca: Path | None = Field(
+        default=None, description="For a rediss:// URL: the certificates to trust in place of the system's."
+    )
     store_url: str = Field(
         default=".nightpress/store", description="A folder, or any fsspec URL such as s3://bucket/path."
     )
@@ -105,7 +108,7 @@ class Settings(BaseSettings):
         """A local folder as an absolute path: workers run in other working folders than the command that starts them."""
         return url if "://" in url else str(Path(url).expanduser().absolute())
 
-    @field_validator("templates_dir", "cache_dir")
+    @field_validator("templates_dir", "cache_dir", "redis_ca")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         return None if folder is None else folder.expanduser().absolute()

@@ -54,16 +54,21 @@ def _valkey() -> str:
 BINARIES = {"redis-server": lambda: shutil.which("redis-server"), "valkey": _valkey}
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """A server on a port of its own, which a test may kill and start again."""
 
-    def __init__(self, binary: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        options = ["--port", str(self._port), "--save", "", "--appendonly", "no", "--dir", str(folder)]
-        self._command = [binary, "--bind", "127.0.0.1", *options]
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+    def __init__(self, binary: str, folder: Path, *more: str, tls: bool = False) -> None:
+        self.port = free_port()
+        ports = ["--port", "0", "--tls-port", str(self.port)] if tls else ["--port", str(self.port)]
+        options = [*ports, "--save", "", "--appendonly", "no", "--dir", str(folder)]
+        self._command = [binary, "--bind", "127.0.0.1", *options, *more]
+        self.url = f"{'rediss' if tls else 'redis'}://127.0.0.1:{self.port}/0"
         self.start()
 
     def start(self) -> None:
@@ -76,7 +81,7 @@ class Server:
 
     def _answers(self) -> bool:
         with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self._port)) == 0
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +114,36 @@ def redis_server(tmp_path: Path) -> Iterator[Server]:
 def redis_url(redis_server: Server) -> str:
     """The URL of a server of this test alone."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session", params=list(BINARIES))
+def redis_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the first of three nodes of a cluster."""
+    binary = BINARIES[request.param]()
+    if binary is None:
+        pytest.skip(f"{request.param} is not installed")
+    nodes: list[Server] = []
+    buses = []
+    for n in range(3):
+        buses.append(free_port())
+        folder = tmp_path_factory.mktemp(f"node-{n}")
+        options = ("--cluster-enabled", "yes", "--cluster-port", str(buses[n]), "--cluster-node-timeout", "5000")
+        nodes.append(Server(binary, folder, *options))
+    clients: list[Any] = [redis.Redis.from_url(node.url) for node in nodes]
+    for n, client in enumerate(clients):
+        client.execute_command("CLUSTER ADDSLOTSRANGE", n * 5462, min(n * 5462 + 5461, 16383))
+        client.execute_command("CLUSTER MEET", "127.0.0.1", nodes[0].port, buses[0])
+
+    def joined() -> bool:
+        states = [client.execute_command("CLUSTER INFO") for client in clients]
+        return all(state["cluster_state"] == "ok" and state["cluster_known_nodes"] == "3" for state in states)
+
+    wait_until(joined, 30, "the cluster")
+    for client in clients:
+        client.close()
+    yield nodes[0].url
+    for node in nodes:
+        node.kill()
 
 
 @pytest.fixture

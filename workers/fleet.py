@@ -81,7 +81,7 @@ class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second."""
 
     settings: Settings
-    redis_url: str
+    redis_url: str = field(repr=False)  # it may hold a password
     only: frozenset[str] | None = None
     monotonic: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)

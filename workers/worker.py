@@ -6,7 +6,7 @@ Everything heavy is made in `run`, so that a worker answers `stop` and `status` 
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.feed import Feeder
@@ -29,7 +29,7 @@ class WorkerPlan:
 
     worker: str
     alias: str
-    redis_url: str
+    redis_url: str = field(repr=False)  # it may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""

@@ -59,3 +59,7 @@ def test_a_model_that_is_not_there_is_said(settings: Settings, redis_url: str, t
     plan = WorkerPlan("w-1", "gone", redis_url, Settings(**{**settings.model_dump(), "models": models}))
     with pytest.raises(ModelUnavailable):
         Worker(plan).run()
+
+
+def test_a_plan_shows_no_password(settings: Settings) -> None:
+    assert "s3cret" not in repr(WorkerPlan("w-1", "stub", "redis://:s3cret@queue:6379/0", settings))

@@ -1,0 +1,164 @@
+"""Shows jobs/redis_queue.py on Redis as it is deployed: a cluster, TLS, users with few rights, and no password anywhere."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from jobs.errors import QueueUnavailable
+from jobs.job_queue import Settlement, WorkerRecord
+from jobs.redis_queue import COMMANDS, RedisQueue
+from jobs.settings import Settings
+from tests.conftest import Server as MakeServer
+from tests.conftest import free_port
+from tests.jobs.lane import LEASE_MS, row
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
+
+REDIS = shutil.which("redis-server")
+GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:1:*", "-@all", *(f"+{c}" for c in COMMANDS))
+LANES = [f"model-{n}@1" for n in range(12)]
+
+
+def every_step(queue: RedisQueue, lane: str) -> None:
+    """Every script and every command, once or more."""
+    me = WorkerRecord("w", 1, "n", lane, 0)
+    assert queue.feed(lane, "b", 1, 0, 9, True, [row(n, tenant=f"t{n % 2}") for n in range(6)]).accepted
+    jobs = queue.claim(lane, "w-1-0", 6, LEASE_MS, me).jobs
+    first, second, third, *rest = [job.lease for job in jobs]
+    assert queue.beat(lane, [first, second], LEASE_MS, me).lost == frozenset()
+    assert queue.settle(lane, [Settlement(first), Settlement(second, "retry", 0)]) == frozenset()
+    assert queue.release(lane, [third]) == frozenset()
+    queue.pause(lane)
+    assert queue.snapshot(lane).paused
+    queue.resume(lane)
+    again = queue.claim(lane, "w-1-1", 6, LEASE_MS, me).jobs
+    assert len(again) == 2
+    assert queue.settle(lane, [Settlement(lease) for lease in [*rest, *(job.lease for job in again)]]) == frozenset()
+    assert queue.reset(lane, "b", queue.snapshot(lane).batches["b"].version)
+    assert queue.feed(lane, "b", 1, 0, 9, True, [row(7)]).accepted
+    queue.claim(lane, "w-1-2", 6, 1, me)
+    rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
+    while not rescued:  # its lease of a millisecond has yet to run out
+        rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
+    assert [(job.crashes, job.suspect) for job in rescued] == [(1, True)]
+    assert queue.drop(lane, "b", 1, forget=True) == 1
+    assert lane in queue.lanes()
+    assert "redis_version" in queue.ping()
+
+
+def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
+    """Twelve lanes, over all three nodes; the URL names one node and does not say that there is a cluster."""
+    with redis.RedisCluster.from_url(redis_cluster) as client:
+        nodes = {client.get_node_from_key(f"np:1:{{{lane}}}:jobs") for lane in LANES}
+        assert len(nodes) == 3
+        client.script_flush()
+        for node in nodes:
+            client.execute_command(*GRANT, target_nodes=node)
+    queue = RedisQueue.from_url(redis_cluster.replace("redis://", "redis://night:s3cret@"))
+    for lane in LANES:
+        every_step(queue, lane)
+    assert set(LANES) <= set(queue.lanes())
+    queue.close()
+
+
+def test_a_cluster_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
+    """A node that has not heard of who serves its slots."""
+    if REDIS is None:
+        pytest.skip("redis-server is not installed")
+    node = MakeServer(REDIS, tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    queue = RedisQueue.from_url(node.url)
+    try:
+        with pytest.raises(QueueUnavailable, match="slot not served"):
+            queue.lanes()
+    finally:
+        node.kill()
+        queue.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, beside its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    places = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key"), "-out", str(folder / "pem")]
+    subprocess.run([*command, *places], check=True, capture_output=True)
+    return folder / "pem"
+
+
+@pytest.fixture
+def tls_server(certificate: Path, tmp_path: Path) -> "Iterator[Server]":
+    if REDIS is None:
+        pytest.skip("redis-server is not installed")
+    files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(certificate.parent / "key"))
+    server = MakeServer(REDIS, tmp_path, *files, "--tls-auth-clients", "no", tls=True)
+    yield server
+    server.kill()
+
+
+def test_tls_with_an_authority_of_ones_own(tls_server: "Server", certificate: Path) -> None:
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate))
+    every_step(queue, LANES[0])
+    queue.close()
+
+
+def test_a_certificate_that_is_not_trusted_is_said_with_what_to_do(tls_server: "Server") -> None:
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url))
+    with pytest.raises(QueueUnavailable, match=r"certificate is not trusted.*NIGHTPRESS_REDIS_CA"):
+        queue.ping()
+
+
+@pytest.fixture
+def guarded(redis_server: "Server") -> str:
+    """The URL of a user who has the documented rights and no others."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.execute_command(*GRANT)
+    return redis_server.url.replace("redis://", "redis://night:s3cret@")
+
+
+def test_a_user_with_the_documented_rights_can_do_everything(guarded: str) -> None:
+    queue = RedisQueue.from_url(guarded)
+    every_step(queue, LANES[0])
+    queue.close()
+
+
+@pytest.mark.parametrize("without", ["evalsha", "script|load", "zadd", "smembers"])
+def test_a_right_that_lacks_is_said(redis_server: "Server", guarded: str, without: str) -> None:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.execute_command("ACL SETUSER night", f"-{without}")
+    queue = RedisQueue.from_url(guarded)
+    with pytest.raises(QueueUnavailable, match="README") as raised:
+        every_step(queue, LANES[0])
+    assert "\n" not in str(raised.value)
+    queue.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("redis://night:wr0ng@{place}", id="wrong password"),
+        pytest.param("redis://nobody:wr0ng@{place}", id="unknown user"),
+        pytest.param("redis://:wr0ng@127.0.0.1:1/0", id="no server"),
+    ],
+)
+def test_a_password_never_shows(guarded: str, url: str) -> None:
+    url = url.format(place=guarded.partition("@")[2])
+    settings = Settings(redis_url=url)
+    queue: Any = RedisQueue.from_settings(settings)
+    with pytest.raises(QueueUnavailable) as raised:
+        queue.ping()
+    shown = [str(raised.value), repr(raised.value), repr(queue), repr(settings), str(settings.model_dump())]
+    assert "wr0ng" not in " ".join(shown)
+    queue.close()
+
+
+def test_the_readme_shows_the_rights() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert " ".join(f"+{command}" for command in COMMANDS) in " ".join(readme.split())
