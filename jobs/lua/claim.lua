@@ -29,7 +29,7 @@ local claimed, apart = {}, 0
 
 local function answer(job, r)
   claimed[#claimed + 1] = {job, r.round, r.fence, r.attempts, r.crashes, r.state == 'b' and 1 or 0, r.lost_fence, r.lost_claim,
-                           redis.call('HGET', PAYLOAD, job) or '', r.solo, r.lost_solo, r.size > 0 and 1 or 0}
+                           (string.gsub(redis.call('HGET', PAYLOAD, job) or '', HEAD, '', 1)), r.solo, r.lost_solo, r.size > 0 and 1 or 0}
 end
 
 local function is_paused()

@@ -22,7 +22,7 @@ local counted = 0
 for _, state in ipairs({'r', 'd', 'l'}) do
   counted = counted + tonumber(redis.call('HGET', COUNTS, batch .. '|' .. state) or '0')
 end
-for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', JOBS) or {}) do
+for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', PAYLOAD) or {}) do
   if batch_of(job) == batch then
     local r = get_job(job)
     if forget or not is_leased(r) then

@@ -18,7 +18,7 @@ if record and record.round == round and record.closed then
   return {0, 1, record.round, record.cursor}
 end
 if not record or record.round < round then
-  for _, job in ipairs(record and redis.call('HKEYS', JOBS) or {}) do
+  for _, job in ipairs(record and redis.call('HKEYS', PAYLOAD) or {}) do
     if batch_of(job) == batch then
       remove(job, get_job(job))
     end
@@ -31,12 +31,14 @@ if record.cursor ~= cursor then
 end
 local most_attempts = tonumber(ARGV[6])
 for i = 7, #ARGV, 8 do
-  local job, payload = batch .. '/' .. ARGV[i], ARGV[i + 7]
-  if redis.call('HEXISTS', JOBS, job) == 0 then
+  local job = batch .. '/' .. ARGV[i]
+  if redis.call('HEXISTS', PAYLOAD, job) == 0 then
     local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
                cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
                solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
     forget_lost(r)
+    r.fresh = r.attempts == 0 and r.crashes == 0
+    local payload = head_of(r) .. ARGV[i + 7]
     redis.call('HSET', PAYLOAD, job, payload)
     redis.call('HINCRBY', META, 'bytes', #payload)
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')

@@ -6,7 +6,8 @@
 --   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost], and of one that crashed
 --            [..., lost fence, lost claim, solo crashes, group, suspects leased with it, 1 if the last crash was solo]
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
---   payload  HASH job -> opaque bytes
+--            A job that has only ever waited has none, so that it takes little room: the head of its payload says all.
+--   payload  HASH job -> <round>|<priority>|<tenant>|<cost>|, then opaque bytes
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
@@ -44,9 +45,26 @@ local function put_batch(batch, record)
   redis.call('HSET', BATCHES, batch, cjson.encode(record))
 end
 
+local HEAD = '^(%d+)|(%d)|([^|]*)|(%d+)|'
+
+local function head_of(r)
+  return string.format('%d|%d|%s|%d|', r.round, r.priority, r.tenant, r.cost)
+end
+
+-- The record of a job that has only ever waited, from the head of its payload.
+local function get_fresh(job)
+  local round, priority, tenant, cost = string.match(redis.call('HGET', PAYLOAD, job) or '', HEAD)
+  if not round then return nil end
+  return {state = 'r', round = tonumber(round), fence = 0, attempts = 0, crashes = 0, claim = '', priority = tonumber(priority),
+          tenant = tenant, cost = tonumber(cost), lost_fence = -1, lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0,
+          fresh = true}
+end
+
 local function get_job(job)
   local raw = redis.call('HGET', JOBS, job)
-  if not raw then return nil end
+  if not raw then
+    return get_fresh(job)
+  end
   local r = cjson.decode(raw)
   return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
           priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10] or -1, lost_claim = r[11] or '',
@@ -54,6 +72,9 @@ local function get_job(job)
 end
 
 local function put_job(job, r)
+  if r.fresh and r.state == 'r' then
+    return
+  end
   local record = {r.state, r.round, r.fence, r.attempts, r.crashes, r.claim, r.priority, r.tenant, r.cost}
   if r.crashes > 0 then
     for place, value in ipairs({r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo}) do

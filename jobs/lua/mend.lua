@@ -1,5 +1,5 @@
--- mend: put before claim. A server that evicts loses whole keys: make all other keys again from `jobs`. Rows that are then
--- missing are fed again, once storage is audited.
+-- mend: put before claim. A server that evicts loses whole keys: make all other keys again from `payload`
+-- and `jobs`. Rows that are then missing are fed again, once storage is audited.
 
 local function sum(hash)
   local total = 0
@@ -9,31 +9,32 @@ local function sum(hash)
   return total
 end
 
--- Whether all keys tell of the same jobs. A payload has at least one byte.
+-- Whether all keys tell of the same jobs. Of those that only ever waited, `jobs` knows nothing.
 local function is_whole()
-  local jobs, ready, leased = redis.call('HLEN', JOBS), redis.call('ZCARD', READY), redis.call('ZCARD', LEASED)
+  local jobs, ready, leased = redis.call('HLEN', PAYLOAD), redis.call('ZCARD', READY), redis.call('ZCARD', LEASED)
+  local others = redis.call('ZCARD', SUSPECTS) + redis.call('ZCARD', DELAYED) + leased
+  local known = redis.call('HLEN', JOBS)
   local bytes = tonumber(redis.call('HGET', META, 'bytes') or '0')
-  return jobs == ready + redis.call('ZCARD', SUSPECTS) + redis.call('ZCARD', DELAYED) + leased and jobs == sum(COUNTS)
-    and ready == sum(TENANTS) and leased == sum(FLIGHTS) and jobs == redis.call('HLEN', PAYLOAD)
-    and bytes >= jobs and (jobs > 0 or bytes == 0)
+  return jobs == ready + others and known >= others and known <= jobs and jobs == sum(COUNTS) and ready == sum(TENANTS)
+    and leased == sum(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
--- A job without its payload is let go: it must never be run, nor fail, for that.
+-- A job without its payload is let go: it must never be run, nor fail, for that. One without its record begins anew.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
   redis.call('HDEL', META, 'bytes')
-  for _, job in ipairs(redis.call('HKEYS', JOBS)) do
-    local r, size = get_job(job), redis.call('HSTRLEN', PAYLOAD, job)
-    if size == 0 then
-      redis.call('HDEL', JOBS, job)
-    else
-      redis.call('HINCRBY', META, 'bytes', size)
+  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
+    local r = get_job(job)
+    if r then
+      redis.call('HINCRBY', META, 'bytes', redis.call('HSTRLEN', PAYLOAD, job))
       put_in(job, r, r.state, is_leased(r) and now + lease_ms or now)
+    else
+      redis.call('HDEL', PAYLOAD, job)
     end
   end
-  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
-    if redis.call('HEXISTS', JOBS, job) == 0 then
-      redis.call('HDEL', PAYLOAD, job)
+  for _, job in ipairs(redis.call('HKEYS', JOBS)) do
+    if redis.call('HEXISTS', PAYLOAD, job) == 0 then
+      redis.call('HDEL', JOBS, job)
     end
   end
 end

@@ -247,16 +247,31 @@ def test_a_kind_that_raises_harms_no_other_row(night: Night, until: Callable[...
     assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "kind_failed"), (2, "kind_failed")]
 
 
-def test_a_damaged_request_fails_alone(night: Night, until: Callable[..., Any], fake_client: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    ("damage", "failed"),
+    [
+        pytest.param(lambda stored: stored.partition(b"=")[0] + b"={torn", [(1, "bad_record")], id="the request fails"),
+        pytest.param(lambda stored: b"={torn", [], id="the record too is fed again"),
+    ],
+)
+def test_what_is_damaged_on_the_queue_harms_no_other_row(
+    night: Night,
+    until: Callable[..., Any],
+    fake_client: redis.Redis,
+    damage: Callable[[bytes], bytes],
+    failed: list[tuple[int, str]],
+) -> None:
     night.accept(chats(3))
     line = night.line()
     line.batches.scan()
     line.feeder.top_up(LANE)
-    fake_client.hset(f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1", b"={torn")
+    place = (f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1")
+    stored: Any = fake_client.hget(*place)
+    fake_client.hset(*place, damage(stored))
     night.start(Scripted(said))
     output, errors = night.published(until_published(night, until))
-    assert [row["row"] for row in output] == [0, 2]
-    assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "bad_record")]
+    assert [(row["row"], row["error"]["code"]) for row in errors] == failed
+    assert len(output) == 3 - len(failed)
 
 
 def test_long_requests_are_read_from_the_input(night: Night, until: Callable[..., Any]) -> None:
