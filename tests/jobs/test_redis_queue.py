@@ -534,6 +534,34 @@ def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str], ser
             client.config_set("maxmemory", 0)
 
 
+@pytest.mark.parametrize("server", ["redis-server", "valkey"])
+def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str], server: str) -> None:
+    """Many lives of a worker, each of which releases, retries and loses jobs; scripts/fill_redis.py does so for long."""
+    with redis.Redis.from_url(servers(server)) as client:
+        client.flushall()
+        queue = RedisQueue(client, max_attempts=3)
+        fed(queue, [row(n) for n in range(60)], at_end=False)
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        sizes = []
+        try:
+            for life in range(300):
+                leases = [job.lease for job in claim(queue, 9, f"w-{life}-0")]
+                queue.release(LANE, leases[::2])
+                queue.settle(LANE, [Settlement(lease, "retry", 0) for lease in leases[1::2]])
+                claim(queue, 5, f"w-{life}-1", lease_ms=1)  # and is heard of no more
+                queue.resume(LANE)
+                names: list[Any] = [name for name in client.keys("np:1:*") if b":claim:" not in name]  # type: ignore[union-attr]
+                sizes.append(sum(client.memory_usage(name, samples=0) or 0 for name in names))
+                client.delete(*client.keys("*:claim:*"))  # type: ignore[misc]
+            assert sum(counts(queue)) == 60
+            with pytest.raises(QueueUnavailable, match="full"):
+                queue.feed(LANE, "b", 1, 100, 200, True, [row(99)])
+        finally:
+            client.config_set("maxmemory", 0)
+    assert max(sizes[250:]) <= max(sizes[150:250]) * 1.02
+
+
 def test_no_server_is_said_in_one_line_without_the_password() -> None:
     queue = RedisQueue.from_url("redis://user:secret@127.0.0.1:1/0")
     with pytest.raises(QueueUnavailable) as raised:

@@ -1,0 +1,140 @@
+"""A lane on a Redis with no room left: claim, beat, release, retry and rescue go on, feeding is refused, nothing grows.
+
+    python scripts/fill_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
+
+Feeds a lane, sets maxmemory below what is used, then lets jobs be released, retried and lost, over and over. Exit status 1
+if feeding was not refused, or if memory grew by over 2 % after the first tenth of the time.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import redis
+
+from jobs.errors import QueueUnavailable, UnavailableError
+from jobs.job_queue import FeedRow, Settlement, WorkerRecord
+from jobs.redis_queue import RedisQueue
+from workers import embedded
+
+LANE = "full"
+LONG_MS, SHORT_MS = 60_000, 20
+HAND = 48
+GROWN = 1.02
+SAMPLES = 20
+
+
+@dataclass
+class FullLane:
+    """A lane at the limit, and what was done there."""
+
+    client: redis.Redis
+    queue: RedisQueue
+    rows: int
+    lives: int = 0
+    released: int = 0
+    retried: int = 0
+    rescued: int = 0
+    suspects: int = 0
+    buried: int = 0
+    _batches: Iterator[int] = field(default_factory=count)
+
+    def fill(self) -> None:
+        """Feed all rows, then leave no room."""
+        rows = [FeedRow(n, b"x" * 200, 1 + n % 50, 4, f"t{n % 3}") for n in range(self.rows)]
+        for place in range(0, self.rows, 500):
+            self.queue.feed(LANE, "b", 1, place, place + 500, False, rows[place : place + 500])
+        self.client.config_set("maxmemory-policy", "noeviction")
+        self.client.config_set("maxmemory", int(self.client.info("memory")["used_memory"]) // 2)
+
+    def feeding_is_refused(self) -> bool:
+        """Whether a further row is refused for want of memory."""
+        try:
+            self.queue.feed(LANE, f"more-{next(self._batches)}", 1, 0, 1, True, [FeedRow(0, b"x", 1, 4, "t")])
+        except QueueUnavailable as error:
+            return "full" in str(error)
+        return False
+
+    def live(self) -> None:
+        """One life of a worker: it releases some jobs, retries some, and dies of the rest. Nothing is ever finished."""
+        self.lives += 1
+        me = WorkerRecord(f"w-{self.lives % 8}", 1, "n", LANE, 0)
+        for n, lease_ms in enumerate((LONG_MS, SHORT_MS)):
+            jobs = self.queue.claim(LANE, f"{me.worker}-{self.lives}-{n}", HAND, lease_ms, me).jobs
+            self.rescued += sum(job.rescued for job in jobs)
+            self.suspects += sum(job.suspect for job in jobs)
+            self.buried += sum(job.burial for job in jobs)
+            leases = [job.lease for job in jobs]
+            self.queue.beat(LANE, leases, lease_ms, me)
+            if lease_ms == LONG_MS:
+                half = len(leases) // 2
+                self.queue.release(LANE, leases[:half])
+                self.queue.settle(LANE, [Settlement(lease, "retry", 1) for lease in leases[half:]])
+                self.released, self.retried = self.released + half, self.retried + len(leases) - half
+        self.queue.resume(LANE)  # as an operator would, when the lane pauses after these deaths
+
+    def used(self) -> int:
+        """Bytes that the data takes."""
+        return int(self.client.info("memory")["used_memory_dataset"])
+
+
+def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
+    """Go on for so long. Returns the bytes after a tenth of the time, and at the end."""
+    began, first, said = time.monotonic(), 0, 0
+    while (elapsed := time.monotonic() - began) < seconds:
+        lane.live()
+        time.sleep(0.01)  # a light load: it is about what grows, not about speed
+        if elapsed >= seconds * (said + 1) / SAMPLES:
+            said += 1
+            used = lane.used()
+            first = first or (used if said > SAMPLES // 10 else 0)
+            print(f"{elapsed:6.0f} s  {lane.lives:8,} lives  {used:12,} bytes", flush=True)
+    return first, lane.used()
+
+
+def main() -> int:
+    """Fill, loop, compare. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--server", help="the folder of another redis-server or valkey-server, put before the path")
+    args = parser.parse_args()
+    if args.server:
+        os.environ["PATH"] = f"{args.server}{os.pathsep}{os.environ['PATH']}"
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            embedded.server(Path(folder)) as url,
+            redis.Redis.from_url(url) as client,
+        ):
+            print(
+                ", ".join(f"{name} {value}" for name, value in RedisQueue(client).ping().items() if "version" in name)
+            )
+            lane = FullLane(client, RedisQueue(client, max_attempts=5), args.rows)
+            lane.fill()
+            first, last = loop(lane, args.minutes * 60)
+            refused, left = lane.feeding_is_refused(), lane.queue.snapshot(LANE)
+    except UnavailableError as error:
+        print(f"fill_redis: {error}", file=sys.stderr)
+        return error.exit_status
+    said = (
+        f"{lane.released:,} released, {lane.retried:,} retried, {lane.rescued:,} rescued, {lane.suspects:,} as suspects"
+    )
+    print(
+        f"{said}, {lane.buried:,} burials; {left.ready + left.delayed + left.leased:,} of {args.rows:,} rows are there"
+    )
+    print(
+        f"{first:,} bytes, then {last:,} ({last / first - 1:+.2%}); feeding {'was' if refused else 'was NOT'} refused"
+    )
+    whole = left.ready + left.delayed + left.leased == args.rows
+    return 0 if refused and whole and last <= first * GROWN else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
