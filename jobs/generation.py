@@ -24,7 +24,9 @@ class Message:
 class SamplingParams:
     """How tokens are chosen.
 
-    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off.
+    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off. Presence
+    and frequency penalties are taken from the logits of tokens that the completion has, once and as often as it has them;
+    `logit_bias` is added to the logits of token ids (OpenAI's API).
     `stop` texts end a completion and are cut from it. `seed` and a token's position determine its random number, so a
     completion does not depend on who shares its step; None lets the runner derive one from the batch and the row.
     """
@@ -36,6 +38,9 @@ class SamplingParams:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -48,6 +53,9 @@ class SamplingParams:
             "top_k": self.top_k >= 0,
             "min_p": 0.0 <= self.min_p <= 1.0,
             "repetition_penalty": self.repetition_penalty > 0.0,
+            "presence_penalty": -2.0 <= self.presence_penalty <= 2.0,
+            "frequency_penalty": -2.0 <= self.frequency_penalty <= 2.0,
+            "logit_bias": all(-100.0 <= bias <= 100.0 for bias in self.logit_bias.values()),
         }
         if wrong := [name for name, right in ranges.items() if not right]:
             raise ValueError(f"out of range: {', '.join(wrong)}")

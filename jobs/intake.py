@@ -5,23 +5,28 @@ instead, and nothing is stored. The order of writes makes `batch.json` the accep
 `batch.json`, then the hint that it is open. The same rows, options and run key give the same id, and so the same batch.
 """
 
+import io
 import re
 import shutil
 import sqlite3
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 
 from jobs import segment
 from jobs.batch import Batch, BatchPaths
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.formats.detection import json_records
+from jobs.formats.detection import records as records_of
+from jobs.formats.record import InputFormat, Record
+from jobs.formats.source import name_of, opened, plain
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
@@ -52,6 +57,7 @@ class IntakeOptions:
     limit: int | None = None
     strict: bool = False
     deadline_typed: str | None = None
+    form: InputFormat | None = None
 
     def typed(self) -> dict[str, str]:
         """Every option that was given, as text: part of the batch's id. Not `strict`, which changes no batch."""
@@ -64,6 +70,7 @@ class IntakeOptions:
             "priority": self.priority,
             "deadline": self.deadline_typed or self.deadline,
             "limit": self.limit,
+            "format": self.form,
         }
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -89,18 +96,11 @@ class StrictRefused(RequestError):
 
 
 def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings: Settings, run_key: str) -> Accepted:
-    """Make a batch of a file; `-` is standard input. Raises RequestError, ConflictError, StoreUnavailable."""
+    """Make a batch of a file, a URL, or `-`, standard input. Raises RequestError, ConflictError, StoreUnavailable."""
     kinds = load_kinds(settings.templates_dir)
-    if str(path) == "-":
-        return accept(store, sys.stdin.buffer, options, kinds=kinds, settings=settings, run_key=run_key)
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below; only opening it is the request's fault
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: {error.strerror or error}") from None
-    with file:
-        stem = Path(path).stem.encode(errors="replace").decode()  # a file's name may be no text
-        named = options if options.name else replace(options, name=stem)
-        return accept(store, file, named, kinds=kinds, settings=settings, run_key=run_key)
+    name = options.name or name_of(path)
+    with opened(path, settings.store_options) as file:
+        return accept(store, file, replace(options, name=name), kinds=kinds, settings=settings, run_key=run_key)
 
 
 def accept(
@@ -114,7 +114,7 @@ def accept(
     clock: Callable[[], datetime] = now,
     names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Accepted:
-    """Make a batch of lines, or find the one that they have made before.
+    """Make a batch of a binary file in any format, or of lines of JSON; or find the one that they have made before.
 
     Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id, and
     StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch.
@@ -124,10 +124,8 @@ def accept(
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             spool = Spool(Path(scratch), settings, names_in_memory)
-            try:
-                spool.fill(lines, reader, options.limit)
-            finally:
-                spool.close()
+            with closing(spool), _records(lines, reader, options.form) as records:
+                spool.fill(records, reader, options.limit)
             accepted = _accepted(store, spool, options, settings, run_key, clock)
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
@@ -140,6 +138,17 @@ def accept(
     return accepted
 
 
+@contextmanager
+def _records(
+    lines: Iterable[bytes] | BinaryIO, reader: LineReader, form: InputFormat | None
+) -> Iterator[Iterator[Record]]:
+    if isinstance(lines, io.IOBase):
+        with plain(cast("BinaryIO", lines)) as file:
+            yield records_of(file, reader, form)
+    else:
+        yield json_records(lines)
+
+
 def _accepted(
     store: Store,
     spool: Spool,
@@ -149,7 +158,9 @@ def _accepted(
     clock: Callable[[], datetime],
 ) -> Accepted:
     if not spool.rows:
-        raise RequestError("the input holds no rows: give it one JSON object a line")
+        raise RequestError(
+            "the input holds no rows: give it JSON Lines, a CSV with a header, an OpenAI batch file, or Parquet"
+        )
     if options.strict and spool.refused:
         raise StrictRefused(spool.faults, spool.refused)
     batch = _batch(spool, options, options.tenant or settings.tenant, run_key, clock())

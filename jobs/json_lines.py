@@ -28,14 +28,19 @@ class Finding(NamedTuple):
     message: str
 
 
-def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Each line that is not blank, without its end, and its number from 1.
+def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Each line as it stands, and its number from 1; without a byte order mark.
 
     `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may lack its rest.
     """
     lines = _read(source) if hasattr(source, "readline") else source
     for number, raw in enumerate(lines, start=1):
-        line = raw.removeprefix(_BOM) if number == 1 else raw
+        yield number, raw.removeprefix(_BOM) if number == 1 else raw
+
+
+def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The same lines but for blank ones, each without its end."""
+    for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
             yield number, line  # blank or not: what is not held cannot be known
         elif line.strip():

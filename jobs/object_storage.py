@@ -160,6 +160,19 @@ class ObjectStore(Store):
         return StoreUnavailable(f"storage {self.url}: writes to {path} stay in conflict. Try again later.")
 
 
+@contextmanager
+def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
+    """Read any URL that fsspec knows, from its beginning. Raises StoreUnavailable."""
+    try:
+        file = fsspec.open(url, "rb", **options).open()
+    except FileNotFoundError:
+        raise StoreUnavailable(f"{url} is not there, or may not be read: look at its name and the credentials") from None
+    except (ImportError, ValueError, OSError) as error:
+        raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
+    with file:
+        yield cast("BinaryIO", file)
+
+
 class _Ranges(io.RawIOBase):
     """An object as a raw file: each fill of the buffer over it is one ranged request."""
 

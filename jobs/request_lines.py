@@ -1,12 +1,13 @@
-"""One line of input: what it may say, and everything that can be wrong with it.
+"""One row of input: what it may say, and everything that can be wrong with it.
 
-Turns a line into a normalised request, or into a fault with a code, its line, its field and the remedy. Knows one line at a
-time: what concerns several (a custom_id given twice) is seen by `spool.py`. JSON types are taken strictly: "5" is no number.
-What a fault holds of the line is clipped, so that it stays small whatever the line says.
+Turns a record of any format into a normalised request, or into a fault with a code, its line, its field and the remedy.
+Knows one row at a time: what concerns several (a custom_id given twice) is seen by `spool.py`. JSON types are taken
+strictly: "5" is no number. What a fault holds of the row is clipped, so that it stays small whatever the row says.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -14,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from jobs.errors import CODES, RequestError
+from jobs.formats.record import Record
 from jobs.job import RowRequest
-from jobs.json_lines import Finding, read_object
+from jobs.json_lines import Finding
 from jobs.kinds import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
@@ -94,13 +96,23 @@ class LineReader:
         self._kinds = kinds
         self._models = frozenset(models)
         self._defaults = defaults
-        known = _ANY.union(*(kind.request_type.model_fields for kind in kinds.values()))
-        if unknown := sorted(set(defaults.given) - known):
+        if unknown := sorted(name for name in defaults.given if name not in self.known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
 
-    def read(self, raw: bytes, row: int, line: int) -> RowRequest | LineFault:
-        """One line, without its newline."""
-        said = read_object(raw)
+    @cached_property
+    def known(self) -> Container[str]:
+        """The names of all fields that a row of some kind may have."""
+        return _ANY.union(*(kind.request_type.model_fields for kind in self._kinds.values()))
+
+    def of_kind(self, name: str | None) -> Mapping[str, Any]:
+        """The JSON schemas of the fields that a row of a kind may have; None is a row that names none."""
+        kind = self._kinds.get(name or self._defaults.given.get("kind", self._defaults.kind) or "")
+        own = _schemas(kind.request_type) if kind else {}
+        return {**own, **_schemas(Envelope)}
+
+    def read(self, record: Record, row: int) -> RowRequest | LineFault:
+        """One row, as its file's format has read it."""
+        line, said = record.line, record.values
         if isinstance(said, Finding):
             return _fault([said], row, line)
         values = {field: value for field, value in said.items() if value is not None or field not in _ANY}
@@ -119,6 +131,7 @@ class LineReader:
         if isinstance(model, str) and model not in self._models:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
+            findings = [finding._replace(field=record.place(finding.field)) for finding in findings]
             return _fault(findings, row, line, kind.name, named)
         return self._request(envelope, request, kind, model, (row, line))
 
@@ -156,6 +169,22 @@ class LineReader:
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+
+
+def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
+    """The schemas of a model's fields, by the names that a row uses."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    return {name: _resolved(field, definitions) for name, field in schema.get("properties", {}).items()}
+
+
+def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A field's schema with what it refers to in its place, one level deep: cells hold no more."""
+    if "$ref" in schema:
+        return {**definitions.get(schema["$ref"].rpartition("/")[2], {})}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_resolved(one, definitions) for one in schema["anyOf"]]}
+    return schema
 
 
 def _validated(validate: Callable[[], _Model], findings: list[Finding]) -> _Model | None:

@@ -14,8 +14,8 @@ from typing import BinaryIO, Final
 import orjson
 
 from jobs.batch import LaneInput
+from jobs.formats.record import Record
 from jobs.job import RowRequest
-from jobs.json_lines import numbered
 from jobs.request_lines import LineFault, LineReader
 from jobs.segment import EVERY_ROUND, Outcome
 from jobs.settings import Settings
@@ -46,16 +46,16 @@ class Spool:
         self._refused = self._files.enter_context((folder / "refused.jsonl").open("wb"))
         self._hash = hashlib.sha256()
 
-    def fill(self, lines: Iterable[bytes] | BinaryIO, reader: LineReader, limit: int | None) -> None:
-        """Read all lines, or the first `limit` rows."""
-        for line, raw in numbered(lines):
-            result = reader.read(raw, self.rows, line)
+    def fill(self, records: Iterable[Record], reader: LineReader, limit: int | None) -> None:
+        """Read all records, or the first `limit`."""
+        for record in records:
+            result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
                 result = self._unless_named_before(result)
             if isinstance(result, RowRequest):
                 self._keep(result)
             else:
-                self._refuse(result, raw)
+                self._refuse(result, record.raw)
             self.rows += 1
             if self.rows == limit:
                 return

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.errors import ModelUnavailable
+from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
@@ -36,7 +37,9 @@ def register(app: typer.Typer) -> None:
 
 def run(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Requests, one JSON object a line.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input.")
+    ],
     kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
     out: Annotated[
@@ -46,6 +49,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    form: Annotated[
+        InputFormat | None, typer.Option("--format", help="How the file is written.  [default: as it looks]")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
     ] = None,
@@ -58,6 +64,7 @@ def run(
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
+    from jobs.formats.source import name_of
     from jobs.intake import IntakeOptions, accept_file
     from jobs.publish import latest_done
     from workers.interrupts import draining
@@ -67,8 +74,8 @@ def run(
     session: Session = ctx.obj
     settings, store = session.settings, session.store
     logs.configure("warning" if sys.stderr.isatty() else settings.log_level, settings.log_format)
-    folder = out or Path("out") / file.stem
-    options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict)
+    folder = out or Path("out") / (name_of(file) or "batch")
+    options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict, form=form)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     reporter = Reporter(store, batch, settings, _invoked())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.commands.session import Session
+from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
     from jobs.intake import Accepted
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def enqueue(
     ctx: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="Requests, one JSON object a line; - reads standard input.")
+        str, typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input.")
     ],
     kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
@@ -35,6 +36,9 @@ def enqueue(
     priority: Annotated[int, typer.Option(min=0, max=9, help="9 goes first.")] = 4,
     deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="When to give up: 06:00, +8h, a date.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    form: Annotated[
+        InputFormat | None, typer.Option("--format", help="How the file is written.  [default: as it looks]")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Make a new batch of what a run key has named before.")
@@ -63,6 +67,7 @@ def enqueue(
         priority=priority,
         deadline=parsed(deadline, session.clock()) if deadline else None,
         deadline_typed=deadline,
+        form=form,
         limit=limit,
         strict=strict,
     )

@@ -5,8 +5,8 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from jobs.errors import CheckFailed
-from jobs.generation import Completion, Message, Prompt, SamplingParams
+from jobs.generation import Completion, Message, Prompt
+from jobs.kinds.choices import ChoiceFields, Generated, ResponseFormat, generated
 from jobs.kinds.fields import Text
 from jobs.kinds.templating import Templates
 
@@ -22,16 +22,18 @@ class Turn(BaseModel):
     content: Text = Field(max_length=500_000, description="What is said.")
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(ChoiceFields):
     """Either `messages`, or a `prompt` with an optional `system`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     messages: tuple[Turn, ...] | None = Field(
         default=None, min_length=1, max_length=1_000, description="The turns so far, the last by the user."
     )
     prompt: Text | None = Field(default=None, max_length=500_000, description="A single turn by the user.")
     system: Text | None = Field(default=None, max_length=100_000, description="What comes before `prompt`.")
+
+    response_format: ResponseFormat | None = Field(
+        default=None, description="What the answer is: text, a JSON object, or JSON of a schema."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -44,12 +46,8 @@ class ChatRequest(BaseModel):
         return self
 
 
-class Chat(BaseModel):
+class Chat(Generated):
     """The model's turn."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: str = Field(min_length=1, description="What the model said.")
 
 
 class ChatKind:
@@ -70,13 +68,11 @@ class ChatKind:
         if request.prompt is not None:
             system = [Message("system", request.system)] if request.system else []
             messages = [*system, Message("user", request.prompt)]
-        (answer,) = yield [Prompt(messages=tuple(messages), params=SamplingParams(max_tokens=MAX_TOKENS))]
-        text = answer.text.strip()
-        if not text:
-            raise CheckFailed("empty_output", "the model said nothing")
-        return Chat(text=text)
+        schema = None if request.response_format is None else request.response_format.schema_
+        prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
+        answers = yield request.prompts(prompt)
+        return generated(Chat, answers, is_json=schema is not None)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """The most that it may take."""
-        del request
-        return MAX_TOKENS
+        return MAX_TOKENS * (request.n if isinstance(request, ChatRequest) else 1)

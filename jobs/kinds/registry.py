@@ -9,6 +9,7 @@ from jobs.errors import RequestError
 from jobs.kinds import Kind
 from jobs.kinds.article import ArticleKind
 from jobs.kinds.chat import ChatKind
+from jobs.kinds.completion import CompletionKind
 from jobs.kinds.social_post import SocialPostKind
 from jobs.kinds.templating import Templates
 from jobs.kinds.translation import TranslationKind
@@ -24,6 +25,7 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         SocialPostKind(templates),
         TranslationKind(templates),
         ChatKind(templates),
+        CompletionKind(templates),
     ]
     kinds = {kind.name: kind for kind in shipped}
     for point in entry_points(group=GROUP):

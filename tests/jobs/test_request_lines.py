@@ -7,7 +7,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.formats import Record
 from jobs.job import RowRequest
+from jobs.json_lines import read_object
 from jobs.kinds import Conversation
 from jobs.request_lines import Defaults, LineFault, LineReader
 
@@ -50,7 +52,9 @@ class NoteKind:
 
 def read(line: dict[str, Any], **given: Any) -> RowRequest | LineFault:
     defaults = Defaults(kind=None, model="small", tenant="house", priority=4, given=given)
-    return LineReader({"note": NoteKind()}, ["small", "large"], defaults).read(json.dumps(line).encode(), 7, 9)
+    raw = json.dumps(line).encode()
+    record = Record(9, raw, read_object(raw))
+    return LineReader({"note": NoteKind()}, ["small", "large"], defaults).read(record, 7)
 
 
 def note(**fields: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.formats import Record
 from jobs.job import RowRequest
 from jobs.request_lines import LineFault, LineReader
 from jobs.settings import Settings
@@ -19,16 +20,16 @@ class Reader(LineReader):
     def __init__(self, words: str = "bad") -> None:
         self._words = words
 
-    def read(self, raw: bytes, row: int, line: int) -> RowRequest | LineFault:
-        if raw.startswith(b"!"):
-            return LineFault(row, line, "not_json", self._words)
-        return RowRequest(row, line, "chat", "stub", {}, custom_id=raw.decode())
+    def read(self, record: Record, row: int) -> RowRequest | LineFault:
+        if record.raw.startswith(b"!"):
+            return LineFault(row, record.line, "not_json", self._words)
+        return RowRequest(row, record.line, "chat", "stub", {}, custom_id=record.raw.decode())
 
 
 def filled(folder: Path, lines: list[bytes], reader: LineReader | None = None, in_memory: int = 10) -> Spool:
     folder.mkdir(exist_ok=True)
     spool = Spool(folder, SETTINGS, in_memory)
-    spool.fill(lines, reader or Reader(), None)
+    spool.fill((Record(n, raw, {}) for n, raw in enumerate(lines, 1)), reader or Reader(), None)
     spool.close()
     return spool
 

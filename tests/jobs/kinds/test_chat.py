@@ -57,3 +57,49 @@ def test_what_cannot_be_asked(request_: Mapping[str, Any], field: tuple[str, ...
     with pytest.raises(ValidationError) as raised:
         ChatRequest.model_validate(request_)
     assert raised.value.errors()[0]["loc"] == field
+
+
+def test_each_of_n_answers_is_a_choice_with_its_own_prompt(converse: Callable[..., Any]) -> None:
+    answers = iter(["a", "b", "c"])
+    output, [prompts] = converse("chat", {"prompt": "Hi?", "n": 3, "stop": ["!"]}, lambda _: next(answers))
+    assert (output.text, output.choices) == ("a", ("a", "b", "c"))
+    assert [prompt.label for prompt in prompts] == ["choice 1", "choice 2", "choice 3"]
+    assert {prompt.params.stop for prompt in prompts} == {("!",)}
+
+
+def test_one_answer_has_no_choices(converse: Callable[..., Any]) -> None:
+    output, _ = converse("chat", {"prompt": "Hi?"}, lambda _: "a")
+    assert output.model_dump(mode="json") == {"text": "a"}
+
+
+def test_penalties_and_biases_reach_the_engine(converse: Callable[..., Any]) -> None:
+    asked = {"prompt": "a", "presence_penalty": 1.5, "frequency_penalty": -0.5, "logit_bias": {"17": -100}}
+    _, [[prompt]] = converse("chat", asked, lambda _: "b")
+    params = prompt.params
+    assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (1.5, -0.5, {17: -100.0})
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "schema"),
+    [
+        pytest.param({"type": "text"}, None, id="text"),
+        pytest.param({"type": "json_object"}, {"type": "object"}, id="any object"),
+        pytest.param({"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}}, SCHEMA, id="schema"),
+    ],
+)
+def test_a_response_format_is_a_schema_for_the_engine(
+    converse: Callable[..., Any], asked: Mapping[str, Any], schema: Mapping[str, Any] | None
+) -> None:
+    request = ChatRequest.model_validate({"prompt": "a", "response_format": asked})
+    again = ChatRequest.model_validate(request.model_dump(mode="json", exclude_unset=True))
+    assert again == request
+    _, [[prompt]] = converse("chat", {"prompt": "a", "response_format": asked}, lambda _: '{"a": 1}')
+    assert prompt.schema == schema
+
+
+def test_an_answer_that_is_not_json_fails(failed: Callable[..., CheckFailed]) -> None:
+    asked = {"prompt": "a", "response_format": {"type": "json_object"}}
+    assert failed("chat", asked, lambda _: "Sure! {").code == "output_not_json"

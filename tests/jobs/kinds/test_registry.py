@@ -74,7 +74,7 @@ def models_of(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def test_the_shipped_kinds() -> None:
-    assert list(KINDS) == ["article", "social_post", "translation", "chat"]
+    assert list(KINDS) == ["article", "social_post", "translation", "chat", "completion"]
     assert all(name == kind.name for name, kind in KINDS.items())
 
 
@@ -113,6 +113,7 @@ SMALLEST = {
     "social_post": {"topic": "Tea", "platform": "x"},
     "translation": {"text": "Tea", "source_language": "en", "target_language": "de"},
     "chat": {"prompt": "Tea?"},
+    "completion": {"prompt": "Tea is"},
 }
 
 

@@ -1,0 +1,296 @@
+"""CSV: a header of field names, then a row a record, as spreadsheet programs write them.
+
+Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first characters that are no ASCII are not
+UTF-8; quoted cells may hold delimiters and newlines. An empty cell is an absent field, a record of empty cells is no row.
+A quote that is never closed costs its own line and no other (RFC 4180 leaves that open).
+
+Cells are text. The type of a field decides what becomes of one: numbers and truth values are read as such, lists are split
+on `|`, objects are JSON, and `metadata.NAME` is one value of the metadata. What cannot be read so stays text, and fails as
+the wrong type. An apostrophe before `=`, `+`, `-` or `@`, as we write it against formulas, is taken off again.
+"""
+
+import csv
+import io
+import re
+from collections import deque
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, BinaryIO, Final, Protocol
+
+import orjson
+
+from jobs.errors import RequestError
+from jobs.formats.record import Record
+from jobs.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
+
+DELIMITERS: Final = ",;\t"
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
+
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.0+)?")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
+_TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_METADATA: Final = "metadata."
+
+Cell = Callable[[str], Any]
+"""Turns the text of a cell into the value of its field."""
+
+csv.field_size_limit(2 * MAX_ROW_BYTES)
+
+
+class Fields(Protocol):
+    """What fields rows may have. A JSON schema says how the cells of one are read."""
+
+    @property
+    def known(self) -> Container[str]:
+        """Their names, whatever the kind."""
+        ...
+
+    def of_kind(self, name: str | None) -> Mapping[str, Any]:
+        """The schemas of a kind's fields by name; None is a row that names no kind."""
+        ...
+
+
+def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
+    """The rows of a CSV file. Raises RequestError when the header cannot be one."""
+    text = _Text()
+    lines = ((number, raw, text.decoded(raw)) for number, raw in numbered_lines(file))
+    header = _header(lines, fields.known)
+    if header is None:
+        return
+    cells = _Cells(header, fields)
+    for line, raw, said in _records(lines, header.delimiter):
+        if isinstance(said, Finding):
+            yield Record(line, raw, said)
+        elif any(cell.strip() for cell in said):
+            yield Record(line, raw, cells.values(said))
+
+
+class _Text:
+    """Decodes lines. The first that is not ASCII tells the encoding of all."""
+
+    def __init__(self) -> None:
+        self._encoding: str | None = None
+
+    def decoded(self, raw: bytes) -> str | Finding:
+        if len(raw) > MAX_ROW_BYTES:
+            return _TOO_LARGE
+        if self._encoding is None and not raw.isascii():
+            try:
+                raw.decode()
+                self._encoding = "utf-8"
+            except UnicodeDecodeError:
+                self._encoding = "cp1252"
+        try:
+            return raw.decode(self._encoding or "ascii")
+        except UnicodeDecodeError as error:
+            remedy = "save the file as UTF-8"
+            return Finding("not_utf8", None, f"byte {error.start + 1} of the line is not {self._encoding}: {remedy}")
+
+
+_UNCLOSED: Final = Finding(
+    "not_csv", None, "a quote is opened in this line and not closed: close it, or write a quote within a cell twice"
+)
+_TOO_LARGE: Final = Finding("row_too_large", None, "the row is longer than 1 MiB: shorten it, or split the row")
+_Line = tuple[int, bytes, str | Finding]
+
+
+class _Header:
+    """The columns of a file, and what stands between its cells."""
+
+    def __init__(self, names: Sequence[str], delimiter: str) -> None:
+        self.names = names
+        self.delimiter = delimiter
+
+
+def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
+    """Read the header. None for a file of nothing."""
+    for _, raw, text in lines:
+        if isinstance(text, Finding):
+            raise RequestError(f"the header cannot be read: {text.message}")
+        if not text.strip(" \t\r\n,;"):
+            continue
+        if re.fullmatch(r"sep=.\r?\n?", text):  # a line that Excel writes and reads
+            continue
+        best = max(DELIMITERS, key=lambda one: (_known(_names(text, one), known), text.count(one)))
+        names = _names(text, best)
+        if not _known(names, known):
+            shown = raw[:60].decode(errors="replace").strip()
+            raise RequestError(
+                f"the input is neither JSON Lines nor a CSV: its first line, {shown!r}, names no field that rows have"
+            )
+        if twice := sorted({name for name in names if name and names.count(name) > 1}):
+            raise RequestError(f"the header names the column {twice[0]!r} twice: remove one of them")
+        return _Header(names, best)
+    return None
+
+
+def _names(text: str, delimiter: str) -> list[str]:
+    cells = next(csv.reader([text], delimiter=delimiter), [])
+    return [cell.strip().strip("\N{ZERO WIDTH NO-BREAK SPACE}").casefold().replace(" ", "_") for cell in cells]
+
+
+def _known(names: Sequence[str], known: Container[str]) -> int:
+    return sum(name in known or name.startswith(_METADATA) for name in names)
+
+
+def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
+    """Lines that belong together, each with its cells. Holds at most the lines of one record."""
+    waiting: deque[_Line] = deque()
+    while line := waiting.popleft() if waiting else next(lines, None):
+        number, raw, text = line
+        if isinstance(text, Finding):
+            yield number, raw, text
+        elif _quote(text, delimiter) is not _Quote.OPEN:
+            yield number, raw, _split(text, delimiter)
+        else:
+            more = _closing(line, waiting, lines, delimiter)
+            if more is None:
+                yield number, raw, _UNCLOSED
+            else:
+                yield (
+                    number,
+                    raw + b"".join(raw for _, raw, _ in more),
+                    _split(text + "".join(str(text) for *_, text in more), delimiter),
+                )
+
+
+def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimiter: str) -> list[_Line] | None:
+    """The lines that close the quote that `first` opens; None when none does within the size of a row, and all wait."""
+    taken: list[_Line] = []
+    size, quote = len(first[1]), _Quote.OPEN
+    while quote is _Quote.OPEN and size <= MAX_ROW_BYTES:
+        line = waiting.popleft() if waiting else next(lines, None)
+        if line is None:
+            break
+        taken.append(line)
+        size += len(line[1])
+        quote = _Quote.BROKEN if isinstance(line[2], Finding) else _quote(line[2], delimiter, within=True)
+    if quote is _Quote.CLOSED and size <= MAX_ROW_BYTES:
+        return taken
+    waiting.extendleft(reversed(taken))
+    return None
+
+
+class _Quote(Enum):
+    """How a line leaves the quotes. Broken: what would close one that an earlier line opened has text behind it."""
+
+    CLOSED = 0
+    OPEN = 1
+    BROKEN = 2
+
+
+def _quote(text: str, delimiter: str, *, within: bool = False) -> _Quote:
+    """What becomes of quotes in a line that begins within a quoted cell, or does not."""
+    if '"' not in text:
+        return _Quote.OPEN if within else _Quote.CLOSED
+    at, open_ = 0, within
+    while True:
+        if open_:
+            at = text.find('"', at)
+            while at >= 0 and text[at + 1 : at + 2] == '"':
+                at = text.find('"', at + 2)
+            if at < 0:
+                return _Quote.OPEN
+            if within and text[at + 1 : at + 2] not in (delimiter, "\r", "\n", ""):
+                return _Quote.BROKEN
+            within = False
+        elif text[at : at + 1] == '"':
+            at, open_ = at + 1, True
+            continue
+        at = text.find(delimiter, at)
+        if at < 0:
+            return _Quote.CLOSED
+        at, open_ = at + 1, False
+
+
+def _split(text: str, delimiter: str) -> list[str] | Finding:
+    try:
+        return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [])
+    except csv.Error as error:
+        return Finding("not_csv", None, f"the line is no row of a CSV: {error}")
+
+
+class _Cells:
+    """Turns the cells of a row into fields."""
+
+    def __init__(self, header: _Header, fields: Fields) -> None:
+        self._names = header.names
+        self._comma = header.delimiter != ","
+        self._fields = fields
+        self._of_kind: dict[str | None, list[Cell]] = {}
+
+    def values(self, cells: Sequence[str]) -> dict[str, Any] | Finding:
+        if any(cell.strip() for cell in cells[len(self._names) :]):
+            message = (
+                f"the row has {len(cells)} cells, and the header {len(self._names)}: quote a cell with a delimiter"
+            )
+            return Finding("not_csv", None, message)
+        said = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
+        if "" in said:
+            return Finding(
+                "unknown_field", None, "a cell stands in a column without a name: name the column, or empty it"
+            )
+        types = self._types(said.get("kind", "").strip() or None)
+        values: dict[str, Any] = {}
+        for name, cell in zip(self._names, types, strict=True):
+            if name not in said:
+                continue
+            if name.startswith(_METADATA):
+                values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = unguarded(said[name])
+            else:
+                values[name] = cell(unguarded(said[name]))
+        return values
+
+    def _types(self, kind: str | None) -> list[Cell]:
+        if kind not in self._of_kind:
+            schemas = self._fields.of_kind(kind)
+            self._of_kind[kind] = [_cell(schemas.get(name, {}), comma=self._comma) for name in self._names]
+        return self._of_kind[kind]
+
+
+def unguarded(cell: str) -> str:
+    """The cell without the apostrophe that keeps a spreadsheet program from running it as a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell
+
+
+def guarded(cell: str) -> str:
+    """The cell as a spreadsheet program may see it. Undone by `unguarded`."""
+    starts = cell.startswith(FORMULA) or (cell[:1] == "'" and cell[1:2] in FORMULA)
+    return f"'{cell}" if starts else cell
+
+
+def _cell(schema: Mapping[str, Any], *, comma: bool) -> Cell:
+    """How the cells of a field are read, by its JSON schema. `comma` allows a decimal comma."""
+    options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    types = {one.get("type", "string") for one in options}
+    cell: Cell = str
+    if types == {"array"}:
+        item = _cell(options[0].get("items", {}), comma=comma)
+        cell = lambda text: _json(text, "[", [item(part.strip()) for part in text.split("|") if part.strip()])  # noqa: E731
+    elif types & {"object", "array"}:
+        opens = "{" if "object" in types else "["
+        cell = lambda text: _json(text, opens, text)  # noqa: E731
+    elif types == {"integer"}:
+        cell = lambda text: int(text.partition(".")[0]) if _INTEGER.fullmatch(text.strip()) else text  # noqa: E731
+    elif types <= {"integer", "number"}:
+        cell = lambda text: _number(text.strip(), comma=comma)  # noqa: E731
+    elif types == {"boolean"}:
+        cell = lambda text: _TRUTH.get(text.strip().casefold(), text)  # noqa: E731
+    return cell
+
+
+def _number(cell: str, *, comma: bool) -> float | str:
+    if not _NUMBER.fullmatch(cell) or ("," in cell and not comma):
+        return cell
+    return float(cell.replace(",", "."))
+
+
+def _json(cell: str, opens: str, otherwise: Any) -> Any:
+    """A cell that is written as JSON, by what it begins with."""
+    if not cell.lstrip().startswith(opens):
+        return otherwise
+    try:
+        return orjson.loads(cell)
+    except orjson.JSONDecodeError:
+        return otherwise

@@ -1,0 +1,56 @@
+"""Detection: which format a file is, by what it begins with. A name is never looked at: names lie."""
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from jobs.errors import RequestError
+from jobs.formats import delimited, openai_batch
+from jobs.formats.delimited import Fields
+from jobs.formats.record import InputFormat, Record
+from jobs.formats.source import peeked
+from jobs.json_lines import Finding, numbered, read_object
+
+_PARQUET = b"PAR1"
+_ZIP = b"PK\x03\x04"
+
+
+def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> Iterator[Record]:
+    """The records of an open file of UTF-8, or of Parquet."""
+    match form or detected(peeked(file)):
+        case InputFormat.JSONL:
+            return json_records(file)
+        case InputFormat.OPENAI:
+            return openai_batch.records(file)
+        case InputFormat.CSV:
+            return delimited.records(file, fields)
+        case InputFormat.PARQUET:
+            from jobs.formats import parquet
+
+            return parquet.records(file)
+
+
+def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
+    """The rows of JSON Lines in our own words."""
+    for line, raw in numbered(file):
+        yield Record(line, raw, read_object(raw))
+
+
+def detected(head: bytes) -> InputFormat:
+    """The format of a file that begins so. Raises RequestError for what is no text.
+
+    An object or an array at the beginning is JSON Lines, of OpenAI's kind when the first object says so; all other text
+    is taken for a CSV, whose header is checked.
+    """
+    if head.startswith(_PARQUET):
+        return InputFormat.PARQUET
+    if head.startswith(_ZIP):
+        raise RequestError("the input is a workbook or a zip archive: save its sheet as CSV; nothing was accepted")
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text.startswith((b"{", b"[")):
+        return InputFormat.CSV if text else InputFormat.JSONL
+    for _, line in numbered(iter(text.splitlines())):
+        said = read_object(line)
+        if not isinstance(said, Finding):
+            return InputFormat.OPENAI if openai_batch.is_line(said) else InputFormat.JSONL
+    longer = text.startswith(b"{") and b'"url"' in text and b'"body"' in text  # than what is looked at
+    return InputFormat.OPENAI if longer else InputFormat.JSONL

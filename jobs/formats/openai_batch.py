@@ -1,0 +1,140 @@
+"""OpenAI's batch files, on the way in: a line is `{"custom_id", "method", "url", "body"}`.
+
+`/v1/chat/completions` becomes the kind `chat`, `/v1/completions` the kind `completion`; of the parameters of a body, those that
+change nothing here (`stream: false`, `n: 1`) are taken as said. A parameter that would change what comes out, and that
+we cannot follow, is the row's fault, never passed over. Format: https://platform.openai.com/docs/api-reference/batch
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Final
+
+from jobs.formats.record import Record
+from jobs.json_lines import Finding, numbered, read_object
+
+KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
+"""What a line has. A line that has a url and a body is one of these."""
+
+_ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
+_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias"})
+_CHAT: Final = _ENVELOPE | _SAMPLING | {"messages", "response_format"}
+_COMPLETION: Final = _ENVELOPE | _SAMPLING | {"prompt"}
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+_NO_EFFECT: Final[Mapping[str, tuple[Any, ...]]] = {
+    "stream": (False,),
+    "logprobs": (False, 0),
+    "top_logprobs": (0,),
+    "echo": (False,),
+    "best_of": (1,),
+    "suffix": ("",),
+    "tools": ([],),
+    "parallel_tool_calls": (True, False),
+    "modalities": (["text"],),
+    "store": (True, False),
+    "service_tier": ("auto", "default", "flex"),
+}
+"""Parameters that are taken with these values, since nothing differs without them."""
+
+
+def is_line(values: Mapping[str, Any]) -> bool:
+    """Whether an object of a JSON Lines file is such a line."""
+    return "url" in values and "body" in values
+
+
+def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
+    """The rows of a batch file."""
+    for line, raw in numbered(lines):
+        said = read_object(raw)
+        yield Record(line, raw, said) if isinstance(said, Finding) else _record(line, raw, said)
+
+
+def _record(line: int, raw: bytes, said: dict[str, Any]) -> Record:
+    faults = _around(said)
+    if faults is not None:
+        return Record(line, raw, faults)
+    body: dict[str, Any] = {name: value for name, value in said["body"].items() if value is not None}
+    mapped = _ENDPOINTS[said["url"]](body)
+    if isinstance(mapped, Finding):
+        return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"))
+    limit = next((name for name in _LIMITS if name in body), None)
+    values = {"custom_id": said.get("custom_id"), **mapped, **({"max_tokens": body[limit]} if limit else {})}
+    places = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}
+    return Record(line, raw, values, {**places, **({"max_tokens": f"body.{limit}"} if limit else {})})
+
+
+def _around(said: Mapping[str, Any]) -> Finding | None:
+    """What is wrong around the body."""
+    if others := sorted(said.keys() - KEYS):
+        return Finding("unknown_field", others[0], "a batch line has custom_id, method, url and body: remove the field")
+    if missing := sorted({"custom_id", "url", "body"} - said.keys()):
+        return Finding("missing_field", missing[0], "a batch line has custom_id, method, url and body: add the field")
+    if said.get("method", "POST") != "POST":
+        return Finding("out_of_range", "method", "the method of a batch line is POST")
+    if said["url"] not in _ENDPOINTS:
+        return Finding("unknown_url", "url", f"the url is one of {', '.join(_ENDPOINTS)}")
+    if not isinstance(said["body"], dict):
+        return Finding("wrong_type", "body", "the body is an object")
+    return None
+
+
+def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
+    values = _parameters(body, _CHAT)
+    if isinstance(values, Finding) or not isinstance(values.get("messages"), list):
+        return values if isinstance(values, Finding) else {"kind": "chat", **values}
+    turns = []
+    for n, message in enumerate(values["messages"]):
+        turn = _turn(message, f"messages.{n}") if isinstance(message, dict) else message
+        if isinstance(turn, Finding):
+            return turn
+        turns.append(turn)
+    return {"kind": "chat", **values, "messages": turns}
+
+
+def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
+    """A turn as `chat` has it: the developer is the system, and a content in parts is their text."""
+    turn = {name: value for name, value in message.items() if value is not None and name != "name"}
+    if turn.get("role") == "developer":
+        turn["role"] = "system"
+    if turn.get("role") in ("tool", "function") or turn.keys() & {"tool_calls", "function_call", "audio"}:
+        return Finding("unsupported_parameter", place, "turns of tools are not supported: remove the turn")
+    parts = turn.get("content")
+    if isinstance(parts, list):
+        for n, part in enumerate(parts):
+            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+                return Finding("unsupported_parameter", f"{place}.content.{n}", "only parts of text are supported")
+        turn["content"] = "".join(part["text"] for part in parts)
+    return turn
+
+
+def _completion(body: dict[str, Any]) -> dict[str, Any] | Finding:
+    values = _parameters(body, _COMPLETION)
+    if isinstance(values, Finding):
+        return values
+    prompt = values.get("prompt")
+    if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
+        values["prompt"] = prompt[0]
+    elif isinstance(prompt, list):
+        return Finding("unsupported_parameter", "prompt", "one prompt a line: give each prompt a line of its own")
+    return {"kind": "completion", **values}
+
+
+def _parameters(body: dict[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
+    values: dict[str, Any] = {}
+    for name, value in body.items():
+        if name in known:
+            values[name] = value
+        elif name == "user":
+            continue
+        elif name not in _LIMITS and value not in _NO_EFFECT.get(name, ()):
+            what = "streaming is not possible in a batch: remove it" if name == "stream" else "remove it"
+            return Finding("unsupported_parameter", name, f"the parameter is not supported: {what}")
+    if "user" in body and isinstance(values.get("metadata", {}), dict):
+        values["metadata"] = {"user": body["user"], **values.get("metadata", {})}
+    if isinstance(values.get("stop"), str):
+        values["stop"] = [values["stop"]]
+    return values
+
+
+_ENDPOINTS: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any] | Finding]]] = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+}

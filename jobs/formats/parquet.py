@@ -1,0 +1,67 @@
+"""Parquet: a column for each field, read and written in row groups. Needs the extra `parquet`."""
+
+import datetime
+import decimal
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, BinaryIO, Final
+
+import orjson
+
+from jobs.errors import RequestError
+from jobs.formats.record import Record
+
+ROWS: Final = 1_024
+"""How many rows are held at a time."""
+
+REMEDY: Final = "Parquet needs an extra: pip install 'nightpress[parquet]'"
+
+
+def records(file: BinaryIO) -> Iterator[Record]:
+    """The rows of a Parquet file; a null is an absent field. Raises RequestError.
+
+    The format is read from its end, so what cannot be sought is copied to a scratch file first.
+    """
+    pyarrow, parquet = _modules()
+    with tempfile.TemporaryFile(prefix="nightpress-") as scratch:
+        shutil.copyfileobj(file, scratch, 1 << 20)
+        scratch.seek(0, io.SEEK_SET)
+        try:
+            number = 0
+            for batch in parquet.ParquetFile(scratch).iter_batches(batch_size=ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    values = {name: _json(value) for name, value in row.items() if value is not None}
+                    yield Record(number, orjson.dumps(values, option=orjson.OPT_SORT_KEYS), values)
+        except pyarrow.ArrowException as error:
+            said = str(error).splitlines()[0]
+            raise RequestError(
+                f"the Parquet file cannot be read: {said}. Write it again; nothing was accepted"
+            ) from None
+
+
+def _modules() -> tuple[ModuleType, ModuleType]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise RequestError(REMEDY) from None
+    return pyarrow, parquet
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, dict):
+        return {str(name): _json(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_json(one) for one in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value

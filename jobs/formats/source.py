@@ -1,0 +1,156 @@
+"""A source: any input as a binary file of UTF-8 lines, whatever it is wrapped in.
+
+Opens a path, a URL or standard input; undoes gzip and Zstandard, told by their first bytes, also within each other; turns
+UTF-16, told by its byte order mark or by the NULs of its first characters, into UTF-8. It holds no more than a buffer.
+A damaged archive is the file's fault; a damaged character stays invalid, so that its row alone fails.
+"""
+
+import codecs
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+from jobs.errors import RequestError
+
+SAMPLE_BYTES: Final = 1 << 16
+"""How much of a file is looked at to tell what it is."""
+
+_DAMAGED: Final = "nightpress-damaged"
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
+
+def _mark_damage(error: UnicodeError) -> tuple[str, int]:
+    """A lone surrogate in place of what cannot be decoded: its UTF-8 is invalid, and so is the row."""
+    return "\udcff", cast("UnicodeDecodeError", error).end
+
+
+codecs.register_error(_DAMAGED, _mark_damage)
+
+
+@contextmanager
+def opened(source: Path | str, options: Mapping[str, str]) -> Iterator[io.BufferedReader]:
+    """The bytes of a path, a URL that fsspec knows (with `options`), or `-`, standard input; not decompressed.
+
+    Raises RequestError when it cannot be opened, StoreUnavailable when a remote place does not answer.
+    """
+    text = str(source)
+    if text == "-":
+        yield _buffered(sys.stdin.buffer.read)
+    elif "://" in text:
+        from jobs.object_storage import open_url
+
+        with open_url(text, options) as file:
+            yield _buffered(file.read)
+    else:
+        try:
+            file = Path(source).open("rb")  # noqa: SIM115 - closed below; only opening it is the request's fault
+        except OSError as error:
+            raise RequestError(f"cannot read {source}: {error.strerror or error}") from None
+        with file:
+            yield file
+
+
+def name_of(source: Path | str) -> str | None:
+    """What a batch of this source is called: its file's name without suffixes. None for standard input."""
+    if str(source) == "-":
+        return None
+    name = str(source).rpartition("/")[2].encode(errors="replace").decode()  # a file's name may be no text
+    for suffix in (".gz", ".zst", ".zstd"):
+        name = name.removesuffix(suffix)
+    return Path(name).stem
+
+
+@contextmanager
+def plain(file: BinaryIO) -> Iterator[io.BufferedReader]:
+    """The same file decompressed, and as UTF-8. Raises RequestError for an archive that is cut off or damaged."""
+    with ExitStack() as layers:
+        reader = _buffered(file.read)
+        try:
+            while (inner := _unwrapped(reader)) is not None:
+                reader = layers.enter_context(inner)
+            yield _utf8(reader)
+        except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+            said = str(error).splitlines()[0] if str(error) else "it is cut off"
+            raise RequestError(
+                f"the compressed input is damaged or cut off ({said}): copy it again; nothing was accepted"
+            ) from None
+
+
+def peeked(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
+    """The next bytes, which are read again afterwards. At most what one buffer holds."""
+    return cast("io.BufferedReader", reader).peek(size)[:size]
+
+
+class _Filled(io.RawIOBase):
+    """A raw stream whose reads are whole: a pipe gives what it has, and a peek must not see half a line of it."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view, filled = memoryview(buffer), 0
+        while filled < len(view) and (piece := self._read(len(view) - filled)):
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+
+class _Transcoded:
+    """Reads a stream of another encoding as UTF-8, a few thousand characters at a time."""
+
+    def __init__(self, reader: io.BufferedReader, encoding: str) -> None:
+        self._reader = reader
+        self._decoder = codecs.getincrementaldecoder(encoding)(_DAMAGED)
+        self._ready = b""
+
+    def read(self, size: int) -> bytes:
+        while not self._ready:
+            piece = self._reader.read(SAMPLE_BYTES)
+            self._ready = self._decoder.decode(piece, final=not piece).encode("utf-8", "surrogatepass")
+            if not piece:
+                break
+        given, self._ready = self._ready[:size], self._ready[size:]
+        return given
+
+
+def _buffered(read: Callable[[int], bytes]) -> io.BufferedReader:
+    return io.BufferedReader(_Filled(read), SAMPLE_BYTES)
+
+
+def _unwrapped(reader: io.BufferedReader) -> io.BufferedReader | None:
+    """The stream within a compressed one; None when it is not compressed."""
+    head = peeked(reader, 4)
+    if head.startswith(_GZIP):
+        return _buffered(gzip.GzipFile(fileobj=reader).read)
+    if head == _ZSTD:
+        return _buffered(zstd.ZstdFile(reader).read)
+    return None
+
+
+def _utf8(reader: io.BufferedReader) -> io.BufferedReader:
+    encoding = _utf16(peeked(reader, 256))
+    return reader if encoding is None else _buffered(_Transcoded(reader, encoding).read)
+
+
+def _utf16(head: bytes) -> str | None:
+    """Which UTF-16 it is. Without a mark: half of the bytes are NUL, those of one parity, as Latin text has it."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if len(head) < 4 or max(even, odd) * 10 < len(head) * 4 or min(even, odd) * 10 > len(head):
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"

@@ -1,0 +1,51 @@
+"""Fixtures of the formats: a file's bytes, taken in as a batch."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from jobs.batch import BatchPaths
+from jobs.intake import Accepted, IntakeOptions, accept
+from jobs.job import RowRequest
+from jobs.kinds.registry import load_kinds
+from jobs.settings import Settings
+from jobs.storage import Store
+
+KINDS = load_kinds()
+SETTINGS = Settings(tenant="house", model="stub")
+
+
+class Taken(NamedTuple):
+    """What became of a file."""
+
+    accepted: Accepted
+    rows: list[RowRequest]
+
+    @property
+    def faults(self) -> list[tuple[int, str, str | None]]:
+        """Line, code and field of each refused row."""
+        return [(fault.line, fault.code, fault.field) for fault in self.accepted.faults]
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the accepted rows ask for."""
+        return [dict(row.request) for row in self.rows]
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Callable[..., Taken]:
+    def taken(data: bytes, **options: Any) -> Taken:
+        store = Store.open(str(tmp_path / "store"))
+        accepted = accept(
+            store, io.BytesIO(data), IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key="k"
+        )
+        rows: list[RowRequest] = []
+        for lane in accepted.batch.lanes:
+            raw = store.read(BatchPaths(accepted.batch.batch_id).input(lane))
+            rows += [RowRequest.from_bytes(line) for line in raw.splitlines()]
+        return Taken(accepted, sorted(rows, key=lambda row: row.row))
+
+    return taken

@@ -1,0 +1,271 @@
+"""Shows jobs/formats/detection.py and source.py: files of every format, encoding, wrapping and fault."""
+
+import codecs
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from jobs.errors import RequestError
+from jobs.formats.record import InputFormat
+from jobs.json_lines import MAX_ROW_BYTES
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+CAFE = "Caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{EURO SIGN}5"
+JSONL = json.dumps({"kind": "chat", "prompt": CAFE}, ensure_ascii=False)
+CSV = f"kind,prompt\nchat,{CAFE}\n"
+
+
+def openai(url: str = "/v1/chat/completions", custom_id: str = "a", **body: Any) -> str:
+    turns = {"messages": [{"role": "user", "content": CAFE}]} if "chat" in url and "messages" not in body else {}
+    return json.dumps(
+        {"custom_id": custom_id, "method": "POST", "url": url, "body": {"model": "stub", **turns, **body}}
+    )
+
+
+def parquet_of(*rows: dict[str, Any]) -> bytes:
+    target = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), target)
+    return target.getvalue()
+
+
+def lines(*rows: str, end: str = "\n") -> str:
+    return "".join(row + end for row in rows)
+
+
+OK: list[tuple[int, str, str | None]] = []
+
+TAKEN = [
+    # JSON Lines
+    pytest.param(JSONL.encode(), 1, OK, id="jsonl"),
+    pytest.param(lines(JSONL, JSONL, end="\r\n").encode(), 2, OK, id="jsonl crlf"),
+    pytest.param(codecs.BOM_UTF8 + JSONL.encode(), 1, OK, id="jsonl bom"),
+    pytest.param(JSONL.encode("utf-16"), 1, OK, id="jsonl utf-16 with its mark"),
+    pytest.param(codecs.BOM_UTF16_BE + JSONL.encode("utf-16-be"), 1, OK, id="jsonl utf-16 big endian"),
+    pytest.param(lines("", "  ", JSONL, "").encode(), 1, OK, id="jsonl blank lines"),
+    pytest.param(
+        json.dumps({"kind": "chat", "prompt": CAFE}).encode("utf-16-le"), 1, OK, id="jsonl utf-16 without a mark"
+    ),
+    pytest.param(gzip.compress(JSONL.encode()), 1, OK, id="jsonl gzip"),
+    pytest.param(zstd.compress(JSONL.encode()), 1, OK, id="jsonl zstd"),
+    pytest.param(gzip.compress(zstd.compress(JSONL.encode())), 1, OK, id="zstd within gzip"),
+    pytest.param(gzip.compress(lines(JSONL).encode()) * 2, 2, OK, id="gzip of two members"),
+    pytest.param(zstd.compress(lines(JSONL).encode()) * 2, 2, OK, id="zstd of two frames"),
+    pytest.param(gzip.compress(JSONL.encode("utf-16")), 1, OK, id="utf-16 within gzip"),
+    pytest.param(lines(JSONL, "{").encode(), 2, [(2, "not_json", None)], id="jsonl cut off"),
+    pytest.param(lines("{", JSONL).encode(), 2, [(1, "not_json", None)], id="jsonl bad first line"),
+    pytest.param(lines("[1]", JSONL).encode(), 2, [(1, "not_an_object", None)], id="jsonl array"),
+    pytest.param(lines(JSONL).encode() + b'{"a": "\xe9"}', 2, [(2, "not_utf8", None)], id="jsonl cp1252 row"),
+    pytest.param(
+        lines("{}", JSONL).encode("utf-16-le")[:-1],
+        2,
+        [(1, "unknown_kind", "kind"), (2, "not_utf8", None)],
+        id="jsonl utf-16 cut in a character",
+    ),
+    pytest.param(
+        b'{"kind": "chat", "prompt": "' + b"x" * MAX_ROW_BYTES + b'"}', 1, [(1, "row_too_large", None)], id="jsonl huge"
+    ),
+    # CSV
+    pytest.param(CSV.encode(), 1, OK, id="csv"),
+    pytest.param(CSV.encode("utf-8-sig"), 1, OK, id="csv bom"),
+    pytest.param(CSV.encode("cp1252"), 1, OK, id="csv cp1252"),
+    pytest.param(CSV.encode("utf-16"), 1, OK, id="csv utf-16"),
+    pytest.param(CSV.encode("utf-16-be"), 1, OK, id="csv utf-16 big endian without a mark"),
+    pytest.param(CSV.replace("\n", "\r\n").encode(), 1, OK, id="csv crlf"),
+    pytest.param(CSV.replace(",", ";").encode(), 1, OK, id="csv semicolons"),
+    pytest.param(CSV.replace(",", "\t").encode(), 1, OK, id="csv tabs"),
+    pytest.param(
+        f"sep=;\r\nkind;prompt\r\nchat;{CAFE}\r\n".encode("cp1252"), 1, OK, id="csv of excel with its first line"
+    ),
+    pytest.param(f'"kind","prompt"\n"chat","{CAFE}"\n'.encode(), 1, OK, id="csv all quoted"),
+    pytest.param(f"Kind, Prompt\nchat,{CAFE}\n".encode(), 1, OK, id="csv header in capitals, with spaces"),
+    pytest.param(f"kind,prompt,,\nchat,{CAFE},,\n,,,\n".encode(), 1, OK, id="csv empty columns and rows"),
+    pytest.param(f"\n\nkind,prompt\n\nchat,{CAFE}\n\n".encode(), 1, OK, id="csv blank lines"),
+    pytest.param(CSV.encode().rstrip(), 1, OK, id="csv without a last newline"),
+    pytest.param(gzip.compress(CSV.encode("cp1252")), 1, OK, id="csv cp1252 gzip"),
+    pytest.param(zstd.compress(CSV.replace(",", "\t").encode("utf-16")), 1, OK, id="csv tabs utf-16 zstd"),
+    pytest.param(
+        f'kind,prompt\nchat,"{CAFE}'.encode(), 1, [(2, "not_csv", None)], id="csv quote never closed at the end"
+    ),
+    pytest.param(
+        f'kind,prompt\nchat,"oh\nchat,"{CAFE}"\n'.encode(), 2, [(2, "not_csv", None)], id="csv quote never closed"
+    ),
+    pytest.param(f"kind,prompt\nchat,a,b\nchat,{CAFE}\n".encode(), 2, [(2, "not_csv", None)], id="csv too many cells"),
+    pytest.param(f"kind,prompt\nchat\nchat,{CAFE}\n".encode(), 2, [(2, "missing_field", None)], id="csv too few cells"),
+    pytest.param(
+        f"kind,prompt,colour\nchat,{CAFE},\nchat,a,red\n".encode(),
+        2,
+        [(3, "unknown_field", "colour")],
+        id="csv unknown column",
+    ),
+    pytest.param(
+        f"kind,prompt,seed\nchat,{CAFE},1\nchat,a,x\n".encode(), 2, [(3, "wrong_type", "seed")], id="csv no number"
+    ),
+    pytest.param(
+        f"kind,prompt\nchat,{CAFE}\nsonnet,a\n".encode(), 2, [(3, "unknown_kind", "kind")], id="csv unknown kind"
+    ),
+    pytest.param(
+        f"kind,prompt,model\nchat,{CAFE},\nchat,a,gpt\n".encode(), 2, [(3, "unknown_model", "model")], id="csv model"
+    ),
+    pytest.param(
+        f"custom_id,kind,prompt\na,chat,{CAFE}\na,chat,b\n".encode(),
+        2,
+        [(3, "duplicate_custom_id", "custom_id")],
+        id="csv duplicate",
+    ),
+    pytest.param(
+        f"kind,prompt\nchat,{CAFE}\nchat,".encode() + b"\xff\xfe\n", 2, [(3, "not_utf8", None)], id="csv not utf-8"
+    ),
+    pytest.param(
+        b"kind,prompt\nchat,\x81\nchat," + CAFE.encode("cp1252"), 2, [(2, "not_utf8", None)], id="csv not cp1252"
+    ),
+    pytest.param(
+        f"kind,prompt\nchat,{'x' * MAX_ROW_BYTES}\nchat,{CAFE}\n".encode(),
+        2,
+        [(2, "row_too_large", None)],
+        id="csv huge",
+    ),
+    pytest.param(
+        f"kind,prompt,\nchat,a,b\nchat,{CAFE},\n".encode(), 2, [(2, "unknown_field", None)], id="csv nameless column"
+    ),
+    # OpenAI batch
+    pytest.param(openai().encode(), 1, OK, id="openai chat"),
+    pytest.param(openai("/v1/completions", prompt=CAFE).encode(), 1, OK, id="openai completion"),
+    pytest.param(openai("/v1/completions", prompt=[CAFE]).encode(), 1, OK, id="openai one prompt in a list"),
+    pytest.param(gzip.compress(lines(openai(), openai(custom_id="b"), end="\r\n").encode()), 2, OK, id="openai gzip"),
+    pytest.param(openai(stream=False, n=1, user="u", tools=[]).encode(), 1, OK, id="openai without effect"),
+    pytest.param(openai(max_completion_tokens=5, stop="x").encode(), 1, OK, id="openai newer names"),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", stream=True)).encode(),
+        2,
+        [(2, "unsupported_parameter", "body.stream")],
+        id="openai stream",
+    ),
+    pytest.param(
+        lines(openai(), openai("/v1/embeddings", "b")).encode(), 2, [(2, "unknown_url", "url")], id="openai url"
+    ),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", model="gpt")).encode(),
+        2,
+        [(2, "unknown_model", "body.model")],
+        id="openai model",
+    ),
+    pytest.param(
+        lines(openai(), openai()).encode(), 2, [(2, "duplicate_custom_id", "custom_id")], id="openai duplicate"
+    ),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", tools=[{}])).encode(),
+        2,
+        [(2, "unsupported_parameter", "body.tools")],
+        id="openai tools",
+    ),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", temperature=3)).encode(),
+        2,
+        [(2, "out_of_range", "body.temperature")],
+        id="openai too hot",
+    ),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", max_completion_tokens=0)).encode(),
+        2,
+        [(2, "out_of_range", "body.max_completion_tokens")],
+        id="openai limit by its newer name",
+    ),
+    pytest.param(
+        lines(openai(), openai(custom_id="b", messages=[])).encode(),
+        2,
+        [(2, "out_of_range", "body.messages")],
+        id="openai no turns",
+    ),
+    pytest.param(
+        lines(
+            openai(), openai(custom_id="b", messages=[{"role": "user", "content": [{"type": "image_url"}]}])
+        ).encode(),
+        2,
+        [(2, "unsupported_parameter", "body.messages.0.content.0")],
+        id="openai image",
+    ),
+    pytest.param(
+        lines(openai(), '{"custom_id": "b", "url": "/v1/completions"}').encode(),
+        2,
+        [(2, "missing_field", "body")],
+        id="openai no body",
+    ),
+    pytest.param(
+        lines(openai(), '{"custom_id": "b", "url": "/v1/completions", "body": []}').encode(),
+        2,
+        [(2, "wrong_type", "body")],
+        id="openai body is no object",
+    ),
+    pytest.param(
+        lines(openai(), openai("/v1/completions", "b", prompt=["a", "b"])).encode(),
+        2,
+        [(2, "unsupported_parameter", "body.prompt")],
+        id="openai two prompts",
+    ),
+    # Parquet
+    pytest.param(parquet_of({"kind": "chat", "prompt": CAFE}), 1, OK, id="parquet"),
+    pytest.param(
+        parquet_of({"kind": "chat", "prompt": CAFE, "seed": 1}, {"kind": "chat", "prompt": "a", "seed": None}),
+        2,
+        OK,
+        id="parquet nulls",
+    ),
+    pytest.param(
+        parquet_of({"kind": "chat", "prompt": CAFE, "seed": "x"}), 1, [(1, "wrong_type", "seed")], id="parquet type"
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "rows", "faults"), TAKEN)
+def test_what_becomes_of_a_file(take: Callable[..., Any], data: bytes, rows: int, faults: Any) -> None:
+    taken = take(data)
+    assert (taken.accepted.batch.rows, taken.accepted.batch.refused) == (rows, len(faults))
+    assert taken.faults == [(line, code, field) for line, code, field in faults]
+    assert len(taken.rows) == rows - len(faults)
+    if taken.rows:
+        assert any(CAFE in json.dumps(request, ensure_ascii=False) for request in taken.requests)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        pytest.param(b"", "no rows", id="empty"),
+        pytest.param(b"\n \n", "no rows", id="blank"),
+        pytest.param(b"kind,prompt\n", "no rows", id="only a header"),
+        pytest.param(b"Dear all,\nhere are the topics\n", "names no field", id="prose"),
+        pytest.param(b"kind,prompt,prompt\nchat,a,b\n", "'prompt' twice", id="a column twice"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "names no field", id="an image"),
+        pytest.param(b"PK\x03\x04" + bytes(100), "save its sheet as CSV", id="a workbook"),
+        pytest.param(gzip.compress(lines(JSONL, JSONL).encode())[:-9], "cut off", id="gzip cut off"),
+        pytest.param(zstd.compress(lines(JSONL, JSONL).encode())[:-4], "cut off", id="zstd cut off"),
+        pytest.param(gzip.compress(JSONL.encode())[:20] + b"\xff" * 30, "damaged", id="gzip damaged"),
+        pytest.param(b"PAR1" + bytes(50), "Parquet", id="parquet damaged"),
+    ],
+)
+def test_what_is_wrong_with_a_file_as_a_whole(take: Callable[..., Any], tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        take(data)
+    assert not list(tmp_path.rglob("batch.json"))
+
+
+def test_the_format_can_be_given(take: Callable[..., Any]) -> None:
+    row = openai(messages=[{"role": "user", "content": "a"}]).encode()
+    assert take(row).requests == [{"messages": [{"role": "user", "content": "a"}]}]
+    assert take(row, form=InputFormat.JSONL).faults == [(1, "unknown_kind", "kind")]
+
+
+def test_a_batch_file_whose_first_line_is_long_is_known_as_one(take: Callable[..., Any]) -> None:
+    long = openai(messages=[{"role": "user", "content": "a" * 200_000}])
+    assert take(long.encode()).faults == []

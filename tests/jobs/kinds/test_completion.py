@@ -1,0 +1,18 @@
+"""Shows jobs/kinds/completion.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs.errors import CheckFailed
+
+
+def test_the_prompt_is_raw_text(converse: Callable[..., Any]) -> None:
+    output, [[prompt]] = converse("completion", {"prompt": "Once upon ", "stop": ["\n"]}, lambda _: " a time")
+    assert (prompt.text, prompt.messages, prompt.params.stop) == ("Once upon ", (), ("\n",))
+    assert output.text == "a time"
+
+
+def test_nothing_is_no_continuation(failed: Callable[..., CheckFailed]) -> None:
+    assert failed("completion", {"prompt": "Once"}, lambda _: " ").code == "empty_output"
