@@ -1,0 +1,94 @@
+"""`settings`: each setting, its value and where it came from. Secrets are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import typer
+
+from jobs.commands.session import Session
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+SECRET_WORDS = ("key", "secret", "token", "password", "credential")
+"""An option of a file system whose name holds one of these is not shown."""
+
+HIDDEN = "***"
+
+
+class Origin(NamedTuple):
+    """A setting, its value as JSON has it, and `default`, `environment` or the path of a file."""
+
+    name: str
+    value: Any
+    source: str
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command(epilog="Example: nightpress settings --changed")(settings)
+
+
+def settings(
+    ctx: typer.Context,
+    changed: Annotated[bool, typer.Option("--changed", help="Only those that are not the defaults.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a setting.")] = False,
+) -> None:
+    """Show each setting, and where it came from.
+
+    The environment comes before nightpress.toml, and that before the defaults.
+    """
+    session: Session = ctx.obj
+    shown = [origin for origin in origins(session) if not changed or origin.source != "default"]
+    for name, value, source in shown:
+        if as_json:
+            session.write_json({"setting": name, "value": value, "source": source})
+        else:
+            text = value if isinstance(value, str) else orjson.dumps(value).decode()
+            session.write(f"{name} = {text}" + ("" if source == "default" else f"  ({source})"))
+    if not shown:
+        session.say("every setting has its default")
+
+
+def origins(session: Session) -> Iterator[Origin]:
+    """All settings in the order of the README's table. Raises RequestError when one of them is wrong."""
+    from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+
+    from jobs.settings import Settings, found_toml
+
+    values = session.settings
+    toml = found_toml(Path.cwd())
+    environment = EnvSettingsSource(Settings)()
+    file: Mapping[str, Any] = TomlConfigSettingsSource(Settings, toml)() if toml else {}
+    for name in Settings.model_fields:
+        sources = [word for word, given in (("environment", environment), (str(toml), file)) if name in given]
+        yield Origin(name, _shown(name, getattr(values, name)), " and ".join(sources) or "default")
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "redis_url":
+        return None if value is None else _without_password(value)
+    if name == "store_options":
+        return {option: HIDDEN if _is_secret(option) else said for option, said in value.items()}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _shown("", one) for key, one in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_secret(option: str) -> bool:
+    return any(word in option.lower() for word in SECRET_WORDS)
+
+
+def _without_password(url: SecretStr) -> str:
+    """The URL with neither its password nor its query, which may hold one too."""
+    parts = urlsplit(url.get_secret_value())
+    user, at, place = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit((parts.scheme, (f"{name}:{HIDDEN}@" if at else "") + place, parts.path, "", ""))

@@ -1,0 +1,68 @@
+"""Shows jobs/commands/settings.py."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"NIGHTPRESS_{name.upper()}", raising=False)
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    assert main(["settings", *args], Session()) == 0
+    return capsys.readouterr().out
+
+
+def test_each_setting_says_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = tmp_path / "nightpress.toml"
+    toml.write_text('lease_s = 30\ntenant = "shop"\n[prices]\nversion = "2026-11"\n')
+    monkeypatch.setenv("NIGHTPRESS_TENANT", "press")
+    monkeypatch.setenv("NIGHTPRESS_PRICES__CURRENCY", "EUR")
+    found = {one["setting"]: one for one in map(orjson.loads, shown(capsys, "--json").splitlines())}
+    assert list(found) == list(Settings.model_fields)
+    assert (found["lease_s"]["value"], found["lease_s"]["source"]) == (30.0, str(toml))
+    assert (found["tenant"]["value"], found["tenant"]["source"]) == ("press", f"environment and {toml}")
+    assert found["prices"]["source"] == f"environment and {toml}"
+    assert (found["prices"]["value"]["version"], found["prices"]["value"]["currency"]) == ("2026-11", "EUR")
+    assert (found["model"]["value"], found["model"]["source"]) == ("smollm2-135m", "default")
+
+
+def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "--changed"], Session()) == 0
+    assert capsys.readouterr() == ("", "every setting has its default\n")
+    monkeypatch.setenv("NIGHTPRESS_MODEL", "stub")
+    assert shown(capsys, "--changed") == "model = stub  (environment)\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        pytest.param(
+            "REDIS_URL", "redis://ann:s3cret@queue:6379/1", "redis://ann:***@queue:6379/1", id="user and password"
+        ),
+        pytest.param("REDIS_URL", "redis://:s3cret@queue:6379", "redis://:***@queue:6379", id="password"),
+        pytest.param("REDIS_URL", "redis://queue?password=s3cret", "redis://queue", id="query"),
+        pytest.param(
+            "STORE_OPTIONS", '{"secret": "s3cret", "anon": "no"}', '{"secret":"***","anon":"no"}', id="options"
+        ),
+    ],
+)
+def test_no_secret_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"NIGHTPRESS_{name}", value)
+    out = shown(capsys, "--changed")
+    assert out == f"{name.lower()} = {said}  (environment)\n"
+    assert "s3cret" not in shown(capsys, "--json")
