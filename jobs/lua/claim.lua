@@ -29,7 +29,7 @@ local claimed, apart = {}, 0
 
 local function answer(job, r)
   claimed[#claimed + 1] = {job, r.round, r.fence, r.attempts, r.crashes, r.state == 'b' and 1 or 0, r.lost_fence, r.lost_claim,
-                           (string.gsub(redis.call('HGET', PAYLOAD, job) or '', HEAD, '', 1)), r.solo, r.lost_solo, r.size > 0 and 1 or 0}
+                           (string.gsub(r.payload or redis.call('HGET', PAYLOAD, job) or '', HEAD, '', 1)), r.solo, r.lost_solo, r.size > 0 and 1 or 0}
 end
 
 local function is_paused()
@@ -37,6 +37,7 @@ local function is_paused()
 end
 
 local function reply()
+  write_counts()
   return {claimed, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
           redis.call('ZCARD', LEASED), is_paused() and 1 or 0, apart, redis.call('HGET', META, 'reason') or ''}
 end
@@ -72,6 +73,14 @@ end
 
 rescue(now, look_at, tonumber(ARGV[10]))
 
+local leased, fence = {}, nil
+
+-- The next fence. A claim takes as many as it may need at once; to leave some out does no harm.
+local function next_fence()
+  fence = fence and fence + 1 or redis.call('HINCRBY', META, 'fence', n) - n + 1
+  return fence
+end
+
 -- Lease one job, which waits.
 local function lease(job, r)
   local burial = r.state == 'y'
@@ -79,10 +88,9 @@ local function lease(job, r)
   if not burial then
     r.attempts = r.attempts + 1
   end
-  r.fence = redis.call('HINCRBY', META, 'fence', 1)
-  r.claim = claim
+  r.fence, r.claim = next_fence(), claim
   put_in(job, r, burial and 'b' or 'l', now + lease_ms)
-  redis.call('RPUSH', CLAIM, job)
+  leased[#leased + 1] = job
   answer(job, r)
 end
 
@@ -138,6 +146,8 @@ local function is_apart()
   return apart == 1
 end
 
+local AT_ONCE = 8 -- so many jobs of a group are looked at in its turn, and then the next
+
 local function cost_of(member)
   return 9999999999 - tonumber(string.match(member, '^[^|]*|[^|]*|(%d+)|'))
 end
@@ -157,7 +167,7 @@ local function room_of(group)
   if not cap or string.sub(group, 1, 1) == DYING then
     return n
   end
-  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0')
+  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0') - (unwritten[FLIGHTS][tenant] or 0)
 end
 
 -- The priority of a group: one level more for each age that it was not served. The dying stand above all.
@@ -171,6 +181,7 @@ end
 
 -- The groups of the highest level in the order of their turns, what a turn of weight 1 is worth, and the level.
 local function turns()
+  write_counts()
   local groups, worth, level = {}, 1, -1
   for _, group in ipairs(redis.call('HKEYS', TENANTS)) do
     local first, own = first_of(group, 1)[1], level_of(group)
@@ -194,13 +205,22 @@ local function turns()
   return after, worth, level
 end
 
+-- A group that stands alone on its own level has nobody to take turns with.
+local function serve_alone(group)
+  redis.call('HDEL', META, 'deficit|' .. group)
+  local room = math.min(n - #claimed, room_of(group))
+  for _, member in ipairs(room > 0 and first_of(group, room) or {}) do
+    lease_ready(member)
+  end
+end
+
 -- One group's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
 local function serve(group, worth)
   local key, share = 'deficit|' .. group, shares[tenant_of(group)]
   worth = worth * (share and share.weight or 1)
   local deficit = math.min(tonumber(redis.call('HGET', META, key) or '0'), worth) + worth
   while #claimed < n do
-    local room = math.min(n - #claimed, room_of(group))
+    local room = math.min(n - #claimed, room_of(group), AT_ONCE)
     local members = room > 0 and first_of(group, room) or {}
     if #members == 0 then
       redis.call('HDEL', META, key)
@@ -229,8 +249,18 @@ local function serve_ready()
   while #claimed < n do
     local groups, worth, level = turns()
     if #groups == 0 and not count_unknown() then break end
-    for _, group in ipairs(groups) do
+    local alone = #groups == 1 and (level == 10 or level == 9 - tonumber(string.sub(groups[1], 1, 1)))
+    if alone then
+      serve_alone(groups[1])
+      redis.call('HSET', META, 'turn|' .. level, groups[1])
+      write_counts()
+      if redis.call('HEXISTS', TENANTS, groups[1]) == 1 then
+        redis.call('HSET', META, 'served|' .. groups[1], now)
+      end
+    end
+    for _, group in ipairs(alone and {} or groups) do
       local full = serve(group, worth)
+      write_counts()
       if redis.call('HEXISTS', TENANTS, group) == 1 then
         redis.call('HSET', META, 'served|' .. group, now)
       end
@@ -253,7 +283,10 @@ end
 if in_hand == 0 then
   redis.call('HSET', META, 'turn', #claimed > 0 and claimed[1][12] == 1 and 'ready' or 'suspects')
 end
-if #claimed > 0 then
+if #leased > 0 then
+  for first = 1, #leased, 1000 do
+    redis.call('RPUSH', CLAIM, unpack(leased, first, math.min(first + 999, #leased)))
+  end
   redis.call('PEXPIRE', CLAIM, lease_ms)
 end
 return reply()

@@ -31,6 +31,7 @@ for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', PAYLOAD) or {}) do
     end
   end
 end
+write_counts()
 if forget then
   redis.call('HDEL', BATCHES, batch)
   redis.call('HDEL', COUNTS, batch .. '|r', batch .. '|d', batch .. '|l')

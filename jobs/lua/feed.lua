@@ -26,6 +26,7 @@ if not record or record.round < round then
   record = {round = round, cursor = 0, at_end = false, closed = false, version = redis.call('HINCRBY', META, 'version', 1)}
   put_batch(batch, record)
 end
+write_counts()
 if record.cursor ~= cursor then
   return {0, 0, record.round, record.cursor}
 end
@@ -44,6 +45,7 @@ for i = 7, #ARGV, 8 do
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end
+write_counts()
 record.cursor = tonumber(ARGV[4])
 record.at_end = ARGV[5] == '1'
 put_batch(batch, record)

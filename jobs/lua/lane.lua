@@ -36,12 +36,18 @@ local function batch_of(job)
   return string.match(job, '^(.*)/%d+$')
 end
 
+local read_batches = {}
+
 local function get_batch(batch)
-  local raw = redis.call('HGET', BATCHES, batch)
-  return raw and cjson.decode(raw)
+  if read_batches[batch] == nil then
+    local raw = redis.call('HGET', BATCHES, batch)
+    read_batches[batch] = raw and cjson.decode(raw) or false
+  end
+  return read_batches[batch]
 end
 
 local function put_batch(batch, record)
+  read_batches[batch] = record
   redis.call('HSET', BATCHES, batch, cjson.encode(record))
 end
 
@@ -53,11 +59,12 @@ end
 
 -- The record of a job that has only ever waited, from the head of its payload.
 local function get_fresh(job)
-  local round, priority, tenant, cost = string.match(redis.call('HGET', PAYLOAD, job) or '', HEAD)
+  local payload = redis.call('HGET', PAYLOAD, job) or ''
+  local round, priority, tenant, cost = string.match(payload, HEAD)
   if not round then return nil end
   return {state = 'r', round = tonumber(round), fence = 0, attempts = 0, crashes = 0, claim = '', priority = tonumber(priority),
           tenant = tenant, cost = tonumber(cost), lost_fence = -1, lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0,
-          fresh = true}
+          fresh = true, payload = payload}
 end
 
 local function get_job(job)
@@ -94,16 +101,25 @@ end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
-local function count(batch, state, by)
-  local field = batch .. '|' .. COUNTED_AS[state]
-  if redis.call('HINCRBY', COUNTS, field, by) == 0 then
-    redis.call('HDEL', COUNTS, field)
-  end
+-- Counts are summed up here and written once, by `write_counts`: a script calls it before it reads them, and at its end.
+local unwritten = {[COUNTS] = {}, [FLIGHTS] = {}, [TENANTS] = {}}
+
+local function count(hash, field, by)
+  unwritten[hash][field] = (unwritten[hash][field] or 0) + by
 end
 
-local function count_flight(r, by)
-  if redis.call('HINCRBY', FLIGHTS, r.tenant, by) <= 0 then
-    redis.call('HDEL', FLIGHTS, r.tenant)
+local function write_counts()
+  for hash, fields in pairs(unwritten) do
+    for field, by in pairs(fields) do
+      local now_there = by == 0 and 1 or redis.call('HINCRBY', hash, field, by)
+      if now_there == 0 or (now_there < 0 and hash ~= COUNTS) then
+        redis.call('HDEL', hash, field)
+        redis.call('HDEL', META, 'served|' .. field)
+      elseif hash == TENANTS and by > 0 and now_there == by then
+        redis.call('HSETNX', META, 'served|' .. field, now_ms())
+      end
+    end
+    unwritten[hash] = {}
   end
 end
 
@@ -113,33 +129,32 @@ end
 
 -- Take a job out of the place where its state puts it.
 local function take_out(job, r)
-  count(batch_of(job), r.state, -1)
+  count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[r.state], -1)
   if is_leased(r) then
     redis.call('ZREM', LEASED, job)
-    count_flight(r, -1)
+    count(FLIGHTS, r.tenant, -1)
   elseif r.state == 'd' then
     redis.call('ZREM', DELAYED, job)
   elseif r.state == 's' then
     redis.call('ZREM', SUSPECTS, job)
-  elseif redis.call('ZREM', READY, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), -1) <= 0 then
-    redis.call('HDEL', TENANTS, group_of(r))
-    redis.call('HDEL', META, 'served|' .. group_of(r))
+  elseif redis.call('ZREM', READY, member_of(job, r)) == 1 then
+    count(TENANTS, group_of(r), -1)
   end
 end
 
 -- Put a job into the place of its new state. `at` is the due time or the expiry, where there is one.
 local function put_in(job, r, state, at)
   r.state = state
-  count(batch_of(job), state, 1)
+  count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[state], 1)
   if is_leased(r) then
     redis.call('ZADD', LEASED, at, job)
-    count_flight(r, 1)
+    count(FLIGHTS, r.tenant, 1)
   elseif state == 'd' then
     redis.call('ZADD', DELAYED, at, job)
   elseif state == 's' then
     redis.call('ZADD', SUSPECTS, r.group, job)
-  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 and redis.call('HINCRBY', TENANTS, group_of(r), 1) == 1 then
-    redis.call('HSETNX', META, 'served|' .. group_of(r), now_ms())
+  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 then
+    count(TENANTS, group_of(r), 1)
   end
   put_job(job, r)
 end

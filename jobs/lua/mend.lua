@@ -37,4 +37,5 @@ local function mend(now, lease_ms)
       redis.call('HDEL', JOBS, job)
     end
   end
+  write_counts()
 end

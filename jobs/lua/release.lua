@@ -27,4 +27,5 @@ for i = 1, #ARGV, 4 do
     end
   end
 end
+write_counts()
 return lost

@@ -24,6 +24,7 @@ for i = 1, #ARGV, 6 do
     remove(job, r)
   end
 end
+write_counts()
 if finished > 0 then
   redis.call('HINCRBY', META, 'finished', finished)
   end_row_of_deaths()
