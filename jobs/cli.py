@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import doctor, enqueue, failed, models, operate, results, settings, show, status, usage
+from jobs.commands import doctor, enqueue, failed, models, operate, preview, results, settings, show, status, usage
 from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
@@ -46,7 +46,7 @@ def _root(
     del show_version
 
 
-for part in (enqueue, status, results, show, failed, usage, operate, models, settings, doctor):
+for part in (enqueue, preview, status, results, show, failed, usage, operate, models, settings, doctor):
     part.register(app)
 
 

@@ -119,8 +119,7 @@ def accept(
     Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id, and
     StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch.
     """
-    _check(options, kinds, settings)
-    reader = LineReader(kinds, list(settings.catalog), _defaults(options, settings))
+    reader = line_reader(options, kinds, settings)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             spool = Spool(Path(scratch), settings, names_in_memory)
@@ -136,6 +135,12 @@ def accept(
         batch = accepted.batch
         logger().info("batch.accepted", batch=batch.batch_id, rows=batch.rows, refused=batch.refused)
     return accepted
+
+
+def line_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> LineReader:
+    """What reads the rows under these options. Raises RequestError when an option is wrong for every row."""
+    _check(options, kinds, settings)
+    return LineReader(kinds, list(settings.catalog), _defaults(options, settings))
 
 
 @contextmanager

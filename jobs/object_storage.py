@@ -166,7 +166,9 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
     try:
         file = fsspec.open(url, "rb", **options).open()
     except FileNotFoundError:
-        raise StoreUnavailable(f"{url} is not there, or may not be read: look at its name and the credentials") from None
+        raise StoreUnavailable(
+            f"{url} is not there, or may not be read: look at its name and the credentials"
+        ) from None
     except (ImportError, ValueError, OSError) as error:
         raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
     with file:

@@ -16,7 +16,7 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
@@ -99,6 +99,18 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
         return str(weights.folder)
     ready = _cache_folder(alias, weights, cache_dir)
     return str(ready if ready.is_dir() else weights.folder / weights.gguf_file)
+
+
+def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
+    """The tokenizer of a folder that `locate` gave. Nothing is fetched. Raises ModelUnavailable."""
+    _require("transformers")
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=card.trust_remote_code)
+    except Exception as error:  # broken files raise errors of tokenizers, of no common class
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelUnavailable(f"the tokenizer of {alias} cannot be loaded from {folder}: {reason}") from error
 
 
 def _on_this_machine(alias: str, card: ModelCard) -> _Weights:

@@ -24,7 +24,8 @@ def register(app: typer.Typer) -> None:
 def enqueue(
     ctx: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input.")
+        str,
+        typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
     ],
     kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,

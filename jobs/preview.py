@@ -1,0 +1,90 @@
+"""Preview: the prompts that the first rows of a file would begin with. Nothing is stored and nothing generated.
+
+A kind is asked for its first prompts alone: what it asks next depends on what a model answers. Tokens are counted by the
+model's own tokenizer where its package and files are on this machine (entry point group `nightpress.tokens`), else estimated.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from itertools import islice
+from typing import Final, Protocol
+
+from jobs.errors import RowError
+from jobs.formats import Record
+from jobs.generation import Prompt
+from jobs.job import RowRequest
+from jobs.kinds import Kind
+from jobs.request_lines import LineFault, LineReader
+from jobs.settings import Settings
+
+BYTES_A_TOKEN: Final = 4
+"""About what a token holds of English text, for models whose tokenizer is not here."""
+
+Counter = Callable[[Prompt], int]
+
+
+class CounterMaker(Protocol):
+    """What an entry point of the group `nightpress.tokens` is."""
+
+    def __call__(self, settings: Settings, model: str) -> Counter | None:
+        """How tokens of a model are counted; None when its files are not on this machine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A row, and what it would begin with. `tokens` are those of each prompt; `exact` says that they were counted."""
+
+    request: RowRequest
+    prompts: Sequence[Prompt]
+    tokens: Sequence[int]
+    exact: bool
+
+
+def previews(
+    records: Iterable[Record], reader: LineReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
+) -> Iterator[Preview | LineFault]:
+    """The first `limit` rows."""
+    counters: dict[str, Counter | None] = {}
+    for number, record in enumerate(islice(records, limit)):
+        request = reader.read(record, number)
+        if isinstance(request, LineFault):
+            yield request
+            continue
+        if request.model not in counters:
+            counters[request.model] = _counter(settings, request.model)
+        try:
+            prompts = first_prompts(request, kinds[request.kind])
+        except RowError as error:
+            yield LineFault(
+                number, record.line, error.code, error.message, error.field, request.kind, request.custom_id
+            )
+            continue
+        count = counters[request.model]
+        yield Preview(request, prompts, [(count or estimated)(prompt) for prompt in prompts], count is not None)
+
+
+def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
+    """What a row asks first. Raises RowError."""
+    conversation = kind.compose(kind.request_type.model_validate(dict(request.request)))
+    try:
+        return tuple(next(conversation))
+    except StopIteration:
+        return ()
+    finally:
+        conversation.close()
+
+
+def estimated(prompt: Prompt) -> int:
+    """About how many tokens a prompt has."""
+    texts = [prompt.text, *(message.content for message in prompt.messages)]
+    return max(1, sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN)
+
+
+def _counter(settings: Settings, model: str) -> Counter | None:
+    for point in entry_points(group="nightpress.tokens"):
+        make: CounterMaker = point.load()
+        if (counter := make(settings, model)) is not None:
+            return counter
+    return None

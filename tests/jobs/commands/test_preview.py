@@ -1,0 +1,58 @@
+"""Shows jobs/commands/preview.py and jobs/preview.py."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.generation import Message, Prompt
+from jobs.preview import estimated
+from jobs.settings import Settings
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(Settings(store_url=str(tmp_path / "store"), model="stub"))
+
+
+def test_the_first_prompts_with_their_tokens_and_nothing_stored(
+    tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("kind,topic,custom_id\narticle,Tea in spring,a-1\narticle,Coffee,\nchat,x,\n")
+    assert main(["preview", str(file), "--limit", "2"], session) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("row 0 (a-1): article by stub\n  outline: ")
+    assert "Topic: Tea in spring" in out
+    assert "row 2" not in out
+    assert not (tmp_path / "store").exists()
+
+
+def test_as_json_with_the_faults_of_rows(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"kind": "chat", "prompt": "one two three", "max_tokens": 7}\n{"kind": "chat"}\n')
+    assert main(["preview", str(file), "--json"], session) == 1
+    first, second = map(orjson.loads, capsys.readouterr().out.splitlines())
+    (prompt,) = first["prompts"]
+    assert (prompt["prompt_tokens"], prompt["exact"], prompt["max_tokens"]) == (3, True, 7)
+    assert prompt["messages"] == [{"role": "user", "content": "one two three"}]
+    assert (second["row"], second["error"]["code"], second["error"]["line"]) == (1, "missing_field", 2)
+
+
+def test_a_model_whose_tokenizer_is_not_here_is_estimated_and_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = {"source": str(tmp_path / "nowhere")}
+    settings = Settings(store_url=str(tmp_path), models={"far": card}, model="far")
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"kind": "completion", "prompt": "twelve bytes"}\n')
+    assert main(["preview", str(file)], Session(settings)) == 0
+    assert "main: about 3 tokens, at most 256 more\n    text:\n      twelve bytes\n" in capsys.readouterr().out
+
+
+def test_an_estimate_counts_all_turns() -> None:
+    turns = (Message("system", "a" * 8), Message("user", "\N{EURO SIGN}" * 4))
+    assert estimated(Prompt(messages=turns)) == 5
+    assert estimated(Prompt(text="a")) == 1

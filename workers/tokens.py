@@ -1,0 +1,41 @@
+"""How tokens of a model are counted before anything is loaded: by its tokenizer, where its files are here and whole."""
+
+import sys
+from pathlib import Path
+
+from jobs.errors import ModelUnavailable
+from jobs.generation import GenerationRequest, Prompt
+from jobs.preview import Counter
+from jobs.settings import Settings
+from workers.models import load_tokenizer, locate
+
+
+def counter(settings: Settings, model: str) -> Counter | None:
+    """A counter of the prompt tokens of one model; None where its files are not here, or not converted yet.
+
+    A prompt that the model cannot take counts as none.
+    """
+    card = settings.catalog[model]
+    if card.engine == "stub":
+        return _words
+    try:
+        folder = Path(locate(model, card, settings.cache_dir))
+        if not folder.is_dir():
+            return None
+        tokenizer = load_tokenizer(model, card, folder)
+    except ModelUnavailable:
+        return None
+    from workers.engines.encoding import Encoded, Encoder
+
+    encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None)
+
+    def count(prompt: Prompt) -> int:
+        encoded = encoder.encode(GenerationRequest("preview", prompt))
+        return len(encoded.tokens) if isinstance(encoded, Encoded) else 0
+
+    return count
+
+
+def _words(prompt: Prompt) -> int:
+    """As the stub counts."""
+    return sum(len(text.split()) for text in (prompt.text, *(message.content for message in prompt.messages)))
