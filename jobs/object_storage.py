@@ -6,6 +6,7 @@ Streamed files are spooled on the local disk first, so that they appear whole or
 """
 
 import io
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -173,6 +174,22 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", file)
+
+
+@contextmanager
+def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
+    """Write any URL that fsspec knows, in place of what stands there; whole or not at all. Raises StoreUnavailable.
+
+    It is spooled on the local disk first, so that nothing is sent when making it fails.
+    """
+    with tempfile.TemporaryFile(prefix="nightpress-") as spool:
+        yield cast("BinaryIO", spool)
+        spool.seek(0)
+        try:
+            with fsspec.open(url, "wb", **options) as target:
+                shutil.copyfileobj(spool, target, PART_BYTES)
+        except (ImportError, ValueError, OSError) as error:
+            raise StoreUnavailable(f"cannot write {url}: {_line(error)}") from error
 
 
 class _Ranges(io.RawIOBase):

@@ -1,11 +1,10 @@
-"""`results`: the outputs of a batch. Published ones are given byte for byte; those so far of an open batch are marked so."""
+"""`results`: the outputs of a batch, in the form that is wanted. What is so far of an open batch is marked so."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -15,6 +14,7 @@ import typer
 
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
+from jobs.formats.results import ResultForm
 
 if TYPE_CHECKING:
     from jobs.batch import Batch
@@ -23,46 +23,123 @@ OUTPUT = "output.jsonl"
 ERRORS = "errors.jsonl"
 
 
-class Form(StrEnum):
-    """How results are written."""
-
-    JSONL = "jsonl"
-
-
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
-    app.command(epilog="Example: nightpress results night-5f2c81 -o articles.jsonl")(results)
+    app.command(epilog="Example: nightpress results night-5f2c81 --format csv -o articles.csv")(results)
 
 
 def results(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
-    form: Annotated[Form, typer.Option("--format", help="How to write them.")] = Form.JSONL,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A file, in place of standard output.")] = None,
+    form: Annotated[ResultForm, typer.Option("--format", help="How to write them.")] = ResultForm.JSONL,
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="PLACE", help="A file or URL; for markdown, a folder.")
+    ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="The rows that did not complete, in their place.")] = False,
 ) -> None:
     """Write the outputs of a batch.
 
     The completed rows, in the order of the input; of an unfinished batch those so far, which is said.
     """
-    from jobs.published import published_lines
     from jobs.rounds import latest_done
 
-    del form  # one so far
     session: Session = ctx.obj
     found = session.batch(batch)
     done = latest_done(session.store, found.batch_id)
-    name = ERRORS if errors else OUTPUT
-    with _opened(output) as target:
-        if done is not None:
-            _say_if_reopened(session, found, done.round)
-            target.writelines(published_lines(session.store, done, found.batch_id, name))
-            return
-        count = 0
-        for row in _so_far(session, found, completed=not errors):
-            target.write(orjson.dumps(row) + b"\n")
-            count += 1
-    session.say(f"{found.batch_id} is not finished: {count:,} of {found.rows:,} rows so far")
+    if done is not None:
+        _say_if_reopened(session, found, done.round)
+    lines = _Counted(_lines(session, found, errors=errors))
+    if form is ResultForm.MARKDOWN:
+        _write_pages(lines, output)
+    else:
+        _write_file(session, found, lines, form, output)
+    if done is None:
+        session.say(f"{found.batch_id} is not finished: {lines.count:,} of {found.rows:,} rows so far")
+
+
+class _Counted:
+    """Lines, and how many they were."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self._lines:
+            self.count += 1
+            yield line
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """The same, parsed."""
+        return map(orjson.loads, self)
+
+
+def _lines(session: Session, batch: Batch, *, errors: bool) -> Iterator[bytes]:
+    """The rows as the published files have them, or would have them by now."""
+    from jobs.published import published_lines
+    from jobs.rounds import latest_done
+
+    done = latest_done(session.store, batch.batch_id)
+    if done is not None:
+        yield from published_lines(session.store, done, batch.batch_id, ERRORS if errors else OUTPUT)
+        return
+    for row in _so_far(session, batch, completed=not errors):
+        yield orjson.dumps(row) + b"\n"
+
+
+def _write_file(session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None) -> None:
+    if form is ResultForm.PARQUET:
+        if place is None:
+            raise RequestError("Parquet is no text: name its file with -o")
+        _write_parquet(session, batch, lines, place)
+        return
+    with _opened(session, place) as target:
+        target.writelines(_formed(session, batch, lines, form))
+
+
+def _formed(session: Session, batch: Batch, lines: _Counted, form: ResultForm) -> Iterable[bytes]:
+    if form is ResultForm.CSV:
+        from jobs.formats.results import tables
+        from jobs.kinds.registry import load_kinds
+
+        kinds = load_kinds(session.settings.templates_dir)
+        return tables.csv_bytes(lines.rows(), tables.columns(batch.kinds, kinds))
+    if form is ResultForm.OPENAI:
+        from jobs.formats.results import openai_lines
+
+        return openai_lines.lines(lines.rows())
+    return lines
+
+
+def _write_parquet(session: Session, batch: Batch, lines: _Counted, place: str) -> None:
+    from jobs.formats.results import tables
+    from jobs.kinds.registry import load_kinds
+
+    kinds = load_kinds(session.settings.templates_dir)
+    with TemporaryDirectory(prefix="nightpress-") as scratch:
+        path = Path(scratch) / "results.parquet"
+        tables.write_parquet(lines.rows(), tables.columns(batch.kinds, kinds), path)
+        with path.open("rb") as source, _opened(session, place) as target:
+            while piece := source.read(1 << 20):
+                target.write(piece)
+
+
+def _write_pages(lines: _Counted, place: str | None) -> None:
+    """A file a row; each appears whole or not at all, and one of the same name is replaced."""
+    from jobs.formats.results.markdown import file_name, page
+
+    if place is None or "://" in place:
+        raise RequestError("markdown is a file a row: name a folder of this machine with -o")
+    folder = Path(place)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for row in lines.rows():
+            path = folder / file_name(row)
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_text(page(row), encoding="utf-8")
+            partial.replace(path)
+    except OSError as error:
+        raise RequestError(f"cannot write to {place}: {error.strerror or error}") from None
 
 
 def error_rows(session: Session, batch: Batch) -> Iterator[Mapping[str, Any]]:
@@ -110,13 +187,20 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[BinaryIO]:
-    """The file, which appears whole or not at all; standard output when there is none."""
-    if path is None:
+def _opened(session: Session, place: str | None) -> Iterator[BinaryIO]:
+    """A file or URL, which appears whole or not at all; standard output when there is none."""
+    if place is None:
         sys.stdout.flush()
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if "://" in place:
+        from jobs.object_storage import created_url
+
+        with created_url(place, session.settings.store_options) as target:
+            yield target
+        return
+    path = Path(place)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as target:

@@ -25,7 +25,7 @@ def records(file: BinaryIO) -> Iterator[Record]:
 
     The format is read from its end, so what cannot be sought is copied to a scratch file first.
     """
-    pyarrow, parquet = _modules()
+    pyarrow, parquet = modules()
     with tempfile.TemporaryFile(prefix="nightpress-") as scratch:
         shutil.copyfileobj(file, scratch, 1 << 20)
         scratch.seek(0, io.SEEK_SET)
@@ -43,7 +43,8 @@ def records(file: BinaryIO) -> Iterator[Record]:
             ) from None
 
 
-def _modules() -> tuple[ModuleType, ModuleType]:
+def modules() -> tuple[ModuleType, ModuleType]:
+    """The package pyarrow and its Parquet module. Raises RequestError when the extra is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet

@@ -1,0 +1,65 @@
+"""Results as Markdown: a file a row, with YAML front matter, in a folder that static site generators build (tested: Hugo).
+
+What would be a shortcode of Hugo in a text that a model wrote is written with entities: it is shown, not run.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+import yaml
+
+FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "metadata")
+TITLE: Final = 80
+NAME_BYTES: Final = 100
+"""A name longer than that of 255 bytes is refused by file systems, and by people."""
+
+_SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
+
+
+def file_name(row: Mapping[str, Any]) -> str:
+    """`000007-growing-tomatoes.md`: unique in its batch by the row, in the order of the input, safe everywhere."""
+    output = row.get("output") or {}
+    said = str(output.get("slug") or row.get("custom_id") or "")
+    plain = unicodedata.normalize("NFKD", said).encode("ascii", "ignore").decode().lower()
+    stem = re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
+    return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
+
+
+def page(row: Mapping[str, Any]) -> str:
+    """The file of a row."""
+    front = yaml.safe_dump(_front(row), allow_unicode=True, sort_keys=False, width=4096)
+    return f"---\n{front}---\n\n{_body(row)}\n"
+
+
+def _front(row: Mapping[str, Any]) -> dict[str, Any]:
+    output: Mapping[str, Any] = row.get("output") or {}
+    values = {
+        "title": output.get("title") or row.get("custom_id") or f"{row.get('kind') or 'row'} {row['row']}",
+        "slug": output.get("slug"),
+        "description": output.get("meta_description"),
+        "date": row.get("finished_at"),
+        **{name: row.get(name) for name in FRONT},
+    }
+    values["nightpress"] = {name: values.pop(name) for name in FRONT if values[name] is not None}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _body(row: Mapping[str, Any]) -> str:
+    error = row.get("error")
+    if error:
+        return _safe(f"**{error['code']}**: {error['message']}")
+    output: Mapping[str, Any] = row.get("output") or {}
+    for field in ("body_markdown", "text"):
+        if isinstance(output.get(field), str):
+            return _safe(output[field].strip())
+    shown = orjson.dumps(output, option=orjson.OPT_INDENT_2).decode()
+    return _safe(f"````json\n{shown}\n````")
+
+
+def _safe(text: str) -> str:
+    for opening, shown in _SHORTCODE.items():
+        text = text.replace(opening, shown)
+    return text

@@ -1,0 +1,62 @@
+"""Results as OpenAI's batch API gives them: a line a row, with a response or an error.
+
+A row of `chat` is answered by a `chat.completion`, one of `completion` by a `text_completion`, one of any other kind by a
+`chat.completion` whose content is its output as JSON. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+
+def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """A line for each row."""
+    for row in rows:
+        yield orjson.dumps(_line(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    id_ = f"{row['batch_id']}-{row['row']}"
+    custom_id = row.get("custom_id") or str(row["row"])
+    error = row.get("error")
+    if error:
+        said = {"code": error["code"], "message": error["message"]}
+        place = {"line": error.get("line"), "param": error.get("field")}
+        return {"id": id_, "custom_id": custom_id, "response": None, "error": {**said, **place}}
+    response = {"status_code": 200, "request_id": id_, "body": _body(id_, row)}
+    return {"id": id_, "custom_id": custom_id, "response": response, "error": None}
+
+
+def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    reason = "length" if row.get("finish_reason") == "length" else "stop"
+    is_text = row["kind"] == "completion"
+    texts = _texts(row)
+    choices = [
+        {"index": n, "finish_reason": reason, "logprobs": None}
+        | ({"text": text} if is_text else {"message": {"role": "assistant", "content": text, "refusal": None}})
+        for n, text in enumerate(texts)
+    ]
+    usage = row["usage"]
+    return {
+        "id": id_,
+        "object": "text_completion" if is_text else "chat.completion",
+        "created": int(datetime.fromisoformat(row["finished_at"]).timestamp()) if row.get("finished_at") else 0,
+        "model": row["model"],
+        "choices": choices,
+        "usage": {
+            "prompt_tokens": usage["prompt_tokens"],
+            "completion_tokens": usage["completion_tokens"],
+            "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
+            "prompt_tokens_details": {"cached_tokens": usage["cached_prompt_tokens"]},
+        },
+        "system_fingerprint": row.get("model_revision"),
+    }
+
+
+def _texts(row: Mapping[str, Any]) -> Sequence[str]:
+    output = row["output"]
+    if row["kind"] in ("chat", "completion"):
+        return output.get("choices") or [output["text"]]
+    return [orjson.dumps(output).decode()]

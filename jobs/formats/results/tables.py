@@ -1,0 +1,129 @@
+"""Results as a table: a column for each field, the same for all batches of the same kinds. Written as CSV or Parquet.
+
+Columns are a head, the fields of the kinds' outputs, what went wrong, usage and receipt. A value that is no text, number or
+truth is JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180), and no cell
+begins a formula (OWASP, CSV injection): an apostrophe stands before one that would.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from jobs.formats.delimited import guarded
+from jobs.formats.parquet import modules
+from jobs.kinds import Kind
+from jobs.usage import NAMES
+
+HEAD: Final = ("row", "custom_id", "kind", "status")
+ERROR: Final = ("code", "message", "line", "field")
+RECEIPT: Final = (
+    "model",
+    "model_revision",
+    "adapter",
+    "engine",
+    "finish_reason",
+    "seed",
+    "attempt",
+    "worker",
+    "started_at",
+    "finished_at",
+)
+_WHOLE: Final = frozenset({"row", "error.line", "seed", "attempt", *(f"usage.{name}" for name in NAMES)})
+"""Columns of integers. All others are text in Parquet, so that files of different batches can be read as one."""
+
+PARQUET_ROWS: Final = 1_024
+CSV_BYTES: Final = 1 << 16
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, and where its value stands in a row."""
+
+    name: str
+    path: tuple[str, ...]
+
+    def value(self, row: Row) -> str | int | float | bool | None:
+        """What the row has there, as a cell can hold it."""
+        value: Any = row
+        for part in self.path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None or isinstance(value, str | int | float):
+            return value
+        return orjson.dumps(value).decode()
+
+
+def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]:
+    """The columns of a batch. A kind that is not installed here has its whole output as JSON in `output`."""
+    outputs: dict[tuple[str, ...], None] = {}
+    for kind in sorted(kinds):
+        if kind in known:
+            outputs.update(dict.fromkeys(("output", name) for name in known[kind].output_type.model_fields))
+        else:
+            outputs[("output",)] = None
+    paths = [
+        *((name,) for name in HEAD),
+        *outputs,
+        *(("error", name) for name in ERROR),
+        *(("usage", name) for name in (*NAMES, "prices")),
+        *((name,) for name in (*RECEIPT, "metadata")),
+    ]
+    return [Column(".".join(path), path) for path in paths]
+
+
+def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
+    """A CSV in pieces."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([column.name for column in shown])
+    yield codecs.BOM_UTF8
+    for row in rows:
+        writer.writerow([_cell(column.value(row)) for column in shown])
+        if text.tell() >= CSV_BYTES:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def write_parquet(rows: Iterable[Row], shown: Sequence[Column], path: Path) -> None:
+    """A Parquet file. Raises RequestError when its extra is not installed."""
+    pyarrow, parquet = modules()
+    types = {True: pyarrow.int64(), False: pyarrow.string()}
+    schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])
+    with parquet.ParquetWriter(path, schema) as writer:
+        waiting: list[dict[str, Any]] = []
+        for row in rows:
+            waiting.append({column.name: _typed(column, column.value(row)) for column in shown})
+            if len(waiting) >= PARQUET_ROWS:
+                writer.write_table(pyarrow.Table.from_pylist(waiting, schema))
+                waiting.clear()
+        writer.write_table(pyarrow.Table.from_pylist(waiting, schema))
+
+
+def _typed(column: Column, value: str | float | bool | None) -> str | int | None:
+    if value is None:
+        return None
+    if column.name in _WHOLE:
+        return int(value)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _cell(value: str | float | bool | None) -> str | float:
+    if isinstance(value, str):
+        return guarded(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else value
+
+
+def _taken(text: io.StringIO) -> bytes:
+    data = text.getvalue().encode(errors="replace")
+    text.seek(0)
+    text.truncate()
+    return data
