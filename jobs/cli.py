@@ -14,7 +14,20 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import doctor, enqueue, failed, models, operate, preview, results, settings, show, status, usage
+from jobs.commands import (
+    doctor,
+    enqueue,
+    failed,
+    models,
+    operate,
+    preview,
+    results,
+    retention,
+    settings,
+    show,
+    status,
+    usage,
+)
 from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
@@ -46,7 +59,7 @@ def _root(
     del show_version
 
 
-for part in (enqueue, preview, status, results, show, failed, usage, operate, models, settings, doctor):
+for part in (enqueue, preview, status, results, show, failed, usage, operate, retention, models, settings, doctor):
     part.register(app)
 
 

@@ -15,6 +15,7 @@ EVENTS: Final[dict[str, str]] = {
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
     "batch.closed": "A batch was cancelled or has expired: batch, reason.",
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
+    "batch.deleted": "A published batch left the store; its usage stays: batch.",
     "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",
     "job.buried": "Workers died of a job, or no attempt was left; it has failed: job, attempt.",
     "job.retried": "An attempt failed and may succeed later: job, attempt, code, delay_s.",

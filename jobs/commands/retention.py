@@ -1,0 +1,59 @@
+"""`delete` and `sweep`: published batches leave the store. Their usage stays in the accounts."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from jobs.commands.session import BATCH, Session
+from jobs.errors import RequestError
+
+_AGE = re.compile(r"(\d{1,5})(h|d|w)")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(epilog="Example: nightpress delete night-5f2c81")(delete)
+    app.command(epilog="Example: nightpress sweep --older-than 30d --dry-run")(sweep)
+
+
+def delete(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+    """Delete a published batch.
+
+    Its files go, its usage stays in the accounts. An open batch is never deleted.
+    """
+    from jobs.retention import delete as delete_batch
+
+    session: Session = ctx.obj
+    found = session.batch(batch)
+    delete_batch(session.store, found.batch_id, clock=session.clock)
+    session.say(f"{found.batch_id} is deleted; nightpress usage still counts it")
+
+
+def sweep(
+    ctx: typer.Context,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Published so long ago: 36h, 30d, 8w.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+) -> None:
+    """Delete the batches that were published long ago.
+
+    Prints the id of each. An open batch is never touched.
+    """
+    from jobs.retention import delete as delete_batch
+    from jobs.retention import expired
+
+    session: Session = ctx.obj
+    age = _AGE.fullmatch(older_than)
+    if age is None:
+        raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
+    count = 0
+    for batch_id, _ in expired(session.store, timedelta(**{_UNITS[age[2]]: int(age[1])}), clock=session.clock):
+        if not dry_run:
+            delete_batch(session.store, batch_id, clock=session.clock)
+        session.write(batch_id)
+        count += 1
+    session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")

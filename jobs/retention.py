@@ -1,0 +1,57 @@
+"""Retention: published batches leave the store, by name or by age; their usage stays in the accounts.
+
+An open batch is never touched. Who deletes and who reopens a batch strive for the same name, the marker of its next round:
+whoever creates it has decided. Then the acceptance goes, so that nothing takes the rest for a batch, then the rest. If the
+deletion dies in between, the marker stands for a round whose deadline is past: it runs nothing, and the next sweep goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from jobs.batch import Batch, BatchPaths, Reopen
+from jobs.errors import RequestError
+from jobs.logs import logger
+from jobs.rounds import list_batches, load_batch, now, read_round, to_bytes
+from jobs.storage import Store
+from jobs.summaries import sum_up
+
+Clock = Callable[[], datetime]
+
+
+def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
+    """Delete a published batch. Raises RequestError when it is open, StoreUnavailable when the storage is away."""
+    batch = load_batch(store, batch_id)
+    if batch is not None:
+        _decide(store, batch, clock)
+    paths = BatchPaths(batch_id)
+    store.delete(paths.acceptance)
+    store.delete(paths.root)
+    store.delete(paths.open_hint)
+    logger().info("batch.deleted", batch=batch_id)
+
+
+def expired(store: Store, age: timedelta, *, clock: Clock = now) -> Iterator[tuple[str, datetime]]:
+    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions."""
+    until = clock() - age
+    for batch_id in list_batches(store):
+        batch = load_batch(store, batch_id)
+        if batch is None:
+            if any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root)):
+                yield batch_id, until  # intake makes no such file: this was a batch
+            continue
+        done = read_round(store, batch).done
+        if done is not None and done.at <= until:
+            yield batch_id, done.at
+
+
+def _decide(store: Store, batch: Batch, clock: Clock) -> None:
+    current = read_round(store, batch)
+    if current.done is None:
+        raise RequestError(
+            f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
+        )
+    sum_up(store, batch.batch_id)
+    at = clock()
+    marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
+    if not store.create(BatchPaths(batch.batch_id).reopen(marker.round), to_bytes(marker)):
+        raise RequestError(f"{batch.batch_id} was reopened at this moment: it stays")

@@ -1,0 +1,110 @@
+"""Shows jobs/retention.py: what is published may go, what is open stays, and the accounts keep both."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from jobs.accounts import tallies
+from jobs.batch import BatchPaths, Done
+from jobs.errors import RequestError
+from jobs.prices import Prices
+from jobs.publish import close, publish
+from jobs.retention import delete, expired
+from jobs.rounds import list_batches, load_batch, reopen
+from jobs.storage import Store
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Dying:
+    """A store whose process is killed at the n-th change."""
+
+    def __init__(self, inner: Store, calls: int) -> None:
+        self._inner, self._left = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("create", "delete"):
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+        return getattr(self._inner, name)
+
+
+def dying(inner: Store, calls: int) -> Store:
+    return cast("Store", Dying(inner, calls))
+
+
+@pytest.fixture
+def published(shelf: Shelf) -> Shelf:
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    shelf.publish()
+    return shelf
+
+
+def test_a_published_batch_goes_and_its_usage_stays(published: Shelf) -> None:
+    before = tallies(published.store, "batch")
+    delete(published.store, "night-1", clock=published.clock)
+    assert list_batches(published.store) == []
+    assert published.store.list("open") == []
+    assert tallies(published.store, "batch") == before
+
+
+def test_an_open_batch_stays(shelf: Shelf) -> None:
+    shelf.accept()
+    with pytest.raises(RequestError, match="is open"):
+        delete(shelf.store, "night-1", clock=shelf.clock)
+    assert load_batch(shelf.store, "night-1") is not None
+
+
+def test_a_reopened_batch_stays(published: Shelf) -> None:
+    reopen(published.store, "night-1", clock=published.clock)
+    with pytest.raises(RequestError, match="is open"):
+        delete(published.store, "night-1", clock=published.clock)
+
+
+def test_who_reopens_after_the_decision_comes_too_late(published: Shelf) -> None:
+    with pytest.raises(Killed):
+        delete(dying(published.store, 2), "night-1", clock=published.clock)
+    with pytest.raises(RequestError, match="still open"):
+        reopen(published.store, "night-1", clock=published.clock)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(published: Shelf, step: int) -> None:
+    store, usage = published.store, tallies(published.store, "batch")
+    store.delete("usage")
+    try:
+        delete(dying(store, step), "night-1", clock=published.clock)
+    except Killed:
+        assert step < 5
+    if load_batch(store, "night-1") is not None:
+        if step == 2:  # the marker stands: a round whose deadline is past
+            close(store, "night-1", "expired", clock=published.clock)
+        done = publish(store, "night-1", prices=Prices(), clock=published.clock)
+        assert isinstance(done, Done)
+        assert done.counts["completed"] == 1
+    assert tallies(store, "batch") == usage
+    for batch_id, _ in expired(store, timedelta(0), clock=published.clock):
+        delete(store, batch_id, clock=published.clock)
+    assert list_batches(store) == []
+    assert tallies(store, "batch") == usage
+
+
+def test_only_what_was_published_long_ago_is_swept(published: Shelf) -> None:
+    published.accept("open", 1)
+    published.store.create(BatchPaths("half").input("stub"), b"")  # an intake under way
+    published.pass_s(3600)
+    published.accept("young", 1)
+    published.write("young", [published.completed(0)])
+    published.publish("young")
+    assert [name for name, _ in expired(published.store, timedelta(hours=1), clock=published.clock)] == ["night-1"]
+    assert [name for name, _ in expired(published.store, timedelta(hours=2), clock=published.clock)] == []
