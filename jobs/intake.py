@@ -119,22 +119,35 @@ def accept(
     Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id, and
     StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch.
     """
+    with spooled(lines, options, kinds, settings, names_in_memory) as spool:
+        accepted = _accepted(store, spool, options, settings, run_key, clock)
+    if accepted.created:
+        batch = accepted.batch
+        logger().info("batch.accepted", batch=batch.batch_id, rows=batch.rows, refused=batch.refused)
+    return accepted
+
+
+@contextmanager
+def spooled(
+    lines: Iterable[bytes] | BinaryIO,
+    options: IntakeOptions,
+    kinds: Mapping[str, Kind],
+    settings: Settings,
+    names_in_memory: int = NAMES_IN_MEMORY,
+) -> Iterator[Spool]:
+    """All rows of an input on local disk, as they would be accepted. Raises as `accept`."""
     reader = line_reader(options, kinds, settings)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             spool = Spool(Path(scratch), settings, names_in_memory)
             with closing(spool), _records(lines, reader, options.form) as records:
                 spool.fill(records, reader, options.limit)
-            accepted = _accepted(store, spool, options, settings, run_key, clock)
+            yield spool
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise StoreUnavailable(
             f"intake: cannot read the input or keep it under {tempfile.gettempdir()}: {reason}. Look at that disk, or set TMPDIR."
         ) from error
-    if accepted.created:
-        batch = accepted.batch
-        logger().info("batch.accepted", batch=batch.batch_id, rows=batch.rows, refused=batch.refused)
-    return accepted
 
 
 def line_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> LineReader:

@@ -38,6 +38,7 @@ class Spool:
         self.refused = 0
         self.faults: list[LineFault] = []
         self.kinds: dict[str, int] = {}
+        self.codes: dict[str, int] = {}
         self._folder = folder
         self._settings = settings
         self._files = ExitStack()
@@ -108,6 +109,7 @@ class Spool:
 
     def _refuse(self, fault: LineFault, raw: bytes) -> None:
         self.refused += 1
+        self.codes[fault.code] = self.codes.get(fault.code, 0) + 1
         if len(self.faults) < SHOWN_FAULTS:
             self.faults.append(fault)
         self._refused.write(orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n")

@@ -11,7 +11,8 @@ from jobs.commands.session import Session
 from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
-    from jobs.intake import Accepted
+    from jobs.estimate import Estimate
+    from jobs.intake import Accepted, IntakeOptions
 
 SHOWN = 20
 
@@ -47,6 +48,10 @@ def enqueue(
     run_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same rows with the same key are one batch.")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take: rows, faults, tokens, cost.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as JSON.")] = False,
 ) -> None:
     """Make a batch of a file, and print its id.
 
@@ -72,6 +77,9 @@ def enqueue(
         limit=limit,
         strict=strict,
     )
+    if dry_run:
+        _estimate(session, file, options, as_json=as_json)
+        return
     try:
         accepted = accept_file(session.store, file, options, settings, _run_key(run_key, again=again))
     except StrictRefused as refused:  # the one error of several lines: a line for each bad one
@@ -79,6 +87,56 @@ def enqueue(
         raise typer.Exit(refused.exit_status) from None
     _say(session, accepted)
     session.write(accepted.batch.batch_id)
+
+
+def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: bool) -> None:
+    """What the file would take. Exit status 1 when rows would be refused."""
+    from dataclasses import asdict
+
+    from jobs.estimate import estimate
+    from jobs.formats.source import opened
+    from jobs.kinds.registry import load_kinds
+
+    settings = session.settings
+    kinds = load_kinds(settings.templates_dir)
+    with opened(file, settings.store_options) as source:
+        found = estimate(session.store, source, options, kinds, settings)
+    if as_json:
+        session.write_json({**asdict(found), "usage": found.usage.as_dict(), "currency": settings.prices.currency})
+    else:
+        _write_estimate(session, found)
+    raise typer.Exit(1 if found.refused else 0)
+
+
+def _write_estimate(session: Session, found: Estimate) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from jobs.prices import formatted
+
+    currency = session.settings.prices.currency
+    session.write(
+        f"{found.rows:,} row{'s' * (found.rows != 1)}, {found.refused:,} of them to be refused; nothing is enqueued"
+    )
+    for code, count in found.faults.items():
+        session.write(f"  {count:,} {code}")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("kind", "lane"):
+        table.add_column(name, overflow="fold", min_width=12)
+    for name in ("rows", "in", "out", "device h", f"charge {currency}"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("by")
+    for line in found.lines:
+        usage = line.usage
+        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis == "history" else "?"
+        charge = formatted(usage.charge, currency).removesuffix(f" {currency}")
+        counts = (f"{line.rows:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
+        table.add_row(line.kind, line.lane, *counts, hours, charge, line.basis)
+    session.out.print(table)
+    if any(line.basis == "assumed" for line in found.lines):
+        session.write("assumed: as long as the kind expects, its first prompts at 4 bytes a token")
+    if any(line.basis == "history" for line in found.lines):
+        session.write("history: what published rows of this kind and model took")
 
 
 def _run_key(named: str | None, *, again: bool) -> str:

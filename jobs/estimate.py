@@ -1,0 +1,130 @@
+"""An estimate: what a file would take, before anything is accepted.
+
+Rows are read as intake reads them. For each kind and model there is either a history, what published rows of the same kind and
+model took on average, or an assumption: completions as long as the kind expects them, prompts by the bytes of a sample.
+Without a history nothing is said of the device's time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+from jobs.errors import RowError
+from jobs.intake import IntakeOptions, spooled
+from jobs.job import RowRequest
+from jobs.kinds import Kind
+from jobs.preview import estimated, first_prompts
+from jobs.settings import Settings
+from jobs.spool import Spool
+from jobs.storage import Store
+from jobs.summaries import Tally, summaries
+from jobs.usage import Usage
+
+SAMPLE_ROWS: Final = 200
+"""Of so many rows of a kind and model the prompts are made, to know how long they are."""
+HISTORY_ROWS: Final = 20
+"""Fewer published rows are no history."""
+
+Group = tuple[str, str]
+"""Kind and model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The rows of one kind on one lane, and what they would take together; `basis` says how that is known."""
+
+    kind: str
+    model: str
+    lane: str
+    rows: int
+    usage: Usage
+    basis: Literal["history", "assumed"]
+    history_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a file would take. `faults` counts refused rows by code."""
+
+    rows: int
+    refused: int
+    faults: Mapping[str, int]
+    lines: tuple[Line, ...]
+
+    @property
+    def usage(self) -> Usage:
+        """All lines together."""
+        return sum((line.usage for line in self.lines), Usage())
+
+
+@dataclass
+class _Seen:
+    """What was read of one kind and model."""
+
+    rows: int = 0
+    cost: int = 0
+    sampled: int = 0
+    sampled_tokens: int = 0
+    lane: str = field(default="")
+
+
+def estimate(
+    store: Store,
+    lines: Iterable[bytes] | BinaryIO,
+    options: IntakeOptions,
+    kinds: Mapping[str, Kind],
+    settings: Settings,
+) -> Estimate:
+    """What the rows of an input would take. Raises as `intake.accept`; nothing is stored."""
+    with spooled(lines, options, kinds, settings) as spool:
+        seen = _counted(spool, kinds)
+        history = _history(store) if seen else {}
+        shown = tuple(_line(group, found, history.get(group), settings) for group, found in sorted(seen.items()))
+        return Estimate(spool.rows, spool.refused, dict(sorted(spool.codes.items())), shown)
+
+
+def _counted(spool: Spool, kinds: Mapping[str, Kind]) -> Mapping[Group, _Seen]:
+    seen: dict[Group, _Seen] = {}
+    for lane in spool.lanes():
+        for request in _requests(spool.lane_path(lane)):
+            found = seen.setdefault((request.kind, request.model), _Seen(lane=lane))
+            found.rows += 1
+            found.cost += request.cost
+            if found.sampled < SAMPLE_ROWS:
+                found.sampled += 1
+                found.sampled_tokens += _prompt_tokens(request, kinds[request.kind])
+    return seen
+
+
+def _requests(path: Path) -> Iterator[RowRequest]:
+    with path.open("rb") as file:
+        yield from map(RowRequest.from_bytes, file)
+
+
+def _prompt_tokens(request: RowRequest, kind: Kind) -> int:
+    try:
+        return sum(map(estimated, first_prompts(request, kind)))
+    except RowError:
+        return 0
+
+
+def _history(store: Store) -> Mapping[Group, Tally]:
+    """What published rows took, all tenants together."""
+    sums: dict[Group, Tally] = {}
+    for summary in summaries(store):
+        for (_, model, kind), tally in summary.added.items():
+            sums[kind, model] = sums.get((kind, model), Tally()) + tally
+    return sums
+
+
+def _line(group: Group, seen: _Seen, history: Tally | None, settings: Settings) -> Line:
+    kind, model = group
+    if history is not None and history.rows >= HISTORY_ROWS:
+        scaled = {name: count * seen.rows // history.rows for name, count in history.usage.as_dict().items()}
+        usage = Usage.from_dict(scaled)
+        now = settings.prices.price(usage, model=model, device="")
+        usage = Usage.from_dict({**scaled, "charge": now.charge})  # by today's prices, as the rows would be
+        return Line(kind, model, seen.lane, seen.rows, usage, "history", history.rows)
+    tokens = Usage(prompt_tokens=seen.sampled_tokens * seen.rows // max(1, seen.sampled), completion_tokens=seen.cost)
+    return Line(kind, model, seen.lane, seen.rows, settings.prices.price(tokens, model=model, device=""), "assumed")

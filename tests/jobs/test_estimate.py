@@ -1,0 +1,81 @@
+"""Shows jobs/estimate.py, and `enqueue --dry-run`."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.estimate import HISTORY_ROWS, estimate
+from jobs.intake import IntakeOptions
+from jobs.kinds.chat import MAX_TOKENS
+from jobs.kinds.registry import load_kinds
+from jobs.prices import Prices, TokenPrices
+from jobs.settings import Settings
+from jobs.usage import Usage
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+PRICES = Prices(models={"stub": TokenPrices(prompt=1_000_000, completion=2_000_000)})
+ROWS = b"".join(
+    orjson.dumps(row) + b"\n"
+    for row in (
+        {"kind": "chat", "prompt": "a" * 40},
+        {"kind": "chat", "prompt": "b" * 80, "max_tokens": 10},
+        {"kind": "chat"},
+        {"kind": "completion", "prompt": "c" * 4},
+    )
+)
+
+
+def estimated(shelf: Shelf) -> Any:
+    settings = Settings(model="stub", prices=PRICES)
+    return estimate(shelf.store, io.BytesIO(ROWS), IntakeOptions(), load_kinds(), settings)
+
+
+def test_without_a_history_the_kind_and_a_sample_of_prompts_say_it(shelf: Shelf) -> None:
+    found = estimated(shelf)
+    assert (found.rows, found.refused, found.faults) == (4, 1, {"missing_field": 1})
+    chat, completion = found.lines
+    assert (chat.kind, chat.model, chat.rows, chat.basis) == ("chat", "stub", 2, "assumed")
+    assert chat.usage == Usage(30, 0, MAX_TOKENS + 10, charge=30 + 2 * (MAX_TOKENS + 10))
+    assert (completion.usage.prompt_tokens, completion.usage.device_ns) == (1, 0)
+    assert found.usage == chat.usage + completion.usage
+
+
+@pytest.mark.parametrize(
+    ("published", "basis"),
+    [
+        pytest.param(HISTORY_ROWS - 1, "assumed", id="too few rows are no history"),
+        pytest.param(HISTORY_ROWS, "history", id="enough"),
+    ],
+)
+def test_what_published_rows_took_is_the_better_guess(shelf: Shelf, published: int, basis: str) -> None:
+    shelf.accept(rows=published)
+    shelf.write("night-1", [shelf.completed(row) for row in range(published)])
+    shelf.publish()
+    chat = estimated(shelf).lines[0]
+    assert chat.basis == basis
+    if basis == "history":
+        tokens = sum(100 + row for row in range(published)) * 2 // published
+        assert chat.usage == Usage(tokens, 0, 20, 2_000_000_000, 27_778, tokens + 2 * 20)
+        assert chat.history_rows == published
+
+
+def test_a_dry_run_stores_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(ROWS)
+    session = Session(Settings(store_url=str(tmp_path / "store"), model="stub", prices=PRICES))
+    assert main(["enqueue", str(file), "--dry-run"], session) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("4 rows, 1 of them to be refused; nothing is enqueued\n  1 missing_field\n")
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert main(["enqueue", str(file), "--dry-run", "--json"], session) == 1
+    assert orjson.loads(capsys.readouterr().out)["faults"] == {"missing_field": 1}
+    assert not (tmp_path / "store").exists()
