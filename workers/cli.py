@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.errors import ModelUnavailable
+from jobs.commands.session import BATCH
+from jobs.errors import ModelUnavailable, RequestError
 from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def register(app: typer.Typer) -> None:
 
     app.command(epilog="Example: nightpress run requests.jsonl --kind article --out tonight")(run)
     app.command(epilog="Example: nightpress work --workers 8 --model smollm2-135m")(work)
+    app.command(epilog="Example: nightpress replay night-5f2c81 7")(replay)
     models.command("pull", epilog="Example: nightpress models pull smollm2-135m")(pull)
 
 
 def run(
     ctx: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input.")
+        str,
+        typer.Argument(metavar="FILE", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
     ],
     kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
     model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
@@ -125,6 +128,39 @@ def work(
         job.run()
     if signal.SIGINT in interrupted:
         raise typer.Exit(130)
+
+
+def replay(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The output of this time, and what differs.")] = False,
+) -> None:
+    """Run a completed row again, and say whether the same comes out.
+
+    With its receipt's model, seed and params, on this machine. Nothing is stored or charged.
+    """
+    from jobs import logs
+    from jobs.commands.show import published_row, request_of
+    from jobs.job import RowRequest
+    from workers.replay import replay as replay_row
+
+    session: Session = ctx.obj
+    logs.configure("warning", session.settings.log_format)
+    found = session.batch(batch)
+    published, request = published_row(session, found, row), request_of(session, found, row)
+    if published is None or request is None or published["status"] != "completed":
+        raise RequestError(f"row {row} of {found.batch_id} did not complete: nightpress show {found.batch_id} {row}")
+    again = replay_row(found.batch_id, RowRequest(**request), published, session.settings)
+    if as_json:
+        session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
+    elif again.error is not None:
+        session.write(f"row {row}: it fails this time: {again.error}")
+    else:
+        session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
+    if again.differs and not as_json:
+        session.write(f"  what differs: {', '.join(again.differs)}")
+    raise typer.Exit(0 if again.same else 1)
 
 
 def pull(

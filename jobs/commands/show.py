@@ -34,7 +34,7 @@ def show(
     found = session.batch(batch)
     if row >= found.rows:
         raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
-    outcome = _published(session, found, row)
+    outcome = published_row(session, found, row)
     attempts = list(_attempts(session, found, row))
     if outcome is None:
         session.say(f"row {row} is not published yet: its attempts are what is known so far")
@@ -42,7 +42,7 @@ def show(
         {
             "batch_id": found.batch_id,
             "row": row,
-            "request": _request(session, found, row),
+            "request": request_of(session, found, row),
             "attempts": [_shown(attempt) for attempt in attempts],
             "outcome": outcome,
         },
@@ -50,7 +50,7 @@ def show(
     )
 
 
-def _request(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
+def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
     """The row's normalised request; None when intake refused it. Rows stand in order, so reading stops at the row."""
     from jobs.batch import BatchPaths
 
@@ -83,8 +83,8 @@ def _shown(outcome: Outcome) -> Mapping[str, Any]:
     return {name: value for name, value in asdict(outcome).items() if name != "row" and value is not None}
 
 
-def _published(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
-    from jobs.published import read_published
+def published_row(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
+    """The row as it was published last; None while the batch was never published."""
     from jobs.rounds import latest_done
 
     done = latest_done(session.store, batch.batch_id)

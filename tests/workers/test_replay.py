@@ -1,0 +1,80 @@
+"""Shows workers/replay.py, and the command: the same comes out, or what differs is named."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.errors import RequestError
+from jobs.job import RowRequest
+from jobs.settings import Settings
+from workers.replay import replay
+
+SETTINGS = Settings(model="stub")
+ROW = RowRequest(3, 4, "social_post", "stub", {"topic": "Tea", "platform": "mastodon"}, seed=11)
+
+
+def published(row: RowRequest = ROW, **changed: Any) -> Mapping[str, Any]:
+    """What a first run published."""
+    first = replay("b-1", row, {}, SETTINGS)
+    return {"output": first.output, **first.receipt, "status": "completed", **changed}
+
+
+def test_the_same_row_gives_the_same_output() -> None:
+    again = replay("b-1", ROW, published(), SETTINGS)
+    assert (again.same, again.differs, again.error) == (True, [], None)
+
+
+def test_without_a_seed_of_its_own_the_batch_and_the_row_are_the_seed() -> None:
+    row = RowRequest(3, 4, "chat", "stub", {"prompt": "Hi"})
+    was = published(row)
+    assert replay("b-1", row, was, SETTINGS).same
+    assert "seed" in replay("b-2", row, was, SETTINGS).differs
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs", "same"),
+    [
+        pytest.param({"model_revision": "older"}, ["model_revision"], True, id="another revision, the same text"),
+        pytest.param({"templates": {"post": "0"}}, ["templates.post"], True, id="another template"),
+        pytest.param(
+            {"output": {"text": "x", "hashtags": [], "length": 1}}, ["output.length", "output.text"], False, id="text"
+        ),
+    ],
+)
+def test_what_differs_is_named(changed: Mapping[str, Any], differs: list[str], same: bool) -> None:
+    again = replay("b-1", ROW, published(**changed), SETTINGS)
+    assert (again.differs, again.same) == (differs, same)
+
+
+def test_a_row_that_fails_this_time_says_why() -> None:
+    row = RowRequest(0, 1, "chat", "stub", {"prompt": "Hi", "response_format": {"type": "json_object"}})
+    again = replay("b-1", row, {"output": {"text": "{}"}}, SETTINGS)
+    assert (again.same, again.output) == (False, None)
+    assert (again.error or "").startswith("unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        pytest.param(RowRequest(0, 1, "chat", "gone", {"prompt": "Hi"}), "model gone", id="model"),
+        pytest.param(RowRequest(0, 1, "sonnet", "stub", {}), "'sonnet'", id="kind"),
+    ],
+)
+def test_what_cannot_be_run_any_more(row: RowRequest, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        replay("b-1", row, {}, SETTINGS)
+
+
+def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(orjson.dumps({"kind": "chat", "prompt": "Hi"}))
+    session = Session(Settings(store_url=str(tmp_path / "store"), model="stub"))
+    assert main(["enqueue", str(file)], session) == 0
+    batch_id = capsys.readouterr().out.strip()
+    assert main(["replay", batch_id, "0"], session) == 2
+    assert "did not complete" in capsys.readouterr().err

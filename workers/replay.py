@@ -1,0 +1,92 @@
+"""Replay: a published row once more, alone, with what its receipt says; and what differs, if anything does.
+
+The row's own conversation runs on an engine of its own: nothing is stored or charged. The same model revision, templates,
+seed and params give the same text in fp32, whoever shares the step; in other number formats a sum's order may change a token.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.errors import CheckFailed, RequestError, RowError
+from jobs.job import Job, JobKey, Lease, RowRequest
+from jobs.kinds.registry import load_kinds
+from jobs.settings import Settings
+from workers.attempt import Attempt
+from workers.engine import Engine
+from workers.models import identity, make_engine
+
+COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
+"""What of a receipt decides the text, beside the templates and the request itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came out this time. `differs` names parts of the receipt, then fields of the output; empty: it is the same."""
+
+    output: Mapping[str, Any] | None
+    error: str | None
+    receipt: Mapping[str, Any]
+    differs: Sequence[str]
+
+    @property
+    def same(self) -> bool:
+        """Whether the output is the same, whatever of the receipt is not."""
+        return self.error is None and not any(name.startswith("output") for name in self.differs)
+
+
+def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], settings: Settings) -> Replayed:
+    """Run a row again. Raises RequestError when it cannot be, ModelUnavailable when its model is not here."""
+    if row.model not in settings.catalog:
+        raise RequestError(
+            f"the model {row.model} is not in the catalog any more: add it to [models] in nightpress.toml"
+        )
+    kind = load_kinds(settings.templates_dir).get(row.kind)
+    if kind is None:
+        raise RequestError(f"no kind has the name {row.kind!r} here: install its package")
+    card = settings.catalog[row.model]
+    engine = make_engine(row.model, card, settings.cache_dir)
+    try:
+        job = Job(Lease(JobKey(batch_id, row.row), 0, 0, "replay"), b"")
+        attempt = Attempt(job, row, kind, datetime.now(UTC))
+        error = _converse(attempt, engine)
+        receipt = {
+            **identity(row.model, card, settings.cache_dir),
+            **attempt.receipt,
+            "engine": card.engine,
+            "device": engine.stats().device,
+        }
+    finally:
+        engine.close()
+    output = attempt.output.model_dump(mode="json") if attempt.output is not None else None
+    return Replayed(output, error, receipt, _differences(published, output, receipt))
+
+
+def _converse(attempt: Attempt, engine: Engine) -> str | None:
+    """The whole conversation. Returns why there is no output, if there is none."""
+    try:
+        for request in attempt.start():
+            engine.submit(request)
+        while attempt.output is None:
+            for completion in engine.step():
+                for request in attempt.receive(completion):
+                    engine.submit(request)
+    except RowError as error:
+        return f"{error.code}: {error.message}"
+    except Exception as error:  # noqa: BLE001 - a kind's own fault is the answer, as in the runner
+        return str(CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error!r}"))
+    finally:
+        attempt.close()
+    return None
+
+
+def _differences(
+    published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
+) -> Sequence[str]:
+    named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
+    before, now = published.get("templates") or {}, receipt.get("templates") or {}
+    named += [f"templates.{label}" for label in sorted({*before, *now}) if before.get(label) != now.get(label)]
+    was = published.get("output") or {}
+    fields = sorted({*was, *(output or {})})
+    return [*named, *(f"output.{name}" for name in fields if was.get(name) != (output or {}).get(name))]
