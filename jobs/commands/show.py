@@ -85,6 +85,7 @@ def _shown(outcome: Outcome) -> Mapping[str, Any]:
 
 def published_row(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
     """The row as it was published last; None while the batch was never published."""
+    from jobs.published import read_published
     from jobs.rounds import latest_done
 
     done = latest_done(session.store, batch.batch_id)
