@@ -1,7 +1,8 @@
 """A batch is a folder: its paths, its acceptance, and the markers of its rounds.
 
-`batch.json` is the acceptance; a folder without it is not a batch. Markers (`closed-`, `done-`, `reopen-<round>.json`) are
-created once and never change, and whoever creates one has decided. See `publish.py` for how a round ends.
+`batch.json` is the acceptance; a folder without it is not a batch. Markers (`closed-`, `done-`, `reopen-`, `paused-` and
+`resumed-<round>.json`) are created once and never change, and whoever creates one has decided. See `publish.py` for how a
+round ends.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ FORMAT: Final = 1
 """The version of every file in a batch's folder. A newer release reads what an older one left."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
-CloseReason = Literal["cancelled", "expired"]
+CloseReason = Literal["cancelled", "expired", "postponed"]
 
 
 class _Record(BaseModel):
@@ -40,6 +41,7 @@ class Batch(_Record):
     tenant: str
     priority: int = Field(ge=0, le=9)
     deadline: datetime | None = None
+    publish_at: datetime | None = None
     run_key: str
     rows: int
     refused: int
@@ -51,7 +53,7 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started."""
+    """`closed-<round>.json`: no further row of this round is started. Postponed: those rows come in the next round."""
 
     round: int
     reason: CloseReason
@@ -64,6 +66,21 @@ class Reopen(_Record):
     round: int
     rows: tuple[int, ...] | None = None
     deadline: datetime | None = None
+    at: datetime
+
+
+class Paused(_Record):
+    """`paused-<round>.json`: nothing of this round is started until `resumed-<round>.json` is there."""
+
+    round: int
+    reason: str
+    at: datetime
+
+
+class Resumed(_Record):
+    """`resumed-<round>.json`: the round goes on, and is not paused again."""
+
+    round: int
     at: datetime
 
 
@@ -115,6 +132,14 @@ class BatchPaths:
     def reopen(self, round_: int) -> str:
         """Its existence begins the round."""
         return f"{self.root}/reopen-{round_}.json"
+
+    def paused(self, round_: int) -> str:
+        """Its existence holds the round."""
+        return f"{self.root}/paused-{round_}.json"
+
+    def resumed(self, round_: int) -> str:
+        """Its existence lets the round go on."""
+        return f"{self.root}/resumed-{round_}.json"
 
     def published(self, round_: int, nonce: str) -> str:
         """A publisher's own folder."""

@@ -6,6 +6,7 @@
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
+    |- BatchPaused         the first rows of a batch all failed                      exit status 1
     |- ConflictError       something else stands under that name                     exit status 2
     `- RowError            one row cannot be done; every other row goes on
        |- CheckFailed          the output was made, and does not pass the kind's checks
@@ -29,6 +30,10 @@ class RequestError(NightpressError):
     """The request is wrong; nothing was accepted."""
 
     exit_status = 2
+
+
+class BatchPaused(NightpressError):
+    """The first rows of a batch all failed, and it waits for a person."""
 
 
 class ConflictError(RequestError):
@@ -113,6 +118,7 @@ CODES: Final[dict[str, str]] = {
     "crashed_worker": "Its worker died again and again, also with no other row in hand.",
     "bad_record": "The stored request of this row cannot be read back.",
     "cancelled": "The batch was cancelled before this row was done.",
+    "postponed": "The row was not done at the batch's soft deadline: it comes with the next round.",
     "expired": "The batch's deadline passed before this row was done.",
 }
 """Every error code that Nightpress itself gives, and its sentence. Codes are stable; messages may change."""

@@ -96,12 +96,18 @@ class Feeder:
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
         added = 0
         for index in self._batches:
-            if lane in index.batch.lanes and index.closed is None:
+            if lane in index.batch.lanes and not self._is_held(index):
                 schedule = snapshot.batches.get(index.batch.batch_id)
                 fed = self._feed(lane, index, schedule, self._share(window, schedule))
                 window = window.minus(fed)
                 added += fed.rows
         return added
+
+    def _is_held(self, index: OutcomeIndex) -> bool:
+        """Whether no row of the batch may start. A held one is looked at now and then: it may go on, or be open again."""
+        if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
+            index.refresh()
+        return index.closed is not None or index.current.paused is not None or index.done is not None
 
     def _due(self, what: str) -> bool:
         """Whether `scan_s` has passed since this was last asked of the same thing and answered by yes."""
@@ -122,6 +128,8 @@ class Feeder:
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
         left, batch_id = room, index.batch.batch_id
+        if schedule is not None and schedule.round < index.round and schedule.live and not schedule.closed:
+            return Room(0, 0)  # what ran at the soft deadline runs to its end, and may count in this round
         cursor = self._cursor(index, schedule) if room.left else None
         touched, mismatches = False, 0
         while cursor is not None and left.left and mismatches < MISMATCHES:
@@ -158,8 +166,10 @@ class Feeder:
     def _drop_what_ended(self, lane: str, index: OutcomeIndex) -> None:
         round_ = index.round
         index.refresh()
-        if index.round == round_ and (index.done is not None or index.closed is not None):
-            self._queue.drop(lane, index.batch.batch_id, round_, forget=index.done is not None)
+        current = index.current
+        if index.round == round_ and (current.done or current.closed or current.paused):
+            forget = current.done is not None or current.paused is not None
+            self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=current.postponed)
 
     def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
         """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""

@@ -58,6 +58,8 @@ class IntakeOptions:
     strict: bool = False
     deadline_typed: str | None = None
     form: InputFormat | None = None
+    publish_at: datetime | None = None
+    publish_at_typed: str | None = None
 
     def typed(self) -> dict[str, str]:
         """Every option that was given, as text: part of the batch's id. Not `strict`, which changes no batch."""
@@ -71,6 +73,7 @@ class IntakeOptions:
             "deadline": self.deadline_typed or self.deadline,
             "limit": self.limit,
             "format": self.form,
+            "publish_at": self.publish_at_typed or self.publish_at,
         }
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -198,6 +201,7 @@ def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, crea
         tenant=tenant,
         priority=options.priority,
         deadline=options.deadline,
+        publish_at=options.publish_at,
         run_key=run_key,
         rows=spool.rows,
         refused=spool.refused,
@@ -248,11 +252,11 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
         raise RequestError(f"--priority {options.priority}: give it 0 to 9")
     if options.limit is not None and options.limit < 1:
         raise RequestError(f"--limit {options.limit}: give it 1 or more")
-    for name in ("name", "set", "deadline_typed"):
+    for name in ("name", "set", "deadline_typed", "publish_at_typed"):
         try:
             orjson.dumps(getattr(options, name))
         except TypeError:
-            raise RequestError(f"--{name.partition('_')[0]} is not valid UTF-8") from None
+            raise RequestError(f"--{name.removesuffix('_typed').replace('_', '-')} is not valid UTF-8") from None
 
 
 def _defaults(options: IntakeOptions, settings: Settings) -> Defaults:

@@ -199,10 +199,11 @@ class Lanes(Protocol):
         """The lane at this moment."""
         ...
 
-    def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool) -> int:
+    def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
         """Take the waiting jobs of a closed batch off the lane, and mark its leased ones for `beat` to report.
 
-        Names the round: another round's jobs stay. With `forget`, for a published round, nothing of it is kept. Returns
+        Names the round: another round's jobs stay. With `finish`, leased ones are not marked: they may run to their end.
+        With `forget`, for a published round, nothing of it is kept. Returns
         how many waiting jobs were taken off.
         """
         ...

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from jobs.batch import BatchPaths
 from jobs.errors import StoreUnavailable
 from jobs.outcomes import OutcomeIndex
-from jobs.rounds import list_batches, load_batch, read_round
+from jobs.rounds import go_on, list_batches, load_batch
 from jobs.storage import Store
 
 
@@ -60,8 +60,9 @@ class OpenBatches:
                 self._add(batch_id)
             elif index.done is not None:  # hinted again after it was done: it may have been reopened
                 index.refresh()
-                if index.done is not None:
+                if index.done is not None and not go_on(self._store, index.batch):
                     self._store.delete(index.paths.open_hint)
+                index.refresh()
 
     def _hinted(self) -> set[str]:
         hinted = set(self._store.list("open"))
@@ -86,7 +87,7 @@ class OpenBatches:
         """Whether a batch without a hint is open. One that is damaged is passed over: it must not hide all others."""
         with contextlib.suppress(StoreUnavailable):
             batch = load_batch(self._store, batch_id)
-            return batch is not None and read_round(self._store, batch).done is None
+            return batch is not None and go_on(self._store, batch)
         return False
 
     def _add(self, batch_id: str) -> None:
@@ -94,4 +95,6 @@ class OpenBatches:
         if batch is not None:
             index = OutcomeIndex(self._store, batch)
             index.refresh()
+            if index.current.goes_on and go_on(self._store, batch):
+                index.refresh()
             self._indexes[batch_id] = index

@@ -44,14 +44,15 @@ def error_row(batch_id: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """A row that had no outcome when its batch was cancelled or expired. None: its request cannot be read."""
+    """A row that had no outcome when its round was closed. None: its request cannot be read."""
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
+    status = "expired" if closed.reason == "postponed" else closed.reason
     values = {
         "batch_id": batch_id,
         "row": row,
         "custom_id": request.custom_id if request else None,
         "kind": request.kind if request else "",
-        "status": closed.reason,
+        "status": status,
         "error": {**error, "line": request.line} if request else error,
         "model": request.model if request else "",
     }

@@ -29,7 +29,7 @@ from jobs.outcomes import OutcomeIndex
 from jobs.output_rows import closed_row, error_row, output_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
-from jobs.rounds import Clock, accepted, close, is_open, latest_done, now, read_marker, reopen, to_bytes
+from jobs.rounds import Clock, accepted, close, go_on, is_open, latest_done, now, read_marker, reopen, to_bytes
 from jobs.storage import Store
 from jobs.winners import BUCKET_BYTES, Winners
 
@@ -72,7 +72,7 @@ def publish(
     index = OutcomeIndex(store, accepted(store, batch_id))
     index.refresh()
     if index.done is not None:
-        store.delete(index.paths.open_hint)
+        _end(store, index, clock)
         return index.done
     if not index.complete:
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
@@ -80,10 +80,16 @@ def publish(
         winners = Winners(index.batch.rows, index.bytes, Path(folder), bucket_bytes)
         mine = _Edition(store, index, prices, winners).write(clock)
     if store.create(index.paths.done(index.round), to_bytes(mine)):
-        store.delete(index.paths.open_hint)
+        _end(store, index, clock)
         return mine
     store.delete(f"{index.paths.root}/{mine.folder}")
     return read_marker(store, index.paths.done(index.round), Done)
+
+
+def _end(store: Store, index: OutcomeIndex, clock: Clock) -> None:
+    """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open."""
+    if not go_on(store, index.batch, clock):
+        store.delete(index.paths.open_hint)
 
 
 class _Edition:

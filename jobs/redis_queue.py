@@ -174,8 +174,8 @@ class RedisQueue:
             lane, bool(paused), ready, delayed, leased, size, schedules, records, suspects, reason.decode()
         )
 
-    def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool) -> int:
-        return int(self._run("drop", lane, batch_id, round_, int(forget)))
+    def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
+        return int(self._run("drop", lane, batch_id, round_, int(forget), int(finish)))
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
         return bool(self._run("reset", lane, batch_id, version))

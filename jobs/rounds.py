@@ -1,8 +1,8 @@
 """Rounds: the markers of a batch, what they say together, and the rule by which a line of a segment counts.
 
 Round 1 begins with `batch.json`, each further one with `reopen-<n>.json`; `done-<n>.json` ends it. `closed-<n>.json` says
-that no further row of it is started. Markers are created once, and whoever creates one has decided: nothing else here
-decides anything, and no clock turns into an outcome but through `close`.
+that no further row of it is started, `paused-<n>.json` that none is until `resumed-<n>.json`. Markers are created once, and
+whoever creates one has decided: nothing else here decides anything, and no clock turns into an outcome but through `close`.
 """
 
 import re
@@ -13,14 +13,14 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Reopen
+from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.segment import EVERY_ROUND, HeadRow
 from jobs.storage import Store
 
 Clock = Callable[[], datetime]
 Marker = TypeVar("Marker", bound=BaseModel)
-_MARKER: Final = re.compile(r"(closed|done|reopen)-([1-9][0-9]*)\.json")
+_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed)-([1-9][0-9]*)\.json")
 
 
 def now() -> datetime:
@@ -33,7 +33,7 @@ class Round:
     """The current round of a batch, as its markers stood when they were read.
 
     `before` is the published round that this one goes on from. `sent_back` holds, for each row that was ever sent back by
-    name, the round in which that was last done.
+    name, the round in which that was last done. A round is paused at most once: `may_pause` says that it never was.
     """
 
     number: int
@@ -42,6 +42,18 @@ class Round:
     done: Done | None
     before: Done | None
     sent_back: Mapping[int, int]
+    paused: Paused | None = None
+    may_pause: bool = True
+
+    @property
+    def postponed(self) -> bool:
+        """Whether this round ends at the soft deadline of the batch: what runs then may finish, for the next round."""
+        return self.closed is not None and self.closed.reason == "postponed"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this round was published at the soft deadline and left rows for a next one, which is not open yet."""
+        return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
 
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome: a completed one in any round, another only if it is final and of this.
@@ -89,12 +101,19 @@ def read_round(store: Store, batch: Batch) -> Round:
         done=read_marker(store, paths.done(number), Done) if ("done", number) in found else None,
         before=read_marker(store, paths.done(number - 1), Done) if number > 1 else None,
         sent_back={row: marker.round for marker in reopened for row in marker.rows or ()},
+        paused=(
+            read_marker(store, paths.paused(number), Paused)
+            if ("paused", number) in found and ("resumed", number) not in found
+            else None
+        ),
+        may_pause=("paused", number) not in found,
     )
 
 
 def is_open(store: Store, batch_id: str) -> bool:
     """Whether the current round of a batch is not published yet."""
-    return read_round(store, accepted(store, batch_id)).done is None
+    current = read_round(store, accepted(store, batch_id))
+    return current.done is None or current.goes_on
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
@@ -143,6 +162,38 @@ def reopen(
         raise ConflictError(f"batch {batch_id} was reopened by someone else at this moment: look at its status.")
     store.create(paths.open_hint, b"")
     return marker
+
+
+def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
+    """Open the round that follows a soft deadline, if nobody has. Returns whether the batch is open.
+
+    Rows that failed are tried again with those that were postponed.
+    """
+    current = read_round(store, batch)
+    if not current.goes_on:
+        return current.done is None
+    paths = BatchPaths(batch.batch_id)
+    marker = Reopen(round=current.number + 1, deadline=batch.deadline, at=clock())
+    store.create(paths.reopen(marker.round), to_bytes(marker))
+    store.create(paths.open_hint, b"")
+    return True
+
+
+def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:
+    """Hold the current round. Returns the marker that stands: the first reason wins."""
+    number = read_round(store, batch).number
+    path = BatchPaths(batch.batch_id).paused(number)
+    store.create(path, to_bytes(Paused(round=number, reason=reason, at=clock())))
+    return read_marker(store, path, Paused)
+
+
+def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
+    """Let a paused round go on. Raises RequestError when it is not paused."""
+    current = read_round(store, batch)
+    if current.paused is None or current.done is not None:
+        raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
+    path = BatchPaths(batch.batch_id).resumed(current.number)
+    store.create(path, to_bytes(Resumed(round=current.number, at=clock())))
 
 
 def to_bytes(record: BaseModel) -> bytes:

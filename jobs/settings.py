@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     backoff_max_s: float = Field(default=60.0, ge=0, description="Full-jitter backoff: cap.")
     grace_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")
     sweep_s: float = Field(default=1.0, gt=0, description="How often open batches are looked at for publishing.")
+    breaker_rows: int = Field(
+        default=50, ge=0, description="A batch of which so many rows failed and none completed is paused. 0: never."
+    )
     scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
     ray_address: str | None = Field(
         default=None, description="A Ray cluster. None: the one that is found, or a local one."

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final, Literal
 
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import Lanes, LaneSnapshot, WorkerRecord
 from jobs.outcomes import OutcomeIndex
@@ -29,6 +29,13 @@ SHORTEST_S: Final = 4.0
 
 State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
 """`open` is said of a batch that is not published when no queue can be asked for more."""
+
+
+_ENDING: Final[Mapping[CloseReason, State]] = {
+    "cancelled": "cancelling",
+    "expired": "expiring",
+    "postponed": "publishing",
+}
 
 
 class Rate:
@@ -82,6 +89,7 @@ class BatchStatus:
     currency: str
     created_at: datetime
     deadline: datetime | None = None
+    paused_reason: str | None = None
     published_at: datetime | None = None
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
@@ -284,14 +292,17 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         usage=index.usage,
         wasted=index.wasted,
         currency=currency,
+        paused_reason=index.current.paused.reason if index.current.paused else None,
     )
 
 
 def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased: int) -> State:
     if index.closed is not None:
-        return "cancelling" if index.closed.reason == "cancelled" else "expiring"
+        return _ENDING[index.closed.reason]
     if index.complete:
         return "publishing"
+    if index.current.paused is not None:
+        return "paused"
     if lanes is None:
         return "open"
     if leased:

@@ -2,14 +2,17 @@
 
 Counts in Redis never prove that a batch is complete: they only say when it is worth reading storage. Where the queue
 shows a batch drained but storage lacks outcomes, the queue has forgotten something, and the batch is fed again. It also
-is what turns a deadline into a marker. Any number of sweepers may run, anywhere, at the same time.
+is what turns a deadline into a marker, and what pauses a batch whose first rows all failed. Any number of sweepers may
+run, anywhere, at the same time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
-from jobs.batch import Done
+from jobs.batch import CloseReason, Done
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -17,18 +20,24 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
+from jobs.rounds import pause
+from jobs.segment import read_outcomes
 from jobs.storage import Store
 
 
 @dataclass
 class Sweeper:
-    """Sweeps the open batches of one store. `published` collects what this sweeper saw end."""
+    """Sweeps the open batches of one store. `published` collects what this sweeper saw end.
+
+    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never.
+    """
 
     store: Store
     queue: Lanes
     batches: OpenBatches
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    breaker_rows: int = 0
     published: dict[str, Done] = field(default_factory=dict)
 
     def sweep(self) -> int:
@@ -44,16 +53,21 @@ class Sweeper:
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
-        self._expire(index)
+        self._close_in_time(index)
+        self._break(index)
         seen = self._seen(index)
-        if any(not _drained(schedule) for schedule in seen.values() if schedule is not None):
+        if (
+            index.current.paused is None
+            and not index.current.postponed
+            and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
+        ):
             return index.done
         index.refresh()
         if index.done is None and index.complete:
             self._publish(index)
-        elif index.done is None:
+        elif index.done is None and index.current.paused is None:
             self._feed_again(index, seen)
-        if index.done is not None:
+        if index.done is not None or (index.current.paused is not None and any(seen.values())):
             self._drop(index, forget=True)
         elif index.closed is not None:
             self._drop(index, forget=False)
@@ -67,13 +81,49 @@ class Sweeper:
             seen[lane] = schedule if schedule is not None and schedule.round == index.round else None
         return seen
 
-    def _expire(self, index: OutcomeIndex) -> None:
-        deadline = index.deadline
-        if deadline is None or index.closed is not None or self.clock() < deadline:
+    def _close_in_time(self, index: OutcomeIndex) -> None:
+        """At the deadline, or in the first round at the soft one."""
+        at = self.clock()
+        soft = index.batch.publish_at if index.round == 1 else None
+        if index.closed is not None or index.done is not None:
             return
-        closed = close(self.store, index.batch.batch_id, "expired", clock=self.clock)
-        logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
-        self._drop(index, forget=False)
+        reason: CloseReason
+        if index.deadline is not None and at >= index.deadline:
+            reason = "expired"
+        elif soft is not None and at >= soft:
+            reason = "postponed"
+        else:
+            return
+        index.refresh()
+        if not index.complete:  # else there is nothing to be given up
+            closed = close(self.store, index.batch.batch_id, reason, clock=self.clock)
+            logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
+            index.refresh()
+            self._drop(index, forget=False)
+
+    def _break(self, index: OutcomeIndex) -> None:
+        """Pause a batch of which nothing has come but failures."""
+        current = index.current
+        if not self.breaker_rows or not current.may_pause or current.closed or current.done:
+            return
+        if index.counts["completed"] == 0:
+            index.refresh()
+        failed = index.counts["failed"] - index.batch.refused
+        if index.counts["completed"] or failed < self.breaker_rows or index.complete:
+            return
+        reason = f"its first {failed:,} rows all failed, most of them with {self._usual_code(index)}"
+        paused = pause(self.store, index.batch, reason, clock=self.clock)
+        logger().warning("batch.paused", batch=index.batch.batch_id, reason=paused.reason)
+        index.refresh()
+
+    def _usual_code(self, index: OutcomeIndex) -> str:
+        """The code of most failures in the first few segments."""
+        codes: Counter[str] = Counter()
+        for name in sorted(index.segments)[:8]:
+            for outcome in islice(read_outcomes(self.store, index.paths.segment(name)), self.breaker_rows):
+                if outcome.final and outcome.error and outcome.round == index.round:
+                    codes[outcome.error["code"]] += 1
+        return codes.most_common(1)[0][0] if codes else "no code"
 
     def _publish(self, index: OutcomeIndex) -> None:
         result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
@@ -95,7 +145,8 @@ class Sweeper:
     def _drop(self, index: OutcomeIndex, *, forget: bool) -> None:
         for lane in index.batch.lanes:
             try:
-                self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget)
+                finish = index.current.postponed
+                self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)
             except QueueUnavailable:  # storage has decided; the queue learns of it at its next feed
                 return
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from jobs.batch import Batch, Done
-from jobs.errors import UnavailableError
+from jobs.errors import BatchPaused, UnavailableError
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
@@ -56,7 +56,7 @@ class Run:
         self._interrupts += 1
 
     def until_published(self) -> Done | None:
-        """Work until the batch is published; None when it was interrupted. Raises UnavailableError."""
+        """Work until the batch is published; None when it was interrupted. Raises UnavailableError, BatchPaused."""
         done = latest_done(self.store, self.batch.batch_id)
         if done is not None:
             return done
@@ -65,8 +65,9 @@ class Run:
             joined = pool.submit(self._connect) if self.batch.lanes else None
             with self._server() as url:
                 queue = RedisQueue.from_settings(self.settings, url)
+                batches = OpenBatches(self.store, only, self.settings.scan_s)
                 sweeper = Sweeper(
-                    self.store, queue, OpenBatches(self.store, only, self.settings.scan_s), self.settings.prices
+                    self.store, queue, batches, self.settings.prices, breaker_rows=self.settings.breaker_rows
                 )
                 if joined is None:  # every row was refused: nothing to generate
                     return self._swept(sweeper)
@@ -110,6 +111,12 @@ class Run:
         index = sweeper.batches.get(self.batch.batch_id)
         if index is not None and index.done is None:
             index.refresh()
+        if index is not None and index.done is None and index.current.paused is not None:
+            batch_id = self.batch.batch_id
+            raise BatchPaused(
+                f"{batch_id} is paused: {index.current.paused.reason}. "
+                f"Mend the cause, then nightpress resume {batch_id}, and the same command again"
+            )
         if "first_row_s" not in self.timings and index is not None and sum(index.counts.values()) > self.batch.refused:
             self.timings["first_row_s"] = round(time.monotonic() - self._began, 2)
         self._say("generating", index)

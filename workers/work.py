@@ -47,7 +47,8 @@ class Work:
             queue = RedisQueue.from_settings(self.settings, url)
             queue.ping()
             store = Store.open(self.settings.store_url, self.settings.store_options)
-            sweeper = Sweeper(store, queue, OpenBatches(store, scan_s=self.settings.scan_s), self.settings.prices)
+            batches = OpenBatches(store, scan_s=self.settings.scan_s)
+            sweeper = Sweeper(store, queue, batches, self.settings.prices, breaker_rows=self.settings.breaker_rows)
             address = connect(self.settings.ray_address)
             fleet = Fleet(self.settings, url)
             try:

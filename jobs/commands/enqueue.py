@@ -37,6 +37,9 @@ def enqueue(
     tenant: Annotated[str | None, typer.Option(help="Whom the rows are billed to that name no tenant.")] = None,
     priority: Annotated[int, typer.Option(min=0, max=9, help="9 goes first.")] = 4,
     deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="When to give up: 06:00, +8h, a date.")] = None,
+    publish_at: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Publish what is ready then; the rest comes as round 2.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
     form: Annotated[
         InputFormat | None, typer.Option("--format", help="How the file is written.  [default: as it looks]")
@@ -74,6 +77,8 @@ def enqueue(
         deadline=parsed(deadline, session.clock()) if deadline else None,
         deadline_typed=deadline,
         form=form,
+        publish_at=parsed(publish_at, session.clock()) if publish_at else None,
+        publish_at_typed=publish_at,
         limit=limit,
         strict=strict,
     )

@@ -86,9 +86,19 @@ def pause(ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE"
     session.say(f"{lane} is paused; to go on: nightpress resume {lane}")
 
 
-def resume(ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE)]) -> None:
-    """Let a paused lane go on."""
+def resume(
+    ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.")]
+) -> None:
+    """Let a paused lane go on, or a paused batch."""
+    from jobs.rounds import list_batches
+    from jobs.rounds import resume as resume_batch
+
     session: Session = ctx.obj
+    if any(batch_id.startswith(lane) for batch_id in list_batches(session.store)):
+        found = session.batch(lane)
+        resume_batch(session.store, found, clock=session.clock)
+        session.say(f"{found.batch_id} goes on")
+        return
     session.needed_queue().resume(_known(session, lane))
     session.say(f"{lane} goes on")
 

@@ -59,7 +59,7 @@ def wait(
 ) -> None:
     """Wait until a batch is published.
 
-    Exit status 0 when every row completed, 1 when some did not.
+    Exit status 0 when every row completed, 1 when some did not, or when the batch paused itself.
     """
     from jobs.publish import publish
 
@@ -69,6 +69,9 @@ def wait(
     now = reader.read([batch_id])
     _say_fault(session, now)
     while now.batches[0].state != "published":
+        if (reason := now.batches[0].paused_reason) is not None:
+            session.say(f"{batch_id} is paused: {reason}; to go on: nightpress resume {batch_id}")
+            raise typer.Exit(1)
         if now.batches[0].state == "publishing":  # every row has its outcome, and anyone may publish
             publish(session.store, batch_id, prices=session.settings.prices, clock=session.clock)
         else:

@@ -26,6 +26,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     share = one.finished / one.rows if one.rows else 1.0
     filled = int(share * BAR)
     yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
+    if one.paused_reason is not None:
+        yield f"  paused: {one.paused_reason}; to go on: nightpress resume {one.id}"
     yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.finished:,} of {one.rows:,} rows"
     yield "  " + "  ".join(f"{name} {count:,}" for name, count in _counts(one))
     said = list(_rates(one))

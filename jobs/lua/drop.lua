@@ -2,18 +2,18 @@
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   1 batch  2 round  3 1 to forget the batch, its leased jobs included
+-- ARGV   1 batch  2 round  3 1 to forget the batch, its leased jobs included  4 1 to let the leased ones run to their end
 -- Reply  how many jobs were taken off
 --
 -- Names the round: when the queue knows a later one, nothing changes. Leased jobs of a closed batch stay for beat to report.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local batch, round, forget = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
+local batch, round, forget, finish = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] == '1'
 local record = get_batch(batch)
 if not record or record.round > round then
   return 0
 end
-if not record.closed then
+if not record.closed and not finish then
   record.closed = true
   put_batch(batch, record)
 end

@@ -1,0 +1,299 @@
+"""Shows jobs/sweep.py: the soft deadline, which publishes what is ready and goes on with the rest, and the breaker."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+import redis
+
+from jobs.accounts import tallies
+from jobs.batch import Batch, BatchPaths, Done
+from jobs.feed import Feeder
+from jobs.intake import IntakeOptions, accept
+from jobs.job import Job
+from jobs.job_queue import Settlement, WorkerRecord
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.published import ERRORS, OUTPUT, read_published, verify
+from jobs.redis_queue import RedisQueue
+from jobs.rounds import read_round, resume
+from jobs.segment import Outcome, write
+from jobs.settings import Settings
+from jobs.status import StatusReader
+from jobs.storage import Store
+from jobs.sweep import Sweeper
+from jobs.usage import Usage
+
+LANE = "stub"
+EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+EIGHT = EVENING + timedelta(hours=10)
+ME = WorkerRecord("w", 1, "n", LANE, 0)
+
+
+@dataclass
+class Night:
+    """One store and one queue, a clock, and whoever works and sweeps."""
+
+    store: Store
+    queue: RedisQueue
+    settings: Settings
+    now: datetime = EVENING
+    claims: int = 0
+    segments: int = 0
+
+    def __post_init__(self) -> None:
+        self.batches = OpenBatches(self.store, scan_s=0.0)
+        self.feeder = Feeder(self.store, self.queue, self.batches, self.settings)
+
+    def accept(self, rows: int, bad: int = 0, **options: Any) -> Batch:
+        lines = [orjson.dumps({"kind": "chat", "prompt": f"{n}?"}) for n in range(rows)] + [b"{"] * bad
+        chosen = IntakeOptions(name="night", **options)
+        made = accept(self.store, lines, chosen, kinds=load_kinds(), settings=self.settings, run_key="k")
+        return made.batch
+
+    def sweep(self) -> Sweeper:
+        sweeper = Sweeper(
+            self.store,
+            self.queue,
+            OpenBatches(self.store, scan_s=0.0),
+            self.settings.prices,
+            clock=lambda: self.now,
+            breaker_rows=self.settings.breaker_rows,
+        )
+        sweeper.sweep()
+        return sweeper
+
+    def claim(self, n: int = 100) -> Sequence[Job]:
+        """As a worker does that asks more than once: feed, then claim."""
+        self.batches.scan(now=True)
+        for _ in range(2):
+            self.feeder.top_up(LANE)
+        self.claims += 1
+        return self.queue.claim(LANE, f"w-i-{self.claims}", n, 60_000, ME).jobs
+
+    def finish(self, jobs: Sequence[Job], *, status: str = "completed") -> None:
+        """Flush, then settle."""
+        said: dict[str, Any] = (
+            {"output": {"text": "x"}} if status == "completed" else {"error": {"code": "empty_output"}}
+        )
+        outcomes = [
+            Outcome(
+                job.key.row, job.lease.round, job.lease.fence, job.lease.claim_id, cast("Any", status), True, "chat",
+                model=LANE, usage=Usage(10, 0, 5, 7, 1, 2), **said,
+            )
+            for job in jobs
+        ]  # fmt: skip
+        self.segments += 1
+        write(self.store, BatchPaths(jobs[0].key.batch_id), outcomes, "w", "i", self.segments)
+        self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+
+    def published(self, batch: Batch) -> Done:
+        current = read_round(self.store, batch)
+        done = current.done or current.before
+        assert done is not None
+        assert verify(self.store, batch.batch_id) == []
+        return done
+
+    def rows(self, batch: Batch, name: str = OUTPUT) -> list[int]:
+        return [row["row"] for row in read_published(self.store, self.published(batch), batch.batch_id, name)]
+
+
+@pytest.fixture
+def make_night(tmp_path: Path, fake_client: redis.Redis) -> Callable[..., Night]:
+    def make(**settings: Any) -> Night:
+        chosen = Settings(store_url=str(tmp_path / "store"), model="stub", scan_s=1e-9, **settings)
+        return Night(Store.open(chosen.store_url), RedisQueue(fake_client), chosen)
+
+    return make
+
+
+@pytest.fixture
+def night(make_night: Callable[..., Night]) -> Night:
+    return make_night()
+
+
+def test_at_the_soft_deadline_what_is_ready_is_published_and_the_rest_goes_on(night: Night) -> None:
+    batch = night.accept(6, bad=1, publish_at=EIGHT)
+    night.finish(night.claim(2))
+    night.sweep()
+    assert read_round(night.store, batch).closed is None, "not yet"
+    night.now = EIGHT
+    night.sweep()
+    first = night.published(batch)
+    assert (first.round, first.counts["completed"], first.counts["failed"], first.counts["expired"]) == (1, 2, 1, 4)
+    errors = read_published(night.store, first, batch.batch_id, ERRORS)
+    assert sorted(row["error"]["code"] for row in errors) == ["not_json", *["postponed"] * 4]
+    assert read_round(night.store, batch).number == 2
+    assert night.store.list("open") == [batch.batch_id]
+    night.finish(night.claim())
+    night.sweep()
+    second = night.published(batch)
+    assert (second.round, second.counts["completed"], second.counts["failed"]) == (2, 6, 1)
+    assert night.store.list("open") == []
+
+
+def test_what_runs_at_the_soft_deadline_runs_to_its_end_and_counts_in_the_next_round(night: Night) -> None:
+    batch = night.accept(4, publish_at=EIGHT)
+    running = night.claim(2)
+    night.now = EIGHT
+    night.sweep()
+    assert night.queue.beat(LANE, [job.lease for job in running], 60_000, ME).cancelled == frozenset()
+    assert night.claim() == [], "the next round waits for what runs"
+    night.finish(running)
+    rest = night.claim()
+    assert {job.key.row for job in (*running, *rest)} == {0, 1, 2, 3}
+    assert (len(rest), {job.lease.round for job in rest}) == (2, {2})
+    night.finish(rest)
+    night.sweep()
+    assert night.rows(batch) == [0, 1, 2, 3]
+
+
+def test_usage_of_both_rounds_adds_up_and_nothing_is_charged_twice(night: Night) -> None:
+    batch = night.accept(4, publish_at=EIGHT)
+    night.finish(night.claim(3))
+    night.now = EIGHT
+    night.sweep()
+    night.now = EIGHT + timedelta(days=1)
+    night.finish(night.claim())
+    night.sweep()
+    days = tallies(night.store, "day")["USD"]
+    assert [tally.rows for tally in days.values()] == [3, 1]
+    assert sum(tally.usage.charge for tally in days.values()) == 4 * 2
+    assert tallies(night.store, "batch")["USD"][batch.batch_id].rows == 4
+
+
+def test_a_failure_of_what_ran_over_the_soft_deadline_is_tried_in_the_next_round(night: Night) -> None:
+    batch = night.accept(2, publish_at=EIGHT)
+    running = night.claim(1)
+    night.now = EIGHT
+    night.sweep()
+    night.finish(running, status="failed")
+    rest = night.claim()
+    assert sorted(job.key.row for job in rest) == [0, 1]
+    night.finish(rest)
+    night.sweep()
+    assert night.rows(batch) == [0, 1]
+
+
+def test_a_batch_that_is_done_by_then_has_one_round(night: Night) -> None:
+    batch = night.accept(2, publish_at=EIGHT)
+    night.finish(night.claim())
+    night.now = EIGHT
+    night.sweep()
+    assert (night.published(batch).round, read_round(night.store, batch).closed) == (1, None)
+
+
+def test_the_hard_deadline_ends_the_next_round_too(night: Night) -> None:
+    batch = night.accept(2, publish_at=EIGHT, deadline=EIGHT + timedelta(hours=1))
+    night.finish(night.claim(1))
+    night.now = EIGHT
+    night.sweep()
+    assert read_round(night.store, batch).deadline == batch.deadline
+    night.now = EIGHT + timedelta(hours=1)
+    for _ in range(2):
+        night.sweep()
+    done = night.published(batch)
+    assert (done.round, done.counts["completed"], done.counts["expired"]) == (2, 1, 1)
+    assert night.store.list("open") == []
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Dying:
+    """A store whose process is killed at its n-th creation of a marker."""
+
+    def __init__(self, inner: Store, creations: int) -> None:
+        self._inner, self._left = inner, creations
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("create", "delete"):
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+        return getattr(self._inner, name)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(night: Night, step: int) -> None:
+    batch = night.accept(3, publish_at=EIGHT)
+    night.finish(night.claim(1))
+    night.now = EIGHT
+    whole = night.store
+    night.store = cast("Store", Dying(whole, step))
+    try:
+        night.sweep()
+    except Killed:
+        assert step < 5
+    night.store = whole
+    for _ in range(3):
+        night.sweep()
+    assert read_round(night.store, batch).number == 2
+    night.finish(night.claim())
+    night.sweep()
+    assert (night.published(batch).round, night.rows(batch)) == (2, [0, 1, 2])
+
+
+def test_a_batch_of_nothing_but_failures_pauses_itself_and_says_why(make_night: Callable[..., Night]) -> None:
+    night = make_night(breaker_rows=3)
+    batch = night.accept(10, bad=2)
+    running = night.claim(4)
+    night.finish(running[:2], status="failed")
+    night.sweep()
+    assert read_round(night.store, batch).paused is None, "two are too few; the refused rows do not count"
+    night.finish(running[2:3], status="failed")
+    night.sweep()
+    paused = read_round(night.store, batch).paused
+    assert paused is not None
+    assert paused.reason == "its first 3 rows all failed, most of them with empty_output"
+    assert night.queue.beat(LANE, [running[3].lease], 60_000, ME).lost == {running[3].lease}
+    assert night.claim() == []
+    status = StatusReader(night.store, night.queue).batch(batch.batch_id)
+    assert (status.state, status.paused_reason) == ("paused", paused.reason)
+
+
+def test_a_paused_batch_goes_on_when_a_person_says_so_and_is_not_paused_again(make_night: Callable[..., Night]) -> None:
+    night = make_night(breaker_rows=2)
+    batch = night.accept(6)
+    night.finish(night.claim(2), status="failed")
+    night.sweep()
+    assert night.claim() == []
+    resume(night.store, batch, clock=lambda: night.now)
+    jobs = night.claim()
+    assert sorted(job.key.row for job in jobs) == [2, 3, 4, 5]
+    night.finish(jobs[:1], status="failed")
+    night.sweep()
+    assert read_round(night.store, batch).paused is None
+    night.finish(jobs[1:])
+    night.sweep()
+    assert night.published(batch).counts["completed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("breaker_rows", "completed"),
+    [pytest.param(0, 0, id="switched off"), pytest.param(3, 1, id="something came")],
+)
+def test_what_pauses_no_batch(make_night: Callable[..., Night], breaker_rows: int, completed: int) -> None:
+    night = make_night(breaker_rows=breaker_rows)
+    batch = night.accept(10)
+    jobs = night.claim()
+    if completed:
+        night.finish(jobs[:completed])
+    night.finish(jobs[completed:9], status="failed")
+    night.sweep()
+    assert read_round(night.store, batch).may_pause
+
+
+def test_the_queue_may_forget_a_paused_batch(make_night: Callable[..., Night], fake_client: redis.Redis) -> None:
+    night = make_night(breaker_rows=2)
+    night.accept(6)
+    night.finish(night.claim(2), status="failed")
+    night.sweep()
+    fake_client.flushall()
+    night.sweep()
+    assert night.claim() == []
