@@ -65,10 +65,37 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         default=60.0, ge=0.5, le=3600, description="A worker that is silent for so long has lost its jobs."
     )
+    waiting_limit_s: float = Field(
+        default=14_400.0,
+        gt=0,
+        description="A claimed row that the engine has not begun after so long goes to another worker.",
+    )
+    running_limit_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="A prompt without an answer after so long is hung: its row goes to another worker.",
+    )
+    settling_limit_s: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="A finished row that storage does not take for so long is done again elsewhere.",
+    )
+    step_limit_s: float = Field(
+        default=300.0, gt=0, description="An engine that makes no step for so long hangs: its rows go to other workers."
+    )
+    exit_limit_s: float = Field(
+        default=30.0, ge=0, description="A worker whose engine hangs so much longer ends itself, and is replaced."
+    )
     flush_s: float = Field(
         default=2.0, gt=0, le=600, description="The longest that a finished row waits for its segment."
     )
     flush_bytes: int = Field(default=8 << 20, ge=1, description="A segment is written when it has grown so large.")
+    spool_dir: Path = Field(
+        default=Path("~/.cache/nightpress/spool"), description="Local disk for finished rows while the storage is away."
+    )
+    spool_bytes: int = Field(
+        default=1 << 30, ge=0, description="So much of them a worker keeps there; then it claims no more."
+    )
     window_rows: int = Field(default=4096, ge=1, le=1_000_000, description="Rows of a lane on the queue at once.")
     window_bytes: int = Field(default=64 << 20, ge=1 << 16, description="Request bytes of a lane on the queue at once.")
     inline_bytes: int = Field(
@@ -111,7 +138,7 @@ class Settings(BaseSettings):
         """A local folder as an absolute path: workers run in other working folders than the command that starts them."""
         return url if "://" in url else str(Path(url).expanduser().absolute())
 
-    @field_validator("templates_dir", "cache_dir", "redis_ca")
+    @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         return None if folder is None else folder.expanduser().absolute()

@@ -1,8 +1,11 @@
 """The flusher: a thread that makes outcomes durable and then reports them, in this order.
 
 Finished rows wait here for the next segment. A segment is written when the oldest has waited `flush_s`, when they have
-grown to `flush_bytes`, or at a drain; once it is durable, its rows are settled. While the storage is away outcomes wait,
-their leases are kept alive, and `full` asks the runner to claim no more. A row whose lease is gone is not written.
+grown to `flush_bytes`, or at a drain; once it is durable, its rows are settled. While the storage is slow or away, what
+has grown to `flush_bytes` goes to the spool on local disk, and is written in its order when the storage is back; when
+the spool has no more room, `full` asks for no more claims. Their leases are kept alive meanwhile.
+
+Of a row whose lease is gone nothing is written: each try to write a segment looks again, also for what was on the spool.
 """
 
 import threading
@@ -21,14 +24,17 @@ from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.job_queue import Schedule, Settlement
 from jobs.logs import logger
 from jobs.segment import Outcome
+from jobs.settings import Settings
 from jobs.storage import Store
 from workers.heartbeat import Heartbeat
+from workers.leases import Leases
+from workers.spool import OutcomeSpool
 
 RETRY_S: Final = 0.5
 GIVE_UP_S: Final = 30.0
-"""A draining worker waits no longer for a storage or a Redis that is away: its rows are then done again by another."""
-FULL_FLUSHES: Final = 8
-"""Outcomes of so many full segments may wait before the runner claims no more."""
+"""A worker that ends unasked waits no longer for a storage or a Redis that is away: its rows are done again by another."""
+FULL_FLUSHES: Final = 2
+"""Outcomes of so many full segments may wait in memory before no more is claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +54,25 @@ class Flusher:
         self,
         store: Store,
         schedule: Schedule,
+        leases: Leases,
         heartbeat: Heartbeat,
         *,
         lane: str,
         worker: str,
         incarnation: str,
-        flush_s: float,
-        flush_bytes: int,
+        settings: Settings,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._schedule = schedule
+        self._leases = leases
         self._heartbeat = heartbeat
         self._lane = lane
         self._worker = worker
         self._incarnation = incarnation
-        self._flush_s = flush_s
-        self._flush_bytes = flush_bytes
+        self._flush_s = settings.flush_s
+        self._flush_bytes = settings.flush_bytes
+        self._spool: OutcomeSpool[Finished] = OutcomeSpool(settings.spool_dir, settings.spool_bytes)
         self._monotonic = monotonic
         self._written = 0
         self._waiting: list[Finished] = []
@@ -72,6 +80,7 @@ class Flusher:
         self._since = 0.0
         self._busy = False
         self._draining = False
+        self._end_by: float | None = None
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
 
@@ -82,8 +91,21 @@ class Flusher:
     def __exit__(self, *_: object) -> None:
         with self._condition:
             self._draining = True
+            if self._end_by is None:
+                self._end_by = self._monotonic() + GIVE_UP_S
             self._condition.notify_all()
         self._thread.join()
+        self._spool.close()
+
+    def end_by(self, moment: float) -> None:
+        """A drain is to be over by then: what cannot be written until then is done again by another worker."""
+        with self._condition:
+            self._end_by = moment if self._end_by is None else min(self._end_by, moment)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, as it does until the end."""
+        return self._thread.is_alive()
 
     @property
     def full(self) -> bool:
@@ -92,13 +114,18 @@ class Flusher:
             return self._waiting_bytes > FULL_FLUSHES * self._flush_bytes
 
     def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
-        """Take one outcome; it is written soon."""
+        """Take one outcome; it is written soon. Unless its lease is gone: then there is nothing to be written."""
+        if settlement is not None and not self._leases.settling(settlement.lease):
+            self._drop(settlement)
+            return
         size = 512 + len(orjson.dumps(outcome.output)) if outcome.output else 512
         with self._condition:
             if not self._waiting:
                 self._since = self._monotonic()
             self._waiting.append(Finished(batch_id, outcome, settlement, size))
             self._waiting_bytes += size
+            if self._busy and self._waiting_bytes >= self._flush_bytes and self._spool.push(self._waiting):
+                self._waiting, self._waiting_bytes = [], 0
             self._condition.notify_all()
 
     def hasten(self) -> None:
@@ -107,24 +134,19 @@ class Flusher:
             self._since = float("-inf")
             self._condition.notify_all()
 
-    def wait_empty(self) -> None:
-        """Write and settle what waits now, and return when that is done."""
-        with self._condition:
-            self._since = float("-inf")
-            self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._waiting and not self._busy)
-
     def _run(self) -> None:
         while (due := self._due()) is not None:
             self._write(due)
             with self._condition:
                 self._busy = False
-                self._condition.notify_all()
 
     def _due(self) -> Sequence[Finished] | None:
         """Wait for what is to be written next; None when all is done and the flusher is to end."""
         with self._condition:
             while True:
+                if self._spool:
+                    self._busy = True
+                    return self._spool.pop()
                 waited = self._monotonic() - self._since
                 full = self._waiting_bytes >= self._flush_bytes
                 if self._waiting and (self._draining or full or waited >= self._flush_s):
@@ -135,14 +157,9 @@ class Flusher:
                 self._condition.wait(self._flush_s - waited if self._waiting else None)
 
     def _write(self, due: Sequence[Finished]) -> None:
-        lost = self._heartbeat.lost()
         batches: dict[str, list[Finished]] = defaultdict(list)
         for finished in due:
-            if finished.settlement is not None and finished.settlement.lease in lost:
-                logger().info("lease.lost", job=str(finished.settlement.lease.key))
-                self._heartbeat.let_go([finished.settlement.lease])
-            else:
-                batches[finished.batch_id].append(finished)
+            batches[finished.batch_id].append(finished)
         settlements: list[Settlement] = []
         for batch_id, lines in batches.items():
             self._written += 1
@@ -151,7 +168,18 @@ class Flusher:
         if settlements:
             self._until_done(QueueUnavailable, "queue.unavailable", partial(self._settle, settlements))
 
-    def _segment(self, batch_id: str, lines: Sequence[Finished]) -> None:
+    def _segment(self, batch_id: str, lines: list[Finished]) -> None:
+        """One try. Takes out of `lines` those whose lease is gone by now."""
+        self._heartbeat.confirm()
+        kept = []
+        for finished in lines:
+            if finished.settlement is None or self._leases.holds(finished.settlement.lease):
+                kept.append(finished)
+            else:
+                self._drop(finished.settlement)
+        lines[:] = kept
+        if not lines:
+            return
         outcomes = [finished.outcome for finished in lines]
         name = segment.write(
             self._store, BatchPaths(batch_id), outcomes, self._worker, self._incarnation, self._written
@@ -159,14 +187,17 @@ class Flusher:
         size = sum(finished.size for finished in lines)
         logger().debug("segment.written", segment=name, batch=batch_id, rows=len(lines), bytes=size)
 
+    def _drop(self, settlement: Settlement) -> None:
+        logger().info("lease.lost", job=str(settlement.lease.key))
+        self._leases.let_go([settlement.lease])
+
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         gone = self._schedule.settle(self._lane, settlements)
         for lease in gone:
             logger().info("lease.lost", job=str(lease.key))
-        self._heartbeat.let_go(settlement.lease for settlement in settlements)
+        self._leases.let_go(settlement.lease for settlement in settlements)
 
     def _until_done(self, error_type: type[Exception], event: str, act: Callable[[], None]) -> bool:
-        since = self._monotonic()
         said = False
         while True:
             try:
@@ -175,8 +206,10 @@ class Flusher:
                 if not said:
                     logger().warning(event, error=str(error))
                 said = True
-                if self._draining and self._monotonic() - since > GIVE_UP_S:
-                    return False
-                time.sleep(RETRY_S)
+                with self._condition:
+                    draining = self._draining
+                    if draining and self._end_by is not None and self._monotonic() >= self._end_by:
+                        return False
+                    self._condition.wait_for(lambda: self._draining is not draining, RETRY_S)  # noqa: B023 - called here
             else:
                 return True

@@ -1,31 +1,82 @@
-"""The heartbeat: a thread that keeps the leases of a worker alive, and learns which of them are gone.
+"""The heartbeat: a thread that renews the leases of a worker, learns which of them are gone, and notices a hung engine.
 
-Owns the set of leases that the worker holds. It does no work, and writes nothing: what it learns, the runner reads.
-While Redis is away it keeps trying; a lease that ran out meanwhile is reported as lost afterwards.
+It does no work, and writes nothing: what it learns stands in `Leases`, for the runner and the flusher to read.
+
+While Redis is away it keeps trying. Once it was away for longer than a lease, each lease is in doubt: it may have run out
+in Redis, and another worker may have the row. Rows in hand go on, since to throw them away would cost more than to do
+some of them twice, and each segment is written only after `confirm` has asked again. When that gets no answer either, the
+finished lines are written all the same: storage decides, Redis only schedules (protocol, rules 8, 18 and 25). A line
+carries its fence, the winner of a row is the same whoever reads, and the second one is waste, which is never billed.
 """
 
+import os
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
+from typing import Final
 
 from jobs.errors import QueueUnavailable
-from jobs.job import Lease
-from jobs.job_queue import Beat, Schedule, WorkerRecord
+from jobs.job_queue import Schedule, WorkerRecord
 from jobs.logs import logger
+from jobs.settings import Settings
+from workers.leases import Leases
+
+BEAT_S: Final = 5.0
+
+
+class Pulse:
+    """When the loop that steps the engine last came round. `age_s` is 0 while it has nothing to do."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._at: float | None = None
+
+    def mark(self) -> None:
+        """It is here now, and about to work."""
+        self._at = self._monotonic()
+
+    def rest(self) -> None:
+        """It waits for work."""
+        self._at = None
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the last mark was."""
+        at = self._at
+        return 0.0 if at is None else self._monotonic() - at
 
 
 class Heartbeat:
-    """Beats three times in a lease, or when `beat_s` says, until stopped. Use as a context manager."""
+    """Beats three times in a lease until stopped. Use as a context manager.
 
-    def __init__(self, schedule: Schedule, lane: str, lease_s: float, record: Callable[[int], WorkerRecord]) -> None:
+    When one of `pulses` is older than `step_limit_s`, the engine (or a kind) hangs: all leases in hand are given up. After
+    `exit_limit_s` more the process ends by `end_process`, so that the fleet replaces it: nothing else stops a hung thread.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        leases: Leases,
+        lane: str,
+        settings: Settings,
+        record: Callable[[int], WorkerRecord],
+        *,
+        pulses: tuple[Pulse, ...] = (),
+        monotonic: Callable[[], float] = time.monotonic,
+        end_process: Callable[[int], object] = os._exit,
+    ) -> None:
         self._schedule = schedule
+        self._leases = leases
         self._lane = lane
-        self._lease_ms = int(lease_s * 1000)
-        self._beat_s = min(lease_s / 3, 5.0)
+        self._lease_s = settings.lease_s
+        self._step_limit_s = settings.step_limit_s
+        self._exit_limit_s = settings.exit_limit_s
+        self._beat_s = min(settings.lease_s / 3, BEAT_S)
         self._record = record
-        self._held: set[Lease] = set()
-        self._lost: set[Lease] = set()
-        self._cancelled: set[Lease] = set()
-        self._lock = threading.Lock()
+        self._pulses = pulses
+        self._monotonic = monotonic
+        self._end_process = end_process
+        self._heard = monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -37,43 +88,26 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
-    def hold(self, leases: Iterable[Lease]) -> None:
-        """Keep these alive from now on."""
-        with self._lock:
-            self._held.update(leases)
-
-    def let_go(self, leases: Iterable[Lease]) -> None:
-        """These are settled, released or lost: beat them no more."""
-        gone = set(leases)
-        with self._lock:
-            self._held -= gone
-            self._lost -= gone
-            self._cancelled -= gone
-
-    @property
-    def holding(self) -> int:
-        """How many leases are held: jobs in hand, and those whose outcome is not reported yet."""
-        with self._lock:
-            return len(self._held)
-
-    def lost(self) -> frozenset[Lease]:
-        """Held leases that the queue no longer knows: nothing may be written for their jobs."""
-        with self._lock:
-            return frozenset(self._lost)
-
-    def cancelled(self) -> frozenset[Lease]:
-        """Held leases whose batch was closed."""
-        with self._lock:
-            return frozenset(self._cancelled)
-
     def beat(self) -> None:
         """One beat, now. Raises QueueUnavailable."""
-        with self._lock:
-            held = tuple(self._held)
-        answer: Beat = self._schedule.beat(self._lane, held, self._lease_ms, self._record(len(held)))
-        with self._lock:
-            self._lost |= answer.lost & self._held
-            self._cancelled |= answer.cancelled & self._held
+        hung_s = max((pulse.age_s for pulse in self._pulses), default=0.0)
+        renewed, given_up = self._leases.renewable(hung=hung_s > self._step_limit_s)
+        for lease, phase in given_up:
+            logger().warning("lease.given_up", job=str(lease.key), phase=str(phase))
+        if hung_s > self._step_limit_s + self._exit_limit_s:
+            logger().error("worker.hung", hung_s=round(hung_s, 1))
+            self._end_process(1)
+        answer = self._schedule.beat(self._lane, renewed, int(self._lease_s * 1000), self._record(self._leases.holding))
+        self._leases.report(answer.lost, answer.cancelled)
+        self._heard = self._monotonic()
+
+    def confirm(self) -> None:
+        """Ask again before a write, if the last answer is older than a lease. Without an answer the doubt remains."""
+        if self._monotonic() - self._heard > self._lease_s:
+            try:
+                self.beat()
+            except QueueUnavailable as error:
+                logger().warning("queue.unavailable", error=str(error))
 
     def _run(self) -> None:
         away = False

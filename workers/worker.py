@@ -3,9 +3,11 @@
 Everything heavy is made in `run`, so that a worker answers `stop` and `status` while its model loads.
 """
 
+import os
+import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +38,16 @@ class WorkerPlan:
 
 
 class Worker:
-    """Works on one lane until stopped."""
+    """Works on one lane until stopped.
 
-    def __init__(self, plan: WorkerPlan) -> None:
+    An engine that fails while it works ends the process by `end_process`, since nothing that it holds can be trusted any
+    more, and closing it may hang. What was finished is written first; the leases of the rest run out.
+    """
+
+    def __init__(self, plan: WorkerPlan, end_process: Callable[[int], object] = os._exit) -> None:
         self._plan = plan
+        self._end_process = end_process
+        self._loaded = threading.Event()
         self._runner: Runner | None = None
         self._engine: Engine | None = None
         self._stop_grace_s: float | None = None
@@ -53,20 +61,28 @@ class Worker:
         began = time.monotonic()
         card = plan.settings.catalog[plan.alias]
         engine = make_engine(plan.alias, card, plan.settings.cache_dir)
+        self._timings["load_s"] = time.monotonic() - began
+        device = engine.stats().device
+        logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
+        runner = Runner(self._line(device), engine, worker=plan.worker, node=plan.node, end_process=self._end_process)
+        with self._lock:
+            self._engine, self._runner = engine, runner
+            if self._stop_grace_s is not None:
+                runner.stop(self._stop_grace_s)
+        self._loaded.set()
         try:
-            self._timings["load_s"] = time.monotonic() - began
-            device = engine.stats().device
-            logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
-            runner = Runner(self._line(device), engine, worker=plan.worker, node=plan.node)
-            with self._lock:
-                self._engine, self._runner = engine, runner
-                if self._stop_grace_s is not None:
-                    runner.stop(self._stop_grace_s)
             runner.run()
-            return dict(self._timings)
         finally:
             self._engine = None
-            engine.close()
+            if (failure := sys.exception()) is not None:
+                logger().error("worker.failed", error=_first_line(failure))
+                self._end_process(1)
+        engine.close()
+        return dict(self._timings)
+
+    def wait_loaded(self) -> None:
+        """Return once the engine is loaded; never, if it cannot be."""
+        self._loaded.wait()
 
     def stop(self, grace_s: float) -> None:
         """Begin to drain; see Runner.stop."""
@@ -109,3 +125,7 @@ class Worker:
             ),
             settings=settings,
         )
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"

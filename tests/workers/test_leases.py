@@ -1,0 +1,77 @@
+"""Shows workers/leases.py: each phase has its limit, and who may write is who holds the lease."""
+
+import pytest
+
+from jobs.job import JobKey, Lease
+from workers.leases import Leases, Phase
+
+LIMITS_S = {Phase.WAITING: 10.0, Phase.RUNNING: 20.0, Phase.SETTLING: 40.0}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lease(row: int) -> Lease:
+    return Lease(JobKey("b", row), 1, row, "w-1-0")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def leases(clock: Clock) -> Leases:
+    """Row 0 waits, row 1 runs, row 2 awaits its settlement."""
+    made = Leases(LIMITS_S, clock)
+    made.hold([lease(0), lease(1), lease(2)])
+    made.running(lease(1))
+    assert made.settling(lease(2))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("after_s", "hung", "renewed"),
+    [
+        pytest.param(0, False, [0, 1, 2], id="all are renewed"),
+        pytest.param(11, False, [1, 2], id="waited too long"),
+        pytest.param(21, False, [2], id="ran too long"),
+        pytest.param(41, False, [], id="not taken by storage for too long"),
+        pytest.param(0, True, [2], id="the engine hangs: what is finished is kept"),
+    ],
+)
+def test_what_is_renewed(leases: Leases, clock: Clock, after_s: float, hung: bool, renewed: list[int]) -> None:
+    clock.now += after_s
+    found, given_up = leases.renewable(hung=hung)
+    assert [one.key.row for one in found] == renewed
+    assert sorted(one.key.row for one, _ in given_up) == sorted({0, 1, 2} - set(renewed))
+    assert [leases.holds(lease(row)) for row in range(3)] == [row in renewed for row in range(3)]
+    assert leases.renewable(hung=hung) == (found, ())
+
+
+def test_an_answer_starts_the_time_of_a_row_anew(leases: Leases, clock: Clock) -> None:
+    clock.now = 15
+    leases.running(lease(1))
+    clock.now = 30
+    assert lease(1) in leases.renewable(hung=False)[0]
+
+
+def test_a_lease_that_is_gone_cannot_be_settled(leases: Leases) -> None:
+    leases.report(lost=[lease(0), lease(9)], cancelled=[lease(1)])
+    assert leases.lost() == {lease(0)}
+    assert leases.cancelled() == {lease(1)}
+    assert not leases.settling(lease(0))
+    assert not leases.settling(lease(9))
+    leases.let_go([lease(0), lease(1)])
+    assert (leases.lost(), leases.cancelled(), leases.holding, leases.in_hand) == (frozenset(), frozenset(), 1, 0)
+
+
+def test_what_is_taken_back_is_its_owners_no_more(leases: Leases) -> None:
+    assert leases.take_back(Phase.WAITING, Phase.RUNNING) == [lease(0), lease(1)]
+    assert leases.take_back(Phase.WAITING, Phase.RUNNING) == []
+    assert not leases.settling(lease(1))
+    assert leases.holds(lease(2))

@@ -1,0 +1,256 @@
+"""Shows workers/runner.py when engines and rows hang, the storage or the local disk fails, and a drain has little time."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.errors import StoreUnavailable
+from jobs.generation import Completion
+from jobs.job_queue import WorkerRecord
+from jobs.redis_queue import RedisQueue
+from jobs.settings import Settings
+from jobs.storage import LocalStore
+from tests.workers.test_runner import LANE, Night, Scripted, chats, row_of, said, until_published
+from workers.runner import Runner
+
+
+class Gate(LocalStore):
+    """A store whose segments are not taken: refused while `shut`, or held up until `let` is set."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.shut = False
+        self.let = threading.Event()
+        self.let.set()
+        self.tries = 0
+
+    def create(self, path: str, data: bytes) -> bool:
+        if "/segments/" in path:
+            self.tries += 1
+            self.let.wait(30)
+            if self.shut:
+                raise StoreUnavailable("storage: cannot write: No space left on device")
+        return super().create(path, data)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def night(gate: Gate, tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
+    settings = Settings(
+        lease_s=60, flush_s=0.02, sweep_s=0.01, max_attempts=3, model="stub", spool_dir=tmp_path / "spool"
+    )
+    made = Night(gate, RedisQueue(fake_client, max_attempts=3), settings)
+    yield made
+    gate.shut = False
+    gate.let.set()
+    made.stop()
+
+
+def changed(night: Night, **settings: Any) -> None:
+    night.settings = night.settings.model_copy(update=settings)
+
+
+def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
+    night: Night, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine steps on, and finishes every other row."""
+    changed(night, lease_s=0.5, running_limit_s=0.6)
+    night.accept(chats(6))
+    first = Scripted(lambda r: None if row_of(r) == 3 else said(r))
+    night.start(first)
+    until(lambda: first.cancelled, 20, "the first worker to give the row up")
+    first._answer = said
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == list(range(6))
+    assert errors == []
+    lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
+    assert sorted(status for _, status in lines) == ["completed", "crashed"]
+    assert "lease.given_up" in capsys.readouterr().out
+
+
+def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: Night, until: Callable[..., Any]) -> None:
+    """For several leases the engine steps on and answers nothing, as one that works in long batches does."""
+    changed(night, lease_s=0.5)
+    night.accept(chats(8))
+    answers = threading.Event()
+    engine = Scripted(lambda r: said(r) if answers.is_set() else None, slots=4)
+    beats = Counting(night.queue)
+    night.start(engine, beats)
+    until(lambda: beats.beats >= 8, 20, "more than two leases")
+    answers.set()
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == len(engine.submitted) == 8
+    assert {line.status for line in night.outcomes()} == {"completed"}
+
+
+class Counting:
+    """A queue that counts what is asked of it."""
+
+    def __init__(self, queue: RedisQueue) -> None:
+        self._queue = queue
+        self.beats = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def beat(self, *args: Any) -> Any:
+        self.beats += 1
+        return self._queue.beat(*args)
+
+
+class Stuck(Scripted):
+    """An engine that does not come back from a step until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(said)
+        self.let = threading.Event()
+
+    def step(self) -> Sequence[Completion]:
+        self.let.wait(30)
+        return super().step()
+
+
+def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(night: Night, until: Callable[..., Any]) -> None:
+    changed(night, lease_s=0.5, step_limit_s=0.3, exit_limit_s=0.2)
+    night.accept(chats(3))
+    engine, ended = Stuck(), threading.Event()
+    hung = Runner(night.line(), engine, worker="w-0", node="n-1", end_process=lambda _: ended.set())
+    thread = threading.Thread(target=hung.run)
+    thread.start()
+    assert ended.wait(20)
+    night.start(Scripted(said))
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == 3
+    hung.stop(0.0)
+    engine.let.set()
+    thread.join(20)
+    completed = [line for line in night.outcomes() if line.status == "completed"]
+    assert len(completed) == 3, "the worker that hung wrote something when it came back"
+
+
+@pytest.mark.parametrize("fault", ["shut", "slow"])
+def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
+    night: Night, until: Callable[..., Any], gate: Gate, fault: str
+) -> None:
+    """A few rows fill memory and spool; then nothing more is claimed. When the store is back all is written, each once."""
+    changed(night, flush_bytes=2000, spool_bytes=6000)
+    night.accept(chats(200))
+    gate.shut = fault == "shut"
+    if fault == "slow":
+        gate.let.clear()
+    engine = Scripted(said, slots=4)
+    runner = night.start(engine)
+    until(lambda: runner._flusher.full and runner.running == 0, 20, "the spool to be full")
+    generated = len(engine.submitted)
+    assert generated < 100
+    assert night.outcomes() == []
+    gate.shut = False
+    gate.let.set()
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == len(engine.submitted) == 200
+    fences = [line.fence for line in night.outcomes()]
+    assert len(fences) == len(set(fences)) == 200
+
+
+def test_outcomes_on_the_spool_keep_their_order(night: Night, until: Callable[..., Any], gate: Gate) -> None:
+    changed(night, flush_bytes=1100, spool_bytes=1 << 20)
+    night.accept(chats(60))
+    gate.let.clear()
+    done: list[int] = []
+
+    def noted(request: Any) -> Completion:
+        done.append(row_of(request))
+        return said(request)
+
+    night.start(Scripted(noted, slots=4))
+    until(lambda: len(done) == 60, 20, "all rows to be generated")
+    gate.let.set()
+    until_published(night, until)
+    assert [line.row for line in ordered(night)] == done
+
+
+def ordered(night: Night) -> list[Any]:
+    """All lines in the order in which their segments were written: a name has the number of its segment."""
+    from jobs.segment import read_outcomes
+
+    folder = f"batches/{night.batch_id}/segments"
+    names = sorted(night.store.list(folder), key=lambda name: int(name.split("-")[-2]))
+    return [line for name in names for line in read_outcomes(night.store, f"{folder}/{name}")]
+
+
+def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
+    night: Night, until: Callable[..., Any], gate: Gate
+) -> None:
+    changed(night, flush_bytes=2000, spool_bytes=1 << 20)
+    night.accept(chats(40))
+    gate.shut = True
+    engine = Scripted(said, slots=8)
+    runner = night.start(engine)
+    until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
+    runner._leases.report(runner._leases._held, ())
+    gate.shut = False
+    until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
+    assert night.outcomes() == []
+
+
+def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step(
+    night: Night, until: Callable[..., Any]
+) -> None:
+    night.accept(chats(8))
+    engine = Stuck()
+    runner = night.start(engine)
+    until(lambda: night.queue.snapshot(LANE).leased == 8, 20, "the rows in hand")
+    runner.stop(0.2)
+    schedule = until(
+        lambda: (found := night.queue.snapshot(LANE).batches[night.batch_id]).ready == 8 and found, 10, "the release"
+    )
+    assert schedule.leased == 0
+    engine.let.set()
+    jobs = night.queue.claim(LANE, "next", 9, 60_000, WorkerRecord("w", 1, "n", LANE, 0)).jobs
+    assert {(job.attempt, job.crashes) for job in jobs} == {(1, 0)}
+
+
+def test_a_drain_does_not_wait_for_a_store_that_is_away(night: Night, until: Callable[..., Any], gate: Gate) -> None:
+    """What could not be written goes back too, and is done again."""
+    night.accept(chats(3))
+    gate.shut = True
+    engine = Scripted(said)
+    runner = night.start(engine)
+    until(lambda: gate.tries > 1 and runner.running == 0, 20, "finished rows that cannot be written")
+    runner.stop(0.5)
+    night.runners[0][1].join(10)
+    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    assert (schedule.ready, schedule.leased) == (3, 0)
+
+
+class Failing(Scripted):
+    """An engine that fails as a whole once it has three rows."""
+
+    def step(self) -> Sequence[Completion]:
+        if len(self.waiting) > 2:
+            raise MemoryError("CUDA out of memory")
+        return ()
+
+
+def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Night, fake_client: redis.Redis) -> None:
+    night.accept(chats(3))
+    runner = Runner(night.line(), Failing(said), worker="w-0", node="n-1")
+    with pytest.raises(MemoryError):
+        runner.run()
+    assert night.queue.snapshot(LANE).leased == 3
+    from tests.workers.test_runner import lose
+
+    lose(fake_client)
+    found = []
+    for n in range(3):
+        reply = night.queue.claim(LANE, f"next-{n}-0", 9, 60_000, WorkerRecord(f"w{n}", 1, "n", LANE, 0))
+        found += [(job.attempt, job.crashes) for job in reply.jobs]
+    assert sorted(found) == [(1, 1)] * 3

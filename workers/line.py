@@ -1,0 +1,26 @@
+"""The line: what a worker stands between, where its jobs come from and where their outcomes go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.feed import Feeder
+from jobs.job_queue import Schedule
+from jobs.kinds import Kind
+from jobs.open_batches import OpenBatches
+from jobs.settings import Settings
+from jobs.storage import Store
+from workers.outcomes import Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The parts that a runner, its claimer and its flusher share."""
+
+    lane: str
+    store: Store
+    schedule: Schedule
+    batches: OpenBatches
+    feeder: Feeder
+    kinds: Mapping[str, Kind]
+    outcomes: Outcomes
+    settings: Settings
