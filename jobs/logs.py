@@ -15,6 +15,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
     "batch.closed": "A batch was cancelled, has expired, or is published at its soft deadline: batch, reason.",
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
+    "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
+    "tokens_per_s, expected_end.",
     "batch.paused": "The first rows of a batch all failed, and no further one is started: batch, reason.",
     "batch.deleted": "A published batch left the store; its usage stays: batch.",
     "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",

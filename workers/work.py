@@ -15,12 +15,15 @@ from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
+from jobs.status import StatusReader
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 
 TICK_S: Final = 0.5
+PROGRESS_S: Final = 60.0
+"""How often the log says how far each open batch is."""
 
 
 @dataclass
@@ -62,7 +65,8 @@ class Work:
         return len(sweeper.published)
 
     def _loop(self, fleet: Fleet, sweeper: Sweeper) -> None:
-        swept_at = 0.0
+        swept_at, said_at = 0.0, time.monotonic()
+        progress = StatusReader(sweeper.store, sweeper.queue)
         while not self._interrupts and time.time() < self.until:
             fleet.watch()
             if time.monotonic() - swept_at >= self.settings.sweep_s:
@@ -72,6 +76,9 @@ class Work:
                     return
                 if not self.aliases:
                     self._staff(fleet, sorted(_needed(sweeper)))
+                if still_open and time.monotonic() - said_at >= PROGRESS_S:
+                    said_at = time.monotonic()
+                    log_progress(progress, [index.batch.batch_id for index in sweeper.batches])
             time.sleep(min(TICK_S, self.settings.sweep_s))
 
     def _sweep(self, sweeper: Sweeper) -> int | None:
@@ -106,6 +113,24 @@ class Work:
             return
         with embedded.server(embedded.folder_of(self.settings)) as url:
             yield url
+
+
+def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
+    """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none."""
+    with contextlib.suppress(UnavailableError):
+        for one in reader.read(batch_ids).batches:
+            end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
+            logger().info(
+                "batch.progress",
+                batch=one.id,
+                state=one.state,
+                rows=one.rows,
+                completed=one.completed,
+                failed=one.failed,
+                rows_per_s=round(one.rows_per_s or 0.0, 2),
+                tokens_per_s=round(one.tokens_per_s or 0.0, 1),
+                expected_end=end,
+            )
 
 
 def known(alias: str, settings: Settings) -> str:

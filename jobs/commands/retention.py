@@ -26,9 +26,11 @@ def delete(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BAT
 
     Its files go, its usage stays in the accounts. An open batch is never deleted.
     """
+    from jobs import logs
     from jobs.retention import delete as delete_batch
 
     session: Session = ctx.obj
+    logs.configure("warning", session.settings.log_format)
     found = session.batch(batch)
     delete_batch(session.store, found.batch_id, clock=session.clock)
     session.say(f"{found.batch_id} is deleted; nightpress usage still counts it")
@@ -43,10 +45,12 @@ def sweep(
 
     Prints the id of each. An open batch is never touched.
     """
+    from jobs import logs
     from jobs.retention import delete as delete_batch
     from jobs.retention import expired
 
     session: Session = ctx.obj
+    logs.configure("warning", session.settings.log_format)
     age = _AGE.fullmatch(older_than)
     if age is None:
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")

@@ -1,0 +1,48 @@
+"""Shows jobs/commands/retention.py: the ids and nothing else on standard output."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.settings import Settings
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(Settings(store_url=str(tmp_path / "store"), model="stub"))
+
+
+@pytest.fixture
+def batch_id(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]) -> str:
+    """A published batch, of one refused row."""
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    assert main(["enqueue", str(file)], session) == 0
+    found = capsys.readouterr().out.strip()
+    assert main(["publish", found], session) == 1
+    capsys.readouterr()
+    return found
+
+
+def test_sweep_prints_the_ids_and_a_dry_run_deletes_nothing(
+    session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, said in ((["--dry-run"], "1 batch would be deleted\n"), ([], "1 batch deleted\n")):
+        assert main(["sweep", "--older-than", "0h", *options], session) == 0
+        assert capsys.readouterr() == (f"{batch_id}\n", said)
+    assert main(["sweep", "--older-than", "0h"], session) == 0
+    assert capsys.readouterr() == ("", "0 batches deleted\n")
+
+
+def test_delete_says_what_stays(session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["delete", batch_id], session) == 0
+    assert capsys.readouterr() == ("", f"{batch_id} is deleted; nightpress usage still counts it\n")
+    assert main(["delete", batch_id], session) == 2
+
+
+def test_an_age_that_is_none_is_said(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--older-than", "soon"], session) == 2
+    assert "36h, 30d or 8w" in capsys.readouterr().err
