@@ -1,4 +1,4 @@
-"""The worker as a Ray actor. One long call, `run`, and a second concurrency group for `stop` and `status`.
+"""The worker as a Ray actor. One long call, `run`, and a second concurrency group for all others.
 
 A Ray actor does not notice SIGTERM inside a long method, so the fleet stops it by a call. Ray restarts nothing and retries
 nothing: the queue is the only authority on retries, and the fleet replaces the dead.
@@ -28,7 +28,7 @@ def start(plan: WorkerPlan, *, num_cpus: float, num_gpus: float) -> Any:
         num_gpus=num_gpus,
         max_restarts=0,
         max_task_retries=0,
-        concurrency_groups={CONTROL: 2},
+        concurrency_groups={CONTROL: 3},
     )(NodeWorker)
     return actor.remote(plan)
 
@@ -36,6 +36,11 @@ def start(plan: WorkerPlan, *, num_cpus: float, num_gpus: float) -> Any:
 def run(handle: Any) -> Any:
     """Begin to work; the reference is ready when the worker has drained, and fails when it has died."""
     return handle.run.remote()
+
+
+def loaded(handle: Any) -> Any:
+    """A reference that is ready once the worker's engine is loaded, and fails when the worker has died before."""
+    return handle.wait_loaded.options(concurrency_group=CONTROL).remote()
 
 
 def stop(handle: Any, grace_s: float) -> None:

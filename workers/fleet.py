@@ -23,6 +23,8 @@ BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
+START_TRIES: Final = 4
+"""A post whose workers die so often in a row before their model is loaded ends the fleet: the next would die as well."""
 
 
 def connect(address: str | None, *, local: bool = False) -> str:
@@ -70,9 +72,11 @@ class Post:
     number: int
     handle: Any = None
     running: Any = None
+    loaded: Any = None
     worker: str = ""
     started: float = 0.0
     deaths: int = 0
+    failed_starts: int = 0
     start_at: float = 0.0
 
 
@@ -95,7 +99,10 @@ class Fleet:
         self.watch()
 
     def watch(self) -> None:
-        """Start whom a post lacks, and note who died. A dead worker's post is filled again after a backoff."""
+        """Start whom a post lacks, and note who died. A dead worker's post is filled again after a backoff.
+
+        Raises ModelUnavailable when a worker cannot start, because its model is not there or for a reason unknown.
+        """
         self._note_the_dead()
         for post in self.posts:
             if post.handle is None and self.monotonic() >= post.start_at:
@@ -147,7 +154,7 @@ class Fleet:
         post.worker = f"{self.name}-{post.alias}-{post.number}"[:64].replace("/", "-")
         plan = WorkerPlan(post.worker, post.alias, self.redis_url, self.settings, self.only)
         post.handle = actor.start(plan, num_cpus=1.0, num_gpus=self._gpus(card))
-        post.running = actor.run(post.handle)
+        post.running, post.loaded = actor.run(post.handle), actor.loaded(post.handle)
         post.started = self.monotonic()
 
     def _gpus(self, card: ModelCard) -> float:
@@ -175,17 +182,33 @@ class Fleet:
             except ray.exceptions.RayError as error:
                 cause = type(error).__name__
             self._bury(post, cause)
+            if post.failed_starts >= START_TRIES:
+                raise ModelUnavailable(
+                    f"no worker for {post.alias} can start, {post.failed_starts} have died before their model was loaded: "
+                    f"{cause}. Try `nightpress doctor`, and look at the workers' logs."
+                )
 
     def _bury(self, post: Post, cause: str) -> None:
         import ray
 
         ray.kill(post.handle)
         post.handle = None
+        post.failed_starts = 0 if self._was_loaded(post) else post.failed_starts + 1
         post.deaths = 1 if self.monotonic() - post.started > HEALTHY_S else post.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 1))
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
         post.start_at = self.monotonic() + backoff_s
-        logger().warning("worker.died", worker=post.worker, error=cause[:200], backoff_s=round(backoff_s, 1))
+        cause = (cause.splitlines() or [""])[0][:200]
+        logger().warning("worker.died", worker=post.worker, error=cause, backoff_s=round(backoff_s, 1))
+
+    def _was_loaded(self, post: Post) -> bool:
+        import ray
+
+        try:
+            ray.get(post.loaded, timeout=1.0)
+        except (ray.exceptions.RayError, TimeoutError):
+            return False
+        return True
 
 
 def _raise_if_hopeless(error: Any) -> None:

@@ -33,7 +33,10 @@ def fleet(local_ray: None, tmp_path: Path, redis_url: str) -> Iterator[Fleet]:
         model="stub",
         lease_s=3,
         log_level="error",
-        models={"gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"}},
+        models={
+            "gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"},
+            "broken": {"engine": "stub", "options": {"load_fault": "exit"}},
+        },
     )
     made = Fleet(settings, redis_url)
     yield made
@@ -75,6 +78,22 @@ def test_a_model_that_is_not_there_ends_the_fleet_with_its_remedy(fleet: Fleet, 
 
     with pytest.raises(ModelUnavailable):
         until(watched, 60, "the fault")
+
+
+def test_workers_that_die_before_they_are_loaded_end_the_fleet(
+    fleet: Fleet, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.fleet.BACKOFF_S", 0.01)
+    fleet.staff("broken", 1)
+
+    def watched() -> bool:
+        fleet.watch()
+        return False
+
+    with pytest.raises(ModelUnavailable, match=r"no worker for broken can start, 4 have died") as fault:
+        until(watched, 120, "the fault")
+    assert fault.value.exit_status == 3
+    assert "\n" not in str(fault.value)
 
 
 def test_workers_by_the_devices(local_ray: None) -> None:

@@ -61,5 +61,20 @@ def test_a_model_that_is_not_there_is_said(settings: Settings, redis_url: str, t
         Worker(plan).run()
 
 
+def test_an_engine_that_fails_ends_the_process(
+    settings: Settings, tmp_path: Path, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kind": "chat", "prompt": "guilty"}\n')
+    models = {"stub": {"engine": "stub", "options": {"faults": {"guilty": "out_of_memory"}}}}
+    settings = Settings(**{**settings.model_dump(), "models": models, "log_level": "error"})
+    accept_file(Store.open(settings.store_url), path, IntakeOptions(), settings, "k")
+    ended: list[int] = []
+    with pytest.raises(MemoryError):
+        Worker(WorkerPlan("w-1", "stub", redis_url, settings), ended.append).run()
+    assert ended == [1]
+    assert "worker.failed" in capsys.readouterr().err
+
+
 def test_a_plan_shows_no_password(settings: Settings) -> None:
     assert "s3cret" not in repr(WorkerPlan("w-1", "stub", "redis://:s3cret@queue:6379/0", settings))

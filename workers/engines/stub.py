@@ -1,30 +1,44 @@
 """An engine without a model: text that follows from the prompt, and a timing model. For dry runs, tests and simulations.
 
 A token is a word. Every request that runs gets one word a step, as in continuous batching; the text is a function of
-prompt, seed and adapter alone. It can be told to fail, hang or crash on some requests. It has no adapters to check and
-no context to overrun, and needs no heavy package.
+prompt, seed and adapter alone. It has no adapters to check and no context to overrun, and needs no heavy package.
+
+It breaks on request, so that a fleet can be seen to bear it: by chance (`failure_rate` and its like), or by script: `faults`
+names texts, and what befalls a request whose prompt holds one:
+
+    hang            it never ends, and keeps its slot; the engine steps on
+    slow            it says a word only at every tenth step
+    stall           the step that begins it never returns
+    out_of_memory   the step that begins it raises MemoryError: the engine has failed
+    exit            the process ends at once
+    segfault        the process is killed by SIGSEGV
+
+`load_fault` is one that befalls it while it is made.
+
+    [models.stub]
+    engine = "stub"
+    options = { step_s = 0.02, faults = { "the guilty row" = "segfault" } }
 """
 
 import hashlib
 import os
-import random
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.generation import Completion, Fault, FinishReason, GenerationRequest, Prompt
+from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from workers.engine import EngineStats
-from workers.engines.stop_texts import stop_at
+from workers.engines.stub_text import speak, text_of
 
-_VOCABULARY: Final = (
-    "the a quiet morning light over old harbour brings new readers to every page and small ideas grow into clear plans "
-    "while writers press their words through night until each line stands ready for people who wait with open minds"
-)
-MEAN_WORDS: Final = 60
+SLOW_STEPS: Final = 10
+STALL_S: Final = 1e8
+
+ScriptedFault = Literal["hang", "slow", "stall", "out_of_memory", "exit", "segfault"]
 
 
 class StubOptions(BaseModel):
@@ -38,6 +52,8 @@ class StubOptions(BaseModel):
     failure_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     hang_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     crash_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    faults: Mapping[str, ScriptedFault] = {}
+    load_fault: ScriptedFault | None = None
     seed: int = 0
 
 
@@ -50,6 +66,7 @@ class _Running:
     words: list[str]
     finish: FinishReason
     hangs: bool
+    slow: bool
     said: int = 0
     device_ns: int = 0
 
@@ -61,7 +78,8 @@ class StubEngine:
         options: The timing, and what goes wrong how often.
         clock_ns: Monotonic nanoseconds.
         sleep: Waits for seconds.
-        crash: What a crashing request does; it should not return.
+        crash: What a request that ends the process does; it should not return. Without one, it exits.
+        segfault: The same for one that is killed.
     """
 
     def __init__(
@@ -71,11 +89,13 @@ class StubEngine:
         clock_ns: Callable[[], int] = time.monotonic_ns,
         sleep: Callable[[float], None] = time.sleep,
         crash: Callable[[], object] = lambda: os._exit(1),
+        segfault: Callable[[], object] = lambda: os.kill(os.getpid(), signal.SIGSEGV),
     ) -> None:
         self._options = options or StubOptions()
         self._clock_ns = clock_ns
         self._sleep = sleep
         self._crash = crash
+        self._segfault = segfault
         self._lock = threading.Lock()
         self._waiting: dict[str, GenerationRequest] = {}
         self._running: dict[str, _Running] = {}
@@ -85,6 +105,7 @@ class StubEngine:
         self._steps = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
+        self._suffer(self._options.load_fault)
 
     def submit(self, request: GenerationRequest) -> None:
         with self._lock:
@@ -146,6 +167,7 @@ class StubEngine:
                 request = self._waiting.pop(next(iter(self._waiting)))
                 if self._strikes("crash", request.request_id, self._options.crash_rate):
                     self._crash()
+                self._suffer(self._scripted(request))
                 if fault := self._fault(request):
                     faults.append(Completion(request.request_id, "", "error", fault=fault))
                     continue
@@ -157,7 +179,7 @@ class StubEngine:
 
     def _fault(self, request: GenerationRequest) -> Fault | None:
         prompt = request.prompt
-        if not _text_of(prompt).split():
+        if not text_of(prompt).split():
             return Fault("empty_prompt", "The prompt has no tokens.")
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The stub engine cannot hold its output to a schema.")
@@ -165,14 +187,37 @@ class StubEngine:
             return Fault("generation_failed", "The stub engine was told to fail on this request.", retryable=True)
         return None
 
+    def _scripted(self, request: GenerationRequest) -> ScriptedFault | None:
+        """What the script has in store for a request."""
+        text = text_of(request.prompt) if self._options.faults else ""
+        return next((fault for part, fault in self._options.faults.items() if part in text), None)
+
+    def _suffer(self, fault: ScriptedFault | None) -> None:
+        """What a fault does to the engine as a whole."""
+        match fault:
+            case "exit":
+                self._crash()
+            case "segfault":
+                self._segfault()
+            case "out_of_memory":
+                raise MemoryError("the stub engine was told to run out of memory")
+            case "stall":
+                self._sleep(STALL_S)
+            case "hang" | "slow" | None:
+                pass
+            case _:
+                assert_never(fault)
+
     def _start(self, request: GenerationRequest) -> _Running:
-        words, finish = _speak(request.prompt)
+        words, finish = speak(request.prompt)
+        fault = self._scripted(request)
         return _Running(
             request.request_id,
-            len(_text_of(request.prompt).split()),
+            len(text_of(request.prompt).split()),
             words,
             finish,
-            hangs=self._strikes("hang", request.request_id, self._options.hang_rate),
+            hangs=fault == "hang" or self._strikes("hang", request.request_id, self._options.hang_rate),
+            slow=fault == "slow",
         )
 
     def _advance(self, prompt_tokens: int) -> None:
@@ -180,7 +225,9 @@ class StubEngine:
         instant = self._options.step_s == 0
         talking = [running for running in self._running.values() if not running.hangs]
         for running in talking:
-            said = len(running.words) if instant else min(running.said + 1, len(running.words))
+            if running.slow and self._steps % SLOW_STEPS:
+                continue
+            said = min(running.said + 1, len(running.words)) if running.slow or not instant else len(running.words)
             self._completion_tokens += said - running.said
             running.said = said
         self._steps += 1
@@ -210,36 +257,9 @@ class StubEngine:
         return rate > 0 and _number(f"{self._options.seed}/{what}/{request_id}") < rate
 
 
-def _text_of(prompt: Prompt) -> str:
-    return prompt.text or "\n".join(message.content for message in prompt.messages)
-
-
 def _number(text: str) -> float:
     """A number in [0, 1) that follows from a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-
-
-def _speak(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """The words of a completion and why it ends. A stop text is cut, with the words that hold it."""
-    params = prompt.params
-    roles = "/".join(message.role for message in prompt.messages)
-    chance = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{_text_of(prompt)}")
-    wanted = max(params.min_tokens, chance.randint(1, 2 * MEAN_WORDS - 1))
-    words: list[str] = []
-    while len(words) < min(wanted, params.max_tokens):
-        sentence = chance.choices(_VOCABULARY.split(), k=chance.randint(5, 12))
-        words += [sentence[0].capitalize(), *sentence[1:-1], sentence[-1] + "."]
-    finish: FinishReason = "stop" if wanted <= params.max_tokens else "length"
-    words = words[: min(wanted, params.max_tokens)]
-    return _stopped(words, params.stop, params.min_tokens) or (words, finish)
-
-
-def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:
-    """The words up to the first stop text that ends after `min_tokens` words, or None where there is none."""
-    text, floor = " ".join(words), len(" ".join(words[: max(0, min_tokens - 1)]))
-    if len(words) < min_tokens or (cut := stop_at(text, stop, floor)) is None:
-        return None
-    return text[:cut].split(" ") if cut else [], "stop"
 
 
 def _completion(running: _Running, finish: FinishReason) -> Completion:

@@ -34,13 +34,21 @@ def crash() -> None:
     raise Crashed
 
 
+class Killed(BaseException):
+    """Stands for a signal."""
+
+
+def kill() -> None:
+    raise Killed
+
+
 def asked(request_id: str, text: str = "three short words", **params: object) -> GenerationRequest:
     return GenerationRequest(request_id, Prompt(text=text, params=SamplingParams(seed=1, **params)))  # type: ignore[arg-type]
 
 
 def stub(time: Time | None = None, **options: object) -> StubEngine:
     time = time or Time()
-    return StubEngine(StubOptions(**options), clock_ns=time.clock, sleep=time.sleep, crash=crash)
+    return StubEngine(StubOptions(**options), clock_ns=time.clock, sleep=time.sleep, crash=crash, segfault=kill)
 
 
 def run(engine: StubEngine, requests: list[GenerationRequest], steps: int = 300) -> dict[str, Completion]:
@@ -123,6 +131,35 @@ def test_a_hanging_request_runs_until_it_is_cancelled() -> None:
 def test_a_crashing_request_ends_the_process() -> None:
     with pytest.raises(Crashed):
         run(stub(crash_rate=1.0), [asked("r")])
+
+
+@pytest.mark.parametrize(
+    ("fault", "raises"),
+    [
+        pytest.param("exit", Crashed, id="exits"),
+        pytest.param("segfault", Killed, id="is killed"),
+        pytest.param("out_of_memory", MemoryError, id="has no memory left"),
+    ],
+)
+def test_a_scripted_request_ends_the_engine(fault: str, raises: type[BaseException]) -> None:
+    engine = stub(faults={"guilty": fault})
+    assert set(run(engine, [asked("good")])) == {"good"}
+    with pytest.raises(raises):
+        run(engine, [asked("bad", "the guilty one")])
+
+
+def test_a_scripted_request_hangs_or_is_slow_and_the_others_go_on() -> None:
+    engine = stub(faults={"never": "hang", "late": "slow"}, step_s=0.1)
+    requests = [asked(name, f"{name} done", min_tokens=5, max_tokens=5) for name in ("never", "late", "soon")]
+    assert set(run(engine, requests, steps=5)) == {"soon"}
+    assert set(run(engine, [], steps=45)) == {"late"}
+    assert engine.stats().running == 1
+
+
+def test_a_scripted_request_stalls_the_step_that_begins_it() -> None:
+    time = Time()
+    run(stub(time, faults={"guilty": "stall"}), [asked("bad", "guilty")], steps=1)
+    assert time.slept[0] > 1e6
 
 
 def test_a_text_follows_from_prompt_and_seed_and_is_often_short_of_the_limit() -> None:
