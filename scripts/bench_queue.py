@@ -1,0 +1,310 @@
+"""Our queue beside its peers on one Redis: how fast it drains and fills, what it takes, and what a killed worker costs.
+
+    python scripts/bench_queue.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000] [--kill] [--json FILE]
+
+Each peer is installed into an environment of its own under the cache folder. All run in turn, each step in processes of
+its own, on a server that was emptied before; shown are medians. Nightpress stands in three rows: `claims` settles rows
+that wait on the queue, as the peers do; `nightpress` also feeds them from the input in storage, as it is used; `worker`
+is all of a worker around an engine that does nothing, with every outcome durable in storage. `enq/s` of ours is intake:
+rows read, checked, hashed and stored. `bytes` is Redis memory for a queued job less its payload.
+
+With --kill, a worker is killed (SIGKILL) when half of the jobs have run, and another is started. `lost` are jobs with no
+result when nothing happens any more; `twice` jobs with two results; `again` jobs that ran a second time. A peer's result
+is what the job wrote; ours is the published row. `kept` has each peer's settings for late acknowledgement.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from workers import embedded
+
+PROGRAMS: Final = Path(__file__).with_name("queue_bench")
+STEP_S: Final = 240.0
+JOB_S: Final = "0.002"
+SMALL_BATCH_SHARE: Final = 4
+"""At batches of 1, a quarter of the jobs: it takes longer."""
+
+PACKAGES: Final = {
+    "celery": ("celery[redis]",),
+    "rq": ("rq",),
+    "dramatiq": ("dramatiq[redis]",),
+    "arq": ("arq",),
+    "taskiq": ("taskiq", "taskiq-redis"),
+    "saq": ("saq[redis]", "typing_extensions"),
+    "huey": ("huey", "redis"),
+}
+NOTES: Final = {
+    "celery": "solo pool, results off; kept: acks_late, reject_on_worker_lost, visibility 5 s",
+    "rq": "SimpleWorker (no fork), takes one job at a time; kept: Retry(3)",
+    "dramatiq": "8 threads; kept: heartbeat_timeout 5 s, more maintenance",
+    "arq": "poll_delay 1 ms, results off; kept: job_timeout 5 s",
+    "taskiq": "list broker; kept: stream broker, idle_timeout 5 s",
+    "saq": "results off; kept: retries 3, heartbeat 5 s, sweep each 1 s",
+    "huey": "8 threads, results off; has no acknowledgement",
+}
+
+
+@dataclass
+class Bench:
+    """One server, one scratch folder, and what is asked of everyone."""
+
+    url: str
+    folder: Path
+    cache: Path
+    jobs: int
+    size: int
+    client: redis.Redis = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = redis.Redis.from_url(self.url)
+
+    def python(self, name: str) -> str:
+        """The interpreter that has it."""
+        return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
+
+    def install(self, name: str) -> None:
+        """Make the peer's environment, unless it is there."""
+        if not Path(self.python(name)).exists():
+            print(f"installing {name}", file=sys.stderr)
+            venv.create(self.cache / name, with_pip=True)
+            pip = [self.python(name), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            subprocess.run([*pip, *PACKAGES[name]], check=True, timeout=STEP_S)
+
+    def version(self, name: str) -> str:
+        """The installed version."""
+        package = name if name == "nightpress" else PACKAGES[name][0].partition("[")[0]
+        code = f"from importlib.metadata import version; print(version({package!r}))"
+        return subprocess.run(
+            [self.python(name), "-c", code], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def empty(self) -> int:
+        """Empty the server and the folder. Returns the bytes that remain used."""
+        self.client.flushall()
+        shutil.rmtree(self.folder / "store", ignore_errors=True)
+        return self.used()
+
+    def used(self) -> int:
+        """Bytes that the server uses."""
+        return int(self.client.info("memory")["used_memory"])
+
+    @contextlib.contextmanager
+    def started(self, name: str, step: str, **asked: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+        """A step of one system in processes of its own, killed at the end; and where it will put its result."""
+        program = PROGRAMS / ("ours.py" if name == "nightpress" else f"{name}_peer.py")
+        result = self.folder / "result.json"
+        result.unlink(missing_ok=True)
+        given = {
+            "URL": self.url,
+            "JOBS": self.jobs,
+            "BYTES": self.size,
+            "FOLDER": self.folder,
+            "RESULT": result,
+            **asked,
+        }
+        env = {**os.environ, **{f"BENCH_{key}": str(value) for key, value in given.items()}}
+        command = [self.python(name), str(program), step]
+        with (
+            (self.folder / "said").open("w+") as said,
+            subprocess.Popen(command, env=env, stdout=said, stderr=said, text=True, start_new_session=True) as process,
+        ):
+            try:
+                yield process, result
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def step(self, name: str, step: str, **asked: object) -> dict[str, Any]:
+        """Run a step to its result."""
+        until = time.monotonic() + STEP_S
+        with self.started(name, step, **asked) as (process, result):
+            while not (result.exists() and result.read_text()):
+                if process.poll() not in (None, 0) or time.monotonic() > until:
+                    sys.exit(f"{name} {step}: {(self.folder / 'said').read_text()[-2000:]}")
+                time.sleep(0.02)
+            found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+
+def turn(bench: Bench, name: str) -> dict[str, float]:
+    """All figures of one system, once. Ours has its three rows in one."""
+    few = max(bench.jobs // SMALL_BATCH_SHARE, 1)
+    before, found = bench.empty(), {}
+    enqueued = bench.step(name, "enqueue")
+    found["enq/s"] = bench.jobs / enqueued["seconds"]
+    if name == "nightpress":
+        bench.step(name, "feed", WINDOW=bench.jobs)
+    found["bytes"] = (bench.used() - before) / bench.jobs - bench.size
+    if name != "nightpress":
+        found["64"] = bench.jobs / bench.step(name, "work", BATCH=64)["seconds"]
+        bench.empty()
+        bench.step(name, "enqueue", JOBS=few)
+        found["1"] = few / bench.step(name, "work", BATCH=1, JOBS=few)["seconds"]
+        return found
+    found["stored"] = enqueued["stored_bytes"] / bench.jobs - bench.size
+    found["claims 64"] = bench.jobs / bench.step(name, "claims", BATCH=64)["seconds"]
+    for key, step, n, jobs in (
+        ("claims 1", "claims", 1, few),
+        ("64", "drain", 64, bench.jobs),
+        ("1", "drain", 1, few),
+        ("worker 64", "work", 64, bench.jobs),
+    ):
+        bench.empty()
+        bench.step(name, "enqueue", JOBS=jobs)
+        if step == "claims":
+            bench.step(name, "feed", WINDOW=jobs)
+        found[key] = jobs / bench.step(name, step, BATCH=n, JOBS=jobs)["seconds"]
+    return found
+
+
+def runs_of(log: Path) -> Counter[str]:
+    """How often each job ran."""
+    return Counter(log.read_text().splitlines() if log.exists() else ())
+
+
+def kill(bench: Bench, name: str, jobs: int, wait_s: float, *, kept: bool) -> dict[str, int]:
+    """Kill a worker when half of the jobs have run, start another, and count when no job has run for `wait_s`."""
+    bench.empty()
+    log = bench.folder / f"{name}.log"
+    log.unlink(missing_ok=True)
+    asked = {"JOBS": jobs, "DURABLE": int(kept), "JOB_S": JOB_S, "LOG": log, "LEASE_S": 5 if kept else 60}
+    bench.step(name, "enqueue", **{**asked, "LOG": ""})
+    worker = {**asked, "JOBS": 10**9} if name == "nightpress" else asked
+    with bench.started(name, "work", **worker):
+        _wait(lambda: sum(runs_of(log).values()) >= jobs // 2, 60)
+    with bench.started(name, "work", **worker):
+        _wait_for_rest(log, jobs, wait_s)
+        runs = runs_of(log)
+        twice = sum(count > 1 for count in runs.values())
+        found = {"lost": jobs - len(runs), "twice": twice, "again": twice}
+    if name == "nightpress":
+        rows = bench.step(name, "published")
+        found |= {"lost": jobs - rows["rows"], "twice": rows["twice"]}
+    return found
+
+
+def _wait(condition: Any, limit_s: float) -> bool:
+    until = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _wait_for_rest(log: Path, jobs: int, wait_s: float) -> None:
+    """Until every job has run and 5 s more (a segment is written, a second run would show), or nothing happens."""
+    ran, since = 0, time.monotonic()
+    while time.monotonic() - since < (5 if len(runs_of(log)) >= jobs else wait_s):
+        if (now := sum(runs_of(log).values())) != ran:
+            ran, since = now, time.monotonic()
+        time.sleep(0.1)
+
+
+def medians(turns: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure."""
+    return {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
+
+
+def table(
+    found: dict[str, dict[str, float]], kills: dict[str, dict[str, dict[str, int]]], versions: dict[str, str]
+) -> str:
+    """At most 80 columns: rates, memory, and what the kill cost."""
+    rows = {name: values for name, values in found.items() if name != "nightpress"}
+    ours = found["nightpress"]
+    claims = {"64": ours["claims 64"], "1": ours["claims 1"]}
+    shown = {"nightpress": ours, "  claims": claims, "  worker": {"64": ours["worker 64"]}, **rows}
+    lines = [f"{'':12}{'version':>10}{'64, jobs/s':>13}{'1, jobs/s':>12}{'enq/s':>11}{'bytes/job':>12}"]
+    for name, values in shown.items():
+        cells = [f"{values[key]:,.0f}" if key in values else "" for key in ("64", "1", "enq/s", "bytes")]
+        widths = (13, 12, 11, 12)
+        lines.append(
+            f"{name:12}{versions.get(name, ''):>10}"
+            + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        )
+    for key in ("64", "1") if rows else ():
+        fastest = max(rows, key=lambda name: rows[name][key])
+        lines.append(f"batches of {key}: {ours[key] / rows[fastest][key]:.1f} times {fastest}, the fastest peer")
+    lines.append(f"of our bytes, {ours['stored']:,.0f} are the request's other fields")
+    return "\n".join([*lines, *killed(kills), "", *(f"{name}: {NOTES[name]}" for name in rows)])
+
+
+def killed(kills: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """What the kill cost, for each in its default settings, and in those that keep most."""
+    columns = [(which, key) for which in ("default", "kept") for key in ("lost", "twice", "again")]
+    head = "".join(
+        f"{f'{which}: {key}' if key == 'lost' else key:>{14 if key == 'lost' else 8}}" for which, key in columns
+    )
+    lines = [f"{'killed':12}{head}"]
+    for name, both in kills.items():
+        lines.append(f"{name:12}" + "".join(f"{both[w][k]:>{14 if k == 'lost' else 8},}" for w, k in columns))
+    return ["", *lines] if kills else []
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--with", dest="peers", default="", help=f"of {','.join(PACKAGES)}")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--bytes", type=int, default=2048)
+    parser.add_argument("--kill", action="store_true", help="the kill test too")
+    parser.add_argument("--kill-jobs", type=int, default=2000)
+    parser.add_argument("--wait", type=float, default=75.0, help="seconds without a run after which a job is lost")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress/peers").expanduser())
+    parser.add_argument("--json", type=Path, help="where all figures of all turns go")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Install, run in turn, and print."""
+    args = arguments()
+    names = ["nightpress", *filter(None, args.peers.split(","))]
+    if unknown := set(names[1:]) - PACKAGES.keys():
+        sys.exit(f"--with {','.join(sorted(unknown))}: the known peers are {', '.join(PACKAGES)}")
+    with tempfile.TemporaryDirectory() as scratch, embedded.server(Path(scratch) / "server") as url:
+        bench = Bench(url, Path(scratch), args.cache, args.jobs, args.bytes)
+        for name in names[1:]:
+            bench.install(name)
+        versions = {name: bench.version(name) for name in names}
+        server = bench.client.info("server")["redis_version"]
+        print(f"Redis {server}, Python {platform.python_version()}, {os.cpu_count()} cores, {args.turns} turns", end="")
+        print(f", {args.jobs:,} jobs of {args.bytes:,} bytes", flush=True)
+        turns: dict[str, list[dict[str, float]]] = defaultdict(list)
+        for _ in range(args.turns):
+            for name in names:
+                turns[name].append(turn(bench, name))
+        kills: dict[str, dict[str, dict[str, int]]] = {}
+        for name in names if args.kill else ():
+            kills[name] = {
+                "default": kill(bench, name, args.kill_jobs, args.wait, kept=False),
+                "kept": kill(bench, name, args.kill_jobs, args.wait, kept=True),
+            }
+    found = {name: medians(each) for name, each in turns.items()}
+    print(table(found, kills, versions))
+    if args.json:
+        args.json.write_text(
+            json.dumps({"versions": versions, "turns": turns, "medians": found, "kills": kills}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The job of every peer in `scripts/bench_queue.py`, and what the bench asks for. Runs in the peers' environments.
+
+It does nothing but count. The first and the last run are timed; in the kill test each run is written to a log instead.
+"""
+
+import base64
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+URL = os.environ["BENCH_URL"]
+JOBS = int(os.environ["BENCH_JOBS"])
+BYTES = int(os.environ["BENCH_BYTES"])
+BATCH = int(os.environ.get("BENCH_BATCH", "64"))
+JOB_S = float(os.environ.get("BENCH_JOB_S", "0"))
+LOG = os.environ.get("BENCH_LOG", "")
+DURABLE = os.environ.get("BENCH_DURABLE", "") == "1"
+REDELIVER_S = 5
+"""After how long a durable setting gives a dead worker's jobs to another, where it can be told."""
+
+_runs = itertools.count(1)
+_began = [0.0]
+_file = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if LOG else None
+
+
+def run(n: int, payload: str) -> None:
+    """One job."""
+    del payload
+    if _file is not None:
+        os.write(_file, b"%d\n" % n)
+        time.sleep(JOB_S)
+        return
+    count = next(_runs)
+    if count == 1:
+        _began[0] = time.perf_counter()
+    if count == JOBS:
+        report(time.perf_counter() - _began[0])
+
+
+async def arun(n: int, payload: str) -> None:
+    """The same, for those that want a coroutine. It blocks as little or as much as the other."""
+    run(n, payload)
+
+
+def report(seconds: float) -> None:
+    """Tell the bench how long it took."""
+    Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"seconds": seconds}))
+
+
+def rows() -> Iterator[tuple[int, str]]:
+    """The arguments of each job, made before the clock starts."""
+    return iter([(n, text(n)) for n in range(JOBS)])
+
+
+def text(n: int) -> str:
+    """Letters by chance, since some peers compress what they are given."""
+    return base64.b64encode(random.Random(n).randbytes(BYTES))[:BYTES].decode()

@@ -1,0 +1,192 @@
+"""Nightpress in `scripts/bench_queue.py`: one step of a turn in a process of its own, as each peer's program does it.
+
+    python ours.py enqueue | feed | claims | drain | work | published
+
+All else comes from BENCH_* in the environment; what it found goes to the file that BENCH_RESULT names, as JSON.
+"""
+
+import base64
+import io
+import json
+import os
+import random
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jobs.batch import Done
+from jobs.feed import Feeder, load_request
+from jobs.generation import Completion, GenerationRequest
+from jobs.intake import IntakeOptions, accept
+from jobs.job_queue import Settlement, WorkerRecord
+from jobs.kinds.registry import load_kinds
+from jobs.logs import configure
+from jobs.open_batches import OpenBatches
+from jobs.publish import publish, read_published
+from jobs.redis_queue import RedisQueue
+from jobs.retry import RetryPolicy
+from jobs.settings import Settings
+from jobs.storage import Store
+from workers.engine import EngineStats
+from workers.outcomes import Outcomes
+from workers.runner import Line, Runner
+
+LANE: Final = "stub"
+LEASE_MS: Final = 60_000
+
+
+def env(name: str, default: str = "") -> str:
+    """What the bench asks for."""
+    return os.environ.get(f"BENCH_{name}", default)
+
+
+class NoOp:
+    """An engine that answers at once. It can write down what it ran, and stop the runner after the last."""
+
+    def __init__(self, slots: int, last: int, log: str, job_s: float) -> None:
+        self._slots, self._last, self._job_s = slots, last, job_s
+        self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if log else None
+        self._waiting: list[GenerationRequest] = []
+        self._answered = 0
+        self.runner: Runner | None = None
+
+    def submit(self, request: GenerationRequest) -> None:
+        self._waiting.append(request)
+
+    def cancel(self, request_id: str) -> None:
+        del request_id
+
+    def step(self) -> Sequence[Completion]:
+        """Answer all that waits; where a job takes time, one."""
+        taken = self._waiting[:1] if self._job_s else self._waiting
+        self._waiting = self._waiting[len(taken) :]
+        for request in taken:
+            if self._log is not None:
+                os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
+            if self._job_s:
+                time.sleep(self._job_s)
+        self._answered += len(taken)
+        if self._answered >= self._last and self.runner is not None:
+            self.runner.stop(60)
+        return [Completion(request.request_id, "done", "stop") for request in taken]
+
+    def stats(self) -> EngineStats:
+        return EngineStats("cpu", self._slots, len(self._waiting), 0, 0, 0, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+def line(settings: Settings) -> Line:
+    """What a worker makes of its settings."""
+    store = Store.open(settings.store_url)
+    queue = RedisQueue.from_settings(settings)
+    batches = OpenBatches(store, scan_s=settings.scan_s)
+    retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
+    outcomes = Outcomes("w-1", LANE, "cpu", {"engine": "stub"}, settings.prices, retry)
+    return Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)
+
+
+def text(n: int, size: int) -> str:
+    """Letters by chance, as the peers get them."""
+    return base64.b64encode(random.Random(n).randbytes(size))[:size].decode()
+
+
+def enqueue(line: Line, jobs: int, size: int) -> dict[str, Any]:
+    """Accept a file of rows, as `nightpress enqueue` does."""
+    rows = (json.dumps({"kind": "completion", "prompt": text(n, size)}).encode() for n in range(jobs))
+    file = io.BytesIO(b"\n".join(rows))
+    began = time.perf_counter()
+    accepted = accept(
+        line.store, file, IntakeOptions(model=LANE), kinds=line.kinds, settings=line.settings, run_key="bench"
+    )
+    took = time.perf_counter() - began
+    stored = accepted.batch.lanes[LANE].bytes
+    return {"seconds": took, "stored_bytes": stored}
+
+
+def feed(line: Line) -> dict[str, Any]:
+    """Put as many rows on the lane as its window takes."""
+    line.batches.scan()
+    began = time.perf_counter()
+    rows = line.feeder.top_up(LANE)
+    return {"seconds": time.perf_counter() - began, "rows": rows}
+
+
+def drain(line: Line, jobs: int, n: int, feeds: bool) -> dict[str, Any]:
+    """Claim `n`, read their requests, settle them, until all are settled; with `feeds`, from the input in storage."""
+    me = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0)
+    incarnation, settled, claims = secrets.token_hex(4), 0, 0
+    began = time.perf_counter()
+    while settled < jobs:
+        reply = line.schedule.claim(LANE, f"w-1-{incarnation}-{claims}", n, LEASE_MS, me)
+        claims += 1
+        for job in reply.jobs:
+            load_request(line.store, job.key.batch_id, LANE, job)
+        if reply.jobs and line.schedule.settle(LANE, [Settlement(job.lease) for job in reply.jobs]):
+            sys.exit("a lease was lost in the bench")
+        settled += len(reply.jobs)
+        if feeds and reply.ready * 2 < line.settings.window_rows:  # as the runner does
+            line.batches.scan()
+            line.feeder.top_up(LANE, reply.ready)
+    return {"seconds": time.perf_counter() - began}
+
+
+def work(line: Line, jobs: int, n: int) -> dict[str, Any]:
+    """The whole worker around an engine that does nothing, until all it was to run is durable and settled."""
+    engine = NoOp(n // 2, jobs, env("LOG"), float(env("JOB_S", "0")))
+    engine.runner = Runner(line, engine, worker="w-1", node="bench")
+    began = time.perf_counter()
+    engine.runner.run()
+    return {"seconds": time.perf_counter() - began}
+
+
+def published(line: Line) -> dict[str, Any]:
+    """Publish what can be, and count how often each row stands in what was published."""
+    line.batches.scan()
+    counts: Counter[int] = Counter()
+    for index in line.batches:
+        done = publish(line.store, index.batch.batch_id, prices=line.settings.prices)
+        if isinstance(done, Done):
+            counts.update(rows_of(line.store, done, index.batch.batch_id))
+    return {"rows": len(counts), "twice": sum(count > 1 for count in counts.values())}
+
+
+def rows_of(store: Store, done: Done, batch_id: str) -> Iterator[int]:
+    """The completed rows of a published round."""
+    for values in read_published(store, done, batch_id, "output.jsonl"):
+        yield values["row"]
+
+
+def main() -> None:
+    """One step."""
+    configure("warning", "json")
+    jobs, n = int(env("JOBS")), int(env("BATCH", "64"))
+    window = int(env("WINDOW", "4096"))
+    settings = Settings.model_validate(
+        {
+            "redis_url": env("URL"),
+            "store_url": str(Path(env("FOLDER")) / "store"),
+            "window_rows": window,
+            "window_bytes": max(64 << 20, window * 4096),
+            "lease_s": float(env("LEASE_S", "60")),
+        }
+    )
+    here = line(settings)
+    steps = {
+        "enqueue": lambda: enqueue(here, jobs, int(env("BYTES"))),
+        "feed": lambda: feed(here),
+        "claims": lambda: drain(here, jobs, n, feeds=False),
+        "drain": lambda: drain(here, jobs, n, feeds=True),
+        "work": lambda: work(here, jobs, n),
+        "published": lambda: published(here),
+    }
+    Path(env("RESULT")).write_text(json.dumps(steps[sys.argv[1]]()))
+
+
+if __name__ == "__main__":
+    main()

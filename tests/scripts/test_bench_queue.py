@@ -1,0 +1,29 @@
+"""`scripts/bench_queue.py`: our own side of it, on few jobs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_queue.py"
+
+
+def bench(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *args], text=True, capture_output=True, timeout=120, check=False
+    )
+
+
+def test_our_own_side_is_measured_and_fits_a_terminal(tmp_path: Path) -> None:
+    ended = bench("--jobs", "100", "--turns", "1", "--json", str(tmp_path / "found.json"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert all(len(line) <= 80 for line in ended.stdout.splitlines())
+    figures = json.loads((tmp_path / "found.json").read_text())["medians"]["nightpress"]
+    assert {"64", "1", "claims 64", "claims 1", "worker 64", "enq/s", "bytes", "stored"} == set(figures)
+    assert all(value > 0 for value in figures.values())
+
+
+def test_an_unknown_peer_is_said_in_one_line() -> None:
+    ended = bench("--with", "rabbit")
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "celery" in ended.stderr
