@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import redis
 from rich.console import Console
@@ -118,7 +119,8 @@ class Night:
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
         meta = f"np:1:{{{LANE}}}:meta"
-        served = [name.decode() for name in self.client.hkeys(meta) if name.startswith(b"served|")]
+        names: list[Any] = list(self.client.hkeys(meta))
+        served = [name.decode() for name in names if name.startswith(b"served|")]
         for name in served:
             self.client.hincrby(meta, name, -round(seconds * 1000))
 

@@ -551,9 +551,9 @@ def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str]
                 queue.settle(LANE, [Settlement(lease, "retry", 0) for lease in leases[1::2]])
                 claim(queue, 5, f"w-{life}-1", lease_ms=1)  # and is heard of no more
                 queue.resume(LANE)
-                names: list[Any] = [name for name in client.keys("np:1:*") if b":claim:" not in name]  # type: ignore[union-attr]
+                names: list[Any] = [name for name in client.keys("np:1:*") if b":claim:" not in name]
                 sizes.append(sum(client.memory_usage(name, samples=0) or 0 for name in names))
-                client.delete(*client.keys("*:claim:*"))  # type: ignore[misc]
+                client.delete(*client.keys("*:claim:*"))
             assert sum(counts(queue)) == 60
             with pytest.raises(QueueUnavailable, match="full"):
                 queue.feed(LANE, "b", 1, 100, 200, True, [row(99)])
