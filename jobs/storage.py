@@ -116,6 +116,7 @@ class LocalStore(Store):
     def __init__(self, folder: str) -> None:
         self._root = Path(folder).expanduser().absolute()
         self.url = str(self._root)
+        self._seen = self._root.is_dir()
         self.options = {}
 
     def create(self, path: str, data: bytes) -> bool:
@@ -189,6 +190,8 @@ class LocalStore(Store):
             try:
                 file = _NewFile(hidden, self)
             except FileNotFoundError:
+                if self._seen and not self._root.is_dir():
+                    raise
                 _make_folder(target.parent)
                 file = _NewFile(hidden, self)
         try:
@@ -205,7 +208,10 @@ class LocalStore(Store):
     def _faults(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
+            self._seen = self._seen or self._root.is_dir()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            if self._seen and not self._root.is_dir():  # not empty, but moved away or no longer mounted
+                raise StoreUnavailable(f"storage: the folder {self._root} is gone: put it back, or mount it") from error
             if verb == "write":
                 raise self._fault(verb, path, error) from error
             raise KeyError(path) from None

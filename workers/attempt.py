@@ -137,5 +137,8 @@ class Attempt:
         except ValueError as error:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
         adapter = prompt.adapter or self.row.adapter
-        request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}"  # another lease has other ids
+        claim = self.job.lease.claim_id.rpartition("-")[
+            2
+        ]  # another lease has other ids, also after the queue forgot its count
+        request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))

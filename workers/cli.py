@@ -85,7 +85,7 @@ def run(
     done, elapsed_s = latest_done(store, batch.batch_id), None
     if done is None:
         began = time.monotonic()
-        job = Run(store, batch, settings, show=reporter.show, workers=workers)
+        job = Run(store, batch, settings, show=reporter.show, say=reporter.say, workers=workers)
         with draining(lambda _: job.interrupt()), reporter:
             done = job.until_published()
         elapsed_s = time.monotonic() - began

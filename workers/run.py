@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from jobs.batch import Batch, Done
-from jobs.errors import BatchPaused, UnavailableError
+from jobs.errors import BatchPaused
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
@@ -22,6 +23,7 @@ from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
+from workers.outages import Outages
 
 TICK_S = 0.2
 
@@ -39,13 +41,15 @@ class Moment:
 class Run:
     """One batch, from open to published.
 
-    `show` is called a few times a second. `interrupt` asks the run to drain; called again, it ends the workers at once.
+    `show` is called a few times a second, `say` with a line when something is away or back. `interrupt` asks the run to
+    drain; called again, it ends the workers at once.
     """
 
     store: Store
     batch: Batch
     settings: Settings
     show: Callable[[Moment], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
     workers: int | None = None
     timings: dict[str, float] = field(default_factory=dict)
     _interrupts: int = 0
@@ -60,6 +64,9 @@ class Run:
         done = latest_done(self.store, self.batch.batch_id)
         if done is not None:
             return done
+        if self.settings.redis_url is not None:
+            with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
+                queue.ping()  # from its first answer on it may be away, and is waited for; before, its URL may be wrong
         only = frozenset([self.batch.batch_id])
         with ThreadPoolExecutor(1, "ray") as pool:
             joined = pool.submit(self._connect) if self.batch.lanes else None
@@ -106,11 +113,12 @@ class Run:
         self._say("finishing what is nearly done; Ctrl-C again to stop at once")
 
     def _swept(self, sweeper: Sweeper) -> Done | None:
-        with contextlib.suppress(UnavailableError):  # said by the workers; it goes on when it is back
-            sweeper.sweep()
         index = sweeper.batches.get(self.batch.batch_id)
-        if index is not None and index.done is None:
-            index.refresh()
+        with self._outages.waited_for():
+            sweeper.sweep()
+            index = sweeper.batches.get(self.batch.batch_id)
+            if index is not None and index.done is None:
+                index.refresh()
         if index is not None and index.done is None and index.current.paused is not None:
             batch_id = self.batch.batch_id
             raise BatchPaused(
@@ -121,6 +129,11 @@ class Run:
             self.timings["first_row_s"] = round(time.monotonic() - self._began, 2)
         self._say("generating", index)
         return sweeper.published.get(self.batch.batch_id)
+
+    @cached_property
+    def _outages(self) -> Outages:
+        folder = None if self.settings.redis_url is not None else embedded.folder_of(self.settings)
+        return Outages(lambda _, message: self.say(message), folder)
 
     def _say(self, phase: str, index: OutcomeIndex | None = None) -> None:
         self.show(Moment(phase, index, time.monotonic() - self._began))

@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from jobs.errors import RequestError, UnavailableError
@@ -20,6 +21,7 @@ from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
+from workers.outages import Outages
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
@@ -83,16 +85,10 @@ class Work:
 
     def _sweep(self, sweeper: Sweeper) -> int | None:
         """How many batches are open; None when Redis or the storage is away, which is said once."""
-        try:
-            still_open = sweeper.sweep()
-        except UnavailableError as error:
-            event = "queue.unavailable" if "Redis" in str(error) else "store.unavailable"
-            if event not in self._said:
-                logger().warning(event, error=str(error))
-            self._said.add(event)
-            return None
-        self._said.clear()
-        return still_open
+        found: list[int] = []
+        with self._outages.waited_for():
+            found.append(sweeper.sweep())
+        return found[0] if found else None
 
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:
         for alias in aliases:
@@ -101,6 +97,11 @@ class Work:
             elif alias not in self._said:
                 self._said.add(alias)
                 logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))
+
+    @cached_property
+    def _outages(self) -> Outages:
+        folder = None if self.settings.redis_url is not None else embedded.folder_of(self.settings)
+        return Outages(lambda event, message: logger().warning(event, message=message), folder)
 
     def _hasten(self, fleet: Fleet) -> None:
         if self._interrupts > 1:

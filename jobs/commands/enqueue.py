@@ -92,6 +92,18 @@ def enqueue(
         raise typer.Exit(refused.exit_status) from None
     _say(session, accepted)
     session.write(accepted.batch.batch_id)
+    _say_if_away(session)
+
+
+def _say_if_away(session: Session) -> None:
+    """The batch is in storage, which is all that it takes; a queue that is away only makes it wait."""
+    from jobs.errors import QueueUnavailable
+
+    try:
+        if session.queue is not None:
+            session.queue.ping()
+    except QueueUnavailable as error:
+        session.say(f"nightpress: {error}. The batch is accepted all the same: workers find it when Redis is back")
 
 
 def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: bool) -> None:

@@ -312,3 +312,22 @@ def test_s3_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_local_store_loads_no_fsspec() -> None:
     program = "import sys, jobs, jobs.storage; jobs.storage.Store.open('x'); sys.exit('fsspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_local_folder_that_is_moved_away_is_not_an_empty_one(tmp_path: Path) -> None:
+    """Nothing is made in its place, and all is there when it is back."""
+    store = Store.open(str(tmp_path / "store"))
+    assert store.list("batches") == []
+    store.create("batches/b/batch.json", b"{}")
+    (tmp_path / "store").rename(tmp_path / "away")
+    for act in (
+        lambda: store.list("batches"),
+        lambda: store.read("batches/b/batch.json"),
+        lambda: store.exists("batches/b/batch.json"),
+        lambda: store.create("batches/c/batch.json", b"{}"),
+    ):
+        with pytest.raises(StoreUnavailable, match="is gone: put it back"):
+            act()
+    assert not (tmp_path / "store").exists()
+    (tmp_path / "away").rename(tmp_path / "store")
+    assert store.list("batches") == ["b"]

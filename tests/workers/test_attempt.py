@@ -125,7 +125,7 @@ def test_the_row_overrides_the_kinds_params_and_seeds_follow_from_the_row() -> N
     assert [r.prompt.params.seed for r in requests] == [40, 41]
     assert {r.prompt.params.max_tokens for r in requests} == {4}
     assert {r.prompt.adapter for r in requests} == {"brand"}
-    assert [r.request_id for r in requests] == ["b-1/7#2.0", "b-1/7#2.1"]
+    assert [r.request_id for r in requests] == ["b-1/7#2.0~1", "b-1/7#2.1~1"]
 
 
 def test_without_a_seed_one_follows_from_batch_and_row() -> None:

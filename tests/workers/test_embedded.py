@@ -93,3 +93,22 @@ def test_each_store_has_a_folder_of_its_own(tmp_path: Path) -> None:
         for url in ("a", "b", "s3://a", str(Path("a").absolute()))
     }
     assert len(folders) == 3
+
+
+def pid_of(folder: Path) -> int:
+    return int(orjson.loads((folder / "server.json").read_bytes())["pid"])
+
+
+def test_a_server_that_dies_under_its_users_is_started_again_where_it_was(
+    tmp_path: Path, until: Callable[..., Any]
+) -> None:
+    with embedded.server(tmp_path) as url:
+        first = pid_of(tmp_path)
+        embedded.revive(tmp_path)
+        assert pid_of(tmp_path) == first, "it was alive"
+        os.kill(first, signal.SIGKILL)
+        until(lambda: not answers(url), 10, "its end")
+        embedded.revive(tmp_path)
+        assert answers(url)
+        assert pid_of(tmp_path) != first
+    until(lambda: not answers(url), 10, "the server to end with its last user")

@@ -254,3 +254,21 @@ def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Night
         reply = night.queue.claim(LANE, f"next-{n}-0", 9, 60_000, WorkerRecord(f"w{n}", 1, "n", LANE, 0))
         found += [(job.attempt, job.crashes) for job in reply.jobs]
     assert sorted(found) == [(1, 1)] * 3
+
+
+def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
+    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+) -> None:
+    """The second lease of a row is composed and submitted before the first is known to be lost: the two are told apart."""
+    changed(night, lease_s=0.5, scan_s=0.05)
+    night.accept(chats(8))
+    answers = threading.Event()
+    engine = Scripted(lambda r: said(r) if answers.is_set() else None, slots=8)
+    night.start(engine)
+    until(lambda: len(engine.submitted) == 8, 20, "all rows in hand")
+    fake_client.flushall()
+    until(lambda: len(engine.submitted) == 16, 20, "all rows again")
+    until(lambda: len(engine.waiting) == 8, 20, "the first ones to be cancelled")
+    answers.set()
+    output, _ = night.published(until_published(night, until))
+    assert len(output) == 8
