@@ -81,16 +81,18 @@ class Feeder:
         self._monotonic = monotonic
         self._looked_at: dict[str, float] = {}
         self._seen: set[tuple[str, int]] = set()
+        self._ended: set[tuple[str, str, int]] = set()
 
     def top_up(self, lane: str, ready: int | None = None) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
         `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
-        for the share of a batch that has nothing there; the markers of a batch that is not fed, no oftener. So this may
-        be called after every claim.
+        for the share of a batch that has nothing there; so is one on which all batches were seen to be at their end; the
+        markers of a batch that is not fed, no oftener. So this may be called after every claim.
         """
         settings = self._settings
-        if ready is not None and 2 * ready > settings.window_rows and not self._due(lane):
+        enough = ready is not None and (2 * ready > settings.window_rows or self._is_at_end(lane))
+        if enough and not self._due(lane):
             return 0
         snapshot = self._queue.snapshot(lane)
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
@@ -102,6 +104,13 @@ class Feeder:
                 window = window.minus(fed)
                 added += fed.rows
         return added
+
+    def _is_at_end(self, lane: str) -> bool:
+        """Whether nothing is left to feed, as far as was seen. A queue that forgot is noticed at the next look."""
+        return all(
+            lane not in index.batch.lanes or (lane, index.batch.batch_id, index.round) in self._ended
+            for index in self._batches
+        )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
         """Whether no row of the batch may start. A held one is looked at now and then: it may go on, or be open again."""
@@ -128,9 +137,10 @@ class Feeder:
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
         left, batch_id = room, index.batch.batch_id
+        self._ended.discard((lane, batch_id, index.round))
         if schedule is not None and schedule.round < index.round and schedule.live and not schedule.closed:
             return Room(0, 0)  # what ran at the soft deadline runs to its end, and may count in this round
-        cursor = self._cursor(index, schedule) if room.left else None
+        cursor = self._cursor(lane, index, schedule) if room.left else None
         touched, mismatches = False, 0
         while cursor is not None and left.left and mismatches < MISMATCHES:
             chunk = self._chunk(lane, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
@@ -139,6 +149,8 @@ class Feeder:
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
                 cursor = None if chunk.at_end else reply.cursor
+                if chunk.at_end:
+                    self._ended.add((lane, batch_id, index.round))
             else:
                 mismatches += 1
                 cursor = self._after_mismatch(index, reply)
@@ -149,7 +161,7 @@ class Feeder:
             self._drop_what_ended(lane, index)
         return fed
 
-    def _cursor(self, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
+    def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
         """Where to go on; None at the end. A queue that does not know the round makes the index read storage again."""
         known = schedule is not None and schedule.round == index.round
         if not known or (index.batch.batch_id, index.round) not in self._seen:
@@ -157,6 +169,8 @@ class Feeder:
             self._seen.add((index.batch.batch_id, index.round))
         if schedule is None or schedule.round != index.round:
             return 0
+        if schedule.at_end:
+            self._ended.add((lane, index.batch.batch_id, index.round))
         return None if schedule.at_end or schedule.closed else schedule.cursor
 
     def _after_mismatch(self, index: OutcomeIndex, reply: FeedReply) -> int | None:

@@ -33,15 +33,14 @@ end
 local most_attempts = tonumber(ARGV[6])
 for i = 7, #ARGV, 8 do
   local job = batch .. '/' .. ARGV[i]
-  if redis.call('HEXISTS', PAYLOAD, job) == 0 then
-    local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
-               cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
-               solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
+  local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
+             cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
+             solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
+  local payload = head_of(r) .. ARGV[i + 7]
+  if redis.call('HSETNX', PAYLOAD, job, payload) == 1 then
     forget_lost(r)
     r.fresh = r.attempts == 0 and r.crashes == 0
-    local payload = head_of(r) .. ARGV[i + 7]
-    redis.call('HSET', PAYLOAD, job, payload)
-    redis.call('HINCRBY', META, 'bytes', #payload)
+    unwritten_bytes = unwritten_bytes + #payload
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end

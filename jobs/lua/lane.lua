@@ -103,6 +103,7 @@ local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
 -- Counts are summed up here and written once, by `write_counts`: a script calls it before it reads them, and at its end.
 local unwritten = {[COUNTS] = {}, [FLIGHTS] = {}, [TENANTS] = {}}
+local unwritten_bytes = 0
 
 local function count(hash, field, by)
   unwritten[hash][field] = (unwritten[hash][field] or 0) + by
@@ -120,6 +121,10 @@ local function write_counts()
       end
     end
     unwritten[hash] = {}
+  end
+  if unwritten_bytes ~= 0 then
+    redis.call('HINCRBY', META, 'bytes', unwritten_bytes)
+    unwritten_bytes = 0
   end
 end
 
@@ -163,7 +168,7 @@ end
 local function remove(job, r)
   take_out(job, r)
   redis.call('HDEL', JOBS, job)
-  redis.call('HINCRBY', META, 'bytes', -redis.call('HSTRLEN', PAYLOAD, job))
+  unwritten_bytes = unwritten_bytes - redis.call('HSTRLEN', PAYLOAD, job)
   redis.call('HDEL', PAYLOAD, job)
 end
 

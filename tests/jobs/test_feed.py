@@ -147,6 +147,26 @@ def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Pat
     assert desk.feeder.top_up(LANE, ready=100) == 0
 
 
+def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
+    tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """The tail of the last batch asks no more of the queue; a new batch is fed at once, a queue that forgot is soon noticed."""
+    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk.accept(10, "first")
+    assert desk.top_up() == 10
+    assert desk.feeder.top_up(LANE, ready=10) == 0
+    fake_client.flushall()
+    desk.now = 1.9
+    assert desk.feeder.top_up(LANE, ready=0) == 0
+    desk.accept(5, "second")
+    desk.now = 1.95
+    assert desk.feeder.top_up(LANE, ready=0) == 15
+    fake_client.flushall()
+    assert desk.feeder.top_up(LANE, ready=0) == 0
+    desk.now = 4.0
+    assert desk.feeder.top_up(LANE, ready=0) == 15
+
+
 def test_a_share_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(97, "first")
