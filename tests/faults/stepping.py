@@ -1,0 +1,173 @@
+"""Actions that stop before each I/O call: the means to search interleavings of code that knows nothing of it.
+
+An action runs in a thread of its own, but only while it has the turn; it gives the turn back before each call of the
+store or the queue. Whoever steps it chooses what becomes of that call: it is made, made twice because its reply was lost, fails
+before or after it took effect, or the action dies there. Two threads never run at once, so a run is repeated exactly.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Literal, TypeVar
+
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.redis_queue import RedisQueue
+from jobs.storage import LocalStore
+
+Fate = Literal["made", "resent", "fails", "fails after", "dies"]
+Reply = TypeVar("Reply")
+
+READS_ONLY = frozenset({"snapshot"})
+
+
+class Killed(BaseException):
+    """The process ends here; nothing may catch it."""
+
+
+class Action:
+    """A call under way in a thread. `at` is the I/O call that it stands before; None once it is over."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+        self._fate: Fate = "made"
+        self._turn = threading.Semaphore(0)
+        self._back = threading.Semaphore(0)
+        self.over = False
+        self.error: BaseException | None = None
+        self.at: str | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self) -> None:
+        """Run to the first I/O call, or to the end."""
+        self.thread.start()
+        self._back.acquire()
+
+    def step(self, fate: Fate) -> None:
+        """Decide on the call that the action stands before, and let it run to the next one or to its end."""
+        self._fate = fate
+        self._turn.release()
+        self._back.acquire()
+        if self.over:
+            self.thread.join()
+
+    def through(self, what: str, make: Callable[[], Reply], away: type[Exception]) -> Reply:
+        """Called by the action's thread: wait for the call's fate, then suffer it."""
+        while True:
+            self.at = what
+            self._back.release()
+            self._turn.acquire()
+            fate = self._fate
+            if fate == "dies":
+                raise Killed
+            if fate == "fails":
+                raise away("away, by the test")
+            reply = make()
+            if fate == "fails after":
+                raise away("away, by the test, though it was done")
+            if fate == "made":
+                return reply
+
+    def _run(self) -> None:
+        try:
+            self._act()
+        except BaseException as error:  # noqa: BLE001 - handed to the one who steps
+            self.error = error
+        self.over, self.at = True, None
+        self._back.release()
+
+
+class Gate:
+    """What the store and the queue of one process stand behind. One action at a time."""
+
+    def __init__(self) -> None:
+        self.action: Action | None = None
+
+    def start(self, act: Callable[[], object]) -> Action:
+        """Begin an action, which stands before its first I/O call when this returns."""
+        self.action = Action(act)
+        self.action.begin()
+        return self.action
+
+    def through(self, what: str, make: Callable[[], Reply], away: type[Exception] = StoreUnavailable) -> Reply:
+        action = self.action
+        if action is None or threading.current_thread() is not action.thread:
+            return make()  # a pool's thread is not stepped
+        return action.through(what, make, away)
+
+
+class SteppedStore(LocalStore):
+    """The local store of one process. Each call is a step; nothing else differs.
+
+    `listed` is told of each listing, `made` of each file that this process has created.
+    """
+
+    def __init__(
+        self, folder: str, gate: Gate, listed: Callable[[str, list[str]], None], made: Callable[[str], None]
+    ) -> None:
+        super().__init__(folder)
+        self._gate = gate
+        self._listed = listed
+        self._made = made
+
+    def create(self, path: str, data: bytes) -> bool:
+        created = self._gate.through(f"create {path}", lambda: self._create(path, data))
+        return bool(created)
+
+    def _create(self, path: str, data: bytes) -> bool:
+        created = super().create(path, data)
+        if created:
+            self._made(path)
+        return created
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        self._gate.through(f"open {path}", lambda: None)
+        with super().writer(path) as file:
+            yield file
+            self._gate.through(f"link {path}", lambda: None)
+
+    def read(self, path: str) -> bytes:
+        return self._gate.through(f"read {path}", lambda: super(SteppedStore, self).read(path))
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        return self._gate.through(f"read {path}", lambda: super(SteppedStore, self).read_range(path, offset, length))
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        self._gate.through(f"open {path}", lambda: None)
+        with super().reader(path) as file:
+            yield file
+
+    def list(self, folder: str) -> list[str]:
+        names = self._gate.through(f"list {folder}", lambda: super(SteppedStore, self).list(folder))
+        self._listed(folder, names)
+        return names
+
+    def delete(self, path: str) -> None:
+        self._gate.through(f"delete {path}", lambda: super(SteppedStore, self).delete(path))
+
+
+Packet = tuple[str, str, tuple[Any, ...], tuple[str, ...]]
+
+
+class SteppedQueue(RedisQueue):
+    """The queue of one process. Each script is a step; `sent` is told of each that may change something, once it has run."""
+
+    def __init__(self, client: Any, max_attempts: int, gate: Gate, sent: Callable[[Packet], None]) -> None:
+        super().__init__(client, max_attempts)
+        self._gate = gate
+        self._sent = sent
+
+    def _run(self, script: str, lane: str, *args: Any, more_keys: Any = ()) -> Any:
+        def make() -> Any:
+            reply = super(SteppedQueue, self)._run(script, lane, *args, more_keys=more_keys)
+            if script not in READS_ONLY:
+                self._sent((script, lane, args, tuple(more_keys)))
+            return reply
+
+        return self._gate.through(script, make, QueueUnavailable)
+
+    def send_again(self, packet: Packet) -> None:
+        """A packet that the network kept for a while arrives once more; nobody hears the reply."""
+        script, lane, args, more_keys = packet
+        self._run(script, lane, *args, more_keys=more_keys)
