@@ -4,12 +4,15 @@ Owns the Ray connection and the actors, and decides how many workers a lane gets
 its workers end with it, and whoever comes next goes on from storage.
 """
 
+import contextlib
 import logging
 import os
 import random
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,10 +44,12 @@ def connect(address: str | None, *, local: bool = False) -> str:
         return "the Ray of this process"
     quiet: dict[str, Any] = {"log_to_driver": not local, "logging_level": logging.ERROR, "include_dashboard": False}
     if local:
-        ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), **quiet)
+        with _signals_kept():
+            ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), **quiet)
         return "a local Ray"
     try:
-        ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
+        with _signals_kept():
+            ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
     except ConnectionError as error:
         if address is not None:
             raise UnavailableError(
@@ -52,6 +57,19 @@ def connect(address: str | None, *, local: bool = False) -> str:
             ) from None
         return connect(None, local=True)
     return address or "the Ray cluster that was found"
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts a handler of its own over ours for SIGTERM, which would end the command without a drain."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, ours)
 
 
 def workers_per_lane(card: ModelCard) -> int:

@@ -1,0 +1,80 @@
+"""What the death and the drain of a worker cost, by the times in the logs: `pytest -rP` prints them."""
+
+import json
+import os
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.redis_queue import RedisQueue
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
+LEASE_S = 2.0
+GRACE_S = 5.0
+SLACK_S = 5.0
+"""What a machine that runs other things meanwhile may add; the promise itself is printed beside."""
+
+
+def events(shell: Any, name: str) -> list[float]:
+    """When an event was logged, by any process: lines of workers come with a prefix."""
+    found = []
+    for path in sorted(Path(shell.folder).glob("work-*.log")):
+        for line in path.read_text().splitlines():
+            if f'"event": "{name}"' in line:
+                values = json.loads(line[line.index("{") : line.rindex("}") + 1])
+                found.append(datetime.fromisoformat(values["timestamp"]).timestamp())
+    return found
+
+
+def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float) -> tuple[Any, RedisQueue]:
+    """A fleet of one worker that has four rows in its slots."""
+    toml = f'[models.stub]\nengine = "stub"\noptions = {{ step_s = {step_s}, slots = 4 }}\n'
+    (shell.folder / "nightpress.toml").write_text(toml)
+    shell.rows([{"kind": "chat", "model": "stub", "prompt": f"Say {i}.", "max_tokens": 200} for i in range(rows)])
+    assert shell.run("enqueue", "rows.jsonl").returncode == 0
+    process = shell.start("work", "--workers", "1", "--until-empty")
+    queue = RedisQueue.from_url(redis_url)
+    until(lambda: queue.snapshot("stub").leased >= 4, 120, "rows in hand")
+    return process, queue
+
+
+def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
+    cluster_shell: Any, redis_url: str, until: Any
+) -> None:
+    shell = cluster_shell
+    process, queue = started(shell, redis_url, until, rows=40, step_s=0.02)
+    (worker,) = until(lambda: queue.snapshot("stub").workers, 20, "the worker")
+    queue.close()
+    killed = time.time()
+    os.kill(worker.pid, signal.SIGKILL)
+    until(lambda: events(shell, "job.rescued"), 60, "the rescue\n")
+    cost_s = events(shell, "job.rescued")[0] - killed
+    print(f"rows were taken up again {cost_s:.2f} s after the kill; lease {LEASE_S} s, promised {LEASE_S + 2} s")  # noqa: T201
+    assert cost_s <= LEASE_S + 2.0 + SLACK_S
+    process.wait(120)
+    assert process.returncode == 0, shell.logs()
+    assert "Traceback" not in shell.logs()
+
+
+def test_a_drain_gives_all_back_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
+    """Rows of minutes, and 5 s of grace."""
+    shell = cluster_shell
+    shell.env["NIGHTPRESS_GRACE_S"] = str(GRACE_S)
+    process, queue = started(shell, redis_url, until, rows=40, step_s=3.0)
+    told = time.time()
+    process.send_signal(signal.SIGTERM)
+    until(lambda: queue.snapshot("stub").leased == 0, 30, "all to be given back")
+    drained_s = time.time() - told
+    process.wait(60)
+    ended_s = time.time() - told
+    print(f"all was given back {drained_s:.2f} s after SIGTERM, the command {ended_s:.2f} s; grace {GRACE_S} s")  # noqa: T201
+    assert drained_s <= GRACE_S + SLACK_S
+    lane = queue.snapshot("stub")
+    queue.close()
+    assert (lane.leased, lane.suspects) == (0, 0), "something was left to run out"
+    assert process.returncode == 0, shell.logs()
+    assert "Traceback" not in shell.logs()
