@@ -43,13 +43,13 @@ SMALL_BATCH_SHARE: Final = 4
 """At batches of 1, a quarter of the jobs: it takes longer."""
 
 PACKAGES: Final = {
-    "celery": ("celery[redis]",),
-    "rq": ("rq",),
-    "dramatiq": ("dramatiq[redis]",),
+    "celery": ("celery[redis]", "hiredis"),
+    "rq": ("rq", "hiredis"),
+    "dramatiq": ("dramatiq[redis]", "hiredis"),
     "arq": ("arq",),
-    "taskiq": ("taskiq", "taskiq-redis"),
-    "saq": ("saq[redis]", "typing_extensions"),
-    "huey": ("huey", "redis"),
+    "taskiq": ("taskiq", "taskiq-redis", "hiredis"),
+    "saq": ("saq[redis]", "typing_extensions", "hiredis"),
+    "huey": ("huey", "redis", "hiredis"),
 }
 NOTES: Final = {
     "celery": "solo pool, results off; kept: acks_late, reject_on_worker_lost, visibility 5 s",
@@ -280,7 +280,10 @@ def main() -> None:
     names = ["nightpress", *filter(None, args.peers.split(","))]
     if unknown := set(names[1:]) - PACKAGES.keys():
         sys.exit(f"--with {','.join(sorted(unknown))}: the known peers are {', '.join(PACKAGES)}")
-    with tempfile.TemporaryDirectory() as scratch, embedded.server(Path(scratch) / "server") as url:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
+        embedded.server(Path(scratch) / "server") as url,
+    ):
         bench = Bench(url, Path(scratch), args.cache, args.jobs, args.bytes)
         for name in names[1:]:
             bench.install(name)

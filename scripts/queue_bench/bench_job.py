@@ -3,6 +3,7 @@
 It does nothing but count. The first and the last run are timed; in the kill test each run is written to a log instead.
 """
 
+import asyncio
 import base64
 import itertools
 import json
@@ -31,8 +32,8 @@ def run(n: int, payload: str) -> None:
     """One job."""
     del payload
     if _file is not None:
-        os.write(_file, b"%d\n" % n)
         time.sleep(JOB_S)
+        os.write(_file, b"%d\n" % n)  # its result: what a killed job leaves undone
         return
     count = next(_runs)
     if count == 1:
@@ -42,7 +43,11 @@ def run(n: int, payload: str) -> None:
 
 
 async def arun(n: int, payload: str) -> None:
-    """The same, for those that want a coroutine. It blocks as little or as much as the other."""
+    """The same, for those that want a coroutine. In the kill test it waits, as a coroutine should."""
+    if _file is not None:
+        await asyncio.sleep(JOB_S)
+        os.write(_file, b"%d\n" % n)
+        return
     run(n, payload)
 
 

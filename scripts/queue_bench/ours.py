@@ -65,10 +65,10 @@ class NoOp:
         taken = self._waiting[:1] if self._job_s else self._waiting
         self._waiting = self._waiting[len(taken) :]
         for request in taken:
-            if self._log is not None:
-                os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
             if self._job_s:
                 time.sleep(self._job_s)
+            if self._log is not None:
+                os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
         self._answered += len(taken)
         if self._answered >= self._last and self.runner is not None:
             self.runner.stop(60)
