@@ -52,7 +52,7 @@ PACKAGES: Final = {
     "huey": ("huey", "redis", "hiredis"),
 }
 NOTES: Final = {
-    "celery": "solo pool, results off; kept: acks_late, reject_on_worker_lost, visibility 5 s",
+    "celery": "solo pool, no results; kept: acks_late, worker_lost, visibility 5 s",
     "rq": "SimpleWorker (no fork), takes one job at a time; kept: Retry(3)",
     "dramatiq": "8 threads; kept: heartbeat_timeout 5 s, more maintenance",
     "arq": "poll_delay 1 ms, results off; kept: job_timeout 5 s",
