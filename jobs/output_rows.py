@@ -4,42 +4,52 @@ A completed row carries its output, its usage and its receipt; any other has an 
 cost, so that waste can be added up from the files alone.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from jobs.batch import Closed
 from jobs.errors import CODES
 from jobs.job import RowRequest
-from jobs.segment import Outcome
+from jobs.usage import NAMES, counts_of
 
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
+Line = Mapping[str, Any]
+"""A line of a segment as it was read: an `Outcome`'s fields, without those that are None."""
 
-def output_row(batch_id: str, outcome: Outcome) -> dict[str, Any]:
+
+def published_row(batch_id: str, line: Line) -> dict[str, Any]:
+    """What is published of a line that wins."""
+    return (output_row if line["status"] == "completed" else error_row)(batch_id, line)
+
+
+def output_row(batch_id: str, line: Line) -> dict[str, Any]:
     """A completed row. What its receipt holds beyond the fixed fields (templates, device) stands at the end."""
-    receipt = outcome.receipt
+    receipt = line.get("receipt", {})
     row = {
-        **_identity(batch_id, outcome, "completed"),
-        "output": outcome.output,
-        "usage": _usage(outcome),
-        "model": outcome.model,
+        **_identity(batch_id, line, "completed"),
+        "output": line.get("output"),
+        "usage": _usage(line),
+        "model": line.get("model", ""),
         **{name: receipt.get(name) for name in _RECEIPT},
-        "attempt": outcome.attempt,
+        "attempt": line.get("attempt", 1),
         **{name: receipt.get(name) for name in _WHEN},
     }
-    return {**row, **_metadata(outcome), **{n: v for n, v in receipt.items() if n not in row and n != "prices"}}
+    return {**row, **_metadata(line), **{n: v for n, v in receipt.items() if n not in row and n != "prices"}}
 
 
-def error_row(batch_id: str, outcome: Outcome) -> dict[str, Any]:
+def error_row(batch_id: str, line: Line) -> dict[str, Any]:
     """A row whose failure is final. `usage` is what its last attempt cost; nothing of it is charged."""
+    receipt = line.get("receipt", {})
     return {
-        **_identity(batch_id, outcome, "failed"),
-        "error": outcome.error,
-        "usage": _usage(outcome),
-        "model": outcome.model,
-        "attempt": outcome.attempt,
-        **{name: outcome.receipt[name] for name in _WHEN if name in outcome.receipt},
-        **_metadata(outcome),
+        **_identity(batch_id, line, "failed"),
+        "error": line.get("error"),
+        "usage": _usage(line),
+        "model": line.get("model", ""),
+        "attempt": line.get("attempt", 1),
+        **{name: receipt[name] for name in _WHEN if name in receipt},
+        **_metadata(line),
     }
 
 
@@ -59,19 +69,21 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
     return {**values, "metadata": request.metadata} if request and request.metadata is not None else values
 
 
-def _identity(batch_id: str, outcome: Outcome, status: str) -> dict[str, Any]:
+def _identity(batch_id: str, line: Line, status: str) -> dict[str, Any]:
     return {
         "batch_id": batch_id,
-        "row": outcome.row,
-        "custom_id": outcome.custom_id,
-        "kind": outcome.kind,
+        "row": line["row"],
+        "custom_id": line.get("custom_id"),
+        "kind": line["kind"],
         "status": status,
     }
 
 
-def _usage(outcome: Outcome) -> dict[str, Any]:
-    return {**outcome.usage.as_dict(), "prices": outcome.receipt.get("prices")}
+def _usage(line: Line) -> dict[str, Any]:
+    counts = dict[str, Any](zip(NAMES, counts_of(line["usage"]), strict=True))
+    counts["prices"] = line.get("receipt", {}).get("prices")
+    return counts
 
 
-def _metadata(outcome: Outcome) -> dict[str, Any]:
-    return {} if outcome.metadata is None else {"metadata": outcome.metadata}
+def _metadata(line: Line) -> dict[str, Any]:
+    return {"metadata": line["metadata"]} if "metadata" in line else {}

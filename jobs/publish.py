@@ -10,14 +10,13 @@ import heapq
 import sys
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar, get_args
+from typing import Any, BinaryIO, Final, Generic, TypeVar, get_args
 
 import orjson
 
@@ -26,7 +25,7 @@ from jobs.batch import Done, PublishedFile, Status
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
-from jobs.output_rows import closed_row, error_row, output_row
+from jobs.output_rows import closed_row, published_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, go_on, is_open, latest_done, now, read_marker, reopen, to_bytes
@@ -46,6 +45,9 @@ __all__ = [
 ]
 
 Value = TypeVar("Value")
+
+ENTRY_FIELDS: Final = 7
+"""A ledger's entry in front of each line that waits: the number of its account, and six counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,6 @@ class _Edition:
         self._prices = prices
         self._winners = winners
         self._ledger = Ledger()
-        self._counts: Counter[str] = Counter()
         self._batch_id = index.batch.batch_id
         self._nonce = uuid.uuid4().hex[:16]
         self._folder = index.paths.published(index.round, self._nonce)
@@ -119,38 +120,40 @@ class _Edition:
         return Done(
             round=self._index.round,
             folder=f"published/{self._index.round}-{self._nonce}",
-            counts={status: self._counts[status] for status in statuses},
+            counts={status: self._ledger.rows(status) for status in statuses},
             files={OUTPUT: output.record, ERRORS: errors.record, USAGE: usage.record},
             segments_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
             at=clock(),
         )
 
     def _collect(self, place: int, path: str) -> None:
+        """Take a segment's lines as they would be published: each is parsed once, however many ranges there are."""
         for number, (row, raw) in enumerate(segment.read_lines(self._store, path)):
-            self._ledger.spend(segment.parse(raw))
+            line = orjson.loads(raw)
+            self._ledger.spend(line)
             if self._index.current.counts(row):
-                self._winners.add(row, place, number, raw)
+                values = published_row(self._batch_id, line)
+                entry = b"%d %d %d %d %d %d %d " % tuple(self._ledger.entry(values))
+                self._winners.add(row, place, number, entry + orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
 
     def _write_rows(self, output: "_File", errors: "_File") -> None:
         carried = _Ascending(self._carried())
         requests = _Ascending(self._requests())
         for rows, winners in self._winners.ranges():
             for row in rows:
-                raw = carried.at(row)
-                values = self._row(row, winners.get(row), requests) if raw is None else orjson.loads(raw)
-                self._counts[values["status"]] += 1
-                if values["status"] == "completed":
-                    self._ledger.complete(values)
-                    output.write(raw or orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+                before = carried.at(row)
+                winner = winners.get(row) if before is None else None
+                if winner is not None:
+                    *entry, raw = winner.split(b" ", ENTRY_FIELDS)
+                    status = self._ledger.post([int(number) for number in entry])
                 else:
-                    self._ledger.fail(values)
-                    errors.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+                    values = orjson.loads(before) if before is not None else self._closed(row, requests)
+                    status = self._ledger.post(self._ledger.entry(values))
+                    raw = before or orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+                (output if status == "completed" else errors).write(raw)
         carried.at(self._index.batch.rows)  # to the end of the file, where its sha256 is compared
 
-    def _row(self, row: int, winner: bytes | None, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
-        if winner is not None:
-            outcome = segment.parse(winner)
-            return (output_row if outcome.status == "completed" else error_row)(self._batch_id, outcome)
+    def _closed(self, row: int, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
         if self._index.closed is None:
             raise RuntimeError(f"row {row} of {self._batch_id} has no outcome, and the round is not closed")
         return closed_row(self._batch_id, row, requests.at(row), self._index.closed)

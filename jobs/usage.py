@@ -39,6 +39,15 @@ class Usage:
 
 NAMES: Final = tuple(field.name for field in fields(Usage))
 _counts: Final[Callable[[Usage], tuple[int, ...]]] = operator.attrgetter(*NAMES)
+_items: Final[Callable[[Mapping[str, Any]], tuple[int, ...]]] = operator.itemgetter(*NAMES)
+
+
+def counts_of(values: Mapping[str, Any]) -> tuple[int, ...]:
+    """The six counts of a usage that was read from JSON, in the order of `NAMES`; what is not there is 0."""
+    try:
+        return _items(values)
+    except KeyError:
+        return _counts(Usage.from_dict(values))
 
 
 def total(usages: Iterable[Usage]) -> Usage:
