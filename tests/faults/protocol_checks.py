@@ -28,9 +28,15 @@ SUMMED: Final = (
 )
 
 
-def lane_faults(client: Any) -> list[str]:
-    """What is wrong with the keys of the lane: each live job is in exactly one state, and everything adds up."""
-    pipe = client.pipeline(transaction=False)
+def lane_faults(world: World) -> list[str]:
+    """What is wrong with the keys of the lane: each live job is in exactly one state, and everything adds up.
+
+    Nothing is asked between the loss of a key and the next claim, which mends the lane. Bytes that were lost with `meta` are only
+    an estimate of the window afterwards.
+    """
+    if world.odd:
+        return []
+    pipe = world.server.client.pipeline(transaction=False)
     for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):
         pipe.hgetall(f"np:1:{{{LANE}}}:{name}")
     for name in ("ready", "suspects", "delayed", "leased"):
@@ -52,6 +58,8 @@ def lane_faults(client: Any) -> list[str]:
         "the tenants": (_numbers(tenants), dict(Counter(b"|".join(m.split(b"|")[:2]).decode() for m in ready))),
         "the flights": (sum(_numbers(flights).values()), len(leased)),
     }
+    if world.bytes_lost:
+        del found["the bytes"]
     return [f"{what}: {is_!r}, and not {should!r}" for what, (is_, should) in found.items() if is_ != should]
 
 

@@ -65,6 +65,7 @@ class World:
     server: Server
     ms: int = 0
     odd: bool = False
+    bytes_lost: bool = False
     disturbances: int = 0
     packets: list[Packet] = field(default_factory=list)
     listings: dict[str, list[str]] = field(default_factory=dict)
@@ -93,8 +94,12 @@ class World:
     def store_behind(self, gate: Gate) -> SteppedStore:
         return SteppedStore(self.folder, gate, self._listed, self._made)
 
-    def queue_behind(self, gate: Gate) -> SteppedQueue:
-        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, self._sent)
+    def queue_behind(self, gate: Gate, fed: Callable[[Packet], None] = lambda _: None) -> SteppedQueue:
+        def sent(packet: Packet) -> None:
+            self._sent(packet)
+            fed(packet)
+
+        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent)
 
     def _listed(self, folder: str, names: list[str]) -> None:
         """Each list of segments that anyone has read, by the digest that a publisher puts into `done`."""
@@ -201,6 +206,8 @@ class Worker(Process):
         super().restart()
         world = self.world
         self.lives += 1
+        self.queue = world.queue_behind(self.gate, self._sent)
+        self.fed: dict[tuple[str, int], int] = {}
         self.batches = OpenBatches(self.store, scan_s=SETTINGS.scan_s, monotonic=world.monotonic)
         self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
         self.outcomes = Outcomes(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
@@ -212,6 +219,24 @@ class Worker(Process):
         self.finished: list[tuple[str, Outcome, Settlement | None]] = []
         self.unwritten: list[Segment] = []
         self.unsettled: list[Settlement] = []
+
+    def _sent(self, packet: Packet) -> None:
+        """Which markers there were when a batch was last fed."""
+        if packet[0] == "feed":
+            batch_id, round_ = packet[2][:2]
+            self.fed[batch_id, round_] = len(self.world.made)
+
+    def leftovers(self) -> list[str]:
+        """Batches that this worker fed after they had ended, and did not take off the lane again (rule 10)."""
+        schedules = self.queue.snapshot(LANE).batches
+        made, left = self.world.made, []
+        for (batch_id, round_), fed_at in self.fed.items():
+            paths, schedule = BatchPaths(batch_id), schedules.get(batch_id)
+            ended = min(made.get(paths.closed(round_), fed_at), made.get(paths.done(round_), fed_at)) < fed_at
+            if ended and paths.reopen(round_ + 1) not in made and schedule and schedule.round == round_:
+                left += [batch_id] * schedule.ready
+        self.fed = {}
+        return left
 
     @property
     def record(self) -> WorkerRecord:

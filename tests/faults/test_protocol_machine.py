@@ -77,6 +77,7 @@ class Protocol(RuleBasedStateMachine):
         self.others = [Process(world, f"o{n}") for n in range(3)]
         self.everyone: list[Process] = [*self.workers, *self.sweepers, *self.others]
         self.saved: tuple[Any, bool] | None = None
+        self.disturbances = 0
 
     # -- what is submitted, and what operators do
 
@@ -245,6 +246,7 @@ class Protocol(RuleBasedStateMachine):
     def evict(self, name: str) -> None:
         self.world.disturb()
         self.world.odd = True
+        self.world.bytes_lost |= name == "meta"
         self.world.server.client.delete(f"np:1:{{{LANE}}}:{name}")
 
     @precondition(lambda self: self.world.packets)
@@ -257,7 +259,15 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_in_one_state(self) -> None:
-        assert self.world.odd or not (faults := lane_faults(self.world.server.client)), faults
+        assert not (faults := lane_faults(self.world)), faults
+
+    @invariant()
+    def what_ended_is_not_left_on_the_lane(self) -> None:
+        """Checked while nobody feeds, and only if nothing went wrong since the last time."""
+        if not any(worker.busy for worker in self.workers):
+            left = {worker.name: worker.leftovers() for worker in self.workers if worker.fed}
+            assert self.disturbances != self.world.disturbances or not any(left.values()), left
+            self.disturbances = self.world.disturbances
 
     @invariant()
     def what_is_published_is_right_and_stays(self) -> None:
@@ -284,7 +294,7 @@ class Protocol(RuleBasedStateMachine):
             self._turn(worker, 8)
             open_batches = sweeper.sweeper.sweep()
             self.published.look()
-            assert self.world.odd or not (faults := lane_faults(self.world.server.client)), faults
+            assert not (faults := lane_faults(self.world)), faults
             if not open_batches:
                 break
             self.world.pass_ms(LEASE_MS // 2)
