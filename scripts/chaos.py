@@ -1,0 +1,157 @@
+"""A fleet under a random schedule of faults: worker processes on the stub engine, a real server, a store on disk.
+
+    python scripts/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
+
+Batches are submitted, cancelled and reopened all along. What is printed is the schedule, one JSON line a fault; --replay
+reads it back from such an output. At the end every batch is worked off and published, and the invariants are asked for:
+I1 to I3 of every published round, I4 of the queue, I5 of the segments. I6, device time, is not looked at here.
+
+Exit status: 0 every invariant holds, 1 one does not.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from chaos_fleet import ATTEMPTS, LANE, Chaos  # type: ignore[import-not-found]  # beside this script, which is run by its path
+from rich.console import Console
+from rich.table import Table
+
+from jobs.batch import BatchPaths
+from jobs.errors import RequestError
+from jobs.published import verify
+from jobs.rounds import is_open
+from jobs.segment import read_outcomes
+
+SETTLE_S: Final = 180.0
+KINDS: Final = {
+    "submit": 8,
+    "cancel": 1,
+    "reopen": 2,
+    "kill_worker": 4,
+    "stop_worker": 3,
+    "kill_redis": 2,
+    "stop_redis": 1,
+    "roll_back": 2,
+    "flush_all": 1,
+    "evict": 3,
+    "flush_scripts": 1,
+    "store_away": 1,
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is done at a moment, in seconds from the start. `draw` chooses on whom."""
+
+    at_s: float
+    kind: str
+    draw: int
+
+
+def schedule(seed: int, seconds: float) -> Iterator[Event]:
+    """The events of a seed, about one in two seconds."""
+    chance = random.Random(seed)
+    at_s = 0.0
+    yield Event(at_s, "submit", 0)
+    while (at_s := at_s + chance.uniform(0.2, 4.0)) < seconds:
+        (kind,) = chance.choices(list(KINDS), list(KINDS.values()))
+        yield Event(round(at_s, 2), kind, chance.randrange(1 << 30))
+
+
+def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
+    """Let each event happen at its time; then work everything off. Counts the events that took place."""
+    happened: Counter[str] = Counter()
+    began = time.monotonic()
+    for event in events:
+        while time.monotonic() - began < event.at_s:
+            chaos.turn()
+            time.sleep(0.05)
+        try:
+            getattr(chaos, event.kind)(event.draw)
+            happened[event.kind] += 1
+        except RequestError:
+            pass  # such as a cancel of what is published, or a reopening of what is open
+    limit = time.monotonic() + SETTLE_S
+    while not chaos.settled and time.monotonic() < limit:
+        chaos.turn()
+        time.sleep(0.05)
+    return happened
+
+
+def faults_of(chaos: Chaos) -> list[str]:
+    """What of I1 to I5 does not hold, a sentence each."""
+    found: list[str] = []
+    for batch_id in chaos.ids:
+        found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
+        if is_open(chaos.store, batch_id):
+            found.append(f"{batch_id}: was not published in {SETTLE_S:.0f} s")
+        paths = BatchPaths(batch_id)
+        lines = (
+            line
+            for name in chaos.store.list(paths.segments)
+            for line in read_outcomes(chaos.store, paths.segment(name))
+        )
+        attempts = Counter((line.round, line.row) for line in lines if line.status == "failed")
+        found += [f"{batch_id}: row {row} failed {n} times" for (_, row), n in attempts.items() if n > ATTEMPTS]
+    left = chaos.queue.snapshot(LANE)
+    if left.ready or left.delayed or left.leased:
+        found.append(
+            f"the queue holds {left.ready} ready, {left.delayed} delayed, {left.leased} leased jobs of no batch"
+        )
+    return found
+
+
+def main() -> int:
+    """Break a fleet. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--replay", type=Path, help="the output of an earlier run, or lines of it")
+    args = parser.parse_args()
+    events = list(schedule(args.seed, args.minutes * 60))
+    if args.replay:
+        events = [Event(**json.loads(line)) for line in args.replay.read_text().splitlines() if line.startswith("{")]
+    for event in events:
+        print(json.dumps(asdict(event)))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        chaos = Chaos(Path(folder), args.workers)
+        try:
+            happened = run(chaos, events)
+            found = faults_of(chaos)
+        finally:
+            chaos.close()
+    table = Table(title=f"chaos, seed {args.seed}, {args.minutes:g} min, {args.workers} workers", width=80)
+    table.add_column("what")
+    table.add_column("number", justify="right")
+    lost = sum(int(match[1]) for fault in found if (match := re.search(r"(\d+) rows have no outcome", fault)))
+    for name, number in [
+        ("batches", len(chaos.ids)),
+        ("rows", chaos.rows),
+        *sorted(happened.items()),
+        ("restarts of workers", chaos.restarts),
+        ("lost", lost),
+        ("twice", sum("more than one outcome" in fault for fault in found)),
+        ("torn", sum("damaged" in fault or "is missing" in fault for fault in found)),
+        ("invariants that do not hold", len(found)),
+    ]:
+        table.add_row(name, f"{number:,}")
+    console = Console(width=80)
+    console.print(table)
+    for fault in found:
+        console.print(fault, style="red")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
