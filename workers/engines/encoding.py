@@ -37,6 +37,8 @@ class Encoder:
             return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
         if prompt.adapter is not None:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
+        if beyond := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
+            return Fault("token_out_of_range", f"logit_bias names token {beyond[0]}; the model has {self.vocabulary}.")
         if prompt.messages and not self.tokenizer.chat_template:
             return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
         try:

@@ -5,7 +5,7 @@ The noise of a token follows from the request's seed and the token's position al
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,10 @@ class Sampler:
         for row, params in enumerate(self.params):
             if params.repetition_penalty != 1.0:
                 _penalise(scores[row], input_ids[row, self.padding[row] :], params.repetition_penalty)
+            if params.presence_penalty or params.frequency_penalty:
+                _discourage(scores[row], input_ids[row, self.width :], params)
+            if params.logit_bias:
+                _bias(scores[row], params.logit_bias)
             if position < params.min_tokens:
                 scores[row, list(self.eos)] = -torch.inf
             if params.temperature > 0:
@@ -47,6 +51,18 @@ def _penalise(scores: torch.Tensor, seen: torch.Tensor, penalty: float) -> None:
     tokens = torch.unique(seen)
     before = scores[tokens]
     scores[tokens] = torch.where(before > 0, before / penalty, before * penalty)
+
+
+def _discourage(scores: torch.Tensor, said: torch.Tensor, params: SamplingParams) -> None:
+    """Take penalties from the logits of tokens of the completion so far, in place (OpenAI's API: once, and for each time)."""
+    tokens, times = torch.unique(said, return_counts=True)
+    scores[tokens] -= params.presence_penalty + params.frequency_penalty * times.to(scores.dtype)
+
+
+def _bias(scores: torch.Tensor, logit_bias: Mapping[int, float]) -> None:
+    """Add to the logits of tokens by id, in place; -100 and 100 forbid and compel, as in OpenAI's API."""
+    for token, bias in logit_bias.items():
+        scores[token] += bias
 
 
 def _perturbed(scores: torch.Tensor, params: SamplingParams, position: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,30 @@ def test_sampling_filters(params: dict[str, float], possible: set[int]) -> None:
         chosen = Sampler([asks], width=1, padding=[0], eos=[0])(torch.tensor([[0, 3]])[:, :1], scores[None].clone())
         drawn.add(int(chosen.argmax()))
     assert drawn == possible
+
+
+@pytest.mark.parametrize(
+    ("params", "scores"),
+    [
+        pytest.param({"presence_penalty": 1.5}, [1.0, 0.5, 2.0, -0.5], id="once for each token that was said"),
+        pytest.param({"frequency_penalty": 0.5}, [1.0, 1.0, 2.0, 0.5], id="as often as it was said"),
+        pytest.param({"presence_penalty": -1.0, "frequency_penalty": 1.0}, [1.0, 1.0, 2.0, 1.0], id="both"),
+        pytest.param({"logit_bias": {0: -100.0, 3: 2.0}}, [-99.0, 2.0, 2.0, 3.0], id="bias"),
+    ],
+)
+def test_penalties_and_biases_of_openai(params: dict[str, Any], scores: list[float]) -> None:
+    """The prompt is token 0, which is not penalised; the completion so far is 3 once and 1 twice."""
+    sampler = Sampler([SamplingParams(temperature=0.0, **params)], width=1, padding=[0], eos=[])
+    changed = sampler(torch.tensor([[0, 1, 3, 1]]), torch.tensor([[1.0, 2.0, 2.0, 1.0]]))
+    assert changed[0].tolist() == scores
+
+
+def test_a_bias_for_a_token_that_the_model_lacks_fails_that_request_alone(tiny: CausalModel) -> None:
+    wrong = asked("wrong", "ba", replace(GREEDY, logit_bias={10**6: 1.0}))
+    done = answers(CausalEngine(tiny), wrong, asked("right", "ba", GREEDY))
+    fault = done["wrong"].fault
+    assert fault is not None
+    assert (fault.code, done["right"].fault) == ("token_out_of_range", None)
 
 
 def test_samples_follow_the_probabilities() -> None:
