@@ -54,7 +54,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet]'
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test
