@@ -2,11 +2,11 @@
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -121,3 +121,33 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(Store.open(str(tmp_path / "store")))
+
+
+class Killed(BaseException):
+    """The process is no more: nothing may catch it."""
+
+
+class Dying:
+    """A store whose process is killed before its n-th creation or deletion."""
+
+    def __init__(self, inner: Store, changes: int) -> None:
+        self._inner, self._left = inner, changes
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("create", "delete"):
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+        return getattr(self._inner, name)
+
+
+@pytest.fixture
+def dying() -> Callable[[Store, int], Store]:
+    """Makes a store whose process is killed after so many changes."""
+    return lambda inner, changes: cast("Store", Dying(inner, changes))
+
+
+@pytest.fixture
+def killed() -> type[BaseException]:
+    """What such a store raises."""
+    return Killed

@@ -1,7 +1,8 @@
 """Shows jobs/retention.py: what is published may go, what is open stays, and the accounts keep both."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,27 +20,7 @@ if TYPE_CHECKING:
 else:
     Shelf = Any
 
-
-class Killed(BaseException):
-    """The process is no more."""
-
-
-class Dying:
-    """A store whose process is killed at the n-th change."""
-
-    def __init__(self, inner: Store, calls: int) -> None:
-        self._inner, self._left = inner, calls
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("create", "delete"):
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-        return getattr(self._inner, name)
-
-
-def dying(inner: Store, calls: int) -> Store:
-    return cast("Store", Dying(inner, calls))
+Die = Callable[[Store, int], Store]
 
 
 @pytest.fixture
@@ -71,20 +52,24 @@ def test_a_reopened_batch_stays(published: Shelf) -> None:
         delete(published.store, "night-1", clock=published.clock)
 
 
-def test_who_reopens_after_the_decision_comes_too_late(published: Shelf) -> None:
-    with pytest.raises(Killed):
+def test_who_reopens_after_the_decision_comes_too_late(
+    published: Shelf, dying: Die, killed: type[BaseException]
+) -> None:
+    with pytest.raises(killed):
         delete(dying(published.store, 2), "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="still open"):
         reopen(published.store, "night-1", clock=published.clock)
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(published: Shelf, step: int) -> None:
+def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
+    published: Shelf, step: int, dying: Die, killed: type[BaseException]
+) -> None:
     store, usage = published.store, tallies(published.store, "batch")
     store.delete("usage")
     try:
         delete(dying(store, step), "night-1", clock=published.clock)
-    except Killed:
+    except killed:
         assert step < 5
     if load_batch(store, "night-1") is not None:
         if step == 2:  # the marker stands: a round whose deadline is past

@@ -201,34 +201,18 @@ def test_the_hard_deadline_ends_the_next_round_too(night: Night) -> None:
     assert night.store.list("open") == []
 
 
-class Killed(BaseException):
-    """The process is no more."""
-
-
-class Dying:
-    """A store whose process is killed at its n-th creation of a marker."""
-
-    def __init__(self, inner: Store, creations: int) -> None:
-        self._inner, self._left = inner, creations
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("create", "delete"):
-            if self._left == 0:
-                raise Killed
-            self._left -= 1
-        return getattr(self._inner, name)
-
-
 @pytest.mark.parametrize("step", range(6))
-def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(night: Night, step: int) -> None:
+def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
+    night: Night, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
+) -> None:
     batch = night.accept(3, publish_at=EIGHT)
     night.finish(night.claim(1))
     night.now = EIGHT
     whole = night.store
-    night.store = cast("Store", Dying(whole, step))
+    night.store = dying(whole, step)
     try:
         night.sweep()
-    except Killed:
+    except killed:
         assert step < 5
     night.store = whole
     for _ in range(3):
