@@ -56,12 +56,16 @@ class Sweeper:
         self._close_in_time(index)
         self._break(index)
         seen = self._seen(index)
+        if any(_waits_for_rows(schedule) for schedule in seen.values() if schedule is not None):
+            index.refresh()
+            seen = self._end_in_queue(index)
         if (
-            index.current.paused is None
+            index.done is None
+            and index.current.paused is None
             and not index.current.postponed
             and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
         ):
-            return index.done
+            return None
         index.refresh()
         if index.done is None and index.complete:
             self._publish(index)
@@ -72,6 +76,12 @@ class Sweeper:
         elif index.closed is not None:
             self._drop(index, forget=False)
         return index.done
+
+    def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
+        """Tell the queue of an end that it never heard of, or has forgotten: nobody feeds what is closed. What it shows then."""
+        if index.done is not None or index.closed is not None:
+            self._drop(index, forget=index.done is not None)
+        return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
         """Each lane of the batch as the queue shows it; None where the queue does not know the batch's round."""
@@ -149,6 +159,10 @@ class Sweeper:
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)
             except QueueUnavailable:  # storage has decided; the queue learns of it at its next feed
                 return
+
+
+def _waits_for_rows(schedule: BatchSchedule) -> bool:
+    return schedule.live == 0 and not schedule.at_end and not schedule.closed
 
 
 def _drained(schedule: BatchSchedule) -> bool:

@@ -298,8 +298,8 @@ class Protocol(RuleBasedStateMachine):
             if not open_batches:
                 break
             self.world.pass_ms(LEASE_MS // 2)
-        batches = self.published.batches()
-        for batch in batches:
+        assert not open_batches, "a batch is never published"
+        for batch in self.published.batches():
             assert verify(self.world.store, batch) == []
             assert self.published.rounds[batch] > 0, sorted(
                 path.name for path in self.published.folder(batch).iterdir()
