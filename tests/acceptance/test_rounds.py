@@ -11,7 +11,7 @@ from jobs.storage import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 120
-BAD = 800
+BAD = 100
 TOML = """
 breaker_rows = 10
 max_attempts = 1
@@ -22,7 +22,7 @@ options = { step_s = 0.05, slots = 8 }
 
 [models.bad]
 engine = "stub"
-options = { failure_rate = 1.0, slots = 1 }
+options = { failure_rate = 1.0, step_s = 0.1, slots = 1 }
 
 [prices]
 version = "t"

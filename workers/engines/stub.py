@@ -3,8 +3,8 @@
 A token is a word. Every request that runs gets one word a step, as in continuous batching; the text is a function of
 prompt, seed and adapter alone. It has no adapters to check and no context to overrun, and needs no heavy package.
 
-It breaks on request, so that a fleet can be seen to bear it: by chance (`failure_rate` and its like), or by script: `faults`
-names texts, and what befalls a request whose prompt holds one:
+It breaks on request, so that a fleet can be seen to bear it: by chance (`failure_rate` and its like; a failure comes after
+one word), or by script: `faults` names texts, and what befalls a request whose prompt holds one:
 
     hang            it never ends, and keeps its slot; the engine steps on
     slow            it says a word only at every tenth step
@@ -38,6 +38,8 @@ from workers.engines.stub_text import speak, text_of
 SLOW_STEPS: Final = 10
 STALL_S: Final = 1e8
 
+_FAILURE: Final = Fault("generation_failed", "The stub engine was told to fail on this request.", retryable=True)
+
 ScriptedFault = Literal["hang", "slow", "stall", "out_of_memory", "exit", "segfault"]
 
 
@@ -67,6 +69,7 @@ class _Running:
     finish: FinishReason
     hangs: bool
     slow: bool
+    fault: Fault | None
     said: int = 0
     device_ns: int = 0
 
@@ -183,8 +186,6 @@ class StubEngine:
             return Fault("empty_prompt", "The prompt has no tokens.")
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The stub engine cannot hold its output to a schema.")
-        if self._strikes("failure", request.request_id, self._options.failure_rate):
-            return Fault("generation_failed", "The stub engine was told to fail on this request.", retryable=True)
         return None
 
     def _scripted(self, request: GenerationRequest) -> ScriptedFault | None:
@@ -211,13 +212,15 @@ class StubEngine:
     def _start(self, request: GenerationRequest) -> _Running:
         words, finish = speak(request.prompt)
         fault = self._scripted(request)
+        fails = self._strikes("failure", request.request_id, self._options.failure_rate)
         return _Running(
             request.request_id,
             len(text_of(request.prompt).split()),
-            words,
-            finish,
+            words[:1] if fails else words,
+            "error" if fails else finish,
             hangs=fault == "hang" or self._strikes("hang", request.request_id, self._options.hang_rate),
             slow=fault == "slow",
+            fault=_FAILURE if fails else None,
         )
 
     def _advance(self, prompt_tokens: int) -> None:
@@ -265,8 +268,9 @@ def _number(text: str) -> float:
 def _completion(running: _Running, finish: FinishReason) -> Completion:
     return Completion(
         running.request_id,
-        " ".join(running.words[: running.said]),
+        "" if running.fault else " ".join(running.words[: running.said]),
         finish,
+        fault=running.fault if finish == "error" else None,
         prompt_tokens=running.prompt_tokens,
         completion_tokens=running.said,
         device_ns=running.device_ns,
