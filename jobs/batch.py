@@ -61,11 +61,15 @@ class Closed(_Record):
 
 
 class Reopen(_Record):
-    """`reopen-<round>.json`: opens that round for the rows that did not complete, or for `rows` also where they did."""
+    """`reopen-<round>.json`: opens that round for the rows that did not complete, or for `rows` also where they did.
+
+    `continues`: it follows a soft deadline, and what ran then may finish.
+    """
 
     round: int
     rows: tuple[int, ...] | None = None
     deadline: datetime | None = None
+    continues: bool = False
     at: datetime
 
 
@@ -124,6 +128,10 @@ class BatchPaths:
     def closed(self, round_: int) -> str:
         """Its existence stops the round."""
         return f"{self.root}/closed-{round_}.json"
+
+    def given_up(self, round_: int) -> str:
+        """Its existence closes the round that continues this one."""
+        return f"{self.root}/given-up-{round_}.json"
 
     def done(self, round_: int) -> str:
         """Its existence ends the round."""

@@ -80,7 +80,7 @@ class Feeder:
         self._settings = settings
         self._monotonic = monotonic
         self._looked_at: dict[str, float] = {}
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
 
     def top_up(self, lane: str, ready: int | None = None) -> int:
@@ -138,13 +138,12 @@ class Feeder:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
         left, batch_id = room, index.batch.batch_id
         self._ended.discard((lane, batch_id, index.round))
-        if schedule is not None and schedule.round < index.round and schedule.live and not schedule.closed:
-            return Room(0, 0)  # what ran at the soft deadline runs to its end, and may count in this round
         cursor = self._cursor(lane, index, schedule) if room.left else None
         touched, mismatches = False, 0
         while cursor is not None and left.left and mismatches < MISMATCHES:
             chunk = self._chunk(lane, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
-            reply = self._queue.feed(lane, batch_id, index.round, cursor, chunk.next_cursor, chunk.at_end, chunk.rows)
+            place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
+            reply = self._queue.feed(lane, batch_id, *place, chunk.rows, finish=index.current.continues)
             touched = True
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
@@ -162,11 +161,12 @@ class Feeder:
         return fed
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """Where to go on; None at the end. A queue that does not know the round makes the index read storage again."""
-        known = schedule is not None and schedule.round == index.round
-        if not known or (index.batch.batch_id, index.round) not in self._seen:
+        """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again."""
+        version = schedule.version if schedule is not None and schedule.round == index.round else None
+        if version is None or self._seen.get((lane, index.batch.batch_id)) != version:
             index.refresh()
-            self._seen.add((index.batch.batch_id, index.round))
+            if version is not None:
+                self._seen[lane, index.batch.batch_id] = version
         if schedule is None or schedule.round != index.round:
             return 0
         if schedule.at_end:

@@ -159,11 +159,13 @@ class Schedule(Protocol):
         next_cursor: int,
         at_end: bool,
         rows: Sequence[FeedRow],
+        *,
+        finish: bool = False,
     ) -> FeedReply:
         """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing.
 
-        A batch that the queue does not know, or knows of an older round, is opened anew at cursor 0 first. Rows that
-        are live already are passed over.
+        A batch that the queue does not know, or knows of an older round, is opened anew at cursor 0 first. With `finish`,
+        what is leased of the round before may then run to its end. Rows that are live already are passed over.
         """
         ...
 

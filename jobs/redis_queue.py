@@ -133,9 +133,11 @@ class RedisQueue:
         next_cursor: int,
         at_end: bool,
         rows: Sequence[FeedRow],
+        *,
+        finish: bool = False,
     ) -> FeedReply:
         self._ask("sadd", LANES, lane)
-        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts)
+        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish))
         accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 

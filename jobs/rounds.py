@@ -1,8 +1,10 @@
 """Rounds: the markers of a batch, what they say together, and the rule by which a line of a segment counts.
 
 Round 1 begins with `batch.json`, each further one with `reopen-<n>.json`; `done-<n>.json` ends it. `closed-<n>.json` says
-that no further row of it is started, `paused-<n>.json` that none is until `resumed-<n>.json`. Markers are created once, and
-whoever creates one has decided: nothing else here decides anything, and no clock turns into an outcome but through `close`.
+that no further row of it is started, `paused-<n>.json` that none is until `resumed-<n>.json`. A round that was closed at a soft
+deadline is continued by the next, unless `given-up-<n>.json` says that the batch was cancelled meanwhile: then the next is
+closed as soon as it begins. Markers are created once, and whoever creates one has decided: nothing else here decides
+anything, and no clock turns into an outcome but through `close`.
 """
 
 import re
@@ -20,7 +22,7 @@ from jobs.storage import Store
 
 Clock = Callable[[], datetime]
 Marker = TypeVar("Marker", bound=BaseModel)
-_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed)-([1-9][0-9]*)\.json")
+_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up)-([1-9][0-9]*)\.json")
 
 
 def now() -> datetime:
@@ -34,6 +36,8 @@ class Round:
 
     `before` is the published round that this one goes on from. `sent_back` holds, for each row that was ever sent back by
     name, the round in which that was last done. A round is paused at most once: `may_pause` says that it never was.
+    `continues`: it follows a soft deadline, and what ran then may finish in it. `given_up`: the batch was cancelled in this
+    round after its soft deadline, or in the one that this continues.
     """
 
     number: int
@@ -44,6 +48,8 @@ class Round:
     sent_back: Mapping[int, int]
     paused: Paused | None = None
     may_pause: bool = True
+    continues: bool = False
+    given_up: bool = False
 
     @property
     def postponed(self) -> bool:
@@ -54,6 +60,11 @@ class Round:
     def goes_on(self) -> bool:
         """Whether this round was published at the soft deadline and left rows for a next one, which is not open yet."""
         return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
+
+    @property
+    def published(self) -> Done | None:
+        """How the batch ended; None while it is open."""
+        return None if self.goes_on else self.done
 
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome: a completed one in any round, another only if it is final and of this.
@@ -94,6 +105,7 @@ def read_round(store: Store, batch: Batch) -> Round:
     found = {(match[1], int(match[2])) for match in matches}
     number = max((n for kind, n in found if kind == "reopen"), default=1)
     reopened = [read_marker(store, paths.reopen(n), Reopen) for n in range(2, number + 1)]
+    continues = bool(reopened) and reopened[-1].continues
     return Round(
         number=number,
         deadline=reopened[-1].deadline if reopened else batch.deadline,
@@ -107,13 +119,14 @@ def read_round(store: Store, batch: Batch) -> Round:
             else None
         ),
         may_pause=("paused", number) not in found,
+        continues=continues,
+        given_up=("given-up", number - 1 if continues else number) in found,
     )
 
 
 def is_open(store: Store, batch_id: str) -> bool:
     """Whether the current round of a batch is not published yet."""
-    current = read_round(store, accepted(store, batch_id))
-    return current.done is None or current.goes_on
+    return read_round(store, accepted(store, batch_id)).published is None
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
@@ -123,15 +136,22 @@ def latest_done(store: Store, batch_id: str) -> Done | None:
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
-    """Let no further row of the current round start. Returns the marker that stands: the first reason wins."""
+    """Let no further row of the current round start. Returns the marker that stands: the first reason wins.
+
+    But for one: a batch that is cancelled while its soft deadline is carried out is cancelled in the round that follows.
+    """
     batch = accepted(store, batch_id)
     paths = BatchPaths(batch_id)
     while True:
         number = read_round(store, batch).number
         mine = Closed(round=number, reason=reason, at=clock())
-        store.create(paths.closed(number), to_bytes(mine))
+        path = paths.closed(number)
+        store.create(path, to_bytes(mine))
+        if reason == "cancelled" and read_marker(store, path, Closed).reason == "postponed":
+            path = paths.given_up(number)
+            store.create(path, to_bytes(mine))
         if read_round(store, batch).number == number:  # else it was reopened meanwhile, and the new round is meant
-            return read_marker(store, paths.closed(number), Closed)
+            return read_marker(store, path, Closed)
 
 
 def reopen(
@@ -173,7 +193,7 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
     if not current.goes_on:
         return current.done is None
     paths = BatchPaths(batch.batch_id)
-    marker = Reopen(round=current.number + 1, deadline=batch.deadline, at=clock())
+    marker = Reopen(round=current.number + 1, deadline=batch.deadline, continues=True, at=clock())
     store.create(paths.reopen(marker.round), to_bytes(marker))
     store.create(paths.open_hint, b"")
     return True

@@ -166,13 +166,13 @@ class StatusReader:
 
     def _of(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
         batch = accepted(self.store, batch_id)
-        done = read_round(self.store, batch).done
+        done = read_round(self.store, batch).published
         if done is None:
             index = self._indexes.setdefault(batch_id, OutcomeIndex(self.store, batch))
             index.refresh()
-            if index.done is None:
+            done = index.current.published
+            if done is None:
                 return self._with_rate(index, _unfinished(index, lanes, self.prices.currency))
-            done = index.done
         return self._published(batch, done)
 
     def _published(self, batch: Batch, done: Done) -> BatchStatus:
@@ -243,7 +243,7 @@ def listed(store: Store, published: int) -> Sequence[str]:
     for batch_id in list_batches(store):
         if (batch := load_batch(store, batch_id)) is None:
             continue
-        if (done := read_round(store, batch).done) is None:
+        if (done := read_round(store, batch).published) is None:
             unfinished.append((batch.created_at, batch_id))
         else:
             finished.append((done.at, batch_id))
@@ -298,7 +298,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
 
 def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased: int) -> State:
     if index.closed is not None:
-        return _ENDING[index.closed.reason]
+        return "cancelling" if index.current.given_up else _ENDING[index.closed.reason]
     if index.complete:
         return "publishing"
     if index.current.paused is not None:

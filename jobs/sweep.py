@@ -20,7 +20,7 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import pause
+from jobs.rounds import go_on, pause
 from jobs.segment import read_outcomes
 from jobs.storage import Store
 
@@ -53,6 +53,8 @@ class Sweeper:
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
+        if index.current.goes_on and go_on(self.store, index.batch, self.clock):
+            index.refresh()
         self._close_in_time(index)
         self._break(index)
         seen = self._seen(index)
@@ -92,13 +94,15 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """At the deadline, or in the first round at the soft one."""
+        """At the deadline, or in the first round at the soft one, unless that is paused: nothing comes of it by itself."""
         at = self.clock()
-        soft = index.batch.publish_at if index.round == 1 else None
+        soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
         if index.closed is not None or index.done is not None:
             return
         reason: CloseReason
-        if index.deadline is not None and at >= index.deadline:
+        if index.current.given_up:
+            reason = "cancelled"
+        elif index.deadline is not None and at >= index.deadline:
             reason = "expired"
         elif soft is not None and at >= soft:
             reason = "postponed"

@@ -94,7 +94,8 @@ def resume(
     from jobs.rounds import resume as resume_batch
 
     session: Session = ctx.obj
-    if any(batch_id.startswith(lane) for batch_id in list_batches(session.store)):
+    is_lane = lane in {session.settings.lane_of(alias) for alias in session.settings.catalog}
+    if not is_lane and any(batch_id.startswith(lane) for batch_id in list_batches(session.store)):
         found = session.batch(lane)
         resume_batch(session.store, found, clock=session.clock)
         session.say(f"{found.batch_id} goes on")

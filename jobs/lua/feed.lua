@@ -3,6 +3,7 @@
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
+--        7 1 to let leased jobs of the round before run to their end, else 0
 --        then for each row: row, priority, tenant, cost, attempts, crashes, solo crashes, payload
 -- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are
 --        the truth. refused 1: the queue knows a later round, or the batch is closed.
@@ -18,12 +19,17 @@ if record and record.round == round and record.closed then
   return {0, 1, record.round, record.cursor}
 end
 if not record or record.round < round then
+  local kept = ARGV[7] == '1' and record and not record.closed and record.round == round - 1 and record.round or nil
   for _, job in ipairs(record and redis.call('HKEYS', PAYLOAD) or {}) do
     if batch_of(job) == batch then
-      remove(job, get_job(job))
+      local r = get_job(job)
+      if not (kept and is_leased(r) and r.round == kept) then
+        remove(job, r)
+      end
     end
   end
-  record = {round = round, cursor = 0, at_end = false, closed = false, version = redis.call('HINCRBY', META, 'version', 1)}
+  record = {round = round, cursor = 0, at_end = false, closed = false, version = redis.call('HINCRBY', META, 'version', 1),
+            kept = kept}
   put_batch(batch, record)
 end
 write_counts()
@@ -31,7 +37,7 @@ if record.cursor ~= cursor then
   return {0, 0, record.round, record.cursor}
 end
 local most_attempts = tonumber(ARGV[6])
-for i = 7, #ARGV, 8 do
+for i = 8, #ARGV, 8 do
   local job = batch .. '/' .. ARGV[i]
   local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
              cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),

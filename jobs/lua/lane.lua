@@ -2,7 +2,8 @@
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
---   batches  HASH batch -> {round, cursor, at_end, closed, version}
+--   batches  HASH batch -> {round, cursor, at_end, closed, version, kept}; kept is the round of which leased jobs may
+--            still finish, although it is not the batch's any more
 --   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost], and of one that crashed
 --            [..., lost fence, lost claim, solo crashes, group, suspects leased with it, 1 if the last crash was solo]
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
@@ -172,10 +173,15 @@ local function remove(job, r)
   redis.call('HDEL', PAYLOAD, job)
 end
 
--- Whether a job may still be run: its batch is here, open, and in the job's round.
+-- Whether a job may still be run: its batch is here, open, and in the job's round, or lets it finish an older one.
 local function is_current(job, r)
   local batch = get_batch(batch_of(job))
-  return batch and not batch.closed and batch.round == r.round
+  return batch and not batch.closed and (batch.round == r.round or (batch.kept == r.round and is_leased(r)))
+end
+
+-- A job that goes back to wait, waits for the batch's round.
+local function join_round(job, r)
+  r.round = get_batch(batch_of(job)).round
 end
 
 -- Whether a lease still holds: round, fence and claim id all match.

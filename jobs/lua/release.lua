@@ -16,6 +16,7 @@ for i = 1, #ARGV, 4 do
     remove(job, r)
   else
     take_out(job, r)
+    join_round(job, r)
     if r.state == 'b' then
       put_in(job, r, 'y')
     else

@@ -59,6 +59,7 @@ local function crash(jobs, spare)
   for place, one in ipairs(jobs) do
     local job, r = one[1], one[2]
     take_out(job, r)
+    join_round(job, r)
     r.lost_fence, r.lost_claim, r.lost_solo = r.fence, r.claim, (r.size == 1 and #jobs == 1) and 1 or 0
     r.attempts, r.crashes, r.solo = math.max(r.attempts - 1, 0), r.crashes + 1, r.solo + r.lost_solo
     if spare then

@@ -18,6 +18,7 @@ for i = 1, #ARGV, 6 do
     take_out(job, r)
     forget_lost(r)
     r.group, r.size = 0, 0
+    join_round(job, r)
     put_in(job, r, 'd', now_ms() + tonumber(ARGV[i + 5]))
   else
     finished = finished + (r.state == 'l' and 1 or 0)

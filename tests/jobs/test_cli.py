@@ -583,6 +583,14 @@ def test_a_lane_is_paused_and_goes_on(nightpress: Callable[..., Ran]) -> None:
     assert "the known ones are smollm2-135m, stub" in ran.err
 
 
+def test_a_lane_goes_on_although_a_batch_begins_with_its_name(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    queue = RedisQueue(fakeredis.FakeRedis())
+    shelf.accept("stub-1a")
+    queue.pause("stub")
+    ran = nightpress("resume", "stub", given_queue=queue)
+    assert (ran.status, queue.snapshot("stub").paused) == (0, False), ran.err
+
+
 def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     queue = RedisQueue(fakeredis.FakeRedis())
     shelf.accept(rows=1)

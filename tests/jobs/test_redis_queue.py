@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from jobs.errors import QueueUnavailable
-from jobs.job import InputSlice, JobKey, Lease
+from jobs.job import InputSlice, Job, JobKey, Lease
 from jobs.job_queue import FeedRow, Settlement
 from jobs.redis_queue import KEYS, TRIES, RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, rename, row, rows_of
@@ -69,6 +69,55 @@ def test_feed_of_a_newer_round_drops_the_jobs_of_the_older(queue: RedisQueue) ->
     fed(queue, [row(1)], round_=2)
     assert counts(queue) == (1, 0, 0)
     assert queue.settle(LANE, [Settlement(leased[0].lease)]) == {leased[0].lease}
+
+
+def test_what_ran_in_the_round_before_may_finish(queue: RedisQueue) -> None:
+    fed(queue, [row(0), row(1)])
+    leased = claim(queue, 1)
+    queue.feed(LANE, "b", 2, 0, 100, True, [row(0), row(1)], finish=True)
+    assert counts(queue) == (1, 0, 1), "the one that runs is live, so it is not added again"
+    beat = queue.beat(LANE, [leased[0].lease], LEASE_MS, ME)
+    assert (beat.lost, beat.cancelled) == (frozenset(), frozenset())
+    assert queue.settle(LANE, [Settlement(leased[0].lease)]) == frozenset()
+    assert counts(queue) == (1, 0, 0)
+
+
+def give_back(queue: RedisQueue, client: redis.Redis, job: Job) -> None:
+    queue.release(LANE, [job.lease])
+
+
+def retry_at_once(queue: RedisQueue, client: redis.Redis, job: Job) -> None:
+    queue.settle(LANE, [Settlement(job.lease, "retry")])
+
+
+def let_run_out(queue: RedisQueue, client: redis.Redis, job: Job) -> None:
+    expire(client, queue, [job])
+
+
+@pytest.mark.parametrize("act", [give_back, retry_at_once, let_run_out])
+def test_what_did_not_finish_of_the_round_before_waits_for_the_new_one(
+    queue: RedisQueue, client: redis.Redis, act: Callable[[RedisQueue, redis.Redis, Job], None]
+) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue, 1)
+    queue.feed(LANE, "b", 2, 0, 100, True, [row(0)], finish=True)
+    act(queue, client, job)
+    assert [(again.key.row, again.lease.round) for again in claim(queue, claim_id="c-2")] == [(0, 2)]
+
+
+def test_a_cancelled_batch_lets_nothing_of_the_round_before_finish(queue: RedisQueue) -> None:
+    fed(queue, [row(0), row(1)])
+    leased = claim(queue, 1)
+    queue.drop(LANE, "b", 1, forget=False)
+    queue.feed(LANE, "b", 2, 0, 100, True, [row(0)], finish=True)
+    assert queue.beat(LANE, [leased[0].lease], LEASE_MS, ME).lost == {leased[0].lease}
+    fed(queue, [row(5)], batch="c")
+    leased = claim(queue, claim_id="c-2")
+    queue.feed(LANE, "b", 3, 0, 100, True, [row(0)], finish=True)
+    queue.drop(LANE, "b", 3, forget=False)
+    ours = {job.lease for job in leased if job.key.batch_id == "b"}
+    assert queue.beat(LANE, [job.lease for job in leased], LEASE_MS, ME).cancelled == ours
+    assert len(ours) == 1
 
 
 def test_feed_of_a_closed_batch_is_refused(queue: RedisQueue) -> None:

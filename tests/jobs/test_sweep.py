@@ -1,6 +1,7 @@
 """Shows jobs/sweep.py: the soft deadline, which publishes what is ready and goes on with the rest, and the breaker."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +21,10 @@ from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.published import ERRORS, OUTPUT, read_published, verify
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import read_round, resume
+from jobs.rounds import close, is_open, read_round, reopen, resume
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
-from jobs.status import StatusReader
+from jobs.status import StatusReader, listed
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from jobs.usage import Usage
@@ -142,12 +143,15 @@ def test_what_runs_at_the_soft_deadline_runs_to_its_end_and_counts_in_the_next_r
     night.now = EIGHT
     night.sweep()
     assert night.queue.beat(LANE, [job.lease for job in running], 60_000, ME).cancelled == frozenset()
-    assert night.claim() == [], "the next round waits for what runs"
-    night.finish(running)
     rest = night.claim()
-    assert {job.key.row for job in (*running, *rest)} == {0, 1, 2, 3}
+    assert {job.key.row for job in (*running, *rest)} == {0, 1, 2, 3}, "what waits is not held up by what runs"
     assert (len(rest), {job.lease.round for job in rest}) == (2, {2})
     night.finish(rest)
+    beat = night.queue.beat(LANE, [job.lease for job in running], 60_000, ME)
+    assert (beat.lost, beat.cancelled) == (frozenset(), frozenset())
+    night.sweep()
+    assert read_round(night.store, batch).done is None
+    night.finish(running)
     night.sweep()
     assert night.rows(batch) == [0, 1, 2, 3]
 
@@ -177,6 +181,93 @@ def test_a_failure_of_what_ran_over_the_soft_deadline_is_tried_in_the_next_round
     night.finish(rest)
     night.sweep()
     assert night.rows(batch) == [0, 1]
+
+
+def test_a_failure_over_the_soft_deadline_that_comes_after_the_next_round_was_fed_is_tried_again(night: Night) -> None:
+    batch = night.accept(2, publish_at=EIGHT)
+    running = night.claim(1)
+    night.now = EIGHT
+    night.sweep()
+    night.finish(night.claim())
+    night.finish(running, status="failed")
+    night.sweep()
+    again = night.claim()
+    assert [(job.key.row, job.lease.round) for job in again] == [(0, 2)]
+    night.finish(again)
+    night.sweep()
+    assert night.rows(batch) == [0, 1]
+
+
+def test_a_paused_batch_stays_paused_over_the_soft_deadline(make_night: Callable[..., Night]) -> None:
+    night = make_night(breaker_rows=2)
+    batch = night.accept(8, publish_at=EIGHT)
+    night.finish(night.claim(2), status="failed")
+    night.sweep()
+    night.now = EIGHT
+    for _ in range(2):
+        night.sweep()
+    current = read_round(night.store, batch)
+    assert (current.number, current.closed, current.paused is None) == (1, None, False)
+    assert night.claim() == []
+    resume(night.store, batch, clock=lambda: night.now)
+    for _ in range(2):
+        night.sweep()
+    assert read_round(night.store, batch).number == 2
+    night.finish(night.claim())
+    night.sweep()
+    assert night.rows(batch) == list(range(8))
+
+
+def test_a_batch_between_its_rounds_is_shown_as_open(
+    night: Night, dying: Callable[[Store, int], Store], killed: type[BaseException]
+) -> None:
+    batch = night.accept(3, publish_at=EIGHT)
+    night.finish(night.claim(1))
+    night.now = EIGHT
+    whole = night.store
+    night.store = dying(whole, 2)
+    with pytest.raises(killed):
+        night.sweep()
+    night.store = whole
+    assert read_round(whole, batch).goes_on, "round 1 is published, and round 2 not open yet"
+    assert StatusReader(whole, night.queue).batch(batch.batch_id).state == "publishing"
+    assert listed(whole, published=0) == [batch.batch_id]
+    assert is_open(whole, batch.batch_id)
+
+
+@pytest.mark.parametrize("running", [pytest.param(0, id="nothing runs"), pytest.param(2, id="some run")])
+def test_cancelling_while_the_soft_deadline_is_carried_out_ends_the_batch(night: Night, running: int) -> None:
+    batch = night.accept(4, publish_at=EIGHT)
+    jobs = night.claim(running) if running else []
+    night.now = EIGHT
+    close(night.store, batch.batch_id, "postponed", clock=lambda: night.now)
+    for _ in range(2):  # a person may say it twice
+        assert close(night.store, batch.batch_id, "cancelled", clock=lambda: night.now).reason == "cancelled"
+    assert StatusReader(night.store, night.queue).batch(batch.batch_id).state == "cancelling"
+    for _ in range(3):
+        night.sweep()
+    done = night.published(batch)
+    assert (done.round, done.counts["cancelled"]) == (2, 4)
+    assert night.queue.beat(LANE, [job.lease for job in jobs], 60_000, ME).lost == {job.lease for job in jobs}
+    reopen(night.store, batch.batch_id, clock=lambda: night.now)
+    night.finish(night.claim())
+    night.sweep()
+    assert night.rows(batch) == [0, 1, 2, 3], "another round is not given up with it"
+
+
+def test_several_sweepers_at_a_soft_deadline_open_one_round(night: Night) -> None:
+    batch = night.accept(6, publish_at=EIGHT)
+    night.finish(night.claim(2))
+    night.now = EIGHT
+    with ThreadPoolExecutor(4) as sweepers:
+        for swept in [sweepers.submit(night.sweep) for _ in range(4)]:
+            swept.result()
+    night.sweep()
+    assert read_round(night.store, batch).number == 2
+    night.finish(night.claim())
+    night.sweep()
+    assert night.rows(batch) == list(range(6))
+    assert sum(tally.rows for tally in tallies(night.store, "day")["USD"].values()) == 6
 
 
 def test_a_batch_that_is_done_by_then_has_one_round(night: Night) -> None:
