@@ -33,6 +33,8 @@ EVENTS: Final[dict[str, str]] = {
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
     "engine.loaded": "A model is ready: model, device, load_s.",
+    "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
+    "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",

@@ -52,7 +52,7 @@ class Shell:
         return process
 
     def logs(self) -> str:
-        return "\n".join(f"== {p.name}\n{p.read_text()[-4000:]}" for p in sorted(self.folder.glob("*.log")))
+        return "\n".join(f"== {p.name}\n{p.read_text()[-200_000:]}" for p in sorted(self.folder.glob("*.log")))
 
     def rows(self, rows: list[dict[str, Any]], name: str = "rows.jsonl") -> Path:
         path = self.folder / name

@@ -1,4 +1,4 @@
-"""The engine for decoder-only models: padded batches through `generate` of transformers.
+"""The form for models that cannot run in slots: padded batches through `generate` of transformers.
 
 A step is one batch: the request that waits longest, and those most like it in length, so that little is padding. Rows
 keep their own sampling params, ends and random numbers. A batch that fails is halved until the guilty request fails
@@ -8,92 +8,27 @@ alone.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LogitsProcessorList,
-    StoppingCriteriaList,
-)
-from transformers.utils.logging import disable_progress_bar
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable
 from jobs.generation import Completion, Fault, GenerationRequest
 from workers.engine import EngineStats
-from workers.engines.encoding import Encoded, Encoder
-from workers.engines.options import parse_options
-from workers.engines.placement import Placement, place
-from workers.engines.sampling import Sampler
+from workers.engines.causal.faults import fault_of
+from workers.engines.causal.model import CausalModel
+from workers.engines.causal.sampler import Drawing, choose
+from workers.engines.causal.shares import split
+from workers.engines.encoding import Encoded
 from workers.engines.stopping import Ending, Stopping
 
-DEFAULT_SLOTS: Final = 8
 DECODE_WEIGHT: Final = 4
 """A token of a completion takes about as long as so many of a prompt: 4.1 to 4.8 with SmolLM2-135M on one core."""
 
 Result = Ending | Fault
 
 
-class CausalOptions(BaseModel):
-    """`[models.<alias>] options` of the causal engine."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    threads: int = Field(default=1, ge=1, description="Threads of torch on a CPU; more workers use more cores.")
-
-
-@dataclass(frozen=True, slots=True)
-class CausalModel:
-    """A loaded model: its network, its tokenizer with the limits, where it runs, and the tokens that end a text."""
-
-    network: Any
-    encoder: Encoder
-    placement: Placement
-    eos: tuple[int, ...]
-
-
-def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> "CausalEngine":
-    """Load the weights that `resolve` finds and return their engine.
-
-    Raises:
-        ModelUnavailable: The files are not those of a causal model, the device is missing, or an option is wrong.
-    """
-    began_ns = time.monotonic_ns()
-    options = parse_options("causal", CausalOptions, card.options)
-    placement = place(card)
-    if placement.device.type == "cpu":
-        torch.set_num_threads(options.threads)
-    folder = resolve()
-    try:
-        model = load_model(folder, placement, trust_remote_code=card.trust_remote_code)
-    except Exception as error:  # broken files raise errors of safetensors and tokenizers, of no common class
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
-    return CausalEngine(model, slots=slots, began_ns=began_ns)
-
-
-def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> CausalModel:
-    """Load a folder of safetensors and its tokenizer. Nothing is fetched."""
-    disable_progress_bar()
-    from_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **from_here)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **from_here)
-    network = network.to(placement.device).eval()
-    ends = network.generation_config.eos_token_id
-    eos = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
-    network.generation_config = GenerationConfig()  # the requests decide, not defaults that came with the weights
-    context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
-    encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
-    return CausalModel(network, encoder, placement, tuple(sorted(eos)))
-
-
-class CausalEngine:
+class PaddedEngine:
     """The engine. See `workers.engine.Engine` for the five methods.
 
     Args:
@@ -107,7 +42,7 @@ class CausalEngine:
         self,
         model: CausalModel,
         *,
-        slots: int = DEFAULT_SLOTS,
+        slots: int,
         began_ns: int | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -213,7 +148,7 @@ class CausalEngine:
         except torch.AcceleratorError:
             raise
         except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and one request must not be another's end
-            fault = _fault_of(error)
+            fault = fault_of(error)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(batch) == 1:
@@ -242,7 +177,7 @@ class CausalEngine:
             generation_config=GenerationConfig(
                 do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
             ),
-            logits_processor=LogitsProcessorList([Sampler(params, width, padding, model.eos)]),
+            logits_processor=LogitsProcessorList([_Choice(batch, width, model.eos)]),
             stopping_criteria=StoppingCriteriaList([stopping]),
         )
         return [ending for ending in stopping.endings if ending is not None]
@@ -261,14 +196,20 @@ class CausalEngine:
         return [_completion(one, result, share) for (one, result), share in zip(pairs, shares, strict=True)]
 
 
-def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """Whole shares of `amount` in proportion to `weights`, which add up to it exactly."""
-    total, seen, given, shares = sum(weights), 0, 0, []
-    for weight in weights:
-        seen += weight
-        shares.append(amount * seen // total - given)
-        given += shares[-1]
-    return shares
+class _Choice:
+    """A logits processor for `generate(do_sample=False)`: leaves each row the one token that the sampler chose."""
+
+    def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
+        self._drawings = [Drawing.of(one.request.prompt.params, one.tokens) for one in batch]
+        self._width = width
+        self._eos = eos
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if input_ids.shape[1] > self._width:
+            for drawing, token in zip(self._drawings, input_ids[:, -1].tolist(), strict=True):
+                drawing.take(token)
+        chosen = choose(scores, self._drawings, self._eos)
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
 
 def _length(one: Encoded) -> tuple[int, int]:
@@ -277,13 +218,6 @@ def _length(one: Encoded) -> tuple[int, int]:
 
 def _written(result: Result) -> int:
     return 0 if isinstance(result, Fault) else result.tokens
-
-
-def _fault_of(error: Exception) -> Fault:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in reason:
-        return Fault("out_of_memory", f"The request does not fit into the device's memory: {reason}")
-    return Fault("generation_failed", f"The engine failed on this request: {reason}", retryable=True)
 
 
 def _completion(one: Encoded, result: Result, share_ns: int) -> Completion:

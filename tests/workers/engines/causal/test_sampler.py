@@ -1,0 +1,149 @@
+"""Shows workers/engines/causal/sampler.py: filters, penalties and biases, and that a draw is the request's own."""
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `workers` is not installed")
+pytest.importorskip("transformers", reason="the extra `workers` is not installed")
+
+import torch
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from jobs.generation import SamplingParams
+from workers.engines.causal.sampler import CANDIDATES, Drawing, adjust, candidates, choose
+
+SHARES = torch.tensor([0.5, 0.3, 0.12, 0.08])
+
+
+def chosen(scores: torch.Tensor, *drawings: Drawing, eos: tuple[int, ...] = ()) -> list[int]:
+    found: list[int] = choose(scores.clone(), drawings, eos).tolist()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("params", "possible"),
+    [
+        pytest.param({}, {0, 1, 2, 3}, id="all"),
+        pytest.param({"top_k": 2}, {0, 1}, id="top_k"),
+        pytest.param({"top_p": 0.6}, {0, 1}, id="top_p"),
+        pytest.param({"top_p": 0.01}, {0}, id="top_p keeps the best"),
+        pytest.param({"top_k": 3, "top_p": 0.85}, {0, 1}, id="top_p is of what top_k left"),
+        pytest.param({"min_p": 0.3}, {0, 1}, id="min_p"),
+        pytest.param({"temperature": 0.01}, {0}, id="cold"),
+        pytest.param({"temperature": 0.0}, {0}, id="greedy"),
+        pytest.param({"repetition_penalty": 100.0, "temperature": 0.0}, {1}, id="repetition"),
+        pytest.param({"min_tokens": 2, "temperature": 0.0}, {1}, id="no end before min_tokens"),
+    ],
+)
+def test_filters(params: dict[str, float], possible: set[int]) -> None:
+    """Probabilities .5 .3 .12 .08; token 0 was seen and, for min_tokens, is the end."""
+    drawn = set()
+    for seed in range(150):
+        asks = SamplingParams(**{"temperature": 1.0, "seed": seed, **params})  # type: ignore[arg-type]
+        drawn.update(chosen(SHARES.log()[None] + 3, Drawing.of(asks, [0]), eos=(0,)))
+    assert drawn == possible
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({"temperature": 0.7}, id="temperature"),
+        pytest.param({"temperature": 1.3, "top_k": 7}, id="top_k"),
+        pytest.param({"temperature": 0.9, "top_p": 0.8}, id="top_p"),
+        pytest.param({"temperature": 1.0, "min_p": 0.1}, id="min_p"),
+        pytest.param({"temperature": 0.8, "top_k": 20, "top_p": 0.9, "min_p": 0.05}, id="all of them"),
+        pytest.param({"temperature": 1.0, "repetition_penalty": 1.3}, id="repetition"),
+    ],
+)
+def test_probabilities_are_those_of_transformers(params: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    scores, seen = torch.randn(5, 64) * 3, [3, 9, 9, 20]
+    asks = SamplingParams(**params)
+    theirs = LogitsProcessorList()
+    if asks.repetition_penalty != 1.0:
+        theirs.append(RepetitionPenaltyLogitsProcessor(asks.repetition_penalty))
+    theirs.append(TemperatureLogitsWarper(asks.temperature))
+    theirs += [TopKLogitsWarper(asks.top_k)] if asks.top_k else []
+    theirs += [TopPLogitsWarper(asks.top_p)] if asks.top_p < 1 else []
+    theirs += [MinPLogitsWarper(asks.min_p)] if asks.min_p else []
+    expected = theirs(torch.tensor([seen] * 5), scores.clone()).softmax(-1)
+    ours = scores.clone()
+    adjust(ours, [Drawing.of(asks, seen[:2], seen[2:])] * 5, ())
+    kept, tokens = candidates((ours / asks.temperature).softmax(-1), [asks] * 5, 64)
+    got = torch.zeros_like(expected).scatter(1, tokens, kept / kept.sum(-1, keepdim=True))
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("params", "scores"),
+    [
+        pytest.param({"presence_penalty": 1.5}, [1.0, 0.5, 2.0, -0.5], id="once for each token that was said"),
+        pytest.param({"frequency_penalty": 0.5}, [1.0, 1.0, 2.0, 0.5], id="as often as it was said"),
+        pytest.param({"presence_penalty": -1.0, "frequency_penalty": 1.0}, [1.0, 1.0, 2.0, 1.0], id="both"),
+        pytest.param({"logit_bias": {0: -100.0, 3: 2.0}}, [-99.0, 2.0, 2.0, 3.0], id="bias"),
+    ],
+)
+def test_penalties_and_biases_of_openai(params: dict[str, Any], scores: list[float]) -> None:
+    """The prompt is token 0, which is not penalised; the completion so far is 3 once and 1 twice."""
+    changed = torch.tensor([[1.0, 2.0, 2.0, 1.0], [9.0, 9.0, 9.0, 9.0]])
+    drawings = [
+        Drawing.of(SamplingParams(temperature=0.0, **params), [0], [1, 3, 1]),
+        Drawing.of(SamplingParams(), [1]),
+    ]
+    adjust(changed, drawings, ())
+    assert changed.tolist() == [scores, [9.0] * 4]
+
+
+def test_a_drawing_goes_on_as_if_it_had_begun_there() -> None:
+    params = SamplingParams(temperature=1.0, seed=3, frequency_penalty=1.0)
+    taken = Drawing.of(params, [5])
+    for token in (1, 2, 1):
+        taken.take(token)
+    assert taken == Drawing.of(params, [5], [1, 2, 1])
+
+
+def test_samples_follow_the_probabilities() -> None:
+    drawings = [Drawing.of(SamplingParams(temperature=1.0, seed=seed), ()) for seed in range(4000)]
+    counts = torch.bincount(torch.tensor(chosen(SHARES.log().repeat(4000, 1), *drawings)), minlength=4)
+    assert (counts / 4000 - SHARES).abs().max() < 0.03
+
+
+def test_each_position_has_a_random_number_of_its_own() -> None:
+    """With even odds, one seed draws many different tokens over a text."""
+    params = SamplingParams(temperature=1.0, seed=5)
+    drawn = [chosen(torch.zeros(1, 100), Drawing.of(params, (), [0] * n))[0] for n in range(40)]
+    assert len(set(drawn)) > 20
+
+
+def test_what_is_drawn_does_not_depend_on_the_others() -> None:
+    """Rows of every kind together, among them nuclei that are wider than the candidates."""
+    torch.manual_seed(1)
+    wide = 4 * CANDIDATES
+    kinds: list[dict[str, Any]] = [
+        {}, {"temperature": 0.0}, {"top_k": 5}, {"top_k": CANDIDATES + 9}, {"top_p": 0.95}, {"top_p": 0.1}, {"min_p": 0.01},
+        {"top_k": CANDIDATES}, {"repetition_penalty": 1.2}, {"logit_bias": {4: 3.0}}, {"presence_penalty": 1.0},
+    ]  # fmt: skip
+    drawings = [
+        Drawing.of(SamplingParams(**{"temperature": 1.0, "seed": n, **kind}), [1, 2], [7, 8])
+        for n, kind in enumerate(kinds * 6)
+    ]
+    scores = torch.randn(len(drawings), wide)
+    together = chosen(scores, *drawings, eos=(3,))
+    assert together == [chosen(scores[n : n + 1], one, eos=(3,))[0] for n, one in enumerate(drawings)]
+
+
+def test_a_nucleus_that_is_wider_than_the_candidates_is_drawn_from_as_a_whole() -> None:
+    wide = 4 * CANDIDATES
+    drawings = [Drawing.of(SamplingParams(temperature=1.0, top_p=0.75, seed=seed), ()) for seed in range(600)]
+    scores = torch.linspace(0, -0.01, wide).repeat(600, 1)
+    drawn = chosen(scores, *drawings)
+    assert max(drawn) < 0.76 * wide
+    assert max(drawn) > 0.73 * wide

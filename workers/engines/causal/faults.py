@@ -1,0 +1,18 @@
+"""What an exception of a model means for the request that it befell."""
+
+import torch
+
+from jobs.generation import Fault
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+
+
+def fault_of(error: Exception) -> Fault:
+    """The fault of a request that failed alone."""
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    if is_out_of_memory(error):
+        return Fault("out_of_memory", f"The request does not fit into the device's memory: {reason}")
+    return Fault("generation_failed", f"The engine failed on this request: {reason}", retryable=True)

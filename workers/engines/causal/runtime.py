@@ -1,0 +1,110 @@
+"""One step of a model over the slots: tokens in, the next token of each text out. The only part that runs the network.
+
+All tokens of a step, of whatever texts, go through the network as one row, so its products are as large as they can be,
+and only the places where a token is to be chosen reach the vocabulary.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from workers.engines.causal.attention import LAYOUT, Chunk, Layout
+from workers.engines.causal.cache import SlotCache
+from workers.engines.causal.sampler import Drawing, choose
+from workers.engines.causal.scheduler import Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the time of a step went, in nanoseconds: attention, which grows with what is read, all layers, and choosing."""
+
+    attention_ns: int
+    layers_ns: int
+    choosing_ns: int
+
+
+class Runtime:
+    """A network with a cache of slots.
+
+    Args:
+        network: A model of transformers whose attention is `attention.NAME`.
+        device: Where it is.
+        layers: How many layers keep keys and values.
+        eos: The tokens that end a text.
+    """
+
+    def __init__(
+        self, network: Any, device: torch.device, *, layers: int, slots: int, length: int, eos: Sequence[int]
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._eos = eos
+        self.cache = SlotCache(layers, slots, length)
+
+    @torch.inference_mode()
+    def run(self, pieces: Sequence[Piece], drawings: Sequence[Drawing]) -> tuple[list[int], Spent]:
+        """Compute the pieces. Returns the next token for each that is the last of its text, in order, and the times.
+
+        `pieces` are single tokens by slot, then chunks; `drawings` belong to those that are last.
+        """
+        began_ns = time.perf_counter_ns()
+        layout, last = self._layout(pieces)
+        logits = self._logits(pieces, layout, last)
+        ran_ns = time.perf_counter_ns()
+        chosen = choose(logits, drawings, self._eos).tolist() if drawings else []
+        now_ns = time.perf_counter_ns()
+        return chosen, Spent(layout.attention_ns, ran_ns - began_ns - layout.attention_ns, now_ns - ran_ns)
+
+    @torch.inference_mode()
+    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        """The logits [last pieces, vocabulary] alone."""
+        return self._logits(pieces, *self._layout(pieces))
+
+    @torch.inference_mode()
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Let slot `target` begin with the first tokens of slot `source`."""
+        self.cache.copy(source, target, tokens)
+
+    def _logits(self, pieces: Sequence[Piece], layout: Layout, last: Sequence[int]) -> torch.Tensor:
+        ids = [token for piece in pieces for token in piece.text.tokens(piece.start, piece.start + piece.size)]
+        places = [place for piece in pieces for place in range(piece.start, piece.start + piece.size)]
+        token = LAYOUT.set(layout)
+        try:
+            out = self._network(
+                input_ids=self._row(ids),
+                position_ids=self._row(places),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=torch.tensor(last or [0], device=self._device),
+            )
+        finally:
+            LAYOUT.reset(token)
+        logits: torch.Tensor = out.logits[0]
+        return logits
+
+    def _layout(self, pieces: Sequence[Piece]) -> tuple[Layout, list[int]]:
+        """Where the pieces stand in the row, and the places after which a token is chosen."""
+        singles = [piece for piece in pieces if piece.size == 1]
+        chunks, last, place = [], list(range(len(singles))), len(singles)
+        last = [n for n, piece in enumerate(singles) if piece.last]
+        for piece in pieces[len(singles) :]:
+            chunks.append(Chunk(piece.text.slot, place, piece.start, piece.size))
+            place += piece.size
+            if piece.last:
+                last.append(place - 1)
+        slots = [piece.text.slot for piece in singles]
+        positions = [piece.start for piece in singles]
+        layout = Layout(
+            torch.tensor(slots, dtype=torch.long, device=self._device),
+            torch.tensor(positions, dtype=torch.long, device=self._device),
+            tuple(chunks),
+            rows=max(slots, default=-1) + 1,
+            reach=max(positions, default=-1) + 1,
+        )
+        return layout, last
+
+    def _row(self, values: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([values], dtype=torch.long, device=self._device)

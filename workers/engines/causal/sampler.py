@@ -1,0 +1,170 @@
+"""How the next tokens of many texts are chosen at once: each by its own params, and by its own random numbers.
+
+A draw inverts the distribution function at one uniform number, which follows from the request's seed and the token's
+position alone, so who shares the step is no matter. Filters are applied as transformers does: temperature, top_k, top_p
+(Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082).
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
+
+import torch
+
+from jobs.generation import SamplingParams
+
+CANDIDATES: Final = 256
+"""Among so many of the likeliest tokens the end of top_p is looked for, before all are sorted."""
+
+
+@dataclass(slots=True)
+class Drawing:
+    """One text as the sampler sees it: its params, the tokens of its prompt, and those written, counted."""
+
+    params: SamplingParams
+    prompt: frozenset[int]
+    written: Counter[int] = field(default_factory=Counter)
+    position: int = 0
+
+    @classmethod
+    def of(cls, params: SamplingParams, prompt: Iterable[int], written: Sequence[int] = ()) -> "Drawing":
+        """For a text that has got so far."""
+        penalises = params.repetition_penalty != 1.0
+        return cls(params, frozenset(prompt) if penalises else frozenset(), Counter(written), len(written))
+
+    def take(self, token: int) -> None:
+        """A token was written."""
+        self.written[token] += 1
+        self.position += 1
+
+
+def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> torch.Tensor:
+    """The next token of each text [texts] from the logits [texts, vocabulary], which are changed."""
+    scores = scores.float()
+    adjust(scores, drawings, eos)
+    chosen = scores.argmax(-1)
+    drawn = [row for row, one in enumerate(drawings) if one.params.temperature > 0]
+    if drawn:
+        all_of_them = len(drawn) == len(drawings)
+        rows = torch.tensor(drawn, device=scores.device)
+        picked = scores if all_of_them else scores.index_select(0, rows)
+        chosen[rows] = draw(picked, [drawings[row] for row in drawn])
+    return chosen
+
+
+def adjust(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> None:
+    """Penalties, biases and min_tokens, in place.
+
+    Repetition is over prompt and text (CTRL: arXiv 1909.05858), presence and frequency over the text (OpenAI's API).
+    """
+    repeated = [
+        (row, token, one.params.repetition_penalty)
+        for row, one in enumerate(drawings)
+        if one.params.repetition_penalty != 1.0
+        for token in chain(one.prompt, one.written.keys() - one.prompt)
+    ]
+    if repeated:
+        rows, tokens, penalty = _columns(repeated, scores.device)
+        before = scores[rows, tokens]
+        scores[rows, tokens] = torch.where(before > 0, before / penalty, before * penalty)
+    added = [
+        (row, token, -(one.params.presence_penalty + one.params.frequency_penalty * times))
+        for row, one in enumerate(drawings)
+        if one.params.presence_penalty or one.params.frequency_penalty
+        for token, times in one.written.items()
+    ]
+    added += [(row, token, bias) for row, one in enumerate(drawings) for token, bias in one.params.logit_bias.items()]
+    if added:
+        rows, tokens, bias = _columns(added, scores.device)
+        scores.index_put_((rows, tokens), bias, accumulate=True)
+    early = [
+        (row, token, 0.0) for row, one in enumerate(drawings) if one.position < one.params.min_tokens for token in eos
+    ]
+    if early:
+        rows, tokens, _ = _columns(early, scores.device)
+        scores[rows, tokens] = -torch.inf
+
+
+def draw(scores: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:
+    """A token for each text [texts] from the softmax of scores [texts, vocabulary], within its filters."""
+    device = scores.device
+    heat = torch.tensor([one.params.temperature for one in drawings], device=device)
+    likely = (scores / heat[:, None]).softmax(-1)
+    chances = torch.tensor([chance(one) for one in drawings], dtype=torch.float64, device=device)
+    filtered = [row for row, one in enumerate(drawings) if _filters(one.params, scores.shape[1])]
+    if not filtered:
+        return _invert(likely, chances)
+    if len(filtered) == len(drawings):
+        return _draw_filtered(likely, [one.params for one in drawings], chances)
+    tokens = _invert(likely, chances)
+    rows = torch.tensor(filtered, device=device)
+    params = [drawings[row].params for row in filtered]
+    tokens[rows] = _draw_filtered(likely.index_select(0, rows), params, chances[rows])
+    return tokens
+
+
+def chance(drawing: Drawing) -> float:
+    """A number in [0, 1) that follows from the seed and the position."""
+    digest = hashlib.sha256(f"{drawing.params.seed or 0}/{drawing.position}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 * (1 - 1e-12)
+
+
+def _filters(params: SamplingParams, vocabulary: int) -> bool:
+    return 0 < params.top_k < vocabulary or params.top_p < 1.0 or params.min_p > 0.0
+
+
+def _invert(likely: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+    """The places [texts] at which the sums of the probabilities [texts, n], which need not add up to 1, pass the chances."""
+    sums = likely.cumsum(-1, dtype=torch.float64)
+    places = torch.searchsorted(sums, chances[:, None] * sums[:, -1:], right=True)
+    return places[:, 0].clamp_(max=likely.shape[1] - 1)
+
+
+def _draw_filtered(likely: torch.Tensor, params: Sequence[SamplingParams], chances: torch.Tensor) -> torch.Tensor:
+    """The same within top_k, top_p and min_p, among the likeliest tokens first; what does not end there is sorted as a whole."""
+    asked = [one.top_k for one in params if 0 < one.top_k < likely.shape[1]]
+    kept, tokens = candidates(likely, params, max([CANDIDATES, *asked]))
+    drawn = tokens.gather(1, _invert(kept, chances)[:, None])[:, 0]
+    cut_off = (kept[:, -1] > 0).tolist() if kept.shape[1] < likely.shape[1] else []
+    for row, one in enumerate(params):
+        if row < len(cut_off) and cut_off[row] and one.top_k != kept.shape[1]:
+            kept_all, all_tokens = candidates(likely[row : row + 1], [one], likely.shape[1])
+            drawn[row] = all_tokens[0, _invert(kept_all, chances[row : row + 1])[0]]
+    return drawn
+
+
+def candidates(likely: torch.Tensor, params: Sequence[SamplingParams], width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `width` likeliest tokens of each text, likeliest first: their probabilities, 0 where a filter excludes it, and they."""
+    best, tokens = likely.topk(min(width, likely.shape[1]), dim=-1)
+    vocabulary = likely.shape[1]
+    limits = [one.top_k if 0 < one.top_k < vocabulary else vocabulary for one in params]
+    return _within(best, likely.sum(-1), params, limits), tokens
+
+
+def _within(
+    best: torch.Tensor, total: torch.Tensor, params: Sequence[SamplingParams], limits: Sequence[int]
+) -> torch.Tensor:
+    """Descending probabilities [texts, n] with 0 for those that the filters exclude. The likeliest always stays."""
+    device, places = best.device, torch.arange(best.shape[1], device=best.device)
+    limit = torch.tensor(limits, device=device)[:, None]
+    kept = best.masked_fill(places >= limit, 0.0)
+    total = torch.where(limit[:, 0] <= best.shape[1], kept.sum(-1), total)  # top_p is of what top_k left
+    top_p = torch.tensor([one.top_p for one in params], dtype=torch.float64, device=device)[:, None]
+    before = kept.cumsum(-1, dtype=torch.float64) - kept
+    kept = kept.masked_fill((before >= top_p * total[:, None]) & (places > 0) & (top_p < 1.0), 0.0)
+    min_p = torch.tensor([one.min_p for one in params], device=device)[:, None]
+    return kept.masked_fill(kept < min_p * best[:, :1], 0.0)
+
+
+def _columns(
+    cells: Sequence[tuple[int, int, float]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rows, tokens, values = zip(*cells, strict=True)
+    return (
+        torch.tensor(rows, device=device),
+        torch.tensor(tokens, device=device),
+        torch.tensor(values, dtype=torch.float32, device=device),
+    )
