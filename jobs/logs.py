@@ -32,6 +32,7 @@ EVENTS: Final[dict[str, str]] = {
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
+    "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",

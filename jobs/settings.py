@@ -122,6 +122,10 @@ class Settings(BaseSettings):
         default=50, ge=0, description="A batch of which so many rows failed and none completed is paused. 0: never."
     )
     scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Where `nightpress work` answers Prometheus. None: nowhere."
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="The address of that port; 0.0.0.0 is every one.")
     ray_address: str | None = Field(
         default=None, description="A Ray cluster. None: the one that is found, or a local one."
     )

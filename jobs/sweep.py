@@ -6,6 +6,7 @@ is what turns a deadline into a marker, and what pauses a batch whose first rows
 run, anywhere, at the same time.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ from jobs.storage import Store
 class Sweeper:
     """Sweeps the open batches of one store. `published` collects what this sweeper saw end.
 
-    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never.
+    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. `took` is told how many seconds
+    each publishing took.
     """
 
     store: Store
@@ -38,6 +40,7 @@ class Sweeper:
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
+    took: Callable[[float], object] = lambda _: None
     published: dict[str, Done] = field(default_factory=dict)
 
     def sweep(self) -> int:
@@ -140,8 +143,10 @@ class Sweeper:
         return codes.most_common(1)[0][0] if codes else "no code"
 
     def _publish(self, index: OutcomeIndex) -> None:
+        began = time.monotonic()
         result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
         if isinstance(result, Done):
+            self.took(time.monotonic() - began)
             logger().info(
                 "batch.published",
                 batch=index.batch.batch_id,

@@ -1,4 +1,4 @@
-"""The README's tables, made of the code: commands, settings, error codes, log events.
+"""The README's tables, made of the code: commands, settings, error codes, log events, metrics.
 
     python scripts/readme_tables.py            # write them
     python scripts/readme_tables.py --check    # write nothing; exit 1 when one of them is not up to date
@@ -19,6 +19,7 @@ from jobs import cli
 from jobs.errors import CODES
 from jobs.logs import EVENTS
 from jobs.settings import Settings
+from workers.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
@@ -71,6 +72,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
     "settings": (("setting", "default", "what it does"), settings),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
+    "metrics": (("metric", "means"), lambda: named(METRICS)),
 }
 
 

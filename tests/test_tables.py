@@ -162,7 +162,9 @@ def test_readme_tables_are_those_that_the_script_writes(tmp_path: Path) -> None:
         pytest.param("| `lease_s` | 60 |", "| `lease_s` | 61 |", "not up to date: settings;", id="settings"),
         pytest.param("| `not_json` | The ", "| `not_json` | A ", "not up to date: codes;", id="codes"),
         pytest.param("| `fleet.stopped` |", "|  `fleet.stopped` |", "not up to date: events;", id="events"),
-        pytest.param("<!-- table: codes -->\n", "", "has places for ['commands', 'events', 'settings']", id="no place"),
+        pytest.param(
+            "<!-- table: codes -->\n", "", "has places for ['commands', 'events', 'metrics', 'settings']", id="no place"
+        ),
     ],
 )
 def test_a_stale_table_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:

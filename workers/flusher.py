@@ -28,6 +28,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 from workers.heartbeat import Heartbeat
 from workers.leases import Leases
+from workers.metrics import WorkerMetrics
 from workers.spool import OutcomeSpool
 
 RETRY_S: Final = 0.5
@@ -61,8 +62,10 @@ class Flusher:
         worker: str,
         incarnation: str,
         settings: Settings,
+        metrics: WorkerMetrics | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._metrics = metrics or WorkerMetrics()
         self._store = store
         self._schedule = schedule
         self._leases = leases
@@ -181,9 +184,11 @@ class Flusher:
         if not lines:
             return
         outcomes = [finished.outcome for finished in lines]
-        name = segment.write(
-            self._store, BatchPaths(batch_id), outcomes, self._worker, self._incarnation, self._written
-        )
+        with self._metrics.flush_time():
+            name = segment.write(
+                self._store, BatchPaths(batch_id), outcomes, self._worker, self._incarnation, self._written
+            )
+        self._metrics.written(outcomes)
         size = sum(finished.size for finished in lines)
         logger().debug("segment.written", segment=name, batch=batch_id, rows=len(lines), bytes=size)
 

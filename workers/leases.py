@@ -42,6 +42,7 @@ class Leases:
         self._monotonic = monotonic
         self._held: dict[Lease, _Held] = {}
         self._lost: set[Lease] = set()
+        self._losses = 0
         self._cancelled: set[Lease] = set()
         self._lock = threading.Lock()
 
@@ -97,6 +98,12 @@ class Leases:
         with self._lock:
             return sum(held.phase is not Phase.SETTLING for held in self._held.values())
 
+    @property
+    def losses(self) -> int:
+        """How many were ever lost or given up."""
+        with self._lock:
+            return self._losses
+
     def lost(self) -> frozenset[Lease]:
         """Those that are gone, given up or taken back, until they are let go."""
         with self._lock:
@@ -118,12 +125,15 @@ class Leases:
                 if now - one.since > self._limits_s[one.phase] or (hung and one.phase is not Phase.SETTLING)
             )
             self._lost.update(lease for lease, _ in given_up)
+            self._losses += len(given_up)
             return tuple(lease for lease, _ in held if lease not in self._lost), given_up
 
     def report(self, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
         """What the queue said of them."""
         with self._lock:
-            self._lost.update(lease for lease in lost if lease in self._held)
+            gone = {lease for lease in lost if lease in self._held} - self._lost
+            self._lost |= gone
+            self._losses += len(gone)
             self._cancelled.update(lease for lease in cancelled if lease in self._held)
 
     def _enter(self, lease: Lease, phase: Phase) -> bool:

@@ -1,7 +1,7 @@
 """The line: what a worker stands between, where its jobs come from and where their outcomes go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.feed import Feeder
 from jobs.job_queue import Schedule
@@ -9,6 +9,7 @@ from jobs.kinds import Kind
 from jobs.open_batches import OpenBatches
 from jobs.settings import Settings
 from jobs.storage import Store
+from workers.metrics import WorkerMetrics
 from workers.outcomes import Outcomes
 
 
@@ -24,3 +25,4 @@ class Line:
     kinds: Mapping[str, Kind]
     outcomes: Outcomes
     settings: Settings
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)

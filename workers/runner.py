@@ -93,6 +93,7 @@ class Runner:
             worker=worker,
             incarnation=incarnation,
             settings=line.settings,
+            metrics=line.metrics,
         )
         self._claimer = Claimer(
             line,
@@ -109,6 +110,11 @@ class Runner:
     def running(self) -> int:
         """Jobs in hand."""
         return self._leases.in_hand
+
+    @property
+    def lease_losses(self) -> int:
+        """Leases that ran out or were given up, ever."""
+        return self._leases.losses
 
     def stop(self, grace_s: float) -> None:
         """Begin to drain. May be called from any thread, and again with less grace.

@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
@@ -21,11 +22,14 @@ from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
+from workers.metrics import FleetMetrics
 from workers.outages import Outages
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
 """How often the log says how far each open batch is."""
+METRICS_S: Final = 2.0
+"""How old the metrics of a scrape may be."""
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Work:
     until_empty: bool = False
     until: float = float("inf")
     _interrupts: int = 0
+    _metrics: FleetMetrics = field(default_factory=FleetMetrics)
     _said: set[str] = field(default_factory=set)
 
     def interrupt(self) -> None:
@@ -53,7 +58,15 @@ class Work:
             queue.ping()
             store = Store.open(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
-            sweeper = Sweeper(store, queue, batches, self.settings.prices, breaker_rows=self.settings.breaker_rows)
+            sweeper = Sweeper(
+                store,
+                queue,
+                batches,
+                self.settings.prices,
+                breaker_rows=self.settings.breaker_rows,
+                took=self._metrics.published,
+            )
+            self._serve_metrics()
             address = connect(self.settings.ray_address)
             fleet = Fleet(self.settings, url)
             try:
@@ -64,10 +77,11 @@ class Work:
                 self._sweep(sweeper)
             finally:
                 fleet.kill()
+                self._metrics.close()
         return len(sweeper.published)
 
     def _loop(self, fleet: Fleet, sweeper: Sweeper) -> None:
-        swept_at, said_at = 0.0, time.monotonic()
+        swept_at, noted_at, said_at = 0.0, 0.0, time.monotonic()
         progress = StatusReader(sweeper.store, sweeper.queue)
         while not self._interrupts and time.time() < self.until:
             fleet.watch()
@@ -81,7 +95,26 @@ class Work:
                 if still_open and time.monotonic() - said_at >= PROGRESS_S:
                     said_at = time.monotonic()
                     log_progress(progress, [index.batch.batch_id for index in sweeper.batches])
+            if self.settings.metrics_port is not None and time.monotonic() - noted_at >= METRICS_S:
+                noted_at = time.monotonic()
+                self._note(fleet, sweeper)
             time.sleep(min(TICK_S, self.settings.sweep_s))
+
+    def _serve_metrics(self) -> None:
+        port, host = self.settings.metrics_port, self.settings.metrics_host
+        if port is None:
+            return
+        try:
+            port = self._metrics.serve(host, port)
+        except OSError as error:
+            raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
+        logger().info("metrics.served", host=host, port=port)
+
+    def _note(self, fleet: Fleet, sweeper: Sweeper) -> None:
+        """Bring the metrics up to date; while Redis is away they stay as they are."""
+        with contextlib.suppress(UnavailableError):
+            lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
+            self._metrics.note(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
     def _sweep(self, sweeper: Sweeper) -> int | None:
         """How many batches are open; None when Redis or the storage is away, which is said once."""

@@ -20,6 +20,7 @@ from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.engine import Engine
+from workers.metrics import WorkerMetrics
 from workers.models import identity, make_engine
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
@@ -53,6 +54,7 @@ class Worker:
         self._stop_grace_s: float | None = None
         self._lock = threading.Lock()
         self._timings: dict[str, float] = {}
+        self._metrics = WorkerMetrics()
 
     def run(self) -> Mapping[str, float]:
         """Load the model, work until stopped, and return how long each part took, in seconds."""
@@ -92,13 +94,15 @@ class Worker:
                 self._runner.stop(grace_s)
 
     def status(self) -> Mapping[str, Any]:
-        """What the worker is doing: its jobs in hand, and its engine's account once that is loaded."""
+        """What the worker is doing: its jobs in hand, its engine's account once that is loaded, and its metrics."""
         runner, engine = self._runner, self._engine
-        stats = {} if engine is None else {n: getattr(engine.stats(), n) for n in engine.stats().__slots__}
+        stats = None if engine is None else engine.stats()
         return {
             "worker": self._plan.worker,
+            "model": self._plan.alias,
             "running": runner.running if runner else 0,
-            "engine": stats,
+            "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
+            "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
             **self._timings,
         }
 
@@ -124,6 +128,7 @@ class Worker:
                 retry=RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s),
             ),
             settings=settings,
+            metrics=self._metrics,
         )
 
 

@@ -28,7 +28,8 @@ def test_a_worker_works_and_answers_and_stops(
     store = Store.open(settings.store_url)
     batch = accept_file(store, path, IntakeOptions(), settings, "k").batch
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
-    assert worker.status() == {"worker": "w-1", "running": 0, "engine": {}}
+    status = worker.status()
+    assert (status["worker"], status["model"], status["running"], status["engine"]) == ("w-1", "stub", 0, {})
     ended: list[Any] = []
     thread = threading.Thread(target=lambda: ended.append(worker.run()))
     thread.start()
