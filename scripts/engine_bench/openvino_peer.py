@@ -1,0 +1,37 @@
+"""OpenVINO GenAI's continuous batching, over a model that its exporter made, in the same number format."""
+
+import sys
+
+from scripts.engine_bench.clock import Clock
+from scripts.engine_bench.workload import Workload
+
+clock = Clock()
+
+
+def main() -> None:
+    """Answer the workload. The third argument is the folder of the exported model."""
+    from openvino_genai import ContinuousBatchingPipeline, GenerationConfig, SchedulerConfig
+
+    work = Workload.read(sys.argv[1])
+    scheduler = SchedulerConfig()
+    scheduler.max_num_seqs = work.slots
+    scheduler.cache_size = 4
+    scheduler.enable_prefix_caching = True
+    precision = {"float32": "f32", "bfloat16": "bf16"}[work.dtype]
+    properties = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": precision, "KV_CACHE_PRECISION": precision}
+    pipe = ContinuousBatchingPipeline(sys.argv[3], scheduler, "CPU", properties)
+    clock.loaded()
+    configs = []
+    for request in work.requests:
+        config = GenerationConfig()
+        config.max_new_tokens = request.new_tokens
+        config.ignore_eos = True
+        config.do_sample = False
+        config.apply_chat_template = False
+        configs.append(config)
+    done = pipe.generate([request.prompt for request in work.requests], configs)
+    tokens = sum(one.perf_metrics.get_num_generated_tokens() for one in done)
+    clock.done(tokens)
+
+
+main()

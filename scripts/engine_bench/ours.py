@@ -1,0 +1,35 @@
+"""Our engine, through the protocol that workers use. It may know a request's most tokens; it takes them in their order."""
+
+import sys
+
+from scripts.engine_bench.clock import Clock
+from scripts.engine_bench.workload import Workload
+
+clock = Clock()
+
+from pathlib import Path  # noqa: E402 - the clock begins before heavy imports
+
+from jobs.catalog import ModelCard  # noqa: E402
+from jobs.generation import GenerationRequest, Prompt, SamplingParams  # noqa: E402
+from workers.models import make_engine  # noqa: E402
+
+
+def main() -> None:
+    """Answer the workload."""
+    work = Workload.read(sys.argv[1])
+    card = ModelCard(source=work.folder, dtype=work.dtype, slots=work.slots)
+    engine = make_engine("bench", card, Path())
+    clock.loaded()
+    for n, request in enumerate(work.requests):
+        size = request.new_tokens
+        params = SamplingParams(temperature=0.0, seed=1, min_tokens=size, max_tokens=size)
+        engine.submit(GenerationRequest(str(n), Prompt(text=request.prompt, params=params)))
+    tokens = done = 0
+    while done < len(work.requests):
+        for completion in engine.step():
+            done += 1
+            tokens += completion.completion_tokens
+    clock.done(tokens)
+
+
+main()

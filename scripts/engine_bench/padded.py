@@ -1,0 +1,41 @@
+"""Padded `generate` of transformers, as a script uses it: batches of 32, in file order or sorted by the true lengths.
+
+A batch ends with its longest answer; what the others wrote after their own end is not counted. The third argument is
+`file` or `sorted`.
+"""
+
+import sys
+
+from scripts.engine_bench.clock import Clock
+from scripts.engine_bench.workload import Workload
+
+clock = Clock()
+
+import torch  # noqa: E402 - the clock begins before heavy imports
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+
+ROWS = 32
+
+
+def main() -> None:
+    """Answer the workload."""
+    work = Workload.read(sys.argv[1])
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(work.folder, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(work.folder, dtype=getattr(torch, work.dtype)).eval()
+    clock.loaded()
+    requests = sorted(work.requests, key=lambda one: one.new_tokens) if sys.argv[3] == "sorted" else work.requests
+    tokens = 0
+    for first in range(0, len(requests), ROWS):
+        batch = requests[first : first + ROWS]
+        longest = max(request.new_tokens for request in batch)
+        ids = tokenizer([request.prompt for request in batch], return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            out = model.generate(**ids, do_sample=False, min_new_tokens=longest, max_new_tokens=longest)
+        if out.shape[1] - ids["input_ids"].shape[1] != longest:
+            sys.exit("a batch ended early")
+        tokens += sum(request.new_tokens for request in batch)
+    clock.done(tokens)
+
+
+main()

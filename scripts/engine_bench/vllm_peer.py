@@ -1,0 +1,32 @@
+"""vLLM, offline: its scheduler is given each request's most tokens, and is told to pass over the end token."""
+
+import os
+import sys
+
+from scripts.engine_bench.clock import Clock
+from scripts.engine_bench.workload import Workload
+
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+clock = Clock()
+
+
+def main() -> None:
+    """Answer the workload."""
+    from vllm import LLM, SamplingParams
+
+    work = Workload.read(sys.argv[1])
+    model = LLM(work.folder, dtype=work.dtype, max_num_seqs=work.slots, max_model_len=1024, enforce_eager=True)
+    clock.loaded()
+    params = [
+        SamplingParams(temperature=0.0, max_tokens=request.new_tokens, ignore_eos=True) for request in work.requests
+    ]
+    done = model.generate([request.prompt for request in work.requests], params, use_tqdm=False)
+    clock.done(sum(len(one.outputs[0].token_ids) for one in done))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The requests of the benchmark: prompts with a common beginning, and how many new tokens each answer has.
+
+Imports nothing of Nightpress nor of a model, since every contender reads it, each in its own environment.
+"""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+SHAPES: Final = {"social": (30, 90), "article": (200, 360), "mixed": (30, 360)}
+"""By name: the fewest and the most new tokens; lengths between are equally likely."""
+
+PREFIX_WORDS: Final = 48
+OWN_WORDS: Final = (8, 32)
+WORDS: Final = """
+shop garden river winter letter window market bridge morning paper silver orange yellow little friend summer house street
+music flower water bread light stone happy quiet simple strong early gentle write about name give
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt, and how many tokens its answer has, whatever they are."""
+
+    prompt: str
+    new_tokens: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What every contender is given: the folder of a model, the requests in their order, and how many may run at once."""
+
+    folder: str
+    dtype: str
+    slots: int
+    requests: list[Request]
+
+    @property
+    def new_tokens(self) -> int:
+        """Of all answers."""
+        return sum(request.new_tokens for request in self.requests)
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: str) -> "Workload":
+        """What `write` wrote."""
+        values = json.loads(Path(path).read_text())
+        return cls(**{**values, "requests": [Request(**request) for request in values["requests"]]})
+
+
+def requests_of(shape: str, n: int, seed: int) -> list[Request]:
+    """The requests that follow from a seed."""
+    some = random.Random(seed)
+
+    vocabulary = WORDS.split()
+
+    def words(size: int) -> str:
+        return " ".join(some.choice(vocabulary) for _ in range(size))
+
+    prefix = words(PREFIX_WORDS)
+    return [Request(f"{prefix} {words(some.randint(*OWN_WORDS))}", some.randint(*SHAPES[shape])) for _ in range(n)]

@@ -1,0 +1,48 @@
+"""`scripts/bench_engines.py`: the workload that follows from a seed, and the table."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import bench_engines
+from scripts.bench_engines import Contender, environment, table
+from scripts.engine_bench.workload import SHAPES, Workload, requests_of
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_the_workload_follows_from_its_seed(shape: str, tmp_path: Path) -> None:
+    requests = requests_of(shape, 40, seed=3)
+    assert requests == requests_of(shape, 40, seed=3) != requests_of(shape, 40, seed=4)
+    fewest, most = SHAPES[shape]
+    assert all(fewest <= request.new_tokens <= most for request in requests)
+    assert len({request.prompt[:300] for request in requests}) == 1, "a common beginning"
+    assert len({request.prompt for request in requests}) == 40
+    work = Workload("model", "float32", 8, requests)
+    work.write(tmp_path / "work.json")
+    assert Workload.read(str(tmp_path / "work.json")) == work
+
+
+def test_the_table_is_by_rate_with_ratios_and_fits_a_terminal() -> None:
+    def ran(name: str, *seconds: float) -> Contender:
+        reports = [{"tokens": 100, "seconds": one, "load_s": 1.0, "peak_bytes": 2e9} for one in seconds]
+        return Contender(name, [], reports)
+
+    lines = table([ran("padded, file order", 4, 4), ran("padded, sorted", 2), ran("ours", 0.5, 9, 1)], 200).split("\n")
+    assert [line[:20].strip() for line in lines] == ["", "ours", "padded, sorted", "padded, file order"]
+    assert lines[1].split() == ["ours", "100.0", "4.00", "2.00", "50%", "2,000", "1.0"]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_contender_that_cheats_ends_the_benchmark(tmp_path: Path) -> None:
+    short = "import json, sys; json.dump({'tokens': 9, 'seconds': 1}, open(sys.argv[2], 'w'))"
+    with pytest.raises(SystemExit, match="cheat made 9 tokens, and not 10"):
+        Contender("cheat", [sys.executable, "-c", short]).run(tmp_path, 0, 10)
+    with pytest.raises(SystemExit, match=r"broken ended with 1:\n(?s:.*)ZeroDivisionError"):
+        Contender("broken", [sys.executable, "-c", "1 / 0"]).run(tmp_path, 0, 10)
+
+
+def test_an_environment_is_made_once(tmp_path: Path) -> None:
+    (tmp_path / ".ready").touch()
+    assert environment(tmp_path, ["nothing-of-this-name"], []) == str(tmp_path / "bin" / "python")
+    assert bench_engines.PEERS.keys() == {"vllm", "openvino"}
