@@ -6,7 +6,7 @@
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
-    |- BatchPaused         the first rows of a batch all failed                      exit status 1
+    |- BatchPaused         the first rows of a batch all failed                      exit status 4
     |- ConflictError       something else stands under that name                     exit status 2
     `- RowError            one row cannot be done; every other row goes on
        |- CheckFailed          the output was made, and does not pass the kind's checks
@@ -34,6 +34,8 @@ class RequestError(NightpressError):
 
 class BatchPaused(NightpressError):
     """The first rows of a batch all failed, and it waits for a person."""
+
+    exit_status = 4
 
 
 class ConflictError(RequestError):

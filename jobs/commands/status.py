@@ -56,22 +56,32 @@ def wait(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
     interval_s: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")] = 1.0,
+    timeout: Annotated[
+        str | None,
+        typer.Option(metavar="SPAN|MOMENT", help="The longest that it waits: +30m, 08:00.  [default: for ever]"),
+    ] = None,
 ) -> None:
     """Wait until a batch is published.
 
-    Exit status 0 when every row completed, 1 when some did not, or when the batch paused itself.
+    Exit status 0 when every row completed, 1 when some did not, 4 when it is not published: it paused itself, or the time is
+    over.
     """
+    from jobs.moments import parsed
     from jobs.publish import publish
 
     session: Session = ctx.obj
+    until = parsed(timeout, session.clock()) if timeout is not None else None
     batch_id = session.batch(batch).batch_id
     reader = _reader(session)
     now = reader.read([batch_id])
     _say_fault(session, now)
     while now.batches[0].state != "published":
-        if (reason := now.batches[0].paused_reason) is not None:
+        if now.batches[0].state == "paused" and (reason := now.batches[0].paused_reason) is not None:
             session.say(f"{batch_id} is paused: {reason}; to go on: nightpress resume {batch_id}")
-            raise typer.Exit(1)
+            raise typer.Exit(4)
+        if until is not None and session.clock() >= until:
+            session.say(f"{batch_id} is not published yet: {outcome_counts(now.batches[0])}; it goes on")
+            raise typer.Exit(4)
         if now.batches[0].state == "publishing":  # every row has its outcome, and anyone may publish
             publish(session.store, batch_id, prices=session.settings.prices, clock=session.clock)
         else:

@@ -19,6 +19,7 @@ from jobs.commands.session import Session
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
+from jobs.rounds import pause
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
@@ -309,6 +310,23 @@ def test_wait_goes_on_until_the_batch_is_published(nightpress: Callable[..., Ran
         shelf.write("night-1", [shelf.completed(next(left))])
 
     assert nightpress("wait", "night-1", sleep=work).status == 0
+
+
+def test_wait_ends_when_its_time_is_over_and_the_batch_goes_on(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0)])
+    ran = nightpress("wait", "night-1", "--timeout", "+30s", "--interval", "10", sleep=shelf.pass_s)
+    assert (ran.status, ran.out) == (4, "")
+    assert "night-1 is not published yet: 2 rows: 1 completed; it goes on" in ran.err
+    assert nightpress("wait", "night-1", "--timeout", "soon").status == 2
+
+
+def test_wait_ends_at_once_when_the_batch_has_paused_itself(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    batch = shelf.accept(rows=2)
+    pause(shelf.store, batch, "its first 50 rows all failed", clock=shelf.clock)
+    ran = nightpress("wait", "night-1")
+    assert ran.status == 4
+    assert "night-1 is paused: its first 50 rows all failed; to go on: nightpress resume night-1" in ran.err
 
 
 def test_publish_says_what_is_missing(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
