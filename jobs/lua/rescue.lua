@@ -20,6 +20,7 @@ local function lost_together(now, look_at)
       remove(job, r)
     elseif r.state == 'b' then
       take_out(job, r)
+      join_round(job, r)
       put_in(job, r, 'y')
     else
       local incarnation = incarnation_of(r.claim)

@@ -30,7 +30,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 
-pytestmark = [pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 LANE = "stub"
 ROWS = 120
@@ -165,6 +165,7 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
+@pytest.mark.smoke
 def test_a_worker_killed_in_mid_batch(site: Site) -> None:
     batch_id = site.submit()
     victim, _ = site.work(), site.work()
@@ -186,6 +187,7 @@ def test_the_only_worker_killed_again_and_again(site: Site) -> None:
     assert site.counts(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
 def test_a_worker_that_stood_still_past_its_lease_does_no_harm_when_it_goes_on(site: Site) -> None:
     batch_id = site.submit()
     sleeper = site.work()
@@ -208,6 +210,7 @@ def test_the_server_killed_and_started_empty(site: Site) -> None:
     assert site.counts(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
 def test_everything_wiped_at_half(site: Site) -> None:
     batch_id = site.submit()
     site.work(), site.work()
@@ -226,6 +229,7 @@ def test_scripts_flushed_at_half(site: Site) -> None:
     assert site.counts(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
 def test_the_server_comes_back_as_it_was_before(site: Site) -> None:
     batch_id = site.submit()
     site.work()
@@ -255,6 +259,7 @@ def test_a_single_key_evicted(site: Site, key: str) -> None:
     assert site.counts(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
 def test_cancelled_at_half(site: Site) -> None:
     batch_id = site.submit()
     site.work()

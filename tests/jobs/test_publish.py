@@ -3,9 +3,10 @@
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -250,6 +251,55 @@ def test_what_comes_after_the_listing_changes_nothing(stored: Any, monkeypatch: 
 
     monkeypatch.setattr(publishing, "Winners", late)
     assert statuses(stored, stored.publish()) == {0: "empty_output"}
+
+
+def test_publishers_that_saw_different_segments_do_not_mix_their_files(stored: Any) -> None:
+    """While one is about to decide, a line comes that wins, and another publishes with it."""
+    stored.accept(rows=1)
+    stored.write("night-1", [stored.failed(0)])
+    others: list[Done] = []
+
+    def clock() -> Any:  # asked when a publisher has written its files and is about to decide
+        if not others:
+            others.append(None)  # type: ignore[arg-type]
+            stored.write("night-1", [stored.completed(0)])
+            others[0] = stored.publish()
+        return stored.now
+
+    done = publish(stored.store, "night-1", prices=Prices(), clock=clock)
+    assert done == others[0]
+    assert verify(stored.store, "night-1") == []
+    assert statuses(stored, others[0]) == {0: "completed"}
+
+
+def test_a_row_that_completes_while_the_batch_is_closed_is_not_given_up(stored: Any) -> None:
+    """Its segment, and then the marker, come right after the publisher has listed the segments."""
+    stored.accept(rows=1)
+    whole = stored.store
+    result = publish(cast("Store", Listing(whole, lambda: finish_and_close(stored, whole))), "night-1", prices=Prices())
+    assert result == Incomplete(1, (0,)), "it had read the markers before, and saw none"
+    assert statuses(stored, stored.publish()) == {0: "completed"}
+
+
+def finish_and_close(shelf: Any, store: Store) -> None:
+    shelf.write("night-1", [shelf.completed(0)])
+    close(store, "night-1", "cancelled")
+
+
+class Listing:
+    """A store in which something happens after the first look at the segments."""
+
+    def __init__(self, inner: Store, happens: Callable[[], None]) -> None:
+        self._inner, self._happens = inner, [happens]
+
+    def list(self, folder: str) -> list[str]:
+        names = self._inner.list(folder)
+        if folder == PATHS.segments and self._happens:
+            self._happens.pop()()
+        return names
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
 @pytest.mark.parametrize("bucket_bytes", [1, 400, 1 << 20], ids=["a row at a time", "a few rows", "all in memory"])

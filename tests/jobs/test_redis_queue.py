@@ -105,6 +105,14 @@ def test_what_did_not_finish_of_the_round_before_waits_for_the_new_one(
     assert [(again.key.row, again.lease.round) for again in claim(queue, claim_id="c-2")] == [(0, 2)]
 
 
+def test_a_burial_of_the_round_before_that_was_lost_is_one_of_the_new(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0, attempts=3)])
+    (job,) = claim(queue, 1)
+    queue.feed(LANE, "b", 2, 0, 100, True, [row(0)], finish=True)
+    expire(client, queue, [job])
+    assert [(again.burial, again.lease.round) for again in claim(queue, claim_id="c-2")] == [(True, 2)]
+
+
 def test_a_cancelled_batch_lets_nothing_of_the_round_before_finish(queue: RedisQueue) -> None:
     fed(queue, [row(0), row(1)])
     leased = claim(queue, 1)

@@ -7,7 +7,18 @@ import pytest
 
 from jobs.batch import BatchPaths, Reopen
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
-from jobs.rounds import Round, close, is_open, latest_done, list_batches, load_batch, read_round, reopen, to_bytes
+from jobs.rounds import (
+    Round,
+    accepted,
+    close,
+    is_open,
+    latest_done,
+    list_batches,
+    load_batch,
+    read_round,
+    reopen,
+    to_bytes,
+)
 from jobs.segment import HeadRow
 from jobs.storage import Store
 
@@ -111,6 +122,23 @@ def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bo
         shelf.publish()
     with pytest.raises(RequestError, match=message):
         reopen(shelf.store, "night-1", rows)
+
+
+def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(shelf: Any) -> None:
+    shelf.accept(rows=1)
+    shelf.write("night-1", [shelf.failed(0)])
+    moments: list[int] = []
+
+    def clock() -> Any:  # others publish and reopen it, between the reading of the markers and the creation of ours
+        moments.append(1)
+        if len(moments) == 1:
+            shelf.publish()
+            reopen(shelf.store, "night-1")
+        return shelf.now
+
+    assert close(shelf.store, "night-1", "cancelled", clock=clock).round == 2
+    current = read_round(shelf.store, accepted(shelf.store, "night-1"))
+    assert (current.number, current.closed is None) == (2, False)
 
 
 def test_reopening_at_the_same_moment(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
