@@ -39,6 +39,12 @@ def ended(shell: Any, process: Any) -> int:
     return int(process.returncode)
 
 
+def said(shell: Any) -> list[dict[str, Any]]:
+    """The lines about the store of the fleet itself; those of its workers have no message."""
+    lines = [json.loads(line) for line in shell.logs().splitlines() if '"store.' in line and line.startswith("{")]
+    return [line for line in lines if "message" in line]
+
+
 def all_published(shell: Any) -> bool:
     store = Store.open(str(store_path(shell)))
     (batch_id,) = store.list("batches")
@@ -72,15 +78,13 @@ def test_work_waits_for_a_store_that_was_moved_away(cluster_shell: Any, until: A
     until(lambda: segments(shell) >= 2, 120, "some rows")
     away = shell.folder / "away"
     store_path(shell).rename(away)
-    until(lambda: '"store.unavailable"' in shell.logs(), 60, "the line")
+    until(lambda: [line["event"] for line in said(shell)] == ["store.unavailable"], 60, "the line of the fleet itself")
     assert process.poll() is None
     assert not store_path(shell).exists(), "an empty store was made in its place"
     away.rename(store_path(shell))
     assert ended(shell, process) == 0, shell.logs()
-    lines = [json.loads(line) for line in shell.logs().splitlines() if '"store.' in line and line.startswith("{")]
-    ours = [line for line in lines if "message" in line]
-    assert [line["event"] for line in ours] == ["store.unavailable", "store.back"]
-    assert "is gone: put it back" in ours[0]["message"]
+    assert [line["event"] for line in said(shell)] == ["store.unavailable", "store.back"]
+    assert "is gone: put it back" in said(shell)[0]["message"]
     assert all_published(shell)
 
 

@@ -1,0 +1,128 @@
+"""Whether a model writes in slots, token for token, what `generate` of transformers writes for each prompt alone.
+
+    python scripts/check_texts.py --prompts 300
+    python scripts/check_texts.py --model my-model --prompts 50
+
+Greedy, in fp32, in random mixes, orders, lengths and slot counts, with and without shared prefixes, by a seed. A text that
+differs is looked at in fp64: where the two best logits lie within 1e-4 of each other there, it is a tie, which rounding may break
+either way. Prints each difference, and a count. Exit status 1 when a difference is none of these.
+"""
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from jobs import settings
+from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
+from workers.engines.causal.engine import SlotEngine
+from workers.engines.causal.loading import CausalOptions, engine_of, load_model
+from workers.engines.causal.model import CausalModel
+from workers.engines.placement import Placement
+from workers.models import resolve
+from workers.work import known
+
+CPU: Final = Placement(torch.device("cpu"), torch.float32, "cpu")
+BEGINNINGS: Final = (
+    "You write short texts for a shop. Be friendly and clear, name the product, and end with an invitation. ",
+    "Translate the following sentence into plain English, and keep names and numbers as they are: ",
+    "",
+)
+WORDS: Final = """
+garden river winter letter window market bridge morning paper silver orange yellow little friend summer house street music
+flower water bread light stone happy quiet simple strong early gentle write about name give seven 1984 Paris quickly
+"""
+TIE: Final = 1e-4
+
+
+def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
+    """Prompts, some of which begin alike, with answers of many lengths."""
+    vocabulary = WORDS.split()
+    found = []
+    for number in range(n):
+        text = some.choice(BEGINNINGS) + " ".join(some.choice(vocabulary) for _ in range(some.randint(1, 40)))
+        params = SamplingParams(temperature=0.0, max_tokens=some.randint(1, 48), seed=1)
+        found.append(GenerationRequest(str(number), Prompt(text=text, params=params)))
+    return found
+
+
+def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
+    """The new tokens that `generate` gives to a prompt."""
+    ids = torch.tensor([model.encoder.tokenizer(request.prompt.text)["input_ids"]])
+    out = model.network.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=request.prompt.params.max_tokens,
+        eos_token_id=list(model.eos),
+        pad_token_id=model.eos[0],
+    )
+    new: list[int] = out[0, ids.shape[1] :].tolist()
+    return new
+
+
+def together(engine: Any, requests: Sequence[GenerationRequest]) -> dict[str, Completion]:
+    """The completions of the engine."""
+    for request in requests:
+        engine.submit(request)
+    done: list[Completion] = []
+    while len(done) < len(requests):
+        done += engine.step()
+    return {one.request_id: one for one in done}
+
+
+def is_tie(folder: Path, model: CausalModel, request: GenerationRequest, expected: list[int], got: str) -> bool:
+    """Whether the two texts part where the two best logits are as good as equal in fp64."""
+    precise = load_model(folder, Placement(torch.device("cpu"), torch.float64, "cpu"))
+    prompt = model.encoder.tokenizer(request.prompt.text)["input_ids"]
+    for size in range(1, len(expected) + 1):
+        if not got.startswith(model.encoder.decode(expected[:size])):
+            with torch.inference_mode():
+                ids = torch.tensor([[*prompt, *expected[: size - 1]]])
+                best = precise.network(input_ids=ids).logits[0, -1].topk(2).values
+            return float(best[0] - best[1]) < TIE
+    return False
+
+
+def main() -> int:
+    """Compare. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--prompts", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    chosen = settings.load()
+    torch.set_num_threads(1)
+    folder = resolve(args.model, chosen.catalog[known(args.model, chosen)], chosen.cache_dir)
+    some = random.Random(args.seed)
+    requests = requests_of(args.prompts, some)
+    ours, theirs = load_model(folder, CPU), load_model(folder, CPU)
+    expected = {request.request_id: alone(theirs, request) for request in requests}
+    waiting, differ, ties = list(requests), 0, 0
+    some.shuffle(waiting)
+    while waiting:
+        size = some.randint(1, 80)
+        mix, waiting = waiting[:size], waiting[size:]
+        slots, sharing = some.choice([1, 3, 8, 32, 64]), some.random() < 0.5
+        options = CausalOptions(prefix_sharing=sharing, step_tokens=some.choice([16, 64, 512]))
+        engine = engine_of(args.model, ours, options, slots=slots)
+        if not isinstance(engine, SlotEngine):
+            sys.exit(f"{args.model} does not run in slots")
+        done = together(engine, mix)
+        for request in mix:
+            got = done[request.request_id].text
+            if got != ours.encoder.decode(expected[request.request_id]):
+                tie = is_tie(folder, ours, request, expected[request.request_id], got)
+                ties, differ = ties + tie, differ + (not tie)
+                print(f"prompt {request.request_id}: {'a tie' if tie else 'ANOTHER TEXT'} in {slots} slots")
+        print(f"{len(mix)} texts in {slots} slots, sharing {sharing}: {len(waiting)} left", file=sys.stderr)
+    print(f"{args.prompts} texts: {args.prompts - differ - ties} the same, {ties} ties, {differ} others")
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
