@@ -42,6 +42,8 @@ class Batch(_Record):
     priority: int = Field(ge=0, le=9)
     deadline: datetime | None = None
     publish_at: datetime | None = None
+    output_url: str | None = None
+    output_form: str = "jsonl"
     run_key: str
     rows: int
     refused: int
@@ -88,6 +90,14 @@ class Resumed(_Record):
     at: datetime
 
 
+class Delivered(_Record):
+    """`delivered-<round>.json`: the round's outputs are where the batch wants them."""
+
+    round: int
+    url: str
+    at: datetime
+
+
 class PublishedFile(_Record):
     """One file of a published folder."""
 
@@ -114,6 +124,7 @@ class BatchPaths:
         self.batch_id = batch_id
         self.root = f"batches/{batch_id}"
         self.open_hint = f"open/{batch_id}"
+        self.undelivered = f"undelivered/{batch_id}"
         self.acceptance = f"{self.root}/batch.json"
         self.segments = f"{self.root}/segments"
 
@@ -148,6 +159,10 @@ class BatchPaths:
     def resumed(self, round_: int) -> str:
         """Its existence lets the round go on."""
         return f"{self.root}/resumed-{round_}.json"
+
+    def delivered(self, round_: int) -> str:
+        """Its existence says that the round's outputs were taken to the output URL."""
+        return f"{self.root}/delivered-{round_}.json"
 
     def published(self, round_: int, nonce: str) -> str:
         """A publisher's own folder."""

@@ -60,6 +60,8 @@ class IntakeOptions:
     form: InputFormat | None = None
     publish_at: datetime | None = None
     publish_at_typed: str | None = None
+    output_url: str | None = None
+    output_form: str | None = None
 
     def typed(self) -> dict[str, str]:
         """Every option that was given, as text: part of the batch's id. Not `strict`, which changes no batch."""
@@ -74,6 +76,8 @@ class IntakeOptions:
             "limit": self.limit,
             "format": self.form,
             "publish_at": self.publish_at_typed or self.publish_at,
+            "output_url": self.output_url,
+            "output_form": self.output_form,
         }
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -202,6 +206,8 @@ def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, crea
         priority=options.priority,
         deadline=options.deadline,
         publish_at=options.publish_at,
+        output_url=options.output_url,
+        output_form=options.output_form or "jsonl",
         run_key=run_key,
         rows=spool.rows,
         refused=spool.refused,

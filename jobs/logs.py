@@ -17,6 +17,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
     "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
     "tokens_per_s, expected_end.",
+    "batch.delivered": "The outputs of a round are at the batch's output URL: batch, round, url.",
+    "batch.undelivered": "They could not be taken there, which is tried again: batch, round, error.",
     "batch.paused": "The first rows of a batch all failed, and no further one is started: batch, reason.",
     "batch.deleted": "A published batch left the store; its usage stays: batch.",
     "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",

@@ -61,6 +61,8 @@ class OpenBatches:
             elif index.done is not None:  # hinted again after it was done: it may have been reopened
                 index.refresh()
                 if index.done is not None and not go_on(self._store, index.batch):
+                    if index.batch.output_url is not None:  # its publisher may have died before it could say so
+                        self._store.create(index.paths.undelivered, b"")
                     self._store.delete(index.paths.open_hint)
                 index.refresh()
 

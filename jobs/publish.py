@@ -90,6 +90,8 @@ def publish(
 
 def _end(store: Store, index: OutcomeIndex, clock: Clock) -> None:
     """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open."""
+    if index.batch.output_url is not None:
+        store.create(index.paths.undelivered, b"")
     if not go_on(store, index.batch, clock):
         store.delete(index.paths.open_hint)
 

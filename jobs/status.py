@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Final, Literal
 
 from jobs.batch import Batch, BatchPaths, CloseReason, Done
+from jobs.delivery import is_delivered
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import Lanes, LaneSnapshot, WorkerRecord
 from jobs.outcomes import OutcomeIndex
@@ -68,7 +69,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """One batch at one moment. `waiting` rows are not on the queue yet; without a queue, all that lack an outcome."""
+    """One batch at one moment. `waiting` rows are not on the queue yet; without a queue, all that lack an outcome.
+
+    `delivered`: whether a published round is at the batch's output URL; None where it has none.
+    """
 
     id: str
     name: str
@@ -91,6 +95,7 @@ class BatchStatus:
     deadline: datetime | None = None
     paused_reason: str | None = None
     published_at: datetime | None = None
+    delivered: bool | None = None
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
     expected_end: datetime | None = None
@@ -193,6 +198,7 @@ class StatusReader:
             wasted=Usage.from_dict(usage["wasted"]),
             currency=usage["currency"],
             published_at=done.at,
+            delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
         )
 
     def _with_rate(self, index: OutcomeIndex, status: BatchStatus) -> BatchStatus:

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Final
 
+from jobs.delivery import Deliverer
 from jobs.errors import RequestError, UnavailableError
+from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
@@ -65,6 +67,7 @@ class Work:
                 self.settings.prices,
                 breaker_rows=self.settings.breaker_rows,
                 took=self._metrics.published,
+                deliverer=Deliverer(store, self.settings.store_options, load_kinds(self.settings.templates_dir)),
             )
             self._serve_metrics()
             address = connect(self.settings.ray_address)

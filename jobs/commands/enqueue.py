@@ -9,6 +9,7 @@ import typer
 
 from jobs.commands.session import Session
 from jobs.formats import InputFormat
+from jobs.formats.results import ResultForm
 
 if TYPE_CHECKING:
     from jobs.estimate import Estimate
@@ -41,6 +42,12 @@ def enqueue(
         str | None, typer.Option(metavar="WHEN", help="Publish what is ready then; the rest comes as round 2.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    output_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the outputs go at publishing; with / at the end, a folder.")
+    ] = None,
+    output_form: Annotated[
+        ResultForm, typer.Option("--output-format", help="How they are written there.")
+    ] = ResultForm.JSONL,
     form: Annotated[
         InputFormat | None, typer.Option("--format", help="How the file is written.  [default: as it looks]")
     ] = None,
@@ -61,6 +68,7 @@ def enqueue(
     Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
     """
     from jobs import logs
+    from jobs.delivery import checked_place
     from jobs.intake import IntakeOptions, StrictRefused, accept_file
     from jobs.moments import parsed
 
@@ -81,6 +89,8 @@ def enqueue(
         publish_at_typed=publish_at,
         limit=limit,
         strict=strict,
+        output_url=None if output_url is None else checked_place(output_url, output_form),
+        output_form=None if output_url is None else str(output_form),
     )
     if dry_run:
         _estimate(session, file, options, as_json=as_json)

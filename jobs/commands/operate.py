@@ -68,9 +68,19 @@ def publish(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BA
         session.say(f"{found.batch_id}: {result.missing:,} of {found.rows:,} rows have no outcome yet: {rows}")
         session.say(f"  nightpress work runs them; nightpress cancel {found.batch_id} gives them up")
         raise typer.Exit(1)
+    _deliver(session)
     counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
     session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
     raise typer.Exit(0 if result.counts.get("completed", 0) == found.rows else 1)
+
+
+def _deliver(session: Session) -> None:
+    """Take outputs to where they are owed, now that there is somebody to do it."""
+    from jobs.delivery import Deliverer
+    from jobs.kinds.registry import load_kinds
+
+    kinds = load_kinds(session.settings.templates_dir)
+    Deliverer(session.store, session.settings.store_options, kinds, session.clock).deliver()
 
 
 LANE = "A lane: the name of a model, as `nightpress models list` shows it."

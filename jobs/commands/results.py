@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,40 +88,18 @@ def _lines(session: Session, batch: Batch, *, errors: bool) -> Iterator[bytes]:
 
 
 def _write_file(session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None) -> None:
-    if form is ResultForm.PARQUET:
-        if place is None:
-            raise RequestError("Parquet is no text: name its file with -o")
-        _write_parquet(session, batch, lines, place)
-        return
-    with _opened(session, place) as target:
-        target.writelines(_formed(session, batch, lines, form))
+    from jobs.formats.results.writing import write_results
 
-
-def _formed(session: Session, batch: Batch, lines: _Counted, form: ResultForm) -> Iterable[bytes]:
-    if form is ResultForm.CSV:
+    if form is ResultForm.PARQUET and place is None:
+        raise RequestError("Parquet is no text: name its file with -o")
+    shown = None
+    if form in (ResultForm.CSV, ResultForm.PARQUET):
         from jobs.formats.results import tables
         from jobs.kinds.registry import load_kinds
 
-        kinds = load_kinds(session.settings.templates_dir)
-        return tables.csv_bytes(lines.rows(), tables.columns(batch.kinds, kinds))
-    if form is ResultForm.OPENAI:
-        from jobs.formats.results import openai_lines
-
-        return openai_lines.lines(lines.rows())
-    return lines
-
-
-def _write_parquet(session: Session, batch: Batch, lines: _Counted, place: str) -> None:
-    from jobs.formats.results import tables
-    from jobs.kinds.registry import load_kinds
-
-    kinds = load_kinds(session.settings.templates_dir)
-    with TemporaryDirectory(prefix="nightpress-") as scratch:
-        path = Path(scratch) / "results.parquet"
-        tables.write_parquet(lines.rows(), tables.columns(batch.kinds, kinds), path)
-        with path.open("rb") as source, _opened(session, place) as target:
-            while piece := source.read(1 << 20):
-                target.write(piece)
+        shown = tables.columns(batch.kinds, load_kinds(session.settings.templates_dir))
+    with _opened(session, place) as target:
+        write_results(lines, form, shown, target)
 
 
 def _write_pages(lines: _Counted, place: str | None) -> None:

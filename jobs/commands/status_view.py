@@ -42,6 +42,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if one.published_at is not None:
         took = spoken((one.published_at - one.created_at).total_seconds())
         yield f"  published {_moment(one.published_at)}, {took} after it was made"
+        if one.delivered is False:
+            yield "  its outputs are not at its output URL yet: a fleet takes them there, or nightpress publish"
         yield f"  see: nightpress results {one.id}"
 
 

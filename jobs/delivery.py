@@ -1,0 +1,125 @@
+"""Delivery: takes the outputs of a published round to where the batch wants them, once.
+
+A batch that was enqueued with an output URL owes its outputs to it from its first published round on. Whoever sweeps writes
+them there, and then creates `delivered-<round>.json`, so no round is delivered that somebody has delivered before; until
+then each sweep tries again, and publishing never waits for it. A later round takes the earlier one's place.
+
+A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any other is itself the file of the outputs.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from jobs.batch import Batch, BatchPaths, Delivered, Done
+from jobs.errors import NightpressError, RequestError, StoreUnavailable
+from jobs.formats.results import ResultForm
+from jobs.formats.results.writing import SUFFIXES, write_results
+from jobs.kinds import Kind
+from jobs.logs import logger
+from jobs.published import ERRORS, OUTPUT, published_lines
+from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
+from jobs.storage import Store
+
+RETRY_S: Final = 30.0
+"""After a delivery that failed."""
+
+
+def checked_place(url: str, form: ResultForm) -> str:
+    """An output URL as it is kept: a path of this machine becomes absolute. Raises RequestError when it cannot be one."""
+    if form not in SUFFIXES:
+        raise RequestError(
+            f"--output-format {form}: an output URL takes {', '.join(SUFFIXES)}; for {form}, use results"
+        )
+    if not url.strip():
+        raise RequestError("--output-url is empty: give it a path or a URL")
+    if "://" in url:
+        return url
+    return str(Path(url).expanduser().absolute()) + ("/" if url.endswith("/") else "")
+
+
+def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
+    """Whether the outputs of a published round are where the batch wants them. So are those of a batch that wants nothing."""
+    return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
+
+
+@dataclass
+class Deliverer:
+    """Delivers what the batches of one store owe. `deliver` may be called as often as one likes."""
+
+    store: Store
+    options: Mapping[str, str]
+    kinds: Mapping[str, Kind]
+    clock: Clock = now
+    monotonic: Callable[[], float] = time.monotonic
+    _again_at: dict[str, float] = field(default_factory=dict)
+
+    def deliver(self) -> None:
+        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable."""
+        for batch_id in self.store.list("undelivered"):
+            if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
+                continue
+            batch = load_batch(self.store, batch_id)
+            if batch is None or self._delivered(batch):
+                self.store.delete(BatchPaths(batch_id).undelivered)
+
+    def _delivered(self, batch: Batch) -> bool:
+        """Deliver what is published by now. Whether nothing more is to come."""
+        while (done := latest_done(self.store, batch.batch_id)) is not None:
+            if is_delivered(self.store, batch, done):
+                return not is_open(self.store, batch.batch_id)
+            try:
+                self._write(batch, done)
+            except NightpressError as error:
+                self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
+                logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
+                return False
+            newest = latest_done(self.store, batch.batch_id)
+            if newest is not None and newest.round == done.round:  # else a later round must be the last to be written
+                marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
+                self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
+                logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=_shown(batch.output_url))
+        return False
+
+    def _write(self, batch: Batch, done: Done) -> None:
+        from jobs.formats.results import tables
+
+        url, form = str(batch.output_url), ResultForm(batch.output_form)
+        place = f"{url}output.{SUFFIXES[form]}" if url.endswith("/") else url
+        shown = tables.columns(batch.kinds, self.kinds) if form in (ResultForm.CSV, ResultForm.PARQUET) else None
+        with self._opened(place) as target:
+            write_results(published_lines(self.store, done, batch.batch_id, OUTPUT), form, shown, target)
+        if url.endswith("/"):
+            with self._opened(f"{url}errors.jsonl") as target:
+                target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))
+
+    @contextmanager
+    def _opened(self, place: str) -> Iterator[BinaryIO]:
+        """A file or URL, which appears whole or not at all, in place of what stands there."""
+        if "://" in place:
+            from jobs.object_storage import created_url  # fsspec takes its time, and most batches deliver nowhere
+
+            with created_url(place, self.options) as target:
+                yield target
+            return
+        path = Path(place)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                yield file
+            partial.replace(path)
+        except OSError as error:
+            raise StoreUnavailable(f"cannot write {path}: {error.strerror or error}") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+
+
+def _shown(url: str | None) -> str:
+    """Without what may be a password."""
+    scheme, separator, rest = str(url).partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else str(url)

@@ -1,0 +1,46 @@
+"""Writes rows in any form that is one file. Where it stands, and that it appears whole, is the caller's."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import orjson
+
+from jobs.formats.results import ResultForm
+
+if TYPE_CHECKING:
+    from jobs.formats.results.tables import Column
+
+SUFFIXES: Final = {
+    ResultForm.JSONL: "jsonl",
+    ResultForm.CSV: "csv",
+    ResultForm.OPENAI: "jsonl",
+    ResultForm.PARQUET: "parquet",
+}
+"""Of the forms that are one file: how its name ends."""
+
+
+def write_results(
+    lines: Iterable[bytes], form: ResultForm, columns: "Sequence[Column] | None", target: BinaryIO
+) -> None:
+    """Write published lines in a form of `SUFFIXES`. Tables need their columns. Raises RequestError without pyarrow."""
+    if form is ResultForm.CSV:
+        from jobs.formats.results import tables
+
+        target.writelines(tables.csv_bytes(map(orjson.loads, lines), columns or ()))
+    elif form is ResultForm.OPENAI:
+        from jobs.formats.results import openai_lines
+
+        target.writelines(openai_lines.lines(map(orjson.loads, lines)))
+    elif form is ResultForm.PARQUET:
+        from jobs.formats.results import tables
+
+        with TemporaryDirectory(prefix="nightpress-") as scratch:
+            path = Path(scratch) / "results.parquet"
+            tables.write_parquet(map(orjson.loads, lines), columns or (), path)
+            with path.open("rb") as source:
+                while piece := source.read(1 << 20):
+                    target.write(piece)
+    else:
+        target.writelines(lines)

@@ -1,0 +1,209 @@
+"""Shows jobs/delivery.py: the outputs of a published round are taken to the batch's output URL, once, and tried again."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from jobs.batch import Batch, BatchPaths
+from jobs.delivery import Deliverer, checked_place, is_delivered
+from jobs.errors import RequestError
+from jobs.formats.results import ResultForm
+from jobs.intake import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.prices import Prices
+from jobs.publish import publish
+from jobs.retention import delete
+from jobs.rounds import latest_done, reopen
+from jobs.settings import Settings
+from jobs.status import StatusReader
+
+
+@dataclass
+class Desk:
+    """A shelf whose batches have an output URL, and a deliverer whose time the test moves."""
+
+    shelf: Any
+    monotonic_s: float = 0.0
+    deliverer: Deliverer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deliverer = Deliverer(
+            self.shelf.store, {}, load_kinds(), clock=self.shelf.clock, monotonic=lambda: self.monotonic_s
+        )
+
+    def accept(self, url: str, form: str = "jsonl", rows: int = 2) -> Batch:
+        options = IntakeOptions(name="night", output_url=url, output_form=form)
+        lines = [orjson.dumps({"kind": "chat", "model": "stub", "prompt": f"{n}?"}) for n in range(rows)]
+        settings = Settings(store_url="unused", model="stub")
+        return accept(self.shelf.store, lines, options, kinds=load_kinds(), settings=settings, run_key="k").batch
+
+    def publish(self, batch: Batch) -> None:
+        publish(self.shelf.store, batch.batch_id, prices=Prices(), clock=self.shelf.clock)
+
+    def is_delivered(self, batch: Batch) -> bool:
+        done = latest_done(self.shelf.store, batch.batch_id)
+        return done is not None and is_delivered(self.shelf.store, batch, done)
+
+
+@pytest.fixture
+def desk(shelf: Any) -> Desk:
+    return Desk(shelf)
+
+
+def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_path: Path) -> None:
+    batch = desk.accept(f"{tmp_path}/out/")
+    desk.deliverer.deliver()
+    assert not (tmp_path / "out").exists(), "nothing is published"
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    assert StatusReader(desk.shelf.store).batch(batch.batch_id).delivered is False
+    with capture_logs() as logs:
+        desk.deliverer.deliver()
+        desk.deliverer.deliver()
+    assert [log["event"] for log in logs if log["event"].startswith("batch.")] == ["batch.delivered"]
+    assert [orjson.loads(line)["row"] for line in (tmp_path / "out/output.jsonl").read_bytes().splitlines()] == [0]
+    assert [orjson.loads(line)["row"] for line in (tmp_path / "out/errors.jsonl").read_bytes().splitlines()] == [1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["errors.jsonl", "output.jsonl"]
+    assert desk.shelf.store.list("undelivered") == []
+    assert StatusReader(desk.shelf.store).batch(batch.batch_id).delivered is True
+
+
+def test_a_file_in_another_form(desk: Desk, tmp_path: Path) -> None:
+    batch = desk.accept(str(tmp_path / "tonight.csv"), "csv")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    with (tmp_path / "tonight.csv").open(newline="", encoding="utf-8-sig") as file:
+        assert [row["row"] for row in csv.DictReader(file)] == ["0", "1"]
+
+
+def test_a_url_of_any_file_system(desk: Desk) -> None:
+    import fsspec
+
+    batch = desk.accept("memory://delivery/tonight.jsonl")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    with fsspec.open("memory://delivery/tonight.jsonl") as file:
+        assert [orjson.loads(line)["row"] for line in file] == [0, 1]
+
+
+def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    batch = desk.accept(f"{tmp_path}/file/out.jsonl")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    with capture_logs() as logs:
+        for _ in range(3):
+            desk.deliverer.deliver()
+    said = [log for log in logs if log["event"] == "batch.undelivered"]
+    assert len(said) == 1, "it is not tried at each sweep"
+    assert "cannot write" in said[0]["error"]
+    assert not desk.is_delivered(batch)
+    (tmp_path / "file").unlink()
+    desk.deliverer.deliver()
+    assert not desk.is_delivered(batch)
+    desk.monotonic_s += 31
+    desk.deliverer.deliver()
+    assert desk.is_delivered(batch)
+    assert len((tmp_path / "file/out.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path) -> None:
+    batch = desk.accept(str(tmp_path / "out.jsonl"))
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    reopen(desk.shelf.store, batch.batch_id)
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(1, round_=2)])
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
+    store, paths = desk.shelf.store, BatchPaths(batch.batch_id)
+    assert [store.exists(paths.delivered(n)) for n in (1, 2)] == [True, True]
+
+
+def test_a_round_that_is_published_while_another_is_delivered_is_the_last_to_be_written(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = desk.accept(str(tmp_path / "out.jsonl"))
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    write, rounds = desk.deliverer._write, []
+
+    def meanwhile(of: Batch, done: Any) -> None:
+        rounds.append(done.round)
+        write(of, done)
+        if len(rounds) == 1:
+            reopen(desk.shelf.store, batch.batch_id)
+            desk.shelf.write(batch.batch_id, [desk.shelf.completed(1, round_=2)])
+            desk.publish(batch)
+
+    monkeypatch.setattr(desk.deliverer, "_write", meanwhile)
+    desk.deliverer.deliver()
+    assert rounds == [1, 2]
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_a_batch_that_was_deleted_owes_nothing(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    batch = desk.accept(f"{tmp_path}/file/out.jsonl")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    delete(desk.shelf.store, batch.batch_id, clock=lambda: desk.shelf.now + timedelta(days=1))
+    desk.deliverer.deliver()
+    assert desk.shelf.store.list("undelivered") == []
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
+    desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
+) -> None:
+    """After its marker, before or after it said that something is owed."""
+    from jobs.open_batches import OpenBatches
+
+    batch = desk.accept(str(tmp_path / "out.jsonl"))
+    whole = desk.shelf.store
+    batches = OpenBatches(whole, scan_s=0.0)
+    batches.scan()
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    try:
+        publish(dying(whole, step), batch.batch_id, prices=Prices(), clock=desk.shelf.clock)
+    except killed:
+        desk.publish(batch)
+    for index in batches:
+        index.refresh()
+    batches.scan()
+    desk.deliverer.deliver()
+    assert desk.is_delivered(batch)
+
+
+@pytest.mark.parametrize(
+    ("url", "form", "kept"),
+    [
+        pytest.param("s3://bucket/out/", ResultForm.JSONL, "s3://bucket/out/", id="a URL as it is"),
+        pytest.param("/out/x.csv", ResultForm.CSV, "/out/x.csv", id="an absolute path"),
+        pytest.param("out/", ResultForm.JSONL, f"{Path.cwd()}/out/", id="a folder from here"),
+    ],
+)
+def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) -> None:
+    assert checked_place(url, form) == kept
+
+
+@pytest.mark.parametrize(
+    ("url", "form", "message"),
+    [
+        pytest.param("out/", ResultForm.MARKDOWN, "takes jsonl, csv, openai, parquet", id="a file a row"),
+        pytest.param(" ", ResultForm.JSONL, "--output-url is empty", id="empty"),
+    ],
+)
+def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        checked_place(url, form)
