@@ -102,6 +102,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
         blocks = [block for layer in self._slot_layers for block in (layer.keys, layer.values) if block is not None]
         return sum(block.shape[1] * block.shape[3] * block.element_size() for block in blocks)
 
+    @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays. Raises what an allocator raises, and is whole even then."""
         for layer in self._slot_layers:

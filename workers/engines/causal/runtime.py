@@ -87,9 +87,9 @@ class Runtime:
 
     def _layout(self, pieces: Sequence[Piece]) -> tuple[Layout, list[int]]:
         """Where the pieces stand in the row, and the places after which a token is chosen."""
-        singles = [piece for piece in pieces if piece.size == 1]
-        chunks, last, place = [], list(range(len(singles))), len(singles)
+        singles = _singles(pieces)
         last = [n for n, piece in enumerate(singles) if piece.last]
+        chunks, place = [], len(singles)
         for piece in pieces[len(singles) :]:
             chunks.append(Chunk(piece.text.slot, place, piece.start, piece.size))
             place += piece.size
@@ -108,3 +108,11 @@ class Runtime:
 
     def _row(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor([values], dtype=torch.long, device=self._device)
+
+
+def _singles(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The single tokens that the pieces begin with, by slot; a chunk may be a single token too, and stands where it stands."""
+    n = 0
+    while n < len(pieces) and pieces[n].size == 1 and (n == 0 or pieces[n - 1].text.slot < pieces[n].text.slot):
+        n += 1
+    return pieces[:n]

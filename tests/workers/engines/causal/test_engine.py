@@ -1,6 +1,7 @@
 """Shows workers/engines/causal/engine.py: the texts of `generate`, whoever shares the slots, and faults that stay alone."""
 
 import importlib.util
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +14,6 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `workers` is not installed")
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
-
-import itertools
 
 import torch
 from hypothesis import given, settings
@@ -131,6 +130,23 @@ def test_any_mix_gives_the_texts_of_each_alone(llama: CausalModel, data: st.Data
         (alone,) = answers(slots_of(llama, 1, prefix_sharing=False), request).values()
         ours = together[request.request_id]
         assert (ours.text, ours.finish_reason) == (alone.text, alone.finish_reason)
+
+
+def test_chunks_of_a_single_token_stand_where_they_stand(llama: CausalModel) -> None:
+    """Beside a text that is written, a step has room for a whole prompt of seven tokens, and for one token of the next."""
+    some = [asked("written", [5, 6]), asked("seven", [7, 8, 9, 10, 11, 12, 13]), asked("next", [14, 15, 16, 17, 18])]
+    alone = {one.request_id: next(iter(answers(slots_of(llama, 1), one).values())).text for one in some}
+    for order in itertools.permutations(some[1:]):
+        engine, calls = slots_of(llama, 4, step_tokens=9, prefix_sharing=False), list[torch.Tensor]()
+        with trouble(llama, calls.append):
+            engine.submit(some[0])
+            done = list(engine.step())
+            for request in order:
+                engine.submit(request)
+            while len(done) < len(some):
+                done += engine.step()
+        assert {one.request_id: one.text for one in done} == alone
+        assert engine.stats().steps == len(calls), "no step had to be done again"
 
 
 def test_a_slot_is_filled_again_in_mid_run(llama: CausalModel) -> None:
