@@ -205,8 +205,8 @@ class Lanes(Protocol):
         """Take the waiting jobs of a closed batch off the lane, and mark its leased ones for `beat` to report.
 
         Names the round: another round's jobs stay. With `finish`, leased ones are not marked: they may run to their end.
-        With `forget`, for a published round, nothing of it is kept. Returns
-        how many waiting jobs were taken off.
+        With `forget`, for a published round, nothing of it is kept; with both, nothing once none is leased. Returns how many
+        jobs were taken off.
         """
         ...
 

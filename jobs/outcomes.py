@@ -37,7 +37,8 @@ class OutcomeIndex:
     """The rows of a batch that have an outcome in the current round. Empty until the first `refresh`.
 
     `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
-    `current` are the markers as last read, `segments` the names read so far, `bytes` those of their lines. One thread at a time.
+    `current` are the markers as last read, `segments` the names read so far, `bytes` those of their lines,
+    `carried` how many rows had completed before this round. One thread at a time.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -52,6 +53,7 @@ class OutcomeIndex:
         self.wasted = Usage()
         self.bytes = 0
         self.segments: set[str] = set()
+        self.carried = 0
         self._states = bytearray(self.batch.rows)
         self._unfinished: dict[int, Tries] = {}
 
@@ -65,6 +67,7 @@ class OutcomeIndex:
             carried = self._carried(current)
             self._begin(current)
             self._states = carried
+            self.carried = carried.count(_COMPLETED)
         self.current = current
         new = sorted(set(self._store.list(self.paths.segments)) - self.segments)
         for name in new:

@@ -80,16 +80,18 @@ class Sweeper:
             self._publish(index)
         elif index.done is None and index.current.paused is None:
             self._feed_again(index, seen)
-        if index.done is not None or (index.current.paused is not None and any(seen.values())):
+        if index.done is not None:
             self._drop(index, forget=True)
         elif index.closed is not None:
-            self._drop(index, forget=False)
+            self._drop(index, forget=False, finish=index.current.postponed)
+        elif index.current.paused is not None and any(seen.values()):
+            self._drop(index, forget=True, finish=True)  # what runs may finish, and counts
         return index.done
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
         """Tell the queue of an end that it never heard of, or has forgotten: nobody feeds what is closed. What it shows then."""
         if index.done is not None or index.closed is not None:
-            self._drop(index, forget=index.done is not None)
+            self._drop(index, forget=index.done is not None, finish=index.done is None and index.current.postponed)
         return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
@@ -120,17 +122,17 @@ class Sweeper:
             closed = close(self.store, index.batch.batch_id, reason, clock=self.clock)
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
-            self._drop(index, forget=False)
+            self._drop(index, forget=False, finish=index.current.postponed)
 
     def _break(self, index: OutcomeIndex) -> None:
         """Pause a batch of which nothing has come but failures."""
         current = index.current
         if not self.breaker_rows or not current.may_pause or current.closed or current.done:
             return
-        if index.counts["completed"] == 0:
+        if index.counts["completed"] == index.carried:
             index.refresh()
         failed = index.counts["failed"] - index.batch.refused
-        if index.counts["completed"] or failed < self.breaker_rows or index.complete:
+        if index.counts["completed"] > index.carried or failed < self.breaker_rows or index.complete:
             return
         reason = f"its first {failed:,} rows all failed, most of them with {self._usual_code(index)}"
         paused = pause(self.store, index.batch, reason, clock=self.clock)
@@ -165,10 +167,9 @@ class Sweeper:
             if schedule is not None and self.queue.reset(lane, index.batch.batch_id, schedule.version):
                 logger().warning("batch.reset", batch=index.batch.batch_id, lane=lane)
 
-    def _drop(self, index: OutcomeIndex, *, forget: bool) -> None:
+    def _drop(self, index: OutcomeIndex, *, forget: bool, finish: bool = False) -> None:
         for lane in index.batch.lanes:
             try:
-                finish = index.current.postponed
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)
             except QueueUnavailable:  # storage has decided; the queue learns of it at its next feed
                 return

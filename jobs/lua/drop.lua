@@ -2,7 +2,8 @@
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   1 batch  2 round  3 1 to forget the batch, its leased jobs included  4 1 to let the leased ones run to their end
+-- ARGV   1 batch  2 round  3 1 to forget the batch, its leased jobs included  4 1 to let the leased ones run to their end:
+--        then the batch is forgotten only when there are none
 -- Reply  how many jobs were taken off
 --
 -- Names the round: when the queue knows a later one, nothing changes. Leased jobs of a closed batch stay for beat to report.
@@ -17,7 +18,7 @@ if not record.closed and not finish then
   record.closed = true
   put_batch(batch, record)
 end
-local dropped = 0
+local dropped, running = 0, 0
 local counted = 0
 for _, state in ipairs({'r', 'd', 'l'}) do
   counted = counted + tonumber(redis.call('HGET', COUNTS, batch .. '|' .. state) or '0')
@@ -25,14 +26,16 @@ end
 for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', PAYLOAD) or {}) do
   if batch_of(job) == batch then
     local r = get_job(job)
-    if forget or not is_leased(r) then
+    if (forget and not finish) or not is_leased(r) then
       remove(job, r)
       dropped = dropped + 1
+    else
+      running = running + 1
     end
   end
 end
 write_counts()
-if forget then
+if forget and running == 0 then
   redis.call('HDEL', BATCHES, batch)
   redis.call('HDEL', COUNTS, batch .. '|r', batch .. '|d', batch .. '|l')
 end

@@ -113,6 +113,17 @@ def test_a_burial_of_the_round_before_that_was_lost_is_one_of_the_new(queue: Red
     assert [(again.burial, again.lease.round) for again in claim(queue, claim_id="c-2")] == [(True, 2)]
 
 
+def test_a_batch_that_is_held_is_forgotten_once_nothing_of_it_runs(queue: RedisQueue) -> None:
+    fed(queue, [row(0), row(1)])
+    (job,) = claim(queue, 1)
+    assert queue.drop(LANE, "b", 1, forget=True, finish=True) == 1
+    assert counts(queue) == (0, 0, 1)
+    assert queue.beat(LANE, [job.lease], LEASE_MS, ME).cancelled == frozenset()
+    assert queue.settle(LANE, [Settlement(job.lease)]) == frozenset()
+    queue.drop(LANE, "b", 1, forget=True, finish=True)
+    assert queue.snapshot(LANE).batches == {}
+
+
 def test_a_cancelled_batch_lets_nothing_of_the_round_before_finish(queue: RedisQueue) -> None:
     fed(queue, [row(0), row(1)])
     leased = claim(queue, 1)

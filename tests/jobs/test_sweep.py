@@ -326,10 +326,44 @@ def test_a_batch_of_nothing_but_failures_pauses_itself_and_says_why(make_night: 
     paused = read_round(night.store, batch).paused
     assert paused is not None
     assert paused.reason == "its first 3 rows all failed, most of them with empty_output"
-    assert night.queue.beat(LANE, [running[3].lease], 60_000, ME).lost == {running[3].lease}
+    beat = night.queue.beat(LANE, [running[3].lease], 60_000, ME)
+    assert (beat.lost, beat.cancelled) == (frozenset(), frozenset()), "what runs may finish"
     assert night.claim() == []
     status = StatusReader(night.store, night.queue).batch(batch.batch_id)
     assert (status.state, status.paused_reason) == ("paused", paused.reason)
+
+
+def test_what_runs_when_a_batch_is_paused_finishes_and_counts(make_night: Callable[..., Night]) -> None:
+    night = make_night(breaker_rows=2)
+    batch = night.accept(6)
+    running = night.claim(4)
+    night.finish(running[:2], status="failed")
+    night.sweep()
+    night.finish(running[2:])
+    for _ in range(2):
+        night.sweep()
+    assert night.queue.snapshot(LANE).batches == {}
+    assert night.claim() == []
+    resume(night.store, batch, clock=lambda: night.now)
+    rest = night.claim()
+    assert sorted(job.key.row for job in rest) == [4, 5]
+    night.finish(rest)
+    night.sweep()
+    done = night.published(batch)
+    assert (done.counts["completed"], done.counts["failed"]) == (4, 2)
+
+
+def test_a_further_round_of_nothing_but_failures_is_paused_too(make_night: Callable[..., Night]) -> None:
+    night = make_night(breaker_rows=2)
+    batch = night.accept(6)
+    night.finish(night.claim(1))
+    night.finish(night.claim(8), status="failed")
+    night.sweep()
+    assert night.published(batch).counts["completed"] == 1
+    reopen(night.store, batch.batch_id, clock=lambda: night.now)
+    night.finish(night.claim(3), status="failed")
+    night.sweep()
+    assert read_round(night.store, batch).paused is not None, "what completed in the round before is no success of this"
 
 
 def test_a_paused_batch_goes_on_when_a_person_says_so_and_is_not_paused_again(make_night: Callable[..., Night]) -> None:
