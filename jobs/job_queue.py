@@ -118,7 +118,8 @@ class BatchSchedule:
 class WorkerRecord:
     """What a worker says of itself with each claim and beat. It is forgotten when it stops saying so.
 
-    `running` is how many jobs it has in hand: a worker with none may be given suspects.
+    `running` is how many jobs it has in hand: a worker with none may be given suspects. `slots` is how many of them its
+    engine works on at once; 0 where it did not say.
     """
 
     worker: str
@@ -126,6 +127,7 @@ class WorkerRecord:
     node: str
     lane: str
     running: int
+    slots: int = 0
 
 
 @dataclass(frozen=True, slots=True)

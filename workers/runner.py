@@ -69,9 +69,10 @@ class Runner:
 
     def _connect(self, node: str, end_process: Callable[[int], object]) -> None:
         line, worker, incarnation, composing = self._line, self._worker, secrets.token_hex(4), Pulse(self._monotonic)
+        slots = self._engine.stats().slots
 
         def record(running: int) -> WorkerRecord:
-            return WorkerRecord(worker, os.getpid(), node, line.lane, running)
+            return WorkerRecord(worker, os.getpid(), node, line.lane, running, slots)
 
         self._leases = Leases.from_settings(line.settings, self._monotonic)
         self._heartbeat = Heartbeat(
@@ -99,7 +100,7 @@ class Runner:
             line,
             self._leases,
             self._flusher,
-            slots=self._engine.stats().slots,
+            slots=slots,
             claim_id=lambda n: f"{worker}-{incarnation}-{n}",
             record=record,
             clock=self._clock,

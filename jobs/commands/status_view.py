@@ -8,6 +8,7 @@ from jobs.prices import formatted
 from jobs.status import BatchStatus, Status
 
 BAR = 30
+WORKER_BAR = 10
 
 
 def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
@@ -85,7 +86,11 @@ def _worker_lines(now: Status) -> Iterator[str]:
     if now.workers:
         yield f"{len(now.workers):,} worker{'s' if len(now.workers) > 1 else ''}"
     for worker in now.workers:
-        yield f"  {worker.worker}  lane {worker.lane}  running {worker.running:,}  pid {worker.pid} on {worker.node}"
+        busy = f"running {worker.running:,}"
+        if worker.slots:
+            filled = min(worker.running * WORKER_BAR // worker.slots, WORKER_BAR)
+            busy = f"[{'#' * filled}{'.' * (WORKER_BAR - filled)}] {busy}, {worker.slots:,} slots"
+        yield f"  {worker.worker}  {busy}  lane {worker.lane}  pid {worker.pid} on {worker.node}"
 
 
 def _fitted(line: str, width: int) -> Sequence[str]:

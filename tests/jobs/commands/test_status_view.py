@@ -68,9 +68,18 @@ def test_one_line_for_a_log() -> None:
     assert progress_line(RUNNING, NOW) == line
 
 
-def test_workers_are_named_after_the_batches() -> None:
-    workers = [WorkerRecord("w-stub-0", 4711, "node-1", "stub", 2)]
-    assert list(lines(Status([], workers), NOW)) == ["1 worker", "  w-stub-0  lane stub  running 2  pid 4711 on node-1"]
+@pytest.mark.parametrize(
+    ("running", "slots", "busy"),
+    [
+        pytest.param(2, 0, "running 2", id="of an older release"),
+        pytest.param(0, 8, "[..........] running 0, 8 slots", id="idle"),
+        pytest.param(3, 8, "[###.......] running 3, 8 slots", id="some are in use"),
+        pytest.param(80, 64, "[##########] running 80, 64 slots", id="with what was claimed ahead"),
+    ],
+)
+def test_workers_are_named_after_the_batches_with_a_bar_each(running: int, slots: int, busy: str) -> None:
+    workers = [WorkerRecord("w-stub-0", 4711, "node-1", "stub", running, slots)]
+    assert list(lines(Status([], workers), NOW)) == ["1 worker", f"  w-stub-0  {busy}  lane stub  pid 4711 on node-1"]
 
 
 @pytest.mark.parametrize("width", [30, 41, 80, 200])
