@@ -26,6 +26,8 @@ from jobs.storage import Store
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""
+LOOK_S: Final = 10.0
+"""How often what others owe is looked for."""
 
 
 def checked_place(url: str, form: ResultForm) -> str:
@@ -56,9 +58,16 @@ class Deliverer:
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
     _again_at: dict[str, float] = field(default_factory=dict)
+    _looked_at: float = float("-inf")
 
-    def deliver(self) -> None:
-        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable."""
+    def deliver(self, *, now: bool = True) -> None:
+        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
+
+        Without `now`, storage is asked for what is owed only once in `LOOK_S`.
+        """
+        if not now and self.monotonic() - self._looked_at < LOOK_S:
+            return
+        self._looked_at = self.monotonic()
         for batch_id in self.store.list("undelivered"):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue

@@ -48,7 +48,7 @@ class Sweeper:
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError."""
         self.batches.scan()
-        still_open = 0
+        still_open, before = 0, len(self.published)
         for index in list(self.batches):
             done = self._look_at(index)
             if done is None:
@@ -56,7 +56,7 @@ class Sweeper:
             else:
                 self.published[index.batch.batch_id] = done
         if self.deliverer is not None:
-            self.deliverer.deliver()
+            self.deliverer.deliver(now=len(self.published) > before)
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
