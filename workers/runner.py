@@ -61,6 +61,7 @@ class Runner:
         self._rng = rng or random.Random()
         self._stopping = threading.Event()
         self._give_up_at = float("inf")
+        self._timers: list[threading.Timer] = []
         self._attempts: dict[Lease, Attempt] = {}
         self._of_request: dict[str, Attempt] = {}
         self._submitted: deque[str] = deque()
@@ -132,6 +133,7 @@ class Runner:
         for after_s, phases in ((0.0, [Phase.WAITING]), (finish_s, [Phase.WAITING, Phase.RUNNING])):
             timer = threading.Timer(after_s, self._hand_back, phases)  # a step may be under way, and a long one
             timer.daemon = True
+            self._timers.append(timer)
             timer.start()
 
     def run(self) -> None:
@@ -143,6 +145,12 @@ class Runner:
                     self._take_up()
                     self._step()
             self._pulse.rest()
+            for timer in list(
+                self._timers
+            ):  # one may be in the middle of giving back, and its leases are not held any more
+                timer.cancel()
+                if timer.ident is not None:
+                    timer.join()
             released = self._hand_back(*Phase)
         for lease in list(self._attempts):
             self._abandon(lease)

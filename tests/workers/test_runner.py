@@ -516,6 +516,36 @@ def test_a_cancelled_batch_stops_what_runs(night: Night, until: Callable[..., An
     assert len(engine.cancelled) == 3
 
 
+def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(night: Night, until: Callable[..., Any]) -> None:
+    """Redis answers slowly; the worker must not end meanwhile, since its process would."""
+    night.accept(chats(3))
+    releasing = threading.Event()
+    still_there: list[bool] = []
+
+    class Slow:
+        def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
+            if leases and not releasing.is_set():
+                releasing.set()
+                ((_, thread),) = night.runners
+                if threading.current_thread() is not thread:
+                    thread.join(0.5)
+                    still_there.append(thread.is_alive())
+            return night.queue.release(lane, leases)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(night.queue, name)
+
+    engine = Scripted(lambda _: None)
+    runner = night.start(engine, Slow())
+    until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
+    runner.stop(0.0)
+    until(releasing.is_set, 10, "they are given back")
+    night.stop()
+    assert False not in still_there
+    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    assert (schedule.ready, schedule.leased) == (3, 0)
+
+
 def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(night: Night, until: Callable[..., Any]) -> None:
     """What is released costs no attempt."""
     night.accept(chats(3))
