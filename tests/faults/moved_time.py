@@ -81,4 +81,6 @@ def _dump(client: Any) -> dict[bytes, tuple[bytes, int]]:
 def _restore(client: Any, saved: Saved) -> None:
     client.flushall()
     for key, (value, expires_at) in saved[1].items():
-        client.restore(key, expires_at, value, absttl=expires_at > 0)
+        client.restore(key, 0, value)
+        if expires_at:
+            client.pexpireat(key, expires_at)  # the imitation's RESTORE knows no absolute time
