@@ -9,7 +9,7 @@ A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any o
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,8 +17,10 @@ from typing import BinaryIO, Final
 from jobs.batch import Batch, BatchPaths, Delivered, Done
 from jobs.errors import NightpressError, RequestError, StoreUnavailable
 from jobs.formats.results import ResultForm
+from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
+from jobs.local_files import replaced
 from jobs.logs import logger
 from jobs.published import ERRORS, OUTPUT, published_lines
 from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
@@ -94,13 +96,11 @@ class Deliverer:
         return False
 
     def _write(self, batch: Batch, done: Done) -> None:
-        from jobs.formats.results import tables
-
         url, form = str(batch.output_url), ResultForm(batch.output_form)
         place = f"{url}output.{SUFFIXES[form]}" if url.endswith("/") else url
-        shown = tables.columns(batch.kinds, self.kinds) if form in (ResultForm.CSV, ResultForm.PARQUET) else None
+        lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         with self._opened(place) as target:
-            write_results(published_lines(self.store, done, batch.batch_id, OUTPUT), form, shown, target)
+            write_results(lines, form, lambda: columns(batch.kinds, self.kinds), target)
         if url.endswith("/"):
             with self._opened(f"{url}errors.jsonl") as target:
                 target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))
@@ -115,17 +115,12 @@ class Deliverer:
                 yield target
             return
         path = Path(place)
-        partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            with replaced(path) as file:
                 yield file
-            partial.replace(path)
         except OSError as error:
             raise StoreUnavailable(f"cannot write {path}: {error.strerror or error}") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink()
 
 
 def _shown(url: str | None) -> str:

@@ -182,9 +182,8 @@ class Feeder:
         index.refresh()
         current = index.current
         if index.round == round_ and (current.done or current.closed or current.paused):
-            held = current.done is None and current.closed is None  # what runs when a batch is paused may finish
-            finish = held or (current.postponed and current.done is None)
-            self._queue.drop(lane, index.batch.batch_id, round_, forget=held or current.done is not None, finish=finish)
+            forget, finish = current.may_be_forgotten, current.may_finish
+            self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
 
     def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
         """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from jobs.batch import BatchPaths
 from jobs.errors import StoreUnavailable
 from jobs.outcomes import OutcomeIndex
-from jobs.rounds import go_on, list_batches, load_batch
+from jobs.rounds import end, go_on, list_batches, load_batch
 from jobs.storage import Store
 
 
@@ -60,10 +60,8 @@ class OpenBatches:
                 self._add(batch_id)
             elif index.done is not None:  # hinted again after it was done: it may have been reopened
                 index.refresh()
-                if index.done is not None and not go_on(self._store, index.batch):
-                    if index.batch.output_url is not None:  # its publisher may have died before it could say so
-                        self._store.create(index.paths.undelivered, b"")
-                    self._store.delete(index.paths.open_hint)
+                if index.done is not None:  # its publisher may have died before it could say so
+                    end(self._store, index.batch)
                 index.refresh()
 
     def _hinted(self) -> set[str]:

@@ -28,7 +28,7 @@ from jobs.outcomes import OutcomeIndex
 from jobs.output_rows import closed_row, published_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
-from jobs.rounds import Clock, accepted, close, go_on, is_open, latest_done, now, read_marker, reopen, to_bytes
+from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
 from jobs.storage import Store
 from jobs.winners import BUCKET_BYTES, Winners
 
@@ -74,7 +74,7 @@ def publish(
     index = OutcomeIndex(store, accepted(store, batch_id))
     index.refresh()
     if index.done is not None:
-        _end(store, index, clock)
+        end(store, index.batch, clock)
         return index.done
     if not index.complete:
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
@@ -82,18 +82,10 @@ def publish(
         winners = Winners(index.batch.rows, index.bytes, Path(folder), bucket_bytes)
         mine = _Edition(store, index, prices, winners).write(clock)
     if store.create(index.paths.done(index.round), to_bytes(mine)):
-        _end(store, index, clock)
+        end(store, index.batch, clock)
         return mine
     store.delete(f"{index.paths.root}/{mine.folder}")
     return read_marker(store, index.paths.done(index.round), Done)
-
-
-def _end(store: Store, index: OutcomeIndex, clock: Clock) -> None:
-    """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open."""
-    if index.batch.output_url is not None:
-        store.create(index.paths.undelivered, b"")
-    if not go_on(store, index.batch, clock):
-        store.delete(index.paths.open_hint)
 
 
 class _Edition:

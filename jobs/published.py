@@ -15,6 +15,7 @@ import orjson
 
 from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import StoreUnavailable
+from jobs.local_files import replaced
 from jobs.rounds import accepted, latest_done
 from jobs.storage import Store
 from jobs.usage import Usage, total
@@ -59,10 +60,8 @@ def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> Non
     """Copy the published files into a local folder; each appears whole."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in done.files:
-        partial = folder / f".{name}.partial"
-        with store.reader(path_of(done, batch_id, name)) as source, partial.open("wb") as target:
+        with store.reader(path_of(done, batch_id, name)) as source, replaced(folder / name) as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        partial.replace(folder / name)
 
 
 def verify(store: Store, batch_id: str) -> list[str]:

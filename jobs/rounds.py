@@ -62,6 +62,16 @@ class Round:
         return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
 
     @property
+    def may_finish(self) -> bool:
+        """Whether what runs may run to its end although no further row starts: over a soft deadline, and while paused."""
+        return self.done is None and (self.postponed if self.closed else self.paused is not None)
+
+    @property
+    def may_be_forgotten(self) -> bool:
+        """Whether the queue needs to know nothing of this round, once nothing runs that may finish."""
+        return self.done is not None or (self.closed is None and self.paused is not None)
+
+    @property
     def published(self) -> Done | None:
         """How the batch ended; None while it is open."""
         return None if self.goes_on else self.done
@@ -197,6 +207,18 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
     store.create(paths.reopen(marker.round), to_bytes(marker))
     store.create(paths.open_hint, b"")
     return True
+
+
+def end(store: Store, batch: Batch, clock: Clock = now) -> None:
+    """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
+
+    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this, changes nothing.
+    """
+    paths = BatchPaths(batch.batch_id)
+    if batch.output_url is not None:
+        store.create(paths.undelivered, b"")
+    if not go_on(store, batch, clock):
+        store.delete(paths.open_hint)
 
 
 def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:

@@ -80,18 +80,14 @@ class Sweeper:
             self._publish(index)
         elif index.done is None and index.current.paused is None:
             self._feed_again(index, seen)
-        if index.done is not None:
-            self._drop(index, forget=True)
-        elif index.closed is not None:
-            self._drop(index, forget=False, finish=index.current.postponed)
-        elif index.current.paused is not None and any(seen.values()):
-            self._drop(index, forget=True, finish=True)  # what runs may finish, and counts
+        if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
+            self._drop(index)
         return index.done
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
         """Tell the queue of an end that it never heard of, or has forgotten: nobody feeds what is closed. What it shows then."""
         if index.done is not None or index.closed is not None:
-            self._drop(index, forget=index.done is not None, finish=index.done is None and index.current.postponed)
+            self._drop(index)
         return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
@@ -122,7 +118,7 @@ class Sweeper:
             closed = close(self.store, index.batch.batch_id, reason, clock=self.clock)
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
-            self._drop(index, forget=False, finish=index.current.postponed)
+            self._drop(index)
 
     def _break(self, index: OutcomeIndex) -> None:
         """Pause a batch of which nothing has come but failures."""
@@ -167,7 +163,8 @@ class Sweeper:
             if schedule is not None and self.queue.reset(lane, index.batch.batch_id, schedule.version):
                 logger().warning("batch.reset", batch=index.batch.batch_id, lane=lane)
 
-    def _drop(self, index: OutcomeIndex, *, forget: bool, finish: bool = False) -> None:
+    def _drop(self, index: OutcomeIndex) -> None:
+        forget, finish = index.current.may_be_forgotten, index.current.may_finish
         for lane in index.batch.lanes:
             try:
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)

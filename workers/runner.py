@@ -145,16 +145,18 @@ class Runner:
                     self._take_up()
                     self._step()
             self._pulse.rest()
-            for timer in list(
-                self._timers
-            ):  # one may be in the middle of giving back, and its leases are not held any more
-                timer.cancel()
-                if timer.ident is not None:
-                    timer.join()
+            self._await_giving_back()
             released = self._hand_back(*Phase)
         for lease in list(self._attempts):
             self._abandon(lease)
         logger().info("worker.stopped", worker=self._worker, released=released)
+
+    def _await_giving_back(self) -> None:
+        """A drain's timer may be in the middle of giving back what nobody holds any more: the process must not end before it."""
+        for timer in list(self._timers):
+            timer.cancel()
+            if timer.ident is not None:
+                timer.join()
 
     # -- claim, compose ---------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +15,11 @@ import typer
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
+from jobs.local_files import replaced
 
 if TYPE_CHECKING:
     from jobs.batch import Batch
+    from jobs.formats.results.tables import Column
 
 OUTPUT = "output.jsonl"
 ERRORS = "errors.jsonl"
@@ -92,14 +94,15 @@ def _write_file(session: Session, batch: Batch, lines: _Counted, form: ResultFor
 
     if form is ResultForm.PARQUET and place is None:
         raise RequestError("Parquet is no text: name its file with -o")
-    shown = None
-    if form in (ResultForm.CSV, ResultForm.PARQUET):
-        from jobs.formats.results import tables
-        from jobs.kinds.registry import load_kinds
-
-        shown = tables.columns(batch.kinds, load_kinds(session.settings.templates_dir))
     with _opened(session, place) as target:
-        write_results(lines, form, shown, target)
+        write_results(lines, form, lambda: _columns(session, batch), target)
+
+
+def _columns(session: Session, batch: Batch) -> Sequence[Column]:
+    from jobs.formats.results.tables import columns
+    from jobs.kinds.registry import load_kinds
+
+    return columns(batch.kinds, load_kinds(session.settings.templates_dir))
 
 
 def _write_pages(lines: _Counted, place: str | None) -> None:
@@ -112,10 +115,8 @@ def _write_pages(lines: _Counted, place: str | None) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for row in lines.rows():
-            path = folder / file_name(row)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(page(row), encoding="utf-8")
-            partial.replace(path)
+            with replaced(folder / file_name(row)) as file:
+                file.write(page(row).encode())
     except OSError as error:
         raise RequestError(f"cannot write to {place}: {error.strerror or error}") from None
 
@@ -181,12 +182,8 @@ def _opened(session: Session, place: str | None) -> Iterator[BinaryIO]:
             yield target
         return
     path = Path(place)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as target:
+        with replaced(path) as target:
             yield target
-        partial.replace(path)
     except OSError as error:
         raise RequestError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)

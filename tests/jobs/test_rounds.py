@@ -15,6 +15,7 @@ from jobs.rounds import (
     latest_done,
     list_batches,
     load_batch,
+    pause,
     read_round,
     reopen,
     to_bytes,
@@ -122,6 +123,33 @@ def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bo
         shelf.publish()
     with pytest.raises(RequestError, match=message):
         reopen(shelf.store, "night-1", rows)
+
+
+@pytest.mark.parametrize(
+    ("closed", "paused", "done", "may_finish", "may_be_forgotten"),
+    [
+        pytest.param(None, False, False, False, False, id="open"),
+        pytest.param("cancelled", False, False, False, False, id="cancelled"),
+        pytest.param("expired", True, False, False, False, id="expired while it was paused"),
+        pytest.param("postponed", False, False, True, False, id="at the soft deadline"),
+        pytest.param(None, True, False, True, True, id="paused"),
+        pytest.param("postponed", False, True, False, True, id="published at the soft deadline"),
+        pytest.param(None, False, True, False, True, id="published"),
+    ],
+)
+def test_what_the_queue_may_let_finish_and_forget(
+    shelf: Any, closed: Any, paused: bool, done: bool, may_finish: bool, may_be_forgotten: bool
+) -> None:
+    batch = shelf.accept(rows=1)
+    if paused:
+        pause(shelf.store, batch, "nothing but failures")
+    if closed:
+        close(shelf.store, "night-1", closed)
+    if done:
+        shelf.write("night-1", [shelf.completed(0)])
+        shelf.publish()
+    current = read_round(shelf.store, batch)
+    assert (current.may_finish, current.may_be_forgotten) == (may_finish, may_be_forgotten)
 
 
 def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(shelf: Any) -> None:

@@ -1,6 +1,6 @@
 """Writes rows in any form that is one file. Where it stands, and that it appears whole, is the caller's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -22,13 +22,13 @@ SUFFIXES: Final = {
 
 
 def write_results(
-    lines: Iterable[bytes], form: ResultForm, columns: "Sequence[Column] | None", target: BinaryIO
+    lines: Iterable[bytes], form: ResultForm, columns: "Callable[[], Sequence[Column]]", target: BinaryIO
 ) -> None:
-    """Write published lines in a form of `SUFFIXES`. Tables need their columns. Raises RequestError without pyarrow."""
+    """Write published lines in a form of `SUFFIXES`. Tables ask for their columns. Raises RequestError without pyarrow."""
     if form is ResultForm.CSV:
         from jobs.formats.results import tables
 
-        target.writelines(tables.csv_bytes(map(orjson.loads, lines), columns or ()))
+        target.writelines(tables.csv_bytes(map(orjson.loads, lines), columns()))
     elif form is ResultForm.OPENAI:
         from jobs.formats.results import openai_lines
 
@@ -38,7 +38,7 @@ def write_results(
 
         with TemporaryDirectory(prefix="nightpress-") as scratch:
             path = Path(scratch) / "results.parquet"
-            tables.write_parquet(map(orjson.loads, lines), columns or (), path)
+            tables.write_parquet(map(orjson.loads, lines), columns(), path)
             with path.open("rb") as source:
                 while piece := source.read(1 << 20):
                     target.write(piece)
