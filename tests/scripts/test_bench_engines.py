@@ -44,5 +44,5 @@ def test_a_contender_that_cheats_ends_the_benchmark(tmp_path: Path) -> None:
 
 def test_an_environment_is_made_once(tmp_path: Path) -> None:
     (tmp_path / ".ready").touch()
-    assert environment(tmp_path, ["nothing-of-this-name"], []) == str(tmp_path / "bin" / "python")
+    assert environment(tmp_path, ["nothing-of-this-name"]) == str(tmp_path / "bin" / "python")
     assert bench_engines.PEERS.keys() == {"vllm", "openvino"}

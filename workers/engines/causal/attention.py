@@ -7,11 +7,14 @@ cannot compute exactly, it refuses; `probe` then finds the model unfit.
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+
+from workers.engines.causal.decode_kernel import attend_each, is_fit
 
 NAME: Final = "nightpress"
 REFUSED: Final = ("s_aux", "position_bias", "alibi", "indices")
@@ -36,7 +39,7 @@ class Chunk:
         return self.start + self.size
 
 
-@dataclass(slots=True)
+@dataclass
 class Layout:
     """Where each token of a step stands: first one token for each text that is being written, then chunks of prompts.
 
@@ -60,6 +63,11 @@ class Layout:
     def singles(self) -> int:
         """How many single tokens there are."""
         return len(self.slots)
+
+    @cached_property
+    def lengths(self) -> torch.Tensor:
+        """How many tokens the slots of the single tokens hold, these included [n]."""
+        return self.positions + 1
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """What the single tokens may not see [rows, 1, 1, reach], as -inf to be added. Rows without one see position 0."""
@@ -137,10 +145,28 @@ def _attend_singles(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """[singles, heads, value size] for query [heads, singles, size]: two products over all covered slots at once."""
+    """[singles, heads, value size] for query [heads, singles, size]."""
     heads, singles, size = query.shape
     groups = key.shape[1]
     asked = query.transpose(0, 1).reshape(singles, groups, heads // groups, size)
+    if is_fit(key):
+        wide = asked.float() * scale
+        each = attend_each(wide, key, value, layout.slots, layout.lengths, softcap=softcap, window=window)
+        return each.reshape(singles, heads, value.shape[-1])
+    return _attend_covered(layout, asked, key, value, scale, softcap, window)
+
+
+def _attend_covered(
+    layout: Layout,
+    asked: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scale: float,
+    softcap: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """[singles, heads, value size] for [singles, key heads, queries, size]: two products over all covered slots at once."""
+    singles, groups, queries = asked.shape[:3]
     spread = singles < layout.rows  # slots between them have no single token in this step
     if spread:
         asked = asked.new_zeros(layout.rows, *asked.shape[1:]).index_copy_(0, layout.slots, asked)
@@ -151,7 +177,7 @@ def _attend_singles(
     scores = scores.add_(layout.mask(window, scores.dtype))
     weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     out = torch.matmul(weights, values)
-    return (out.index_select(0, layout.slots) if spread else out).reshape(singles, heads, value.shape[-1])
+    return (out.index_select(0, layout.slots) if spread else out).reshape(singles, groups * queries, value.shape[-1])
 
 
 def _attend_chunk(

@@ -12,6 +12,7 @@ from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
 from workers.engines.causal.attention import LAYOUT
+from workers.engines.causal.decode_kernel import is_fit, put_each
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no types
@@ -42,7 +43,10 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
         layout = LAYOUT.get()
         for block, states in ((keys, key_states[0]), (values, value_states[0])):
             if n := layout.singles:
-                block[layout.slots, :, layout.positions] = states[:, :n].transpose(0, 1)
+                if is_fit(block):
+                    put_each(block, states[:, :n], layout.slots, layout.positions)
+                else:
+                    block[layout.slots, :, layout.positions] = states[:, :n].transpose(0, 1)
             for chunk in layout.chunks:
                 block[chunk.slot, :, chunk.start : chunk.end] = states[:, chunk.first : chunk.first + chunk.size]
         return keys, values

@@ -17,6 +17,7 @@ from jobs.logs import logger
 from workers.engine import Engine
 from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.model import CausalModel
+from workers.engines.causal.packed import pack
 from workers.engines.causal.padded import PaddedEngine
 from workers.engines.causal.probe import Unfit, fit_for_slots
 from workers.engines.encoding import Encoder
@@ -91,7 +92,9 @@ def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = 
     from_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **from_here)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **from_here)
-    return wrap(network.to(placement.device).eval(), tokenizer, placement)
+    network = network.to(placement.device).eval()
+    pack(network, placement.device)
+    return wrap(network, tokenizer, placement)
 
 
 def wrap(network: Any, tokenizer: Any, placement: Placement) -> CausalModel:

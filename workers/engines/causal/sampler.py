@@ -15,6 +15,7 @@ from typing import Final
 import torch
 
 from jobs.generation import SamplingParams
+from workers.engines.causal.decode_kernel import is_fit, most_likely
 
 CANDIDATES: Final = 256
 """Among so many of the likeliest tokens the end of top_p is looked for, before all are sorted."""
@@ -35,6 +36,13 @@ class Drawing:
         penalises = params.repetition_penalty != 1.0
         return cls(params, frozenset(prompt) if penalises else frozenset(), Counter(written), len(written))
 
+    @property
+    def weighs(self) -> bool:
+        """Whether more than the order of the scores matters."""
+        params = self.params
+        changed = params.repetition_penalty != 1.0 or params.presence_penalty or params.frequency_penalty
+        return bool(params.temperature > 0 or changed or params.logit_bias)
+
     def take(self, token: int) -> None:
         """A token was written."""
         self.written[token] += 1
@@ -43,8 +51,11 @@ class Drawing:
 
 def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> torch.Tensor:
     """The next token of each text [texts] from the logits [texts, vocabulary], which are changed."""
+    hold_open(scores, drawings, eos)
+    if not any(one.weighs for one in drawings):
+        return most_likely(scores) if is_fit(scores) else scores.argmax(-1)
     scores = scores.float()
-    adjust(scores, drawings, eos)
+    adjust(scores, drawings)
     chosen = scores.argmax(-1)
     drawn = [row for row, one in enumerate(drawings) if one.params.temperature > 0]
     if drawn:
@@ -55,8 +66,16 @@ def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
     return chosen
 
 
-def adjust(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> None:
-    """Penalties, biases and min_tokens, in place.
+def hold_open(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> None:
+    """Let no text end before its min_tokens: in place, and exact in any number format."""
+    early = [row for row, one in enumerate(drawings) if one.position < one.params.min_tokens]
+    if early and eos:
+        rows, tokens = (torch.tensor(places, device=scores.device) for places in (early, list(eos)))
+        scores[rows[:, None], tokens] = -torch.inf
+
+
+def adjust(scores: torch.Tensor, drawings: Sequence[Drawing]) -> None:
+    """Penalties and biases, in place.
 
     Repetition is over prompt and text (CTRL: arXiv 1909.05858), presence and frequency over the text (OpenAI's API).
     """
@@ -80,12 +99,6 @@ def adjust(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
     if added:
         rows, tokens, bias = _columns(added, scores.device)
         scores.index_put_((rows, tokens), bias, accumulate=True)
-    early = [
-        (row, token, 0.0) for row, one in enumerate(drawings) if one.position < one.params.min_tokens for token in eos
-    ]
-    if early:
-        rows, tokens, _ = _columns(early, scores.device)
-        scores[rows, tokens] = -torch.inf
 
 
 def draw(scores: torch.Tensor, drawings: Sequence[Drawing]) -> torch.Tensor:

@@ -76,7 +76,7 @@ def test_probabilities_are_those_of_transformers(params: dict[str, Any]) -> None
     theirs += [MinPLogitsWarper(asks.min_p)] if asks.min_p else []
     expected = theirs(torch.tensor([seen] * 5), scores.clone()).softmax(-1)
     ours = scores.clone()
-    adjust(ours, [Drawing.of(asks, seen[:2], seen[2:])] * 5, ())
+    adjust(ours, [Drawing.of(asks, seen[:2], seen[2:])] * 5)
     kept, tokens = candidates((ours / asks.temperature).softmax(-1), [asks] * 5, 64)
     got = torch.zeros_like(expected).scatter(1, tokens, kept / kept.sum(-1, keepdim=True))
     torch.testing.assert_close(got, expected)
@@ -98,7 +98,7 @@ def test_penalties_and_biases_of_openai(params: dict[str, Any], scores: list[flo
         Drawing.of(SamplingParams(temperature=0.0, **params), [0], [1, 3, 1]),
         Drawing.of(SamplingParams(), [1]),
     ]
-    adjust(changed, drawings, ())
+    adjust(changed, drawings)
     assert changed.tolist() == [scores, [9.0] * 4]
 
 
