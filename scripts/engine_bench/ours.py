@@ -1,4 +1,7 @@
-"""Our engine, through the protocol that workers use. It may know a request's most tokens; it takes them in their order."""
+"""Our engine, through the protocol that workers use. It may know a request's most tokens; it takes them in their order.
+
+A third argument is a token that no text may have, so that texts end where they are to, as rows of a batch can ask for it.
+"""
 
 import sys
 
@@ -8,10 +11,16 @@ from scripts.engine_bench.workload import Workload
 clock = Clock()
 
 from pathlib import Path  # noqa: E402 - the clock begins before heavy imports
+from typing import Any  # noqa: E402
 
 from jobs.catalog import ModelCard  # noqa: E402
 from jobs.generation import GenerationRequest, Prompt, SamplingParams  # noqa: E402
 from workers.models import make_engine  # noqa: E402
+
+
+def length(size: int) -> dict[str, Any]:
+    """What keeps a text from ending early."""
+    return {"logit_bias": {int(sys.argv[3]): -100.0}} if len(sys.argv) > 3 else {"min_tokens": size}
 
 
 def main() -> None:
@@ -22,7 +31,7 @@ def main() -> None:
     clock.loaded()
     for n, request in enumerate(work.requests):
         size = request.new_tokens
-        params = SamplingParams(temperature=0.0, seed=1, min_tokens=size, max_tokens=size)
+        params = SamplingParams(temperature=0.0, seed=1, max_tokens=size, **length(size))
         engine.submit(GenerationRequest(str(n), Prompt(text=request.prompt, params=params)))
     tokens = done = 0
     while done < len(work.requests):

@@ -22,6 +22,7 @@ from workers.engines.causal.runtime import Runtime, Spent
 from workers.engines.causal.sampler import Drawing
 from workers.engines.causal.scheduler import Piece, Scheduler, Text
 from workers.engines.causal.shares import NOTHING_MEASURED, split, weights_of
+from workers.engines.pinning import Core
 from workers.engines.stop_texts import stop_at
 from workers.engines.stopping import Ending
 
@@ -41,6 +42,7 @@ class SlotEngine:
         cache_bytes: What the cache may take of the device's memory.
         token_bytes: What a token takes in it.
         sharing: Whether common prefixes are computed once.
+        core: Where the thread that steps is kept, from its first step on.
         began_ns: When loading began, on `clock_ns`; the engine's age counts from there. None: now.
         clock_ns: Monotonic nanoseconds.
     """
@@ -54,10 +56,13 @@ class SlotEngine:
         cache_bytes: int,
         token_bytes: int,
         sharing: bool = True,
+        core: Core | None = None,
         began_ns: int | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._model = model
+        self._core = core
+        self._is_pinned = core is None
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._submitted: dict[str, GenerationRequest] = {}
@@ -91,6 +96,9 @@ class SlotEngine:
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
+        if self._core is not None and not self._is_pinned:  # the threads around the engine have been started by now
+            self._core.pin()
+            self._is_pinned = True
         done = self._take_cancelled() + self._encode()
         if not self._scheduler.waiting and not self._scheduler.running:
             return done
@@ -119,6 +127,8 @@ class SlotEngine:
 
     def close(self) -> None:
         del self._model, self._runtime, self._capacity
+        if self._core is not None:
+            self._core.free()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,7 @@ from workers.engines.causal.padded import PaddedEngine
 from workers.engines.causal.probe import Unfit, fit_for_slots
 from workers.engines.encoding import Encoder
 from workers.engines.options import parse_options
+from workers.engines.pinning import Core
 from workers.engines.placement import Placement, place
 
 DEFAULT_SLOTS: Final = 64
@@ -38,6 +39,9 @@ class CausalOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     threads: int = Field(default=1, ge=1, description="Threads of torch on a CPU; more workers use more cores.")
+    cores: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="Cores of a CPU, one for each worker: its engine's thread stays there."
+    )
     step_tokens: int | None = Field(default=None, ge=1, description="Tokens that a step computes at most.")
     cache_bytes: int | None = Field(default=None, ge=1, description="Memory for keys and values.")
     prefix_sharing: bool = Field(default=True, description="Whether a common beginning of prompts is computed once.")
@@ -81,6 +85,7 @@ def engine_of(
                 cache_bytes=options.cache_bytes or free_bytes(model.placement.device, options.threads),
                 token_bytes=token_bytes,
                 sharing=options.prefix_sharing,
+                core=Core(options.cores) if options.cores and model.placement.device.type == "cpu" else None,
                 began_ns=began_ns,
             )
     return PaddedEngine(model, slots=min(slots, PADDED_SLOTS), began_ns=began_ns)

@@ -1,0 +1,108 @@
+"""What the way from a file to published content costs: `nightpress run` beside its engine alone, in turn, pinned alike.
+
+    python scripts/bench_end_to_end.py --rows 512 --turns 3
+
+The engine's thread has one core; server, Ray, storage and all other threads of the worker have another. Rows are of the
+mixed shape of `bench_engines.py`, and may not end before their length, so both make the same number of tokens. Counted after
+load: the engine from the first request to the last answer, the run from the first row that began to the last that ended.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from scripts.bench_engines import ROOT, model_folder, pinned
+from scripts.engine_bench.workload import SHAPES, Workload, requests_of
+
+ALIAS: Final = "bench"
+
+
+def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
+    """Tokens a second of the engine alone."""
+    work.write(scratch / "workload.json")
+    report = scratch / "alone.json"
+    module = [sys.executable, "-m", "scripts.engine_bench.ours", str(scratch / "workload.json"), str(report), str(end)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    subprocess.run(pinned(core, module), cwd=ROOT, env=env, check=True)
+    found = json.loads(report.read_text())
+    return float(found["tokens"] / found["seconds"])
+
+
+def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> float:
+    """Tokens a second of a run, from the first row that began to the last that ended."""
+    rows = [
+        {
+            "kind": "completion",
+            "prompt": request.prompt,
+            "max_tokens": request.new_tokens,
+            "temperature": 0,
+            "logit_bias": {str(end): -100},
+        }
+        for request in work.requests
+    ]
+    (scratch / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    card = {"source": work.folder, "dtype": work.dtype, "device": "cpu", "slots": work.slots}
+    card["options"] = {"cores": [core]}
+    env = {
+        **os.environ,
+        "NIGHTPRESS_MODELS": json.dumps({ALIAS: card}),
+        "NIGHTPRESS_STORE_URL": str(scratch / "store"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    command = [str(Path(sys.executable).with_name("nightpress")), "run", str(scratch / "rows.jsonl")]
+    command += ["--model", ALIAS, "--out", str(scratch / "out")]
+    done = subprocess.run(pinned(other, command), cwd=scratch, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the run ended with {done.returncode}:\n{done.stderr[-3000:]}")
+    return rate([json.loads(line) for line in (scratch / "out" / "output.jsonl").read_text().splitlines()])
+
+
+def rate(rows: list[dict[str, Any]]) -> float:
+    """Completion tokens a second over output rows."""
+    began = min(datetime.fromisoformat(row["started_at"]) for row in rows)
+    ended = max(datetime.fromisoformat(row["finished_at"]) for row in rows)
+    tokens: int = sum(row["usage"]["completion_tokens"] for row in rows)
+    return tokens / (ended - began).total_seconds()
+
+
+def main() -> None:
+    """Both in turn."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=512)
+    parser.add_argument("--shape", choices=list(SHAPES), default="mixed")
+    parser.add_argument("--slots", type=int, default=64)
+    parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--core", type=int, default=0, help="of the engine")
+    parser.add_argument("--other", type=int, default=1, help="of all else")
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
+    args = parser.parse_args()
+    from jobs.catalog import ModelCard
+    from workers.engines.placement import place
+
+    args.cache.mkdir(parents=True, exist_ok=True)
+    folder = model_folder("smollm2", args.cache)
+    end = json.loads((folder / "config.json").read_text())["eos_token_id"]
+    dtype = place(ModelCard(device="cpu")).dtype_name
+    work = Workload(str(folder), dtype, args.slots, requests_of(args.shape, args.rows, args.seed))
+    engine, run = [], []
+    for turn in range(args.turns):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+            engine.append(alone(work, end, args.core, Path(scratch)))
+            run.append(whole(work, end, args.core, args.other, Path(scratch)))
+        print(f"turn {turn + 1}: engine alone {engine[-1]:.1f} tokens/s, run {run[-1]:.1f} tokens/s", flush=True)
+    ratio = statistics.median(r / e for r, e in zip(run, engine, strict=True))
+    print(f"{args.rows} rows of shape {args.shape}, {dtype}: the run reaches {ratio:.1%} of its engine (median)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Whether a step's time is shared fairly: what long and short rows are said to have taken in a mix, beside what they take alone.
+
+    python scripts/bench_shares.py [--rows 32] [--turns 3]
+
+Rows of each sort run alone, as many as there are slots, and then half of each together. In the mix the ratio of what a long
+and a short row took should be that of the rows alone. Long are rows of many new tokens, or those of a long prompt.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from jobs.catalog import ModelCard
+from jobs.generation import GenerationRequest, Prompt, SamplingParams
+from scripts.bench_engines import model_folder
+from workers.engine import Engine
+from workers.models import make_engine
+
+
+@dataclass(frozen=True)
+class Sort:
+    """Rows of one sort: words of the prompt, each of another row, and new tokens."""
+
+    words: int
+    new_tokens: int
+
+
+PAIRS: Final = {
+    "many new tokens beside few": (Sort(20, 240), Sort(20, 40)),
+    "a long prompt beside a short one": (Sort(80, 60), Sort(10, 60)),
+}
+
+
+def requests(sort: Sort, n: int, some: random.Random) -> list[GenerationRequest]:
+    """Rows with nothing in common."""
+    params = SamplingParams(temperature=0.0, seed=1, min_tokens=sort.new_tokens, max_tokens=sort.new_tokens)
+    texts = (" ".join(str(some.randrange(10**4)) for _ in range(sort.words)) for _ in range(n))
+    return [
+        GenerationRequest(f"{sort}/{m}/{some.random()}", Prompt(text=text, params=params))
+        for m, text in enumerate(texts)
+    ]
+
+
+def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
+    """The device time of each request, in nanoseconds."""
+    for request in asked:
+        engine.submit(request)
+    found: dict[str, int] = {}
+    while len(found) < len(asked):
+        found |= {completion.request_id: completion.device_ns for completion in engine.step()}
+    return found
+
+
+def mean(found: dict[str, int], asked: list[GenerationRequest]) -> float:
+    """Of these requests."""
+    return statistics.mean(found[request.request_id] for request in asked)
+
+
+def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Random) -> tuple[float, float]:
+    """What a long row takes for each short one: alone, and in a mix."""
+    all_long, all_short = requests(long, rows, some), requests(short, rows, some)
+    alone = mean(taken(engine, all_long), all_long) / mean(taken(engine, all_short), all_short)
+    half_long, half_short = requests(long, rows // 2, some), requests(short, rows // 2, some)
+    mixed = [*half_long, *half_short]
+    some.shuffle(mixed)
+    found = taken(engine, mixed)
+    return alone, mean(found, half_long) / mean(found, half_short)
+
+
+def main() -> None:
+    """All pairs in turn."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
+    args = parser.parse_args()
+    some = random.Random(args.seed)
+    args.cache.mkdir(parents=True, exist_ok=True)
+    card = ModelCard(source=str(model_folder("smollm2", args.cache)), device="cpu", slots=args.rows)
+    engine = make_engine("bench", card, args.cache)
+    for name, (long, short) in PAIRS.items():
+        found = [ratios(engine, long, short, args.rows, some) for _ in range(args.turns)]
+        alone, mixed = (statistics.median(column) for column in zip(*found, strict=True))
+        print(f"{name}: alone {alone:.2f}, in a mix {mixed:.2f}: {mixed / alone - 1:+.0%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
