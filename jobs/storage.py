@@ -28,6 +28,8 @@ class Store(ABC):
 
     url: str
     options: Mapping[str, str]
+    reads_at_once: int = 1
+    """How many files are worth asking for at a time: more than one where each answer is waited for."""
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, str] | None = None) -> "Store":
@@ -112,6 +114,8 @@ class Store(ABC):
 
 class LocalStore(Store):
     """A folder. A file is written under a dotted name, made durable, and then linked to its name, which never overwrites."""
+
+    reads_at_once = 2
 
     def __init__(self, folder: str) -> None:
         self._root = Path(folder).expanduser().absolute()

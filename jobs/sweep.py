@@ -138,8 +138,8 @@ class Sweeper:
     def _usual_code(self, index: OutcomeIndex) -> str:
         """The code of most failures in the first few segments."""
         codes: Counter[str] = Counter()
-        for name in sorted(index.segments)[:8]:
-            for outcome in islice(read_outcomes(self.store, index.paths.segment(name)), self.breaker_rows):
+        for path in sorted(index.files)[:8]:
+            for outcome in islice(read_outcomes(self.store, path), self.breaker_rows):
                 if outcome.final and outcome.error and outcome.round == index.round:
                     codes[outcome.error["code"]] += 1
         return codes.most_common(1)[0][0] if codes else "no code"

@@ -66,15 +66,18 @@ def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | 
 
 
 def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Every line of the row in any segment. Heads tell which segments to read."""
+    """Every line of the row in any segment, each segment once. Heads tell which files to read."""
     from jobs.batch import BatchPaths
-    from jobs.segment import read_head, read_outcomes
+    from jobs.segment import read_segments
+    from jobs.segment_files import each_heads, list_files
 
-    paths = BatchPaths(batch.batch_id)
-    for name in session.store.list(paths.segments):
-        path = paths.segment(name)
-        if any(entry.row == row for entry in read_head(session.store, path).rows):
-            yield from (outcome for outcome in read_outcomes(session.store, path) if outcome.row == row)
+    seen: set[str] = set()
+    for path, heads in each_heads(session.store, list_files(session.store, BatchPaths(batch.batch_id))):
+        wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
+        seen |= wanted
+        for segment in read_segments(session.store, path, batch.batch_id) if wanted else ():
+            if segment.head.name in wanted:
+                yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
 
 
 def _shown(outcome: Outcome) -> Mapping[str, Any]:

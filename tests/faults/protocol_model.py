@@ -70,6 +70,7 @@ class World:
     packets: list[Packet] = field(default_factory=list)
     listings: dict[str, list[str]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
+    segments: dict[str, bytes] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     claims: Counter[tuple[JobKey, int]] = field(default_factory=Counter)
 
@@ -107,8 +108,10 @@ class World:
             names = sorted(names, key=str.encode)
             self.listings[hashlib.sha256("\n".join(names).encode()).hexdigest()] = names
 
-    def _made(self, path: str) -> None:
+    def _made(self, path: str, data: bytes) -> None:
         self.made.setdefault(path, len(self.made))
+        if "/segments/" in path:
+            self.segments[path] = data
 
     def _sent(self, packet: Packet) -> None:
         if packet[0] == "claim":

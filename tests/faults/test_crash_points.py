@@ -14,7 +14,7 @@ import pytest
 from jobs.batch import BatchPaths
 from jobs.published import OUTPUT, read_published, read_usage, verify
 from jobs.rounds import latest_done
-from jobs.segment import read_outcomes
+from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.moved_time import ImitatedServer
 from tests.faults.protocol_model import LEASE_MS, Process, SweeperProcess, Worker, World
@@ -71,8 +71,7 @@ class Night:
         assert done.counts["completed"] == ROWS
         rows = list(read_published(store, done, self.batch_id, OUTPUT))
         assert [row["row"] for row in rows] == list(range(ROWS))
-        paths = BatchPaths(self.batch_id)
-        lines = [line for name in store.list(paths.segments) for line in read_outcomes(store, paths.segment(name))]
+        lines = list(each_outcome(store, BatchPaths(self.batch_id)))
         usage = read_usage(store, done, self.batch_id)
         spent = total(line.usage + line.wasted for line in lines)
         accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
