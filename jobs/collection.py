@@ -34,11 +34,11 @@ def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger)
 
 
 def _take(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
-    head, body, counts = segment.head, segment.body, index.current.counts
+    head, data, counts = segment.head, segment.data, index.current.counts
     accounts = [ledger.number(account) for account in head.accounts]
-    end = 0
+    end = segment.start
     for number, (row, line) in enumerate(zip(head.rows, head.lines, strict=True)):
         end += line[0]
         if len(line) > 1 and counts(row):
             stop = end - LINE_END
-            winners.add(row, place, number, body[stop - line[1] : stop], (accounts[line[2]], *line[3:]))
+            winners.add(row, place, number, data[stop - line[1] : stop], (accounts[line[2]], *line[3:]))

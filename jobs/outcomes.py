@@ -34,7 +34,7 @@ class Tries(NamedTuple):
 
 NOT_TRIED: Final = Tries(0, 0, 0)
 
-LISTINGS: Final = 10
+LISTINGS: Final = 100
 """So often files are listed anew because others compacted them meanwhile."""
 
 
@@ -43,7 +43,9 @@ class OutcomeIndex:
 
     `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
     `current` are the markers as last read, `segments` the names read so far, each with the file where it was found first, `files`
-    those files with the bytes of their lines, `carried` how many rows had completed before this round. One thread at a time.
+    those files with the bytes of their lines, `compacted` the segments that lie in a compacted file, each with that, `alone` how
+    many files there were at the last look with one segment, `carried` how many rows had completed before this round. One
+    thread at a time.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -58,6 +60,8 @@ class OutcomeIndex:
         self.wasted = Usage()
         self.segments: dict[str, str] = {}
         self.files: dict[str, int] = {}
+        self.compacted: dict[str, str] = {}
+        self.alone = 0
         self.carried = 0
         self._states = bytearray(self.batch.rows)
         self._unfinished: dict[int, Tries] = {}
@@ -79,7 +83,9 @@ class OutcomeIndex:
     def _read_new(self) -> int:
         before = len(self.segments)
         for _ in range(LISTINGS):
-            new = [path for path in list_files(self._store, self.paths) if path not in self.files]
+            alone, compacted = list_files(self._store, self.paths)
+            new = [path for path in (*alone, *compacted) if path not in self.files]
+            self.alone = len(alone)
             try:
                 for path, heads in each_heads(self._store, new):
                     self.files[path] = sum(head.bytes for head in heads)
@@ -158,6 +164,8 @@ class OutcomeIndex:
 
     def _take(self, head: SegmentHead, path: str) -> None:
         """Count a segment, unless another file had it too."""
+        if path.startswith(f"{self.paths.compacted}/"):
+            self.compacted[head.name] = path
         if head.name in self.segments:
             return
         self.segments[head.name] = path

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -22,7 +23,6 @@ import orjson
 
 from jobs.batch import Done, PublishedFile, Status
 from jobs.collection import collect
-from jobs.errors import StoreUnavailable
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
@@ -30,7 +30,7 @@ from jobs.output_rows import closed_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
-from jobs.segment_files import Compacted
+from jobs.segment_files import until_read
 from jobs.storage import Store
 from jobs.winners import BUCKET_BYTES, Winners
 
@@ -47,9 +47,6 @@ __all__ = [
 ]
 
 Value = TypeVar("Value")
-
-TRIES: Final = 5
-"""So often a publisher begins anew because others compacted what it was reading."""
 
 PIECE_BYTES: Final = 1 << 20
 """How much of a published file is hashed and written at a time."""
@@ -76,10 +73,7 @@ def publish(
 
     `scratch` is where lines are sorted that do not fit into `bucket_bytes` of memory.
     """
-    for _ in range(TRIES):
-        with suppress(Compacted):
-            return _publish(store, batch_id, prices, clock, scratch, bucket_bytes)
-    raise StoreUnavailable(f"storage {store.url}: segments of {batch_id} go while they are read. Try again later.")
+    return until_read(store, lambda: _publish(store, batch_id, prices, clock, scratch, bucket_bytes))
 
 
 def _publish(
@@ -140,7 +134,7 @@ class _Edition:
                 before = carried.at(row)
                 winner = winners.get(row) if before is None else None
                 if winner is not None:
-                    raw = winner.text
+                    raw: bytes | memoryview = winner.text
                     status = self._ledger.post(winner.entry)
                 else:
                     values = orjson.loads(before) if before is not None else self._closed(row, requests)
@@ -184,39 +178,52 @@ class _Edition:
 
     @contextmanager
     def _file(self, name: str) -> Iterator["_File"]:
-        with self._store.writer(f"{self._folder}/{name}") as stream:
-            file = _File(stream)
+        with self._store.writer(f"{self._folder}/{name}") as stream, ThreadPoolExecutor(1, "published") as thread:
+            file = _File(stream, thread)
             yield file
             file.flush()
 
 
 class _File:
-    """A published file while it is written: counts and hashes what goes through it."""
+    """A published file while it is written: counts and hashes what goes through it, on a thread beside its writer."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, thread: Executor) -> None:
         self._stream = stream
+        self._thread = thread
         self._digest = hashlib.sha256()
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | memoryview] = []
         self._waiting_bytes = 0
+        self._under_way: Future[None] | None = None
         self._rows = 0
         self._bytes = 0
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes | memoryview) -> None:
         """Take one line, without its end."""
         self._waiting.append(line)
         self._waiting_bytes += len(line) + 1
         if self._waiting_bytes >= PIECE_BYTES:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
         """Write out what waits."""
-        self._waiting.append(b"")
-        piece = b"\n".join(self._waiting)
+        self._hand_over()
+        self._wait()
+
+    def _hand_over(self) -> None:
+        self._rows += len(self._waiting)
+        self._bytes += self._waiting_bytes
+        piece = b"\n".join([*self._waiting, b""])
+        self._waiting, self._waiting_bytes = [], 0
+        self._wait()
+        self._under_way = self._thread.submit(self._put, piece)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+
+    def _put(self, piece: bytes) -> None:
         self._stream.write(piece)
         self._digest.update(piece)
-        self._rows += len(self._waiting) - 1
-        self._bytes += len(piece)
-        self._waiting, self._waiting_bytes = [], 0
 
     @property
     def record(self) -> PublishedFile:

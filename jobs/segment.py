@@ -45,17 +45,23 @@ _NOTHING: Final = (0,) * len(NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that was read: its head, as parsed and as stored, and the bytes of its lines."""
+    """A segment that was read: its head, as parsed and as stored, and the bytes in which its lines begin at `start`."""
 
     head: SegmentHead
     values: Mapping[str, Any]
-    body: bytes
+    data: bytes
+    start: int
+
+    @property
+    def body(self) -> bytes:
+        """Its lines."""
+        return self.data[self.start : self.start + self.head.bytes]
 
     def outcomes(self) -> Iterator[Outcome]:
         """Each outcome, in its order."""
-        start = 0
+        start = self.start
         for line in self.head.lines:
-            yield parse(self.body[start : start + line[0]])
+            yield parse(self.data[start : start + line[0]])
             start += line[0]
 
 
@@ -115,9 +121,9 @@ def read_segments(store: Store, path: str, batch_id: str) -> Sequence[Segment]:
     segments = []
     for values in raw_heads(data[:start], path):
         head = parsed(values, path)
-        body = data[start : start + head.bytes]
+        read = Segment(head, values, data, start)
+        segments.append(read if "lines" in values else _of_before(read, batch_id, path))
         start += head.bytes
-        segments.append(Segment(head, values, body) if "lines" in values else _of_before(head, body, batch_id, path))
     if start != len(data):
         raise damaged(path)
     return segments
@@ -129,8 +135,8 @@ def read_outcomes(store: Store, path: str) -> Iterator[Outcome]:
         yield from segment.outcomes()
 
 
-def _of_before(head: SegmentHead, body: bytes, batch_id: str, path: str) -> Segment:
+def _of_before(segment: Segment, batch_id: str, path: str) -> Segment:
     """A segment of format 1, in today's form."""
-    values, lines = encoded(batch_id, [parse(line) for line in body.splitlines()])
-    values = orjson.loads(orjson.dumps({"name": head.name, **values}))
-    return Segment(parsed(values, path), values, lines)
+    values, lines = encoded(batch_id, [parse(line) for line in segment.body.splitlines()])
+    values = orjson.loads(orjson.dumps({"name": segment.head.name, **values}))
+    return Segment(parsed(values, path), values, lines, 0)

@@ -4,16 +4,19 @@ Reading them from an object store is waiting for replies, so files are read ahea
 files and in bytes.
 
     segments/<worker>-<life>-<n>-<sha256>.jsonl     one segment
-    compacted/<segments>-<sha256>.jsonl             several; never changed, nor deleted before its batch
+    compacted/compacted-<n>-<sha256>.jsonl          n of them; never changed, nor deleted before its batch
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, TypeVar
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeVar
 
 from jobs.batch import BatchPaths
-from jobs.segment import Segment, SegmentHead, read_heads, read_segments
+from jobs.errors import StoreUnavailable
+from jobs.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
 from jobs.segment_line import Outcome
 from jobs.storage import Store
 
@@ -22,20 +25,36 @@ T = TypeVar("T")
 AHEAD_BYTES: Final = 32 << 20
 """How many bytes of files may wait for who reads them, beside the one that is read."""
 HEAD_SIZE: Final = 64 << 10
+TRIES: Final = 5
 
 
 class Compacted(Exception):
     """A file that was listed is gone: its segments are in a compacted one that a further listing shows."""
 
 
-def list_files(store: Store, paths: BatchPaths) -> list[str]:
+class Listing(NamedTuple):
+    """Paths of files that hold segments: one each, or several."""
+
+    alone: Sequence[str]
+    compacted: Sequence[str]
+
+
+def list_files(store: Store, paths: BatchPaths) -> Listing:
     """The files of all segments that are durable by now. Some segments may lie in several.
 
     Compacted files are listed last: a segment's own file goes only after a compacted one has it, and that one stays, so a
     segment that the first listing missed is in the second.
     """
     alone = [paths.segment(name) for name in store.list(paths.segments)]
-    return alone + [f"{paths.compacted}/{name}" for name in store.list(paths.compacted)]
+    return Listing(alone, [f"{paths.compacted}/{name}" for name in store.list(paths.compacted)])
+
+
+def until_read(store: Store, read: Callable[[], T]) -> T:
+    """What `read` gives, which lists files first and is asked again while some go before they are read."""
+    for _ in range(TRIES):
+        with suppress(Compacted):
+            return read()
+    raise StoreUnavailable(f"storage {store.url}: segments go while they are read. Try again later.")
 
 
 def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequence[SegmentHead]]]:
@@ -57,13 +76,20 @@ def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iter
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
-    """Every outcome of every segment, each once."""
+    """Every outcome of every segment, each once, where nobody compacts at this moment."""
     seen: set[str] = set()
-    for path in list_files(store, paths):
+    for path in chain(*list_files(store, paths)):
         for segment in read_segments(store, path, paths.batch_id):
             if segment.head.name not in seen:
                 seen.add(segment.head.name)
                 yield from segment.outcomes()
+
+
+def some_outcomes(store: Store, files: Iterable[str], most: int) -> Iterator[Outcome]:
+    """The first `most` outcomes of each of these files. One that is gone is passed over."""
+    for path in files:
+        with suppress(KeyError):
+            yield from islice(read_outcomes(store, path), most)
 
 
 def _ahead(read: Callable[[str], T], files: Mapping[str, int], at_once: int) -> Iterator[tuple[str, T]]:

@@ -15,7 +15,7 @@ from jobs.errors import StoreUnavailable
 from jobs.segment_head import HeadRow
 from jobs.usage import NAMES
 
-BUCKET_BYTES: Final = 32 << 20
+BUCKET_BYTES: Final = 16 << 20
 """About how many bytes of lines are held in memory at a time."""
 
 NO_ENTRY: Final = (0,) * (1 + len(NAMES))
@@ -28,7 +28,7 @@ _RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
 class Winner(NamedTuple):
     """The line that is published of a row, and what it adds to the ledger: an account's number, and six counts."""
 
-    text: bytes
+    text: memoryview
     entry: Sequence[int]
 
 
@@ -77,7 +77,8 @@ class Winners:
             if other is None or record[1:5] < other[0][1:5]:
                 best[record[0]] = record, start
             start += record[5]
-        return {row: Winner(records[at : at + record[5]], record[6:]) for row, (record, at) in best.items()}
+        view = memoryview(records)
+        return {row: Winner(view[at : at + record[5]], record[6:]) for row, (record, at) in best.items()}
 
     def _taken(self, bucket: int) -> bytes:
         path = self._scratch / str(bucket)
@@ -90,8 +91,8 @@ class Winners:
     def _spill(self) -> None:
         try:
             for bucket, records in self._waiting.items():
-                with (self._scratch / str(bucket)).open("ab") as file:
-                    file.write(b"".join(records))
+                with (self._scratch / str(bucket)).open("ab", buffering=1 << 20) as file:
+                    file.writelines(records)
         except OSError as error:
             raise StoreUnavailable(
                 f"scratch folder {self._scratch}: {error.strerror}. Set TMPDIR to a larger disk."

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import orjson
@@ -148,14 +148,18 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
     from jobs.collection import collect
     from jobs.ledger import Ledger
     from jobs.outcomes import OutcomeIndex
+    from jobs.segment_files import until_read
     from jobs.winners import Winners
 
-    index = OutcomeIndex(session.store, batch)
-    index.refresh()
-    with TemporaryDirectory(prefix="nightpress-") as scratch:
-        winners = Winners(batch.rows, sum(index.files.values()), Path(scratch))
+    def collected() -> Winners:
+        index = OutcomeIndex(session.store, batch)
+        index.refresh()
+        winners = Winners(batch.rows, sum(index.files.values()), Path(mkdtemp(dir=scratch)))
         collect(session.store, index, winners, Ledger())
-        for _, chosen in winners.ranges():
+        return winners
+
+    with TemporaryDirectory(prefix="nightpress-") as scratch:
+        for _, chosen in until_read(session.store, collected).ranges():
             for _, winner in sorted(chosen.items()):
                 values = orjson.loads(winner.text)
                 if (values["status"] == "completed") == completed:

@@ -30,12 +30,14 @@ def show(
 
     As JSON: its request, every attempt, its outcome and usage.
     """
+    from jobs.segment_files import until_read
+
     session: Session = ctx.obj
     found = session.batch(batch)
     if row >= found.rows:
         raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
     outcome = published_row(session, found, row)
-    attempts = list(_attempts(session, found, row))
+    attempts = until_read(session.store, lambda: list(_attempts(session, found, row)))
     if outcome is None:
         session.say(f"row {row} is not published yet: its attempts are what is known so far")
     session.write_json(
@@ -68,16 +70,17 @@ def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | 
 def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
     """Every line of the row in any segment, each segment once. Heads tell which files to read."""
     from jobs.batch import BatchPaths
-    from jobs.segment import read_segments
-    from jobs.segment_files import each_heads, list_files
+    from jobs.segment_files import each_heads, each_segments, list_files
 
     seen: set[str] = set()
-    for path, heads in each_heads(session.store, list_files(session.store, BatchPaths(batch.batch_id))):
+    files = list_files(session.store, BatchPaths(batch.batch_id))
+    for path, heads in each_heads(session.store, [*files.alone, *files.compacted]):
         wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
         seen |= wanted
-        for segment in read_segments(session.store, path, batch.batch_id) if wanted else ():
-            if segment.head.name in wanted:
-                yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
+        for _, segments in each_segments(session.store, {path: 0} if wanted else {}, batch.batch_id):
+            for segment in segments:
+                if segment.head.name in wanted:
+                    yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
 
 
 def _shown(outcome: Outcome) -> Mapping[str, Any]:
