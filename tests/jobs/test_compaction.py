@@ -55,7 +55,9 @@ def known(index: OutcomeIndex) -> Any:
 
 
 def finished(shelf: Any) -> tuple[Any, ...]:
-    """What is published once the last row is there."""
+    """What is published once the last row is there, and a tie with a segment that was compacted."""
+    tie = replace(shelf.completed(6), output={"text": "a later name"})
+    shelf.write("night-1", [shelf.failed(6, final=False), tie], worker="zz")
     shelf.write("night-1", [shelf.completed(ROWS)], worker="last")
     done = publish(shelf.store, "night-1", prices=Prices(), clock=shelf.clock)
     assert isinstance(done, Done)
@@ -119,6 +121,17 @@ def test_a_compactor_killed_at_any_point_loses_nothing(
     assert finished(filled) == expected
 
 
+def test_two_compacted_files_may_hold_the_same_segments(filled: Any, expected: tuple[Any, ...]) -> None:
+    store, index = filled.store, index_of(filled.store)
+    names = store.list(PATHS.segments)
+    for group in (names[:4], names[2:6]):
+        compaction._put_together(store, index, group)
+    for name in names[:6]:
+        store.delete(PATHS.segment(name))
+    assert known(index_of(store)) == known(index)
+    assert finished(filled) == expected
+
+
 def test_two_compactors_that_saw_different_segments(filled: Any, expected: tuple[Any, ...]) -> None:
     """Both hold the first segments: each is counted once, and nothing is lost."""
     store = filled.store
@@ -165,6 +178,8 @@ def fill_again(shelf: Any) -> Store:
 def test_who_reads_while_files_go_reads_anew(filled: Any, expected: tuple[Any, ...], call: int) -> None:
     """All is compacted before the n-th call of a publisher."""
     store, calls = filled.store, 0
+    tie = replace(filled.completed(6), output={"text": "a later name"})
+    filled.write("night-1", [filled.failed(6, final=False), tie], worker="zz")
     filled.write("night-1", [filled.completed(ROWS)], worker="last")
 
     class Moving:
