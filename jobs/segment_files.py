@@ -63,7 +63,7 @@ def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequen
     def read(path: str) -> Sequence[SegmentHead]:
         return read_heads(store, path)
 
-    return _ahead(read, dict.fromkeys(files, HEAD_SIZE), store.reads_at_once)
+    return ahead(read, dict.fromkeys(files, HEAD_SIZE), store.reads_at_once)
 
 
 def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iterator[tuple[str, Sequence[Segment]]]:
@@ -72,7 +72,7 @@ def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iter
     def read(path: str) -> Sequence[Segment]:
         return read_segments(store, path, batch_id)
 
-    return _ahead(read, files, store.reads_at_once)
+    return ahead(read, files, store.reads_at_once)
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
@@ -92,7 +92,9 @@ def some_outcomes(store: Store, files: Iterable[str], most: int) -> Iterator[Out
             yield from islice(read_outcomes(store, path), most)
 
 
-def _ahead(read: Callable[[str], T], files: Mapping[str, int], at_once: int) -> Iterator[tuple[str, T]]:
+def ahead(read: Callable[[str], T], files: Mapping[str, int], at_once: int) -> Iterator[tuple[str, T]]:
+    """Each path with what `read` gives of it, in order, `at_once` at a time. Raises Compacted where one is missing."""
+
     def taken(path: str) -> T:
         try:
             return read(path)

@@ -42,23 +42,23 @@ from jobs.storage import Store
 from scripts.scale_bench import batches, night
 
 SAMPLED_S: Final = 0.25
-COLUMNS: Final = (
-    ("rows", "rows", ",.0f"),
-    ("intake_rows_s", "intake rows/s", ",.0f"),
-    ("intake_mb", "MB", ",.0f"),
-    ("feed_rows_s", "feed rows/s", ",.0f"),
-    ("feeder_mb", "MB", ",.0f"),
-    ("night_rows_s", "night rows/s", ",.0f"),
-    ("claim_p50_ms", "claim p50", ".2f"),
-    ("claim_p99_ms", "p99 ms", ".2f"),
-    ("redis_mb", "Redis MB", ",.0f"),
-    ("redis_late_mb", "late MB", ",.0f"),
-    ("worker_mb", "worker MB", ",.0f"),
+FIGURES: Final = (
+    ("intake_rows_s", "intake, rows/s", ",.0f"),
+    ("intake_mb", "intake, MB", ",.0f"),
+    ("feed_rows_s", "feeding, rows/s", ",.0f"),
+    ("feeder_mb", "feeder, MB", ",.0f"),
+    ("night_rows_s", "night, rows/s", ",.0f"),
+    ("claim_p50_ms", "claim p50, ms", ".2f"),
+    ("claim_p99_ms", "claim p99, ms", ".2f"),
+    ("redis_mb", "Redis, MB", ",.0f"),
+    ("redis_late_mb", "Redis, second half, MB", ",.0f"),
+    ("worker_mb", "a whole worker, MB", ",.0f"),
+    ("light_mb", "all light workers, MB", ",.0f"),
     ("segments", "segments", ",.0f"),
-    ("publish_rows_s", "publish rows/s", ",.0f"),
-    ("publisher_mb", "MB", ",.0f"),
+    ("publish_rows_s", "publishing, rows/s", ",.0f"),
+    ("publisher_mb", "publisher, MB", ",.0f"),
 )
-"""What is found of a batch, its heading, and how it is written. `redis_late_mb` is the most in the second half of the night."""
+"""What is found of a batch, how it is called, and how it is written. All MB are peaks."""
 
 
 def published(store: Store) -> None:
@@ -236,13 +236,21 @@ def from_s3(rows: int, args: argparse.Namespace) -> None:
                 print(f"{name:12}{part:10}{took:8.1f} s{rows / took:12,.0f} rows/s{peak:8,.0f} MB", flush=True)
 
 
-def printed(lines: Sequence[Mapping[str, Any]]) -> None:
-    """The table."""
-    widths = [max(len(heading), 9) + 2 for _, heading, _ in COLUMNS]
-    print("".join(f"{heading:>{width}}" for (_, heading, _), width in zip(COLUMNS, widths, strict=True)))
+def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """What is known of each number of rows, whose phases may have been measured apart; what came last counts."""
+    known: dict[int, dict[str, Any]] = {}
     for line in lines:
-        cells = (format(line[name], form) if name in line else "-" for name, _, form in COLUMNS)
-        print("".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))
+        known.setdefault(line["rows"], {}).update(line)
+    return [line for _, line in sorted(known.items())]
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """A figure a line, a number of rows a column."""
+    text = [f"{'rows':24}" + "".join(f"{line['rows']:>13,}" for line in lines)]
+    for name, called, form in FIGURES:
+        cells = (format(line[name], form) if name in line else "-" for line in lines)
+        text.append(f"{called:24}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join(text)
 
 
 def drawn(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -270,7 +278,7 @@ def drawn(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
 def main() -> None:
     """Every phase in turn; or one part, in a process that the first one started for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--segments", type=int, default=5_000, help="where they are written without a night")
     parser.add_argument("--row-bytes", type=int, default=2_048)
     parser.add_argument("--window", type=int, default=100_000, help="rows on the lane at once")
@@ -303,11 +311,12 @@ def main() -> None:
         if args.results:
             with args.results.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
+    if args.results and args.results.exists():
+        lines = [json.loads(line) for line in args.results.read_text().splitlines()]
     if lines:
-        printed(lines)
+        print(table(merged(lines)))
     if args.plot:
-        known = [json.loads(line) for line in args.results.read_text().splitlines()] if args.results else lines
-        drawn(known, args.plot)
+        drawn(merged(lines), args.plot)
 
 
 if __name__ == "__main__":
