@@ -34,11 +34,12 @@ def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger)
 
 
 def _take(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
-    head, data, counts = segment.head, segment.data, index.current.counts
+    head, data, add = segment.head, segment.data, winners.add
+    counts, any_completed = index.current.counts, not index.current.sent_back
     accounts = [ledger.number(account) for account in head.accounts]
     end = segment.start
     for number, (row, line) in enumerate(zip(head.rows, head.lines, strict=True)):
         end += line[0]
-        if len(line) > 1 and counts(row):
+        if len(line) > 1 and ((any_completed and row.status == "c") or counts(row)):
             stop = end - LINE_END
-            winners.add(row, place, number, data[stop - line[1] : stop], (accounts[line[2]], *line[3:]))
+            add(row, place, number, data[stop - line[1] : stop], (accounts[line[2]], *line[3:]))

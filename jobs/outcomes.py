@@ -171,8 +171,9 @@ class OutcomeIndex:
         self.segments[head.name] = path
         self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
         counts, states, unfinished = self.current.counts, self._states, self._unfinished
+        any_completed = not self.current.sent_back
         for line in head.rows:
-            if counts(line):
+            if (any_completed and line.status == "c") or counts(line):
                 if states[line.row] != _COMPLETED:
                     states[line.row] = _COMPLETED if line.status == "c" else _FAILED
                 if unfinished:

@@ -31,7 +31,7 @@ from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
 from jobs.segment_files import until_read
-from jobs.storage import Store
+from jobs.storage import CHUNK_BYTES, Store
 from jobs.winners import BUCKET_BYTES, Winners
 
 __all__ = [
@@ -48,7 +48,7 @@ __all__ = [
 
 Value = TypeVar("Value")
 
-PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = CHUNK_BYTES
 """How much of a published file is hashed and written at a time."""
 
 

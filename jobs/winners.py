@@ -5,6 +5,7 @@ but lines, so that two publishers who saw the same segments choose the same winn
 of rows, so that memory holds one range at a time.
 """
 
+import mmap
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -67,10 +68,10 @@ class Winners:
         for bucket, start in enumerate(range(0, self._rows, self._range)):
             yield range(start, min(start + self._range, self._rows)), self._chosen(self._taken(bucket))
 
-    def _chosen(self, records: bytes) -> dict[int, Winner]:
+    def _chosen(self, records: bytes | mmap.mmap) -> dict[int, Winner]:
         best: dict[int, tuple[tuple[int, ...], int]] = {}
-        start = 0
-        while start < len(records):
+        start, end = 0, len(records)
+        while start < end:
             record = _RECORD.unpack_from(records, start)
             start += _RECORD.size
             other = best.get(record[0])
@@ -80,11 +81,12 @@ class Winners:
         view = memoryview(records)
         return {row: Winner(view[at : at + record[5]], record[6:]) for row, (record, at) in best.items()}
 
-    def _taken(self, bucket: int) -> bytes:
+    def _taken(self, bucket: int) -> bytes | mmap.mmap:
         path = self._scratch / str(bucket)
         if not path.exists():
             return b"".join(self._waiting.pop(bucket, ()))
-        records = path.read_bytes()
+        with path.open("rb") as file:
+            records = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         path.unlink()
         return records
 
