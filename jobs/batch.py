@@ -127,6 +127,7 @@ class BatchPaths:
         self.undelivered = f"undelivered/{batch_id}"
         self.acceptance = f"{self.root}/batch.json"
         self.segments = f"{self.root}/segments"
+        self.compacted = f"{self.root}/compacted"
 
     def input(self, lane: str) -> str:
         """The normalised requests of one lane."""

@@ -6,21 +6,14 @@ attempts, regenerated text. So waste is all that was spent less all that is in `
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jobs.batch import FORMAT, Batch
 from jobs.prices import Prices
+from jobs.segment_head import Account
 from jobs.usage import NAMES, Usage, counts_of, total
 
 _NOTHING: Final = (0,) * len(NAMES)
-
-
-class Account(NamedTuple):
-    """What published rows are added up under."""
-
-    status: str
-    model: str
-    prices: str | None
 
 
 class Ledger:
@@ -36,23 +29,25 @@ class Ledger:
         self._rows: list[int] = []
         self._sums_of: list[list[int]] = []
 
-    def spend(self, line: Mapping[str, Any]) -> None:
-        """Count what one attempt cost, whatever came of it."""
-        spent = self._spent[line.get("model", "")]
-        _add(spent, counts_of(line["usage"]))
-        if (wasted := counts_of(line["wasted"])) != _NOTHING:
-            _add(spent, wasted)
+    def spend(self, spent: Mapping[str, Sequence[int]]) -> None:
+        """Count what the attempts of a segment cost by model, whatever came of them."""
+        for model, counts in spent.items():
+            _add(self._spent[model], counts)
 
-    def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
-        """The entry of a row that may be published. Only `post` counts it."""
-        usage = row["usage"] if row["status"] == "completed" else {}
-        account = Account(row["status"], row["model"], usage.get("prices"))
+    def number(self, account: Account) -> int:
+        """The number of an account, which is opened if need be."""
         number = self._numbers.setdefault(account, len(self._numbers))
         if number == len(self._rows):
             self._accounts.append(account)
             self._rows.append(0)
             self._sums_of.append([0] * len(NAMES))
-        return (number, *(counts_of(usage) if usage else _NOTHING))
+        return number
+
+    def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
+        """The entry of a row that may be published. Only `post` counts it."""
+        usage = row["usage"] if row["status"] == "completed" else {}
+        account = Account(row["status"], row["model"], usage.get("prices"))
+        return (self.number(account), *(counts_of(usage) if usage else _NOTHING))
 
     def post(self, entry: Sequence[int]) -> str:
         """Count a row that is published. Returns its status."""

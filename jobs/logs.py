@@ -28,6 +28,8 @@ EVENTS: Final[dict[str, str]] = {
     "lane.paused": "Workers died again and again, and the lane paused itself: lane, reason.",
     "lease.lost": "A lease was gone before its job was reported: job.",
     "lease.given_up": "A row or its engine hangs, and its lease is renewed no more: job, phase.",
+    "segments.compacted": "Small segments were put together in fewer files: batch, segments.",
+    "leftovers.deleted": "What killed processes left in the store is gone: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
     "spool.refused": "The local disk does not take finished rows; they wait in memory: error.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",

@@ -35,6 +35,8 @@ _FAULTS: Final = {
 class ObjectStore(Store):
     """Objects under a URL such as `s3://bucket/prefix`."""
 
+    reads_at_once = 16
+
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         self.url = url
         self.options = options

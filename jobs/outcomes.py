@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from jobs.batch import Batch, BatchPaths, Closed, Done
+from jobs.errors import StoreUnavailable
 from jobs.published import ERRORS, read_published
 from jobs.rounds import Round, list_batches, load_batch, read_round
-from jobs.segment import SOLO, HeadRow, read_head
+from jobs.segment import SOLO, HeadRow, SegmentHead
+from jobs.segment_files import Compacted, each_heads, list_files
 from jobs.storage import Store
 from jobs.usage import Usage
 
@@ -32,13 +34,18 @@ class Tries(NamedTuple):
 
 NOT_TRIED: Final = Tries(0, 0, 0)
 
+LISTINGS: Final = 100
+"""So often files are listed anew because others compacted them meanwhile."""
+
 
 class OutcomeIndex:
     """The rows of a batch that have an outcome in the current round. Empty until the first `refresh`.
 
     `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
-    `current` are the markers as last read, `segments` the names read so far, `bytes` those of their lines,
-    `carried` how many rows had completed before this round. One thread at a time.
+    `current` are the markers as last read, `segments` the names read so far, each with the file where it was found first, `files`
+    those files with the bytes of their lines, `compacted` the segments that lie in a compacted file, each with that, `alone` how
+    many files there were at the last look with one segment, `carried` how many rows had completed before this round. One
+    thread at a time.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -51,8 +58,10 @@ class OutcomeIndex:
         self.current = current
         self.usage = Usage()
         self.wasted = Usage()
-        self.bytes = 0
-        self.segments: set[str] = set()
+        self.segments: dict[str, str] = {}
+        self.files: dict[str, int] = {}
+        self.compacted: dict[str, str] = {}
+        self.alone = 0
         self.carried = 0
         self._states = bytearray(self.batch.rows)
         self._unfinished: dict[int, Tries] = {}
@@ -69,15 +78,25 @@ class OutcomeIndex:
             self._states = carried
             self.carried = carried.count(_COMPLETED)
         self.current = current
-        new = sorted(set(self._store.list(self.paths.segments)) - self.segments)
-        for name in new:
-            head = read_head(self._store, self.paths.segment(name))
-            for line in head.rows:
-                self._take(line, counts=current.counts(line))
-            self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
-            self.bytes += head.bytes
-            self.segments.add(name)
-        return len(new)
+        return self._read_new()
+
+    def _read_new(self) -> int:
+        before = len(self.segments)
+        for _ in range(LISTINGS):
+            alone, compacted = list_files(self._store, self.paths)
+            new = [path for path in (*alone, *compacted) if path not in self.files]
+            self.alone = len(alone)
+            try:
+                for path, heads in each_heads(self._store, new):
+                    self.files[path] = sum(head.bytes for head in heads)
+                    for head in heads:
+                        self._take(head, path)
+            except Compacted:
+                continue
+            return len(self.segments) - before
+        raise StoreUnavailable(
+            f"storage: files in {self.paths.segments} are listed, and are not there. Try again later."
+        )
 
     @property
     def round(self) -> int:
@@ -143,13 +162,28 @@ class OutcomeIndex:
                 states[row] = _NONE
         return states
 
-    def _take(self, line: HeadRow, *, counts: bool) -> None:
-        if counts:
-            self._states[line.row] = max(self._states[line.row], _COMPLETED if line.status == "c" else _FAILED)
-            self._unfinished.pop(line.row, None)
-        elif not line.final and line.round == self.round and not self.has_outcome(line.row):
-            tries = self.tries(line.row)
-            crashed, solo = line.status in ("x", SOLO), line.status == SOLO
-            self._unfinished[line.row] = Tries(
-                tries.attempts + (not crashed), tries.crashes + crashed, tries.solo_crashes + solo
-            )
+    def _take(self, head: SegmentHead, path: str) -> None:
+        """Count a segment, unless another file had it too."""
+        if path.startswith(f"{self.paths.compacted}/"):
+            self.compacted[head.name] = path
+        if head.name in self.segments:
+            return
+        self.segments[head.name] = path
+        self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
+        counts, states, unfinished = self.current.counts, self._states, self._unfinished
+        any_completed = not self.current.sent_back
+        for line in head.rows:
+            if (any_completed and line.status == "c") or counts(line):
+                if states[line.row] != _COMPLETED:
+                    states[line.row] = _COMPLETED if line.status == "c" else _FAILED
+                if unfinished:
+                    unfinished.pop(line.row, None)
+            elif not line.final and line.round == self.round and not self.has_outcome(line.row):
+                self._count_try(line)
+
+    def _count_try(self, line: HeadRow) -> None:
+        tries = self.tries(line.row)
+        crashed, solo = line.status in ("x", SOLO), line.status == SOLO
+        self._unfinished[line.row] = Tries(
+            tries.attempts + (not crashed), tries.crashes + crashed, tries.solo_crashes + solo
+        )

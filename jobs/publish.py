@@ -11,6 +11,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,16 +21,17 @@ from typing import Any, BinaryIO, Final, Generic, TypeVar, get_args
 
 import orjson
 
-from jobs import segment
 from jobs.batch import Done, PublishedFile, Status
+from jobs.collection import collect
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
-from jobs.output_rows import closed_row, published_row
+from jobs.output_rows import closed_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
-from jobs.storage import Store
+from jobs.segment_files import until_read
+from jobs.storage import CHUNK_BYTES, Store
 from jobs.winners import BUCKET_BYTES, Winners
 
 __all__ = [
@@ -46,8 +48,8 @@ __all__ = [
 
 Value = TypeVar("Value")
 
-ENTRY_FIELDS: Final = 7
-"""A ledger's entry in front of each line that waits: the number of its account, and six counts."""
+PIECE_BYTES: Final = CHUNK_BYTES
+"""How much of a published file is hashed and written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ def publish(
 
     `scratch` is where lines are sorted that do not fit into `bucket_bytes` of memory.
     """
+    return until_read(store, lambda: _publish(store, batch_id, prices, clock, scratch, bucket_bytes))
+
+
+def _publish(
+    store: Store, batch_id: str, prices: Prices, clock: Clock, scratch: Path | None, bucket_bytes: int
+) -> Done | Incomplete:
     index = OutcomeIndex(store, accepted(store, batch_id))
     index.refresh()
     if index.done is not None:
@@ -79,7 +87,7 @@ def publish(
     if not index.complete:
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
     with tempfile.TemporaryDirectory(prefix="nightpress-", dir=scratch) as folder:
-        winners = Winners(index.batch.rows, index.bytes, Path(folder), bucket_bytes)
+        winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
         mine = _Edition(store, index, prices, winners).write(clock)
     if store.create(index.paths.done(index.round), to_bytes(mine)):
         end(store, index.batch, clock)
@@ -103,13 +111,11 @@ class _Edition:
 
     def write(self, clock: Clock) -> Done:
         """Write the files; nobody knows of them until `done-<round>.json` names them."""
-        names = sorted(self._index.segments, key=str.encode)
-        for place, name in enumerate(names):
-            self._collect(place, self._index.paths.segment(name))
+        names = collect(self._store, self._index, self._winners, self._ledger)
         with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
             self._write_rows(output, errors)
         with self._file(USAGE) as usage:
-            usage.write(orjson.dumps(self._usage(), option=orjson.OPT_APPEND_NEWLINE))
+            usage.write(orjson.dumps(self._usage()))
         statuses: tuple[Status, ...] = get_args(Status)
         return Done(
             round=self._index.round,
@@ -120,16 +126,6 @@ class _Edition:
             at=clock(),
         )
 
-    def _collect(self, place: int, path: str) -> None:
-        """Take a segment's lines as they would be published: each is parsed once, however many ranges there are."""
-        for number, (row, raw) in enumerate(segment.read_lines(self._store, path)):
-            line = orjson.loads(raw)
-            self._ledger.spend(line)
-            if self._index.current.counts(row):
-                values = published_row(self._batch_id, line)
-                entry = b"%d %d %d %d %d %d %d " % tuple(self._ledger.entry(values))
-                self._winners.add(row, place, number, entry + orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
-
     def _write_rows(self, output: "_File", errors: "_File") -> None:
         carried = _Ascending(self._carried())
         requests = _Ascending(self._requests())
@@ -138,12 +134,12 @@ class _Edition:
                 before = carried.at(row)
                 winner = winners.get(row) if before is None else None
                 if winner is not None:
-                    *entry, raw = winner.split(b" ", ENTRY_FIELDS)
-                    status = self._ledger.post([int(number) for number in entry])
+                    raw: bytes | memoryview = winner.text
+                    status = self._ledger.post(winner.entry)
                 else:
                     values = orjson.loads(before) if before is not None else self._closed(row, requests)
                     status = self._ledger.post(self._ledger.entry(values))
-                    raw = before or orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+                    raw = before.rstrip(b"\n") if before is not None else orjson.dumps(values)
                 (output if status == "completed" else errors).write(raw)
         carried.at(self._index.batch.rows)  # to the end of the file, where its sha256 is compared
 
@@ -182,27 +178,56 @@ class _Edition:
 
     @contextmanager
     def _file(self, name: str) -> Iterator["_File"]:
-        with self._store.writer(f"{self._folder}/{name}") as stream:
-            yield _File(stream)
+        with self._store.writer(f"{self._folder}/{name}") as stream, ThreadPoolExecutor(1, "published") as thread:
+            file = _File(stream, thread)
+            yield file
+            file.flush()
 
 
 class _File:
-    """A published file while it is written: counts and hashes what goes through it."""
+    """A published file while it is written: counts and hashes what goes through it, on a thread beside its writer."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, thread: Executor) -> None:
         self._stream = stream
+        self._thread = thread
         self._digest = hashlib.sha256()
+        self._waiting: list[bytes | memoryview] = []
+        self._waiting_bytes = 0
+        self._under_way: Future[None] | None = None
         self._rows = 0
         self._bytes = 0
 
-    def write(self, line: bytes) -> None:
-        self._stream.write(line)
-        self._digest.update(line)
-        self._rows += 1
-        self._bytes += len(line)
+    def write(self, line: bytes | memoryview) -> None:
+        """Take one line, without its end."""
+        self._waiting.append(line)
+        self._waiting_bytes += len(line) + 1
+        if self._waiting_bytes >= PIECE_BYTES:
+            self._hand_over()
+
+    def flush(self) -> None:
+        """Write out what waits."""
+        self._hand_over()
+        self._wait()
+
+    def _hand_over(self) -> None:
+        self._rows += len(self._waiting)
+        self._bytes += self._waiting_bytes
+        piece = b"\n".join([*self._waiting, b""])
+        self._waiting, self._waiting_bytes = [], 0
+        self._wait()
+        self._under_way = self._thread.submit(self._put, piece)
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+
+    def _put(self, piece: bytes) -> None:
+        self._stream.write(piece)
+        self._digest.update(piece)
 
     @property
     def record(self) -> PublishedFile:
+        """What `done-<round>.json` says of it, after the last flush."""
         return PublishedFile(rows=self._rows, bytes=self._bytes, sha256=self._digest.hexdigest())
 
 

@@ -1,168 +1,142 @@
 """Segments: immutable files of attempt outcomes, and the index at the head of each.
 
 A segment's first line is an index of its rows, so that a rebuild reads headers only; each further line is one outcome of
-one attempt. Its name ends in the sha256 of its bytes: to find that it exists is to know that it was written.
+one attempt. Its name ends in the sha256 of its bytes: to find that it exists is to know that it was written. A segment
+of before, without the published rows in its lines, is brought into today's form as it is read.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 
-from jobs.batch import FORMAT, BatchPaths
-from jobs.errors import StoreUnavailable
+from jobs.batch import BatchPaths
+from jobs.segment_head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
+from jobs.segment_line import LineStatus, Outcome, parse, to_line
 from jobs.storage import Store
-from jobs.usage import Usage, total
+from jobs.usage import NAMES, Usage, counts_of, total
+
+__all__ = [
+    "EVERY_ROUND",
+    "SOLO",
+    "HeadRow",
+    "Outcome",
+    "Segment",
+    "SegmentHead",
+    "encode",
+    "parse",
+    "read_heads",
+    "read_outcomes",
+    "read_segments",
+    "write",
+]
 
 EVERY_ROUND: Final = 0
 """The round of an outcome that holds in every round: a row that intake refused stays refused."""
 
-HEAD_BYTES: Final = 64 << 10
-"""How much of a segment is read at first to find its head."""
-
-LineStatus = Literal["completed", "failed", "crashed"]
 _LETTERS: Final[Mapping[LineStatus, str]] = {"completed": "c", "failed": "f", "crashed": "x"}
 SOLO: Final = "s"
 """In the index, a crash with no other job in hand. Segments of before that count have only `x`."""
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one attempt of one row came to: a line of a segment.
-
-    `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
-    hand. `usage` is what is billed if this line wins;
-    `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
-    adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, templates, prompts' labels.
-    """
-
-    row: int
-    round: int
-    fence: int
-    claim_id: str
-    status: LineStatus
-    final: bool
-    kind: str
-    custom_id: str | None = None
-    attempt: int = 1
-    output: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
-    usage: Usage = field(default_factory=Usage)
-    wasted: Usage = field(default_factory=Usage)
-    model: str = ""
-    metadata: Mapping[str, Any] | None = None
-    solo: bool | None = None
-    receipt: Mapping[str, Any] = field(default_factory=dict)
-
-
-class HeadRow(NamedTuple):
-    """What the index says of one line: which row, `c`ompleted, `f`ailed, crashed (`x`, or `s`olo), and its place in time."""
-
-    row: int
-    status: str
-    final: bool
-    round: int
-    fence: int
+_NOTHING: Final = (0,) * len(NAMES)
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentHead:
-    """The first line of a segment. `usage` is the sum over its completed lines, `wasted` all else that it cost.
+class Segment:
+    """A segment that was read: its head, as parsed and as stored, and the bytes in which its lines begin at `start`."""
 
-    `rows` has an entry for each line, in their order; `bytes` counts what follows the head.
-    """
+    head: SegmentHead
+    values: Mapping[str, Any]
+    data: bytes
+    start: int
 
-    rows: Sequence[HeadRow]
-    usage: Usage
-    wasted: Usage
-    bytes: int
+    @property
+    def body(self) -> bytes:
+        """Its lines."""
+        return self.data[self.start : self.start + self.head.bytes]
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Each outcome, in its order."""
+        start = self.start
+        for line in self.head.lines:
+            yield parse(self.data[start : start + line[0]])
+            start += line[0]
 
 
-def encode(outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> tuple[str, bytes]:
+def encode(batch_id: str, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> tuple[str, bytes]:
     """The name and the bytes of the `n`-th segment of one life of a worker."""
-    lines = [orjson.dumps(_values(outcome)) for outcome in outcomes]
-    completed = total(outcome.usage for outcome in outcomes if outcome.status == "completed")
-    wasted = total(outcome.usage for outcome in outcomes if outcome.status != "completed")
-    head = {
-        "format": FORMAT,
-        "rows": [[o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
-        "usage": completed.as_dict(),
-        "wasted": total([wasted, *(outcome.wasted for outcome in outcomes)]).as_dict(),
-        "bytes": sum(len(line) + 1 for line in lines),
-    }
-    data = b"".join(line + b"\n" for line in (orjson.dumps(head), *lines))
+    head, body = encoded(batch_id, outcomes)
+    data = orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + body
     return f"{worker}-{incarnation}-{n}-{hashlib.sha256(data).hexdigest()}.jsonl", data
+
+
+def encoded(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], bytes]:
+    """The head and the lines of a segment."""
+    texts: list[bytes] = []
+    lines: list[Sequence[int]] = []
+    accounts: dict[tuple[str, str, str | None], int] = {}
+    spent: dict[str, Usage] = {}
+    for outcome in outcomes:
+        text, published = to_line(batch_id, outcome)
+        texts.append(text)
+        if published:
+            completed = outcome.status == "completed"
+            account = (outcome.status, outcome.model, outcome.receipt.get("prices") if completed else None)
+            number = accounts.setdefault(account, len(accounts))
+            counts = counts_of(outcome.usage.as_dict()) if completed else _NOTHING
+            lines.append((len(text), published, number, *counts))
+        else:
+            lines.append((len(text),))
+        spent[outcome.model] = spent.get(outcome.model, Usage()) + outcome.usage + outcome.wasted
+    failed = total(outcome.usage for outcome in outcomes if outcome.status != "completed")
+    head = {
+        "format": SEGMENT_FORMAT,
+        "rows": [[o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
+        "usage": total(outcome.usage for outcome in outcomes if outcome.status == "completed").as_dict(),
+        "wasted": total([failed, *(outcome.wasted for outcome in outcomes)]).as_dict(),
+        "bytes": sum(map(len, texts)),
+        "lines": lines,
+        "accounts": list(accounts),
+        "spent": {model: counts_of(usage.as_dict()) for model, usage in spent.items()},
+    }
+    return head, b"".join(texts)
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:
     """Make outcomes durable. Returns the segment's name; written twice it is the same segment."""
-    name, data = encode(outcomes, worker, incarnation, n)
+    name, data = encode(paths.batch_id, outcomes, worker, incarnation, n)
     if not store.create(paths.segment(name), data):
-        raise _damaged(paths.segment(name))
+        raise damaged(paths.segment(name))
     return name
 
 
-def read_head(store: Store, path: str) -> SegmentHead:
-    """The index of a segment, read without the rest of it."""
-    data = store.read_range(path, 0, HEAD_BYTES)
-    while b"\n" not in data:
-        more = store.read_range(path, len(data), 4 * len(data))
-        if not more:
-            raise _damaged(path)
-        data += more
-    return parse_head(data.partition(b"\n")[0], path)
-
-
-def parse_head(line: bytes, path: str) -> SegmentHead:
-    """The index, from its line."""
-    try:
-        values = orjson.loads(line)
-        return SegmentHead(
-            rows=[
-                HeadRow(row, status, bool(final), round_, fence) for row, status, final, round_, fence in values["rows"]
-            ],
-            usage=Usage.from_dict(values["usage"]),
-            wasted=Usage.from_dict(values["wasted"]),
-            bytes=values["bytes"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path) from error
-
-
-def read_lines(store: Store, path: str) -> Iterator[tuple[HeadRow, bytes]]:
-    """Each line as it stands, with its entry in the index. Raises StoreUnavailable at the end if the sha256 differs."""
-    digest = hashlib.sha256()
-    with store.reader(path) as file:
-        first = file.readline()
-        digest.update(first)
-        rows = parse_head(first, path).rows
-        for row, line in zip(rows, file, strict=False):
-            digest.update(line)
-            yield row, line
-        digest.update(file.read())
-    if not path.endswith(f"-{digest.hexdigest()}.jsonl"):
-        raise _damaged(path)
+def read_segments(store: Store, path: str, batch_id: str) -> Sequence[Segment]:
+    """The segments of a file, whole. Raises KeyError when it is missing, StoreUnavailable when its sha256 differs."""
+    data = store.read(path)
+    if not path.endswith(f"-{hashlib.sha256(data).hexdigest()}.jsonl"):
+        raise damaged(path)
+    start = data.find(b"\n") + 1
+    segments = []
+    for values in raw_heads(data[:start], path):
+        head = parsed(values, path)
+        read = Segment(head, values, data, start)
+        segments.append(read if "lines" in values else _of_before(read, batch_id, path))
+        start += head.bytes
+    if start != len(data):
+        raise damaged(path)
+    return segments
 
 
 def read_outcomes(store: Store, path: str) -> Iterator[Outcome]:
-    """Each outcome of a segment, in its order."""
-    for _, line in read_lines(store, path):
-        yield parse(line)
+    """Each outcome of a file of segments, in its order."""
+    for segment in read_segments(store, path, ""):
+        yield from segment.outcomes()
 
 
-def parse(line: bytes) -> Outcome:
-    """An outcome, from its line. Fields that a newer release added are passed over."""
-    values = {name: value for name, value in orjson.loads(line).items() if name in Outcome.__slots__}
-    values["usage"] = Usage.from_dict(values["usage"])
-    values["wasted"] = Usage.from_dict(values["wasted"])
-    return Outcome(**values)
-
-
-def _values(outcome: Outcome) -> dict[str, Any]:
-    return {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
-
-
-def _damaged(path: str) -> StoreUnavailable:
-    return StoreUnavailable(f"storage: segment {path} is damaged. Restore it from a backup.")
+def _of_before(segment: Segment, batch_id: str, path: str) -> Segment:
+    """A segment of format 1, in today's form."""
+    values, lines = encoded(batch_id, [parse(line) for line in segment.body.splitlines()])
+    values = orjson.loads(orjson.dumps({"name": segment.head.name, **values}))
+    return Segment(parsed(values, path), values, lines, 0)

@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         default=2.0, gt=0, le=600, description="The longest that a finished row waits for its segment."
     )
     flush_bytes: int = Field(default=8 << 20, ge=1, description="A segment is written when it has grown so large.")
+    compact_segments: int = Field(
+        default=1000,
+        ge=0,
+        description="Where so many segments of a batch lie alone, small ones are compacted. 0: never.",
+    )
     spool_dir: Path = Field(
         default=Path("~/.cache/nightpress/spool"), description="Local disk for finished rows while the storage is away."
     )

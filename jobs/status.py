@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, Final, Literal
 
 from jobs.batch import Batch, BatchPaths, CloseReason, Done
@@ -19,7 +18,7 @@ from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.published import read_usage
 from jobs.rounds import Clock, accepted, list_batches, load_batch, now, read_round
-from jobs.segment import read_outcomes
+from jobs.segment_files import list_files, some_outcomes
 from jobs.storage import Store
 from jobs.usage import Usage
 
@@ -232,11 +231,11 @@ class StatusReader:
 
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
     """About when the first row of the batch was started, from the first lines of each worker's first segments."""
-    earliest = sorted(store.list(paths.segments), key=lambda name: int(name.split("-")[-2]))[:EARLIEST]
+    files = list_files(store, paths)
+    earliest = sorted(files.alone, key=lambda path: int(path.split("-")[-2]))[:EARLIEST]
     started = [
         outcome.receipt["started_at"]
-        for name in earliest
-        for outcome in islice(read_outcomes(store, paths.segment(name)), EARLIEST)
+        for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], EARLIEST)
         if "started_at" in outcome.receipt
     ]
     return min(map(datetime.fromisoformat, started), default=None)

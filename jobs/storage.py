@@ -9,11 +9,13 @@ import io
 import os
 import shutil
 import threading
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -22,12 +24,17 @@ from jobs.errors import StoreUnavailable
 CHUNK_BYTES: Final = 4 << 20
 """How much is read at a time from a file that is streamed."""
 
+_HIDDEN: Final = ".new-"
+"""What the name of a local file begins with while it is written."""
+
 
 class Store(ABC):
     """Files under one URL. Safe to use from any number of threads and processes at once."""
 
     url: str
     options: Mapping[str, str]
+    reads_at_once: int = 1
+    """How many files are worth asking for at a time: more than one where each answer is waited for."""
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, str] | None = None) -> "Store":
@@ -81,6 +88,11 @@ class Store(ABC):
     def delete(self, path: str) -> None:
         """Remove a file, or a folder with all that it holds. Missing is fine."""
 
+    def delete_unfinished(self, age: timedelta) -> int:
+        """Remove files that killed writers left half written, untouched for `age`. Returns how many; an object store has none."""
+        del age
+        return 0
+
     def check(self) -> None:
         """Try out what all else rests on. Raises StoreUnavailable unless of two writers to one name exactly one wins."""
         folder = f"check/{uuid.uuid4().hex}"
@@ -112,6 +124,8 @@ class Store(ABC):
 
 class LocalStore(Store):
     """A folder. A file is written under a dotted name, made durable, and then linked to its name, which never overwrites."""
+
+    reads_at_once = 2
 
     def __init__(self, folder: str) -> None:
         self._root = Path(folder).expanduser().absolute()
@@ -181,11 +195,21 @@ class LocalStore(Store):
         except KeyError:
             return
 
+    def delete_unfinished(self, age: timedelta) -> int:
+        count, newest = 0, time.time() - age.total_seconds()
+        for folder, _, names in os.walk(self._root):
+            for hidden in (Path(folder, name) for name in names if name.startswith(_HIDDEN)):
+                with self._faults("delete", str(hidden)), suppress(FileNotFoundError):
+                    if hidden.stat().st_mtime <= newest:
+                        hidden.unlink()
+                        count += 1
+        return count
+
     @contextmanager
     def _new(self, path: str) -> Iterator["_NewFile"]:
         """A file under a dotted name, which is linked to its own when the block ends well."""
         target = self._root / path
-        hidden = target.parent / f".new-{uuid.uuid4().hex}"
+        hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
         with self._faults("write", path):
             try:
                 file = _NewFile(hidden, self)

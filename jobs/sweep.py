@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import UTC, datetime, timedelta
 
 from jobs.batch import CloseReason, Done
+from jobs.compaction import compact
 from jobs.delivery import Deliverer
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import BatchSchedule, Lanes
@@ -23,7 +23,7 @@ from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
 from jobs.rounds import go_on, pause
-from jobs.segment import read_outcomes
+from jobs.segment_files import some_outcomes
 from jobs.storage import Store
 
 
@@ -31,8 +31,9 @@ from jobs.storage import Store
 class Sweeper:
     """Sweeps the open batches of one store. `published` collects what this sweeper saw end.
 
-    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. `took` is told how many seconds
-    each publishing took. With a `deliverer`, each sweep also delivers what is owed.
+    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. Where `compact_segments` or more
+    segments lie each in its file, the small ones are compacted; 0 is never, and each batch is looked at once in `compact_every`.
+    `took` is told how many seconds each publishing took. With a `deliverer`, each sweep also delivers what is owed.
     """
 
     store: Store
@@ -43,7 +44,10 @@ class Sweeper:
     breaker_rows: int = 0
     took: Callable[[float], object] = lambda _: None
     deliverer: Deliverer | None = None
+    compact_segments: int = 0
+    compact_every: timedelta = timedelta(minutes=1)
     published: dict[str, Done] = field(default_factory=dict)
+    _compacted_at: dict[str, datetime] = field(default_factory=dict)
 
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError."""
@@ -53,6 +57,7 @@ class Sweeper:
             done = self._look_at(index)
             if done is None:
                 still_open += 1
+                self._compact(index)
             else:
                 self.published[index.batch.batch_id] = done
         if self.deliverer is not None:
@@ -83,6 +88,17 @@ class Sweeper:
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
         return index.done
+
+    def _compact(self, index: OutcomeIndex) -> None:
+        """Put small segments together where there are many, though not of a batch that is about to be published."""
+        at, batch_id = self.clock(), index.batch.batch_id
+        last = self._compacted_at.get(batch_id)
+        if not self.compact_segments or (last is not None and at - last < self.compact_every):
+            return
+        self._compacted_at[batch_id] = at
+        index.refresh()
+        if index.alone >= self.compact_segments and index.done is None and not index.complete:
+            compact(self.store, index)
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
         """Tell the queue of an end that it never heard of, or has forgotten: nobody feeds what is closed. What it shows then."""
@@ -138,10 +154,9 @@ class Sweeper:
     def _usual_code(self, index: OutcomeIndex) -> str:
         """The code of most failures in the first few segments."""
         codes: Counter[str] = Counter()
-        for name in sorted(index.segments)[:8]:
-            for outcome in islice(read_outcomes(self.store, index.paths.segment(name)), self.breaker_rows):
-                if outcome.final and outcome.error and outcome.round == index.round:
-                    codes[outcome.error["code"]] += 1
+        for outcome in some_outcomes(self.store, sorted(index.files)[:8], self.breaker_rows):
+            if outcome.final and outcome.error and outcome.round == index.round:
+                codes[outcome.error["code"]] += 1
         return codes.most_common(1)[0][0] if codes else "no code"
 
     def _publish(self, index: OutcomeIndex) -> None:

@@ -5,29 +5,32 @@ but lines, so that two publishers who saw the same segments choose the same winn
 of rows, so that memory holds one range at a time.
 """
 
+import mmap
+import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from jobs.errors import StoreUnavailable
-from jobs.segment import HeadRow
+from jobs.segment_head import HeadRow
+from jobs.usage import NAMES
 
-BUCKET_BYTES: Final = 64 << 20
+BUCKET_BYTES: Final = 16 << 20
 """About how many bytes of lines are held in memory at a time."""
 
+NO_ENTRY: Final = (0,) * (1 + len(NAMES))
+"""The ledger's entry of a line that nobody adds up."""
 
-class Candidate(NamedTuple):
-    """A line that counts, as it is ordered against the others of its row: the lowest wins.
+_RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
+"""In front of each line that waits: its row, the four numbers that order it, its length, and the ledger's entry."""
 
-    `failed` is 0 for a completed line, 1 for a final failure. `segment` is the place of its segment's name among all names
-    sorted by bytes.
-    """
 
-    failed: int
-    fence: int
-    segment: int
-    line: int
+class Winner(NamedTuple):
+    """The line that is published of a row, and what it adds to the ledger: an account's number, and six counts."""
+
+    text: memoryview
+    entry: Sequence[int]
 
 
 class Winners:
@@ -49,45 +52,48 @@ class Winners:
         self._waiting: defaultdict[int, list[bytes]] = defaultdict(list)
         self._waiting_bytes = 0
 
-    def add(self, row: HeadRow, segment: int, line: int, raw: bytes) -> None:
-        """Take one line that counts."""
+    def add(self, row: HeadRow, segment: int, line: int, text: bytes, entry: Sequence[int] = NO_ENTRY) -> None:
+        """Take one line that counts. `segment` is the place of its segment's name among all names sorted by bytes."""
         failed = int(row.status != "c")
-        self._waiting[row.row // self._range].append(
-            b"%d %d %d %d %d " % (row.row, failed, row.fence, segment, line) + raw
-        )
-        self._waiting_bytes += len(raw)
+        record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry)
+        self._waiting[row.row // self._range] += (record, text)
+        self._waiting_bytes += len(text)
         if self._spills and self._waiting_bytes >= self._bucket_bytes:
             self._spill()
 
-    def ranges(self) -> Iterator[tuple[range, dict[int, bytes]]]:
+    def ranges(self) -> Iterator[tuple[range, dict[int, Winner]]]:
         """Each range of rows, and the winning line of those of its rows that have one."""
         if self._spills:
             self._spill()
         for bucket, start in enumerate(range(0, self._rows, self._range)):
-            yield range(start, min(start + self._range, self._rows)), self._chosen(bucket)
+            yield range(start, min(start + self._range, self._rows)), self._chosen(self._taken(bucket))
 
-    def _chosen(self, bucket: int) -> dict[int, bytes]:
-        best: dict[int, tuple[Candidate, bytes]] = {}
-        for record in self._records(bucket):
-            *numbers, raw = record.split(b" ", 5)
-            row, failed, fence, segment, line = map(int, numbers)
-            candidate = Candidate(failed, fence, segment, line)
-            if row not in best or candidate < best[row][0]:
-                best[row] = candidate, raw
-        return {row: raw for row, (_, raw) in best.items()}
+    def _chosen(self, records: bytes | mmap.mmap) -> dict[int, Winner]:
+        best: dict[int, tuple[tuple[int, ...], int]] = {}
+        start, end = 0, len(records)
+        while start < end:
+            record = _RECORD.unpack_from(records, start)
+            start += _RECORD.size
+            other = best.get(record[0])
+            if other is None or record[1:5] < other[0][1:5]:
+                best[record[0]] = record, start
+            start += record[5]
+        view = memoryview(records)
+        return {row: Winner(view[at : at + record[5]], record[6:]) for row, (record, at) in best.items()}
 
-    def _records(self, bucket: int) -> Iterator[bytes]:
-        yield from self._waiting.pop(bucket, ())
+    def _taken(self, bucket: int) -> bytes | mmap.mmap:
         path = self._scratch / str(bucket)
-        if path.exists():
-            with path.open("rb") as file:
-                yield from file
-            path.unlink()
+        if not path.exists():
+            return b"".join(self._waiting.pop(bucket, ()))
+        with path.open("rb") as file:
+            records = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        path.unlink()
+        return records
 
     def _spill(self) -> None:
         try:
             for bucket, records in self._waiting.items():
-                with (self._scratch / str(bucket)).open("ab") as file:
+                with (self._scratch / str(bucket)).open("ab", buffering=1 << 20) as file:
                     file.writelines(records)
         except OSError as error:
             raise StoreUnavailable(

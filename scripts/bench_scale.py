@@ -1,175 +1,322 @@
-"""How publishing and intake grow with a batch: seconds, rows/s and the peak of memory of each, in a process of its own.
+"""How everything grows with a batch: time, rows/s, Redis' memory and latency, and the peak of memory of each process.
 
-    python scripts/bench_scale.py --rows 1000000 --segments 5000
+    python scripts/bench_scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
+    python scripts/bench_scale.py --rows 1000000 --phases publish
+    python scripts/bench_scale.py --rows 100000 --s3
 
-Three phases on a local folder, in turn: *intake* accepts rows of 2 KB through the real intake; *segments* writes one
-completed outcome for each row through the real segment writer, rows shuffled within windows as a lane's order does;
-*publish* publishes and then verifies the batch (the check is not timed). --publish-only leaves intake's figure out and
-makes the acceptance by hand. Peak memory is the kernel's own figure for the process. It uses no queue and no engine.
+For each number of rows, one after the other, each in processes of its own: *intake* accepts rows of 2 KB; in the *night* 1,000
+light workers, a feeder and one whole worker empty the batch over a real Redis, on the stub's timing model; *publish*
+publishes what they wrote, and it is verified, untimed. Without a night, 5,000 segments of equal size are written first.
+p50 and p99 of a claim are Redis' own. Peak memory is the kernel's figure for the process.
+
+With --s3, only publishing is measured, from an S3 server of its own (moto), from small segments as they are and compacted.
 """
 
 import argparse
-import hashlib
 import json
 import os
-import random
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jobs import segment
-from jobs.batch import Batch, BatchPaths, Done, LaneInput
-from jobs.intake import IntakeOptions, accept
-from jobs.job import RowRequest
-from jobs.kinds.registry import load_kinds
+import redis
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from jobs.batch import Done
+from jobs.compaction import compact
+from jobs.logs import configure
+from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import publish, verify
-from jobs.rounds import list_batches, to_bytes
-from jobs.segment import Outcome
-from jobs.settings import Settings
+from jobs.redis_queue import RedisQueue
+from jobs.rounds import accepted
 from jobs.storage import Store
-from jobs.usage import Usage
+from scripts.scale_bench import batches, night
 
-WINDOW: Final = 4096
-PHASES: Final = ("intake", "accept", "segments", "publish")
-WORDS: Final = "Sow basil in the warm, thin it at four leaves, and water the soil, never the leaf. "
-WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-
-
-def intake(store: Store, arguments: argparse.Namespace) -> None:
-    """Accept the rows as a user's file would be."""
-    text = (WORDS * (arguments.row_bytes // len(WORDS) + 1))[: arguments.row_bytes]
-    lines = (
-        json.dumps({"kind": "chat", "model": "stub", "prompt": f"{row} {text}"}).encode()
-        for row in range(arguments.rows)
-    )
-    settings = Settings()
-    options = IntakeOptions(name="scale")
-    accept(store, lines, options, kinds=load_kinds(None), settings=settings, run_key="scale")
-
-
-def accept_by_hand(store: Store, arguments: argparse.Namespace) -> None:
-    """The acceptance of a batch of short requests, where only publishing is looked at."""
-    paths = BatchPaths("scale")
-    digest, size = hashlib.sha256(), 0
-    with store.writer(paths.input("stub")) as file:
-        for row in range(arguments.rows):
-            line = RowRequest(row=row, line=row + 1, kind="chat", model="stub", request={"prompt": "x"}).to_bytes()
-            file.write(line + b"\n")
-            digest.update(line + b"\n")
-            size += len(line) + 1
-    lane = LaneInput(model="stub", rows=arguments.rows, bytes=size, sha256=digest.hexdigest())
-    batch = Batch(
-        batch_id="scale",
-        name="scale",
-        tenant="default",
-        priority=4,
-        run_key="scale",
-        rows=arguments.rows,
-        refused=0,
-        lanes={"stub": lane},
-        full_sha256="0" * 64,
-        created_at=WHEN,
-    )
-    store.create(paths.acceptance, to_bytes(batch))
+SAMPLED_S: Final = 0.25
+FIGURES: Final = (
+    ("intake_rows_s", "intake, rows/s", ",.0f"),
+    ("intake_mb", "intake, MB", ",.0f"),
+    ("feed_rows_s", "feeding, rows/s", ",.0f"),
+    ("feeder_mb", "feeder, MB", ",.0f"),
+    ("night_rows_s", "night, rows/s", ",.0f"),
+    ("claim_p50_ms", "claim p50, ms", ".2f"),
+    ("claim_p99_ms", "claim p99, ms", ".2f"),
+    ("redis_mb", "Redis, MB", ",.0f"),
+    ("redis_late_mb", "Redis, second half, MB", ",.0f"),
+    ("worker_mb", "a whole worker, MB", ",.0f"),
+    ("light_mb", "all light workers, MB", ",.0f"),
+    ("segments", "segments", ",.0f"),
+    ("publish_rows_s", "publishing, rows/s", ",.0f"),
+    ("publisher_mb", "publisher, MB", ",.0f"),
+)
+"""What is found of a batch, how it is called, and how it is written. All MB are peaks."""
 
 
-def segments(store: Store, arguments: argparse.Namespace) -> None:
-    """Complete every row, in segments of equal size."""
-    paths = BatchPaths(only_batch(store))
-    order, share = shuffled(arguments.rows), -(-arguments.rows // arguments.segments)
-    for n in range(arguments.segments):
-        rows = list(islice(order, share))
-        if rows:
-            segment.write(store, paths, [completed(row, arguments.row_bytes) for row in rows], f"w{n % 8}", "1", n)
-
-
-def shuffled(rows: int) -> Iterator[int]:
-    """All rows, each somewhere within its window."""
-    chance = random.Random(1)
-    for start in range(0, rows, WINDOW):
-        window = list(range(start, min(start + WINDOW, rows)))
-        chance.shuffle(window)
-        yield from window
-
-
-def completed(row: int, size: int) -> Outcome:
-    """A line as a worker writes it, with an output of `size` bytes."""
-    receipt = {
-        "model_revision": "1",
-        "engine": "stub",
-        "device": "cpu",
-        "finish_reason": "stop",
-        "seed": row,
-        "worker": "w",
-        "started_at": WHEN.isoformat(),
-        "finished_at": WHEN.isoformat(),
-        "prices": "example-2026-11",
-    }
-    text = (f"{row} " + WORDS * (size // len(WORDS) + 1))[:size]
-    usage = Usage(500, 0, 500, 1_000_000 + row, 14, 1_000 + row)
-    return Outcome(
-        row, 1, 1, "w-1-1", "completed", True, "chat", f"c{row}", 1, {"text": text}, None, usage, Usage(), "stub",
-        None, None, receipt,
-    )  # fmt: skip
-
-
-def published(store: Store, _: argparse.Namespace) -> None:
+def published(store: Store) -> None:
     """Publish, as whoever sweeps does."""
-    if not isinstance(publish(store, only_batch(store), prices=Prices()), Done):
+    if not isinstance(publish(store, batches.only_batch(store), prices=Prices()), Done):
         sys.exit("the batch is not complete")
 
 
-def only_batch(store: Store) -> str:
-    """The batch that an earlier phase made."""
-    (batch_id,) = list_batches(store)
-    return batch_id
+def compacted(store: Store) -> None:
+    """Compact, as whoever sweeps does."""
+    compact(store, OutcomeIndex(store, accepted(store, batches.only_batch(store))))
 
 
-def measured(phase: str, folder: str, arguments: argparse.Namespace) -> None:
-    """Run one phase as a process, and print its line."""
-    options = [f"--rows={arguments.rows}", f"--segments={arguments.segments}", f"--row-bytes={arguments.row_bytes}"]
-    began = time.monotonic()
-    process = subprocess.Popen([sys.executable, __file__, *options, f"--phase={phase}", f"--store={folder}"])
-    _, status, used = os.wait4(process.pid, 0)
-    took = time.monotonic() - began
-    if status:
-        sys.exit(f"{phase} ended with {os.waitstatus_to_exitcode(status)}")
-    cpu = used.ru_utime + used.ru_stime
-    rate = arguments.rows / took
-    print(f"{phase:10}{took:10.1f}{cpu:10.1f}{rate:12,.0f}{used.ru_maxrss / 1024:12,.0f}", flush=True)
+def run_part(part: str, args: argparse.Namespace) -> None:
+    """What a process of the bench does."""
+    configure("warning", "json")
+    options = json.loads(args.store_options)
+    store, settings = Store.open(args.store, options), None
+    if args.redis:
+        settings = night.settings_of(args.store, args.redis, args.window)
+        {
+            "light": lambda: night.light(settings, args.workers, args.row_bytes, "w"),
+            "feeder": lambda: night.feed(settings),
+            "worker": lambda: night.whole(settings),
+        }[part]()
+        return
+    rows = args.rows[0]
+    {
+        "intake": lambda: batches.intake(store, rows, args.row_bytes),
+        "accept": lambda: batches.accept_by_hand(store, rows),
+        "segments": lambda: batches.write_segments(store, rows, args.segments, args.row_bytes),
+        "publish": lambda: published(store),
+        "compact": lambda: compacted(store),
+    }[part]()
+
+
+class Part:
+    """A process of the bench, until it ends: its seconds, its output, and its peak of memory in MB."""
+
+    def __init__(self, part: str, rows: int, args: argparse.Namespace, store: str, **more: str) -> None:
+        options = [f"--rows={rows}", f"--segments={args.segments}", f"--row-bytes={args.row_bytes}"]
+        options += [f"--window={args.window}", f"--workers={args.workers}", f"--part={part}", f"--store={store}"]
+        options += [f"--{name.replace('_', '-')}={value}" for name, value in more.items()]
+        self._name = part
+        self._began = time.monotonic()
+        self._process = subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._process.terminate()
+
+    def wait(self) -> tuple[float, float, str]:
+        """Seconds, peak MB, output."""
+        said = self._process.stdout.read().decode() if self._process.stdout else ""
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        if self._process.returncode:
+            sys.exit(f"{self._name} ended with {self._process.returncode}")
+        return time.monotonic() - self._began, used.ru_maxrss / 1024, said
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(command: Sequence[str], port: int) -> Iterator[None]:
+    """A server of this bench alone."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None:
+                sys.exit(f"{command[0]} does not start")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, float]:
+    """Empty the batch. What was found."""
+    binary = shutil.which("redis-server") or sys.exit("the night needs a redis-server")
+    port = free_port()
+    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with server(command, port):
+        url = f"redis://127.0.0.1:{port}/0"
+        client: Any = redis.Redis.from_url(url)
+        feeder = Part("feeder", rows, args, store, redis=url)
+        while client.dbsize() == 0 or _left(url, rows)[1] < min(rows, args.window) * 0.9:
+            time.sleep(SAMPLED_S)
+        began = time.monotonic()
+        parts = [Part(name, rows, args, store, redis=url) for name in ("light", "worker")]
+        samples = []
+        while _left(url, rows)[0]:
+            samples.append(client.info("memory")["used_memory"] / 1e6)
+            if not all(part.alive for part in parts):
+                sys.exit("a part of the night ended early")
+            time.sleep(SAMPLED_S)
+        took = time.monotonic() - began
+        latency = client.info("latencystats")["latency_percentiles_usec_eval"]
+        for part in (feeder, *parts):
+            part.terminate()
+        _, feeder_mb, said = feeder.wait()
+        peaks = [part.wait()[1] for part in parts]
+    fed, busy_s = map(float, said.splitlines()[-1].split())
+    return {
+        "feed_rows_s": fed / busy_s,
+        "feeder_mb": feeder_mb,
+        "night_rows_s": rows / took,
+        "claim_p50_ms": float(latency["p50"]) / 1000,
+        "claim_p99_ms": float(latency["p99"]) / 1000,
+        "redis_mb": max(samples),
+        "redis_late_mb": max(samples[len(samples) // 2 :]),
+        "light_mb": peaks[0],
+        "worker_mb": peaks[1],
+    }
+
+
+def _left(url: str, rows: int) -> tuple[bool, int]:
+    """Whether rows are left, and how many wait on the lane."""
+    queue = RedisQueue.from_url(url)
+    snapshot = queue.snapshot(batches.LANE)
+    queue.close()
+    schedules = list(snapshot.batches.values())
+    return not schedules or any(not one.at_end or one.live for one in schedules), snapshot.ready
+
+
+def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, Any]:
+    """The chosen phases for a batch of so many rows."""
+    found: dict[str, Any] = {"rows": rows, "row_bytes": args.row_bytes, "window": args.window, "workers": args.workers}
+    if "intake" in args.phases:
+        took, peak, _ = Part("intake", rows, args, store).wait()
+        found |= {"intake_rows_s": rows / took, "intake_mb": peak}
+    if "night" in args.phases:
+        found |= whole_night(rows, args, store)
+    if "publish" in args.phases:
+        opened = Store.open(store)
+        if not opened.list("batches"):
+            Part("accept", rows, args, store).wait()
+            Part("segments", rows, args, store).wait()
+        batch_id = batches.only_batch(opened)
+        found["segments"] = len(opened.list(f"batches/{batch_id}/segments"))
+        took, peak, _ = Part("publish", rows, args, store).wait()
+        found |= {"publish_rows_s": rows / took, "publisher_mb": peak}
+        if faults := verify(opened, batch_id):
+            sys.exit("; ".join(faults))
+    return found
+
+
+def from_s3(rows: int, args: argparse.Namespace) -> None:
+    """Publish from an S3 server, from segments as they were written, and from compacted ones."""
+    import fsspec
+
+    port = free_port()
+    with server([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
+        options = {"endpoint_url": f"http://127.0.0.1:{port}", "key": "test", "secret": "test"}
+        fsspec.filesystem("s3", **options).mkdir("bench")
+        print(f"{rows:,} rows of {args.row_bytes:,} bytes in {args.segments:,} segments, from S3\n")
+        for name, parts in {"as written": ("publish",), "compacted": ("compact", "publish")}.items():
+            url = f"s3://bench/{name.replace(' ', '-')}"
+            for part in ("accept", "segments", *parts):
+                took, peak, _ = Part(part, rows, args, url, store_options=json.dumps(options)).wait()
+                print(f"{name:12}{part:10}{took:8.1f} s{rows / took:12,.0f} rows/s{peak:8,.0f} MB", flush=True)
+
+
+def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """What is known of each number of rows, whose phases may have been measured apart; what came last counts."""
+    known: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        known.setdefault(line["rows"], {}).update(line)
+    return [line for _, line in sorted(known.items())]
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """A figure a line, a number of rows a column."""
+    text = [f"{'rows':24}" + "".join(f"{line['rows']:>13,}" for line in lines)]
+    for name, called, form in FIGURES:
+        cells = (format(line[name], form) if name in line else "-" for line in lines)
+        text.append(f"{called:24}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join(text)
+
+
+def drawn(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The plot: rates, memory and latency over rows."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        sys.exit("the plot needs matplotlib: pip install matplotlib")
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
+    panels = {
+        "rows/s": ("intake_rows_s", "feed_rows_s", "night_rows_s", "publish_rows_s"),
+        "MB": ("intake_mb", "feeder_mb", "worker_mb", "publisher_mb", "redis_mb"),
+        "claim, ms": ("claim_p50_ms", "claim_p99_ms"),
+    }
+    for axis, (title, names) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            points = sorted((line["rows"], line[name]) for line in lines if name in line)
+            axis.plot(*zip(*points, strict=True) if points else ([], []), marker="o", label=name)
+        axis.set(xscale="log", xlabel="rows", title=title, ylim=(0, None))
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
-    """Every phase in turn; or one, in the process that the first one started for it."""
+    """Every phase in turn; or one part, in a process that the first one started for it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--segments", type=int, default=5_000)
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--segments", type=int, default=5_000, help="where they are written without a night")
     parser.add_argument("--row-bytes", type=int, default=2_048)
-    parser.add_argument("--publish-only", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where the store is made; it is removed afterwards")
-    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
+    parser.add_argument("--window", type=int, default=100_000, help="rows on the lane at once")
+    parser.add_argument("--workers", type=int, default=1_000)
+    parser.add_argument(
+        "--phases", nargs="+", choices=("intake", "night", "publish"), default=("intake", "night", "publish")
+    )
+    parser.add_argument("--folder", type=Path, help="where stores are made, which are removed afterwards")
+    parser.add_argument(
+        "--keep", action="store_true", help="use --folder itself as the store, and leave it for a next phase"
+    )
+    parser.add_argument("--results", type=Path, help="a file of JSON lines that results are added to")
+    parser.add_argument("--plot", type=Path, help="a picture of all results in that file")
+    parser.add_argument("--s3", action="store_true", help="publish from an S3 server")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--store", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.phase:
-        run = dict(zip(PHASES, (intake, accept_by_hand, segments, published), strict=True))[arguments.phase]
-        run(Store.open(arguments.store), arguments)
+    parser.add_argument("--store-options", default="{}", help=argparse.SUPPRESS)
+    parser.add_argument("--redis", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.part:
+        run_part(args.part, args)
         return
-    print(f"{arguments.rows:,} rows of {arguments.row_bytes:,} bytes, {arguments.segments:,} segments\n")
-    print(f"{'phase':10}{'seconds':>10}{'CPU s':>10}{'rows/s':>12}{'peak MB':>12}")
-    with tempfile.TemporaryDirectory(prefix="nightpress-", dir=arguments.folder) as folder:
-        for phase in ("accept" if arguments.publish_only else "intake", "segments", "publish"):
-            measured(phase, folder, arguments)
-        store = Store.open(folder)
-        faults = verify(store, only_batch(store))
-    print("\n" + ("; ".join(faults) or "verify: nothing is wrong"))
-    sys.exit(bool(faults))
+    lines = []
+    for rows in args.rows:
+        if args.s3:
+            from_s3(rows, args)
+            continue
+        with tempfile.TemporaryDirectory(prefix="nightpress-", dir=args.folder) as folder:
+            lines.append(measured(rows, args, str(args.folder) if args.keep else folder))
+        if args.results:
+            with args.results.open("a") as file:
+                file.write(json.dumps(lines[-1]) + "\n")
+    if args.results and args.results.exists():
+        lines = [json.loads(line) for line in args.results.read_text().splitlines()]
+    if lines:
+        print(table(merged(lines)))
+    if args.plot:
+        drawn(merged(lines), args.plot)
 
 
 if __name__ == "__main__":

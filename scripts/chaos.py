@@ -30,7 +30,7 @@ from jobs.batch import BatchPaths
 from jobs.errors import RequestError
 from jobs.published import verify
 from jobs.rounds import is_open
-from jobs.segment import read_outcomes
+from jobs.segment_files import each_outcome
 
 SETTLE_S: Final = 180.0
 KINDS: Final = {
@@ -95,12 +95,7 @@ def faults_of(chaos: Chaos) -> list[str]:
         found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
         if is_open(chaos.store, batch_id):
             found.append(f"{batch_id}: was not published in {SETTLE_S:.0f} s")
-        paths = BatchPaths(batch_id)
-        lines = (
-            line
-            for name in chaos.store.list(paths.segments)
-            for line in read_outcomes(chaos.store, paths.segment(name))
-        )
+        lines = each_outcome(chaos.store, BatchPaths(batch_id))
         attempts = Counter((line.round, line.row) for line in lines if line.status == "failed")
         found += [f"{batch_id}: row {row} failed {n} times" for (_, row), n in attempts.items() if n > ATTEMPTS]
     left = chaos.queue.snapshot(LANE)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,7 +68,14 @@ class Chaos:
         self.queue = RedisQueue.from_url(self._url, max_attempts=ATTEMPTS)
         self._settings = Settings(store_url=self.store.url, model="stub", breaker_rows=0, max_attempts=ATTEMPTS)
         self._batches = OpenBatches(self.store, scan_s=0.2)
-        self._sweeper = Sweeper(self.store, self.queue, self._batches, self._settings.prices)
+        self._sweeper = Sweeper(
+            self.store,
+            self.queue,
+            self._batches,
+            self._settings.prices,
+            compact_segments=50,
+            compact_every=timedelta(seconds=5),
+        )
         self._mend: list[tuple[float, Any]] = []
         self.ids: list[str] = []
         self.rows = self.restarts = 0

@@ -74,7 +74,12 @@ class Run:
                 queue = RedisQueue.from_settings(self.settings, url)
                 batches = OpenBatches(self.store, only, self.settings.scan_s)
                 sweeper = Sweeper(
-                    self.store, queue, batches, self.settings.prices, breaker_rows=self.settings.breaker_rows
+                    self.store,
+                    queue,
+                    batches,
+                    self.settings.prices,
+                    breaker_rows=self.settings.breaker_rows,
+                    compact_segments=self.settings.compact_segments,
                 )
                 if joined is None:  # every row was refused: nothing to generate
                     return self._swept(sweeper)

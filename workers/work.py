@@ -67,6 +67,7 @@ class Work:
                 self.settings.prices,
                 breaker_rows=self.settings.breaker_rows,
                 took=self._metrics.published,
+                compact_segments=self.settings.compact_segments,
                 deliverer=Deliverer(store, self.settings.store_options, load_kinds(self.settings.templates_dir)),
             )
             self._serve_metrics()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import orjson
@@ -145,26 +145,25 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
     """The rows that have an outcome in storage by now, in input order: what would be published of them at this moment."""
     import orjson
 
-    from jobs.batch import BatchPaths
-    from jobs.output_rows import published_row
-    from jobs.rounds import read_round
-    from jobs.segment import read_lines
+    from jobs.collection import collect
+    from jobs.ledger import Ledger
+    from jobs.outcomes import OutcomeIndex
+    from jobs.segment_files import until_read
     from jobs.winners import Winners
 
-    paths = BatchPaths(batch.batch_id)
-    current = read_round(session.store, batch)
-    segments = [paths.segment(name) for name in session.store.list(paths.segments)]
+    def collected() -> Winners:
+        index = OutcomeIndex(session.store, batch)
+        index.refresh()
+        winners = Winners(batch.rows, sum(index.files.values()), Path(mkdtemp(dir=scratch)))
+        collect(session.store, index, winners, Ledger())
+        return winners
+
     with TemporaryDirectory(prefix="nightpress-") as scratch:
-        winners = Winners(batch.rows, sum(map(session.store.size, segments)), Path(scratch))
-        for number, path in enumerate(segments):
-            for place, (entry, line) in enumerate(read_lines(session.store, path)):
-                if current.counts(entry):
-                    winners.add(entry, number, place, line)
-        for _, chosen in winners.ranges():
-            for _, line in sorted(chosen.items()):
-                values = orjson.loads(line)
+        for _, chosen in until_read(session.store, collected).ranges():
+            for _, winner in sorted(chosen.items()):
+                values = orjson.loads(winner.text)
                 if (values["status"] == "completed") == completed:
-                    yield published_row(batch.batch_id, values)
+                    yield values
 
 
 @contextmanager

@@ -43,9 +43,10 @@ def sweep(
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched.
+    Prints the id of each. An open batch is never touched. What killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
+    from jobs.leftovers import clear
     from jobs.retention import delete as delete_batch
     from jobs.retention import expired
 
@@ -55,9 +56,12 @@ def sweep(
     if age is None:
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
     count = 0
-    for batch_id, _ in expired(session.store, timedelta(**{_UNITS[age[2]]: int(age[1])}), clock=session.clock):
+    ago = timedelta(**{_UNITS[age[2]]: int(age[1])})
+    for batch_id, _ in expired(session.store, ago, clock=session.clock):
         if not dry_run:
             delete_batch(session.store, batch_id, clock=session.clock)
         session.write(batch_id)
         count += 1
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
+    if not dry_run and (left := clear(session.store, ago)):
+        session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")

@@ -30,12 +30,14 @@ def show(
 
     As JSON: its request, every attempt, its outcome and usage.
     """
+    from jobs.segment_files import until_read
+
     session: Session = ctx.obj
     found = session.batch(batch)
     if row >= found.rows:
         raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
     outcome = published_row(session, found, row)
-    attempts = list(_attempts(session, found, row))
+    attempts = until_read(session.store, lambda: list(_attempts(session, found, row)))
     if outcome is None:
         session.say(f"row {row} is not published yet: its attempts are what is known so far")
     session.write_json(
@@ -66,15 +68,19 @@ def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | 
 
 
 def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Every line of the row in any segment. Heads tell which segments to read."""
+    """Every line of the row in any segment, each segment once. Heads tell which files to read."""
     from jobs.batch import BatchPaths
-    from jobs.segment import read_head, read_outcomes
+    from jobs.segment_files import each_heads, each_segments, list_files
 
-    paths = BatchPaths(batch.batch_id)
-    for name in session.store.list(paths.segments):
-        path = paths.segment(name)
-        if any(entry.row == row for entry in read_head(session.store, path).rows):
-            yield from (outcome for outcome in read_outcomes(session.store, path) if outcome.row == row)
+    seen: set[str] = set()
+    files = list_files(session.store, BatchPaths(batch.batch_id))
+    for path, heads in each_heads(session.store, [*files.alone, *files.compacted]):
+        wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
+        seen |= wanted
+        for _, segments in each_segments(session.store, {path: 0} if wanted else {}, batch.batch_id):
+            for segment in segments:
+                if segment.head.name in wanted:
+                    yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
 
 
 def _shown(outcome: Outcome) -> Mapping[str, Any]:

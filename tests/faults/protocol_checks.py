@@ -152,8 +152,8 @@ class _Round:
         names = self._world.listings[self._done["segments_sha256"]]
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         for name in names:
-            for number, line in enumerate((self._folder / "segments" / name).read_bytes().splitlines()[1:]):
-                values = json.loads(line)
+            lines = self._world.segments[f"batches/{self._batch}/segments/{name}"].splitlines()[1:]
+            for number, values in enumerate(map(_values, lines)):
                 if self._counts(values):
                     place = (values["status"] != "completed", values["fence"], name.encode(), number)
                     best[values["row"]] = min(
@@ -178,7 +178,8 @@ class _Round:
         elif winner["status"] == "completed":
             assert published["status"] == "completed", f"row {row} is {published['status']}, though it completed"
             assert published["output"] == winner["output"], f"row {row} has another text"
-            assert {name: published["usage"][name] for name in SUMMED} == winner["usage"], f"row {row}"
+            for name in SUMMED:
+                assert published["usage"][name] == winner["usage"][name], f"row {row}"
         else:
             assert published["status"] == "failed", f"row {row} is {published['status']}, though it failed"
             assert published["error"] == winner["error"], f"row {row} failed otherwise"
@@ -187,9 +188,15 @@ class _Round:
         """A row may be given up only if it had no outcome when the round was closed."""
         made = self._world.made
         closed_at = made[f"batches/{self._batch}/closed-{self._number}.json"]
-        for path in (self._folder / "segments").glob("*.jsonl"):
-            if made[f"batches/{self._batch}/segments/{path.name}"] > closed_at:
+        for path, data in self._world.segments.items():
+            if not path.startswith(f"batches/{self._batch}/") or made[path] > closed_at:
                 continue
-            for line in path.read_bytes().splitlines()[1:]:
-                values = json.loads(line)
+            for values in map(_values, data.splitlines()[1:]):
                 assert values["row"] != row or not self._counts(values), f"row {row} had an outcome, and was given up"
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    """A line of a segment as one flat object: what is published of it, and what only the attempt knows."""
+    values: dict[str, Any] = json.loads(line)
+    published: dict[str, Any] = values.pop("published", {})
+    return published | values

@@ -6,6 +6,7 @@ nor an engine; the outcomes of its attempts are chosen by the test.
 """
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class World:
     packets: list[Packet] = field(default_factory=list)
     listings: dict[str, list[str]] = field(default_factory=dict)
     made: dict[str, int] = field(default_factory=dict)
+    segments: dict[str, bytes] = field(default_factory=dict)
+    inside: dict[str, list[str]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     claims: Counter[tuple[JobKey, int]] = field(default_factory=Counter)
 
@@ -92,7 +95,18 @@ class World:
         self.claims.clear()
 
     def store_behind(self, gate: Gate) -> SteppedStore:
-        return SteppedStore(self.folder, gate, self._listed, self._made)
+        alone: list[str] = []
+
+        def listed(folder: str, names: list[str]) -> None:
+            """Each list of segments that anyone has read, by the digest that a publisher puts into `done`."""
+            if folder.endswith("/segments"):
+                alone[:] = names
+            elif folder.endswith("/compacted"):
+                inside = [name for file in names for name in self.inside[f"{folder}/{file}"]]
+                known = sorted({*alone, *inside}, key=str.encode)
+                self.listings[hashlib.sha256("\n".join(known).encode()).hexdigest()] = known
+
+        return SteppedStore(self.folder, gate, listed, self._made)
 
     def queue_behind(self, gate: Gate, fed: Callable[[Packet], None] = lambda _: None) -> SteppedQueue:
         def sent(packet: Packet) -> None:
@@ -101,14 +115,13 @@ class World:
 
         return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent)
 
-    def _listed(self, folder: str, names: list[str]) -> None:
-        """Each list of segments that anyone has read, by the digest that a publisher puts into `done`."""
-        if folder.endswith("/segments"):
-            names = sorted(names, key=str.encode)
-            self.listings[hashlib.sha256("\n".join(names).encode()).hexdigest()] = names
-
-    def _made(self, path: str) -> None:
+    def _made(self, path: str, data: bytes) -> None:
         self.made.setdefault(path, len(self.made))
+        if "/segments/" in path:
+            self.segments[path] = data
+        elif "/compacted/" in path:
+            self.inside[path] = [part["name"] for part in json.loads(data.partition(b"\n")[0])["segments"]]
+            self.seen.add("segments compacted")
 
     def _sent(self, packet: Packet) -> None:
         if packet[0] == "claim":
@@ -184,7 +197,9 @@ class SweeperProcess(Process):
         super().restart()
         world = self.world
         self.batches = OpenBatches(self.store, scan_s=SETTINGS.scan_s, monotonic=world.monotonic)
-        self.sweeper = Sweeper(self.store, self.queue, self.batches, PRICES, world.now)
+        self.sweeper = Sweeper(
+            self.store, self.queue, self.batches, PRICES, world.now, compact_segments=2, compact_every=timedelta(0)
+        )
 
 
 @dataclass(frozen=True)

@@ -98,11 +98,14 @@ class Gate:
 class SteppedStore(LocalStore):
     """The local store of one process. Each call is a step; nothing else differs.
 
-    `listed` is told of each listing, `made` of each file that this process has created.
+    It reads one file at a time, since the threads of a pool are not stepped. `listed` is told of each listing, `made` of
+    each file that this process has created, with its bytes.
     """
 
+    reads_at_once = 1
+
     def __init__(
-        self, folder: str, gate: Gate, listed: Callable[[str, list[str]], None], made: Callable[[str], None]
+        self, folder: str, gate: Gate, listed: Callable[[str, list[str]], None], made: Callable[[str, bytes], None]
     ) -> None:
         super().__init__(folder)
         self._gate = gate
@@ -116,7 +119,7 @@ class SteppedStore(LocalStore):
     def _create(self, path: str, data: bytes) -> bool:
         created = super().create(path, data)
         if created:
-            self._made(path)
+            self._made(path, data)
         return created
 
     @contextmanager

@@ -1,8 +1,9 @@
 """Every crash point of a small night: a process ends, or loses one reply, at each of its calls of Redis and storage in turn.
 
-Two workers and a sweeper, three rows, of which one fails once. A dry run counts the calls; then the night is run again for
-each of them, with one fate for that call: the process dies before it, the call takes effect and its reply is lost, or it is
-made twice. Whatever happens, each row gets one outcome, nothing is charged twice, and all that was spent is accounted for.
+Two workers and a sweeper, which compacts, and four rows, of which one fails once. A dry run counts the calls; then the night
+is run again for each of them, with one fate for that call: the process dies before it, the call takes effect and its reply
+is lost, or it is made twice. Whatever happens, each row gets one outcome, nothing is charged twice, and all that was spent is
+accounted for.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from jobs.batch import BatchPaths
 from jobs.published import OUTPUT, read_published, read_usage, verify
 from jobs.rounds import latest_done
-from jobs.segment import read_outcomes
+from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.moved_time import ImitatedServer
 from tests.faults.protocol_model import LEASE_MS, Process, SweeperProcess, Worker, World
@@ -22,7 +23,7 @@ from tests.faults.stepping import Fate
 from tests.faults.test_protocol_cases import submit
 
 pytestmark = pytest.mark.faults
-ROWS = 3
+ROWS = 4
 TURNS = 12
 
 
@@ -41,9 +42,9 @@ class Night:
     def run(self) -> None:
         for turn in range(TURNS):
             for worker in self.workers:
-                self.drive(worker, partial(worker.claim, 2))
+                self.drive(worker, partial(worker.claim, 1 if turn else 2))
                 while worker.held:
-                    fails = turn == 0 and worker is self.workers[0] and len(worker.held) == 1
+                    fails = turn == 0 and worker is self.workers[1] and len(worker.held) == 1
                     worker.finish(0, "retried" if fails else "completed")
                 self.drive(worker, partial(worker.flush, 100))
                 self.drive(worker, worker.beat)
@@ -71,8 +72,7 @@ class Night:
         assert done.counts["completed"] == ROWS
         rows = list(read_published(store, done, self.batch_id, OUTPUT))
         assert [row["row"] for row in rows] == list(range(ROWS))
-        paths = BatchPaths(self.batch_id)
-        lines = [line for name in store.list(paths.segments) for line in read_outcomes(store, paths.segment(name))]
+        lines = list(each_outcome(store, BatchPaths(self.batch_id)))
         usage = read_usage(store, done, self.batch_id)
         spent = total(line.usage + line.wasted for line in lines)
         accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
@@ -111,6 +111,7 @@ def test_whatever_befalls_any_call_each_row_gets_one_outcome(
     dry.run()
     dry.check()
     assert {call.partition(" ")[2].split()[0] for call in dry.calls} >= {"claim", "settle", "feed", "create", "list"}
+    assert any("compacted-" in call for call in dry.calls)
     for nth, call in enumerate(dry.calls):
         tried = night(fate, nth)
         try:

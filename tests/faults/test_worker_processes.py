@@ -25,7 +25,7 @@ from jobs.outcomes import OutcomeIndex
 from jobs.published import verify
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import close, is_open, load_batch
-from jobs.segment import read_outcomes
+from jobs.segment_files import each_outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -121,10 +121,7 @@ class Site:
         snapshot = self.queue.snapshot(LANE)
         assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)  # I4: no job outlives its batch
         attempts = Counter(
-            outcome.row
-            for name in self.store.list(BatchPaths(batch_id).segments)
-            for outcome in read_outcomes(self.store, BatchPaths(batch_id).segment(name))
-            if outcome.status == "failed"
+            outcome.row for outcome in each_outcome(self.store, BatchPaths(batch_id)) if outcome.status == "failed"
         )
         assert max(attempts.values(), default=0) <= 3  # I5
 

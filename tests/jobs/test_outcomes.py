@@ -1,14 +1,15 @@
 """Shows jobs/outcomes.py: what storage knows of an open batch, incrementally and over rounds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jobs import outcomes
+from jobs import segment_files
 from jobs.outcomes import OutcomeIndex
 from jobs.rounds import close, reopen
-from jobs.segment import Outcome, SegmentHead, read_head
+from jobs.segment import Outcome, SegmentHead, read_heads
 from jobs.storage import Store
 
 
@@ -24,11 +25,11 @@ def test_only_new_segments_are_read(shelf: Any, monkeypatch: pytest.MonkeyPatch)
     index = OutcomeIndex(shelf.store, shelf.accept())
     read: list[str] = []
 
-    def counted(store: Store, path: str) -> SegmentHead:
+    def counted(store: Store, path: str) -> Sequence[SegmentHead]:
         read.append(path)
-        return read_head(store, path)
+        return read_heads(store, path)
 
-    monkeypatch.setattr(outcomes, "read_head", counted)
+    monkeypatch.setattr(segment_files, "read_heads", counted)
     assert index.refresh() == 0
     assert (index.round, index.missing, index.complete) == (1, 4, False)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])

@@ -64,6 +64,7 @@ class Night:
             self.settings.prices,
             clock=lambda: self.now,
             breaker_rows=self.settings.breaker_rows,
+            compact_segments=self.settings.compact_segments,
         )
         sweeper.sweep()
         return sweeper
@@ -406,3 +407,18 @@ def test_the_queue_may_forget_a_paused_batch(make_night: Callable[..., Night], f
     fake_client.flushall()
     night.sweep()
     assert night.claim() == []
+
+
+def test_many_small_segments_are_compacted_while_rows_are_left(make_night: Callable[..., Night]) -> None:
+    night = make_night(compact_segments=3)
+    batch = night.accept(5)
+    paths = BatchPaths(batch.batch_id)
+    jobs = night.claim()
+    for n, files in ((0, (1, 0)), (1, (2, 0)), (2, (0, 1)), (3, (1, 1))):
+        night.finish(jobs[n : n + 1])
+        night.sweep()
+        assert (len(night.store.list(paths.segments)), len(night.store.list(paths.compacted))) == files
+    night.finish(jobs[4:])
+    night.sweep()
+    assert night.rows(batch) == [0, 1, 2, 3, 4]
+    assert len(night.store.list(paths.segments)) == 2, "what is about to be published is left as it is"

@@ -18,13 +18,13 @@ def chosen(lines: list[Line], rows: int, scratch: Path, buckets: int = 1) -> dic
     """The winners by row, each as its place in `lines`."""
     winners = Winners(rows, expected_bytes=buckets * 10, scratch=scratch, bucket_bytes=10)
     for place, (row, segment, number) in enumerate(lines):
-        winners.add(row, segment, number, b"%d\n" % place)
+        winners.add(row, segment, number, b"%d" % place)
     result: dict[int, int] = {}
     seen: list[int] = []
     for part, best in winners.ranges():
         seen += part
         assert set(best) <= set(part)
-        result |= {row: int(raw) for row, raw in best.items()}
+        result |= {row: int(winner.text) for row, winner in best.items()}
     assert seen == list(range(rows))
     return result
 
@@ -70,15 +70,18 @@ def test_as_the_plain_rule_says(tmp_path_factory: pytest.TempPathFactory, lines:
 
 def test_what_fits_into_memory_is_not_spilled(tmp_path: Path) -> None:
     winners = Winners(2, expected_bytes=10, scratch=tmp_path / "missing", bucket_bytes=10)
-    winners.add(HeadRow(0, "c", True, 1, 1), 0, 0, b"longer than was expected\n")
-    assert [best for _, best in winners.ranges()] == [{0: b"longer than was expected\n"}]
+    winners.add(HeadRow(0, "c", True, 1, 1), 0, 0, b"longer than\nwas expected", (3, 1, 2, 3, 4, 5, 2**62))
+    ((_, best),) = winners.ranges()
+    assert {row: (bytes(text), entry) for row, (text, entry) in best.items()} == {
+        0: (b"longer than\nwas expected", (3, 1, 2, 3, 4, 5, 2**62))
+    }
 
 
 def test_no_more_than_a_range_waits_in_memory(tmp_path: Path) -> None:
     winners = Winners(100, expected_bytes=1000, scratch=tmp_path, bucket_bytes=100)
     for row in range(100):
         winners.add(HeadRow(row, "c", True, 1, 1), 0, row, b"123456789\n")
-        assert sum(len(records) for records in winners._waiting.values()) <= 10
+        assert sum(len(records) for records in winners._waiting.values()) <= 2 * 10
     assert sum(len(best) for _, best in winners.ranges()) == 100
 
 

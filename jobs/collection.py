@@ -1,0 +1,45 @@
+"""Collection: every line of every segment that gives its row an outcome, as it is published, in the hands of `Winners`.
+
+Each file is read once, and each segment counted once, in however many files it lies; what its lines cost goes to the ledger,
+whether they win or not. Published rows are copied as bytes: nothing here looks into them.
+"""
+
+from collections.abc import Mapping
+
+from jobs.ledger import Ledger
+from jobs.outcomes import OutcomeIndex
+from jobs.segment import Segment
+from jobs.segment_files import each_segments
+from jobs.segment_line import LINE_END
+from jobs.storage import Store
+from jobs.winners import Winners
+
+
+def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
+    """Take the lines of the segments that the index has read. Returns their names, in the order in which they win ties.
+
+    Raises Compacted when a file went meanwhile: then all of it is to be done again, with an index that is read anew.
+    """
+    names = sorted(index.segments, key=str.encode)
+    places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
+    used = set(index.segments.values())
+    files = {path: size for path, size in index.files.items() if path in used}
+    for path, segments in each_segments(store, files, index.batch.batch_id):
+        for segment in segments:
+            name = segment.head.name
+            if index.segments.get(name) == path:  # else another file has it too, and is read for it
+                ledger.spend(segment.head.spent)
+                _take(segment, places[name], index, winners, ledger)
+    return names
+
+
+def _take(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
+    head, data, add = segment.head, segment.data, winners.add
+    counts, any_completed = index.current.counts, not index.current.sent_back
+    accounts = [ledger.number(account) for account in head.accounts]
+    end = segment.start
+    for number, (row, line) in enumerate(zip(head.rows, head.lines, strict=True)):
+        end += line[0]
+        if len(line) > 1 and ((any_completed and row.status == "c") or counts(row)):
+            stop = end - LINE_END
+            add(row, place, number, data[stop - line[1] : stop], (accounts[line[2]], *line[3:]))

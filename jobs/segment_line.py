@@ -1,0 +1,94 @@
+"""Lines: one outcome of one attempt as JSON, with the row that is published of it ready in it.
+
+A line that may win ends in `"published":{...}}`; before that stands what only the attempt knows: its claim, round and fence, and
+what of the receipt is not published. Any other line holds the fields of its outcome, as every line of format 1 does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import orjson
+
+from jobs.output_rows import published_row
+from jobs.usage import Usage
+
+LineStatus = Literal["completed", "failed", "crashed"]
+
+LINE_END: Final = len(b"}\n")
+"""What follows the published row in its line."""
+
+_ROW: Final = ("row", "custom_id", "kind", "status", "output", "error", "model", "attempt", "metadata")
+"""Fields of an outcome that a published row has under the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt of one row came to: a line of a segment.
+
+    `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
+    hand. `usage` is what is billed if this line wins;
+    `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
+    adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, templates, prompts' labels.
+    """
+
+    row: int
+    round: int
+    fence: int
+    claim_id: str
+    status: LineStatus
+    final: bool
+    kind: str
+    custom_id: str | None = None
+    attempt: int = 1
+    output: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    usage: Usage = field(default_factory=Usage)
+    wasted: Usage = field(default_factory=Usage)
+    model: str = ""
+    metadata: Mapping[str, Any] | None = None
+    solo: bool | None = None
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
+    """The line, with its end, and the bytes of the published row in it: 0 where nothing is to be published of it."""
+    values = {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
+    if outcome.status != "completed" and not outcome.final:
+        return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE), 0
+    row = published_row(batch_id, {**values, "usage": outcome.usage.as_dict()})
+    restored = _receipt(row)
+    attempt = {
+        "claim_id": outcome.claim_id,
+        "round": outcome.round,
+        "fence": outcome.fence,
+        "final": outcome.final,
+        "wasted": outcome.wasted,
+        "receipt": {n: v for n, v in outcome.receipt.items() if v is not None and restored.get(n) != v},
+    }
+    published = orjson.dumps(row)
+    return b'%s,"published":%s}\n' % (orjson.dumps(attempt)[:-1], published), len(published)
+
+
+def parse(line: bytes) -> Outcome:
+    """An outcome, from its line. Fields that a newer release added are passed over."""
+    values = orjson.loads(line)
+    published = values.pop("published", None)
+    if published is not None:
+        values |= {name: published[name] for name in _ROW if name in published}
+        values["receipt"] = {**_receipt(published), **values["receipt"]}
+        values["usage"] = published["usage"]
+    values = {name: value for name, value in values.items() if name in Outcome.__slots__}
+    values["usage"] = Usage.from_dict(values["usage"])
+    values["wasted"] = Usage.from_dict(values["wasted"])
+    return Outcome(**values)
+
+
+def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a published row tells of the receipt."""
+    found = {name: value for name, value in row.items() if name not in _NOT_RECEIPT and value is not None}
+    prices = row["usage"].get("prices")
+    return found if prices is None else {**found, "prices": prices}
+
+
+_NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))

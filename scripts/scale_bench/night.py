@@ -1,0 +1,147 @@
+"""The night of `scripts/bench_scale.py`: light workers, a feeder and one whole worker on one real Redis and one real store.
+
+A light worker is what a worker is to Redis and to storage: it has a name and a record, claims, waits as long as the
+stub's timing model says, writes segments and settles. It has no engine and no process of its own, so that a thousand of
+them fit on a laptop; its leases are long enough without beats. The one whole worker is the real runner over the stub
+engine, for its memory. Claims go as EVAL and all else as EVALSHA, so that Redis' own histogram of EVAL is that of claims.
+"""
+
+import heapq
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from jobs import segment
+from jobs.batch import BatchPaths
+from jobs.feed import Feeder
+from jobs.job import Lease
+from jobs.job_queue import Settlement, WorkerRecord
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.redis_queue import KEYS, RedisQueue, _sources
+from jobs.retry import RetryPolicy
+from jobs.settings import Settings
+from jobs.storage import Store
+from scripts.scale_bench.batches import LANE, completed
+from workers.engines.stub import StubEngine, StubOptions
+from workers.outcomes import Outcomes
+from workers.runner import Line, Runner
+
+LEASE_MS: Final = 180_000
+"""Longer than a row of a light worker can wait for its segment."""
+CLAIMED: Final = 16
+FLUSHED: Final = 192
+"""Rows of a claim and of a segment of a light worker."""
+STEP_S: Final = 0.02
+WORDS: Final = (40, 160)
+"""The timing model: seconds a word, and from how few to how many words a row has."""
+POLL_S: Final = 0.01
+
+
+class EvalClaims(RedisQueue):
+    """The same queue, whose claims Redis counts apart."""
+
+    def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
+        if script != "claim":
+            return super()._run(script, lane, *args, more_keys=more_keys)
+        keys = [*(f"np:1:{{{lane}}}:{key}" for key in KEYS), *more_keys]
+        return self._answered(lambda: self._client.eval(_sources()["claim"], len(keys), *keys, *args))
+
+
+class LightWorker:
+    """One of a thousand. `next_at` is when its rows are done, and it has to be looked at."""
+
+    def __init__(self, name: str, store: Store, queue: RedisQueue, size: int) -> None:
+        self.name = name
+        self.next_at = 0.0
+        self._store, self._queue, self._size = store, queue, size
+        self._chance = random.Random(name)
+        self._claims = self._segments = 0
+        self._running: list[Lease] = []
+        self._finished: list[Lease] = []
+
+    def turn(self, now: float) -> int:
+        """End what ran, write if it is time, claim anew. Returns how many rows were settled."""
+        self._finished += self._running
+        record = WorkerRecord(self.name, 1, "bench", LANE, 0)
+        reply = self._queue.claim(LANE, f"{self.name}-1-{self._claims}", CLAIMED, LEASE_MS, record)
+        self._claims += 1
+        self._running = [job.lease for job in reply.jobs]
+        settled = self._flush() if len(self._finished) >= FLUSHED or not self._running else 0
+        words = max((self._chance.randint(*WORDS) for _ in self._running), default=10)
+        self.next_at = now + words * STEP_S
+        return settled
+
+    def _flush(self) -> int:
+        done, self._finished = self._finished, []
+        if not done:
+            return 0
+        self._segments += 1
+        outcomes = [
+            completed(lease.key.row, self._size, round=lease.round, fence=lease.fence, claim_id=lease.claim_id)
+            for lease in done
+        ]
+        segment.write(self._store, BatchPaths(done[0].key.batch_id), outcomes, self.name, "1", self._segments)
+        if self._queue.settle(LANE, [Settlement(lease) for lease in done]):
+            sys.exit("a lease was lost in the bench: it runs too slowly for its leases")
+        return len(done)
+
+
+def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
+    """A window of so many rows of any size, and all else as it is shipped."""
+    values = {
+        "store_url": store_url,
+        "redis_url": redis_url,
+        "window_rows": window,
+        "window_bytes": max(64 << 20, window * 4096),
+    }
+    return Settings.model_validate(values)
+
+
+def light(settings: Settings, workers: int, size: int, name: str) -> None:
+    """Run light workers until SIGTERM."""
+    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    due = [(0.0, n, LightWorker(f"{name}{n}", store, queue, size)) for n in range(workers)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        at, n, worker = heapq.heappop(due)
+        if (early := at - time.monotonic()) > 0:
+            time.sleep(early)
+        worker.turn(time.monotonic())
+        heapq.heappush(due, (worker.next_at, n, worker))
+
+
+def feed(settings: Settings) -> None:
+    """Keep the window full until SIGTERM; then say how many rows were fed, and in how many seconds of it."""
+    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    batches = OpenBatches(store, scan_s=settings.scan_s)
+    feeder = Feeder(store, queue, batches, settings)
+    rows, busy_s = 0, 0.0
+
+    def end(*_: object) -> None:
+        os.write(1, f"{rows} {busy_s}\n".encode())
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        batches.scan()
+        began = time.perf_counter()
+        added = feeder.top_up(LANE)
+        if added:
+            rows, busy_s = rows + added, busy_s + time.perf_counter() - began
+        time.sleep(POLL_S if added else 10 * POLL_S)
+
+
+def whole(settings: Settings) -> None:
+    """One worker as it is shipped, over the stub engine, until SIGTERM."""
+    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    batches = OpenBatches(store, scan_s=settings.scan_s)
+    outcomes = Outcomes("whole", LANE, "cpu", {"engine": "stub"}, settings.prices, RetryPolicy(settings.max_attempts))
+    line = Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)
+    runner = Runner(line, StubEngine(StubOptions(step_s=STEP_S)), worker="whole", node="bench")
+    signal.signal(signal.SIGTERM, lambda *_: runner.stop(10))
+    runner.run()

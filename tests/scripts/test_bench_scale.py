@@ -1,0 +1,41 @@
+"""`scripts/bench_scale.py`: a very short night, and the table."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.bench_scale import FIGURES, merged, table
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_scale.py"
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_every_figure_of_a_night_is_found(tmp_path: Path) -> None:
+    results = tmp_path / "scale.jsonl"
+    size = ["--rows", "100", "--window", "50", "--workers", "5", "--row-bytes", "300"]
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT), *size, "--results", str(results)],
+        text=True, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (found,) = map(json.loads, results.read_text().splitlines())
+    assert all(found[name] > 0 for name, _, _ in FIGURES)
+    assert all(called in ended.stdout for _, called, _ in FIGURES)
+
+
+def test_phases_that_were_measured_apart_stand_in_one_column() -> None:
+    lines = [
+        {"rows": 20, "segments": 3},
+        {"rows": 1_000_000, "segments": 1},
+        {"rows": 20, "segments": 4, "intake_mb": 7},
+    ]
+    assert merged(lines) == [{"rows": 20, "segments": 4, "intake_mb": 7}, {"rows": 1_000_000, "segments": 1}]
+    printed = table(merged(lines)).splitlines()
+    assert len(printed) == 1 + len(FIGURES)
+    assert printed[0].split() == ["rows", "20", "1,000,000"]
+    assert printed[2].split() == ["intake,", "MB", "7", "-"]
+    assert all(len(line) <= 80 for line in printed)
