@@ -22,6 +22,7 @@ import orjson
 
 from jobs import segment
 from jobs.batch import Done, PublishedFile, Status
+from jobs.input_rows import read_rows
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
@@ -162,18 +163,13 @@ class _Edition:
                     yield row, raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:
-        """The requests of all lanes in input order."""
+        """The requests of all lanes in input order. A row that cannot be read back still gets its outcome, without them."""
         lanes = (self._lane(lane) for lane in self._index.batch.lanes)
         return heapq.merge(*lanes, key=itemgetter(0))
 
     def _lane(self, lane: str) -> Iterator[tuple[int, RowRequest]]:
-        with self._store.reader(self._index.paths.input(lane)) as file:
-            for line in file:
-                try:
-                    request = RowRequest.from_bytes(line)
-                except (ValueError, TypeError):
-                    continue  # the row still gets its outcome, without what its request said
-                yield request.row, request
+        for request in read_rows(self._store, self._batch_id, lane):
+            yield request.row, request
 
     def _usage(self) -> dict[str, Any]:
         before = self._index.current.before
