@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -313,6 +314,12 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._start(self._accept)
+
+    @classmethod
+    def before(cls, url: str) -> "Proxy":
+        """One that stands before the server at a URL."""
+        parts = urlsplit(url)
+        return cls(parts.hostname or "", parts.port or 80)
 
     @property
     def url(self) -> str:
