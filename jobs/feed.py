@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from jobs.batch import BatchPaths
-from jobs.errors import RowError
+from jobs.errors import RowError, StoreDamaged
 from jobs.input_rows import lane_input, read_row, read_rows
 from jobs.job import InputSlice, Job, RowRequest
 from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
@@ -88,6 +88,8 @@ class Feeder:
     def top_up(self, lane: str, ready: int | None = None) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
+        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+
         `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
         for the share of a batch that has nothing there; so is one on which all batches were seen to be at their end; the
         markers of a batch that is not fed, no oftener. So this may be called after every claim.
@@ -98,13 +100,18 @@ class Feeder:
             return 0
         snapshot = self._queue.snapshot(lane)
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
-        added = 0
+        added, fault = 0, None
         for index in self._batches:
-            if lane in index.batch.lanes and not self._is_held(index):
-                schedule = snapshot.batches.get(index.batch.batch_id)
-                fed = self._feed(lane, index, schedule, self._share(window, schedule))
-                window = window.minus(fed)
-                added += fed.rows
+            try:
+                if lane in index.batch.lanes and not self._is_held(index):
+                    schedule = snapshot.batches.get(index.batch.batch_id)
+                    fed = self._feed(lane, index, schedule, self._share(window, schedule))
+                    window = window.minus(fed)
+                    added += fed.rows
+            except StoreDamaged as error:
+                fault = error
+        if fault is not None:
+            raise fault
         return added
 
     def _is_at_end(self, lane: str) -> bool:

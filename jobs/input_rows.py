@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from jobs.batch import Batch, BatchPaths
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreDamaged
 from jobs.job import RowRequest
 from jobs.storage import Store
 
@@ -26,17 +26,17 @@ def read_row(line: bytes) -> RowRequest | None:
 
 @contextmanager
 def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
-    """The input of a lane, to be streamed. Raises StoreUnavailable when it is missing, as no input of a batch may be."""
+    """The input of a lane, to be streamed. Raises StoreDamaged when it is missing, as no input of a batch may be."""
     path = BatchPaths(batch_id).input(lane)
     try:
         with store.reader(path) as file:
             yield file
     except KeyError as error:
-        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
-    """The requests of a lane that can be read back, in input order. Raises StoreUnavailable when there is no input."""
+    """The requests of a lane that can be read back, in input order. Raises StoreDamaged when there is no input."""
     with lane_input(store, batch_id, lane) as file:
         for line in file:
             if (request := read_row(line)) is not None:

@@ -28,7 +28,7 @@ from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
 from jobs.output_rows import closed_row, published_row
 from jobs.prices import Prices
-from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
+from jobs.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
 from jobs.storage import Store
 from jobs.winners import BUCKET_BYTES, Winners
@@ -123,13 +123,15 @@ class _Edition:
 
     def _collect(self, place: int, path: str) -> None:
         """Take a segment's lines as they would be published: each is parsed once, however many ranges there are."""
-        for number, (row, raw) in enumerate(segment.read_lines(self._store, path)):
-            line = orjson.loads(raw)
-            self._ledger.spend(line)
-            if self._index.current.counts(row):
-                values = published_row(self._batch_id, line)
-                entry = b"%d %d %d %d %d %d %d " % tuple(self._ledger.entry(values))
-                self._winners.add(row, place, number, entry + orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+        with segment.damage_said(path):
+            for number, (row, raw) in enumerate(segment.read_lines(self._store, path)):
+                line = orjson.loads(raw)
+                self._ledger.spend(line)
+                if self._index.current.counts(row):
+                    values = published_row(self._batch_id, line)
+                    entry = b"%d %d %d %d %d %d %d " % tuple(self._ledger.entry(values))
+                    line_out = orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+                    self._winners.add(row, place, number, entry + line_out)
 
     def _write_rows(self, output: "_File", errors: "_File") -> None:
         carried = _Ascending(self._carried())
@@ -157,10 +159,9 @@ class _Edition:
         """The completed rows of the round before, as they stand, but for those that were sent back."""
         current = self._index.current
         if current.before is not None:
-            for raw in published_lines(self._store, current.before, self._batch_id, OUTPUT):
-                row = orjson.loads(raw)["row"]
-                if current.carries(row):
-                    yield row, raw
+            for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):
+                if current.carries(values["row"]):
+                    yield values["row"], raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:
         """The requests of all lanes in input order. A row that cannot be read back still gets its outcome, without them."""

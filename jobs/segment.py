@@ -6,13 +6,14 @@ one attempt. Its name ends in the sha256 of its bytes: to find that it exists is
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
 from jobs.batch import FORMAT, BatchPaths
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreDamaged
 from jobs.storage import Store
 from jobs.usage import Usage, total
 
@@ -132,7 +133,7 @@ def parse_head(line: bytes, path: str) -> SegmentHead:
 
 
 def read_lines(store: Store, path: str) -> Iterator[tuple[HeadRow, bytes]]:
-    """Each line as it stands, with its entry in the index. Raises StoreUnavailable at the end if the sha256 differs."""
+    """Each line as it stands, with its entry in the index. Raises StoreDamaged at the end if the sha256 differs."""
     digest = hashlib.sha256()
     with store.reader(path) as file:
         first = file.readline()
@@ -147,9 +148,11 @@ def read_lines(store: Store, path: str) -> Iterator[tuple[HeadRow, bytes]]:
 
 
 def read_outcomes(store: Store, path: str) -> Iterator[Outcome]:
-    """Each outcome of a segment, in its order."""
+    """Each outcome of a segment, in its order. Raises StoreDamaged."""
     for _, line in read_lines(store, path):
-        yield parse(line)
+        with damage_said(path):
+            outcome = parse(line)
+        yield outcome
 
 
 def parse(line: bytes) -> Outcome:
@@ -164,5 +167,14 @@ def _values(outcome: Outcome) -> dict[str, Any]:
     return {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
 
 
-def _damaged(path: str) -> StoreUnavailable:
-    return StoreUnavailable(f"storage: segment {path} is damaged. Restore it from a backup.")
+@contextmanager
+def damage_said(path: str) -> Iterator[None]:
+    """What cannot be parsed of a segment is said as its damage, before its sha256 would show it."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: str) -> StoreDamaged:
+    return StoreDamaged(f"storage: segment {path} is damaged. Restore it from a backup.")

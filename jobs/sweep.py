@@ -17,7 +17,7 @@ from typing import Final
 
 from jobs.batch import CloseReason, Done
 from jobs.delivery import Deliverer
-from jobs.errors import CODES, QueueUnavailable
+from jobs.errors import CODES, QueueUnavailable, StoreDamaged
 from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -53,17 +53,25 @@ class Sweeper:
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
 
     def sweep(self) -> int:
-        """Look at every open batch once. Returns how many are still open. Raises UnavailableError."""
+        """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
+
+        One that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        """
         self.batches.scan()
-        still_open, before = 0, len(self.published)
+        still_open, before, fault = 0, len(self.published), self.batches.fault
         for index in list(self.batches):
-            done = self._look_at(index)
+            try:
+                done = self._look_at(index)
+            except StoreDamaged as error:
+                done, fault = None, error
             if done is None:
                 still_open += 1
             else:
                 self.published[index.batch.batch_id] = done
         if self.deliverer is not None:
             self.deliverer.deliver(now=len(self.published) > before)
+        if fault is not None:
+            raise fault
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:

@@ -175,7 +175,7 @@ class Fleet:
         return said
 
     def ask_of_the_storage(self) -> None:
-        """Raise StoreUnavailable while the storage takes nothing from a worker: the command itself only reads it.
+        """Raise StoreUnavailable while the storage takes or gives nothing to a worker: the command itself reads little of it.
 
         The workers are asked once in `LISTEN_S`.
         """

@@ -115,8 +115,8 @@ class Runner:
 
     @property
     def store_fault(self) -> str:
-        """Why the storage takes nothing at the moment; empty while it does."""
-        return self._flusher.store_fault
+        """Why the storage takes or gives nothing at the moment; empty while it does."""
+        return self._flusher.store_fault or self._claimer.store_fault
 
     @property
     def lease_losses(self) -> int:

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from jobs.batch import Batch, BatchPaths, Done
-from jobs.errors import RowError, StoreUnavailable
+from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import SHARE_ROWS, Feeder, load_request
 from jobs.intake import IntakeOptions, accept
 from jobs.job import InputSlice, Job, JobKey, Lease
@@ -370,3 +370,33 @@ def test_an_input_that_is_missing_is_waited_for(desk: Desk) -> None:
     desk.store.delete(BatchPaths(batch.batch_id).input(LANE))
     with pytest.raises(StoreUnavailable, match="Restore it"):
         desk.top_up()
+
+
+def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
+    """A feeder and a sweeper that know the batch, and ones that meet it damaged: what is wrong is raised at the end."""
+    hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)
+    desk.top_up()
+    desk.complete(hurt, [0, 1])
+    paths = BatchPaths(hurt.batch_id)
+    (name,) = desk.store.list(paths.segments)
+    path = Path(desk.store.url) / paths.segment(name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5] + b"\xff" + whole[6:])
+    met = OpenBatches(desk.store, scan_s=0.0)
+    met.scan()
+    assert [index.batch.batch_id for index in met] == [other.batch_id]
+    desk.queue.drop(LANE, hurt.batch_id, 1, forget=True)
+    desk.queue.drop(LANE, other.batch_id, 1, forget=True)
+    with pytest.raises(StoreDamaged, match="Restore it"):
+        desk.top_up()
+    assert {job.key.batch_id for job in desk.claim()} == {other.batch_id}
+    desk.complete(other, [0, 1])
+    desk.queue.drop(LANE, other.batch_id, 1, forget=True)
+    sweeper = desk.sweeper()
+    with pytest.raises(StoreDamaged):
+        sweeper.sweep()
+    assert list(sweeper.published) == [other.batch_id]
+    path.write_bytes(whole)
+    desk.batches.scan()
+    sweeper.sweep()
+    assert set(sweeper.published) == {hurt.batch_id, other.batch_id}
