@@ -4,6 +4,7 @@ What Redis says is never the truth: a damaged record there costs time alone. A r
 `bad_record`, and harms no other row.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.batch import BatchPaths
+from jobs.errors import StoreDamaged
 from jobs.published import ERRORS, read_published
 from jobs.rounds import latest_done
 from tests.faults.storage_faults import LANE, ROWS, Premises
@@ -115,6 +117,46 @@ def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(make: Callable[...
     lost = {ROWS // 2, ROWS // 2 + 1, ROWS - 3, ROWS - 2, ROWS - 1}
     assert night.finish(batch_id) == {"completed": ROWS - len(lost), "failed": len(lost)}
     assert codes(night, batch_id) == dict.fromkeys(lost, "bad_record")
+
+
+@pytest.mark.parametrize("part", ["head", pytest.param("line", marks=pytest.mark.smoke), "input", "marker"])
+def test_a_damaged_file_of_one_batch_holds_up_no_other(make: Callable[..., Premises], part: str) -> None:
+    """The first of two loses a file to damage: it waits for its backup, is named, and is published when it has it."""
+    night = make(more={"window_rows": 16})
+    hurt = night.submit(ROWS)
+    night.work()
+    night.at_least(hurt, ROWS // 5)
+    folder = Path(night.store_url) / BatchPaths(hurt).root
+    name = {"input": f"input/{LANE}.jsonl", "marker": "closed-1.json"}.get(part)
+    path = folder / name if name else min(folder.glob("segments/*.jsonl"))
+    whole = path.read_bytes() if path.exists() else None
+    if part == "input":
+        path.unlink()
+    else:
+        place = {"head": 5, "marker": 0}.get(part, len(whole or b"") - 5)
+        path.write_bytes((whole or b"")[:place] + b"\xff\xff" + (whole or b"")[place + 2 :])
+    other = night.submit(ROWS, prompt="Tell {}.".format)
+    night.work()
+
+    def other_published() -> bool:
+        with contextlib.suppress(StoreDamaged):
+            night.sweep()
+        return latest_done(night.store, other) is not None
+
+    night.until(other_published, 60, f"the other batch to be published: {night.logs()}")
+    assert night.check(other) == {"completed": ROWS}
+    assert not night.store.exists(BatchPaths(hurt).done(1))
+    if part == "input":  # which nobody but a feeder reads
+        night.hears("Restore it from a backup")
+    else:
+        with pytest.raises(StoreDamaged, match="Restore it from a backup"):
+            night.until(night.sweep, 20)
+    if whole is None:
+        path.unlink()
+    else:
+        path.write_bytes(whole)
+    assert night.finish(hurt) == {"completed": ROWS}
+    assert all(process.poll() is None for process in night.workers), "no worker died of it"
 
 
 def test_a_request_of_1_mib_and_a_completion_of_10(make: Callable[..., Premises]) -> None:
