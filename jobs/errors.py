@@ -5,6 +5,7 @@
     |- UnavailableError    something that is needed is not there                     exit status 3
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
+    |  |  `- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
     |- BatchPaused         the first rows of a batch all failed                      exit status 4
     |- ConflictError       something else stands under that name                     exit status 2
@@ -54,6 +55,10 @@ class QueueUnavailable(UnavailableError):
 
 class StoreUnavailable(UnavailableError):
     """The storage does not answer, is full, or may not be written."""
+
+
+class StoreDamaged(StoreUnavailable):
+    """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
 
 
 class ModelUnavailable(UnavailableError):

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from jobs.errors import RowError
+from jobs.batch import BatchPaths
+from jobs.errors import RowError, StoreDamaged
+from jobs.input_rows import lane_input, read_row, read_rows
 from jobs.job import InputSlice, Job, RowRequest
 from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
 from jobs.logs import logger
@@ -86,6 +88,8 @@ class Feeder:
     def top_up(self, lane: str, ready: int | None = None) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
+        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+
         `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
         for the share of a batch that has nothing there; so is one on which all batches were seen to be at their end; the
         markers of a batch that is not fed, no oftener. So this may be called after every claim.
@@ -96,13 +100,18 @@ class Feeder:
             return 0
         snapshot = self._queue.snapshot(lane)
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
-        added = 0
+        added, fault = 0, None
         for index in self._batches:
-            if lane in index.batch.lanes and not self._is_held(index):
-                schedule = snapshot.batches.get(index.batch.batch_id)
-                fed = self._feed(lane, index, schedule, self._share(window, schedule))
-                window = window.minus(fed)
-                added += fed.rows
+            try:
+                if lane in index.batch.lanes and not self._is_held(index):
+                    schedule = snapshot.batches.get(index.batch.batch_id)
+                    fed = self._feed(lane, index, schedule, self._share(window, schedule))
+                    window = window.minus(fed)
+                    added += fed.rows
+            except StoreDamaged as error:
+                fault = error
+        if fault is not None:
+            raise fault
         return added
 
     def _is_at_end(self, lane: str) -> bool:
@@ -188,21 +197,22 @@ class Feeder:
     def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
         """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""
         rows: list[FeedRow] = []
-        size, next_cursor = 0, cursor
+        size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(lane, index, cursor):
             if len(rows) >= room.rows or size >= room.size:
+                at_end = False
                 break
             next_cursor = offset + len(line)
             row = self._row(index, offset, line.rstrip(b"\n"))
             if row is not None:
                 rows.append(row)
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
-        return Chunk(rows, size, next_cursor, next_cursor >= index.batch.lanes[lane].bytes)
+        return Chunk(rows, size, next_cursor, at_end)
 
     def _lines(self, lane: str, index: OutcomeIndex, cursor: int) -> Iterator[tuple[int, bytes]]:
         if cursor >= index.batch.lanes[lane].bytes:
             return
-        with self._store.reader(index.paths.input(lane)) as file:
+        with lane_input(self._store, index.batch.batch_id, lane) as file:
             file.seek(cursor)
             offset = cursor
             for line in file:
@@ -210,7 +220,9 @@ class Feeder:
                 offset += len(line)
 
     def _row(self, index: OutcomeIndex, offset: int, line: bytes) -> FeedRow | None:
-        request = RowRequest.from_bytes(line)
+        request = read_row(line)
+        if request is None or request.row >= index.batch.rows:  # damaged: a row that no line holds fails at an audit
+            return None
         if index.has_outcome(request.row):
             return None
         tries = index.tries(request.row)
@@ -228,11 +240,25 @@ class Feeder:
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """The request of a claimed job. Raises RowError `bad_record` when it cannot be read back, or is another row's."""
+    """The request of a claimed job. Raises RowError `bad_record` when storage has none that can be read back.
+
+    What the queue says of it may be damaged, and decides nothing: the row is then looked for in the whole input.
+    """
+    try:
+        return _named(store, batch_id, lane, job)
+    except RowError:
+        for request in read_rows(store, batch_id, lane):
+            if request.row == job.key.row:
+                return request
+        raise
+
+
+def _named(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
+    """What the job brings, or names a place of."""
     payload = job.payload
     try:
         if isinstance(payload, InputSlice):
-            payload = store.read_range(f"batches/{batch_id}/input/{lane}.jsonl", payload.offset, payload.length)
+            payload = store.read_range(BatchPaths(batch_id).input(lane), payload.offset, payload.length)
         request = RowRequest.from_bytes(payload)
     except (ValueError, TypeError, KeyError) as error:
         raise RowError("bad_record", f"the stored request cannot be read back: {error}") from error

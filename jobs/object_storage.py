@@ -3,6 +3,9 @@
 A file is created by one conditional request (`If-None-Match: *` on S3, also where an upload in parts is completed). A reply
 may be lost after the request took effect, so after every failure the file is read back: the same bytes mean success.
 Streamed files are spooled on the local disk first, so that they appear whole or not at all. Nothing is cached.
+
+A service that is away is noticed within seconds, or within s3fs' five tries of its time limit when it is silent: botocore's own
+tries inside each of them would make minutes of it, and whoever calls waits and says so.
 """
 
 import io
@@ -41,14 +44,18 @@ class ObjectStore(Store):
         self.url = url
         self.options = options
         scheme = url.partition("://")[0]
-        typed = {name: {"true": True, "false": False}.get(value.lower(), value) for name, value in options.items()}
+        typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
+        is_s3 = scheme in {"s3", "s3a"}
+        if is_s3:
+            typed["config_kwargs"] = {"retries": {"total_max_attempts": 1}}
         try:
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
             raise StoreUnavailable(f"storage {url}: {_line(error)}.{extra}") from error
         self._root = root.rstrip("/")
-        is_s3 = scheme in {"s3", "s3a"}
+        if (loop := getattr(self._fs, "loop", None)) is not None:
+            loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
         self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES} if is_s3 else {}
         self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
 

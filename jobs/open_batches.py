@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from jobs.batch import BatchPaths
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.outcomes import OutcomeIndex
 from jobs.rounds import end, go_on, list_batches, load_batch
 from jobs.storage import Store
@@ -37,6 +37,7 @@ class OpenBatches:
         self._trusts_hints = False
         self._to_check: list[str] = []
         self._indexes: dict[str, OutcomeIndex] = {}
+        self.fault: StoreDamaged | None = None
 
     def __iter__(self) -> Iterator[OutcomeIndex]:
         """Highest priority first, then the oldest."""
@@ -54,15 +55,22 @@ class OpenBatches:
         if not now and self._monotonic() - self._scanned_at < self._scan_s:
             return
         self._scanned_at = self._monotonic()
+        self.fault = None
         for batch_id in sorted(self._only if self._only is not None else self._hinted()):
-            index = self._indexes.get(batch_id)
-            if index is None:
-                self._add(batch_id)
-            elif index.done is not None:  # hinted again after it was done: it may have been reopened
-                index.refresh()
-                if index.done is not None:  # its publisher may have died before it could say so
-                    end(self._store, index.batch)
-                index.refresh()
+            try:
+                self._look_again(batch_id)
+            except StoreDamaged as error:
+                self.fault = error
+
+    def _look_again(self, batch_id: str) -> None:
+        index = self._indexes.get(batch_id)
+        if index is None:
+            self._add(batch_id)
+        elif index.done is not None:  # hinted again after it was done: it may have been reopened
+            index.refresh()
+            if index.done is not None:  # its publisher may have died before it could say so
+                end(self._store, index.batch)
+            index.refresh()
 
     def _hinted(self) -> set[str]:
         hinted = set(self._store.list("open"))

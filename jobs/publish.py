@@ -23,12 +23,13 @@ import orjson
 
 from jobs.batch import Done, PublishedFile, Status
 from jobs.collection import collect
+from jobs.input_rows import read_rows
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.outcomes import OutcomeIndex
 from jobs.output_rows import closed_row
 from jobs.prices import Prices
-from jobs.published import ERRORS, OUTPUT, USAGE, published_lines, read_published, read_usage, verify
+from jobs.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
 from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
 from jobs.segment_files import until_read
 from jobs.storage import CHUNK_BYTES, Store
@@ -152,24 +153,18 @@ class _Edition:
         """The completed rows of the round before, as they stand, but for those that were sent back."""
         current = self._index.current
         if current.before is not None:
-            for raw in published_lines(self._store, current.before, self._batch_id, OUTPUT):
-                row = orjson.loads(raw)["row"]
-                if current.carries(row):
-                    yield row, raw
+            for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):
+                if current.carries(values["row"]):
+                    yield values["row"], raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:
-        """The requests of all lanes in input order."""
+        """The requests of all lanes in input order. A row that cannot be read back still gets its outcome, without them."""
         lanes = (self._lane(lane) for lane in self._index.batch.lanes)
         return heapq.merge(*lanes, key=itemgetter(0))
 
     def _lane(self, lane: str) -> Iterator[tuple[int, RowRequest]]:
-        with self._store.reader(self._index.paths.input(lane)) as file:
-            for line in file:
-                try:
-                    request = RowRequest.from_bytes(line)
-                except (ValueError, TypeError):
-                    continue  # the row still gets its outcome, without what its request said
-                yield request.row, request
+        for request in read_rows(self._store, self._batch_id, lane):
+            yield request.row, request
 
     def _usage(self) -> dict[str, Any]:
         before = self._index.current.before

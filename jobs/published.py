@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from jobs.batch import Batch, BatchPaths, Done
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.local_files import replaced
 from jobs.rounds import accepted, latest_done
 from jobs.storage import Store
@@ -31,7 +31,7 @@ def path_of(done: Done, batch_id: str, name: str) -> str:
 
 
 def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Iterator[bytes]:
-    """The lines of a published file as they stand. Raises StoreUnavailable at the end if the sha256 differs."""
+    """The lines of a published file as they stand. Raises StoreDamaged at the end if the sha256 differs."""
     path = path_of(done, batch_id, name)
     digest = hashlib.sha256()
     try:
@@ -40,14 +40,27 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
     if digest.hexdigest() != done.files[name].sha256:
-        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.")
+        raise _damaged(store, path)
+
+
+def _damaged(store: Store, path: str) -> StoreDamaged:
+    return StoreDamaged(f"storage {store.url}: {path} is damaged. Restore it from a backup.")
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
-    """The rows of `output.jsonl` or `errors.jsonl`, in input order."""
-    return map(orjson.loads, published_lines(store, done, batch_id, name))
+    """The rows of `output.jsonl` or `errors.jsonl`, in input order. Raises StoreDamaged."""
+    return (values for values, _ in published_rows(store, done, batch_id, name))
+
+
+def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Each row of such a file, and its line as it stands. Raises StoreDamaged."""
+    for line in published_lines(store, done, batch_id, name):
+        try:
+            yield orjson.loads(line), line
+        except orjson.JSONDecodeError as error:
+            raise _damaged(store, path_of(done, batch_id, name)) from error
 
 
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The forms in which rows, leases and settings travel to the queue's scripts, and replies come back. It knows no redis."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,6 +77,15 @@ def schedule_of(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int
         leased=live.get(f"{batch_id}|l", 0),
         version=record["version"],
     )
+
+
+def schedules_of(batches: Sequence[bytes], live: Mapping[str, int]) -> dict[str, BatchSchedule]:
+    """Each batch of a lane. One whose record is damaged is left out: then it is not known, and is fed anew."""
+    found: dict[str, BatchSchedule] = {}
+    for name, raw in pairs(batches):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found[name.decode()] = schedule_of(name.decode(), orjson.loads(raw), live)
+    return found
 
 
 def record_of(worker: WorkerRecord) -> bytes:

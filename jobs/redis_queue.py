@@ -31,7 +31,7 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
-from jobs.queue_records import feed_args, job_of, lease_args, old_ms, pairs, record_of, schedule_of, shares
+from jobs.queue_records import feed_args, job_of, lease_args, old_ms, pairs, record_of, schedules_of, shares
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -170,7 +170,7 @@ class RedisQueue:
     def snapshot(self, lane: str) -> LaneSnapshot:
         paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run("snapshot", lane)
         live = {name.decode(): max(int(n), 0) for name, n in pairs(counts)}
-        schedules = {name.decode(): schedule_of(name.decode(), orjson.loads(raw), live) for name, raw in pairs(batches)}
+        schedules = schedules_of(batches, live)
         records = [WorkerRecord(**orjson.loads(raw)) for raw in workers]
         return LaneSnapshot(
             lane, bool(paused), ready, delayed, leased, size, schedules, records, suspects, reason.decode()

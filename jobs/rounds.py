@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.errors import ConflictError, RequestError, StoreDamaged
 from jobs.segment import EVERY_ROUND, HeadRow
 from jobs.storage import Store
 
@@ -247,7 +247,7 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.")
+        raise StoreDamaged(f"storage {store.url}: {path} is missing. Restore it from a backup.")
     return marker
 
 
@@ -257,4 +257,4 @@ def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     except KeyError:
         return None
     except ValidationError as error:
-        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.url}: {path} is damaged. Restore it from a backup.") from error

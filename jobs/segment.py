@@ -113,7 +113,7 @@ def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: 
 
 
 def read_segments(store: Store, path: str, batch_id: str) -> Sequence[Segment]:
-    """The segments of a file, whole. Raises KeyError when it is missing, StoreUnavailable when its sha256 differs."""
+    """The segments of a file, whole. Raises KeyError when it is missing, StoreDamaged when its sha256 differs."""
     data = store.read(path)
     if not path.endswith(f"-{hashlib.sha256(data).hexdigest()}.jsonl"):
         raise damaged(path)

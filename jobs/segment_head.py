@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreDamaged
 from jobs.storage import Store
 from jobs.usage import Usage
 
@@ -103,6 +103,6 @@ def parsed(values: Mapping[str, Any], path: str) -> SegmentHead:
         raise damaged(path) from error
 
 
-def damaged(path: str) -> StoreUnavailable:
+def damaged(path: str) -> StoreDamaged:
     """The error of a file that is not what was written."""
-    return StoreUnavailable(f"storage: segment {path} is damaged. Restore it from a backup.")
+    return StoreDamaged(f"storage: segment {path} is damaged. Restore it from a backup.")

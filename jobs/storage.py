@@ -5,6 +5,7 @@ cached. Paths are relative to the store's URL, with `/` between names; a name th
 no append and no rename. Every failure of a disk or a service is raised as StoreUnavailable, in one line.
 """
 
+import contextlib
 import io
 import os
 import shutil
@@ -225,8 +226,9 @@ class LocalStore(Store):
                 file.linked = _link(hidden, target)
                 _sync_folder(target.parent)
         finally:
-            file.close()
-            hidden.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the fault that matters has been raised; a hidden file harms nobody
+                file.close()
+                hidden.unlink(missing_ok=True)
 
     @contextmanager
     def _faults(self, verb: str, path: str) -> Iterator[None]:

@@ -6,16 +6,20 @@ is what turns a deadline into a marker, and what pauses a batch whose first rows
 run, anywhere, at the same time.
 """
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from typing import Final
 
 from jobs.batch import CloseReason, Done
 from jobs.compaction import compact
 from jobs.delivery import Deliverer
-from jobs.errors import QueueUnavailable
+from jobs.errors import CODES, QueueUnavailable, StoreDamaged
+from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
@@ -23,8 +27,12 @@ from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
 from jobs.rounds import go_on, pause
+from jobs.segment import Outcome, write
 from jobs.segment_files import some_outcomes
 from jobs.storage import Store
+
+SEGMENT_ROWS: Final = 4_096
+"""The most rows of a segment that says which of them cannot be read back."""
 
 
 @dataclass
@@ -48,13 +56,20 @@ class Sweeper:
     compact_every: timedelta = timedelta(minutes=1)
     published: dict[str, Done] = field(default_factory=dict)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
+    _fed_again: set[tuple[str, int]] = field(default_factory=set)
 
     def sweep(self) -> int:
-        """Look at every open batch once. Returns how many are still open. Raises UnavailableError."""
+        """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
+
+        One that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        """
         self.batches.scan()
-        still_open, before = 0, len(self.published)
+        still_open, before, fault = 0, len(self.published), self.batches.fault
         for index in list(self.batches):
-            done = self._look_at(index)
+            try:
+                done = self._look_at(index)
+            except StoreDamaged as error:
+                done, fault = None, error
             if done is None:
                 still_open += 1
                 self._compact(index)
@@ -62,6 +77,8 @@ class Sweeper:
                 self.published[index.batch.batch_id] = done
         if self.deliverer is not None:
             self.deliverer.deliver(now=len(self.published) > before)
+        if fault is not None:
+            raise fault
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
@@ -173,10 +190,34 @@ class Sweeper:
             index.refresh()
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
-        """Rows lack outcomes though no job is live: the queue forgot them. Feed those lanes from the beginning."""
+        """Rows lack outcomes though no job is live: the queue forgot them. Feed those lanes from the beginning.
+
+        When that was done before and did not help, storage itself may have lost what they asked for.
+        """
+        batch_id = index.batch.batch_id
+        if (batch_id, index.round) in self._fed_again and seen and all(map(_is_over, seen.values())):
+            self._fail_unreadable(index)
+            index.refresh()
         for lane, schedule in seen.items():
-            if schedule is not None and self.queue.reset(lane, index.batch.batch_id, schedule.version):
-                logger().warning("batch.reset", batch=index.batch.batch_id, lane=lane)
+            if schedule is not None and self.queue.reset(lane, batch_id, schedule.version):
+                self._fed_again.add((batch_id, index.round))
+                logger().warning("batch.reset", batch=batch_id, lane=lane)
+
+    def _fail_unreadable(self, index: OutcomeIndex) -> None:
+        """Fail the rows whose requests cannot be read back. A text that a lost attempt may still bring would win."""
+        error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
+        lost = iter(unreadable(self.store, index.batch, index.missing_rows()))
+        worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
+        for n in count(1):
+            lines = [
+                Outcome(row, index.round, 0, "", "failed", True, "", error=error) for row in islice(lost, SEGMENT_ROWS)
+            ]
+            if not lines:
+                break
+            write(self.store, index.paths, lines, worker, incarnation, n)
+            rows += len(lines)
+        if rows:
+            logger().error("batch.damaged", batch=index.batch.batch_id, rows=rows)
 
     def _drop(self, index: OutcomeIndex) -> None:
         forget, finish = index.current.may_be_forgotten, index.current.may_finish
@@ -189,6 +230,10 @@ class Sweeper:
 
 def _waits_for_rows(schedule: BatchSchedule) -> bool:
     return schedule.live == 0 and not schedule.at_end and not schedule.closed
+
+
+def _is_over(schedule: BatchSchedule | None) -> bool:
+    return schedule is not None and _drained(schedule)
 
 
 def _drained(schedule: BatchSchedule) -> bool:

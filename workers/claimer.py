@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreUnavailable, UnavailableError
+from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.feed import load_request
 from jobs.generation import GenerationRequest
 from jobs.job import Job, Lease, RowRequest
@@ -59,6 +59,7 @@ def taken(attempt: Attempt, turn: Callable[[], Sequence[GenerationRequest]]) -> 
 class Claimer:
     """Claims for one runner. Use as a context manager: leaving it ends the thread, and what is ready stays leased.
 
+    `store_fault` says why no more can be read from the storage at the moment; empty while it can.
     `claim_id` names the n-th claim of this life of the worker. `pulse` shows a kind that hangs.
     """
 
@@ -85,6 +86,7 @@ class Claimer:
         self._ready: deque[Turn] = deque()
         self._claims = 0
         self._said_away = False
+        self.store_fault = ""
         self._said_reason = ""
         self._to_be_empty = False
         self._stopping = False
@@ -146,7 +148,7 @@ class Claimer:
             self._say_paused(reply)
             self._take_up(reply.jobs)
             self._feed(reply)
-            self._said_away = False
+            self._said_away, self.store_fault = False, ""
         return 0.0 if found else POLL_S
 
     def _claimed(self, room: int) -> ClaimReply:
@@ -178,6 +180,7 @@ class Claimer:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
             event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
+            self.store_fault = str(error) if isinstance(error, StoreUnavailable) else ""
             if not self._said_away:
                 logger().warning(event, error=str(error))
             self._said_away = True
@@ -232,11 +235,12 @@ class Claimer:
 
     def _has_outcome(self, job: Job) -> bool:
         """Whether a lost attempt had made its outcome durable, and only its report was missing."""
-        index = self._line.batches.get(job.key.batch_id)
-        if index is None:
-            return False
-        index.refresh()
-        return index.has_outcome(job.key.row)
+        with contextlib.suppress(StoreDamaged):  # nobody can know: to do it twice harms nothing
+            index = self._line.batches.get(job.key.batch_id)
+            if index is not None:
+                index.refresh()
+                return index.has_outcome(job.key.row)
+        return False
 
     def _release(self, leases: Sequence[Lease]) -> None:
         try:

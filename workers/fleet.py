@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable, UnavailableError
+from jobs.errors import ModelUnavailable, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.worker import WorkerPlan
@@ -27,6 +27,8 @@ BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
+LISTEN_S: Final = 2.0
+"""How often the workers are asked whether the storage takes what they have."""
 START_TRIES: Final = 4
 """A post whose workers die so often in a row before their model is loaded ends the fleet: the next would die as well."""
 
@@ -110,6 +112,8 @@ class Fleet:
     rng: random.Random = field(default_factory=random.Random)
     posts: list[Post] = field(default_factory=list)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
+    _listened: float = float("-inf")
+    _store_fault: str = ""
 
     def staff(self, alias: str, n: int) -> None:
         """Have `n` workers for the model `alias`; those that there are stay."""
@@ -164,7 +168,22 @@ class Fleet:
 
         asked = [actor.status(post.handle) for post in self.posts if post.handle is not None]
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=timeout_s) if asked else ([], [])
-        return [ray.get(reference) for reference in ready]
+        said = []
+        for reference in ready:
+            with contextlib.suppress(ray.exceptions.RayError):  # it has died; `watch` will see to it
+                said.append(ray.get(reference))
+        return said
+
+    def ask_of_the_storage(self) -> None:
+        """Raise StoreUnavailable while the storage takes or gives nothing to a worker: the command itself reads little of it.
+
+        The workers are asked once in `LISTEN_S`.
+        """
+        if self.monotonic() - self._listened >= LISTEN_S:
+            self._listened = self.monotonic()
+            self._store_fault = next((fault for one in self.statuses() if (fault := one["store_fault"])), "")
+        if self._store_fault:
+            raise StoreUnavailable(self._store_fault)
 
     def _start(self, post: Post) -> None:
         from workers import actor

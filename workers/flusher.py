@@ -49,7 +49,10 @@ class Finished:
 
 
 class Flusher:
-    """Writes the segments of one worker. Use as a context manager: leaving it writes and settles all that waits."""
+    """Writes the segments of one worker. Use as a context manager: leaving it writes and settles all that waits.
+
+    `store_fault` says why the storage takes nothing at the moment; empty while it does.
+    """
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class Flusher:
         self._busy = False
         self._draining = False
         self._end_by: float | None = None
+        self.store_fault = ""
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="flusher", daemon=True)
 
@@ -211,10 +215,12 @@ class Flusher:
                 if not said:
                     logger().warning(event, error=str(error))
                 said = True
+                self.store_fault = str(error) if isinstance(error, StoreUnavailable) else ""
                 with self._condition:
                     draining = self._draining
                     if draining and self._end_by is not None and self._monotonic() >= self._end_by:
                         return False
                     self._condition.wait_for(lambda: self._draining is not draining, RETRY_S)  # noqa: B023 - called here
             else:
+                self.store_fault = ""
                 return True

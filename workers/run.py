@@ -94,7 +94,7 @@ class Run:
         try:
             while not self._interrupts:
                 fleet.watch()
-                done = self._swept(sweeper)
+                done = self._swept(sweeper, fleet)
                 self._time_the_load(fleet)
                 if done is not None:
                     fleet.drain(0.0)
@@ -117,13 +117,15 @@ class Run:
             fleet.kill()
         self._say("finishing what is nearly done; Ctrl-C again to stop at once")
 
-    def _swept(self, sweeper: Sweeper) -> Done | None:
+    def _swept(self, sweeper: Sweeper, fleet: Fleet | None = None) -> Done | None:
         index = sweeper.batches.get(self.batch.batch_id)
         with self._outages.waited_for():
             sweeper.sweep()
             index = sweeper.batches.get(self.batch.batch_id)
             if index is not None and index.done is None:
                 index.refresh()
+            if fleet is not None:
+                fleet.ask_of_the_storage()
         if index is not None and index.done is None and index.current.paused is not None:
             batch_id = self.batch.batch_id
             raise BatchPaused(

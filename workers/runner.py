@@ -114,6 +114,11 @@ class Runner:
         return self._leases.in_hand
 
     @property
+    def store_fault(self) -> str:
+        """Why the storage takes or gives nothing at the moment; empty while it does."""
+        return self._flusher.store_fault or self._claimer.store_fault
+
+    @property
     def lease_losses(self) -> int:
         """Leases that ran out or were given up, ever."""
         return self._leases.losses

@@ -91,7 +91,7 @@ class Work:
             fleet.watch()
             if time.monotonic() - swept_at >= self.settings.sweep_s:
                 swept_at = time.monotonic()
-                still_open = self._sweep(sweeper)
+                still_open = self._sweep(sweeper, fleet)
                 if still_open == 0 and self.until_empty:
                     return
                 if not self.aliases:
@@ -120,11 +120,13 @@ class Work:
             lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
             self._metrics.note(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
-    def _sweep(self, sweeper: Sweeper) -> int | None:
-        """How many batches are open; None when Redis or the storage is away, which is said once."""
+    def _sweep(self, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
+        """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once."""
         found: list[int] = []
         with self._outages.waited_for():
             found.append(sweeper.sweep())
+            if fleet is not None:
+                fleet.ask_of_the_storage()
         return found[0] if found else None
 
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:

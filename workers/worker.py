@@ -101,6 +101,7 @@ class Worker:
             "worker": self._plan.worker,
             "model": self._plan.alias,
             "running": runner.running if runner else 0,
+            "store_fault": runner.store_fault if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
             "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
             **self._timings,

@@ -26,7 +26,7 @@ end
 for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', PAYLOAD) or {}) do
   if batch_of(job) == batch then
     local r = get_job(job)
-    if (forget and not finish) or not is_leased(r) then
+    if r and ((forget and not finish) or not is_leased(r)) then
       remove(job, r)
       dropped = dropped + 1
     else

@@ -23,7 +23,7 @@ if not record or record.round < round then
   for _, job in ipairs(record and redis.call('HKEYS', PAYLOAD) or {}) do
     if batch_of(job) == batch then
       local r = get_job(job)
-      if not (kept and is_leased(r) and r.round == kept) then
+      if r and not (kept and is_leased(r) and r.round == kept) then
         remove(job, r)
       end
     end

@@ -37,12 +37,18 @@ local function batch_of(job)
   return string.match(job, '^(.*)/%d+$')
 end
 
+-- The table that a record holds; false where there is none, or it is damaged, which is as if it were lost.
+local function decoded(raw)
+  local fine, record = pcall(cjson.decode, raw or '')
+  return fine and type(record) == 'table' and record
+end
+
 local read_batches = {}
 
 local function get_batch(batch)
   if read_batches[batch] == nil then
-    local raw = redis.call('HGET', BATCHES, batch)
-    read_batches[batch] = raw and cjson.decode(raw) or false
+    local record = decoded(redis.call('HGET', BATCHES, batch))
+    read_batches[batch] = record and type(record.round) == 'number' and type(record.version) == 'number' and record or false
   end
   return read_batches[batch]
 end
@@ -68,12 +74,18 @@ local function get_fresh(job)
           fresh = true, payload = payload}
 end
 
+local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
+
 local function get_job(job)
   local raw = redis.call('HGET', JOBS, job)
   if not raw then
     return get_fresh(job)
   end
-  local r = cjson.decode(raw)
+  local r = decoded(raw)
+  if not (r and COUNTED_AS[r[1]] and type(r[2]) == 'number' and type(r[8]) == 'string' and type(r[9]) == 'number') then
+    redis.call('HDEL', JOBS, job) -- damaged; the next claim mends the rest
+    return get_fresh(job)
+  end
   return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
           priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10] or -1, lost_claim = r[11] or '',
           solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0}
@@ -99,8 +111,6 @@ end
 local function member_of(job, r)
   return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
 end
-
-local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
 -- Counts are summed up here and written once, by `write_counts`: a script calls it before it reads them, and at its end.
 local unwritten = {[COUNTS] = {}, [FLIGHTS] = {}, [TENANTS] = {}}

@@ -319,6 +319,30 @@ def test_a_lane_that_went_back_in_time_gives_out_again_what_was_settled(queue: R
     assert counts(queue) == (0, 0, 2)
 
 
+@pytest.mark.parametrize(
+    "garbage", [b"\xff\x00", b"[]", b"7", b'["l"]', b'["q",1,1,1,0,"c-1",4,"t",10]', b'["l",1,1,1,0,"c-1",4,7,10]']
+)
+def test_jobs_whose_records_are_damaged_begin_anew(queue: RedisQueue, client: redis.Redis, garbage: bytes) -> None:
+    """Leased and delayed ones: each damaged record is as if it were lost, and stops nobody."""
+    fed(queue, [row(n) for n in range(4)])
+    leased = claim(queue, 2)
+    queue.settle(LANE, [Settlement(leased[0].lease, "retry", 60_000)])
+    for job in leased:
+        client.hset(key("jobs"), str(job.key), garbage)
+    assert queue.beat(LANE, [leased[1].lease], LEASE_MS, ME).lost == {leased[1].lease}
+    assert sorted(rows_of(claim(queue, claim_id="c-2"))) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\x00", b"[]", b"{}", b'{"round":"x"}'])
+def test_a_batch_whose_record_is_damaged_is_fed_anew(queue: RedisQueue, client: redis.Redis, garbage: bytes) -> None:
+    fed(queue, [row(0)])
+    client.hset(key("batches"), "b", garbage)
+    assert claim(queue) == []
+    assert queue.snapshot(LANE).batches == {}
+    fed(queue, [row(0)])
+    assert rows_of(claim(queue, claim_id="c-2")) == [0]
+
+
 def test_jobs_whose_batches_were_evicted_are_not_run(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(n) for n in range(4)])
     client.delete(key("batches"))

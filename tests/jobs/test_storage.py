@@ -1,5 +1,6 @@
 """Shows jobs/storage.py and jobs/object_storage.py: one contract over a folder, an S3 server and fsspec's memory."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -331,3 +332,19 @@ def test_a_local_folder_that_is_moved_away_is_not_an_empty_one(tmp_path: Path) -
     assert not (tmp_path / "store").exists()
     (tmp_path / "away").rename(tmp_path / "store")
     assert store.list("batches") == ["b"]
+
+
+def test_a_disk_that_turns_read_only_in_the_middle_of_a_write_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then what was begun cannot be cleared away either, which must not stand in place of the fault itself."""
+    store = Store.open(str(tmp_path))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(StoreUnavailable, match="Read-only file system"):
+        store.create("a/b", b"x")
+    assert store.list("a") == []

@@ -152,9 +152,11 @@ def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
     generated = len(engine.submitted)
     assert generated < 100
     assert night.outcomes() == []
+    assert ("No space left" in runner.store_fault) is gate.shut
     gate.shut = False
     gate.let.set()
     output, _ = night.published(until_published(night, until))
+    assert runner.store_fault == ""
     assert len(output) == len(engine.submitted) == 200
     fences = [line.fence for line in night.outcomes()]
     assert len(fences) == len(set(fences)) == 200

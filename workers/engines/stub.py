@@ -8,6 +8,7 @@ one word), or by script: `faults` names texts, and what befalls a request whose 
 
     hang            it never ends, and keeps its slot; the engine steps on
     slow            it says a word only at every tenth step
+    flood           it says a single word, of 10 MiB
     stall           the step that begins it never returns
     out_of_memory   the step that begins it raises MemoryError: the engine has failed
     exit            the process ends at once
@@ -37,10 +38,11 @@ from workers.engines.stub_text import speak, text_of
 
 SLOW_STEPS: Final = 10
 STALL_S: Final = 1e8
+FLOOD_BYTES: Final = 10 << 20
 
 _FAILURE: Final = Fault("generation_failed", "The stub engine was told to fail on this request.", retryable=True)
 
-ScriptedFault = Literal["hang", "slow", "stall", "out_of_memory", "exit", "segfault"]
+ScriptedFault = Literal["hang", "slow", "flood", "stall", "out_of_memory", "exit", "segfault"]
 
 
 class StubOptions(BaseModel):
@@ -204,7 +206,7 @@ class StubEngine:
                 raise MemoryError("the stub engine was told to run out of memory")
             case "stall":
                 self._sleep(STALL_S)
-            case "hang" | "slow" | None:
+            case "hang" | "slow" | "flood" | None:
                 pass
             case _:
                 assert_never(fault)
@@ -212,6 +214,8 @@ class StubEngine:
     def _start(self, request: GenerationRequest) -> _Running:
         words, finish = speak(request.prompt)
         fault = self._scripted(request)
+        if fault == "flood":
+            words = ["x" * FLOOD_BYTES]
         fails = self._strikes("failure", request.request_id, self._options.failure_rate)
         return _Running(
             request.request_id,

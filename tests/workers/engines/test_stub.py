@@ -156,6 +156,14 @@ def test_a_scripted_request_hangs_or_is_slow_and_the_others_go_on() -> None:
     assert engine.stats().running == 1
 
 
+def test_a_scripted_request_floods() -> None:
+    engine = stub(faults={"guilty": "flood"})
+    completions = run(engine, [asked("bad", "the guilty one"), asked("good", "another")])
+    assert len(completions["bad"].text) == 10 << 20
+    assert completions["bad"].completion_tokens == 1
+    assert len(completions["good"].text) < 10_000
+
+
 def test_a_scripted_request_stalls_the_step_that_begins_it() -> None:
     time = Time()
     run(stub(time, faults={"guilty": "stall"}), [asked("bad", "guilty")], steps=1)

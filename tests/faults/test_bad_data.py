@@ -1,0 +1,183 @@
+"""Damaged records in Redis, damaged requests in storage, and requests and completions of the largest size.
+
+What Redis says is never the truth: a damaged record there costs time alone. A request that storage itself has lost fails as
+`bad_record`, and harms no other row.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.batch import BatchPaths
+from jobs.errors import StoreDamaged
+from jobs.published import ERRORS, read_published
+from jobs.rounds import latest_done
+from tests.faults.storage_faults import LANE, ROWS, Premises
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+MIB = 1 << 20
+
+
+@pytest.fixture
+def make(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Callable[..., Premises]]:
+    made: list[Premises] = []
+
+    def build(**given: Any) -> Premises:
+        made.append(Premises(tmp_path / "night", redis_server, until, **given))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.__exit__()
+
+
+def key(name: str) -> str:
+    return f"np:1:{{{LANE}}}:{name}"
+
+
+GARBAGE = [
+    pytest.param(b"\xff\x00 not a record", id="not JSON"),
+    pytest.param(b"[]", id="empty"),
+    pytest.param(b'["l","x",null,{},3,7,[],1,"much"]', id="wrong types"),
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_records_of_leased_jobs_are_damaged(make: Callable[..., Premises], garbage: bytes) -> None:
+    night = make()
+    batch_id = night.submit()
+    night.work()
+    night.at_least(batch_id, ROWS // 5)
+    leased = night.until(lambda: night.client.hkeys(key("jobs")), 20, "leased jobs")
+    for job in leased[:3]:
+        night.client.hset(key("jobs"), job, garbage)
+    assert night.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.mark.smoke
+def test_every_record_of_the_lane_is_damaged(make: Callable[..., Premises]) -> None:
+    """Of jobs, of their requests, and of the batch."""
+    night = make()
+    batch_id = night.submit()
+    night.work()
+    night.at_least(batch_id, ROWS // 5)
+    damaged = 0
+    for name in ("jobs", "payload", "batches"):
+        for field in night.client.hkeys(key(name)):
+            damaged += 1
+            night.client.hset(key(name), field, b"\x00torn")
+    assert damaged > ROWS // 4
+    assert night.finish(batch_id) == {"completed": ROWS}
+
+
+def test_requests_on_the_queue_are_damaged_behind_their_heads(make: Callable[..., Premises]) -> None:
+    """Such a job is claimed as any other; its request then comes from storage."""
+    night = make()
+    batch_id = night.submit()
+    night.queue.pause(LANE)
+    night.work()
+    night.queue.resume(LANE)
+    night.until(lambda: night.client.hlen(key("payload")) > ROWS // 2, 20, "rows on the queue")
+    for job in night.client.hkeys(key("payload")):
+        raw: Any = night.client.hget(key("payload"), job)
+        if raw:
+            night.client.hset(key("payload"), job, raw.partition(b"=")[0] + b"=" + b"?" * 20)
+    assert night.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.mark.smoke
+def test_stored_requests_are_damaged(make: Callable[..., Premises]) -> None:
+    """Before they are fed, for those that a window of 16 rows does not reach. They fail alone, by `bad_record`."""
+    night = make(more={"window_rows": 16})
+    batch_id = night.submit()
+    path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
+    lines = path.read_bytes().splitlines(keepends=True)
+    bad = {ROWS // 2, ROWS - 2}
+    torn = [b"\xff" * (len(line) - 1) + b"\n" if n in bad else line for n, line in enumerate(lines)]
+    path.write_bytes(b"".join(torn))
+    worker = night.work()
+    assert night.finish(batch_id) == {"completed": ROWS - len(bad), "failed": len(bad)}
+    assert worker.poll() is None, "no worker died of it"
+    assert codes(night, batch_id) == dict.fromkeys(bad, "bad_record")
+
+
+@pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
+def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(make: Callable[..., Premises], inline: bool) -> None:
+    """Two lines run into one, and the file ends early: no line says which rows are missing."""
+    night = make(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
+    batch_id = night.submit()
+    path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
+    lines = path.read_bytes().splitlines(keepends=True)
+    joined = [line[:-1] + b" " if n == ROWS // 2 else line for n, line in enumerate(lines[:-3])]
+    path.write_bytes(b"".join(joined))
+    night.work()
+    lost = {ROWS // 2, ROWS // 2 + 1, ROWS - 3, ROWS - 2, ROWS - 1}
+    assert night.finish(batch_id) == {"completed": ROWS - len(lost), "failed": len(lost)}
+    assert codes(night, batch_id) == dict.fromkeys(lost, "bad_record")
+
+
+@pytest.mark.parametrize("part", ["head", pytest.param("line", marks=pytest.mark.smoke), "input", "marker"])
+def test_a_damaged_file_of_one_batch_holds_up_no_other(make: Callable[..., Premises], part: str) -> None:
+    """The first of two loses a file to damage: it waits for its backup, is named, and is published when it has it."""
+    night = make(more={"window_rows": 16})
+    hurt = night.submit(ROWS)
+    night.work()
+    night.at_least(hurt, ROWS // 5)
+    folder = Path(night.store_url) / BatchPaths(hurt).root
+    name = {"input": f"input/{LANE}.jsonl", "marker": "closed-1.json"}.get(part)
+    path = folder / name if name else min(folder.glob("segments/*.jsonl"))
+    whole = path.read_bytes() if path.exists() else None
+    if part == "input":
+        path.unlink()
+    else:
+        place = {"head": 5, "marker": 0}.get(part, len(whole or b"") - 5)
+        path.write_bytes((whole or b"")[:place] + b"\xff\xff" + (whole or b"")[place + 2 :])
+    other = night.submit(ROWS, prompt="Tell {}.".format)
+    night.work()
+
+    def other_published() -> bool:
+        with contextlib.suppress(StoreDamaged):
+            night.sweep()
+        return latest_done(night.store, other) is not None
+
+    night.until(other_published, 60, f"the other batch to be published: {night.logs()}")
+    assert night.check(other) == {"completed": ROWS}
+    assert not night.store.exists(BatchPaths(hurt).done(1))
+    if part == "input":  # which nobody but a feeder reads
+        night.hears("Restore it from a backup")
+    else:
+        with pytest.raises(StoreDamaged, match="Restore it from a backup"):
+            night.until(night.sweep, 20)
+    if whole is None:
+        path.unlink()
+    else:
+        path.write_bytes(whole)
+    assert night.finish(hurt) == {"completed": ROWS}
+    assert all(process.poll() is None for process in night.workers), "no worker died of it"
+
+
+def test_a_request_of_1_mib_and_a_completion_of_10(make: Callable[..., Premises]) -> None:
+    """A row of nearly 1 MiB among small ones; and one whose completion is larger than a segment should be."""
+    night = make(stub={"faults": {"Say 7.": "flood"}, "slots": 8})
+    turn = "word " * 100_000
+    messages = [{"role": "user", "content": turn}, {"role": "assistant", "content": turn[: MIB - 500_000 - 2000]}]
+    batch_id = night.submit(12)
+    large = night.submit_lines([{"kind": "chat", "messages": [*messages, {"role": "user", "content": "Go on."}]}])
+    path = Path(night.store_url) / BatchPaths(large).input(LANE)
+    assert 0.95 * MIB < path.stat().st_size < 1.01 * MIB
+    night.work()
+    assert night.finish(batch_id) == {"completed": 12}
+    assert night.finish(large) == {"completed": 1}
+    outputs = night.outputs(batch_id)
+    assert len(outputs[7]["output"]["text"]) == 10 * MIB
+    assert max(len(row["output"]["text"]) for n, row in outputs.items() if n != 7) < 5000
+
+
+def codes(night: Premises, batch_id: str) -> dict[int, str]:
+    """The failed rows of a batch, and why each did."""
+    done = latest_done(night.store, batch_id)
+    assert done is not None
+    return {row["row"]: row["error"]["code"] for row in read_published(night.store, done, batch_id, ERRORS)}

@@ -1,0 +1,159 @@
+"""Engines that kill their process, run out of memory or hang, and rows that are cancelled wherever they are.
+
+Worker processes on a real server. Who dies is replaced, as a fleet would do. A row that is at fault fails alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.feed import Feeder
+from jobs.open_batches import OpenBatches
+from jobs.published import ERRORS, read_published
+from jobs.rounds import latest_done
+from tests.faults.storage_faults import LANE, Premises
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+GUILTY = 7
+
+
+@pytest.fixture
+def make(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Callable[..., Premises]]:
+    made: list[Premises] = []
+
+    def build(**given: Any) -> Premises:
+        made.append(Premises(tmp_path / "night", redis_server, until, **given))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.__exit__()
+
+
+def failed(night: Premises, batch_id: str) -> dict[int, str]:
+    """The rows that did not complete, and why."""
+    done = latest_done(night.store, batch_id)
+    assert done is not None
+    return {row["row"]: row["error"]["code"] for row in read_published(night.store, done, batch_id, ERRORS)}
+
+
+def guilty(fault: str) -> dict[str, Any]:
+    return {"faults": {f"Say {GUILTY}.": fault}, "slots": 16, "step_s": 0.002}
+
+
+@pytest.mark.parametrize(
+    ("fault", "more", "event", "survives"),
+    [
+        pytest.param("segfault", {}, "", False, id="a segfault"),
+        pytest.param("out_of_memory", {}, "worker.failed", False, id="the engine out of memory"),
+        pytest.param("stall", {"step_limit_s": 1.5, "exit_limit_s": 0.5}, "worker.hung", False, id="a step that hangs"),
+        pytest.param("hang", {"running_limit_s": 2.0}, "lease.given_up", True, id="a sequence that hangs"),
+    ],
+)
+def test_one_guilty_row_of_256_fails_alone(
+    make: Callable[..., Premises], fault: str, more: dict[str, Any], event: str, survives: bool
+) -> None:
+    """With a sequence that hangs the heart beats on, and so does every other row."""
+    night = make(stub=guilty(fault), more=more)
+    batch_id = night.submit(256)
+    assert night.finish(batch_id, workers=1, timeout_s=150) == {"completed": 255, "failed": 1}
+    assert failed(night, batch_id) == {GUILTY: "crashed_worker"}
+    assert night.said(event) or not event
+    deaths = sum(process.poll() not in (None,) for process in night.workers)
+    assert (deaths == 0) is survives
+    assert deaths <= 10
+    crashes = [line for line in night.lines(batch_id) if line.status == "crashed" and line.row == GUILTY]
+    solo = sum(line.solo or False for line in crashes)
+    assert 1 <= solo <= 2, "it stood alone; a worker that dies at once does not get to write of the one before"
+
+
+def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make: Callable[..., Premises]) -> None:
+    """Nothing is buried. With a sound model and `resume` all of it is done."""
+    night = make(stub={"faults": {"Say": "segfault"}, "slots": 8})
+    batch_id = night.submit(40)
+
+    def paused() -> bool:
+        night.replace_the_dead()
+        return night.queue.snapshot(LANE).paused
+
+    night.until(paused, 90, "the lane to pause itself")
+    deaths = sum(process.poll() is not None for process in night.workers)
+    assert deaths <= 7
+    night.replace_the_dead()
+    night.hears("lane.paused")
+    said = night.command("status")
+    assert "the model or the node is at fault" in said.stdout + said.stderr
+    assert [line for line in night.lines(batch_id) if line.final] == [], "nothing was buried"
+    for process in night.workers:
+        process.kill()
+        process.wait()
+    toml = night.folder / "nightpress.toml"
+    toml.write_text(toml.read_text().replace('"Say" = "segfault"', ""))
+    assert night.command("resume", LANE).returncode == 0
+    assert night.finish(batch_id, workers=1) == {"completed": 40}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the rows of a batch are when it is cancelled, and how they get there."""
+
+    stub: dict[str, Any]
+    bring: Callable[[Premises, str], None]
+    least: int = 0
+    most: int = 0
+
+
+ROWS = 16
+
+
+def waiting(night: Premises, batch_id: str) -> None:
+    batches = OpenBatches(night.store, scan_s=0.0)
+    batches.scan()
+    assert Feeder(night.store, night.queue, batches, night.settings).top_up(LANE) == ROWS
+
+
+def leased(night: Premises, batch_id: str) -> None:
+    night.work()
+    night.until(lambda: night.queue.snapshot(LANE).leased == ROWS, 20, "all to be leased")
+
+
+def flushed(night: Premises, batch_id: str) -> None:
+    """Redis dies, so that what is written cannot be settled."""
+    leased(night, batch_id)
+    night.server.kill()
+    night.until(lambda: night.lines(batch_id), 30, "a segment")
+
+
+def settled(night: Premises, batch_id: str) -> None:
+    night.work()
+    night.at_least(batch_id, ROWS)
+    night.until(lambda: night.live(batch_id) == 0, 20, "all to be settled")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(Moment({}, waiting), id="ready", marks=pytest.mark.smoke),
+        pytest.param(Moment({"faults": {"Say": "hang"}}, leased), id="leased", marks=pytest.mark.smoke),
+        pytest.param(Moment({"step_s": 0.03}, flushed, least=1, most=ROWS), id="flushed"),
+        pytest.param(Moment({}, settled, least=ROWS, most=ROWS), id="settled"),
+    ],
+)
+def test_cancelled_while_its_rows_are(make: Callable[..., Premises], moment: Moment) -> None:
+    """What has an outcome keeps it; the rest is published as cancelled, without waiting for any lease."""
+    night = make(stub=moment.stub)
+    batch_id = night.submit(ROWS)
+    moment.bring(night, batch_id)
+    there = night.outcomes(batch_id)
+    told = night.command("cancel", batch_id)
+    assert told.returncode == 0, told.stderr
+    assert "Traceback" not in told.stderr
+    if moment.bring is flushed:
+        assert "the queue learns of it later" in told.stderr
+        night.server.start()
+    counts = night.finish(batch_id, timeout_s=20)
+    assert counts.get("completed", 0) + counts.get("cancelled", 0) == ROWS
+    assert max(there, moment.least) <= counts.get("completed", 0) <= moment.most

@@ -1,0 +1,108 @@
+"""Enqueuers as processes: killed at each of their steps, two at once on one file, a file that changes, a store without room.
+
+There is a whole batch or none, one file is one batch, and the enqueuer that comes after makes good what another left.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.rounds import load_batch
+from tests.faults.storage_faults import EACH_STEP, NIGHTPRESS, Premises, small_disk
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+ROWS = 20
+
+
+@pytest.fixture
+def night(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
+    with Premises(tmp_path / "night", redis_server, until, stub={"step_s": 0.0}) as made:
+        yield made
+
+
+def write_rows(night: Premises, rows: int = ROWS, *, say: str = "Say") -> None:
+    """Good rows, and behind them a bad one."""
+    lines = [json.dumps({"kind": "chat", "prompt": f"{say} {n}."}) for n in range(rows)]
+    (night.folder / "rows.jsonl").write_text("\n".join([*lines, "{torn"]) + "\n")
+
+
+def accepted(night: Premises) -> list[str]:
+    return [name for name in night.store.list("batches") if load_batch(night.store, name) is not None]
+
+
+@pytest.mark.smoke
+def test_killed_at_each_step_the_next_one_makes_a_whole_batch_of_it(night: Premises) -> None:
+    write_rows(night)
+    process = night.run_code(EACH_STEP, "enqueue", "rows.jsonl", "--run-key", "k{n}")
+    assert process.wait(120) == 0, night.logs()
+    kills = night.said("killed ")
+    assert kills >= 10
+    batches = accepted(night)
+    assert len(batches) == kills + 2, "each run key is one batch, also of the first and the last, which nobody killed"
+    assert sorted(night.store.list("open")) == batches
+    night.work()
+    for batch_id in batches:
+        assert night.finish(batch_id) == {"completed": ROWS, "failed": 1}
+
+
+@pytest.mark.smoke
+def test_one_file_enqueued_by_several_processes_at_once_is_one_batch(night: Premises) -> None:
+    write_rows(night, 400)
+    command = [NIGHTPRESS, "enqueue", "rows.jsonl", "--run-key", "tonight"]
+    processes = [
+        subprocess.Popen(command, cwd=night.folder, env=night.env, text=True, stdout=subprocess.PIPE, stderr=-1)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
+    assert len({out for out, _ in said}) == 1
+    assert not [err for _, err in said if "Traceback" in err]
+    (batch_id,) = accepted(night)
+    night.work()
+    assert night.finish(batch_id) == {"completed": 400, "failed": 1}
+
+
+def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises) -> None:
+    """The second does not change the first, which is at work, and the first file again is the first batch again."""
+    write_rows(night)
+    first = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
+    night.work()
+    write_rows(night, say="Tell")
+    second = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
+    write_rows(night)
+    again = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
+    assert (first.returncode, second.returncode, again.returncode) == (0, 0, 0)
+    assert first.stdout == again.stdout != second.stdout
+    one, other = first.stdout.strip(), second.stdout.strip()
+    assert sorted(accepted(night)) == sorted((one, other))
+    for batch_id in (one, other):
+        assert night.finish(batch_id) == {"completed": ROWS, "failed": 1}
+    texts = [[row["output"]["text"] for row in night.outputs(batch_id).values()] for batch_id in (one, other)]
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_store_that_takes_nothing_is_said_and_nothing_is_accepted(
+    tmp_path: Path, redis_server: Any, until: Callable[..., Any], how: str
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", 8) as disk,
+        Premises(tmp_path / "night", redis_server, until, str(disk.folder / "store")) as night,
+    ):
+        write_rows(night)
+        night.store.create("open/.keep", b"")
+        disk.fill() if how == "full" else disk.read_only()
+        tried = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
+        assert (tried.returncode, tried.stdout) == (3, "")
+        assert len(tried.stderr.splitlines()) == 1, tried.stderr
+        assert ("No space left" if how == "full" else "Read-only file system") in tried.stderr
+        assert accepted(night) == []
+        disk.clear() if how == "full" else disk.writable()
+        made = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
+        assert made.returncode == 0, made.stderr
+        night.work()
+        assert night.finish(made.stdout.strip()) == {"completed": ROWS, "failed": 1}

@@ -1,0 +1,158 @@
+"""Publishers as processes: several at once, one killed at each of its steps, against a cancellation, and a late first attempt.
+
+Whoever creates `done-<round>.json` has decided; what others wrote is cleared away or never seen.
+"""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.batch import BatchPaths
+from jobs.published import verify
+from jobs.rounds import close, latest_done, reopen
+from tests.faults.storage_faults import EACH_STEP, LANE, NIGHTPRESS, ROWS, Premises, go_on, stop
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def night(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
+    with Premises(tmp_path / "night", redis_server, until) as made:
+        yield made
+
+
+def start(night: Premises, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([NIGHTPRESS, *words], cwd=night.folder, env=night.env, text=True, stdout=-1, stderr=-1)
+
+
+RACER = """
+import os, sys, time
+import jobs.commands.operate, jobs.delivery, jobs.kinds.registry, jobs.publish
+from jobs.cli import main
+from jobs.settings import load
+load()
+open(f"ready-{os.getpid()}", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.0002)
+sys.exit(main(sys.argv[1:]))
+"""
+"""`nightpress` that has loaded all that it needs, and begins when it is told."""
+
+
+def race(night: Premises, *calls: tuple[str, ...]) -> list[int]:
+    """Several calls that begin at the same moment, and their exit statuses."""
+    (night.folder / "go").unlink(missing_ok=True)
+    for left in night.folder.glob("ready-*"):
+        left.unlink()
+    processes = [night.run_code(RACER, *words) for words in calls]
+    night.until(lambda: len(list(night.folder.glob("ready-*"))) == len(calls), 60, "all to be ready")
+    (night.folder / "go").touch()
+    return [process.wait(60) for process in processes]
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    return process.returncode, out + err
+
+
+def worked_off(night: Premises, batch_id: str, rows: int = ROWS) -> None:
+    """All rows have their outcomes, and nobody has published them."""
+    night.work()
+    night.at_least(batch_id, rows)
+    night.until(lambda: night.queue.snapshot(LANE).leased == 0, 20, "all to be settled")
+
+
+@pytest.mark.smoke
+def test_several_publishers_at_once(night: Premises) -> None:
+    batch_id = night.submit(rows := 4 * ROWS, max_tokens=4)
+    worked_off(night, batch_id, rows)
+    assert race(night, *[("publish", batch_id)] * 3) == [0, 0, 0]
+    assert night.check(batch_id) == {"completed": rows}
+    assert len(night.store.list(f"batches/{batch_id}/published")) == 1, "the others cleared theirs away"
+
+
+@pytest.mark.smoke
+def test_a_publisher_killed_at_each_step(night: Premises) -> None:
+    """Each time the next one publishes the batch, and what the dead one left is not seen."""
+    ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(4)]) for n in range(40)]
+    night.work()
+    for batch_id in ids:
+        night.at_least(batch_id, 4)
+    night.until(lambda: night.queue.snapshot(LANE).leased == 0, 20, "all to be settled")
+    for n, batch_id in enumerate(ids):
+        (night.folder / f"id-{n}").write_text(batch_id)
+    code = EACH_STEP.replace("word.format(n=n)", "word.replace('{id}', open(f'id-{n}').read())")
+    process = night.run_code(code, "publish", "{id}")
+    assert process.wait(120) == 0, night.logs()
+    kills = night.said("killed ")
+    assert 8 <= kills < len(ids)
+    for batch_id in ids[: kills + 2]:
+        assert night.check(batch_id) == {"completed": 4}
+    assert all(latest_done(night.store, batch_id) is None for batch_id in ids[kills + 2 :])
+    assert any(len(night.store.list(f"batches/{batch_id}/published")) == 2 for batch_id in ids), "one died between"
+
+
+def test_a_cancellation_against_a_publisher(night: Premises) -> None:
+    """Of each pair that starts at once one decides: all is published as completed, or the marker came before."""
+    ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(8)]) for n in range(4)]
+    night.work()
+    for batch_id in ids:
+        night.at_least(batch_id, 8)
+    for batch_id in ids:
+        _, published = race(night, ("cancel", batch_id), ("publish", batch_id))
+        assert published == 0
+        assert night.check(batch_id) == {"completed": 8}, "an outcome that is there is kept either way"
+
+
+def test_a_cancellation_against_publishers_of_a_half_done_batch(night: Premises) -> None:
+    """No worker goes on. `publish` alone says what is missing; the marker turns that into cancelled rows, once."""
+    batch_id = night.submit()
+    worker = night.work()
+    night.at_least(batch_id, ROWS // 4)
+    worker.kill()
+    worker.wait()
+    assert race(night, ("publish", batch_id), ("cancel", batch_id), ("publish", batch_id))[1] == 0
+    night.work()  # where the dead one's leases run out, somebody must look
+    counts = night.finish(batch_id)
+    assert set(counts) == {"completed", "cancelled"}
+    assert counts["completed"] >= ROWS // 4
+
+
+def test_a_late_first_attempt_completes_a_reopened_row(night: Premises) -> None:
+    """A worker stands still with all rows in hand while its batch is cancelled, published and opened again.
+
+    Redis is away when it goes on, so nobody can tell it that its leases are gone: what it writes is of round 1, and completes
+    rows of round 2. Another worker does some of them a second time. Each is published and charged once.
+    """
+    rows = 8
+    batch_id = night.submit(rows, max_tokens=100, prompt="Tell a long story {}.".format)
+    sleeper = night.work()
+    night.until(lambda: night.queue.snapshot(LANE).leased == rows, 20, "all rows in hand")
+    stop(sleeper)
+    close(night.store, batch_id, "cancelled")
+    assert ended(start(night, "publish", batch_id))[0] == 1
+    assert verify(night.store, batch_id) == []
+    first = latest_done(night.store, batch_id)
+    assert first is not None
+    assert first.counts["cancelled"] == rows
+    reopen(night.store, batch_id)
+    night.server.kill()
+    go_on(sleeper)
+    night.until(lambda: night.lines(batch_id), 30, "the late attempt to be written")
+    assert night.outcomes(batch_id) > 0, "in round 2, which nobody else has worked on"
+    night.server.start()
+    night.work()
+    assert night.finish(batch_id) == {"completed": rows}
+    done = latest_done(night.store, batch_id)
+    assert done is not None
+    assert done.round == 2
+    late = Counter(line.row for line in night.lines(batch_id) if line.round == 1 and line.status == "completed")
+    assert late, "an attempt of round 1 completed after round 1 was published"
+    usage = json.loads(night.store.read(f"{BatchPaths(batch_id).root}/{done.folder}/usage.json"))
+    assert usage["rows"] == rows

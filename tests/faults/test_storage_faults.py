@@ -1,0 +1,144 @@
+"""The output store is full, read-only, slow, cut off, or loses a reply, under worker processes on a real server.
+
+Workers say once that it is away, finish nothing twice and forget nothing, and go on by themselves. Nothing torn is ever seen: all
+that a segment's name promises is in it, which each reading compares.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.errors import StoreUnavailable
+from jobs.rounds import latest_done
+from jobs.storage import Store
+from tests.conftest import BUCKET
+from tests.faults.storage_faults import ROWS, Disk, Premises, Proxy, small_disk
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+MIB = 8
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with small_disk(tmp_path / "disk", MIB) as made:
+        yield made
+
+
+@pytest.fixture
+def on_disk(disk: Disk, tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
+    """A night whose store is a small disk, and whose spool is not on it."""
+    with Premises(tmp_path / "night", redis_server, until, str(disk.folder / "store")) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
+    """Stands before the S3 server."""
+    made = Proxy.before(s3_options["endpoint_url"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def over_s3(
+    proxy: Proxy, s3_options: dict[str, str], tmp_path: Path, redis_server: Any, until: Callable[..., Any]
+) -> Iterator[Premises]:
+    """A night whose workers reach their store through the proxy, and this process without it."""
+    url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
+    with Premises(tmp_path / "night", redis_server, until, url, options) as made:
+        made.store = Store.open(url, s3_options)
+        yield made
+
+
+@pytest.mark.smoke
+def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
+    batch_id = on_disk.submit()
+    worker = on_disk.work()
+    on_disk.at_least(batch_id, ROWS // 5)
+    disk.fill()
+    on_disk.hears("store.unavailable")
+    on_disk.hears("No space left on device")
+    there = on_disk.outcomes(batch_id)
+    on_disk.until(lambda: _idle_for_a_lease(on_disk), 30, "claims to stop")
+    assert on_disk.outcomes(batch_id) == there < ROWS
+    disk.clear()
+    assert on_disk.finish(batch_id) == {"completed": ROWS}
+    assert worker.poll() is None, "the worker went on by itself"
+    assert {line.status for line in on_disk.lines(batch_id)} == {"completed"}, "no lease ran out meanwhile"
+    assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
+    assert not list(disk.folder.glob("store/batches/*/segments/.new-*")), "what was begun is cleared away"
+
+
+def _idle_for_a_lease(night: Premises) -> bool:
+    """The worker's leases are kept, and their number does not change any more."""
+    first = night.queue.snapshot("stub")
+    beat = night.until(lambda: night.queue.snapshot("stub").leased == first.leased, 5)
+    return bool(beat and first.leased)
+
+
+@pytest.mark.smoke
+def test_a_read_only_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
+    batch_id = on_disk.submit()
+    worker = on_disk.work()
+    on_disk.at_least(batch_id, ROWS // 5)
+    disk.read_only()
+    on_disk.hears("Read-only file system")
+    disk.writable()
+    assert on_disk.finish(batch_id) == {"completed": ROWS}
+    assert worker.poll() is None
+    assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
+
+
+def test_a_publisher_that_finds_no_room_leaves_nothing_half(on_disk: Premises, disk: Disk) -> None:
+    batch_id = on_disk.submit()
+    on_disk.work()
+    on_disk.at_least(batch_id, ROWS)
+    disk.fill()
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        on_disk.sweep()
+    assert latest_done(on_disk.store, batch_id) is None
+    disk.clear()
+    assert on_disk.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.mark.parametrize("silent", [pytest.param(False, id="refused"), pytest.param(True, id="silent")])
+def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, silent: bool) -> None:
+    batch_id = over_s3.submit()
+    worker = over_s3.work()
+    over_s3.at_least(batch_id, ROWS // 5)
+    proxy.cut(silent=silent)
+    over_s3.hears("store.unavailable", 90)
+    there = over_s3.outcomes(batch_id)
+    assert there < ROWS
+    assert over_s3.queue.snapshot("stub").leased > 0, "finished rows keep their leases meanwhile"
+    proxy.heal()
+    assert over_s3.finish(batch_id) == {"completed": ROWS}
+    assert worker.poll() is None
+    assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
+    assert len(over_s3.lines(batch_id)) == ROWS, "no row was done twice"
+
+
+def test_a_store_that_takes_seconds_for_each_write_costs_no_lease(over_s3: Premises, proxy: Proxy) -> None:
+    """Each write takes two and a half leases."""
+    batch_id = over_s3.submit(rows := ROWS // 2)
+    proxy.delay_s = 2.5
+    over_s3.work()
+    assert over_s3.finish(batch_id) == {"completed": rows}
+    assert proxy.delayed >= 1
+    assert [line.status for line in over_s3.lines(batch_id)] == ["completed"] * rows, "no lease ran out meanwhile"
+
+
+@pytest.mark.smoke
+def test_a_segment_is_there_and_its_answer_is_lost(over_s3: Premises, proxy: Proxy) -> None:
+    batch_id = over_s3.submit()
+    proxy.lose = b"/segments/"
+    over_s3.work()
+    assert over_s3.finish(batch_id) == {"completed": ROWS}
+    (lost,) = proxy.lost
+    assert b"/segments/" in lost
+    assert b" 200 " in lost, "the server made it"
+    assert len(over_s3.lines(batch_id)) == ROWS, "the rows of that segment were written once"
+    assert over_s3.said("store.unavailable") == 0, "the same bytes under the name mean success"
