@@ -31,7 +31,7 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
-from jobs.queue_records import feed_args, job_of, lease_args, old_ms, pairs, record_of, schedule_of, shares
+from jobs.queue_records import feed_args, jobs_of, lease_args, old_ms, pairs, record_of, schedule_of, shares
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -45,7 +45,7 @@ BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue")}
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
@@ -147,8 +147,7 @@ class RedisQueue:
             "claim", lane, *args, worker.running, *self._rules, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
         )
         jobs, ready, delayed, leased, paused, apart, reason = reply
-        claimed = [job_of(fields, claim_id) for fields in jobs]
-        return ClaimReply(claimed, ready, delayed, leased, bool(paused), bool(apart), reason.decode())
+        return ClaimReply(jobs_of(jobs, claim_id), ready, delayed, leased, bool(paused), bool(apart), reason.decode())
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))

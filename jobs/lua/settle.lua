@@ -8,7 +8,11 @@
 -- A row that is done, other than by burial, ends a row of deaths. A suspect that lived is one no more.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local lost, finished = {}, 0
+local lost, finished, jobs = {}, 0, {}
+for i = 1, #ARGV, 6 do
+  jobs[#jobs + 1] = ARGV[i]
+end
+load_jobs(jobs)
 for i = 1, #ARGV, 6 do
   local job = ARGV[i]
   local r = get_job(job)
@@ -25,9 +29,9 @@ for i = 1, #ARGV, 6 do
     remove(job, r)
   end
 end
-write_counts()
 if finished > 0 then
-  redis.call('HINCRBY', META, 'finished', finished)
+  add_to_meta('finished', finished)
   end_row_of_deaths()
 end
+write()
 return lost

@@ -338,7 +338,7 @@ def test_a_dying_job_is_mended_as_one(queue: RedisQueue, client: redis.Redis) ->
 def test_what_is_left_of_a_job_is_let_go(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(0), row(1)])
     client.hdel(key("payload"), "b/0")
-    client.hset(key("jobs"), "b/7", '["l",1,1,1,0,"c-0",4,"t",10]')
+    client.hset(key("jobs"), "b/7", 'l|1|1|1|0|4|10|20|t|c-0')
     assert rows_of(claim(queue)) == [1]
     assert (client.hkeys(key("jobs")), client.hkeys(key("payload"))) == ([b"b/1"], [b"b/1"])
     assert queue.snapshot(LANE).bytes == len(b'1|4|t|10|={"row":1}')
