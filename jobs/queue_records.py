@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.job import InputSlice, Job, JobKey, Lease
-from jobs.job_queue import BatchSchedule, FeedRow, LanePolicy, WorkerRecord
+from jobs.job_queue import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 RECORD_MS: Final = 15_000
 """A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
@@ -48,6 +48,14 @@ def _unpacked(stored: bytes) -> bytes | InputSlice:
 def lease_args(lease: Lease) -> tuple[Any, ...]:
     """A lease to be compared with what the queue remembers."""
     return (str(lease.key), lease.round, lease.fence, lease.claim_id)
+
+
+def settlement_args(settlements: Sequence[Settlement]) -> list[Any]:
+    """Reports on leases, one behind the other."""
+    args: list[Any] = []
+    for report in settlements:
+        args += (*lease_args(report.lease), report.action, report.delay_ms)
+    return args
 
 
 def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:

@@ -31,7 +31,17 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
-from jobs.queue_records import feed_args, jobs_of, lease_args, old_ms, pairs, record_of, schedule_of, shares
+from jobs.queue_records import (
+    feed_args,
+    jobs_of,
+    lease_args,
+    old_ms,
+    pairs,
+    record_of,
+    schedule_of,
+    settlement_args,
+    shares,
+)
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -40,7 +50,7 @@ KEYS: Final = (
 )
 LANES: Final = "np:1:lanes"
 SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
-BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue")}
+BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "reports"), "settle": ("reports",)}
 """What is put before a script, after lane.lua."""
 
 COMMANDS: Final = (
@@ -141,13 +151,39 @@ class RedisQueue:
         accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 
-    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+    def claim(
+        self,
+        lane: str,
+        claim_id: str,
+        n: int,
+        lease_ms: int,
+        worker: WorkerRecord,
+        *,
+        settle: Sequence[Settlement] = (),
+    ) -> ClaimReply:
+        if "|" in claim_id:  # it parts the fields of a record
+            raise ValueError(f"a claim id has no |: {claim_id}")
         args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, record_of(worker), old_ms(lease_ms), LOOK_AT)
         reply = self._run(
-            "claim", lane, *args, worker.running, *self._rules, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
+            "claim",
+            lane,
+            *args,
+            worker.running,
+            *self._rules,
+            *settlement_args(settle),
+            more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",),
         )
-        jobs, ready, delayed, leased, paused, apart, reason = reply
-        return ClaimReply(jobs_of(jobs, claim_id), ready, delayed, leased, bool(paused), bool(apart), reason.decode())
+        jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        return ClaimReply(
+            jobs=jobs_of(jobs, claim_id),
+            ready=ready,
+            delayed=delayed,
+            leased=leased,
+            paused=bool(paused),
+            apart=bool(apart),
+            reason=reason.decode(),
+            lost=frozenset(settle[i - 1].lease for i in lost),
+        )
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))
@@ -155,8 +191,7 @@ class RedisQueue:
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        args = ((*lease_args(report.lease), report.action, report.delay_ms) for report in settlements)
-        lost = self._run("settle", lane, *chain.from_iterable(args)) if settlements else ()
+        lost = self._run("settle", lane, *settlement_args(settlements)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:

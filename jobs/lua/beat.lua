@@ -20,7 +20,7 @@ for i = 5, #ARGV, 4 do
   if not holds(r, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then
     lost[#lost + 1] = number
   else
-    moved[LEASED][job] = now + tonumber(ARGV[1])
+    move(LEASED, job, now + tonumber(ARGV[1]))
     if not is_current(job, r) then
       cancelled[#cancelled + 1] = number
     end

@@ -1,4 +1,5 @@
--- claim: lease up to n jobs. The same claim id again gives the same jobs. mend.lua and rescue.lua are put before it.
+-- claim: take reports, then lease up to n jobs. The same claim id again gives the same jobs. mend.lua, rescue.lua and
+-- reports.lua are put before it.
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
@@ -6,8 +7,9 @@
 -- ARGV   1 claim id  2 n  3 lease in ms  4 most attempts  5 worker  6 its record  7 ms after which the record is old
 --        8 how many due or expired jobs to look at  9 jobs that the worker has in hand  10 most deaths in a row
 --        11 ms after which a group that was not served gains a level  12 JSON: tenant -> {weight, cap of rows in flight}
--- Reply  {jobs, ready, delayed, leased, paused, apart, reason}; jobs holds three values for each: job, its record as it is
---        in `jobs`, its payload
+--        then for each report: job, round, fence, claim id, done or retry, delay in ms
+-- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}; jobs holds three values for each: job, its record as
+--        it is in `jobs`, its payload; lost has the numbers, from 1, of reports whose lease no longer held
 --
 -- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. The jobs of one
 -- tenant and priority are a group. Groups of one priority take turns by deficit round robin (Shreedhar and Varghese 1995),
@@ -24,7 +26,7 @@ local claim, n, lease_ms, most_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(A
 local worker, look_at, in_hand = ARGV[5], tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = now_ms()
 local age_ms, shares = tonumber(ARGV[11]), cjson.decode(ARGV[12])
-local claimed, apart = {}, 0
+local claimed, lost, apart = {}, {}, 0
 
 local function is_paused()
   return meta('paused') == '1'
@@ -48,7 +50,7 @@ local function reply()
     jobs[#jobs + 1] = known_payloads[job]
   end
   return {jobs, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
-          redis.call('ZCARD', LEASED), is_paused() and 1 or 0, apart, meta('reason') or ''}
+          redis.call('ZCARD', LEASED), is_paused() and 1 or 0, apart, meta('reason') or '', lost}
 end
 
 redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[7])) .. ARGV[6])
@@ -57,6 +59,7 @@ if not is_whole() then
   mend(now, lease_ms)
 end
 
+lost = take_reports(13)
 keeps_payloads = true
 local before = redis.call('LRANGE', CLAIM, 0, -1)
 if #before > 0 then
@@ -75,7 +78,7 @@ load_jobs(due)
 for _, job in ipairs(due) do
   local r = get_job(job)
   if not r or r.state ~= 'd' then
-    moved[DELAYED][job] = false
+    move(DELAYED, job, false)
   elseif is_current(job, r) then
     take_out(job, r)
     put_in(job, r, 'r')
@@ -85,7 +88,9 @@ for _, job in ipairs(due) do
 end
 
 rescue(now, look_at, tonumber(ARGV[10]))
-write()
+if next(moved_ready) or next(moved) then
+  write()
+end
 
 -- Lease one job, which waits.
 local function lease(job, r)
@@ -127,7 +132,7 @@ local function lease_suspects()
   for _, job in ipairs(jobs) do
     local r = get_job(job)
     if not r or r.state ~= 's' then
-      moved[SUSPECTS][job] = false
+      move(SUSPECTS, job, false)
     elseif not is_current(job, r) then
       remove(job, r)
     else
@@ -166,11 +171,13 @@ local function first_of(group, limit)
   return redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit)
 end
 
--- The same, with their jobs read at once.
-local function first_loaded(group, limit)
-  local members, jobs = limit > 0 and first_of(group, limit) or {}, {}
+-- The same, with their jobs read at once. `members` are known when they were read before.
+local function first_loaded(group, limit, members)
+  members = limit > 0 and (members or first_of(group, limit)) or {}
+  local jobs = {}
   for place, member in ipairs(members) do
-    jobs[place] = job_of(member)
+    members[place] = place <= limit and member or nil
+    jobs[place] = members[place] and job_of(member)
   end
   load_jobs(jobs)
   return members
@@ -187,7 +194,7 @@ local function room_of(group)
   if not cap or string.sub(group, 1, 1) == DYING then
     return n
   end
-  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0') - (unwritten[FLIGHTS][tenant] or 0)
+  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0') - ((unwritten[FLIGHTS] or {})[tenant] or 0)
 end
 
 -- The priority of a group: one level more for each age that it was not served. The dying stand above all.
@@ -199,12 +206,19 @@ local function level_of(group)
   return math.min(9 - tonumber(string.sub(group, 1, 1)) + math.floor(math.max(now - served, 0) / age_ms), 9)
 end
 
+local ahead -- the first members of the only group there is
+
 -- The groups of the highest level in the order of their turns, what a turn of weight 1 is worth, and the level.
 local function turns()
-  write()
+  if next(moved_ready) then
+    write()
+  end
   local groups, worth, level = {}, 1, -1
-  for _, group in ipairs(redis.call('HKEYS', TENANTS)) do
-    local first, own = first_of(group, 1)[1], level_of(group)
+  local all = redis.call('HKEYS', TENANTS)
+  for _, group in ipairs(all) do
+    local members = first_of(group, #all == 1 and n - #claimed or 1)
+    local first, own = members[1], level_of(group)
+    ahead = #all == 1 and members or nil
     if first and own >= level and room_of(group) > 0 then
       if own > level then
         groups, worth, level = {}, 1, own
@@ -229,7 +243,7 @@ end
 local function serve_alone(group)
   set_meta('deficit|' .. group, false)
   local room = math.min(n - #claimed, room_of(group))
-  for _, member in ipairs(first_loaded(group, room)) do
+  for _, member in ipairs(first_loaded(group, room, ahead)) do
     lease_ready(member)
   end
 end
@@ -274,10 +288,7 @@ local function serve_ready()
     if alone then
       serve_alone(groups[1])
       set_meta('turn|' .. level, groups[1])
-      write()
-      if redis.call('HEXISTS', TENANTS, groups[1]) == 1 then
-        set_meta('served|' .. groups[1], now)
-      end
+      set_meta('served|' .. groups[1], now) -- and `write` forgets it when none of them is left
     end
     for _, group in ipairs(alone and {} or groups) do
       local full = serve(group, worth)

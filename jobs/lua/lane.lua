@@ -146,10 +146,10 @@ local function decode(job, raw)
 end
 
 local function encode(r)
-  local text = r.state .. '|' .. r.round .. '|' .. r.fence .. '|' .. r.attempts .. '|' .. r.crashes .. '|' .. r.priority .. '|' ..
-               r.cost .. '|' .. r.bytes .. '|' .. r.tenant .. '|' .. r.claim
+  local text = string.format('%s|%d|%d|%d|%d|%s|%s|%s|%s|%s', r.state, r.round, r.fence, r.attempts, r.crashes, r.priority,
+                             r.cost, r.bytes, r.tenant, r.claim)
   if r.crashes > 0 then
-    text = text .. '|' .. r.lost_fence .. '|' .. r.lost_claim .. '|' .. r.solo .. '|' .. r.group .. '|' .. r.size .. '|' .. r.lost_solo
+    text = text .. string.format('|%d|%s|%d|%d|%d|%d', r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo)
   end
   return text
 end
@@ -194,7 +194,7 @@ local function put_job(job, r)
 end
 
 local function group_of(r)
-  return (r.state == 'y' and DYING or 9 - r.priority) .. '|' .. r.tenant
+  return (r.state == 'y' and DYING or string.char(string.byte('9') - r.priority)) .. '|' .. r.tenant
 end
 
 local function member_of(job, r)
@@ -203,20 +203,30 @@ end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
-local unwritten = {[COUNTS] = {}, [FLIGHTS] = {}, [TENANTS] = {}}
+local unwritten = {} -- hash -> field -> by how much it changes
 local unwritten_bytes = 0
-local moved = {[LEASED] = {}, [DELAYED] = {}, [SUSPECTS] = {}} -- place -> job -> score, or false
+local moved = {} -- place -> job -> score, or false
 local moved_ready = {} -- group -> member -> whether it is ready
 local let_go = {} -- jobs whose payloads go
 
 local function count(hash, field, by)
-  unwritten[hash][field] = (unwritten[hash][field] or 0) + by
+  local fields = unwritten[hash] or {}
+  unwritten[hash] = fields
+  fields[field] = (fields[field] or 0) + by
+end
+
+-- Put a job into a place by its score; false takes it out.
+local function move(place, job, score)
+  local jobs = moved[place] or {}
+  moved[place] = jobs
+  jobs[job] = score
 end
 
 local function move_ready(job, r, ready)
   local group = group_of(r)
-  moved_ready[group] = moved_ready[group] or {}
-  moved_ready[group][member_of(job, r)] = ready
+  local members = moved_ready[group] or {}
+  moved_ready[group] = members
+  members[member_of(job, r)] = ready
 end
 
 -- Take out a member that stands for no job any more.
@@ -239,7 +249,6 @@ local function write_places()
     end
     call_on('ZREM', place, gone)
     call_on('ZADD', place, come)
-    moved[place] = {}
   end
   for group, members in pairs(moved_ready) do
     local gone, come = {}, {}
@@ -253,7 +262,7 @@ local function write_places()
     end
     count(TENANTS, group, call_on('ZADD', READY, come) - call_on('ZREM', READY, gone))
   end
-  moved_ready = {}
+  moved, moved_ready = {}, {}
 end
 
 local function write_jobs()
@@ -286,8 +295,8 @@ local function write_counts()
         set_meta('served|' .. field, now_ms())
       end
     end
-    unwritten[hash] = {}
   end
+  unwritten = {}
   if unwritten_bytes ~= 0 then
     add_to_meta('bytes', unwritten_bytes)
     unwritten_bytes = 0
@@ -311,9 +320,13 @@ end
 
 local function write()
   write_places()
-  write_jobs()
+  if next(unwritten_jobs) or let_go[1] then
+    write_jobs()
+  end
   write_counts()
-  write_meta()
+  if next(unwritten_meta) then
+    write_meta()
+  end
 end
 
 local function is_leased(r)
@@ -324,12 +337,12 @@ end
 local function take_out(job, r)
   count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[r.state], -1)
   if is_leased(r) then
-    moved[LEASED][job] = false
+    move(LEASED, job, false)
     count(FLIGHTS, r.tenant, -1)
   elseif r.state == 'd' then
-    moved[DELAYED][job] = false
+    move(DELAYED, job, false)
   elseif r.state == 's' then
-    moved[SUSPECTS][job] = false
+    move(SUSPECTS, job, false)
   else
     move_ready(job, r, false)
   end
@@ -340,12 +353,12 @@ local function put_in(job, r, state, at)
   r.state = state
   count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[state], 1)
   if is_leased(r) then
-    moved[LEASED][job] = at
+    move(LEASED, job, at)
     count(FLIGHTS, r.tenant, 1)
   elseif state == 'd' then
-    moved[DELAYED][job] = at
+    move(DELAYED, job, at)
   elseif state == 's' then
-    moved[SUSPECTS][job] = r.group
+    move(SUSPECTS, job, r.group)
   else
     move_ready(job, r, true)
   end

@@ -16,7 +16,7 @@ local function lost_together(now, look_at)
   for _, job in ipairs(expired) do
     local r = get_job(job)
     if not r or not is_leased(r) then
-      moved[LEASED][job] = false
+      move(LEASED, job, false)
     elseif not is_current(job, r) then
       remove(job, r)
     elseif r.state == 'b' then
