@@ -1,4 +1,4 @@
-"""The queue on Redis: one script for each atomic step, and the only module that imports redis.
+"""The queue on Redis: one script for each atomic step, and with redis_wire.py the only modules that import redis.
 
 All keys of a lane carry its name as their hash tag and are declared, so that every script runs on Redis Cluster. A client
 resends a command after a timeout, so each step may happen twice without harm: a feed is a compare-and-set, a claim has an
@@ -42,6 +42,7 @@ from jobs.queue_records import (
     settlement_args,
     shares,
 )
+from jobs.redis_wire import Wire
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -94,6 +95,7 @@ class RedisQueue:
     def _use(self, client: "redis.Redis | redis.RedisCluster") -> None:
         self._client: Any = client
         self._scripts = {name: client.register_script(source) for name, source in _sources().items()}
+        self._wire = Wire(client.connection_pool) if type(client) is redis.Redis else None
 
     @classmethod
     def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
@@ -230,11 +232,19 @@ class RedisQueue:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._wire is not None:
+            self._wire.close()
         self._client.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        keys = [f"np:1:{{{lane}}}:{key}" for key in KEYS]
-        return self._answered(lambda: self._scripts[script](keys=[*keys, *more_keys], args=args))
+        keys = (*_keys(lane), *more_keys)
+        return self._answered(lambda: self._call(script, keys, args))
+
+    def _call(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if self._wire is not None:
+            with contextlib.suppress(redis.exceptions.NoScriptError):
+                return self._wire.ask("EVALSHA", self._scripts[script].sha, len(keys), *keys, *args)
+        return self._scripts[script](keys=keys, args=args)
 
     def _ask(self, command: str, *args: Any) -> Any:
         return self._answered(lambda: getattr(self._client, command)(*args))
@@ -246,8 +256,10 @@ class RedisQueue:
             except redis.exceptions.MovedError:  # it is a node of a cluster, and the key is another node's
                 if self._cluster is None or isinstance(self._client, redis.RedisCluster):
                     raise
-                alone, client = self._client, self._cluster()
+                alone, client, wire = self._client, self._cluster(), self._wire
                 self._use(client)
+                if wire is not None:
+                    wire.close()
                 alone.close()
                 return act()
 
@@ -267,6 +279,11 @@ class RedisQueue:
             denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
             remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
             raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
+
+
+@cache
+def _keys(lane: str) -> Sequence[str]:
+    return tuple(f"np:1:{{{lane}}}:{key}" for key in KEYS)
 
 
 def _first_line(error: Exception) -> str:
