@@ -46,7 +46,7 @@ LANE: Final = "stub"
 STEP_S: Final = 240.0
 JOB_S: Final = "0.002"
 RATE: Final = 150
-PACED_JOBS: Final = 600
+PACED_JOBS: Final = 400
 SMALL_BATCH_SHARE: Final = 4
 """At batches of 1, a quarter of the jobs: it takes longer."""
 
