@@ -64,6 +64,7 @@ class ClaimReply:
 
     `ready`, `delayed` and `leased` count the jobs of the lane after the claim. With `apart` there are no jobs: suspects
     wait for a worker with nothing in hand, and the claimer is to become one. `reason` says why the lane paused itself.
+    `lost` are the leases of reports sent along that no longer held.
     """
 
     jobs: Sequence[Job]
@@ -73,6 +74,7 @@ class ClaimReply:
     paused: bool
     apart: bool = False
     reason: str = ""
+    lost: frozenset[Lease] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,21 @@ class Schedule(Protocol):
         """
         ...
 
-    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+    def claim(
+        self,
+        lane: str,
+        claim_id: str,
+        n: int,
+        lease_ms: int,
+        worker: WorkerRecord,
+        *,
+        settle: Sequence[Settlement] = (),
+    ) -> ClaimReply:
         """Lease up to `n` jobs: promote what is due, rescue what expired, then by priority, tenant and length.
 
         The same `claim_id` again gives the same jobs. It is written `<worker>-<incarnation>-<n>`, and jobs of one
         incarnation that run out together become a group of suspects. A rescued job carries the leases that it lost.
+        `settle` is taken first, as the call of that name does: so a round trip is spared to those who have both to say.
         """
         ...
 

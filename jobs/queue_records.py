@@ -1,16 +1,20 @@
 """The forms in which rows, leases and settings travel to the queue's scripts, and replies come back. It knows no redis."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from jobs.job import InputSlice, Job, JobKey, Lease
-from jobs.job_queue import BatchSchedule, FeedRow, LanePolicy, WorkerRecord
+from jobs.job_queue import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 RECORD_MS: Final = 15_000
 """A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
+
+_HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|")
+"""What lane.lua puts before a payload: round, priority, tenant, cost."""
 
 
 def shares(policy: LanePolicy) -> bytes:
@@ -31,13 +35,15 @@ def _packed(payload: bytes | InputSlice) -> bytes:
     return b"=" + payload
 
 
-def _unpacked(packed: bytes) -> bytes | InputSlice:
-    """The payload; bytes that are not one of ours come back as they are, and fail when the request is read."""
-    if packed.startswith(b"@"):
-        offset, _, length = packed[1:].partition(b",")
+def _unpacked(stored: bytes) -> bytes | InputSlice:
+    """The payload behind its head; bytes that are not one of ours come back as they are, and fail when the request is read."""
+    head = _HEAD.match(stored)
+    begin = head.end() if head else 0
+    if stored[begin : begin + 1] == b"@":
+        offset, _, length = stored[begin + 1 :].partition(b",")
         if offset.isdigit() and length.isdigit():
             return InputSlice(int(offset), int(length))
-    return packed[1:]
+    return stored[begin + 1 :]
 
 
 def lease_args(lease: Lease) -> tuple[Any, ...]:
@@ -45,22 +51,39 @@ def lease_args(lease: Lease) -> tuple[Any, ...]:
     return (str(lease.key), lease.round, lease.fence, lease.claim_id)
 
 
-def job_of(fields: Sequence[Any], claim_id: str) -> Job:
-    """A claimed job, from its fields."""
-    name, round_, fence, attempt, crashes, burial, lost_fence, lost_claim, payload, solo, lost_solo, suspect = fields
-    key = JobKey.parse(name.decode())
-    lost = (Lease(key, round_, lost_fence, lost_claim.decode()),) if lost_fence >= 0 else ()
+def settlement_args(settlements: Sequence[Settlement]) -> list[Any]:
+    """Reports on leases, one behind the other."""
+    args: list[Any] = []
+    for report in settlements:
+        args += (*lease_args(report.lease), report.action, report.delay_ms)
+    return args
+
+
+def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:
+    """The jobs of a claim, from the name, the record and the payload of each; lane.lua says how they are written."""
+    return [_job(name, record, payload, claim_id) for name, record, payload in zip(*[iter(flat)] * 3, strict=True)]
+
+
+def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
+    batch_id, _, row = name.decode().rpartition("/")
+    key = JobKey(batch_id, int(row))
+    state, round_, fence, attempts, crashes, _, _, _, _, _, *crashed = record.split(b"|")
+    lease, burial = Lease(key, int(round_), int(fence), claim_id), state == b"b"
+    if not crashed:
+        return Job(lease, _unpacked(payload), max(int(attempts), 1), burial=burial, rescued=burial)
+    lost_fence, lost_claim, solo, _, together, lost_solo = crashed
+    lost = (Lease(key, int(round_), int(lost_fence), lost_claim.decode()),) if int(lost_fence) >= 0 else ()
     return Job(
-        lease=Lease(key, round_, fence, claim_id),
+        lease=lease,
         payload=_unpacked(payload),
-        attempt=max(attempt, 1),
-        crashes=crashes,
-        rescued=bool(lost) or bool(burial),
-        burial=bool(burial),
+        attempt=max(int(attempts), 1),
+        crashes=int(crashes),
+        rescued=bool(lost) or burial,
+        burial=burial,
         lost=lost,
-        solo_crashes=solo,
-        lost_solo=bool(lost_solo),
-        suspect=bool(suspect),
+        solo_crashes=int(solo),
+        lost_solo=lost_solo == b"1",
+        suspect=int(together) > 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""The queue on Redis: one script for each atomic step, and the only module that imports redis.
+"""The queue on Redis: one script for each atomic step, and with redis_wire.py the only modules that import redis.
 
 All keys of a lane carry its name as their hash tag and are declared, so that every script runs on Redis Cluster. A client
 resends a command after a timeout, so each step may happen twice without harm: a feed is a compare-and-set, a claim has an
@@ -31,7 +31,18 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
-from jobs.queue_records import feed_args, job_of, lease_args, old_ms, pairs, record_of, schedules_of, shares
+from jobs.queue_records import (
+    feed_args,
+    jobs_of,
+    lease_args,
+    old_ms,
+    pairs,
+    record_of,
+    schedules_of,
+    settlement_args,
+    shares,
+)
+from jobs.redis_wire import Wire
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -40,12 +51,12 @@ KEYS: Final = (
 )
 LANES: Final = "np:1:lanes"
 SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
-BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue")}
+BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "reports"), "settle": ("reports",)}
 """What is put before a script, after lane.lua."""
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
@@ -84,6 +95,7 @@ class RedisQueue:
     def _use(self, client: "redis.Redis | redis.RedisCluster") -> None:
         self._client: Any = client
         self._scripts = {name: client.register_script(source) for name, source in _sources().items()}
+        self._wire = Wire(client.connection_pool) if type(client) is redis.Redis else None
 
     @classmethod
     def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
@@ -141,14 +153,39 @@ class RedisQueue:
         accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 
-    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
+    def claim(
+        self,
+        lane: str,
+        claim_id: str,
+        n: int,
+        lease_ms: int,
+        worker: WorkerRecord,
+        *,
+        settle: Sequence[Settlement] = (),
+    ) -> ClaimReply:
+        if "|" in claim_id:  # it parts the fields of a record
+            raise ValueError(f"a claim id has no |: {claim_id}")
         args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, record_of(worker), old_ms(lease_ms), LOOK_AT)
         reply = self._run(
-            "claim", lane, *args, worker.running, *self._rules, more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",)
+            "claim",
+            lane,
+            *args,
+            worker.running,
+            *self._rules,
+            *settlement_args(settle),
+            more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",),
         )
-        jobs, ready, delayed, leased, paused, apart, reason = reply
-        claimed = [job_of(fields, claim_id) for fields in jobs]
-        return ClaimReply(claimed, ready, delayed, leased, bool(paused), bool(apart), reason.decode())
+        jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        return ClaimReply(
+            jobs=jobs_of(jobs, claim_id),
+            ready=ready,
+            delayed=delayed,
+            leased=leased,
+            paused=bool(paused),
+            apart=bool(apart),
+            reason=reason.decode(),
+            lost=frozenset(settle[i - 1].lease for i in lost),
+        )
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))
@@ -156,8 +193,7 @@ class RedisQueue:
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        args = ((*lease_args(report.lease), report.action, report.delay_ms) for report in settlements)
-        lost = self._run("settle", lane, *chain.from_iterable(args)) if settlements else ()
+        lost = self._run("settle", lane, *settlement_args(settlements)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
@@ -196,11 +232,19 @@ class RedisQueue:
 
     def close(self) -> None:
         """Close the connections."""
+        if self._wire is not None:
+            self._wire.close()
         self._client.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        keys = [f"np:1:{{{lane}}}:{key}" for key in KEYS]
-        return self._answered(lambda: self._scripts[script](keys=[*keys, *more_keys], args=args))
+        keys = (*_keys(lane), *more_keys)
+        return self._answered(lambda: self._call(script, keys, args))
+
+    def _call(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if self._wire is not None:
+            with contextlib.suppress(redis.exceptions.NoScriptError):
+                return self._wire.ask("EVALSHA", self._scripts[script].sha, len(keys), *keys, *args)
+        return self._scripts[script](keys=keys, args=args)
 
     def _ask(self, command: str, *args: Any) -> Any:
         return self._answered(lambda: getattr(self._client, command)(*args))
@@ -212,8 +256,10 @@ class RedisQueue:
             except redis.exceptions.MovedError:  # it is a node of a cluster, and the key is another node's
                 if self._cluster is None or isinstance(self._client, redis.RedisCluster):
                     raise
-                alone, client = self._client, self._cluster()
+                alone, client, wire = self._client, self._cluster(), self._wire
                 self._use(client)
+                if wire is not None:
+                    wire.close()
                 alone.close()
                 return act()
 
@@ -233,6 +279,11 @@ class RedisQueue:
             denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
             remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
             raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
+
+
+@cache
+def _keys(lane: str) -> Sequence[str]:
+    return tuple(f"np:1:{{{lane}}}:{key}" for key in KEYS)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,19 +3,24 @@
     python scripts/bench_queue.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000] [--kill] [--json FILE]
 
 Each peer is installed into an environment of its own under the cache folder. All run in turn, each step in processes of
-its own, on a server that was emptied before; shown are medians. Nightpress stands in three rows: `claims` settles rows
-that wait on the queue, as the peers do; `nightpress` also feeds them from the input in storage, as it is used; `worker`
-is all of a worker around an engine that does nothing, with every outcome durable in storage. `enq/s` of ours is intake:
-rows read, checked, hashed and stored. `bytes` is Redis memory for a queued job less its payload.
+its own, on a server that was emptied before; shown are medians. Nightpress stands in three rows: `queue` is its protocol
+alone, as with the peers: rows are put on the queue (`enq/s`, read from the input in storage), then claimed and settled;
+`whole` feeds while it drains, as it is used, and its `enq/s` is intake: rows read, checked, hashed and stored; `worker`
+is all of a worker around the stub of an engine, with every outcome durable in storage.
+
+`p99` is how long a job waited for an idle worker, in ms, when jobs come 150 a second. `cpu` is what a job took of the
+server's time from its enqueueing to its end, in microseconds. `bytes` is Redis memory for a queued job less its payload.
 
 With --kill, a worker is killed (SIGKILL) when half of the jobs have run, and another is started. `lost` are jobs with no
-result when nothing happens any more; `twice` jobs with two results; `again` jobs that ran a second time. A peer's result
-is what the job wrote; ours is the published row. `kept` has each peer's settings for late acknowledgement.
+result when nothing happens any more; `twice` jobs with two results; `again` jobs that ran a second time; `s` the seconds
+from the kill until every job had run. A peer's result is what the job wrote; ours is the published row. `kept` has each
+peer's settings for late acknowledgement.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -37,8 +42,11 @@ import redis
 from workers import embedded
 
 PROGRAMS: Final = Path(__file__).with_name("queue_bench")
+LANE: Final = "stub"
 STEP_S: Final = 240.0
 JOB_S: Final = "0.002"
+RATE: Final = 150
+PACED_JOBS: Final = 400
 SMALL_BATCH_SHARE: Final = 4
 """At batches of 1, a quarter of the jobs: it takes longer."""
 
@@ -102,6 +110,11 @@ class Bench:
         shutil.rmtree(self.folder / "store", ignore_errors=True)
         return self.used()
 
+    def cpu_us(self) -> float:
+        """The processor time that the server has taken."""
+        info = self.client.info("cpu")
+        return (float(info["used_cpu_user"]) + float(info["used_cpu_sys"])) * 1e6
+
     def used(self) -> int:
         """Bytes that the server uses."""
         return int(self.client.info("memory")["used_memory"])
@@ -144,27 +157,55 @@ class Bench:
         return found
 
 
+def p99_ms(bench: Bench, feed: tuple[str, str], work: tuple[str, str]) -> float:
+    """How long all but one in a hundred jobs waited at most, when they come at a rate."""
+    bench.empty()
+    waits = bench.folder / "waits.json"
+    waits.unlink(missing_ok=True)
+    asked: dict[str, Any] = {"RATE": RATE, "JOBS": PACED_JOBS}
+    with bench.started(*work, **asked, RESULT=waits) as (worker, _):
+        bench.step(*feed, **asked)
+        if not _wait(lambda: waits.exists() and waits.read_text(), STEP_S if worker.poll() is None else 0):
+            sys.exit(f"{' '.join(work)}: {(bench.folder / 'said').read_text()[-2000:]}")
+    return float(json.loads(waits.read_text())["p99_s"]) * 1000
+
+
+def peer(bench: Bench, name: str) -> dict[str, float]:
+    """All figures of one peer, once."""
+    few = max(bench.jobs // SMALL_BATCH_SHARE, 1)
+    before, found = bench.empty(), {}
+    cpu = bench.cpu_us()
+    found["enq/s"] = bench.jobs / bench.step(name, "enqueue")["seconds"]
+    found["bytes"] = (bench.used() - before) / bench.jobs - bench.size
+    found["64"] = bench.jobs / bench.step(name, "work", BATCH=64)["seconds"]
+    found["cpu"] = (bench.cpu_us() - cpu) / bench.jobs
+    bench.empty()
+    bench.step(name, "enqueue", JOBS=few)
+    found["1"] = few / bench.step(name, "work", BATCH=1, JOBS=few)["seconds"]
+    found["p99"] = p99_ms(bench, (name, "enqueue"), (name, "work"))
+    return found
+
+
 def turn(bench: Bench, name: str) -> dict[str, float]:
     """All figures of one system, once. Ours has its three rows in one."""
+    if name != "nightpress":
+        return peer(bench, name)
     few = max(bench.jobs // SMALL_BATCH_SHARE, 1)
     before, found = bench.empty(), {}
     enqueued = bench.step(name, "enqueue")
-    found["enq/s"] = bench.jobs / enqueued["seconds"]
-    if name == "nightpress":
-        bench.step(name, "feed", WINDOW=bench.jobs)
+    found["whole enq/s"] = bench.jobs / enqueued["seconds"]
+    cpu = bench.cpu_us()
+    found["enq/s"] = bench.jobs / bench.step(name, "feed", WINDOW=bench.jobs)["seconds"]
     found["bytes"] = (bench.used() - before) / bench.jobs - bench.size
-    if name != "nightpress":
-        found["64"] = bench.jobs / bench.step(name, "work", BATCH=64)["seconds"]
-        bench.empty()
-        bench.step(name, "enqueue", JOBS=few)
-        found["1"] = few / bench.step(name, "work", BATCH=1, JOBS=few)["seconds"]
-        return found
     found["stored"] = enqueued["stored_bytes"] / bench.jobs - bench.size
-    found["claims 64"] = bench.jobs / bench.step(name, "claims", BATCH=64)["seconds"]
+    found["rounded"] = rounded(bench)
+    found["64"] = bench.jobs / bench.step(name, "claims", BATCH=64)["seconds"]
+    found["cpu"] = (bench.cpu_us() - cpu) / bench.jobs
+    found["p99"] = p99_ms(bench, (name, "feed_paced"), (name, "claim_paced"))
     for key, step, n, jobs in (
-        ("claims 1", "claims", 1, few),
-        ("64", "drain", 64, bench.jobs),
-        ("1", "drain", 1, few),
+        ("1", "claims", 1, few),
+        ("whole 64", "drain", 64, bench.jobs),
+        ("whole 1", "drain", 1, few),
         ("worker 64", "work", 64, bench.jobs),
     ):
         bench.empty()
@@ -173,6 +214,18 @@ def turn(bench: Bench, name: str) -> dict[str, float]:
             bench.step(name, "feed", WINDOW=jobs)
         found[key] = jobs / bench.step(name, step, BATCH=n, JOBS=jobs)["seconds"]
     return found
+
+
+def rounded(bench: Bench) -> float:
+    """By how much the server's allocator rounds a request up, were it stored as a string alone."""
+    key = f"np:1:{{{LANE}}}:payload"
+    _, request = next(iter(bench.client.hscan_iter(key)))
+    bench.client.set("probe", request)
+    whole = bench.client.memory_usage("probe") or 0
+    bench.client.set("probe", 1)
+    taken = whole - (bench.client.memory_usage("probe") or 0)
+    bench.client.delete("probe")
+    return float(taken - len(request))
 
 
 def runs_of(log: Path) -> Counter[str]:
@@ -190,11 +243,12 @@ def kill(bench: Bench, name: str, jobs: int, wait_s: float, *, kept: bool) -> di
     worker = {**asked, "JOBS": 10**9} if name == "nightpress" else asked
     with bench.started(name, "work", **worker):
         _wait(lambda: sum(runs_of(log).values()) >= jobs // 2, 60)
+    killed_at = time.monotonic()
     with bench.started(name, "work", **worker):
-        _wait_for_rest(log, jobs, wait_s)
+        recovered_s = _wait_for_rest(log, jobs, wait_s) - killed_at
         runs = runs_of(log)
         twice = sum(count > 1 for count in runs.values())
-        found = {"lost": jobs - len(runs), "twice": twice, "again": twice}
+        found = {"lost": jobs - len(runs), "twice": twice, "again": twice, "s": math.ceil(recovered_s)}
     if name == "nightpress":
         rows = bench.step(name, "published")
         found |= {"lost": jobs - rows["rows"], "twice": rows["twice"]}
@@ -210,13 +264,19 @@ def _wait(condition: Any, limit_s: float) -> bool:
     return True
 
 
-def _wait_for_rest(log: Path, jobs: int, wait_s: float) -> None:
-    """Until every job has run and 5 s more (a segment is written, a second run would show), or nothing happens."""
-    ran, since = 0, time.monotonic()
+def _wait_for_rest(log: Path, jobs: int, wait_s: float) -> float:
+    """Until every job has run and 5 s more (a segment is written, a second run would show), or nothing happens.
+
+    Returns when a job ran for the first time at last.
+    """
+    ran, since, distinct, recovered = 0, time.monotonic(), 0, time.monotonic()
     while time.monotonic() - since < (5 if len(runs_of(log)) >= jobs else wait_s):
         if (now := sum(runs_of(log).values())) != ran:
             ran, since = now, time.monotonic()
+        if len(runs_of(log)) != distinct:
+            distinct, recovered = len(runs_of(log)), time.monotonic()
         time.sleep(0.1)
+    return recovered
 
 
 def medians(turns: list[dict[str, float]]) -> dict[str, float]:
@@ -230,32 +290,30 @@ def table(
     """At most 80 columns: rates, memory, and what the kill cost."""
     rows = {name: values for name, values in found.items() if name != "nightpress"}
     ours = found["nightpress"]
-    claims = {"64": ours["claims 64"], "1": ours["claims 1"]}
-    shown = {"nightpress": ours, "  claims": claims, "  worker": {"64": ours["worker 64"]}, **rows}
-    lines = [f"{'':12}{'version':>10}{'64, jobs/s':>13}{'1, jobs/s':>12}{'enq/s':>11}{'bytes/job':>12}"]
+    whole = {key: ours[f"whole {key}"] for key in ("64", "1", "enq/s")}
+    shown = {"nightpress": {}, "  queue": ours, "  whole": whole, "  worker": {"64": ours["worker 64"]}, **rows}
+    columns = {"64": "64, jobs/s", "1": "1, jobs/s", "enq/s": "enq/s", "p99": "p99", "cpu": "cpu", "bytes": "bytes"}
+    widths = {"64": 11, "1": 11, "enq/s": 9, "p99": 9, "cpu": 8, "bytes": 8}
+    lines = [f"{'':12}{'version':>9}" + "".join(f"{title:>{widths[key]}}" for key, title in columns.items())]
     for name, values in shown.items():
-        cells = [f"{values[key]:,.0f}" if key in values else "" for key in ("64", "1", "enq/s", "bytes")]
-        widths = (13, 12, 11, 12)
-        lines.append(
-            f"{name:12}{versions.get(name, ''):>10}"
-            + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-        )
+        cells = [f"{f'{values[key]:,.0f}' if key in values else '':>{width}}" for key, width in widths.items()]
+        lines.append(f"{name:12}{versions.get(name, ''):>9}{''.join(cells)}".rstrip())
     for key in ("64", "1") if rows else ():
         fastest = max(rows, key=lambda name: rows[name][key])
         lines.append(f"batches of {key}: {ours[key] / rows[fastest][key]:.1f} times {fastest}, the fastest peer")
-    lines.append(f"of our bytes, {ours['stored']:,.0f} are the request's other fields")
+    said = "of our bytes, {:,.0f} are the request's other fields, and {:,.0f} what malloc rounds it up by"
+    lines.append(said.format(ours["stored"], ours["rounded"]))
     return "\n".join([*lines, *killed(kills), "", *(f"{name}: {NOTES[name]}" for name in rows)])
 
 
 def killed(kills: dict[str, dict[str, dict[str, int]]]) -> list[str]:
     """What the kill cost, for each in its default settings, and in those that keep most."""
-    columns = [(which, key) for which in ("default", "kept") for key in ("lost", "twice", "again")]
-    head = "".join(
-        f"{f'{which}: {key}' if key == 'lost' else key:>{14 if key == 'lost' else 8}}" for which, key in columns
-    )
+    columns = [(which, key) for which in ("default", "kept") for key in ("lost", "twice", "again", "s")]
+    widths = {"lost": 14, "twice": 7, "again": 7, "s": 5}
+    head = "".join(f"{f'{which}: {key}' if key == 'lost' else key:>{widths[key]}}" for which, key in columns)
     lines = [f"{'killed':12}{head}"]
     for name, both in kills.items():
-        lines.append(f"{name:12}" + "".join(f"{both[w][k]:>{14 if k == 'lost' else 8},}" for w, k in columns))
+        lines.append(f"{name:12}" + "".join(f"{both[which][key]:>{widths[key]},}" for which, key in columns))
     return ["", *lines] if kills else []
 
 

@@ -9,17 +9,22 @@
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
 local now = now_ms()
 redis.call('HSET', WORKERS, ARGV[2], string.format('%d|', now + tonumber(ARGV[4])) .. ARGV[3])
-local lost, cancelled = {}, {}
+local lost, cancelled, jobs = {}, {}, {}
+for i = 5, #ARGV, 4 do
+  jobs[#jobs + 1] = ARGV[i]
+end
+load_jobs(jobs)
 for i = 5, #ARGV, 4 do
   local job, number = ARGV[i], (i - 1) / 4
   local r = get_job(job)
   if not holds(r, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then
     lost[#lost + 1] = number
   else
-    redis.call('ZADD', LEASED, now + tonumber(ARGV[1]), job)
+    move(LEASED, job, now + tonumber(ARGV[1]))
     if not is_current(job, r) then
       cancelled[#cancelled + 1] = number
     end
   end
 end
+write()
 return {lost, cancelled}

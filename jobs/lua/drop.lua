@@ -23,18 +23,18 @@ local counted = 0
 for _, state in ipairs({'r', 'd', 'l'}) do
   counted = counted + tonumber(redis.call('HGET', COUNTS, batch .. '|' .. state) or '0')
 end
-for _, job in ipairs(counted ~= 0 and redis.call('HKEYS', PAYLOAD) or {}) do
-  if batch_of(job) == batch then
-    local r = get_job(job)
-    if r and ((forget and not finish) or not is_leased(r)) then
+if counted ~= 0 then
+  each_job(batch, function(job, r)
+    if not r then
+      let_go[#let_go + 1] = job
+    elseif (forget and not finish) or not is_leased(r) then
       remove(job, r)
       dropped = dropped + 1
     else
       running = running + 1
     end
-  end
+  end)
 end
-write_counts()
 if forget and running == 0 then
   redis.call('HDEL', BATCHES, batch)
   redis.call('HDEL', COUNTS, batch .. '|r', batch .. '|d', batch .. '|l')

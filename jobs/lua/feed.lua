@@ -20,37 +20,49 @@ if record and record.round == round and record.closed then
 end
 if not record or record.round < round then
   local kept = ARGV[7] == '1' and record and not record.closed and record.round == round - 1 and record.round or nil
-  for _, job in ipairs(record and redis.call('HKEYS', PAYLOAD) or {}) do
-    if batch_of(job) == batch then
-      local r = get_job(job)
-      if r and not (kept and is_leased(r) and r.round == kept) then
+  if record then
+    each_job(batch, function(job, r)
+      if not r then
+        let_go[#let_go + 1] = job
+      elseif not (kept and is_leased(r) and r.round == kept) then
         remove(job, r)
       end
-    end
+    end)
   end
-  record = {round = round, cursor = 0, at_end = false, closed = false, version = redis.call('HINCRBY', META, 'version', 1),
-            kept = kept}
+  record = {round = round, cursor = 0, at_end = false, closed = false, version = add_to_meta('version', 1), kept = kept}
   put_batch(batch, record)
+  write()
 end
-write_counts()
 if record.cursor ~= cursor then
   return {0, 0, record.round, record.cursor}
 end
 local most_attempts = tonumber(ARGV[6])
+local jobs, live, payloads = {}, {}, {}
 for i = 8, #ARGV, 8 do
-  local job = batch .. '/' .. ARGV[i]
+  jobs[#jobs + 1] = batch .. '/' .. ARGV[i]
+end
+read_each(PAYLOAD, jobs, function(job, payload)
+  live[job] = payload and true
+end)
+for i = 8, #ARGV, 8 do
+  local job = jobs[i / 8]
   local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
              cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
              solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
-  local payload = head_of(r) .. ARGV[i + 7]
-  if redis.call('HSETNX', PAYLOAD, job, payload) == 1 then
+  if not live[job] then
+    local payload = head_of(r) .. ARGV[i + 7]
+    live[job] = true
+    payloads[#payloads + 1] = job
+    payloads[#payloads + 1] = payload
     forget_lost(r)
     r.fresh = r.attempts == 0 and r.crashes == 0
+    r.bytes = #payload
     unwritten_bytes = unwritten_bytes + #payload
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end
-write_counts()
+call_on('HSET', PAYLOAD, payloads)
+write()
 record.cursor = tonumber(ARGV[4])
 record.at_end = ARGV[5] == '1'
 put_batch(batch, record)

@@ -4,10 +4,12 @@
 --        12 crashed  13 flights
 --   batches  HASH batch -> {round, cursor, at_end, closed, version, kept}; kept is the round of which leased jobs may
 --            still finish, although it is not the batch's any more
---   jobs     HASH job -> [state, round, fence, attempts, crashes, claim, priority, tenant, cost], and of one that crashed
---            [..., lost fence, lost claim, solo crashes, group, suspects leased with it, 1 if the last crash was solo]
+--   jobs     HASH job -> state|round|fence|attempts|crashes|priority|cost|bytes of its payload|tenant|claim, and of one that
+--            crashed ...|lost fence|lost claim|solo crashes|group|suspects leased with it|1 if the last crash was solo
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
 --            A job that has only ever waited has none, so that it takes little room: the head of its payload says all.
+--            Written by an older release: a JSON array [state, round, fence, attempts, crashes, claim, priority, tenant,
+--            cost, and of one that crashed the same six]
 --   payload  HASH job -> <round>|<priority>|<tenant>|<cost>|, then opaque bytes
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
@@ -27,6 +29,7 @@ local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9
 local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
 local MOST_SOLO = 2 -- a job that crashed so often with nothing beside it is dying
+local AT_A_TIME = 1000 -- so many arguments one command gets: Lua's stack is bounded
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -41,6 +44,25 @@ end
 local function decoded(raw)
   local fine, record = pcall(cjson.decode, raw or '')
   return fine and type(record) == 'table' and record
+end
+
+-- One command on many members or fields. Returns the sum of its replies.
+local function call_on(command, key, args)
+  local sum = 0
+  for first = 1, #args, AT_A_TIME do
+    sum = sum + redis.call(command, key, unpack(args, first, math.min(first + AT_A_TIME - 1, #args)))
+  end
+  return sum
+end
+
+-- Call `each` with every field and its value, or false.
+local function read_each(key, fields, each)
+  for first = 1, #fields, AT_A_TIME do
+    local values = redis.call('HMGET', key, unpack(fields, first, math.min(first + AT_A_TIME - 1, #fields)))
+    for i, value in ipairs(values) do
+      each(fields[first + i - 1], value)
+    end
+  end
 end
 
 local read_batches = {}
@@ -58,66 +80,217 @@ local function put_batch(batch, record)
   redis.call('HSET', BATCHES, batch, cjson.encode(record))
 end
 
+-- What a script changes is gathered here and in the tables below, and written by `write` with one command a key: a script
+-- calls it before it reads one of the places of jobs, and at its end. Jobs and `meta` are read from here, so are never stale.
+
+local known_meta, unwritten_meta = {}, {}
+
+local function meta(field)
+  if known_meta[field] == nil then
+    known_meta[field] = redis.call('HGET', META, field)
+  end
+  return known_meta[field]
+end
+
+-- Remember a value; false forgets the field.
+local function set_meta(field, value)
+  if value or meta(field) then
+    known_meta[field], unwritten_meta[field] = value, value
+  end
+end
+
+local function number_in_meta(field)
+  return tonumber(meta(field) or '0')
+end
+
+-- Add to a number and return it.
+local function add_to_meta(field, by)
+  local sum = number_in_meta(field) + by
+  set_meta(field, sum)
+  return sum
+end
+
 local HEAD = '^(%d+)|(%d)|([^|]*)|(%d+)|'
+local RECORD = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d)|(%d+)|(%d+)|([^|]*)|([^|]*)(.*)$'
+local CRASHES = '^|(%-?%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d)$'
+local NEVER_CRASHED = {__index = {lost_fence = -1, lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
 
 local function head_of(r)
   return string.format('%d|%d|%s|%d|', r.round, r.priority, r.tenant, r.cost)
 end
 
 -- The record of a job that has only ever waited, from the head of its payload.
-local function get_fresh(job)
-  local payload = redis.call('HGET', PAYLOAD, job) or ''
+local function fresh_of(payload)
   local round, priority, tenant, cost = string.match(payload, HEAD)
-  if not round then return nil end
-  return {state = 'r', round = tonumber(round), fence = 0, attempts = 0, crashes = 0, claim = '', priority = tonumber(priority),
-          tenant = tenant, cost = tonumber(cost), lost_fence = -1, lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0,
-          fresh = true, payload = payload}
+  if not round then return false end
+  return setmetatable({state = 'r', round = tonumber(round), fence = 0, attempts = 0, crashes = 0, claim = '', priority = priority,
+                       tenant = tenant, cost = cost, bytes = #payload, fresh = true}, NEVER_CRASHED)
 end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
-local function get_job(job)
-  local raw = redis.call('HGET', JOBS, job)
-  if not raw then
-    return get_fresh(job)
-  end
+-- A record as an older release wrote it; false if it is damaged.
+local function old_record(job, raw)
   local r = decoded(raw)
   if not (r and COUNTED_AS[r[1]] and type(r[2]) == 'number' and type(r[8]) == 'string' and type(r[9]) == 'number') then
-    redis.call('HDEL', JOBS, job) -- damaged; the next claim mends the rest
-    return get_fresh(job)
+    return false
   end
   return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
           priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10] or -1, lost_claim = r[11] or '',
-          solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0}
+          solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0,
+          bytes = redis.call('HSTRLEN', PAYLOAD, job)}
+end
+
+local function decode(job, raw)
+  local state, round, fence, attempts, crashes, priority, cost, bytes, tenant, claim, rest = string.match(raw, RECORD)
+  if not (state and COUNTED_AS[state]) then
+    return old_record(job, raw)
+  end
+  local r = {state = state, round = tonumber(round), fence = tonumber(fence), attempts = tonumber(attempts),
+             crashes = tonumber(crashes), claim = claim, priority = priority, tenant = tenant, cost = cost, bytes = bytes, text = raw}
+  if rest ~= '' then
+    local lost_fence, lost_claim, solo, group, size, lost_solo = string.match(rest, CRASHES)
+    if not lost_fence then return false end
+    r.lost_fence, r.lost_claim, r.solo = tonumber(lost_fence), lost_claim, tonumber(solo)
+    r.group, r.size, r.lost_solo = tonumber(group), tonumber(size), tonumber(lost_solo)
+  end
+  return setmetatable(r, NEVER_CRASHED)
+end
+
+local function encode(r)
+  local text = string.format('%s|%d|%d|%d|%d|%s|%s|%s|%s|%s', r.state, r.round, r.fence, r.attempts, r.crashes, r.priority,
+                             r.cost, r.bytes, r.tenant, r.claim)
+  if r.crashes > 0 then
+    text = text .. string.format('|%d|%s|%d|%d|%d|%d', r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo)
+  end
+  return text
+end
+
+local known_jobs, known_payloads, unwritten_jobs = {}, {}, {}
+local keeps_payloads = false -- whether those that are read stay in `known_payloads`
+
+-- Read jobs at once that `get_job` will be asked for.
+local function load_jobs(jobs)
+  local unknown, waiting = {}, {}
+  for _, job in ipairs(jobs) do
+    if known_jobs[job] == nil then
+      unknown[#unknown + 1] = job
+    end
+  end
+  read_each(JOBS, unknown, function(job, raw)
+    known_jobs[job] = raw and decode(job, raw) or nil
+    if known_jobs[job] then return end
+    waiting[#waiting + 1] = job
+    if raw then
+      redis.call('HDEL', JOBS, job) -- damaged, which is as if it were lost; the next claim mends the rest
+    end
+  end)
+  read_each(PAYLOAD, waiting, function(job, payload)
+    known_jobs[job] = payload and fresh_of(payload)
+    known_payloads[job] = keeps_payloads and payload or nil
+  end)
+end
+
+-- The record of a job, or false.
+local function get_job(job)
+  if known_jobs[job] == nil then
+    load_jobs({job})
+  end
+  return known_jobs[job]
 end
 
 local function put_job(job, r)
-  if r.fresh and r.state == 'r' then
-    return
+  known_jobs[job] = r
+  if not (r.fresh and r.state == 'r') then
+    unwritten_jobs[job] = r
   end
-  local record = {r.state, r.round, r.fence, r.attempts, r.crashes, r.claim, r.priority, r.tenant, r.cost}
-  if r.crashes > 0 then
-    for place, value in ipairs({r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo}) do
-      record[9 + place] = value
-    end
-  end
-  redis.call('HSET', JOBS, job, cjson.encode(record))
 end
 
 local function group_of(r)
-  return (r.state == 'y' and DYING or tostring(9 - r.priority)) .. '|' .. r.tenant
+  return (r.state == 'y' and DYING or string.char(string.byte('9') - r.priority)) .. '|' .. r.tenant
 end
 
 local function member_of(job, r)
   return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
 end
 
--- Counts are summed up here and written once, by `write_counts`: a script calls it before it reads them, and at its end.
-local unwritten = {[COUNTS] = {}, [FLIGHTS] = {}, [TENANTS] = {}}
+local unwritten = {} -- hash -> field -> by how much it changes
 local unwritten_bytes = 0
+local moved = {} -- place -> job -> score, or false
+local moved_ready = {} -- group -> member -> whether it is ready
+local let_go = {} -- jobs whose payloads go
 
 local function count(hash, field, by)
-  unwritten[hash][field] = (unwritten[hash][field] or 0) + by
+  local fields = unwritten[hash] or {}
+  unwritten[hash] = fields
+  fields[field] = (fields[field] or 0) + by
+end
+
+-- Put a job into a place by its score; false takes it out.
+local function move(place, job, score)
+  local jobs = moved[place] or {}
+  moved[place] = jobs
+  jobs[job] = score
+end
+
+local function move_ready(job, r, ready)
+  local group = group_of(r)
+  local members = moved_ready[group] or {}
+  moved_ready[group] = members
+  members[member_of(job, r)] = ready
+end
+
+-- Take out a member that stands for no job any more.
+local function let_member_go(member)
+  local group = string.match(member, '^[^|]*|[^|]*')
+  moved_ready[group] = moved_ready[group] or {}
+  moved_ready[group][member] = false
+end
+
+local function write_places()
+  for place, jobs in pairs(moved) do
+    local gone, come = {}, {}
+    for job, score in pairs(jobs) do
+      if score then
+        come[#come + 1] = score
+        come[#come + 1] = job
+      else
+        gone[#gone + 1] = job
+      end
+    end
+    call_on('ZREM', place, gone)
+    call_on('ZADD', place, come)
+  end
+  for group, members in pairs(moved_ready) do
+    local gone, come = {}, {}
+    for member, ready in pairs(members) do
+      if ready then
+        come[#come + 1] = 0
+        come[#come + 1] = member
+      else
+        gone[#gone + 1] = member
+      end
+    end
+    count(TENANTS, group, call_on('ZADD', READY, come) - call_on('ZREM', READY, gone))
+  end
+  moved, moved_ready = {}, {}
+end
+
+local function write_jobs()
+  local gone, changed = {}, {}
+  for job, r in pairs(unwritten_jobs) do
+    if r then
+      r.text = encode(r)
+      changed[#changed + 1] = job
+      changed[#changed + 1] = r.text
+    else
+      gone[#gone + 1] = job
+    end
+  end
+  call_on('HDEL', JOBS, gone)
+  call_on('HSET', JOBS, changed)
+  call_on('HDEL', PAYLOAD, let_go)
+  unwritten_jobs, let_go = {}, {}
 end
 
 local function write_counts()
@@ -126,16 +299,44 @@ local function write_counts()
       local now_there = by == 0 and 1 or redis.call('HINCRBY', hash, field, by)
       if now_there == 0 or (now_there < 0 and hash ~= COUNTS) then
         redis.call('HDEL', hash, field)
-        redis.call('HDEL', META, 'served|' .. field)
-      elseif hash == TENANTS and by > 0 and now_there == by then
-        redis.call('HSETNX', META, 'served|' .. field, now_ms())
+        if hash == TENANTS then
+          set_meta('served|' .. field, false)
+        end
+      elseif hash == TENANTS and by > 0 and now_there == by and not meta('served|' .. field) then
+        set_meta('served|' .. field, now_ms())
       end
     end
-    unwritten[hash] = {}
   end
+  unwritten = {}
   if unwritten_bytes ~= 0 then
-    redis.call('HINCRBY', META, 'bytes', unwritten_bytes)
+    add_to_meta('bytes', unwritten_bytes)
     unwritten_bytes = 0
+  end
+end
+
+local function write_meta()
+  local gone, changed = {}, {}
+  for field, value in pairs(unwritten_meta) do
+    if value then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = value
+    else
+      gone[#gone + 1] = field
+    end
+  end
+  call_on('HDEL', META, gone)
+  call_on('HSET', META, changed)
+  unwritten_meta = {}
+end
+
+local function write()
+  write_places()
+  if next(unwritten_jobs) or let_go[1] then
+    write_jobs()
+  end
+  write_counts()
+  if next(unwritten_meta) then
+    write_meta()
   end
 end
 
@@ -147,14 +348,14 @@ end
 local function take_out(job, r)
   count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[r.state], -1)
   if is_leased(r) then
-    redis.call('ZREM', LEASED, job)
+    move(LEASED, job, false)
     count(FLIGHTS, r.tenant, -1)
   elseif r.state == 'd' then
-    redis.call('ZREM', DELAYED, job)
+    move(DELAYED, job, false)
   elseif r.state == 's' then
-    redis.call('ZREM', SUSPECTS, job)
-  elseif redis.call('ZREM', READY, member_of(job, r)) == 1 then
-    count(TENANTS, group_of(r), -1)
+    move(SUSPECTS, job, false)
+  else
+    move_ready(job, r, false)
   end
 end
 
@@ -163,14 +364,14 @@ local function put_in(job, r, state, at)
   r.state = state
   count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[state], 1)
   if is_leased(r) then
-    redis.call('ZADD', LEASED, at, job)
+    move(LEASED, job, at)
     count(FLIGHTS, r.tenant, 1)
   elseif state == 'd' then
-    redis.call('ZADD', DELAYED, at, job)
+    move(DELAYED, job, at)
   elseif state == 's' then
-    redis.call('ZADD', SUSPECTS, r.group, job)
-  elseif redis.call('ZADD', READY, 0, member_of(job, r)) == 1 then
-    count(TENANTS, group_of(r), 1)
+    move(SUSPECTS, job, r.group)
+  else
+    move_ready(job, r, true)
   end
   put_job(job, r)
 end
@@ -178,9 +379,31 @@ end
 -- Forget a job: it is settled, or its batch is closed.
 local function remove(job, r)
   take_out(job, r)
-  redis.call('HDEL', JOBS, job)
-  unwritten_bytes = unwritten_bytes - redis.call('HSTRLEN', PAYLOAD, job)
-  redis.call('HDEL', PAYLOAD, job)
+  known_jobs[job], unwritten_jobs[job] = false, false
+  unwritten_bytes = unwritten_bytes - r.bytes
+  let_go[#let_go + 1] = job
+end
+
+-- Call `act` with each job of a batch, or of all, and with its record or false. What it changes is written as it goes.
+local function each_job(batch, act)
+  local jobs = {}
+  local function act_on_these()
+    load_jobs(jobs)
+    for _, job in ipairs(jobs) do
+      act(job, known_jobs[job])
+    end
+    write()
+    jobs, known_jobs = {}, {}
+  end
+  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
+    if not batch or batch_of(job) == batch then
+      jobs[#jobs + 1] = job
+      if #jobs == AT_A_TIME then
+        act_on_these()
+      end
+    end
+  end
+  act_on_these()
 end
 
 -- Whether a job may still be run: its batch is here, open, and in the job's round, or lets it finish an older one.
@@ -206,6 +429,6 @@ end
 
 -- Nobody died since the last row was finished, or since the lane was resumed.
 local function end_row_of_deaths()
-  redis.call('HDEL', META, 'deaths')
+  set_meta('deaths', false)
   redis.call('DEL', CRASHED)
 end

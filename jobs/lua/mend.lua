@@ -14,7 +14,7 @@ local function is_whole()
   local jobs, ready, leased = redis.call('HLEN', PAYLOAD), redis.call('ZCARD', READY), redis.call('ZCARD', LEASED)
   local others = redis.call('ZCARD', SUSPECTS) + redis.call('ZCARD', DELAYED) + leased
   local known = redis.call('HLEN', JOBS)
-  local bytes = tonumber(redis.call('HGET', META, 'bytes') or '0')
+  local bytes = number_in_meta('bytes')
   return jobs == ready + others and known >= others and known <= jobs and jobs == sum(COUNTS) and ready == sum(TENANTS)
     and leased == sum(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
@@ -22,20 +22,19 @@ end
 -- A job without its payload is let go: it must never be run, nor fail, for that. One without its record begins anew.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
-  redis.call('HDEL', META, 'bytes')
-  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
-    local r = get_job(job)
+  set_meta('bytes', false)
+  each_job(nil, function(job, r)
     if r then
-      redis.call('HINCRBY', META, 'bytes', redis.call('HSTRLEN', PAYLOAD, job))
+      r.bytes = redis.call('HSTRLEN', PAYLOAD, job)
+      unwritten_bytes = unwritten_bytes + r.bytes
       put_in(job, r, r.state, is_leased(r) and now + lease_ms or now)
     else
-      redis.call('HDEL', PAYLOAD, job)
+      let_go[#let_go + 1] = job
     end
-  end
+  end)
   for _, job in ipairs(redis.call('HKEYS', JOBS)) do
     if redis.call('HEXISTS', PAYLOAD, job) == 0 then
       redis.call('HDEL', JOBS, job)
     end
   end
-  write_counts()
 end

@@ -7,10 +7,12 @@
 --
 -- To resume starts the count of deaths, and of rows that were finished, anew.
 
-redis.call('HDEL', META, 'reason')
+set_meta('reason', false)
 if ARGV[1] == '1' then
-  redis.call('HSET', META, 'paused', 1)
+  set_meta('paused', '1')
 else
-  redis.call('HDEL', META, 'paused', 'finished')
+  set_meta('paused', false)
+  set_meta('finished', false)
   end_row_of_deaths()
 end
+write()

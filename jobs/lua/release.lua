@@ -6,7 +6,11 @@
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local lost = {}
+local lost, jobs = {}, {}
+for i = 1, #ARGV, 4 do
+  jobs[#jobs + 1] = ARGV[i]
+end
+load_jobs(jobs)
 for i = 1, #ARGV, 4 do
   local job = ARGV[i]
   local r = get_job(job)
@@ -28,5 +32,5 @@ for i = 1, #ARGV, 4 do
     end
   end
 end
-write_counts()
+write()
 return lost

@@ -11,11 +11,12 @@ end
 
 -- The jobs that ran out, by incarnation, and the incarnations in order.
 local function lost_together(now, look_at)
-  local lost, order = {}, {}
-  for _, job in ipairs(redis.call('ZRANGEBYSCORE', LEASED, '-inf', now, 'LIMIT', 0, look_at)) do
+  local lost, order, expired = {}, {}, redis.call('ZRANGEBYSCORE', LEASED, '-inf', now, 'LIMIT', 0, look_at)
+  load_jobs(expired)
+  for _, job in ipairs(expired) do
     local r = get_job(job)
     if not r or not is_leased(r) then
-      redis.call('ZREM', LEASED, job)
+      move(LEASED, job, false)
     elseif not is_current(job, r) then
       remove(job, r)
     elseif r.state == 'b' then
@@ -38,25 +39,26 @@ end
 local function count_deaths(lost, order, most_deaths)
   for _, incarnation in ipairs(order) do
     if redis.call('SADD', CRASHED, 'w|' .. incarnation) == 1 then
-      redis.call('HINCRBY', META, 'deaths', 1)
+      add_to_meta('deaths', 1)
     end
     for _, one in ipairs(lost[incarnation]) do
       redis.call('SADD', CRASHED, 'j|' .. one[1])
     end
   end
-  local deaths = tonumber(redis.call('HGET', META, 'deaths') or '0')
+  local deaths = number_in_meta('deaths')
   local jobs = redis.call('SCARD', CRASHED) - deaths
-  local finished = tonumber(redis.call('HGET', META, 'finished') or '0')
+  local finished = number_in_meta('finished')
   if deaths < most_deaths or jobs * 20 <= finished then
     return false
   end
   local reason = 'workers died %d times in a row, over %d rows, and finished none in between: the model or the node is at fault'
-  redis.call('HSET', META, 'paused', 1, 'reason', string.format(reason, deaths, jobs))
+  set_meta('paused', '1')
+  set_meta('reason', string.format(reason, deaths, jobs))
   return true
 end
 
 local function crash(jobs, spare)
-  local half, group = math.ceil(#jobs / 2), redis.call('HINCRBY', META, 'group', 2)
+  local half, group = math.ceil(#jobs / 2), add_to_meta('group', 2)
   for place, one in ipairs(jobs) do
     local job, r = one[1], one[2]
     take_out(job, r)

@@ -16,6 +16,7 @@ for _, state in ipairs({'r', 'd', 'l'}) do
   end
 end
 record.cursor, record.at_end = 0, false
-record.version = redis.call('HINCRBY', META, 'version', 1)
+record.version = add_to_meta('version', 1)
 put_batch(batch, record)
+write()
 return 1

@@ -15,7 +15,7 @@ for i = 2, #workers, 2 do
     living[#living + 1] = record
   end
 end
-return {redis.call('HGET', META, 'paused') == '1' and 1 or 0, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
-        redis.call('ZCARD', LEASED), tonumber(redis.call('HGET', META, 'bytes') or '0'),
+return {meta('paused') == '1' and 1 or 0, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
+        redis.call('ZCARD', LEASED), number_in_meta('bytes'),
         redis.call('HGETALL', BATCHES), redis.call('HGETALL', COUNTS), living,
-        redis.call('HGET', META, 'reason') or '', redis.call('ZCARD', SUSPECTS)}
+        meta('reason') or '', redis.call('ZCARD', SUSPECTS)}

@@ -1,6 +1,6 @@
 """Nightpress in `scripts/bench_queue.py`: one step of a turn in a process of its own, as each peer's program does it.
 
-    python ours.py enqueue | feed | claims | drain | work | published
+    python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | published
 
 All else comes from BENCH_* in the environment; what it found goes to the file that BENCH_RESULT names, as JSON.
 """
@@ -12,6 +12,7 @@ import os
 import random
 import secrets
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from jobs.batch import Done
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake import IntakeOptions, accept
-from jobs.job_queue import Settlement, WorkerRecord
+from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.logs import configure
 from jobs.open_batches import OpenBatches
@@ -37,6 +38,8 @@ from workers.runner import Line, Runner
 
 LANE: Final = "stub"
 LEASE_MS: Final = 60_000
+THREADS: Final = 2
+POLL_S: Final = 0.005
 
 
 def env(name: str, default: str = "") -> str:
@@ -117,23 +120,74 @@ def feed(line: Line) -> dict[str, Any]:
     return {"seconds": time.perf_counter() - began, "rows": rows}
 
 
-def drain(line: Line, jobs: int, n: int, feeds: bool) -> dict[str, Any]:
-    """Claim `n`, read their requests, settle them, until all are settled; with `feeds`, from the input in storage."""
-    me = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0)
-    incarnation, settled, claims = secrets.token_hex(4), 0, 0
+class Drain:
+    """Claims `n`, reads their requests and settles them with the next claim, until all are settled.
+
+    At more than one job a claim it has two threads, of which one waits for the queue while the other reads requests. The
+    first of them feeds from the input in storage, where it is to.
+    """
+
+    def __init__(self, line: Line, jobs: int, n: int, feeds: bool) -> None:
+        self._line, self._jobs, self._n, self._feeds = line, jobs, n, feeds
+        self._settled: list[int] = []
+        self._lost = 0
+
+    def run(self) -> dict[str, Any]:
+        """Drain it."""
+        threads = [
+            threading.Thread(target=self._drain, args=(place,)) for place in range(1 if self._n == 1 else THREADS)
+        ]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.perf_counter() - began
+        if self._lost or sum(self._settled) != self._jobs:
+            sys.exit(f"{self._lost} leases were lost in the bench, {sum(self._settled)} jobs settled")
+        return {"seconds": took}
+
+    def _drain(self, place: int) -> None:
+        line, done = self._line, list[Settlement]()
+        me = WorkerRecord(f"w-{place}", os.getpid(), "bench", LANE, 0)
+        incarnation, claims = secrets.token_hex(4), 0
+        while sum(self._settled) < self._jobs:
+            claim_id = f"w-{place}-{incarnation}-{claims}"
+            reply = line.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
+            self._settled.append(len(done))
+            self._lost += len(reply.lost)
+            claims += 1
+            for job in reply.jobs:
+                load_request(line.store, job.key.batch_id, LANE, job)
+            done = [Settlement(job.lease) for job in reply.jobs]
+            if self._feeds and place == 0 and reply.ready * 2 < line.settings.window_rows:  # as the runner does
+                line.batches.scan()
+                line.feeder.top_up(LANE, reply.ready)
+
+
+def feed_paced(line: Line, jobs: int, rate: float) -> dict[str, Any]:
+    """Put one row after another on the lane, each with the time in place of its request."""
     began = time.perf_counter()
-    while settled < jobs:
-        reply = line.schedule.claim(LANE, f"w-1-{incarnation}-{claims}", n, LEASE_MS, me)
-        claims += 1
-        for job in reply.jobs:
-            load_request(line.store, job.key.batch_id, LANE, job)
-        if reply.jobs and line.schedule.settle(LANE, [Settlement(job.lease) for job in reply.jobs]):
-            sys.exit("a lease was lost in the bench")
-        settled += len(reply.jobs)
-        if feeds and reply.ready * 2 < line.settings.window_rows:  # as the runner does
-            line.batches.scan()
-            line.feeder.top_up(LANE, reply.ready)
+    for n in range(jobs):
+        time.sleep(max(began + n / rate - time.perf_counter(), 0))
+        row = FeedRow(n, repr(time.time()).encode(), 1, 4, "default")
+        line.schedule.feed(LANE, "paced", 1, n, n + 1, n + 1 == jobs, [row])
     return {"seconds": time.perf_counter() - began}
+
+
+def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
+    """How long those rows waited; the first half is left out, as with the peers."""
+    me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
+    done: list[Settlement] = []
+    while len(waits) < jobs:
+        reply = line.schedule.claim(LANE, f"w-1-paced-{claims}", n, LEASE_MS, me, settle=done)
+        claims += 1
+        waits += [time.time() - float(job.payload) for job in reply.jobs if isinstance(job.payload, bytes)]
+        done = [Settlement(job.lease) for job in reply.jobs]
+        if not reply.jobs:
+            time.sleep(POLL_S)
+    late = sorted(waits[jobs // 2 :])
+    return {"p99_s": late[len(late) * 99 // 100]}
 
 
 def work(line: Line, jobs: int, n: int) -> dict[str, Any]:
@@ -180,8 +234,10 @@ def main() -> None:
     steps = {
         "enqueue": lambda: enqueue(here, jobs, int(env("BYTES"))),
         "feed": lambda: feed(here),
-        "claims": lambda: drain(here, jobs, n, feeds=False),
-        "drain": lambda: drain(here, jobs, n, feeds=True),
+        "claims": lambda: Drain(here, jobs, n, feeds=False).run(),
+        "drain": lambda: Drain(here, jobs, n, feeds=True).run(),
+        "feed_paced": lambda: feed_paced(here, jobs, float(env("RATE"))),
+        "claim_paced": lambda: claim_paced(here, jobs, n),
         "work": lambda: work(here, jobs, n),
         "published": lambda: published(here),
     }

@@ -4,7 +4,7 @@ import sys
 import time
 from itertools import islice
 
-from bench_job import DURABLE, REDELIVER_S, URL, report, rows, run
+from bench_job import DURABLE, RATE, REDELIVER_S, URL, report, rows, run
 from redis import Redis
 from rq import Queue, Retry, SimpleWorker
 
@@ -15,7 +15,7 @@ if sys.argv[1] == "enqueue":
     waiting = rows()
     began = time.perf_counter()
     retry = Retry(max=3) if DURABLE else None
-    while some := list(islice(waiting, 500)):
+    while some := list(islice(waiting, 1 if RATE else 500)):
         queue.enqueue_many([Queue.prepare_data(run, args=pair, result_ttl=0, retry=retry) for pair in some])
     report(time.perf_counter() - began)
 else:

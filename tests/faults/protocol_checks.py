@@ -42,7 +42,7 @@ def lane_faults(world: World) -> list[str]:
     for name in ("ready", "suspects", "delayed", "leased"):
         pipe.zrange(f"np:1:{{{LANE}}}:{name}", 0, -1)
     jobs, payload, counts, tenants, flights, meta, ready, suspects, delayed, leased = pipe.execute()
-    states = {job: json.loads(jobs[job])[0] if job in jobs else "r" for job in payload}
+    states = {job: jobs[job][:1].decode() if job in jobs else "r" for job in payload}
     places = [(member.rpartition(b"|")[2], "ready") for member in ready]
     places += [
         (job, place)
