@@ -131,7 +131,7 @@ class LineReader:
         if isinstance(model, str) and model not in self._models:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
-            findings = [finding._replace(field=record.place(finding.field)) for finding in findings]
+            findings = [record.as_said(finding) for finding in findings]
             return _fault(findings, row, line, kind.name, named)
         return self._request(envelope, request, kind, model, (row, line))
 
