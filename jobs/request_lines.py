@@ -114,10 +114,9 @@ class LineReader:
         """One row, as its file's format has read it."""
         line, said = record.line, record.values
         if isinstance(said, Finding):
-            return _fault([said], row, line)
+            return _fault([said], row, line, "", _named(record.custom_id))
         values = {field: value for field, value in said.items() if value is not None or field not in _ANY}
-        custom_id = values.get("custom_id")
-        named = custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
+        named = _named(values.get("custom_id"))
         name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kinds.get(name) if isinstance(name, str) else None
         if kind is None:
@@ -169,6 +168,11 @@ class LineReader:
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+
+
+def _named(custom_id: Any) -> str | None:
+    """A custom_id that can be one."""
+    return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ class Record(NamedTuple):
         raw: Its bytes. Two records that differ in nothing else are the same row.
         values: Its fields by the names that requests have, or why there are none.
         places: The names that fields have in the file, where they are others: messages use these.
+        custom_id: Whose the row is, where it has no values and its name can be read all the same.
         remarks: By name, what to say of a field that turns out to be of the wrong type.
     """
 
@@ -32,6 +33,7 @@ class Record(NamedTuple):
     values: Mapping[str, Any] | Finding
     places: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
+    custom_id: Any = None
 
     def place(self, field: str | None) -> str | None:
         """The path of a field as the file has it."""

@@ -303,3 +303,13 @@ def test_the_format_can_be_given(take: Callable[..., Any]) -> None:
 def test_a_batch_file_whose_first_line_is_long_is_known_as_one(take: Callable[..., Any]) -> None:
     long = openai(messages=[{"role": "user", "content": "a" * 200_000}])
     assert take(long.encode()).faults == []
+
+
+def test_a_refused_line_of_a_batch_file_keeps_its_name(take: Callable[..., Any]) -> None:
+    refused = [
+        openai("/v1/embeddings", "url"),
+        openai(custom_id="stream", stream=True),
+        openai(custom_id="n" * 257, n=0),
+    ]
+    faults = take(lines(openai(), *refused).encode()).accepted.faults
+    assert [fault.custom_id for fault in faults] == ["url", "stream", None]
