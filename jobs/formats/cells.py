@@ -107,13 +107,12 @@ class Cells:
 
 def unguarded(cell: str) -> str:
     """The cell without the apostrophe that keeps a spreadsheet program from running it as a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def guarded(cell: str) -> str:
     """The cell as a spreadsheet program may see it. Undone by `unguarded`."""
-    starts = cell.startswith(FORMULA) or (cell[:1] == "'" and cell[1:2] in FORMULA)
-    return f"'{cell}" if starts else cell
+    return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def _cell(schema: Mapping[str, Any]) -> _Cell:
