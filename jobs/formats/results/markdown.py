@@ -20,9 +20,16 @@ _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 
 
 class _Quoting(yaml.SafeDumper):
-    """Every text in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
+    """Texts in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
 
 
+class _Key(str):
+    """One of our own names: it needs no quotes."""
+
+    __slots__ = ()
+
+
+_Quoting.add_representer(_Key, lambda dumper, name: dumper.represent_scalar("tag:yaml.org,2002:str", str(name)))
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
@@ -72,8 +79,9 @@ def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:
         "date": row.get("finished_at"),
         **{name: row.get(name) for name in FRONT},
     }
-    values["nightpress"] = {name: values.pop(name) for name in FRONT if values[name] is not None}
-    return {name: value for name, value in values.items() if value is not None}
+    ours = {_Key(name): values.pop(name) for name in FRONT}
+    values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "")}
+    return {_Key(name): value for name, value in values.items() if value is not None}
 
 
 def _body(row: Mapping[str, Any]) -> str:
