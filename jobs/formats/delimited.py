@@ -1,7 +1,8 @@
 """CSV: a header of field names, then a row a record, as spreadsheet programs write them.
 
-Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first characters that are no ASCII are not
-UTF-8; quoted cells may hold delimiters and newlines. An empty cell is an absent field, a record of empty cells is no row.
+Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first line that is not ASCII is no UTF-8:
+there each later line is what it can be, so that one bad line makes nonsense of no other. Quoted cells may hold delimiters
+and newlines. An empty cell is an absent field, a record of empty cells is no row.
 A quote that is never closed costs its own line and no other (RFC 4180 leaves that open).
 
 What the text of a cell means is told in `cells`.
@@ -41,25 +42,26 @@ def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
 
 
 class _Text:
-    """Decodes lines. The first that is not ASCII tells the encoding of all."""
+    """Decodes lines. Where the first that is not ASCII is no UTF-8, later ones may be either."""
 
     def __init__(self) -> None:
-        self._encoding: str | None = None
+        self._other: str | None = None
 
     def decoded(self, raw: bytes) -> str | Finding:
         if len(raw) > MAX_ROW_BYTES:
             return _TOO_LARGE
-        if self._encoding is None and not raw.isascii():
-            try:
-                raw.decode()
-                self._encoding = "utf-8"
-            except UnicodeDecodeError:
-                self._encoding = "cp1252"
         try:
-            return raw.decode(self._encoding or "ascii")
+            text = raw.decode()
+        except UnicodeDecodeError:
+            self._other = self._other or "cp1252"
+        else:
+            self._other = self._other or (None if text.isascii() else "utf-8")
+            return text
+        try:
+            return raw.decode(self._other)
         except UnicodeDecodeError as error:
             remedy = "save the file as UTF-8"
-            return Finding("not_utf8", None, f"byte {error.start + 1} of the line is not {self._encoding}: {remedy}")
+            return Finding("not_utf8", None, f"byte {error.start + 1} of the line is not {self._other}: {remedy}")
 
 
 _UNCLOSED: Final = Finding(

@@ -65,6 +65,13 @@ def test_many_quotes_that_are_never_closed_cost_no_more_than_their_lines() -> No
     assert [values for _, values in found] == ["not_csv"] * rows
 
 
+def test_a_bad_line_at_the_beginning_makes_nonsense_of_no_other() -> None:
+    lines = ["text,list", "a", "caf\xe9", "caf\xe9", "d\xe9j\xe0"]
+    data = b"\n".join(line.encode("cp1252" if n in (2, 4) else "utf-8") for n, line in enumerate(lines))
+    found = [record.values for record in delimited.records(io.BytesIO(data), TextAndList())]
+    assert found == [{"text": text} for text in lines[1:]]
+
+
 def test_a_header_is_one_line() -> None:
     with pytest.raises(RequestError, match="opens a quote that it does not close"):
         read('text,"li\nst"\na,b\n')
