@@ -78,7 +78,7 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """The most that was resident since this program began. (What getrusage says is the parent's too, from before the exec.)"""
+    """The most that was resident of this program; getrusage would count what its parent had before the exec, too."""
     (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
