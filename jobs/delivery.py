@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from jobs.batch import Batch, BatchPaths, Delivered, Done
+from jobs.destinations import local_path, within, written
 from jobs.errors import NightpressError, RequestError, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.logs import logger
-from jobs.places import local_path, within, written
 from jobs.published import ERRORS, OUTPUT, published_lines
 from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
 from jobs.storage import Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -12,9 +13,9 @@ import orjson
 import typer
 
 from jobs.commands.session import BATCH, Session
+from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
-from jobs.places import is_folder, local_path, within, written
 
 if TYPE_CHECKING:
     from jobs.batch import Batch
@@ -151,7 +152,7 @@ def _say_if_reopened(session: Session, batch: Batch, round_: int) -> None:
 
 def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapping[str, Any]]:
     """The rows that have an outcome in storage by now, in input order: what would be published of them at this moment."""
-    from pathlib import Path
+    import orjson
 
     from jobs.batch import BatchPaths
     from jobs.output_rows import published_row

@@ -1,4 +1,4 @@
-"""Places: where outputs go that people ask for, a file or folder of this machine or any URL that fsspec knows.
+"""Destinations: where outputs go that people ask for, a file or folder of this machine or any URL that fsspec knows.
 
 A file appears there whole or not at all, in place of what stood there. `file://` is this machine's own disk.
 """

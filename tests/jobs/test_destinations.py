@@ -1,12 +1,12 @@
-"""Shows jobs/places.py: which places are of this machine, and that a file appears there whole or not at all."""
+"""Shows jobs/destinations.py: which places are of this machine, and that a file appears there whole or not at all."""
 
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import StoreUnavailable
-from jobs.places import is_folder, local_path, within, written
 
 
 @pytest.mark.parametrize(
