@@ -11,16 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO, Final
 
 from jobs.batch import Batch, BatchPaths, Delivered, Done
+from jobs.destinations import local_path, within, written
 from jobs.errors import NightpressError, RequestError, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
-from jobs.local_files import replaced
 from jobs.logs import logger
 from jobs.published import ERRORS, OUTPUT, published_lines
 from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
@@ -40,9 +39,10 @@ def checked_place(url: str, form: ResultForm) -> str:
         )
     if not url.strip():
         raise RequestError("--output-url is empty: give it a path or a URL")
-    if "://" in url:
+    path = local_path(url)
+    if path is None:
         return url
-    return str(Path(url).expanduser().absolute()) + ("/" if url.endswith("/") else "")
+    return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
 
 
 def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
@@ -97,30 +97,21 @@ class Deliverer:
 
     def _write(self, batch: Batch, done: Done) -> None:
         url, form = str(batch.output_url), ResultForm(batch.output_form)
-        place = f"{url}output.{SUFFIXES[form]}" if url.endswith("/") else url
+        place = within(url, f"output.{SUFFIXES[form]}") if url.endswith("/") else url
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         with self._opened(place) as target:
             write_results(lines, form, lambda: columns(batch.kinds, self.kinds), target)
         if url.endswith("/"):
-            with self._opened(f"{url}errors.jsonl") as target:
+            with self._opened(within(url, ERRORS)) as target:
                 target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[BinaryIO]:
-        """A file or URL, which appears whole or not at all, in place of what stands there."""
-        if "://" in place:
-            from jobs.object_storage import created_url  # fsspec takes its time, and most batches deliver nowhere
-
-            with created_url(place, self.options) as target:
-                yield target
-            return
-        path = Path(place)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replaced(path) as file:
-                yield file
+            with written(place, self.options, with_folders=True) as target:
+                yield target
         except OSError as error:
-            raise StoreUnavailable(f"cannot write {path}: {error.strerror or error}") from error
+            raise StoreUnavailable(f"cannot write {place}: {error.strerror or error}") from error
 
 
 def _shown(url: str | None) -> str:

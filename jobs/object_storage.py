@@ -172,17 +172,17 @@ class ObjectStore(Store):
 
 @contextmanager
 def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """Read any URL that fsspec knows, from its beginning. Raises StoreUnavailable."""
+    """Read any URL that fsspec knows, from its beginning. Raises StoreUnavailable, also while it is read."""
     try:
         file = fsspec.open(url, "rb", **options).open()
     except FileNotFoundError:
         raise StoreUnavailable(
             f"{url} is not there, or may not be read: look at its name and the credentials"
         ) from None
-    except (ImportError, ValueError, OSError) as error:
+    except _faults_of_urls() as error:
         raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
     with file:
-        yield cast("BinaryIO", file)
+        yield cast("BinaryIO", _Remote(url, file))
 
 
 @contextmanager
@@ -197,8 +197,21 @@ def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         try:
             with fsspec.open(url, "wb", **options) as target:
                 shutil.copyfileobj(spool, target, PART_BYTES)
-        except (ImportError, ValueError, OSError) as error:
+        except _faults_of_urls() as error:
             raise StoreUnavailable(f"cannot write {url}: {_line(error)}") from error
+
+
+class _Remote:
+    """A file of fsspec that is read in pieces, whose faults are those of storage."""
+
+    def __init__(self, url: str, file: BinaryIO) -> None:
+        self._url, self._file = url, file
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except _faults_of_urls() as error:
+            raise StoreUnavailable(f"cannot read {self._url} to its end: {_line(error)}") from error
 
 
 class _Ranges(io.RawIOBase):
@@ -229,6 +242,11 @@ class _Ranges(io.RawIOBase):
 def _faults() -> tuple[type[BaseException], ...]:
     loaded = ((sys.modules.get(module), names) for module, names in _FAULTS.items())
     return (OSError, *(getattr(module, name) for module, names in loaded if module for name in names))
+
+
+def _faults_of_urls() -> tuple[type[BaseException], ...]:
+    """Those of a URL that somebody typed: its file system may not be known, or not be installed."""
+    return (ImportError, ValueError, *_faults())
 
 
 def _conflict(error: BaseException) -> bool:

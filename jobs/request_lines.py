@@ -114,10 +114,9 @@ class LineReader:
         """One row, as its file's format has read it."""
         line, said = record.line, record.values
         if isinstance(said, Finding):
-            return _fault([said], row, line)
+            return _fault([said], row, line, "", _named(record.custom_id))
         values = {field: value for field, value in said.items() if value is not None or field not in _ANY}
-        custom_id = values.get("custom_id")
-        named = custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
+        named = _named(values.get("custom_id"))
         name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kinds.get(name) if isinstance(name, str) else None
         if kind is None:
@@ -131,7 +130,7 @@ class LineReader:
         if isinstance(model, str) and model not in self._models:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
-            findings = [finding._replace(field=record.place(finding.field)) for finding in findings]
+            findings = [record.as_said(finding) for finding in findings]
             return _fault(findings, row, line, kind.name, named)
         return self._request(envelope, request, kind, model, (row, line))
 
@@ -169,6 +168,11 @@ class LineReader:
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+
+
+def _named(custom_id: Any) -> str | None:
+    """A custom_id that can be one."""
+    return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:

@@ -13,9 +13,9 @@ import orjson
 import typer
 
 from jobs.commands.session import BATCH, Session
+from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
-from jobs.local_files import replaced
 
 if TYPE_CHECKING:
     from jobs.batch import Batch
@@ -35,7 +35,8 @@ def results(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
     form: Annotated[ResultForm, typer.Option("--format", help="How to write them.")] = ResultForm.JSONL,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="PLACE", help="A file or URL; for markdown, a folder.")
+        str | None,
+        typer.Option("-o", "--output", metavar="PLACE", help="A file or folder, or its URL; for markdown, a folder."),
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="The rows that did not complete, in their place.")] = False,
 ) -> None:
@@ -52,9 +53,9 @@ def results(
         _say_if_reopened(session, found, done.round)
     lines = _Counted(_lines(session, found, errors=errors))
     if form is ResultForm.MARKDOWN:
-        _write_pages(lines, output)
+        _write_pages(session, lines, output)
     else:
-        _write_file(session, found, lines, form, output)
+        _write_file(session, found, lines, form, output, "errors" if errors else "output")
     if done is None:
         session.say(f"{found.batch_id} is not finished: {lines.count:,} of {found.rows:,} rows so far")
 
@@ -89,13 +90,23 @@ def _lines(session: Session, batch: Batch, *, errors: bool) -> Iterator[bytes]:
         yield orjson.dumps(row) + b"\n"
 
 
-def _write_file(session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None) -> None:
-    from jobs.formats.results.writing import write_results
+def _write_file(
+    session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None, name: str
+) -> None:
+    """One file; in a folder, under its own name."""
+    from jobs.formats.results.writing import SUFFIXES, write_results
 
-    if form is ResultForm.PARQUET and place is None:
-        raise RequestError("Parquet is no text: name its file with -o")
-    with _opened(session, place) as target:
-        write_results(lines, form, lambda: _columns(session, batch), target)
+    if place is None:
+        if form is ResultForm.PARQUET:
+            raise RequestError("Parquet is no text: name its file with -o")
+        sys.stdout.flush()
+        write_results(lines, form, lambda: _columns(session, batch), sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    into = is_folder(place)
+    target = within(place, f"{name}.{SUFFIXES[form]}") if into else place
+    with _opened(session, target, with_folders=into) as file:
+        write_results(lines, form, lambda: _columns(session, batch), file)
 
 
 def _columns(session: Session, batch: Batch) -> Sequence[Column]:
@@ -105,20 +116,18 @@ def _columns(session: Session, batch: Batch) -> Sequence[Column]:
     return columns(batch.kinds, load_kinds(session.settings.templates_dir))
 
 
-def _write_pages(lines: _Counted, place: str | None) -> None:
-    """A file a row; each appears whole or not at all, and one of the same name is replaced."""
-    from jobs.formats.results.markdown import file_name, page
+def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
+    """A file a row; one of the same name is replaced."""
+    from jobs.formats.results.markdown import Pages
 
-    if place is None or "://" in place:
-        raise RequestError("markdown is a file a row: name a folder of this machine with -o")
-    folder = Path(place)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for row in lines.rows():
-            with replaced(folder / file_name(row)) as file:
-                file.write(page(row).encode())
-    except OSError as error:
-        raise RequestError(f"cannot write to {place}: {error.strerror or error}") from None
+    if place is None:
+        raise RequestError("markdown is a file a row: name a folder with -o")
+    if (path := local_path(place)) is not None and path.exists() and not path.is_dir():
+        raise RequestError(f"markdown is a file a row, and {place} is a file: name a folder with -o")
+    pages = Pages()
+    for row in lines.rows():
+        with _opened(session, within(place, pages.name(row)), with_folders=True) as file:
+            file.write(pages.text(row).encode())
 
 
 def error_rows(session: Session, batch: Batch) -> Iterator[Mapping[str, Any]]:
@@ -167,22 +176,9 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 
 
 @contextmanager
-def _opened(session: Session, place: str | None) -> Iterator[BinaryIO]:
-    """A file or URL, which appears whole or not at all; standard output when there is none."""
-    if place is None:
-        sys.stdout.flush()
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if "://" in place:
-        from jobs.object_storage import created_url
-
-        with created_url(place, session.settings.store_options) as target:
-            yield target
-        return
-    path = Path(place)
+def _opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
     try:
-        with replaced(path) as target:
+        with written(place, session.settings.store_options, with_folders=with_folders) as target:
             yield target
     except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror or error}") from None
+        raise RequestError(f"cannot write {place}: {error.strerror or error}") from None

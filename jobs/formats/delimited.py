@@ -1,54 +1,29 @@
 """CSV: a header of field names, then a row a record, as spreadsheet programs write them.
 
-Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first characters that are no ASCII are not
-UTF-8; quoted cells may hold delimiters and newlines. An empty cell is an absent field, a record of empty cells is no row.
+Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first line that is not ASCII is no UTF-8:
+there each later line is what it can be, so that one bad line makes nonsense of no other. Quoted cells may hold delimiters
+and newlines. An empty cell is an absent field, a record of empty cells is no row.
 A quote that is never closed costs its own line and no other (RFC 4180 leaves that open).
 
-Cells are text. The type of a field decides what becomes of one: numbers and truth values are read as such, lists are split
-on `|`, objects are JSON, and `metadata.NAME` is one value of the metadata. What cannot be read so stays text, and fails as
-the wrong type. An apostrophe before `=`, `+`, `-` or `@`, as we write it against formulas, is taken off again.
+What the text of a cell means is told in `cells`.
 """
 
 import csv
 import io
 import re
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from enum import Enum
-from typing import Any, BinaryIO, Final, Protocol
-
-import orjson
+from typing import BinaryIO, Final
 
 from jobs.errors import RequestError
+from jobs.formats.cells import Cells, Fields, is_known
 from jobs.formats.record import Record
 from jobs.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 
 DELIMITERS: Final = ",;\t"
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
-
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.0+)?")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
-_TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_METADATA: Final = "metadata."
-
-Cell = Callable[[str], Any]
-"""Turns the text of a cell into the value of its field."""
 
 csv.field_size_limit(2 * MAX_ROW_BYTES)
-
-
-class Fields(Protocol):
-    """What fields rows may have. A JSON schema says how the cells of one are read."""
-
-    @property
-    def known(self) -> Container[str]:
-        """Their names, whatever the kind."""
-        ...
-
-    def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """The schemas of a kind's fields by name; None is a row that names no kind."""
-        ...
 
 
 def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
@@ -58,34 +33,35 @@ def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
     header = _header(lines, fields.known)
     if header is None:
         return
-    cells = _Cells(header, fields)
+    cells = Cells(header.names, fields)
     for line, raw, said in _records(lines, header.delimiter):
         if isinstance(said, Finding):
             yield Record(line, raw, said)
         elif any(cell.strip() for cell in said):
-            yield Record(line, raw, cells.values(said))
+            yield cells.record(line, raw, said)
 
 
 class _Text:
-    """Decodes lines. The first that is not ASCII tells the encoding of all."""
+    """Decodes lines. Where the first that is not ASCII is no UTF-8, later ones may be either."""
 
     def __init__(self) -> None:
-        self._encoding: str | None = None
+        self._other: str | None = None
 
     def decoded(self, raw: bytes) -> str | Finding:
         if len(raw) > MAX_ROW_BYTES:
             return _TOO_LARGE
-        if self._encoding is None and not raw.isascii():
-            try:
-                raw.decode()
-                self._encoding = "utf-8"
-            except UnicodeDecodeError:
-                self._encoding = "cp1252"
         try:
-            return raw.decode(self._encoding or "ascii")
+            text = raw.decode()
+        except UnicodeDecodeError:
+            self._other = self._other or "cp1252"
+        else:
+            self._other = self._other or (None if text.isascii() else "utf-8")
+            return text
+        try:
+            return raw.decode(self._other)
         except UnicodeDecodeError as error:
             remedy = "save the file as UTF-8"
-            return Finding("not_utf8", None, f"byte {error.start + 1} of the line is not {self._encoding}: {remedy}")
+            return Finding("not_utf8", None, f"byte {error.start + 1} of the line is not {self._other}: {remedy}")
 
 
 _UNCLOSED: Final = Finding(
@@ -118,6 +94,11 @@ def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
             shown = raw[:60].decode(errors="replace").strip()
             raise RequestError(
                 f"the input is neither JSON Lines nor a CSV: its first line, {shown!r}, names no field that rows have"
+                " between commas, semicolons or tabs"
+            )
+        if _quote(text, best) is _Quote.OPEN:
+            raise RequestError(
+                "the header opens a quote that it does not close in its line: give columns one-line names"
             )
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
             raise RequestError(f"the header names the column {twice[0]!r} twice: remove one of them")
@@ -126,12 +107,14 @@ def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
 
 
 def _names(text: str, delimiter: str) -> list[str]:
-    cells = next(csv.reader([text], delimiter=delimiter), [])
+    cells = _split(text, delimiter)
+    if isinstance(cells, Finding):
+        raise RequestError(f"the header cannot be read: {cells.message}")
     return [cell.strip().strip("\N{ZERO WIDTH NO-BREAK SPACE}").casefold().replace(" ", "_") for cell in cells]
 
 
 def _known(names: Sequence[str], known: Container[str]) -> int:
-    return sum(name in known or name.startswith(_METADATA) for name in names)
+    return sum(is_known(name, known) for name in names)
 
 
 def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
@@ -209,88 +192,3 @@ def _split(text: str, delimiter: str) -> list[str] | Finding:
         return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [])
     except csv.Error as error:
         return Finding("not_csv", None, f"the line is no row of a CSV: {error}")
-
-
-class _Cells:
-    """Turns the cells of a row into fields."""
-
-    def __init__(self, header: _Header, fields: Fields) -> None:
-        self._names = header.names
-        self._comma = header.delimiter != ","
-        self._fields = fields
-        self._of_kind: dict[str | None, list[Cell]] = {}
-
-    def values(self, cells: Sequence[str]) -> dict[str, Any] | Finding:
-        if any(cell.strip() for cell in cells[len(self._names) :]):
-            message = (
-                f"the row has {len(cells)} cells, and the header {len(self._names)}: quote a cell with a delimiter"
-            )
-            return Finding("not_csv", None, message)
-        said = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
-        if "" in said:
-            return Finding(
-                "unknown_field", None, "a cell stands in a column without a name: name the column, or empty it"
-            )
-        types = self._types(said.get("kind", "").strip() or None)
-        values: dict[str, Any] = {}
-        for name, cell in zip(self._names, types, strict=True):
-            if name not in said:
-                continue
-            if name.startswith(_METADATA):
-                values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = unguarded(said[name])
-            else:
-                values[name] = cell(unguarded(said[name]))
-        return values
-
-    def _types(self, kind: str | None) -> list[Cell]:
-        if kind not in self._of_kind:
-            schemas = self._fields.of_kind(kind)
-            self._of_kind[kind] = [_cell(schemas.get(name, {}), comma=self._comma) for name in self._names]
-        return self._of_kind[kind]
-
-
-def unguarded(cell: str) -> str:
-    """The cell without the apostrophe that keeps a spreadsheet program from running it as a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell
-
-
-def guarded(cell: str) -> str:
-    """The cell as a spreadsheet program may see it. Undone by `unguarded`."""
-    starts = cell.startswith(FORMULA) or (cell[:1] == "'" and cell[1:2] in FORMULA)
-    return f"'{cell}" if starts else cell
-
-
-def _cell(schema: Mapping[str, Any], *, comma: bool) -> Cell:
-    """How the cells of a field are read, by its JSON schema. `comma` allows a decimal comma."""
-    options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
-    types = {one.get("type", "string") for one in options}
-    cell: Cell = str
-    if types == {"array"}:
-        item = _cell(options[0].get("items", {}), comma=comma)
-        cell = lambda text: _json(text, "[", [item(part.strip()) for part in text.split("|") if part.strip()])  # noqa: E731
-    elif types & {"object", "array"}:
-        opens = "{" if "object" in types else "["
-        cell = lambda text: _json(text, opens, text)  # noqa: E731
-    elif types == {"integer"}:
-        cell = lambda text: int(text.partition(".")[0]) if _INTEGER.fullmatch(text.strip()) else text  # noqa: E731
-    elif types <= {"integer", "number"}:
-        cell = lambda text: _number(text.strip(), comma=comma)  # noqa: E731
-    elif types == {"boolean"}:
-        cell = lambda text: _TRUTH.get(text.strip().casefold(), text)  # noqa: E731
-    return cell
-
-
-def _number(cell: str, *, comma: bool) -> float | str:
-    if not _NUMBER.fullmatch(cell) or ("," in cell and not comma):
-        return cell
-    return float(cell.replace(",", "."))
-
-
-def _json(cell: str, opens: str, otherwise: Any) -> Any:
-    """A cell that is written as JSON, by what it begins with."""
-    if not cell.lstrip().startswith(opens):
-        return otherwise
-    try:
-        return orjson.loads(cell)
-    except orjson.JSONDecodeError:
-        return otherwise

@@ -1,28 +1,37 @@
 """Detection: which format a file is, by what it begins with. A name is never looked at: names lie."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
-from jobs.formats.delimited import Fields
+from jobs.formats.cells import Fields
 from jobs.formats.record import InputFormat, Record
-from jobs.formats.source import peeked
+from jobs.formats.source import peeked, replacing
 from jobs.json_lines import Finding, numbered, read_object
 
 _PARQUET = b"PAR1"
-_ZIP = b"PK\x03\x04"
+_REFUSED = {
+    b"PK\x03\x04": "a workbook or a zip archive: save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook: save its sheet as CSV",
+    b"BZh": "compressed with bzip2: use gzip or zstd",
+    b"\xfd7zXZ": "compressed with xz: use gzip or zstd",
+}
+"""What is known by its first bytes, and not read."""
+
+_ARRAY = re.compile(rb"\[\s*\{")
 
 
 def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> Iterator[Record]:
     """The records of an open file of UTF-8, or of Parquet."""
     match form or detected(peeked(file)):
         case InputFormat.JSONL:
-            return json_records(file)
+            return json_records(_with_newlines(file))
         case InputFormat.OPENAI:
-            return openai_batch.records(file)
+            return openai_batch.records(_with_newlines(file))
         case InputFormat.CSV:
-            return delimited.records(file, fields)
+            return delimited.records(_with_newlines(file), fields)
         case InputFormat.PARQUET:
             from jobs.formats import parquet
 
@@ -35,6 +44,12 @@ def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
         yield Record(line, raw, read_object(raw))
 
 
+def _with_newlines(file: BinaryIO) -> BinaryIO:
+    """The same text; one whose lines end in a carriage return alone, as Excel for Mac writes them, with newlines."""
+    head = peeked(file)
+    return replacing(file, b"\r", b"\n") if b"\r" in head.rstrip(b"\r") and b"\n" not in head else file
+
+
 def detected(head: bytes) -> InputFormat:
     """The format of a file that begins so. Raises RequestError for what is no text.
 
@@ -43,9 +58,15 @@ def detected(head: bytes) -> InputFormat:
     """
     if head.startswith(_PARQUET):
         return InputFormat.PARQUET
-    if head.startswith(_ZIP):
-        raise RequestError("the input is a workbook or a zip archive: save its sheet as CSV; nothing was accepted")
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise RequestError(f"the input is {what}; nothing was accepted")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _ARRAY.match(text):
+        raise RequestError(
+            "the input is one JSON array, and not JSON Lines: write each object on a line of its own, as jq -c '.[]' does;"
+            " nothing was accepted"
+        )
     if not text.startswith((b"{", b"[")):
         return InputFormat.CSV if text else InputFormat.JSONL
     for _, line in numbered(iter(text.splitlines())):

@@ -50,11 +50,11 @@ def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
 def _record(line: int, raw: bytes, said: dict[str, Any]) -> Record:
     faults = _around(said)
     if faults is not None:
-        return Record(line, raw, faults)
+        return Record(line, raw, faults, custom_id=said.get("custom_id"))
     body: dict[str, Any] = {name: value for name, value in said["body"].items() if value is not None}
     mapped = _ENDPOINTS[said["url"]](body)
     if isinstance(mapped, Finding):
-        return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"))
+        return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"), custom_id=said.get("custom_id"))
     limit = next((name for name in _LIMITS if name in body), None)
     values = {"custom_id": said.get("custom_id"), **mapped, **({"max_tokens": body[limit]} if limit else {})}
     places = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}

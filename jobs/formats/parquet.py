@@ -17,6 +17,9 @@ from jobs.formats.record import Record
 ROWS: Final = 1_024
 """How many rows are held at a time."""
 
+BUFFER_BYTES: Final = 1 << 16
+"""So much of a column is read at a time. By default it is all of a row group, which may be all of a file."""
+
 REMEDY: Final = "Parquet needs an extra: pip install 'nightpress[parquet]'"
 
 
@@ -31,7 +34,8 @@ def records(file: BinaryIO) -> Iterator[Record]:
         scratch.seek(0, io.SEEK_SET)
         try:
             number = 0
-            for batch in parquet.ParquetFile(scratch).iter_batches(batch_size=ROWS):
+            opened = parquet.ParquetFile(scratch, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            for batch in opened.iter_batches(batch_size=ROWS, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
                     values = {name: _json(value) for name, value in row.items() if value is not None}

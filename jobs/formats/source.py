@@ -92,6 +92,11 @@ def peeked(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
     return cast("io.BufferedReader", reader).peek(size)[:size]
 
 
+def replacing(reader: BinaryIO, old: bytes, new: bytes) -> io.BufferedReader:
+    """The same bytes with one of them replaced by another."""
+    return _buffered(lambda size: reader.read(size).replace(old, new))
+
+
 class _Filled(io.RawIOBase):
     """A raw stream whose reads are whole: a pipe gives what it has, and a peek must not see half a line of it."""
 

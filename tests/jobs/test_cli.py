@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fakeredis
+import fsspec
 import orjson
 import pytest
 from rich.console import Console
@@ -227,6 +228,52 @@ def test_results_are_the_published_bytes(nightpress: Callable[..., Ran], night: 
     ran = nightpress("results", "night-1", "-o", "out.jsonl")
     assert (ran.out, (tmp_path / "out.jsonl").read_bytes()) == ("", published)
     assert [row["row"] for row in nightpress("results", "night-1", "--errors").rows()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        pytest.param("jsonl", "output.jsonl", id="jsonl"),
+        pytest.param("csv", "output.csv", id="csv"),
+        pytest.param("openai", "output.jsonl", id="openai"),
+        pytest.param("parquet", "output.parquet", id="parquet"),
+    ],
+)
+def test_results_go_to_a_file_a_folder_or_a_url(
+    nightpress: Callable[..., Ran], night: Shelf, tmp_path: Path, form: str, name: str
+) -> None:
+    del night
+    (tmp_path / "there").mkdir()
+    places = {
+        "a file": (str(tmp_path / "file"), tmp_path / "file"),
+        "a folder that is there": ("there", tmp_path / "there" / name),
+        "a folder that is not": ("new/folder/", tmp_path / "new/folder" / name),
+        "a URL of this machine": (f"file://{tmp_path}/url/", tmp_path / "url" / name),
+    }
+    for place, _ in places.values():
+        assert nightpress("results", "night-1", "--format", form, "-o", place).status == 0
+    assert nightpress("results", "night-1", "--format", form, "-o", f"memory://results/{form}").status == 0
+    with fsspec.open(f"memory://results/{form}") as remote:
+        found = {remote.read(), *(path.read_bytes() for _, path in places.values())}
+    assert len(found) == 1
+    assert found != {b""}
+    assert nightpress("results", "night-1", "--format", form, "--errors", "-o", "there").status == 0
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"errors.{name.partition('.')[2]}", name]
+
+
+def test_pages_go_to_a_folder_or_a_url(nightpress: Callable[..., Ran], night: Shelf, tmp_path: Path) -> None:
+    del night
+    (tmp_path / "file").write_bytes(b"")
+    assert nightpress("results", "night-1", "--format", "markdown", "-o", "pages").status == 0
+    assert nightpress("results", "night-1", "--format", "markdown", "-o", "memory://site/posts/").status == 0
+    pages = {path.name: path.read_bytes() for path in (tmp_path / "pages").iterdir()}
+    assert sorted(pages) == ["000000-c0.md", "000003-c3.md"]
+    for name, page in pages.items():
+        with fsspec.open(f"memory://site/posts/{name}") as remote:
+            assert remote.read() == page
+    for place in ([], ["-o", "file"]):
+        ran = nightpress("results", "night-1", "--format", "markdown", *place)
+        assert (ran.status, "name a folder with -o" in ran.err) == (2, True)
 
 
 def test_results_of_an_unfinished_batch_are_marked_so(nightpress: Callable[..., Ran], shelf: Shelf) -> None:

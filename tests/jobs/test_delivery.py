@@ -219,6 +219,7 @@ def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
     ("url", "form", "kept"),
     [
         pytest.param("s3://bucket/out/", ResultForm.JSONL, "s3://bucket/out/", id="a URL as it is"),
+        pytest.param("file:///data/out/", ResultForm.CSV, "/data/out/", id="a URL of this machine"),
         pytest.param("/out/x.csv", ResultForm.CSV, "/out/x.csv", id="an absolute path"),
         pytest.param("out/", ResultForm.JSONL, f"{Path.cwd()}/out/", id="a folder from here"),
     ],

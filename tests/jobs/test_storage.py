@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs import object_storage
 from jobs.errors import StoreUnavailable
+from jobs.object_storage import created_url, open_url
 from jobs.storage import LocalStore, Store
 
 
@@ -308,6 +309,24 @@ def test_s3_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     options = {"endpoint_url": "http://127.0.0.1:9", "key": "test", "secret": "test"}
     with pytest.raises(StoreUnavailable, match="cannot list"):
         Store.open("s3://bucket/x", options).list("a")
+
+
+def test_a_url_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    options = {"endpoint_url": "http://127.0.0.1:9", "key": "test", "secret": "test"}
+    with pytest.raises(StoreUnavailable, match="cannot read s3://bucket/x"), open_url("s3://bucket/x", options):
+        pass
+    with pytest.raises(StoreUnavailable, match="cannot write s3://bucket/x"), created_url("s3://bucket/x", options):
+        pass
+
+
+def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
+    store = Store.open("s3://nightpress/ends", s3_options)
+    store.create("early", b"x" * 100_000)
+    with open_url("s3://nightpress/ends/early", s3_options) as file:
+        store.delete("early")
+        with pytest.raises(StoreUnavailable, match="early to its end"):
+            file.read(100_000)
 
 
 def test_a_local_store_loads_no_fsspec() -> None:

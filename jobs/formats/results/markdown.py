@@ -20,45 +20,75 @@ _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 
 
 class _Quoting(yaml.SafeDumper):
-    """Every text in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
+    """Texts in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
 
 
+class _Key(str):
+    """One of our own names: it needs no quotes."""
+
+    __slots__ = ()
+
+
+_Quoting.add_representer(_Key, lambda dumper, name: dumper.represent_scalar("tag:yaml.org,2002:str", str(name)))
 _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
-def file_name(row: Mapping[str, Any]) -> str:
-    """`000007-growing-tomatoes.md`: unique in its batch by the row, in the order of the input, safe everywhere."""
-    output = row.get("output") or {}
-    said = str(output.get("slug") or row.get("custom_id") or "")
-    plain = unicodedata.normalize("NFKD", said).encode("ascii", "ignore").decode().lower()
-    stem = re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
-    return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
+class Pages:
+    """The files of a batch's rows, in their order.
+
+    Two articles may have the same slug, and a site has one page for each: the first keeps it, and behind those of later ones
+    stands their row. For that the hashes of the slugs are kept, a few dozen bytes a page.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """`000007-growing-tomatoes.md`: unique in its batch by the row, in the order of the input, safe everywhere."""
+        stem = _plain(_output(row).get("slug") or row.get("custom_id") or "")
+        return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        """What the file of a row holds."""
+        slug = _plain(_output(row).get("slug") or "")
+        if hash(slug) in self._taken:
+            slug = f"{slug}-{row['row']}"
+        if slug:
+            self._taken.add(hash(slug))
+        front = yaml.dump(_front(row, slug), Dumper=_Quoting, allow_unicode=True, sort_keys=False, width=4096)
+        return f"---\n{front}---\n\n{_body(row)}\n"
 
 
-def page(row: Mapping[str, Any]) -> str:
-    """The file of a row."""
-    front = yaml.dump(_front(row), Dumper=_Quoting, allow_unicode=True, sort_keys=False, width=4096)
-    return f"---\n{front}---\n\n{_body(row)}\n"
+def _plain(said: object) -> str:
+    """A name of lower-case ASCII letters, digits and hyphens: no dots, no slashes, nothing that a file system minds."""
+    plain = unicodedata.normalize("NFKD", str(said)).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
 
 
-def _front(row: Mapping[str, Any]) -> dict[str, Any]:
-    output: Mapping[str, Any] = row.get("output") or {}
+def _output(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    output = row.get("output")
+    return output if isinstance(output, Mapping) else {}
+
+
+def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:
+    output = _output(row)
     values = {
         "title": output.get("title") or row.get("custom_id") or f"{row.get('kind') or 'row'} {row['row']}",
-        "slug": output.get("slug"),
+        "slug": slug or None,
         "description": output.get("meta_description"),
         "date": row.get("finished_at"),
         **{name: row.get(name) for name in FRONT},
     }
-    values["nightpress"] = {name: values.pop(name) for name in FRONT if values[name] is not None}
-    return {name: value for name, value in values.items() if value is not None}
+    ours = {_Key(name): values.pop(name) for name in FRONT}
+    values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "")}
+    return {_Key(name): value for name, value in values.items() if value is not None}
 
 
 def _body(row: Mapping[str, Any]) -> str:
     error = row.get("error")
     if error:
         return _safe(f"**{error['code']}**: {error['message']}")
-    output: Mapping[str, Any] = row.get("output") or {}
+    output = _output(row)
     for field in ("body_markdown", "text"):
         if isinstance(output.get(field), str):
             return _safe(output[field].strip())

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.formats.delimited import guarded
+from jobs.formats.cells import guarded
 from jobs.formats.parquet import modules
 from jobs.kinds import Kind
 from jobs.usage import NAMES

@@ -76,6 +76,7 @@ TAKEN = [
     pytest.param(
         b'{"kind": "chat", "prompt": "' + b"x" * MAX_ROW_BYTES + b'"}', 1, [(1, "row_too_large", None)], id="jsonl huge"
     ),
+    pytest.param(lines(JSONL, JSONL, end="\r").encode(), 2, OK, id="jsonl carriage returns alone"),
     # CSV
     pytest.param(CSV.encode(), 1, OK, id="csv"),
     pytest.param(CSV.encode("utf-8-sig"), 1, OK, id="csv bom"),
@@ -135,6 +136,32 @@ TAKEN = [
         2,
         [(2, "row_too_large", None)],
         id="csv huge",
+    ),
+    pytest.param(CSV.replace("\n", "\r").encode(), 1, OK, id="csv carriage returns alone"),
+    pytest.param(f'kind,prompt,temperature\nchat,{CAFE},"0,7"\n'.encode(), 1, OK, id="csv decimal comma in quotes"),
+    pytest.param(f"kind;prompt;temperature\nchat;{CAFE};0,7\n".encode(), 1, OK, id="csv decimal comma"),
+    pytest.param(f"kind;prompt;temperature\nchat;{CAFE};1,000\n".encode(), 1, OK, id="csv one, by its limits"),
+    pytest.param(
+        f"kind;prompt;max_tokens\nchat;{CAFE};60\nchat;a;1.000\n".encode(),
+        2,
+        [(3, "wrong_type", "max_tokens")],
+        id="csv one or a thousand",
+    ),
+    pytest.param(f"kind;prompt;max_tokens\nchat;{CAFE};1'000\n".encode(), 1, OK, id="csv a thousand"),
+    pytest.param(
+        f"kind,prompt,seed\nchat,{CAFE},1\nchat,a,-1\n".encode(), 2, [(3, "out_of_range", "seed")], id="csv negative"
+    ),
+    pytest.param(
+        f"kind,prompt,stop\nchat,{CAFE},a|b\nchat,a,{'|'.join('x' * 99)}\n".encode(),
+        2,
+        [(3, "out_of_range", "stop")],
+        id="csv list too long",
+    ),
+    pytest.param(
+        f'kind,prompt,metadata\nchat,{CAFE},"{{""a"": 1}}"\nchat,a,b\n'.encode(),
+        2,
+        [(3, "wrong_type", "metadata")],
+        id="csv no object",
     ),
     pytest.param(
         f"kind,prompt,\nchat,a,b\nchat,{CAFE},\n".encode(), 2, [(2, "unknown_field", None)], id="csv nameless column"
@@ -246,6 +273,13 @@ def test_what_becomes_of_a_file(take: Callable[..., Any], data: bytes, rows: int
         pytest.param(b"kind,prompt\n", "no rows", id="only a header"),
         pytest.param(b"Dear all,\nhere are the topics\n", "names no field", id="prose"),
         pytest.param(b"kind,prompt,prompt\nchat,a,b\n", "'prompt' twice", id="a column twice"),
+        pytest.param(b'[{"kind": "chat", "prompt": "a"}]', "one JSON array", id="a JSON array"),
+        pytest.param(b'\n[\n  {\n    "kind": "chat"}]', "one JSON array", id="a JSON array over lines"),
+        pytest.param(b"kind|prompt\nchat|a\n", "names no field .* between commas", id="another delimiter"),
+        pytest.param(b'kind,"prom\npt"\nchat,a\n', "opens a quote", id="a column of two lines"),
+        pytest.param(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(99), "save its sheet as CSV", id="an old workbook"),
+        pytest.param(b"BZh91AY&SY" + bytes(99), "use gzip or zstd", id="bzip2"),
+        pytest.param(b"\xfd7zXZ\0" + bytes(99), "use gzip or zstd", id="xz"),
         pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "names no field", id="an image"),
         pytest.param(b"PK\x03\x04" + bytes(100), "save its sheet as CSV", id="a workbook"),
         pytest.param(gzip.compress(lines(JSONL, JSONL).encode())[:-9], "cut off", id="gzip cut off"),
@@ -269,3 +303,13 @@ def test_the_format_can_be_given(take: Callable[..., Any]) -> None:
 def test_a_batch_file_whose_first_line_is_long_is_known_as_one(take: Callable[..., Any]) -> None:
     long = openai(messages=[{"role": "user", "content": "a" * 200_000}])
     assert take(long.encode()).faults == []
+
+
+def test_a_refused_line_of_a_batch_file_keeps_its_name(take: Callable[..., Any]) -> None:
+    refused = [
+        openai("/v1/embeddings", "url"),
+        openai(custom_id="stream", stream=True),
+        openai(custom_id="n" * 257, n=0),
+    ]
+    faults = take(lines(openai(), *refused).encode()).accepted.faults
+    assert [fault.custom_id for fault in faults] == ["url", "stream", None]

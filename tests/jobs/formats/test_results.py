@@ -2,8 +2,6 @@
 
 import csv
 import io
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from openai.types import BatchError, Completion
 from openai.types.chat import ChatCompletion
 from pyarrow import parquet
 
-from jobs.formats.delimited import FORMULA, unguarded
+from jobs.formats.cells import FORMULA, unguarded
 from jobs.formats.results import markdown, openai_lines, tables
 from jobs.kinds.registry import load_kinds
 
@@ -31,25 +29,6 @@ USAGE = {
     "charge": 17,
     "prices": "v1",
 }
-
-HOSTILE = [
-    'He said: "Buy!" - and left',
-    "Fifty: #1 {tips} [for] you & me | 100 %",
-    "\N{ROCKET} Emoji \N{FAMILY}\N{ZERO WIDTH JOINER}\N{GIRL} everywhere \N{ROCKET}",
-    "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd and \u0645\u0631\u062d\u0628\u0627",
-    "x" * 120,
-    "- not: a list",
-    "--- not the end",
-    "=SUM(A1:A9)",
-    "@cmd|' /C calc'!A0",
-    "'quoted'",
-    "yes",
-    "2026-11-24",
-    "1e3",
-    "a\N{NEXT LINE}b\N{LINE SEPARATOR}c\x7fd",
-    '{{< youtube w7Ft2ymGmfc >}} and {{% ref "x" %}}',
-    "tab\tinside, comma; semicolon",
-]
 
 
 def article(row: int, title: str, body: str = "A text.") -> dict[str, Any]:
@@ -139,7 +118,7 @@ def test_rows_in_openai_lines_are_the_same_rows(rows: list[dict[str, Any]]) -> N
 @example([_row(0, "article", "\x85", "a\u2028b", "yes")])
 def test_rows_in_markdown_are_the_same_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
-        _, front, body = markdown.page(row).split("---\n", 2)
+        _, front, body = markdown.Pages().text(row).split("---\n", 2)
         values = yaml.safe_load(front)
         assert values["nightpress"]["row"] == row["row"]
         assert values["nightpress"].get("metadata") == row.get("metadata")
@@ -185,51 +164,20 @@ def test_a_kind_that_is_not_installed_has_its_output_in_one_column() -> None:
     ],
 )
 def test_the_name_of_a_page(row: dict[str, Any], name: str) -> None:
-    assert markdown.file_name(row) == name
+    assert markdown.Pages().name(row) == name
 
 
-@pytest.mark.skipif(shutil.which("hugo") is None, reason="Hugo is not installed: apt-get install hugo")
-def test_hugo_builds_two_hundred_articles_of_hostile_titles(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    posts = site / "content" / "posts"
-    posts.mkdir(parents=True)
-    (site / "hugo.toml").write_text(
-        'baseURL = "https://example.org/"\ndisableKinds = ["taxonomy", "term", "RSS", "sitemap"]\n'
-    )
-    (site / "layouts" / "_default").mkdir(parents=True)
-    (site / "layouts" / "_default" / "single.html").write_text("<h1>{{ .Title }}</h1>{{ .Content }}")
-    (site / "layouts" / "_default" / "list.html").write_text("{{ len .Pages }}")
-    for n in range(200):
-        title = HOSTILE[n % len(HOSTILE)]
-        row = article(n, title, f"## {title}\n\n{title} {{{{< nothing >}}}}\n\n```\n{{{{% code %}}}}\n```\n")
-        (posts / markdown.file_name(row)).write_text(markdown.page(row), encoding="utf-8")
-    built = subprocess.run(["hugo", "--source", str(site)], capture_output=True, text=True, timeout=120, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    pages = list((site / "public" / "posts").glob("a-*/index.html"))
-    assert len(pages) == 200
-    assert "{{&lt;" in (site / "public" / "posts" / "a-0" / "index.html").read_text().replace("&amp;lt;", "&lt;")
-    assert "\N{ROCKET} Emoji" in (site / "public" / "posts" / "a-2" / "index.html").read_text()
+def test_two_pages_of_one_slug_are_two_pages_of_a_site() -> None:
+    pages = markdown.Pages()
+    slugs = []
+    for row in (article(1, "Tea"), {**article(2, "Tea"), "output": article(1, "Tea")["output"]}, article(3, "Tea")):
+        slugs.append(yaml.safe_load(pages.text(row).split("---\n")[1])["slug"])
+    assert slugs == ["a-1", "a-1-2", "a-3"]
 
 
-SOFFICE = shutil.which("soffice") or shutil.which("libreoffice")
-
-
-@pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed: apt-get install libreoffice-calc-nogui")
-def test_a_spreadsheet_program_gives_back_the_same_cells(tmp_path: Path) -> None:
-    shown = tables.columns(["article"], KINDS)
-    kept = [title for title in HOSTILE if not {"\t", "\x7f"} & set(title)]  # its cells hold no control characters
-    rows = [article(n, title, f"{title}\n\n{title}") for n, title in enumerate(kept)]
-    (tmp_path / "in.csv").write_bytes(b"".join(tables.csv_bytes(rows, shown)))
-    as_text = "44,34,76,1,1/2/2/2/3/2/4/2/5/2/6/2/7/2/8/2/9/2/10/2/11/2/12/2,0,true"
-    for source, target, options in [
-        ("in.csv", "ods", [f"--infilter=Text - txt - csv (StarCalc):{as_text}"]),
-        ("in.ods", "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false", []),
-    ]:
-        command = [str(SOFFICE), f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", *options]
-        command += ["--convert-to", target, "--outdir", str(tmp_path / "out"), str(tmp_path / source)]
-        subprocess.run(command, capture_output=True, timeout=180, check=True)
-        for made in (tmp_path / "out").iterdir():
-            shutil.copy(made, tmp_path / ("back.csv" if made.suffix == ".csv" else made.name))
-    again = read_csv((tmp_path / "back.csv").read_bytes())
-    assert [row["output.title"] for row in again] == [row["output"]["title"] for row in rows]
-    assert [row["output.body_markdown"] for row in again] == [row["output"]["body_markdown"] for row in rows]
+@pytest.mark.parametrize("slug", ["../../etc/passwd", ".hidden", "/a/b", "A B", "-a-"])
+def test_no_slug_of_a_kind_leaves_the_folder(slug: str) -> None:
+    row = completed(1, "ballad", {"title": "Tea", "slug": slug, "text": "a"})
+    assert set(markdown.Pages().name(row)) <= set("0123456789-abcdefghijklmnopqrstuvwxyz.")
+    assert markdown.Pages().name(row).count(".") == 1
+    assert not set(yaml.safe_load(markdown.Pages().text(row).split("---\n")[1])["slug"]) & set("./ ")

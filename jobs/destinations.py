@@ -1,0 +1,54 @@
+"""Destinations: where outputs go that people ask for, a file or folder of this machine or any URL that fsspec knows.
+
+A file appears there whole or not at all, in place of what stood there. `file://` is this machine's own disk.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from jobs.local_files import replaced
+
+_LOCAL: Final = ("file://", "local://")
+
+
+def local_path(place: str) -> Path | None:
+    """The path of a place on this machine; None for a URL of another."""
+    for scheme in _LOCAL:
+        if place.startswith(scheme):
+            return Path(place.removeprefix(scheme))
+    return None if "://" in place else Path(place)
+
+
+def is_folder(place: str) -> bool:
+    """Whether files go into the place: it ends with a slash, or is a folder of this machine."""
+    path = local_path(place)
+    return place.endswith("/") or (path is not None and path.is_dir())
+
+
+def within(place: str, name: str) -> str:
+    """The place of a file in a folder."""
+    return f"{place.rstrip('/') if place.strip('/') else ''}/{name}"
+
+
+@contextmanager
+def written(place: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
+    """Write a file anew. Raises OSError on this machine, StoreUnavailable elsewhere.
+
+    Args:
+        place: A path or URL.
+        options: Those of the fsspec file system.
+        with_folders: On this machine, make the folders above it. (Elsewhere there are none.)
+    """
+    path = local_path(place)
+    if path is None:
+        from jobs.object_storage import created_url  # fsspec takes its time, and most outputs stay here
+
+        with created_url(place, options) as target:
+            yield target
+        return
+    if with_folders:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replaced(path) as target:
+        yield target

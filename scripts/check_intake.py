@@ -1,0 +1,143 @@
+"""Intake of a large file: what memory and time it takes, and whether each duplicate is found, and nothing else.
+
+    python scripts/check_intake.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered] [--folder F] [--json FILE]
+
+It makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand has the custom_id of an earlier one,
+which may stand anywhere before it. A process of its own takes the file in, over a store in a folder, as `enqueue` does;
+its peak of resident memory is what the system says of it. Then the refused rows are read back from the store and must be
+those that the file was made with, each naming the line that has its custom_id. Exit status 1 when a row is wrong, or more
+than the 300 MB were resident. `scattered` has ids in no order, as UUIDs are, which is harder to look up than `ordered`.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+ROW_BYTES: Final = 100
+LIMIT_BYTES: Final = 300_000_000
+EVERY: Final = 1_000
+"""Of so many rows the last has the custom_id of an earlier one."""
+
+
+def original(row: int) -> int | None:
+    """The earlier row whose custom_id a row repeats; None where it has one of its own."""
+    if row % EVERY != EVERY - 1:
+        return None
+    earlier = (row * 2_654_435_761) % row
+    return earlier if earlier % EVERY != EVERY - 1 else earlier - 1
+
+
+def name_of(row: int, ids: str) -> str:
+    """The custom_id of a row, of twelve characters."""
+    named = row if (earlier := original(row)) is None else earlier
+    return f"{named:012d}" if ids == "ordered" else hashlib.md5(b"%d" % named, usedforsecurity=False).hexdigest()[:12]
+
+
+def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
+    """The lines of the file, each of ROW_BYTES."""
+    head, tail = {
+        "jsonl": ('{"custom_id": "', '", "kind": "chat", "prompt": "%s"}\n'),
+        "csv": ("", ",chat,%s\n"),
+        "openai": ('{"custom_id": "', '", "url": "/v1/completions", "body": {"prompt": "%s"}}\n'),
+    }[form]
+    pad = ROW_BYTES - len(head) - 12 - (len(tail) - 2)
+    end = (tail % ("Name a herb for a balcony. " * 4)[:pad].replace(",", ".")).encode()
+    if form == "csv":
+        yield b"custom_id,kind,prompt\n"
+    for row in range(size // ROW_BYTES):
+        yield head.encode() + name_of(row, ids).encode() + end
+
+
+def taken_in(path: Path, store_url: str) -> dict[str, Any]:
+    """Take the file in, in this process, and say what it took."""
+    from jobs.intake import IntakeOptions, accept_file
+    from jobs.settings import Settings
+    from jobs.storage import Store
+
+    started = time.monotonic()
+    settings = Settings(store_url=store_url, model="stub")
+    accepted = accept_file(Store.open(store_url), path, IntakeOptions(), settings, "check")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "batch": accepted.batch.batch_id,
+        "rows": accepted.batch.rows,
+        "refused": accepted.batch.refused,
+        "seconds": round(time.monotonic() - started, 1),
+        "cpu_s": round(used.ru_utime + used.ru_stime, 1),
+        "peak_bytes": peak_bytes(),
+    }
+
+
+def peak_bytes() -> int:
+    """The most that was resident of this program; getrusage would count what its parent had before the exec, too."""
+    (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
+    """What differs between the refused rows of the store and those that the file was made with."""
+    from jobs.batch import BatchPaths
+    from jobs.segment import read_lines
+    from jobs.storage import Store
+
+    store, paths = Store.open(store_url), BatchPaths(batch_id)
+    said: dict[int, tuple[str, int | None]] = {}
+    for name in store.list(paths.segments):
+        for _, line in read_lines(store, paths.segment(name)):
+            outcome = json.loads(line)
+            named = re.match(r"line (\d+) ", outcome["error"]["message"])
+            said[outcome["row"]] = (outcome["error"]["code"], int(named[1]) - first_line if named else None)
+    made = {row: ("duplicate_custom_id", earlier) for row in range(rows) if (earlier := original(row)) is not None}
+    return [
+        f"row {row}: {said.get(row)} for {made.get(row)}"
+        for row in said.keys() | made
+        if said.get(row) != made.get(row)
+    ]
+
+
+def main() -> int:
+    """Make, take in, compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bytes", type=float, default=1e9)
+    parser.add_argument("--form", choices=("jsonl", "csv", "openai"), default="jsonl")
+    parser.add_argument("--ids", choices=("ordered", "scattered"), default="ordered")
+    parser.add_argument("--folder", type=Path, help="where the file and the store go, and are removed again")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--take", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.take:
+        print(json.dumps(taken_in(Path(args.take[0]), args.take[1])))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="nightpress-check-", dir=args.folder) as scratch:
+        path = Path(scratch) / f"rows.{args.form}"
+        with path.open("wb", buffering=1 << 20) as file:
+            file.writelines(rows_of(args.form, args.ids, int(args.bytes)))
+        size, store_url = path.stat().st_size, f"{scratch}/store"
+        ran = subprocess.run(
+            [sys.executable, __file__, "--take", str(path), store_url], stdout=subprocess.PIPE, text=True, check=True
+        )
+        found = {"form": args.form, "ids": args.ids, "bytes": size, **json.loads(ran.stdout.splitlines()[-1])}
+        wrong = wrong_rows(store_url, found["batch"], found["rows"], 2 if args.form == "csv" else 1)
+    found["wrong"] = len(wrong)
+    print(f"{size / 1e6:,.0f} MB of {args.form}, ids {args.ids}: {found['rows']:,} rows")
+    print(f"  {found['seconds']:,.1f} s, {found['cpu_s']:,.1f} s of CPU: {size / 1e6 / found['seconds']:.1f} MB/s")
+    print(f"  {found['peak_bytes'] / 1e6:,.0f} MB resident at most")
+    print(f"  {found['refused']:,} duplicates found, {len(wrong):,} rows wrong")
+    for one in wrong[:10]:
+        print(f"  {one}")
+    if args.json:
+        args.json.write_text(json.dumps(found) + "\n")
+    return 1 if wrong or found["peak_bytes"] > LIMIT_BYTES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
