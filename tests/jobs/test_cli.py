@@ -121,6 +121,8 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
         ),
         pytest.param(["usage", "--since", "once"], 2, "'once' is no moment", id="a wrong date"),
         pytest.param(["results", "night-1", "-o", "no/such/file"], 2, "cannot write no/such/file", id="a wrong path"),
+        pytest.param(["resume", "nope"], 2, "no lane and no batch 'nope'", id="resuming what is not there"),
+        pytest.param(["pause", "night-1"], 2, "is a batch, and lanes are paused", id="pausing a batch"),
         pytest.param(["pause", "stub"], 3, "set NIGHTPRESS_REDIS_URL", id="pausing without a queue"),
         pytest.param(["status", "--interval", "x"], 2, "Invalid value", id="a wrong option"),
         pytest.param(["stauts"], 2, "stauts", id="a command that is not there"),
@@ -598,7 +600,7 @@ def test_a_lane_is_paused_and_goes_on(nightpress: Callable[..., Ran]) -> None:
     assert not queue.snapshot("stub").paused
     ran = nightpress("pause", "stbu", given_queue=queue)
     assert ran.status == 2
-    assert "the known ones are smollm2-135m, stub" in ran.err
+    assert "no lane 'stbu': did you mean stub?" in ran.err
 
 
 def test_a_lane_goes_on_although_a_batch_begins_with_its_name(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
