@@ -128,6 +128,10 @@ class BatchPaths:
         self.acceptance = f"{self.root}/batch.json"
         self.segments = f"{self.root}/segments"
 
+    def unsummed(self, round_: int) -> str:
+        """Its existence says that this published round may lack its summary."""
+        return f"unsummed/{self.batch_id}.{round_}"
+
     def input(self, lane: str) -> str:
         """The normalised requests of one lane."""
         return f"{self.root}/input/{lane}.jsonl"

@@ -155,15 +155,18 @@ def _write_estimate(session: Session, found: Estimate) -> None:
     table.add_column("by")
     for line in found.lines:
         usage = line.usage
-        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis == "history" else "?"
+        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis != "assumed" else "?"
         charge = formatted(usage.charge, currency).removesuffix(f" {currency}")
         counts = (f"{line.rows:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
         table.add_row(line.kind, line.lane, *counts, hours, charge, line.basis)
     session.out.print(table)
-    if any(line.basis == "assumed" for line in found.lines):
-        session.write("assumed: as long as the kind expects, its first prompts at 4 bytes a token")
-    if any(line.basis == "history" for line in found.lines):
-        session.write("history: what published rows of this kind and model took")
+    said = {
+        "history": "history: what published rows of this kind, model and template took",
+        "other templates": "other templates: what rows of this kind and model took that began with another template",
+        "assumed": "assumed: as long as the kind expects, its first prompts at 4 bytes a token",
+    }
+    for basis in sorted({line.basis for line in found.lines}):
+        session.write(said[basis])
 
 
 def _run_key(named: str | None, *, again: bool) -> str:
