@@ -2,7 +2,7 @@
 
 A batch that was enqueued with an output URL owes its outputs to it from its first published round on. Whoever sweeps writes
 them there, and then creates `delivered-<round>.json`, so no round is delivered that somebody has delivered before; until
-then each sweep tries again, and publishing never waits for it. A later round takes the earlier one's place.
+then it is tried again, and publishing never waits for it. A later round takes the earlier one's place.
 
 A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any other is itself the file of the outputs.
 """
@@ -28,8 +28,6 @@ from jobs.storage import Store
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""
-LOOK_S: Final = 10.0
-"""How often what others owe is looked for."""
 
 
 def checked_place(url: str, form: ResultForm) -> str:
@@ -60,16 +58,9 @@ class Deliverer:
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
     _again_at: dict[str, float] = field(default_factory=dict)
-    _looked_at: float = float("-inf")
 
-    def deliver(self, *, now: bool = True) -> None:
-        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
-
-        Without `now`, storage is asked for what is owed only once in `LOOK_S`.
-        """
-        if not now and self.monotonic() - self._looked_at < LOOK_S:
-            return
-        self._looked_at = self.monotonic()
+    def deliver(self) -> None:
+        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable."""
         for batch_id in self.store.list("undelivered"):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from jobs.batch import CloseReason, Done
-from jobs.delivery import Deliverer
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -32,7 +31,7 @@ class Sweeper:
     """Sweeps the open batches of one store. `published` collects what this sweeper saw end.
 
     A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. `took` is told how many seconds
-    each publishing took. With a `deliverer`, each sweep also delivers what is owed.
+    each publishing took, and `after` at the end of each sweep whether it published something.
     """
 
     store: Store
@@ -42,7 +41,7 @@ class Sweeper:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
     took: Callable[[float], object] = lambda _: None
-    deliverer: Deliverer | None = None
+    after: Callable[[bool], object] = lambda _: None
     published: dict[str, Done] = field(default_factory=dict)
 
     def sweep(self) -> int:
@@ -55,8 +54,7 @@ class Sweeper:
                 still_open += 1
             else:
                 self.published[index.batch.batch_id] = done
-        if self.deliverer is not None:
-            self.deliverer.deliver(now=len(self.published) > before)
+        self.after(len(self.published) > before)
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
