@@ -2,18 +2,17 @@
 
 Counts in Redis never prove that a batch is complete: they only say when it is worth reading storage. Where the queue
 shows a batch drained but storage lacks outcomes, the queue has forgotten something, and the batch is fed again. It also
-is what turns a deadline into a marker, and what pauses a batch whose first rows all failed. Any number of sweepers may
+is what turns a deadline into a marker, and asks the breaker. Any number of sweepers may
 run, anywhere, at the same time.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 
 from jobs.batch import CloseReason, Done
+from jobs.breaker import trip
 from jobs.errors import QueueUnavailable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -21,8 +20,7 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import go_on, pause
-from jobs.segment import read_outcomes
+from jobs.rounds import go_on
 from jobs.storage import Store
 
 
@@ -61,7 +59,7 @@ class Sweeper:
         if index.current.goes_on and go_on(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
-        self._break(index)
+        trip(self.store, index, self.breaker_rows, self.clock)
         seen = self._seen(index)
         if any(_waits_for_rows(schedule) for schedule in seen.values() if schedule is not None):
             index.refresh()
@@ -117,30 +115,6 @@ class Sweeper:
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
             self._drop(index)
-
-    def _break(self, index: OutcomeIndex) -> None:
-        """Pause a batch of which nothing has come but failures."""
-        current = index.current
-        if not self.breaker_rows or not current.may_pause or current.closed or current.done:
-            return
-        if index.counts["completed"] == index.carried:
-            index.refresh()
-        failed = index.counts["failed"] - index.batch.refused
-        if index.counts["completed"] > index.carried or failed < self.breaker_rows or index.complete:
-            return
-        reason = f"its first {failed:,} rows all failed, most of them with {self._usual_code(index)}"
-        paused = pause(self.store, index.batch, reason, clock=self.clock)
-        logger().warning("batch.paused", batch=index.batch.batch_id, reason=paused.reason)
-        index.refresh()
-
-    def _usual_code(self, index: OutcomeIndex) -> str:
-        """The code of most failures in the first few segments."""
-        codes: Counter[str] = Counter()
-        for name in sorted(index.segments)[:8]:
-            for outcome in islice(read_outcomes(self.store, index.paths.segment(name)), self.breaker_rows):
-                if outcome.final and outcome.error and outcome.round == index.round:
-                    codes[outcome.error["code"]] += 1
-        return codes.most_common(1)[0][0] if codes else "no code"
 
     def _publish(self, index: OutcomeIndex) -> None:
         began = time.monotonic()
