@@ -144,6 +144,7 @@ def replay(
     from jobs.commands.show import published_row, request_of
     from jobs.job import RowRequest
     from workers.replay import replay as replay_row
+    from workers.replay import told
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
@@ -158,8 +159,8 @@ def replay(
         session.write(f"row {row}: it fails this time: {again.error}")
     else:
         session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
-    if again.differs and not as_json:
-        session.write(f"  what differs: {', '.join(again.differs)}")
+    for name in again.differs if not as_json else ():
+        session.write(f"  differs: {told(name, published, again.receipt)}")
     raise typer.Exit(0 if again.same else 1)
 
 
