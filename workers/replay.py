@@ -97,7 +97,9 @@ def _differences(
     for part in ("templates", "params"):
         before, now = published.get(part), receipt.get(part) or {}
         if before is not None:  # an earlier release did not say
-            labels = sorted({*before, *now})
+            labels = sorted(
+                before.keys() & now.keys() or {*before, *now}
+            )  # another text may ask for more prompts, or fewer
             named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
     was = published.get("output") or {}
     fields = sorted({*was, *(output or {})})
