@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import Session
 from jobs.formats import InputFormat
 from jobs.formats.results import ResultForm
@@ -29,8 +30,12 @@ def enqueue(
         str,
         typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
     ],
-    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import QueueUnavailable, RequestError
 
@@ -21,7 +22,10 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nightpress resume smollm2-135m")(resume)
 
 
-def cancel(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+def cancel(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+) -> None:
     """Start no further row of a batch.
 
     What is done stays; the rest is published as cancelled.
@@ -52,7 +56,10 @@ def _drop(session: Session, batch: Batch, closed: Closed) -> None:
         session.say(f"{dropped:,} waiting rows were taken off the queue")
 
 
-def publish(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+def publish(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+) -> None:
     """Publish a batch, or say what is missing.
 
     Workers do this by themselves, as soon as every row has its outcome.
@@ -86,7 +93,9 @@ def _deliver(session: Session) -> None:
 LANE = "A lane: the name of a model, as `nightpress models list` shows it."
 
 
-def pause(ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE)]) -> None:
+def pause(
+    ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE, autocompletion=completion.lanes)]
+) -> None:
     """Let no more rows of a lane be started.
 
     Of any batch; what runs goes on to its end.
@@ -100,7 +109,11 @@ def pause(ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE"
 
 
 def resume(
-    ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.")]
+    ctx: typer.Context,
+    lane: Annotated[
+        str,
+        typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
+    ],
 ) -> None:
     """Let a paused lane go on, or a paused batch."""
     from jobs.rounds import resume as resume_batch
