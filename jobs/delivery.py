@@ -39,6 +39,12 @@ def checked_place(url: str, form: ResultForm) -> str:
     if not url.strip():
         raise RequestError("--output-url is empty: give it a path or a URL")
     if "://" in url:
+        from jobs.object_storage import is_known
+
+        if not is_known(url):
+            raise RequestError(
+                f"--output-url {_shown(url)}: nothing here knows such URLs; s3://, gs:// and az:// are known"
+            )
         return url
     return str(Path(url).expanduser().absolute()) + ("/" if url.endswith("/") else "")
 

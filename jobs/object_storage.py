@@ -176,6 +176,11 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", file)
 
 
+def is_known(url: str) -> bool:
+    """Whether there is a file system for URLs like this one, though its package may not be installed here."""
+    return url.partition("://")[0] in fsspec.available_protocols()
+
+
 @contextmanager
 def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
     """Write any URL that fsspec knows, in place of what stands there; whole or not at all. Raises StoreUnavailable.

@@ -155,9 +155,12 @@ def replay(
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
     found = session.batch(batch)
+    if row >= found.rows:
+        raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
     published, request = published_row(session, found, row), request_of(session, found, row)
     if published is None or request is None or published["status"] != "completed":
-        raise RequestError(f"row {row} of {found.batch_id} did not complete: nightpress show {found.batch_id} {row}")
+        state = "is not published yet" if published is None else "did not complete"
+        raise RequestError(f"row {row} of {found.batch_id} {state}: nightpress show {found.batch_id} {row}")
     again = replay_row(found.batch_id, RowRequest(**request), published, session.settings)
     if as_json:
         session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})

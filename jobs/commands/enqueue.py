@@ -9,10 +9,13 @@ import typer
 
 from jobs.commands import completion
 from jobs.commands.session import Session
+from jobs.errors import RequestError
 from jobs.formats import InputFormat
 from jobs.formats.results import ResultForm
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobs.estimate import Estimate
     from jobs.intake import Accepted, IntakeOptions
 
@@ -80,6 +83,11 @@ def enqueue(
     session: Session = ctx.obj
     settings = session.settings
     logs.configure("warning", settings.log_format)
+
+    def moment(typed: str | None, option: str) -> datetime | None:
+        """What is there already by its run key may be asked for after its time."""
+        return parsed(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
+
     options = IntakeOptions(
         kind=kind,
         model=model,
@@ -87,16 +95,20 @@ def enqueue(
         name=name,
         tenant=tenant,
         priority=priority,
-        deadline=parsed(deadline, session.clock()) if deadline else None,
+        deadline=moment(deadline, "--deadline"),
         deadline_typed=deadline,
         form=form,
-        publish_at=parsed(publish_at, session.clock()) if publish_at else None,
+        publish_at=moment(publish_at, "--publish-at"),
         publish_at_typed=publish_at,
         limit=limit,
         strict=strict,
         output_url=None if output_url is None else checked_place(output_url, output_form),
         output_form=None if output_url is None else str(output_form),
     )
+    if options.publish_at and options.deadline and options.publish_at >= options.deadline:
+        raise RequestError(
+            f"--publish-at {publish_at} is not before --deadline {deadline}: no second round could follow"
+        )
     if dry_run:
         _estimate(session, file, options, as_json=as_json)
         return

@@ -55,7 +55,6 @@ def retry(
 
     Completed rows are kept, and not billed again.
     """
-    from jobs.moments import parsed
     from jobs.rounds import reopen
 
     session: Session = ctx.obj
@@ -64,7 +63,7 @@ def retry(
         session.store,
         found.batch_id,
         rows=tuple(row) if row else None,
-        deadline=parsed(deadline, session.clock()) if deadline else None,
+        deadline=session.moment(deadline, "--deadline"),
         clock=session.clock,
     )
     session.say(f"{found.batch_id}: round {reopened.round} is open; nightpress work runs it")

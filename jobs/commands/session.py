@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BATCH = "A batch's id, or how it starts."
 """The help of every argument that names a batch."""
 
+LONGEST_NAME = 100
+"""No id is longer, and a file system would not even look for some that are."""
+
 REDIS_REMEDY = "start a Redis 7 and set NIGHTPRESS_REDIS_URL, such as redis://localhost:6379/0"
 
 
@@ -110,11 +113,20 @@ class Session:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
         print(text, file=sys.stdout)  # noqa: T201 - the one place that answers
 
+    def moment(self, typed: str | None, option: str) -> datetime | None:
+        """A moment to come that an option names. Raises RequestError when it is none, or past."""
+        from jobs.moments import parsed
+
+        moment = parsed(typed, self.clock()) if typed else None
+        if moment is not None and moment <= self.clock():
+            raise RequestError(f"{option} {typed} is past: name a moment to come, such as 06:00 or +8h")
+        return moment
+
     def batch(self, name: str) -> Batch:
         """The batch of this id, or the only one whose id starts so. Raises RequestError."""
         from jobs.rounds import list_batches, load_batch
 
-        batch = load_batch(self.store, name) if name and "/" not in name else None
+        batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
         if batch is not None:
             return batch
         alike = [batch_id for batch_id in list_batches(self.store) if name and batch_id.startswith(name)]
@@ -123,6 +135,7 @@ class Session:
             return found[0]
         if found:
             raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
+        name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         raise RequestError(f"no batch {name!r} in {self.store.url}: `nightpress status` lists them")
 
 

@@ -122,6 +122,14 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
         ),
         pytest.param(["usage", "--since", "once"], 2, "'once' is no moment", id="a wrong date"),
         pytest.param(["results", "night-1", "-o", "no/such/file"], 2, "cannot write no/such/file", id="a wrong path"),
+        pytest.param(["results", "x" * 400], 2, "no batch 'xxx", id="a name that no file could have"),
+        pytest.param(["enqueue", "a", "--deadline", "2020-01-01"], 2, "is past", id="a deadline that is past"),
+        pytest.param(
+            ["enqueue", "a", "--deadline", "+1h", "--publish-at", "+2h"], 2, "is not before", id="a late soft deadline"
+        ),
+        pytest.param(["enqueue", "a", "--output-url", "zzz://q"], 2, "nothing here knows such URLs", id="a wrong URL"),
+        pytest.param(["failed", "retry", "night-1", "--deadline", "2020-01-01"], 2, "is past", id="retrying too late"),
+        pytest.param(["preview", os.devnull], 2, "holds no rows", id="nothing to preview"),
         pytest.param(["resume", "nope"], 2, "no lane and no batch 'nope'", id="resuming what is not there"),
         pytest.param(["pause", "night-1"], 2, "is a batch, and lanes are paused", id="pausing a batch"),
         pytest.param(["pause", "stub"], 3, "set NIGHTPRESS_REDIS_URL", id="pausing without a queue"),

@@ -88,4 +88,4 @@ def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pyt
     assert main(["enqueue", str(file)], session) == 0
     batch_id = capsys.readouterr().out.strip()
     assert main(["replay", batch_id, "0"], session) == 2
-    assert "did not complete" in capsys.readouterr().err
+    assert "is not published yet" in capsys.readouterr().err
