@@ -22,6 +22,7 @@ from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.local_files import replaced
 from jobs.logs import logger
+from jobs.places import shown
 from jobs.published import ERRORS, OUTPUT, published_lines
 from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
 from jobs.storage import Store
@@ -43,7 +44,7 @@ def checked_place(url: str, form: ResultForm) -> str:
 
         if not is_known(url):
             raise RequestError(
-                f"--output-url {_shown(url)}: nothing here knows such URLs; s3://, gs:// and az:// are known"
+                f"--output-url {shown(url)}: nothing here knows such URLs; s3://, gs:// and az:// are known"
             )
         return url
     return str(Path(url).expanduser().absolute()) + ("/" if url.endswith("/") else "")
@@ -89,7 +90,9 @@ class Deliverer:
             if newest is not None and newest.round == done.round:  # else a later round must be the last to be written
                 marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
                 self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
-                logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=_shown(batch.output_url))
+                logger().info(
+                    "batch.delivered", batch=batch.batch_id, round=done.round, url=shown(str(batch.output_url))
+                )
         return False
 
     def _write(self, batch: Batch, done: Done) -> None:
@@ -118,9 +121,3 @@ class Deliverer:
                 yield file
         except OSError as error:
             raise StoreUnavailable(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _shown(url: str | None) -> str:
-    """Without what may be a password."""
-    scheme, separator, rest = str(url).partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else str(url)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from jobs.errors import StoreUnavailable
+from jobs.places import shown
 from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
@@ -44,7 +45,7 @@ class ObjectStore(Store):
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
-            raise StoreUnavailable(f"storage {url}: {_line(error)}.{extra}") from error
+            raise StoreUnavailable(f"storage {shown(url)}: {_line(error)}.{extra}") from error
         self._root = root.rstrip("/")
         is_s3 = scheme in {"s3", "s3a"}
         self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES} if is_s3 else {}
@@ -154,11 +155,11 @@ class ObjectStore(Store):
 
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
         return StoreUnavailable(
-            f"storage {self.url}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
+            f"storage {self.shown}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
         )
 
     def _contended(self, path: str) -> StoreUnavailable:
-        return StoreUnavailable(f"storage {self.url}: writes to {path} stay in conflict. Try again later.")
+        return StoreUnavailable(f"storage {self.shown}: writes to {path} stay in conflict. Try again later.")
 
 
 @contextmanager
@@ -168,10 +169,10 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         file = fsspec.open(url, "rb", **options).open()
     except FileNotFoundError:
         raise StoreUnavailable(
-            f"{url} is not there, or may not be read: look at its name and the credentials"
+            f"{shown(url)} is not there, or may not be read: look at its name and the credentials"
         ) from None
     except (ImportError, ValueError, OSError) as error:
-        raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
+        raise StoreUnavailable(f"cannot read {shown(url)}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", file)
 
@@ -194,7 +195,7 @@ def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
             with fsspec.open(url, "wb", **options) as target:
                 shutil.copyfileobj(spool, target, PART_BYTES)
         except (ImportError, ValueError, OSError) as error:
-            raise StoreUnavailable(f"cannot write {url}: {_line(error)}") from error
+            raise StoreUnavailable(f"cannot write {shown(url)}: {_line(error)}") from error
 
 
 class _Ranges(io.RawIOBase):

@@ -40,9 +40,9 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
+        raise StoreUnavailable(f"storage {store.shown}: {path} is missing. Restore it from a backup.") from error
     if digest.hexdigest() != done.files[name].sha256:
-        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.")
+        raise StoreUnavailable(f"storage {store.shown}: {path} is damaged. Restore it from a backup.")
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:

@@ -251,7 +251,7 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreUnavailable(f"storage {store.url}: {path} is missing. Restore it from a backup.")
+        raise StoreUnavailable(f"storage {store.shown}: {path} is missing. Restore it from a backup.")
     return marker
 
 
@@ -261,4 +261,4 @@ def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     except KeyError:
         return None
     except ValidationError as error:
-        raise StoreUnavailable(f"storage {store.url}: {path} is damaged. Restore it from a backup.") from error
+        raise StoreUnavailable(f"storage {store.shown}: {path} is damaged. Restore it from a backup.") from error
