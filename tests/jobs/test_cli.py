@@ -653,4 +653,4 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
     assert ran.json()["workers"] == [
         {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0, "slots": 0}
     ]
-    assert "w-stub-0  running 0  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out
+    assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out
