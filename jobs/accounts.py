@@ -6,7 +6,7 @@ at its own moment. A batch that was deleted stays in the accounts.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from jobs.storage import Store
 from jobs.summaries import Group, Summary, Tally, summaries
@@ -35,7 +35,17 @@ def tallies(
 
 
 def _key(summary: Summary, group: Group, by: Key) -> str:
-    tenant, model, kind = group
-    return {"tenant": tenant, "model": model, "kind": kind, "batch": summary.batch_id, "day": f"{summary.at:%Y-%m-%d}"}[
-        by
-    ]
+    tenant, model, kind, _ = group
+    match by:
+        case "tenant":
+            return tenant
+        case "model":
+            return model
+        case "kind":
+            return kind
+        case "batch":
+            return summary.batch_id
+        case "day":
+            return summary.at.date().isoformat()
+        case _:
+            assert_never(by)

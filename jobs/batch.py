@@ -129,6 +129,10 @@ class BatchPaths:
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
 
+    def unsummed(self, round_: int) -> str:
+        """Its existence says that this published round may lack its summary."""
+        return f"unsummed/{self.batch_id}.{round_}"
+
     def input(self, lane: str) -> str:
         """The normalised requests of one lane."""
         return f"{self.root}/input/{lane}.jsonl"

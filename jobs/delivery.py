@@ -2,7 +2,7 @@
 
 A batch that was enqueued with an output URL owes its outputs to it from its first published round on. Whoever sweeps writes
 them there, and then creates `delivered-<round>.json`, so no round is delivered that somebody has delivered before; until
-then each sweep tries again, and publishing never waits for it. A later round takes the earlier one's place.
+then it is tried again, and publishing never waits for it. A later round takes the earlier one's place.
 
 A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any other is itself the file of the outputs.
 """
@@ -21,14 +21,13 @@ from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.logs import logger
+from jobs.places import shown
 from jobs.published import ERRORS, OUTPUT, published_lines
 from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
 from jobs.storage import Store
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""
-LOOK_S: Final = 10.0
-"""How often what others owe is looked for."""
 
 
 def checked_place(url: str, form: ResultForm) -> str:
@@ -41,6 +40,12 @@ def checked_place(url: str, form: ResultForm) -> str:
         raise RequestError("--output-url is empty: give it a path or a URL")
     path = local_path(url)
     if path is None:
+        from jobs.object_storage import is_known
+
+        if not is_known(url):
+            raise RequestError(
+                f"--output-url {shown(url)}: nothing here knows such URLs; s3://, gs:// and az:// are known"
+            )
         return url
     return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
 
@@ -60,16 +65,9 @@ class Deliverer:
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
     _again_at: dict[str, float] = field(default_factory=dict)
-    _looked_at: float = float("-inf")
 
-    def deliver(self, *, now: bool = True) -> None:
-        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
-
-        Without `now`, storage is asked for what is owed only once in `LOOK_S`.
-        """
-        if not now and self.monotonic() - self._looked_at < LOOK_S:
-            return
-        self._looked_at = self.monotonic()
+    def deliver(self) -> None:
+        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable."""
         for batch_id in self.store.list("undelivered"):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
@@ -92,7 +90,9 @@ class Deliverer:
             if newest is not None and newest.round == done.round:  # else a later round must be the last to be written
                 marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
                 self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
-                logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=_shown(batch.output_url))
+                logger().info(
+                    "batch.delivered", batch=batch.batch_id, round=done.round, url=shown(str(batch.output_url))
+                )
         return False
 
     def _write(self, batch: Batch, done: Done) -> None:
@@ -111,10 +111,4 @@ class Deliverer:
             with written(place, self.options, with_folders=True) as target:
                 yield target
         except OSError as error:
-            raise StoreUnavailable(f"cannot write {place}: {error.strerror or error}") from error
-
-
-def _shown(url: str | None) -> str:
-    """Without what may be a password."""
-    scheme, separator, rest = str(url).partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if separator else str(url)
+            raise StoreUnavailable(f"cannot write {shown(place)}: {error.strerror or error}") from error

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Final, Protocol
 
 from jobs.errors import NightpressError, QueueUnavailable, StoreUnavailable
+from jobs.places import shown
 from jobs.settings import Settings
 
 OLDEST_PYTHON: Final = (3, 11)
@@ -105,7 +106,7 @@ def storage(store: Callable[[], Checked]) -> Check:
         opened.check()
     except StoreUnavailable as error:
         return Check("storage", False, str(error), "mend NIGHTPRESS_STORE_URL and NIGHTPRESS_STORE_OPTIONS")
-    return Check("storage", True, f"{opened.url}: of two writers exactly one gets a name")
+    return Check("storage", True, f"{shown(opened.url)}: of two writers exactly one gets a name")
 
 
 def extensions(settings: Settings) -> Iterator[Check]:

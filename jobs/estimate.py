@@ -1,8 +1,8 @@
 """An estimate: what a file would take, before anything is accepted.
 
-Rows are read as intake reads them. For each kind and model there is either a history, what published rows of the same kind and
-model took on average, or an assumption: completions as long as the kind expects them, prompts by the bytes of a sample.
-Without a history nothing is said of the device's time.
+Rows are read as intake reads them. For each kind and model there is either a history, what published rows of the same kind,
+model and template took on average; or that of the same kind and model with other templates; or an assumption: completions
+as long as the kind expects them, prompts by the bytes of a sample. Without a history nothing is said of the device's time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.spool import Spool
 from jobs.storage import Store
-from jobs.summaries import Tally, summaries
+from jobs.summaries import Tally, short_template, summaries
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200
@@ -28,6 +28,9 @@ HISTORY_ROWS: Final = 20
 
 Group = tuple[str, str]
 """Kind and model."""
+
+Basis = Literal["history", "other templates", "assumed"]
+"""`other templates`: the history is that of the same kind and model, whose conversations began with another template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Line:
     lane: str
     rows: int
     usage: Usage
-    basis: Literal["history", "assumed"]
+    basis: Basis
     history_rows: int = 0
 
 
@@ -66,6 +69,7 @@ class _Seen:
     cost: int = 0
     sampled: int = 0
     sampled_tokens: int = 0
+    templates: set[str] = field(default_factory=set)
     lane: str = field(default="")
 
 
@@ -80,7 +84,7 @@ def estimate(
     with spooled(lines, options, kinds, settings) as spool:
         seen = _counted(spool, kinds)
         history = _history(store) if seen else {}
-        shown = tuple(_line(group, found, history.get(group), settings) for group, found in sorted(seen.items()))
+        shown = tuple(_line(group, found, history.get(group, {}), settings) for group, found in sorted(seen.items()))
         return Estimate(spool.rows, spool.refused, dict(sorted(spool.codes.items())), shown)
 
 
@@ -93,7 +97,7 @@ def _counted(spool: Spool, kinds: Mapping[str, Kind]) -> Mapping[Group, _Seen]:
             found.cost += request.cost
             if found.sampled < SAMPLE_ROWS:
                 found.sampled += 1
-                found.sampled_tokens += _prompt_tokens(request, kinds[request.kind])
+                _sample(found, request, kinds[request.kind])
     return seen
 
 
@@ -102,29 +106,37 @@ def _requests(path: Path) -> Iterator[RowRequest]:
         yield from map(RowRequest.from_bytes, file)
 
 
-def _prompt_tokens(request: RowRequest, kind: Kind) -> int:
+def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
     try:
-        return sum(map(estimated, first_prompts(request, kind)))
+        prompts = first_prompts(request, kind)
     except RowError:
-        return 0
+        return
+    found.sampled_tokens += sum(map(estimated, prompts))
+    found.templates.update(short_template(prompt.template_sha256) for prompt in prompts[:1])
 
 
-def _history(store: Store) -> Mapping[Group, Tally]:
-    """What published rows took, all tenants together."""
-    sums: dict[Group, Tally] = {}
+def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
+    """What published rows took by template, all tenants together."""
+    sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store):
-        for (_, model, kind), tally in summary.added.items():
-            sums[kind, model] = sums.get((kind, model), Tally()) + tally
+        for (_, model, kind, template), tally in summary.added.items():
+            found = sums.setdefault((kind, model), {})
+            found[template] = found.get(template, Tally()) + tally
     return sums
 
 
-def _line(group: Group, seen: _Seen, history: Tally | None, settings: Settings) -> Line:
+def _line(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Settings) -> Line:
     kind, model = group
-    if history is not None and history.rows >= HISTORY_ROWS:
-        scaled = {name: count * seen.rows // history.rows for name, count in history.usage.as_dict().items()}
-        usage = Usage.from_dict(scaled)
-        now = settings.prices.price(usage, model=model, device="")
-        usage = Usage.from_dict({**scaled, "charge": now.charge})  # by today's prices, as the rows would be
-        return Line(kind, model, seen.lane, seen.rows, usage, "history", history.rows)
+    basis: Basis
+    for basis, tallies in (
+        ("history", [tally for template, tally in history.items() if template in seen.templates]),
+        ("other templates", list(history.values())),
+    ):
+        known = sum(tallies, Tally())
+        if known.rows >= HISTORY_ROWS:
+            scaled = {name: count * seen.rows // known.rows for name, count in known.usage.as_dict().items()}
+            now = settings.prices.price(Usage.from_dict(scaled), model=model, device="")
+            usage = Usage.from_dict({**scaled, "charge": now.charge})  # by today's prices, as the rows would be
+            return Line(kind, model, seen.lane, seen.rows, usage, basis, known.rows)
     tokens = Usage(prompt_tokens=seen.sampled_tokens * seen.rows // max(1, seen.sampled), completion_tokens=seen.cost)
     return Line(kind, model, seen.lane, seen.rows, settings.prices.price(tokens, model=model, device=""), "assumed")

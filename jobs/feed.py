@@ -166,7 +166,7 @@ class Feeder:
         if fed.rows:
             logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
         if touched or self._due(f"{lane}/{batch_id}"):
-            self._drop_what_ended(lane, index)
+            self.drop_what_ended(lane, index)
         return fed
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
@@ -186,7 +186,8 @@ class Feeder:
         index.refresh()
         return None if reply.refused or reply.round != index.round else reply.cursor
 
-    def _drop_what_ended(self, lane: str, index: OutcomeIndex) -> None:
+    def drop_what_ended(self, lane: str, index: OutcomeIndex) -> None:
+        """Take a batch off the lane if by its markers no further row of it may start."""
         round_ = index.round
         index.refresh()
         current = index.current

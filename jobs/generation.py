@@ -5,7 +5,7 @@ knows the other. Everything here is a frozen value, has no behaviour but its own
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -59,6 +59,17 @@ class SamplingParams:
         }
         if wrong := [name for name, right in ranges.items() if not right]:
             raise ValueError(f"out of range: {', '.join(wrong)}")
+
+    def said(self) -> Mapping[str, Any]:
+        """What differs from the defaults, but for the seed, as JSON has it: it goes into the receipt."""
+        found: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "logit_bias":
+                value = {str(token): bias for token, bias in value.items()}
+            if one.name != "seed" and value not in (one.default, {}):
+                found[one.name] = list(value) if isinstance(value, tuple) else value
+        return found
 
     def overridden(self, overrides: Mapping[str, Any]) -> "SamplingParams":
         """These params with what a row itself asks for in place of the kind's own choice. None changes nothing."""

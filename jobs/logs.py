@@ -20,6 +20,7 @@ EVENTS: Final[dict[str, str]] = {
     "tokens_per_s, expected_end.",
     "batch.delivered": "The outputs of a round are at the batch's output URL: batch, round, url.",
     "batch.undelivered": "They could not be taken there, which is tried again: batch, round, error.",
+    "errand.failed": "A delivery or the accounts need what is away, and are tried again: error.",
     "batch.paused": "The first rows of a batch all failed, and no further one is started: batch, reason.",
     "batch.deleted": "A published batch left the store; its usage stays: batch.",
     "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",

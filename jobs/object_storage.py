@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from jobs.errors import StoreUnavailable
+from jobs.places import shown
 from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
@@ -52,7 +53,7 @@ class ObjectStore(Store):
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
-            raise StoreUnavailable(f"storage {url}: {_line(error)}.{extra}") from error
+            raise StoreUnavailable(f"storage {shown(url)}: {_line(error)}.{extra}") from error
         self._root = root.rstrip("/")
         if (loop := getattr(self._fs, "loop", None)) is not None:
             loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
@@ -163,11 +164,11 @@ class ObjectStore(Store):
 
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
         return StoreUnavailable(
-            f"storage {self.url}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
+            f"storage {self.shown}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
         )
 
     def _contended(self, path: str) -> StoreUnavailable:
-        return StoreUnavailable(f"storage {self.url}: writes to {path} stay in conflict. Try again later.")
+        return StoreUnavailable(f"storage {self.shown}: writes to {path} stay in conflict. Try again later.")
 
 
 @contextmanager
@@ -177,12 +178,17 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         file = fsspec.open(url, "rb", **options).open()
     except FileNotFoundError:
         raise StoreUnavailable(
-            f"{url} is not there, or may not be read: look at its name and the credentials"
+            f"{shown(url)} is not there, or may not be read: look at its name and the credentials"
         ) from None
     except _faults_of_urls() as error:
-        raise StoreUnavailable(f"cannot read {url}: {_line(error)}") from error
+        raise StoreUnavailable(f"cannot read {shown(url)}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", _Remote(url, file))
+
+
+def is_known(url: str) -> bool:
+    """Whether there is a file system for URLs like this one, though its package may not be installed here."""
+    return url.partition("://")[0] in fsspec.available_protocols()
 
 
 @contextmanager
@@ -198,7 +204,7 @@ def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
             with fsspec.open(url, "wb", **options) as target:
                 shutil.copyfileobj(spool, target, PART_BYTES)
         except _faults_of_urls() as error:
-            raise StoreUnavailable(f"cannot write {url}: {_line(error)}") from error
+            raise StoreUnavailable(f"cannot write {shown(url)}: {_line(error)}") from error
 
 
 class _Remote:
@@ -211,7 +217,7 @@ class _Remote:
         try:
             return self._file.read(size)
         except _faults_of_urls() as error:
-            raise StoreUnavailable(f"cannot read {self._url} to its end: {_line(error)}") from error
+            raise StoreUnavailable(f"cannot read {shown(self._url)} to its end: {_line(error)}") from error
 
 
 class _Ranges(io.RawIOBase):

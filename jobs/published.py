@@ -40,13 +40,13 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise StoreDamaged(f"storage {store.url}: {path} is missing. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.") from error
     if digest.hexdigest() != done.files[name].sha256:
         raise _damaged(store, path)
 
 
 def _damaged(store: Store, path: str) -> StoreDamaged:
-    return StoreDamaged(f"storage {store.url}: {path} is damaged. Restore it from a backup.")
+    return StoreDamaged(f"storage {store.shown}: {path} is damaged. Restore it from a backup.")
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ Knows one row at a time: what concerns several (a custom_id given twice) is seen
 strictly: "5" is no number. What a fault holds of the row is clipped, so that it stays small whatever the row says.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
@@ -19,6 +19,7 @@ from jobs.formats.record import Record
 from jobs.job import RowRequest
 from jobs.json_lines import Finding
 from jobs.kinds import Kind
+from jobs.spelling import meant
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 _NAME_CHARACTERS: Final = 256
@@ -125,7 +126,10 @@ class LineReader:
         findings: list[Finding] = []
         envelope = _validated(lambda: Envelope.model_validate(values), findings)
         own = {field: value for field, value in values.items() if field not in _ANY}
-        request = _validated(lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings)
+        fields = {*kind.request_type.model_fields, *Envelope.model_fields}
+        request = _validated(
+            lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings, fields
+        )
         model = values.get("model", self._defaults.model)
         if isinstance(model, str) and model not in self._models:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
@@ -191,18 +195,19 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapp
     return schema
 
 
-def _validated(validate: Callable[[], _Model], findings: list[Finding]) -> _Model | None:
-    """What `validate` returns; None when it finds faults, which are added to the others."""
+def _validated(validate: Callable[[], _Model], findings: list[Finding], known: Iterable[str] = ()) -> _Model | None:
+    """What `validate` returns; None when it finds faults, which are added to the others. `known` are the fields there are."""
     try:
         return validate()
     except ValidationError as error:
-        findings += [_finding(detail) for detail in error.errors(include_url=False)]
+        findings += [_finding(detail, known) for detail in error.errors(include_url=False)]
         return None
 
 
-def _finding(detail: ErrorDetails) -> Finding:
+def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     code = _code(detail)
-    message = "the kind has no such field: remove it, or look for a misspelling"
+    like = meant(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
+    message = f"the kind has no such field{like or ': remove it, or look for a misspelling'}"
     if code != "unknown_field":
         said = detail["msg"].removeprefix("Value error, ")
         message = said[:1].lower() + said[1:]

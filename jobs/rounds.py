@@ -212,9 +212,13 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
 def end(store: Store, batch: Batch, clock: Clock = now) -> None:
     """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
 
-    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this, changes nothing.
+    Its outputs are owed to its output URL from here on, and it is to be summed up. Whoever is not the first to say all this,
+    changes nothing.
     """
     paths = BatchPaths(batch.batch_id)
+    current = read_round(store, batch)
+    if (published := current.done or current.before) is not None:
+        store.create(paths.unsummed(published.round), b"")
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
     if not go_on(store, batch, clock):
@@ -247,7 +251,7 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreDamaged(f"storage {store.url}: {path} is missing. Restore it from a backup.")
+        raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.")
     return marker
 
 
@@ -257,4 +261,4 @@ def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     except KeyError:
         return None
     except ValidationError as error:
-        raise StoreDamaged(f"storage {store.url}: {path} is damaged. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.shown}: {path} is damaged. Restore it from a backup.") from error

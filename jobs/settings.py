@@ -4,24 +4,34 @@ Sources, the first that has a value wins: the environment (`NIGHTPRESS_*`, neste
 in the working folder or one above it, the defaults below.
 """
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
 from jobs.errors import RequestError
 from jobs.prices import Prices
+from jobs.spelling import meant, nearest
 from jobs.tenants import TenantShare
 
 TOML_NAME = "nightpress.toml"
+PREFIX: Final = "NIGHTPRESS_"
+NESTED: Final = frozenset({"models", "prices", "store_options", "tenants"})
+"""Settings with names of their own inside, which a variable joins by `__`."""
+
+_SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
+"""What Kubernetes calls a service."""
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A name that is safe in a lane, a file and a hash tag as it is, so that no two aliases share a lane."""
@@ -34,8 +44,9 @@ class Settings(BaseSettings):
     """Every setting, its default and what it does. The README's table is made of these descriptions."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NIGHTPRESS_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
@@ -49,7 +60,7 @@ class Settings(BaseSettings):
         default=None, description="For a rediss:// URL: the certificates to trust in place of the system's."
     )
     store_url: str = Field(
-        default=".nightpress/store", description="A folder, or any fsspec URL such as s3://bucket/path."
+        default=".nightpress/store", min_length=1, description="A folder, or any fsspec URL such as s3://bucket/path."
     )
     store_options: Mapping[str, str] = Field(
         default={}, description="Options of the fsspec file system, such as endpoint_url."
@@ -187,10 +198,59 @@ def found_toml(folder: Path) -> Path | None:
 
 def load() -> Settings:
     """The settings of this process. Raises RequestError, which names each wrong setting, its place and the remedy."""
+    toml = found_toml(Path.cwd())
+    if unknown := unknown_variables(os.environ):
+        raise RequestError(f"settings: {'; '.join(unknown)}")
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise RequestError(f"settings: {faults}. Mend NIGHTPRESS_* or {TOML_NAME}.") from None
-    except ValueError as error:
-        raise RequestError(f"{TOML_NAME} cannot be read: {error}") from None
+        faults = "; ".join(_fault(toml, *map(str, fault["loc"]), said=fault["msg"]) for fault in error.errors())
+        raise RequestError(f"settings: {faults}") from None
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        variable = f"{PREFIX}{named[1].upper()}" if named else f"{PREFIX}*"
+        raise RequestError(f"settings: {variable} is not JSON: {error.__cause__ or error}") from None
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{toml or TOML_NAME} cannot be read: {error}") from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """What is wrong with each `NIGHTPRESS_` variable that names no setting: nobody would read it.
+
+    Kubernetes tells every container of each service by such variables, also of one that is called nightpress: those are
+    passed over.
+    """
+    found = []
+    for variable, value in sorted(environment.items()):
+        name = variable.upper().removeprefix(PREFIX).lower()
+        top, nested, _ = name.partition("__")
+        is_ours = variable.upper().startswith(PREFIX)
+        if not is_ours or _SERVICE.search(variable) or (top.endswith("port") and value.startswith(("tcp:", "udp:"))):
+            continue
+        if top not in Settings.model_fields:
+            like = nearest(top, Settings.model_fields)
+            hint = f": did you mean {PREFIX}{like.upper()}?" if like else ""
+            found.append(f"{variable} is no setting{hint}")
+        elif nested and top not in NESTED:
+            found.append(f"{variable} is no setting: {top} is a single value, set by {PREFIX}{top.upper()}")
+    return found
+
+
+def _fault(toml: Path | None, *loc: str, said: str) -> str:
+    """What is wrong with one value, and the variable or the file where it is to be mended."""
+    name, places = ".".join(loc), []
+    if f"{PREFIX}{'__'.join(loc)}".upper() in map(str.upper, os.environ):
+        places = [f"{PREFIX}{'__'.join(loc)}".upper()]
+    elif any(variable.upper().split("__")[0] == f"{PREFIX}{loc[0]}".upper() for variable in os.environ):
+        places = [f"{PREFIX}{loc[0].upper()}"]
+    if toml is not None and not (places and "__".join(loc) == loc[0]):
+        places.append(str(toml))
+    if said == "Extra inputs are not permitted":
+        said = "there is no such setting" + meant(loc[-1], _known(*loc[:-1]))
+    return f"{name}: {said} (mend {' or '.join(places or [TOML_NAME])})"
+
+
+def _known(*loc: str) -> Sequence[str]:
+    """The names that may stand under this place."""
+    models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantShare, "prices": Prices}
+    return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from jobs.errors import StoreUnavailable
+from jobs.places import shown
 
 CHUNK_BYTES: Final = 4 << 20
 """How much is read at a time from a file that is streamed."""
@@ -46,6 +47,11 @@ class Store(ABC):
         from jobs.object_storage import ObjectStore  # fsspec, only where it is used
 
         return ObjectStore(url, options or {})
+
+    @property
+    def shown(self) -> str:
+        """Its URL without what may be a password."""
+        return shown(self.url)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store.open, (self.url, dict(self.options))
@@ -119,7 +125,7 @@ class Store(ABC):
 
     def _unsafe(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(
-            f"storage {self.url} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
+            f"storage {self.shown} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
         )
 
 

@@ -1,20 +1,25 @@
 """Summaries: what each published round added to the accounts, small enough that a year of nights is read at once.
 
-A round is summed up once, by tenant, model and kind, as the difference to the round before: what was carried is not
-counted again, and the sum of a past month never changes. A summary is create-only, made by whoever misses it, and outlives its
-batch. Where there are many, they are copied into one archive; a reader takes each round once, from either place.
+A round is summed up once, by tenant, model, kind and template, as the difference to the round before: what was carried is
+not counted again, and the sum of a past month never changes. A summary is create-only and outlives its batch. Who publishes
+a round leaves a note that it is to be summed up, so that nobody has to look at every batch; whoever comes by does it.
 
+Where there are many, they are copied into an archive, and then deleted; many archives become one. So a round may stand in two
+places for a while, or for ever where somebody dies in between: a reader takes each once, by its name.
+
+    unsummed/<batch_id>.<round>       a round that may lack its summary
     usage/<batch_id>.<round>.json     one round
     usage/archive-<sha256>.jsonl      many rounds, a line each
+    usage/noted                       every round that was published before there were notes has its summary
 """
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -25,15 +30,24 @@ from jobs.storage import Store
 from jobs.usage import Usage
 
 FOLDER: Final = "usage"
+Value = TypeVar("Value")
+
+NOTES: Final = "unsummed"
 ARCHIVED: Final = 256
-"""So many summaries may lie about before they are copied into an archive."""
+"""So many summaries may lie about before they are put into an archive."""
+ARCHIVES: Final = 16
+"""So many archives there may be before they are put into one."""
 AT_ONCE: Final = 32
 """Requests to an object store at a time."""
 
 _ARCHIVE: Final = "archive-"
+_NOTED: Final = f"{FOLDER}/noted"
 
-Group = tuple[str, str, str]
-"""Tenant, model and kind."""
+Group = tuple[str, str, str, str]
+"""Tenant, model, kind, and the template that the conversation began with (empty: it had none)."""
+
+TEMPLATE_DIGITS: Final = 12
+"""So much of a template's sha256 tells templates apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one round of one batch added: when, in what currency, and under which tenant, model and kind."""
+    """What one round of one batch added: when, in what currency, and under which tenant, model, kind and template."""
 
     batch_id: str
     round: int
@@ -84,38 +98,81 @@ class Summary:
     def from_bytes(cls, line: bytes) -> "Summary":
         """Read it back."""
         values = orjson.loads(line)
-        added = {(tenant, model, kind): Tally.from_dict(tally) for tenant, model, kind, tally in values["added"]}
+        added = {_group(*names): Tally.from_dict(tally) for *names, tally in values["added"]}
         at = datetime.fromisoformat(values["at"])
         return cls(values["batch_id"], values["round"], at, values["currency"], added)
 
 
 def summaries(store: Store) -> Iterator[Summary]:
     """Every published round, each once; those that were never summed up are, first. Raises StoreUnavailable."""
-    _sum_up_missing(store)
-    names = store.list(FOLDER)
+    catch_up(store)
     seen: set[str] = set()
-    for archive in (name for name in names if name.startswith(_ARCHIVE)):
+    while True:
+        try:
+            yield from _unseen(store, seen)
+        except KeyError:  # put into an archive since it was listed
+            continue
+        return
+
+
+def _unseen(store: Store, seen: set[str]) -> Iterator[Summary]:
+    """What was not seen before. Raises KeyError when a file has gone since it was listed."""
+    loose, archives = _listed(store)
+    for archive in archives:
         with store.reader(f"{FOLDER}/{archive}") as lines:
             for line in lines:
                 summary = Summary.from_bytes(line)
                 if summary.name not in seen:
                     seen.add(summary.name)
                     yield summary
-    loose = [name for name in names if not name.startswith(_ARCHIVE) and name not in seen]
-    made = []
-    for line in _at_once(loose, lambda name: store.read(f"{FOLDER}/{name}")):
-        made.append(line)
-        yield Summary.from_bytes(line)
-    if len(made) > ARCHIVED:
-        digest = hashlib.sha256("\n".join(sorted(loose)).encode()).hexdigest()[:16]
-        store.create(f"{FOLDER}/{_ARCHIVE}{digest}.jsonl", b"".join(sorted(made)))
+    for line in _at_once([name for name in loose if name not in seen], lambda name: store.read(f"{FOLDER}/{name}")):
+        summary = Summary.from_bytes(line)
+        seen.add(summary.name)
+        yield summary
 
 
-def sum_up(store: Store, batch_id: str) -> None:
-    """See that every published round of a batch has its summary. Raises StoreUnavailable."""
+def catch_up(store: Store) -> None:
+    """Sum up what is noted, and put many summaries into one file. Raises StoreUnavailable."""
+    noted: dict[str, list[str]] = {}
+    for name in store.list(NOTES):
+        noted.setdefault(name.rpartition(".")[0], []).append(name)
+    for batch_id in _at_once(sorted(noted), lambda batch_id: None if sum_up(store, batch_id) else batch_id):
+        for name in noted[batch_id] if batch_id is not None else ():  # deleted, and so summed up before
+            store.delete(f"{NOTES}/{name}")
+    if not store.exists(_NOTED):
+        batch_ids = list_batches(store)
+        _sum_up_unnoted(store, batch_ids)
+        if batch_ids:
+            store.create(_NOTED, b"")
+    _archive(store)
+
+
+def _archive(store: Store) -> None:
+    """An archive is durable before what it holds is deleted; of two that do this at once, both make theirs."""
+    loose, archives = _listed(store)
+    whole = len(archives) > ARCHIVES
+    if len(loose) <= ARCHIVED and not whole:
+        return
+    try:
+        lines = set(_at_once(loose, lambda name: store.read(f"{FOLDER}/{name}")))
+        for archive in archives if whole else ():
+            with store.reader(f"{FOLDER}/{archive}") as old:
+                lines.update(old)
+    except KeyError:  # another is at it
+        return
+    made = b"".join(sorted(lines))
+    name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
+    store.create(f"{FOLDER}/{name}", made)
+    gone = [*loose, *(archive for archive in archives if whole and archive != name)]
+    for _ in _at_once(gone, lambda name: store.delete(f"{FOLDER}/{name}")):
+        pass
+
+
+def sum_up(store: Store, batch_id: str) -> bool:
+    """See that every published round of a batch has its summary. False: there is no such batch. Raises StoreUnavailable."""
     batch = load_batch(store, batch_id)
     if batch is None:
-        return
+        return False
     before: Mapping[Group, Tally] = {}
     rounds = list(_published(store, batch))
     for n, done in enumerate(rounds):
@@ -131,28 +188,45 @@ def sum_up(store: Store, batch_id: str) -> None:
         currency = str(read_usage(store, done, batch_id)["currency"])
         store.create(path, Summary(batch_id, done.round, done.at, currency, added).to_bytes())
         before = total
+    for done in rounds:
+        store.delete(BatchPaths(batch_id).unsummed(done.round))
+    return True
 
 
-def _sum_up_missing(store: Store) -> None:
+def _sum_up_unnoted(store: Store, batch_ids: Sequence[str]) -> None:
     """The next round of each batch after the last one that has a summary may be there; a marker tells."""
     last: dict[str, int] = {}
-    for name in _known(store):
+    for name in _summed(store):
         batch_id, number, _ = name.rsplit(".", 2)
         last[batch_id] = max(last.get(batch_id, 0), int(number))
 
     def lacking(batch_id: str) -> str | None:
         return batch_id if store.exists(BatchPaths(batch_id).done(last.get(batch_id, 0) + 1)) else None
 
-    for batch_id in _at_once(list_batches(store), lacking):
-        if batch_id is not None:
-            sum_up(store, batch_id)
+    for found in _at_once(batch_ids, lacking):
+        if found is not None:
+            sum_up(store, found)
 
 
-def _known(store: Store) -> Iterator[str]:
-    return (name for name in store.list(FOLDER) if not name.startswith(_ARCHIVE))
+def _summed(store: Store) -> Iterator[str]:
+    """The names of all summaries that there are."""
+    loose, archives = _listed(store)
+    yield from loose
+    for archive in archives:
+        with store.reader(f"{FOLDER}/{archive}") as lines:
+            yield from (Summary.from_bytes(line).name for line in lines)
 
 
-def _at_once(items: Iterable[str], ask: Any) -> Iterator[Any]:
+def _listed(store: Store) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of the single summaries, and of the archives."""
+    names = store.list(FOLDER)
+    archives = [name for name in names if name.startswith(_ARCHIVE)]
+    return [name for name in names if name.endswith(".json") and not name.startswith(_ARCHIVE)], archives
+
+
+def _at_once(items: Sequence[str], ask: Callable[[str], Value]) -> Iterator[Value]:
+    if not items:
+        return
     with ThreadPoolExecutor(AT_ONCE) as threads:
         yield from threads.map(ask, items)
 
@@ -168,9 +242,24 @@ def _total(store: Store, batch: Batch, done: Done) -> Mapping[Group, Tally]:
     """All that the batch used up to this round."""
     sums: dict[Group, Tally] = {}
     for tenant, row in _with_tenant(store, batch, read_published(store, done, batch.batch_id, OUTPUT)):
-        group = (tenant, row["model"], row["kind"])
+        group = (tenant, row["model"], row["kind"], first_template(row))
         sums[group] = sums.get(group, Tally()) + Tally(1, Usage.from_dict(row["usage"]))
     return sums
+
+
+def first_template(receipt: Mapping[str, Any]) -> str:
+    """The template of the first prompt of a conversation, shortened; empty where it had none."""
+    return short_template(next(iter((receipt.get("templates") or {}).values()), None))
+
+
+def short_template(sha256: str | None) -> str:
+    """A template as summaries name it."""
+    return (sha256 or "")[:TEMPLATE_DIGITS]
+
+
+def _group(tenant: str, model: str, kind: str, template: str = "") -> Group:
+    """A group as it is stored; earlier ones knew no template."""
+    return tenant, model, kind, template
 
 
 def _with_tenant(

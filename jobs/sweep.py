@@ -2,13 +2,12 @@
 
 Counts in Redis never prove that a batch is complete: they only say when it is worth reading storage. Where the queue
 shows a batch drained but storage lacks outcomes, the queue has forgotten something, and the batch is fed again. It also
-is what turns a deadline into a marker, and what pauses a batch whose first rows all failed. Any number of sweepers may
+is what turns a deadline into a marker, and asks the breaker. Any number of sweepers may
 run, anywhere, at the same time.
 """
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,8 +15,8 @@ from itertools import count, islice
 from typing import Final
 
 from jobs.batch import CloseReason, Done
+from jobs.breaker import trip
 from jobs.compaction import compact
-from jobs.delivery import Deliverer
 from jobs.errors import CODES, QueueUnavailable, StoreDamaged
 from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
@@ -26,9 +25,8 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import go_on, pause
+from jobs.rounds import go_on
 from jobs.segment import Outcome, write
-from jobs.segment_files import some_outcomes
 from jobs.storage import Store
 
 SEGMENT_ROWS: Final = 4_096
@@ -41,7 +39,7 @@ class Sweeper:
 
     A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. Where `compact_segments` or more
     segments lie each in its file, the small ones are compacted; 0 is never, and each batch is looked at once in `compact_every`.
-    `took` is told how many seconds each publishing took. With a `deliverer`, each sweep also delivers what is owed.
+    `took` is told how many seconds each publishing took, and `after` at the end of each sweep whether it published something.
     """
 
     store: Store
@@ -51,7 +49,7 @@ class Sweeper:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
     took: Callable[[float], object] = lambda _: None
-    deliverer: Deliverer | None = None
+    after: Callable[[bool], object] = lambda _: None
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
     published: dict[str, Done] = field(default_factory=dict)
@@ -75,8 +73,7 @@ class Sweeper:
                 self._compact(index)
             else:
                 self.published[index.batch.batch_id] = done
-        if self.deliverer is not None:
-            self.deliverer.deliver(now=len(self.published) > before)
+        self.after(len(self.published) > before)
         if fault is not None:
             raise fault
         return still_open
@@ -85,7 +82,7 @@ class Sweeper:
         if index.current.goes_on and go_on(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
-        self._break(index)
+        trip(self.store, index, self.breaker_rows, self.clock)
         seen = self._seen(index)
         if any(_waits_for_rows(schedule) for schedule in seen.values() if schedule is not None):
             index.refresh()
@@ -152,29 +149,6 @@ class Sweeper:
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
             self._drop(index)
-
-    def _break(self, index: OutcomeIndex) -> None:
-        """Pause a batch of which nothing has come but failures."""
-        current = index.current
-        if not self.breaker_rows or not current.may_pause or current.closed or current.done:
-            return
-        if index.counts["completed"] == index.carried:
-            index.refresh()
-        failed = index.counts["failed"] - index.batch.refused
-        if index.counts["completed"] > index.carried or failed < self.breaker_rows or index.complete:
-            return
-        reason = f"its first {failed:,} rows all failed, most of them with {self._usual_code(index)}"
-        paused = pause(self.store, index.batch, reason, clock=self.clock)
-        logger().warning("batch.paused", batch=index.batch.batch_id, reason=paused.reason)
-        index.refresh()
-
-    def _usual_code(self, index: OutcomeIndex) -> str:
-        """The code of most failures in the first few segments."""
-        codes: Counter[str] = Counter()
-        for outcome in some_outcomes(self.store, sorted(index.files)[:8], self.breaker_rows):
-            if outcome.final and outcome.error and outcome.round == index.round:
-                codes[outcome.error["code"]] += 1
-        return codes.most_common(1)[0][0] if codes else "no code"
 
     def _publish(self, index: OutcomeIndex) -> None:
         began = time.monotonic()

@@ -86,16 +86,16 @@ def peak_bytes() -> int:
 def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
     """What differs between the refused rows of the store and those that the file was made with."""
     from jobs.batch import BatchPaths
-    from jobs.segment import read_lines
+    from jobs.segment import read_outcomes
     from jobs.storage import Store
 
     store, paths = Store.open(store_url), BatchPaths(batch_id)
     said: dict[int, tuple[str, int | None]] = {}
     for name in store.list(paths.segments):
-        for _, line in read_lines(store, paths.segment(name)):
-            outcome = json.loads(line)
-            named = re.match(r"line (\d+) ", outcome["error"]["message"])
-            said[outcome["row"]] = (outcome["error"]["code"], int(named[1]) - first_line if named else None)
+        for outcome in read_outcomes(store, paths.segment(name)):
+            error = outcome.error or {"code": "none", "message": ""}
+            named = re.match(r"line (\d+) ", error["message"])
+            said[outcome.row] = (error["code"], int(named[1]) - first_line if named else None)
     made = {row: ("duplicate_custom_id", earlier) for row in range(rows) if (earlier := original(row)) is not None}
     return [
         f"row {row}: {said.get(row)} for {made.get(row)}"

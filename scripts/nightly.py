@@ -3,7 +3,8 @@
     python scripts/nightly.py inbox --until 07:30 --out published
 
 Each `*.jsonl` of the inbox becomes a batch whose deadline is the given time, and a fleet works until all are published.
-Rows that were not done by then are published as expired; `nightpress failed retry BATCH` runs them again. The outputs go to
+Rows that were not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
+`--publish-at 06:00` what is ready by then is in its place by then, and the rest follows. The outputs go to
 `<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so that a night that was
 interrupted goes on where it was. A second one that is started meanwhile leaves at once.
 
@@ -14,6 +15,7 @@ working; 130 interrupted.
 import argparse
 import fcntl
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from jobs import logs, settings
 from jobs.batch import Batch
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake import IntakeOptions, accept_file
+from jobs.moments import parsed
 from jobs.publish import latest_done
 from jobs.published import copy_published
 from jobs.storage import Store
@@ -50,10 +53,13 @@ def _night(args: argparse.Namespace) -> int:
     store = Store.open(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
+    early = _early(args, until)
     batches: dict[Path, Batch] = {}
     refused = 0
     for file in sorted(args.inbox.glob("*.jsonl")):
-        options = IntakeOptions(kind=args.kind, model=args.model, deadline=until.astimezone(UTC))
+        options = replace(early, kind=args.kind, model=args.model, deadline=until.astimezone(UTC))
+        if args.publish_at is not None:
+            options = replace(options, output_url=f"{(args.out / night / file.stem).absolute()}/", output_form="jsonl")
         try:
             batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
         except RequestError as error:  # this file waits in the inbox; the others have their night
@@ -73,6 +79,20 @@ def _night(args: argparse.Namespace) -> int:
         return 130
     complete = [_deliver(store, file, batch, args, night) for file, batch in batches.items()]
     return 2 if refused else int(not all(complete))
+
+
+def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
+    """When to publish what is ready; by the words of the command, the batch is the same also when that is past."""
+    if args.publish_at is None:
+        return IntakeOptions()
+    now = datetime.now(UTC)
+    at = parsed(args.publish_at, now)
+    if at >= until:
+        print(
+            f"nightly: --publish-at {args.publish_at} is past, or not before {until:%H:%M}: all comes at once",
+            file=sys.stderr,
+        )
+    return IntakeOptions(publish_at=at if at < until else None, publish_at_typed=args.publish_at)
 
 
 def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, night: str) -> bool:
@@ -99,6 +119,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Publish every file of an inbox by the morning.")
     parser.add_argument("inbox", type=Path, help="a folder of *.jsonl files")
     parser.add_argument("--until", type=time.fromisoformat, default=time(7, 30), help="local time, such as 07:30")
+    parser.add_argument(
+        "--publish-at", metavar="WHEN", help="publish what is ready then, such as 06:00; the rest follows"
+    )
     parser.add_argument("--out", type=Path, default=Path("published"), help="where the outputs go")
     parser.add_argument("--kind", help="the kind of rows that name none")
     parser.add_argument("--model", help="the model of rows that name none")

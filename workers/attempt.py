@@ -41,6 +41,7 @@ class Attempt:
     _spent: dict[str, Usage] = field(default_factory=dict)
     _replaced: set[str] = field(default_factory=set)
     _templates: dict[str, str] = field(default_factory=dict)
+    _params: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -65,7 +66,13 @@ class Attempt:
         """What of the receipt the conversation knows."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
-        return {"finish_reason": reason, "seed": self.seed, "adapter": self.row.adapter, "templates": self._templates}
+        return {
+            "finish_reason": reason,
+            "seed": self.seed,
+            "adapter": self.row.adapter,
+            "templates": self._templates,
+            "params": self._params,
+        }
 
     def start(self) -> Sequence[GenerationRequest]:
         """Begin the conversation. Raises RowError when the stored request no longer fits its kind."""
@@ -136,6 +143,7 @@ class Attempt:
             params = prompt.params.overridden({**self.row.overrides, "seed": self.seed + n})
         except ValueError as error:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
+        self._params[prompt.label] = params.said()
         adapter = prompt.adapter or self.row.adapter
         claim = self.job.lease.claim_id.rpartition("-")[
             2

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from jobs.breaker import trip
 from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.feed import load_request
 from jobs.generation import GenerationRequest
@@ -22,6 +23,7 @@ from jobs.job_queue import ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.logs import logger
 from workers.attempt import Attempt
+from workers.doubts import Doubts, Round
 from workers.flusher import Flusher
 from workers.heartbeat import Pulse
 from workers.leases import Leases
@@ -68,6 +70,7 @@ class Claimer:
         line: Line,
         leases: Leases,
         flusher: Flusher,
+        doubts: Doubts,
         *,
         slots: int,
         claim_id: Callable[[int], str],
@@ -78,6 +81,8 @@ class Claimer:
         self._line = line
         self._leases = leases
         self._flusher = flusher
+        self._doubts = doubts
+        self._looking: tuple[int, Sequence[Round]] | None = None
         self._slots = slots
         self._claim_id = claim_id
         self._record = record
@@ -136,6 +141,8 @@ class Claimer:
         room = int(self._slots * (1 + AHEAD)) - self._leases.in_hand
         if self._flusher.full or room * 4 < self._slots:
             return POLL_S
+        if self._in_doubt():
+            return HASTE_S
         if self._to_be_empty and self._leases.holding:  # suspects stand alone: a crash then points at nobody else
             if not self._leases.in_hand:
                 self._flusher.hasten()
@@ -150,6 +157,34 @@ class Claimer:
             self._feed(reply)
             self._said_away, self.store_fault = False, ""
         return 0.0 if found else POLL_S
+
+    def _in_doubt(self) -> bool:
+        """Whether nothing may be claimed yet, since a batch of which all failed is looked at once that is durable."""
+        if self._looking is None:
+            found = self._doubts.found()
+            if not found:
+                return False
+            self._looking = self._flusher.taken, found
+        taken, found = self._looking
+        if self._flusher.through < taken:
+            self._flusher.hasten()
+            return True
+        with self._waiting_for_what_is_away():
+            for batch_id, _ in found:
+                self._look_at(batch_id)
+            self._doubts.settle(found)
+            self._looking = None
+        return self._looking is not None
+
+    def _look_at(self, batch_id: str) -> None:
+        """Ask the breaker. A batch that it pauses is off the lane before the next claim."""
+        line = self._line
+        index = line.batches.get(batch_id)
+        if index is None:
+            return
+        index.refresh()
+        if trip(line.store, index, line.settings.breaker_rows, self._clock):
+            line.feeder.drop_what_ended(line.lane, index)
 
     def _claimed(self, room: int) -> ClaimReply:
         """Ask for jobs. Until an answer comes the claim keeps its id, so that no answer that was lost costs a lease."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
 from jobs.formats import InputFormat
@@ -43,8 +44,12 @@ def run(
         str,
         typer.Argument(metavar="FILE", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
     ],
-    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the files go.  [default: out/<name of the file>]")
     ] = None,
@@ -102,7 +107,8 @@ def work(
         int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Only these models.  [default: what open batches need]")
+        list[str] | None,
+        typer.Option(help="Only these models.  [default: what open batches need]", autocompletion=completion.models),
     ] = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no batch is open.")] = False,
 ) -> None:
@@ -132,7 +138,7 @@ def work(
 
 def replay(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
     as_json: Annotated[bool, typer.Option("--json", help="The output of this time, and what differs.")] = False,
 ) -> None:
@@ -144,13 +150,17 @@ def replay(
     from jobs.commands.show import published_row, request_of
     from jobs.job import RowRequest
     from workers.replay import replay as replay_row
+    from workers.replay import told
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
     found = session.batch(batch)
+    if row >= found.rows:
+        raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
     published, request = published_row(session, found, row), request_of(session, found, row)
     if published is None or request is None or published["status"] != "completed":
-        raise RequestError(f"row {row} of {found.batch_id} did not complete: nightpress show {found.batch_id} {row}")
+        state = "is not published yet" if published is None else "did not complete"
+        raise RequestError(f"row {row} of {found.batch_id} {state}: nightpress show {found.batch_id} {row}")
     again = replay_row(found.batch_id, RowRequest(**request), published, session.settings)
     if as_json:
         session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
@@ -158,14 +168,16 @@ def replay(
         session.write(f"row {row}: it fails this time: {again.error}")
     else:
         session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
-    if again.differs and not as_json:
-        session.write(f"  what differs: {', '.join(again.differs)}")
+    for name in again.differs if not as_json else ():
+        session.write(f"  differs: {told(name, published, again.receipt)}")
     raise typer.Exit(0 if again.same else 1)
 
 
 def pull(
     ctx: typer.Context,
-    alias: Annotated[str, typer.Argument(help="The model; `nightpress models list` shows them.")],
+    alias: Annotated[
+        str, typer.Argument(help="The model; `nightpress models list` shows them.", autocompletion=completion.models)
+    ],
 ) -> None:
     """Fetch a model's files, and convert them where that is needed, for machines without a network."""
     from workers import models

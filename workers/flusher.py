@@ -26,6 +26,7 @@ from jobs.logs import logger
 from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import Store
+from workers.doubts import Doubts
 from workers.heartbeat import Heartbeat
 from workers.leases import Leases
 from workers.metrics import WorkerMetrics
@@ -66,9 +67,12 @@ class Flusher:
         incarnation: str,
         settings: Settings,
         metrics: WorkerMetrics | None = None,
+        doubts: Doubts | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics or WorkerMetrics()
+        self._doubts = doubts or Doubts(0)
+        self._taken = self._through = 0
         self._store = store
         self._schedule = schedule
         self._leases = leases
@@ -120,13 +124,25 @@ class Flusher:
         with self._condition:
             return self._waiting_bytes > FULL_FLUSHES * self._flush_bytes
 
+    @property
+    def taken(self) -> int:
+        """How many outcomes were ever put here."""
+        return self._taken
+
+    @property
+    def through(self) -> int:
+        """How many of those, counted from the first, wait no more: they are durable, or were dropped with their lease."""
+        return self._through
+
     def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
         """Take one outcome; it is written soon. Unless its lease is gone: then there is nothing to be written."""
         if settlement is not None and not self._leases.settling(settlement.lease):
             self._drop(settlement)
             return
         size = 512 + len(orjson.dumps(outcome.output)) if outcome.output else 512
+        self._doubts.note(batch_id, outcome)
         with self._condition:
+            self._taken += 1
             if not self._waiting:
                 self._since = self._monotonic()
             self._waiting.append(Finished(batch_id, outcome, settlement, size))
@@ -146,6 +162,7 @@ class Flusher:
             self._write(due)
             with self._condition:
                 self._busy = False
+                self._through += len(due)
 
     def _due(self) -> Sequence[Finished] | None:
         """Wait for what is to be written next; None when all is done and the flusher is to end."""

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from jobs.errors import CODES
 from jobs.job_queue import LaneSnapshot
 from jobs.outcomes import OutcomeIndex
 from jobs.segment import Outcome
@@ -24,7 +25,10 @@ from workers.engine import EngineStats
 
 METRICS: Final[dict[str, str]] = {
     "nightpress_rows_total": "Attempts that are durable, by outcome: completed, failed, retried, crashed.",
-    "gen_ai_tokens_total": "Tokens of rows that are durable, by gen_ai_token_type: input, output, and cached, a part of input.",
+    "nightpress_attempt_duration_seconds": "Histogram of how long such an attempt took, by error_type: a code of the table "
+    "above, _OTHER for one of a kind's own, none if it completed.",
+    "gen_ai_client_token_usage": "Histogram of the tokens of such an attempt, by gen_ai_token_type: input, output, and cached, "
+    "a part of input.",
     "nightpress_engine_steps_total": "Steps of an engine.",
     "nightpress_engine_slots": "Texts that an engine can write at once.",
     "nightpress_engine_slots_in_use": "Texts that it writes.",
@@ -42,6 +46,11 @@ METRICS: Final[dict[str, str]] = {
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds."""
 
+TOKEN_BUCKETS: Final = tuple(4.0**n for n in range(11))
+"""As OpenTelemetry has them, as far as a context reaches."""
+
+OTHER: Final = "_OTHER"
+
 NS: Final = 1e9
 
 
@@ -51,9 +60,11 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._rows = Counter("nightpress_rows", _said("nightpress_rows_total"), ["outcome"], registry=self._registry)
-        self._tokens = Counter(
-            "gen_ai_tokens", _said("gen_ai_tokens_total"), ["gen_ai_token_type"], registry=self._registry
-        )
+        name = "gen_ai_client_token_usage"
+        labels = ["gen_ai_token_type"]
+        self._tokens = Histogram(name, _said(name), labels, buckets=TOKEN_BUCKETS, registry=self._registry)
+        name = "nightpress_attempt_duration_seconds"
+        self._took = Histogram(name, _said(name), ["error_type"], buckets=BUCKETS, registry=self._registry)
         name = "nightpress_flush_duration_seconds"
         self._flush = Histogram(name, _said(name), buckets=BUCKETS, registry=self._registry)
 
@@ -68,7 +79,9 @@ class WorkerMetrics:
                 ("cached", spent.cached_prompt_tokens),
                 ("output", spent.completion_tokens),
             ):
-                self._tokens.labels(kind).inc(tokens)
+                self._tokens.labels(kind).observe(tokens)
+            if (took_s := _took_s(one)) is not None:
+                self._took.labels(_error_type(one)).observe(took_s)
 
     def flush_time(self) -> AbstractContextManager[Any]:
         """Measures what is done within it as a flush."""
@@ -83,6 +96,20 @@ class WorkerMetrics:
         registry = CollectorRegistry()
         registry.register(_Once(_engine(stats, lease_losses)))
         return samples + generate_latest(registry).decode()
+
+
+def _took_s(outcome: Outcome) -> float | None:
+    """From the first prompt to the end; None where no attempt was made."""
+    began, ended = outcome.receipt.get("started_at"), outcome.receipt.get("finished_at")
+    if began is None or ended is None:
+        return None
+    return max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds())
+
+
+def _error_type(outcome: Outcome) -> str:
+    """A code that is documented, so that there are only so many."""
+    code = (outcome.error or {}).get("code", "")
+    return code if code in CODES or not code else OTHER
 
 
 def _engine(stats: EngineStats, lease_losses: int) -> list[Metric]:

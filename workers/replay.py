@@ -18,7 +18,7 @@ from workers.engine import Engine
 from workers.models import identity, make_engine
 
 COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
-"""What of a receipt decides the text, beside the templates and the request itself."""
+"""What of a receipt decides the text, beside the templates, the params and the request itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class Replayed:
     def same(self) -> bool:
         """Whether the output is the same, whatever of the receipt is not."""
         return self.error is None and not any(name.startswith("output") for name in self.differs)
+
+
+def told(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs, in words: both values of a part of the receipt; of the output, which part."""
+    top, _, label = name.partition(".")
+    if top == "output":
+        return name
+    before, after = ((values.get(top) or {}).get(label) if label else values.get(top) for values in (was, now))
+    return f"{name}: {before} was published, {after} is here"
 
 
 def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], settings: Settings) -> Replayed:
@@ -85,8 +94,13 @@ def _differences(
     published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
 ) -> Sequence[str]:
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
-    before, now = published.get("templates") or {}, receipt.get("templates") or {}
-    named += [f"templates.{label}" for label in sorted({*before, *now}) if before.get(label) != now.get(label)]
+    for part in ("templates", "params"):
+        before, now = published.get(part), receipt.get(part) or {}
+        if before is not None:  # an earlier release did not say
+            labels = sorted(
+                before.keys() & now.keys() or {*before, *now}
+            )  # another text may ask for more prompts, or fewer
+            named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
     was = published.get("output") or {}
     fields = sorted({*was, *(output or {})})
     return [*named, *(f"output.{name}" for name in fields if was.get(name) != (output or {}).get(name))]

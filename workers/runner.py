@@ -25,6 +25,7 @@ from jobs.job_queue import WorkerRecord
 from jobs.logs import logger
 from workers.attempt import Attempt
 from workers.claimer import POLL_S, Claimer, Turn, taken
+from workers.doubts import Doubts
 from workers.engine import Engine
 from workers.flusher import Flusher
 from workers.heartbeat import Heartbeat, Pulse
@@ -70,7 +71,7 @@ class Runner:
 
     def _connect(self, node: str, end_process: Callable[[int], object]) -> None:
         line, worker, incarnation, composing = self._line, self._worker, secrets.token_hex(4), Pulse(self._monotonic)
-        slots = self._engine.stats().slots
+        slots, doubts = self._engine.stats().slots, Doubts(line.settings.breaker_rows)
 
         def record(running: int) -> WorkerRecord:
             return WorkerRecord(worker, os.getpid(), node, line.lane, running, slots)
@@ -96,11 +97,13 @@ class Runner:
             incarnation=incarnation,
             settings=line.settings,
             metrics=line.metrics,
+            doubts=doubts,
         )
         self._claimer = Claimer(
             line,
             self._leases,
             self._flusher,
+            doubts,
             slots=slots,
             claim_id=lambda n: f"{worker}-{incarnation}-{n}",
             record=record,

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from jobs.delivery import Deliverer
+from jobs.errands import Errands
 from jobs.errors import RequestError, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
@@ -21,6 +22,7 @@ from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader
 from jobs.storage import Store
+from jobs.summaries import catch_up
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
@@ -60,6 +62,9 @@ class Work:
             queue.ping()
             store = Store.open(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
+            kinds = load_kinds(self.settings.templates_dir)
+            deliverer = Deliverer(store, self.settings.store_options, kinds)
+            errands = Errands(deliverer.deliver, partial(catch_up, store))
             sweeper = Sweeper(
                 store,
                 queue,
@@ -67,8 +72,8 @@ class Work:
                 self.settings.prices,
                 breaker_rows=self.settings.breaker_rows,
                 took=self._metrics.published,
+                after=errands,
                 compact_segments=self.settings.compact_segments,
-                deliverer=Deliverer(store, self.settings.store_options, load_kinds(self.settings.templates_dir)),
             )
             self._serve_metrics()
             address = connect(self.settings.ray_address)
@@ -79,6 +84,7 @@ class Work:
                 self._loop(fleet, sweeper)
                 fleet.drain(self.settings.grace_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
+                self._finish(errands)
             finally:
                 fleet.kill()
                 self._metrics.close()
@@ -103,6 +109,13 @@ class Work:
                 noted_at = time.monotonic()
                 self._note(fleet, sweeper)
             time.sleep(min(TICK_S, self.settings.sweep_s))
+
+    def _finish(self, errands: Errands) -> None:
+        """What was published is delivered before the end; once interrupted, only within the grace time."""
+        last = time.monotonic() + self.settings.grace_s
+        while not errands.finish(TICK_S) and not (self._interrupts and time.monotonic() >= last):
+            if self._interrupts > 1:
+                return
 
     def _serve_metrics(self) -> None:
         port, host = self.settings.metrics_port, self.settings.metrics_host

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import Session
+from jobs.errors import RequestError
 from jobs.formats import InputFormat
 from jobs.formats.results import ResultForm
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from jobs.estimate import Estimate
     from jobs.intake import Accepted, IntakeOptions
 
@@ -29,8 +33,12 @@ def enqueue(
         str,
         typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
     ],
-    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
     ] = None,
@@ -75,6 +83,11 @@ def enqueue(
     session: Session = ctx.obj
     settings = session.settings
     logs.configure("warning", settings.log_format)
+
+    def moment(typed: str | None, option: str) -> datetime | None:
+        """What is there already by its run key may be asked for after its time."""
+        return parsed(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
+
     options = IntakeOptions(
         kind=kind,
         model=model,
@@ -82,16 +95,20 @@ def enqueue(
         name=name,
         tenant=tenant,
         priority=priority,
-        deadline=parsed(deadline, session.clock()) if deadline else None,
+        deadline=moment(deadline, "--deadline"),
         deadline_typed=deadline,
         form=form,
-        publish_at=parsed(publish_at, session.clock()) if publish_at else None,
+        publish_at=moment(publish_at, "--publish-at"),
         publish_at_typed=publish_at,
         limit=limit,
         strict=strict,
         output_url=None if output_url is None else checked_place(output_url, output_form),
         output_form=None if output_url is None else str(output_form),
     )
+    if options.publish_at and options.deadline and options.publish_at >= options.deadline:
+        raise RequestError(
+            f"--publish-at {publish_at} is not before --deadline {deadline}: no second round could follow"
+        )
     if dry_run:
         _estimate(session, file, options, as_json=as_json)
         return
@@ -155,15 +172,18 @@ def _write_estimate(session: Session, found: Estimate) -> None:
     table.add_column("by")
     for line in found.lines:
         usage = line.usage
-        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis == "history" else "?"
+        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis != "assumed" else "?"
         charge = formatted(usage.charge, currency).removesuffix(f" {currency}")
         counts = (f"{line.rows:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
         table.add_row(line.kind, line.lane, *counts, hours, charge, line.basis)
     session.out.print(table)
-    if any(line.basis == "assumed" for line in found.lines):
-        session.write("assumed: as long as the kind expects, its first prompts at 4 bytes a token")
-    if any(line.basis == "history" for line in found.lines):
-        session.write("history: what published rows of this kind and model took")
+    said = {
+        "history": "history: what published rows of this kind, model and template took",
+        "other templates": "other templates: what rows of this kind and model took that began with another template",
+        "assumed": "assumed: as long as the kind expects, its first prompts at 4 bytes a token",
+    }
+    for basis in sorted({line.basis for line in found.lines}):
+        session.write(said[basis])
 
 
 def _run_key(named: str | None, *, again: bool) -> str:

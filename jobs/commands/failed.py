@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def list_failed(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
     """List them, each with its code and message."""
@@ -43,7 +44,7 @@ def list_failed(
 
 def retry(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[
         list[int] | None,
         typer.Option(min=0, help="A row to run again, also if it completed. Without: all that failed."),
@@ -54,7 +55,6 @@ def retry(
 
     Completed rows are kept, and not billed again.
     """
-    from jobs.moments import parsed
     from jobs.rounds import reopen
 
     session: Session = ctx.obj
@@ -63,7 +63,7 @@ def retry(
         session.store,
         found.batch_id,
         rows=tuple(row) if row else None,
-        deadline=parsed(deadline, session.clock()) if deadline else None,
+        deadline=session.moment(deadline, "--deadline"),
         clock=session.clock,
     )
     session.say(f"{found.batch_id}: round {reopened.round} is open; nightpress work runs it")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import QueueUnavailable, RequestError
 
@@ -21,7 +22,10 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nightpress resume smollm2-135m")(resume)
 
 
-def cancel(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+def cancel(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+) -> None:
     """Start no further row of a batch.
 
     What is done stays; the rest is published as cancelled.
@@ -52,7 +56,10 @@ def _drop(session: Session, batch: Batch, closed: Closed) -> None:
         session.say(f"{dropped:,} waiting rows were taken off the queue")
 
 
-def publish(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+def publish(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+) -> None:
     """Publish a batch, or say what is missing.
 
     Workers do this by themselves, as soon as every row has its outcome.
@@ -86,38 +93,61 @@ def _deliver(session: Session) -> None:
 LANE = "A lane: the name of a model, as `nightpress models list` shows it."
 
 
-def pause(ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE)]) -> None:
+def pause(
+    ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE, autocompletion=completion.lanes)]
+) -> None:
     """Let no more rows of a lane be started.
 
     Of any batch; what runs goes on to its end.
     """
     session: Session = ctx.obj
-    session.needed_queue().pause(_known(session, lane))
+    if lane not in _lanes(session) and _is_batch(session, lane):
+        raise RequestError(f"{lane!r} is a batch, and lanes are paused: to give the batch up, nightpress cancel {lane}")
+    known = _known(session, lane)
+    session.needed_queue().pause(known)
     session.say(f"{lane} is paused; to go on: nightpress resume {lane}")
 
 
 def resume(
-    ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.")]
+    ctx: typer.Context,
+    lane: Annotated[
+        str,
+        typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
+    ],
 ) -> None:
     """Let a paused lane go on, or a paused batch."""
-    from jobs.rounds import list_batches
     from jobs.rounds import resume as resume_batch
 
     session: Session = ctx.obj
-    is_lane = lane in {session.settings.lane_of(alias) for alias in session.settings.catalog}
-    if not is_lane and any(batch_id.startswith(lane) for batch_id in list_batches(session.store)):
+    if lane not in _lanes(session) and _is_batch(session, lane):
         found = session.batch(lane)
         resume_batch(session.store, found, clock=session.clock)
         session.say(f"{found.batch_id} goes on")
         return
-    session.needed_queue().resume(_known(session, lane))
+    known = _known(session, lane, "lane and no batch")
+    session.needed_queue().resume(known)
     session.say(f"{lane} goes on")
 
 
-def _known(session: Session, lane: str) -> str:
+def _known(session: Session, lane: str, what: str = "lane") -> str:
     """The lane, if a model or the queue has it: a misspelt one would be paused to no effect."""
-    known = {session.settings.lane_of(alias) for alias in session.settings.catalog}
-    known.update(session.needed_queue().lanes())
+    from jobs.spelling import meant
+
+    known = _lanes(session)
+    if session.queue is not None:
+        known |= set(session.queue.lanes())
     if lane not in known:
-        raise RequestError(f"no lane {lane!r}: the known ones are {', '.join(sorted(known))}")
+        hint = meant(lane, known) or f": the lanes are {', '.join(sorted(known))}"
+        raise RequestError(f"no {what} {lane!r}{hint}")
     return lane
+
+
+def _lanes(session: Session) -> set[str]:
+    """The lanes of the models that the catalog has."""
+    return {session.settings.lane_of(alias) for alias in session.settings.catalog}
+
+
+def _is_batch(session: Session, name: str) -> bool:
+    from jobs.rounds import list_batches
+
+    return bool(name) and any(batch_id.startswith(name) for batch_id in list_batches(session.store))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import Session
+from jobs.errors import RequestError
 from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
@@ -23,8 +25,12 @@ def register(app: typer.Typer) -> None:
 def preview(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="As for enqueue.")],
-    kind: Annotated[str | None, typer.Option(help="The kind of rows that name none.")] = None,
-    model: Annotated[str | None, typer.Option(help="The model of rows that name none.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
     ] = None,
@@ -49,17 +55,19 @@ def preview(
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)
     reader = line_reader(IntakeOptions(kind=kind, model=model, set=tuple(set_ or ())), kinds, settings)
-    faults = 0
+    faults, seen = 0, False
     with ExitStack() as files:
         text = files.enter_context(plain(files.enter_context(opened(file, settings.store_options))))
         for shown in previews(records(text, reader, form), reader, kinds, settings, limit):
-            faults += isinstance(shown, LineFault)
+            faults, seen = faults + isinstance(shown, LineFault), True
             if as_json:
                 session.write_json(_as_json(shown))
             elif isinstance(shown, LineFault):
                 session.write(f"row {shown.row}, {shown}")
             else:
                 _write(session, shown)
+    if not seen:
+        raise RequestError(f"{file} holds no rows")
     raise typer.Exit(1 if faults else 0)
 
 

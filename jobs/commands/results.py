@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import orjson
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def results(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     form: Annotated[ResultForm, typer.Option("--format", help="How to write them.")] = ResultForm.JSONL,
     output: Annotated[
         str | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 
@@ -21,7 +22,10 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nightpress sweep --older-than 30d --dry-run")(sweep)
 
 
-def delete(ctx: typer.Context, batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)]) -> None:
+def delete(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+) -> None:
     """Delete a published batch.
 
     Its files go, its usage stays in the accounts. An open batch is never deleted.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 BATCH = "A batch's id, or how it starts."
 """The help of every argument that names a batch."""
+
+LONGEST_NAME = 100
+"""No id is longer, and a file system would not even look for some that are."""
 
 REDIS_REMEDY = "start a Redis 7 and set NIGHTPRESS_REDIS_URL, such as redis://localhost:6379/0"
 
@@ -95,22 +99,34 @@ class Session:
         return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
     def say(self, message: str) -> None:
-        """One line for a person, on standard error, never wrapped."""
-        print(message, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+        """One line for a person, on standard error."""
+        for line in _fitted(message, self.err):
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
 
     def write(self, line: str) -> None:
-        """One line of a result, on standard output, never wrapped."""
-        print(line, file=sys.stdout)  # noqa: T201 - the one place that answers
+        """One line of a result, on standard output."""
+        for part in _fitted(line, self.out):
+            print(part, file=sys.stdout)  # noqa: T201 - the one place that answers
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:
-        """A JSON value as a line of a result."""
-        self.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode())
+        """A JSON value as a line of a result, never broken."""
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+        print(text, file=sys.stdout)  # noqa: T201 - the one place that answers
+
+    def moment(self, typed: str | None, option: str) -> datetime | None:
+        """A moment to come that an option names. Raises RequestError when it is none, or past."""
+        from jobs.moments import parsed
+
+        moment = parsed(typed, self.clock()) if typed else None
+        if moment is not None and moment <= self.clock():
+            raise RequestError(f"{option} {typed} is past: name a moment to come, such as 06:00 or +8h")
+        return moment
 
     def batch(self, name: str) -> Batch:
         """The batch of this id, or the only one whose id starts so. Raises RequestError."""
         from jobs.rounds import list_batches, load_batch
 
-        batch = load_batch(self.store, name) if name and "/" not in name else None
+        batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
         if batch is not None:
             return batch
         alike = [batch_id for batch_id in list_batches(self.store) if name and batch_id.startswith(name)]
@@ -119,4 +135,20 @@ class Session:
             return found[0]
         if found:
             raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
-        raise RequestError(f"no batch {name!r} in {self.store.url}: `nightpress status` lists them")
+        name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+        raise RequestError(f"no batch {name!r} in {self.store.shown}: `nightpress status` lists them")
+
+
+def _fitted(line: str, console: Console) -> Sequence[str]:
+    """The line as it is; on a terminal that is narrower, broken between words, of which none is broken: a path can be copied."""
+    if not console.is_terminal or len(line) <= console.width or "\n" in line:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return wrap(
+        line.strip(),
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 import typer
 
 from jobs.commands.session import Session
-
-if TYPE_CHECKING:
-    from pydantic import SecretStr
+from jobs.places import HIDDEN, shown
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential")
 """An option of a file system whose name holds one of these is not shown."""
-
-HIDDEN = "***"
 
 
 class Origin(NamedTuple):
@@ -44,14 +39,14 @@ def settings(
     The environment comes before nightpress.toml, and that before the defaults.
     """
     session: Session = ctx.obj
-    shown = [origin for origin in origins(session) if not changed or origin.source != "default"]
-    for name, value, source in shown:
+    listed = [origin for origin in origins(session) if not changed or origin.source != "default"]
+    for name, value, source in listed:
         if as_json:
             session.write_json({"setting": name, "value": value, "source": source})
         else:
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
             session.write(f"{name} = {text}" + ("" if source == "default" else f"  ({source})"))
-    if not shown:
+    if not listed:
         session.say("every setting has its default")
 
 
@@ -72,7 +67,10 @@ def origins(session: Session) -> Iterator[Origin]:
 
 def _shown(name: str, value: Any) -> Any:
     if name == "redis_url":
-        return None if value is None else _without_password(value)
+        url = "" if value is None else value.get_secret_value()
+        return None if value is None else shown(url) if "://" in url else HIDDEN
+    if name == "store_url":
+        return shown(value)
     if name == "store_options":
         return {option: HIDDEN if _is_secret(option) else said for option, said in value.items()}
     if hasattr(value, "model_dump"):
@@ -84,11 +82,3 @@ def _shown(name: str, value: Any) -> Any:
 
 def _is_secret(option: str) -> bool:
     return any(word in option.lower() for word in SECRET_WORDS)
-
-
-def _without_password(url: SecretStr) -> str:
-    """The URL with neither its password nor its query, which may hold one too."""
-    parts = urlsplit(url.get_secret_value())
-    user, at, place = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return urlunsplit((parts.scheme, (f"{name}:{HIDDEN}@" if at else "") + place, parts.path, "", ""))

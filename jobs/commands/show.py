@@ -1,13 +1,14 @@
-"""`show`: all that is known of one row: its request, each attempt, its outcome and its usage."""
+"""`show`: all that is known of one row: its request, prompts, each attempt, its outcome and its usage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 
@@ -23,13 +24,15 @@ def register(app: typer.Typer) -> None:
 
 def show(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show all that is known of one row.
 
-    As JSON: its request, every attempt, its outcome and usage.
+    Its request, what the model was asked first, every attempt with its worker, times and checks, its outcome and usage.
     """
+    from jobs.commands.show_view import lines
     from jobs.segment_files import until_read
 
     session: Session = ctx.obj
@@ -40,16 +43,47 @@ def show(
     attempts = until_read(session.store, lambda: list(_attempts(session, found, row)))
     if outcome is None:
         session.say(f"row {row} is not published yet: its attempts are what is known so far")
-    session.write_json(
-        {
-            "batch_id": found.batch_id,
-            "row": row,
-            "request": request_of(session, found, row),
-            "attempts": [_shown(attempt) for attempt in attempts],
-            "outcome": outcome,
-        },
-        indent=True,
-    )
+    request = request_of(session, found, row)
+    shown = {
+        "batch_id": found.batch_id,
+        "row": row,
+        "request": request,
+        "prompts": list(_prompts(session, request, attempts)),
+        "attempts": [_shown(attempt) for attempt in attempts],
+        "outcome": outcome,
+    }
+    if as_json:
+        session.write_json(shown, indent=True)
+        return
+    for line in lines(shown, session.settings.prices.currency, session.out.width):
+        session.write(line)
+
+
+def _prompts(
+    session: Session, request: Mapping[str, Any] | None, attempts: Sequence[Outcome]
+) -> Iterator[Mapping[str, Any]]:
+    """What the row asks first, as its kind and its templates are now. Later prompts hold what the model answered."""
+    from jobs.errors import RowError
+    from jobs.job import RowRequest
+    from jobs.kinds.registry import load_kinds
+    from jobs.preview import first_prompts
+
+    kind = load_kinds(session.settings.templates_dir).get(request["kind"]) if request is not None else None
+    if request is None or kind is None:
+        return
+    try:
+        prompts = first_prompts(RowRequest(**request), kind)
+    except (RowError, ValueError):  # the kind is another one by now
+        return
+    made = [templates for attempt in attempts if (templates := attempt.receipt.get("templates"))]
+    for prompt in prompts:
+        before = made[-1].get(prompt.label) if made else None
+        yield {
+            "label": prompt.label,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in prompt.messages],
+            "text": prompt.text,
+            "template_changed": before is not None and before != prompt.template_sha256,
+        }
 
 
 def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def register(app: typer.Typer) -> None:
 def status(
     ctx: typer.Context,
     batch: Annotated[
-        str | None, typer.Argument(metavar="[BATCH]", help=f"{BATCH} Without: the open and last published.")
+        str | None,
+        typer.Argument(
+            metavar="[BATCH]", help=f"{BATCH} Without: the open and last published.", autocompletion=completion.batches
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with batches and workers.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until everything shown is published.")] = False,
@@ -54,7 +58,7 @@ def status(
 
 def wait(
     ctx: typer.Context,
-    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH)],
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     interval_s: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")] = 1.0,
     timeout: Annotated[
         str | None,
@@ -128,7 +132,7 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
     if as_json:
         session.write_json(now.as_dict())
     elif not now.batches:
-        session.say(f"no batches in {session.store.url}: `nightpress enqueue FILE` makes one")
+        session.say(f"no batches in {session.store.shown}: `nightpress enqueue FILE` makes one")
     else:
         for line in lines(now, session.clock(), session.out.width):
             session.write(line)

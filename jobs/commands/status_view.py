@@ -86,7 +86,7 @@ def _worker_lines(now: Status) -> Iterator[str]:
     if now.workers:
         yield f"{len(now.workers):,} worker{'s' if len(now.workers) > 1 else ''}"
     for worker in now.workers:
-        busy = f"running {worker.running:,}"
+        busy = f"{worker.running:,} in hand"
         if worker.slots:
             filled = min(worker.running * WORKER_BAR // worker.slots, WORKER_BAR)
             busy = f"[{'#' * filled}{'.' * (WORKER_BAR - filled)}] {busy}, {worker.slots:,} slots"

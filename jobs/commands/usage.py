@@ -47,6 +47,7 @@ def usage(
     since: Annotated[str | None, typer.Option(metavar="WHEN", help="Published then or later: 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Published before then.")] = None,
     form: Annotated[Form, typer.Option("--format", help="json and csv give whole billionths.")] = Form.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Add up what was used, and what it cost.
 
@@ -63,9 +64,9 @@ def usage(
         since=parsed(since, now) if since else None,
         until=parsed(until, now) if until else None,
     )
-    if form is Form.CSV:
+    if form is Form.CSV and not as_json:
         _write_csv(by, sums)
-    elif form is Form.JSON:
+    elif as_json or form is Form.JSON:
         session.write_json(
             [
                 {by.value: key, "currency": currency, **tally.as_dict()}

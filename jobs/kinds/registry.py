@@ -18,7 +18,11 @@ GROUP: Final = "nightpress.kinds"
 
 
 def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
-    """All kinds by name. Raises RequestError, which names the entry point, when one cannot be loaded or takes a name twice."""
+    """All kinds by name.
+
+    Raises RequestError, which names the entry point, when one cannot be loaded or takes a name twice; and which names the
+    file, when one of `templates_dir` replaces no template of any of them.
+    """
     templates = Templates(templates_dir)
     shipped: list[Kind] = [
         ArticleKind(templates),
@@ -37,4 +41,5 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         if name in kinds:
             raise RequestError(f"the kind {point.name} = {point.value} takes the name {name!r}, which is taken")
         kinds[name] = kind
+    templates.refuse_unused(all_known=len(kinds) == len(shipped))
     return kinds

@@ -14,6 +14,7 @@ from jinja2 import meta
 
 from jobs.errors import RequestError
 from jobs.generation import Message
+from jobs.spelling import meant
 
 SHIPPED: Final = Path(__file__).with_name("templates")
 
@@ -39,7 +40,7 @@ class Templates:
         RequestError: The folder is missing, or a template in it is not one of Jinja2.
     """
 
-    def __init__(self, folder: Path | None = None, shipped: Path = SHIPPED) -> None:
+    def __init__(self, folder: Path | None = None, shipped: Path = SHIPPED, known: set[str] | None = None) -> None:
         own = None if folder is None else folder.expanduser()
         if own is not None and not own.is_dir():
             raise RequestError(f"templates_dir: {folder} is not a folder")
@@ -53,12 +54,34 @@ class Templates:
             lstrip_blocks=True,
         )
         self._compiled: dict[str, _Compiled] = {}
+        self._known = set[str]() if known is None else known
+        self._known.update(path.name for path in shipped.glob("*.j2"))
         for path in sorted(own.glob("*.j2")) if own is not None else ():
             self._template(path.name)
 
     def beside(self, shipped: Path) -> "Templates":
         """The templates in the folder of another package, with the same user's own over them."""
-        return Templates(self._own, shipped)
+        return Templates(self._own, shipped, self._known)
+
+    def refuse_unused(self, *, all_known: bool) -> None:
+        """Raises RequestError for a file of the user's folder that replaces no template, and is included by none.
+
+        A misspelt name would change no prompt. Unless all templates are known by now, only what is like a known one is refused:
+        a kind of another package may look for its own later.
+        """
+        own = sorted(path.name for path in self._own.iterdir() if path.is_file()) if self._own is not None else []
+        used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
+        for name in own:
+            stem, _, suffix = name.partition(".")
+            like = f": did you mean {stem}.j2?" if f"{stem}.j2" in self._known else meant(name, self._known)
+            is_template = suffix == "j2" or stem in {known.removesuffix(".j2") for known in self._known}
+            if name not in used and is_template and (all_known or like):
+                raise RequestError(f"templates_dir: {name} replaces no template{like}")
+
+    def _included(self, name: str) -> set[str]:
+        """What a template names in an `include`, an `import` or an `extends`."""
+        source, _, _ = self._loader.get_source(self._environment, name)
+        return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
         """The template `name` with `values`. Raises RequestError when it is missing, or asks for what it is not given."""
@@ -94,8 +117,7 @@ class Templates:
     def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
         """The source of a template, then those of the templates that it includes."""
         source, _, _ = self._loader.get_source(self._environment, name)
-        included = meta.find_referenced_templates(self._environment.parse(source))
-        others = sorted({other for other in included if other is not None} - {name, *above})
+        others = sorted(self._included(name) - {name, *above})
         return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
 
 

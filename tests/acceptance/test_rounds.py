@@ -1,6 +1,13 @@
-"""The soft deadline, the breaker, another round for what failed, and the sweep, as commands beside a working fleet."""
+"""What an operator reaches for, as commands beside a working fleet, which is started once.
+
+The soft deadline, the breaker, further rounds for what failed, a row played again, deletion by name and by age; and that
+the usage of all rounds adds up, with nothing charged twice.
+"""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +17,14 @@ from jobs.publish import verify
 from jobs.storage import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
-ROWS = 120
-BAD = 100
+ROWS = 90
+BAD = 50
+ENTRY = """
+import sys
+from jobs.settings import Settings
+from workers.worker import Worker, WorkerPlan
+Worker(WorkerPlan("alone", "flaky", sys.argv[1], Settings())).run()
+"""
 TOML = """
 breaker_rows = 10
 max_attempts = 1
@@ -20,6 +33,10 @@ max_attempts = 1
 engine = "stub"
 options = { step_s = 0.05, slots = 8 }
 
+[models.flaky]
+engine = "stub"
+options = { failure_rate = 0.3, step_s = 0.01, slots = 8 }
+
 [models.bad]
 engine = "stub"
 options = { failure_rate = 1.0, step_s = 0.1, slots = 1 }
@@ -27,6 +44,7 @@ options = { failure_rate = 1.0, step_s = 0.1, slots = 1 }
 [prices]
 version = "t"
 models.slow = { prompt = 1_000_000, completion = 2_000_000 }
+models.flaky = { prompt = 1_000_000, completion = 2_000_000 }
 """
 
 
@@ -41,8 +59,8 @@ def enqueue(shell: Any, rows: list[dict[str, Any]], name: str, *options: str) ->
     return str(enqueued.stdout.strip())
 
 
-def chats(n: int, model: str) -> list[dict[str, Any]]:
-    return [{"kind": "chat", "model": model, "prompt": f"Say {i}."} for i in range(n)]
+def chats(n: int, model: str, **fields: Any) -> list[dict[str, Any]]:
+    return [{"kind": "chat", "model": model, "prompt": f"Say {i}.", **fields} for i in range(n)]
 
 
 def published_lines(shell: Any, batch_id: str, folder: str, name: str) -> list[dict[str, Any]]:
@@ -50,57 +68,130 @@ def published_lines(shell: Any, batch_id: str, folder: str, name: str) -> list[d
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_rounds_of_a_night(cluster_shell: Any, until: Any) -> None:
+def output_of(shell: Any, batch_id: str) -> dict[int, dict[str, Any]]:
+    """The completed rows as they are published, by number."""
+    return {row["row"]: row for row in map(json.loads, shell.run("results", batch_id).stdout.splitlines())}
+
+
+def used(shell: Any) -> dict[str, dict[str, Any]]:
+    """What `usage` says of each batch."""
+    return {one["batch"]: one for one in json.loads(shell.run("usage", "--by", "batch", "--json").stdout)}
+
+
+@pytest.fixture
+def fleet(cluster_shell: Any, redis_url: str, until: Any) -> Iterator[Any]:
+    """Commands beside a fleet of two workers, and a third worker that needs no core of Ray's."""
     shell = cluster_shell
     (shell.folder / "nightpress.toml").write_text(TOML)
     shell.start("work", "--workers", "1", "--model", "slow", "--model", "bad")
-    until(lambda: len(json.loads(shell.run("status", "--json").stdout)["workers"]) == 2, 120, "two workers")
-    store = Store.open(str(shell.folder / ".nightpress/store"))
+    with (shell.folder / "worker.log").open("w") as log:
+        command = [sys.executable, "-c", ENTRY, redis_url]
+        worker = subprocess.Popen(command, cwd=shell.folder, env=shell.env, stdout=log, stderr=log)
+    until(lambda: len(json.loads(shell.run("status", "--json").stdout)["workers"]) == 3, 120, "three workers")
+    yield shell
+    worker.kill()
+    worker.wait()
 
-    # At the soft deadline what is ready comes as round 1, the rest as round 2, and each row is charged once.
-    soft = enqueue(shell, chats(ROWS, "slow"), "soft.jsonl", "--publish-at", "+5s")
-    done = until(
-        lambda: next(
-            (store.read(f"batches/{soft}/{n}") for n in store.list(f"batches/{soft}") if n == "done-1.json"), b""
-        ),
-        60,
-        "round 1",
-    )
-    first = json.loads(done)
+
+def test_what_an_operator_reaches_for(fleet: Any, until: Any) -> None:
+    soft = soft_deadline(fleet, until)
+    bad = breaker(fleet)
+    flaky = failed_retry(fleet)
+    replay(fleet, flaky)
+    delete_and_sweep(fleet, soft, bad, flaky)
+    assert "Traceback" not in fleet.logs()
+
+
+def soft_deadline(shell: Any, until: Any) -> str:
+    """What is ready comes as round 1, the rest as round 2; what was published stays, and each row is charged once."""
+    store = Store.open(str(shell.folder / ".nightpress/store"))
+    batch = enqueue(shell, chats(ROWS, "slow"), "soft.jsonl", "--publish-at", "+5s", "--output-url", "delivered/")
+    done = until(lambda: "done-1.json" in store.list(f"batches/{batch}"), 60, "round 1")
+    assert done
+    first = json.loads(store.read(f"batches/{batch}/done-1.json"))
     assert 0 < first["counts"]["completed"] < ROWS, "neither nothing nor all was ready"
     assert first["counts"]["expired"] == ROWS - first["counts"]["completed"]
-    early = published_lines(shell, soft, first["folder"], "output.jsonl")
-    waited = shell.run("wait", soft)
+    early = published_lines(shell, batch, first["folder"], "output.jsonl")
+    waited = shell.run("wait", batch)
     assert waited.returncode == 0, waited.stderr + shell.logs()
-    assert verify(store, soft) == []
-    results = [json.loads(line) for line in shell.run("results", soft).stdout.splitlines()]
-    assert [row["row"] for row in results] == list(range(ROWS))
-    again = {row["row"]: row for row in results}
-    assert all(again[row["row"]] == row for row in early), "what was published stays as it was"
-    (used,) = json.loads(shell.run("usage", "--by", "batch", "--format", "json").stdout)
-    assert (used["rows"], used["charge"]) == (ROWS, sum(row["usage"]["charge"] for row in results))
+    assert verify(store, batch) == []
+    rows = output_of(shell, batch)
+    assert list(rows) == list(range(ROWS))
+    assert all(rows[row["row"]] == row for row in early), "what was published stays as it was"
+    one = used(shell)[batch]
+    assert (one["rows"], one["charge"]) == (ROWS, sum(row["usage"]["charge"] for row in rows.values()))
+    until(lambda: store.exists(f"batches/{batch}/delivered-2.json"), 60, "the delivery")
+    assert len((shell.folder / "delivered/output.jsonl").read_text().splitlines()) == ROWS
+    return batch
 
-    # A batch of nothing but failures pauses itself, says why, and goes on when a person says so.
-    bad = enqueue(shell, chats(BAD, "bad"), "bad.jsonl")
-    waited = shell.run("wait", bad)
+
+def breaker(shell: Any) -> str:
+    """A batch of nothing but failures pauses itself, says why, and goes on when a person says so."""
+    batch = enqueue(shell, chats(BAD, "bad"), "bad.jsonl")
+    waited = shell.run("wait", batch)
     assert waited.returncode == 4
     assert "is paused: its first" in waited.stderr
     assert "generation_failed" in waited.stderr
-    assert status_of(shell, bad)["state"] == "paused"
-    assert shell.run("resume", bad).returncode == 0
-    waited = shell.run("wait", bad)
-    assert (waited.returncode, status_of(shell, bad)["failed"]) == (1, BAD), waited.stderr + shell.logs()
+    assert status_of(shell, batch)["state"] == "paused"
+    assert status_of(shell, batch)["failed"] < BAD
+    assert shell.run("resume", batch).returncode == 0
+    waited = shell.run("wait", batch)
+    assert (waited.returncode, status_of(shell, batch)["failed"]) == (1, BAD), waited.stderr + shell.logs()
+    return batch
 
-    # Another round is for what failed alone. (It may pause too: then it is given up.)
-    assert shell.run("failed", "retry", bad).returncode == 0
-    assert shell.run("wait", bad).returncode in (1, 4)
-    if status_of(shell, bad)["state"] == "paused":
-        assert shell.run("cancel", bad).returncode == 0
-    until(lambda: status_of(shell, bad)["state"] == "published", 60, "round 2")
-    assert (status_of(shell, bad)["round"], verify(store, bad)) == (2, [])
 
-    # The sweep takes both, and the accounts keep them.
+def failed_retry(shell: Any) -> str:
+    """Each further round runs what failed and nothing else, until all is there; it is paid for those rows alone."""
+    store = Store.open(str(shell.folder / ".nightpress/store"))
+    post = {"kind": "social_post", "model": "flaky", "topic": "Tea", "platform": "mastodon"}
+    batch = enqueue(shell, [post, *chats(40, "flaky", max_tokens=2)], "flaky.jsonl")
+    before: dict[int, dict[str, Any]] = {}
+    for round_ in range(1, 21):
+        waited = shell.run("wait", batch)
+        rows = output_of(shell, batch)
+        assert waited.returncode == (0 if len(rows) == 41 else 1), waited.stderr + shell.logs()
+        assert (verify(store, batch), status_of(shell, batch)["round"]) == ([], round_)
+        assert all(rows[n] == row for n, row in before.items()), "what had completed is as it was"
+        folder = json.loads(store.read(f"batches/{batch}/done-{round_}.json"))["folder"]
+        (ledger,) = published_lines(shell, batch, folder, "usage.json")
+        new = [row["usage"]["charge"] for n, row in rows.items() if n not in before]
+        assert (ledger["new"]["rows"], ledger["new"]["charge"]) == (len(new), sum(new))
+        one = used(shell)[batch]
+        assert (one["rows"], one["charge"]) == (len(rows), sum(row["usage"]["charge"] for row in rows.values()))
+        if len(rows) == 41:
+            assert round_ > 1, "the stub failed nowhere"
+            return batch
+        before = rows
+        assert shell.run("failed", "retry", batch).returncode == 0
+    raise AssertionError("twenty rounds were not enough")
+
+
+def replay(shell: Any, batch: str) -> None:
+    """The same comes out; and with another template, that and the text are named."""
+    toml = shell.folder / "nightpress.toml"
+    calm = TOML.replace("failure_rate = 0.3, ", "")
+    toml.write_text(calm)
+    charged = used(shell)[batch]
+    same = shell.run("replay", batch, "0")
+    assert (same.returncode, same.stdout) == (0, "row 0: the same output\n"), same.stderr
+    (shell.folder / "mine").mkdir()
+    (shell.folder / "mine/social_post_user.j2").write_text("Say something about {{ topic }}.")
+    toml.write_text(f'templates_dir = "mine"\n{calm}')
+    other = shell.run("replay", batch, "0")
+    assert (other.returncode, other.stdout.splitlines()[0]) == (1, "row 0: another output"), other.stderr
+    for said in ("differs: templates.post: ", "differs: output.text"):
+        assert said in other.stdout
+    assert used(shell)[batch] == charged
+    toml.write_text(TOML)
+
+
+def delete_and_sweep(shell: Any, *batches: str) -> None:
+    """What is open is never deleted, and the accounts keep what was."""
+    before = used(shell)
+    shell_open = enqueue(shell, [{"kind": "chat", "model": "stub", "prompt": "Wait."}], "open.jsonl")
+    assert shell.run("delete", shell_open).returncode == 2
+    assert shell.run("delete", batches[0]).returncode == 0
     swept = shell.run("sweep", "--older-than", "0h")
-    assert sorted(swept.stdout.split()) == sorted([soft, bad]), swept.stderr
-    assert store.list("batches") == []
-    assert json.loads(shell.run("usage", "--by", "batch", "--format", "json").stdout) == [used]
+    assert sorted(swept.stdout.split()) == sorted(batches[1:]), swept.stderr
+    assert Store.open(str(shell.folder / ".nightpress/store")).list("batches") == [shell_open]
+    assert used(shell) == before

@@ -22,6 +22,7 @@ from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import pause
 from jobs.settings import Settings
+from jobs.usage import Usage
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -122,6 +123,16 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
         ),
         pytest.param(["usage", "--since", "once"], 2, "'once' is no moment", id="a wrong date"),
         pytest.param(["results", "night-1", "-o", "no/such/file"], 2, "cannot write no/such/file", id="a wrong path"),
+        pytest.param(["results", "x" * 400], 2, "no batch 'xxx", id="a name that no file could have"),
+        pytest.param(["enqueue", "a", "--deadline", "2020-01-01"], 2, "is past", id="a deadline that is past"),
+        pytest.param(
+            ["enqueue", "a", "--deadline", "+1h", "--publish-at", "+2h"], 2, "is not before", id="a late soft deadline"
+        ),
+        pytest.param(["enqueue", "a", "--output-url", "zzz://q"], 2, "nothing here knows such URLs", id="a wrong URL"),
+        pytest.param(["failed", "retry", "night-1", "--deadline", "2020-01-01"], 2, "is past", id="retrying too late"),
+        pytest.param(["preview", os.devnull], 2, "holds no rows", id="nothing to preview"),
+        pytest.param(["resume", "nope"], 2, "no lane and no batch 'nope'", id="resuming what is not there"),
+        pytest.param(["pause", "night-1"], 2, "is a batch, and lanes are paused", id="pausing a batch"),
         pytest.param(["pause", "stub"], 3, "set NIGHTPRESS_REDIS_URL", id="pausing without a queue"),
         pytest.param(["status", "--interval", "x"], 2, "Invalid value", id="a wrong option"),
         pytest.param(["stauts"], 2, "stauts", id="a command that is not there"),
@@ -298,22 +309,46 @@ def test_results_of_a_reopened_batch_are_those_of_the_round_before(
 
 
 def test_show_tells_all_of_a_row(nightpress: Callable[..., Ran], night: Shelf) -> None:
-    shown = nightpress("show", "night-1", "2").json()
+    shown = nightpress("show", "night-1", "2", "--json").json()
     assert shown["request"]["request"] == {"prompt": "Row 2"}
     assert [(attempt["status"], attempt["final"]) for attempt in shown["attempts"]] == [
         ("failed", False),
         ("failed", True),
     ]
     assert shown["outcome"]["error"]["code"] == "empty_output"
-    shown = nightpress("show", "night-1", "3").json()
+    shown = nightpress("show", "night-1", "3", "--json").json()
     assert shown["outcome"]["usage"]["prompt_tokens"] == 103
-    refused = nightpress("show", "night-1", "1").json()
+    refused = nightpress("show", "night-1", "1", "--json").json()
     assert (refused["request"], refused["outcome"]["error"]["line"]) == (None, 2)
+
+
+def test_show_reads_as_a_story_and_fits_80_columns(
+    nightpress: Callable[..., Ran], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shelf.accept(rows=2, refused=[1])
+    shelf.write("night-1", [shelf.failed(0, final=False)])
+    shelf.write("night-1", [shelf.completed(0, output={"text": "word " * 40}, wasted=Usage(0, 0, 7))])
+    shelf.publish()
+    out = nightpress("show", "night-1", "0").out
+    assert max(map(len, out.splitlines())) <= 80
+    for said in (
+        "night-1 row 0 (c0): chat by stub, line 1 of the input",
+        "request\n  prompt: Row 0\n",
+        "prompt main\n  user:\n    Row 0\n",
+        "attempt 1, round 1: failed, to be tried again\n  check failed: empty_output: the model wrote nothing\n",
+        "by w, 2026-11-23T22:00:00+00:00 to 2026-11-23T22:00:00+00:00: completed\n  checks passed\n",
+        "7 tokens were written again",
+        "outcome: completed\n  text: word word",
+        "100 prompt tokens (0 cached), 10 completion tokens",
+    ):
+        assert " ".join(said.split()) in " ".join(out.split())
+    assert "refused at intake" in nightpress("show", "night-1", "1").out
 
 
 def test_show_of_a_row_that_nobody_has_tried(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     shelf.accept()
-    ran = nightpress("show", "night-1", "2")
+    ran = nightpress("show", "night-1", "2", "--json")
     assert (ran.json()["attempts"], ran.json()["outcome"]) == ([], None)
     assert "not published yet" in ran.err
 
@@ -528,7 +563,7 @@ def test_enqueue_prints_the_id_and_nothing_else(nightpress: Callable[..., Ran], 
     assert ran.err.startswith("3 rows, 1 refused\n  line 2: not_json: ")
     (one,) = nightpress("status", batch_id, "--json").json()["batches"]
     assert (one["id"], one["rows"], one["failed"], one["waiting"]) == (batch_id, 3, 1, 2)
-    assert nightpress("show", batch_id, "2").json()["request"]["line"] == 3
+    assert nightpress("show", batch_id, "2", "--json").json()["request"]["line"] == 3
 
 
 def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
@@ -546,7 +581,7 @@ def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
         1,
         "2026-11-24T06:00:00Z",
     )
-    request = nightpress("show", "tea", "0").json()["request"]
+    request = nightpress("show", "tea", "0", "--json").json()["request"]
     assert (request["kind"], request["request"]["language"], request["priority"]) == ("article", "fr", 9)
 
 
@@ -645,7 +680,7 @@ def test_a_lane_is_paused_and_goes_on(nightpress: Callable[..., Ran]) -> None:
     assert not queue.snapshot("stub").paused
     ran = nightpress("pause", "stbu", given_queue=queue)
     assert ran.status == 2
-    assert "the known ones are smollm2-135m, stub" in ran.err
+    assert "no lane 'stbu': did you mean stub?" in ran.err
 
 
 def test_a_lane_goes_on_although_a_batch_begins_with_its_name(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
@@ -665,4 +700,4 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
     assert ran.json()["workers"] == [
         {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0, "slots": 0}
     ]
-    assert "w-stub-0  running 0  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out
+    assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

@@ -76,19 +76,6 @@ def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_p
     assert StatusReader(desk.shelf.store).batch(batch.batch_id).delivered is True
 
 
-def test_storage_is_not_asked_at_each_sweep_for_what_is_owed(desk: Desk, tmp_path: Path) -> None:
-    batch = desk.accept(str(tmp_path / "out.jsonl"))
-    desk.deliverer.deliver(now=False)
-    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
-    desk.publish(batch)
-    desk.monotonic_s += 9
-    desk.deliverer.deliver(now=False)
-    assert not desk.is_delivered(batch)
-    desk.monotonic_s += 2
-    desk.deliverer.deliver(now=False)
-    assert desk.is_delivered(batch)
-
-
 def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Path) -> None:
     from jobs.open_batches import OpenBatches
     from jobs.redis_queue import RedisQueue
@@ -97,7 +84,11 @@ def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Pat
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     queue = RedisQueue(fakeredis.FakeRedis())
     sweeper = Sweeper(
-        desk.shelf.store, queue, OpenBatches(desk.shelf.store, scan_s=0.0), Prices(), deliverer=desk.deliverer
+        desk.shelf.store,
+        queue,
+        OpenBatches(desk.shelf.store, scan_s=0.0),
+        Prices(),
+        after=lambda _: desk.deliverer.deliver(),
     )
     sweeper.sweep()
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])

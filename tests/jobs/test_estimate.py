@@ -11,8 +11,10 @@ from jobs.cli import main
 from jobs.commands.session import Session
 from jobs.estimate import HISTORY_ROWS, estimate
 from jobs.intake import IntakeOptions
+from jobs.job import RowRequest
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds
+from jobs.preview import first_prompts
 from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.usage import Usage
@@ -66,6 +68,31 @@ def test_what_published_rows_took_is_the_better_guess(shelf: Shelf, published: i
         tokens = sum(100 + row for row in range(published)) * 2 // published
         assert chat.usage == Usage(tokens, 0, 20, 2_000_000_000, 27_778, tokens + 2 * 20)
         assert chat.history_rows == published
+
+
+def test_a_history_of_the_same_template_is_taken_before_that_of_others(shelf: Shelf) -> None:
+    """Posts that began with another template were longer: they count only while there are none with this one."""
+    row = orjson.dumps({"kind": "social_post", "topic": "Tea", "platform": "x"})
+    kinds = load_kinds()
+    settings = Settings(model="stub", prices=PRICES)
+
+    def post() -> Any:
+        return estimate(shelf.store, [row], IntakeOptions(), kinds, settings).lines[0]
+
+    request = RowRequest(0, 1, "social_post", "stub", {"topic": "Tea", "platform": "x"})
+    template = first_prompts(request, kinds["social_post"])[0].template_sha256
+    for batch_id, sha256, tokens in (("old", "0" * 64, 900), ("new", template, 30)):
+        values: dict[str, Any] = {
+            "kind": "social_post",
+            "usage": Usage(10, 0, tokens),
+            "receipt": {"templates": {"post": sha256}},
+        }
+        shelf.accept(batch_id, HISTORY_ROWS)
+        shelf.write(batch_id, [shelf.completed(row, **values) for row in range(HISTORY_ROWS)])
+        shelf.publish(batch_id)
+        line = post()
+        wanted = ("other templates", 900) if batch_id == "old" else ("history", 30)
+        assert (line.basis, line.usage.completion_tokens) == wanted
 
 
 def test_a_dry_run_stores_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,3 +102,9 @@ def test_a_prompt_has_messages_or_text() -> None:
 def test_every_word_is_frozen(value: object, field: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, field, "other")
+
+
+def test_params_say_what_is_not_the_default_but_for_the_seed() -> None:
+    assert SamplingParams(seed=3).said() == {}
+    params = SamplingParams(max_tokens=7, logit_bias={5: 1.0}, stop=("a",), temperature=0.0, seed=3)
+    assert params.said() == {"max_tokens": 7, "logit_bias": {"5": 1.0}, "stop": ["a"], "temperature": 0.0}

@@ -134,3 +134,16 @@ def test_a_request_is_what_was_said_and_given_and_no_default() -> None:
     result = read(note(title="a"), words=5, temperature=0)
     assert isinstance(result, RowRequest)
     assert (result.request, result.temperature, result.top_p) == ({"title": "a", "words": 5}, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        pytest.param("titel", "the kind has no such field: did you mean title?", id="misspelt"),
+        pytest.param("custom_ids", "the kind has no such field: did you mean custom_id?", id="a field of every row"),
+        pytest.param("zzz", "the kind has no such field: remove it, or look for a misspelling", id="like none"),
+    ],
+)
+def test_a_field_that_there_is_not_is_told_what_is_like_it(field: str, said: str) -> None:
+    found = fault(note(body="B", **{field: "x"}))
+    assert (found.code, found.field, found.message) == ("unknown_field", field, said)

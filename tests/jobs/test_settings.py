@@ -61,3 +61,57 @@ def test_models_of_the_user_stand_beside_and_over_the_shipped_ones() -> None:
     assert settings.catalog["stub"].slots == 3
     assert "smollm2-135m" in settings.catalog
     assert settings.lane_of("own") == "own@v-1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        pytest.param(
+            "NIGHTPRESS_LEASE_SS", "3", r"LEASE_SS is no setting: did you mean NIGHTPRESS_LEASE_S\?", id="misspelt"
+        ),
+        pytest.param("NIGHTPRESS_COLOUR", "1", "NIGHTPRESS_COLOUR is no setting$", id="like none"),
+        pytest.param("NIGHTPRESS_LEASE_S__X", "3", "lease_s is a single value", id="nested in a number"),
+        pytest.param("NIGHTPRESS_TENANTS", "{bad", "NIGHTPRESS_TENANTS is not JSON", id="not JSON"),
+        pytest.param("NIGHTPRESS_LEASE_S", "soon", "lease_s: .*mend NIGHTPRESS_LEASE_S", id="wrong type"),
+        pytest.param(
+            "NIGHTPRESS_MODELS__X__ENGIN", "stub", r"did you mean engine\?.*NIGHTPRESS_MODELS__X__ENGIN", id="nested"
+        ),
+    ],
+)
+def test_a_wrong_variable_is_named_and_the_file_is_not_blamed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(RequestError, match=said) as raised:
+        load()
+    assert "nightpress.toml" not in str(raised.value)
+
+
+def test_a_misspelt_setting_of_the_file_is_told_what_is_like_it(folder: Path) -> None:
+    (folder / "nightpress.toml").write_text("laese_s = 1\n[tenants.a]\nwieght = 2\n[models.b]\nengin = 'stub'\n")
+    with pytest.raises(RequestError) as raised:
+        load()
+    for name in ("lease_s", "weight", "engine"):
+        assert f"did you mean {name}?" in str(raised.value)
+
+
+def test_what_kubernetes_says_of_a_service_called_nightpress_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "NIGHTPRESS_SERVICE_HOST": "10.0.0.1",
+        "NIGHTPRESS_REDIS_SERVICE_PORT_METRICS": "9100",
+        "NIGHTPRESS_PORT": "tcp://10.0.0.1:9100",
+        "NIGHTPRESS_PORT_9100_TCP_ADDR": "10.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load().lease_s == 60
+
+
+def test_an_empty_variable_is_none_and_an_empty_store_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files set `${NAME:-}`; a store of no name would be the working folder."""
+    monkeypatch.setenv("NIGHTPRESS_STORE_URL", "")
+    assert load().store_url.endswith(".nightpress/store")
+    (folder / "nightpress.toml").write_text('store_url = ""\n')
+    with pytest.raises(RequestError, match="store_url"):
+        load()

@@ -1,13 +1,15 @@
 """Shows jobs/summaries.py: each round is summed up once, whoever does it, and is read once."""
 
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from jobs import summaries as module
 from jobs.batch import BatchPaths
 from jobs.rounds import reopen
-from jobs.summaries import FOLDER, Summary, Tally, sum_up, summaries
+from jobs.storage import Store
+from jobs.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -33,10 +35,10 @@ def two_rounds(shelf: Shelf) -> Shelf:
 
 def test_a_round_adds_its_difference_by_tenant_model_and_kind(two_rounds: Shelf) -> None:
     first, second = sorted(summaries(two_rounds.store), key=lambda one: one.round)
-    assert {group: tally.rows for group, tally in first.added.items()} == {("acme", "stub", "chat"): 1}
+    assert {group: tally.rows for group, tally in first.added.items()} == {("acme", "stub", "chat", ""): 1}
     assert {group: tally.rows for group, tally in second.added.items()} == {
-        ("acme", "stub", "chat"): 1,
-        ("zeta", "stub", "article"): 1,
+        ("acme", "stub", "chat", ""): 1,
+        ("zeta", "stub", "article", ""): 1,
     }
     assert Summary.from_bytes(second.to_bytes()) == second
 
@@ -59,22 +61,91 @@ def test_a_round_that_was_summed_up_is_not_read_again(two_rounds: Shelf) -> None
     assert list(summaries(two_rounds.store)) == before
 
 
-def test_many_are_archived_and_each_is_still_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ARCHIVED", 3)
-    for n in range(5):
+def published(shelf: Shelf, *numbers: int) -> dict[tuple[str, int], int]:
+    """One more batch of one row for each number, published; what is expected of their summaries."""
+    for n in numbers:
         shelf.accept(f"b-{n}", 1)
         shelf.write(f"b-{n}", [shelf.completed(0)])
         shelf.publish(f"b-{n}")
-    wanted = {(f"b-{n}", 1): 1 for n in range(5)}
-    assert rows_of(list(summaries(shelf.store))) == wanted
-    (archive,) = [name for name in shelf.store.list(FOLDER) if name.startswith("archive-")]
-    again = list(summaries(shelf.store))
-    assert rows_of(again) == wanted
-    assert len(again) == 5
-    for n in range(5):
-        shelf.store.delete(f"{FOLDER}/b-{n}.1.json")
+    return {(f"b-{n}", 1): 1 for n in numbers}
+
+
+def test_many_are_archived_and_each_is_still_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ARCHIVED", 3)
+    monkeypatch.setattr(module, "ARCHIVES", 2)
+    wanted: dict[tuple[str, int], int] = {}
+    for first in range(0, 16, 4):
+        wanted |= published(shelf, *range(first, first + 4))
+        again = list(summaries(shelf.store))
+        assert (rows_of(again), len(again)) == (wanted, first + 4)
+    names = [name for name in shelf.store.list(FOLDER) if name != "noted"]
+    assert all(name.startswith("archive-") for name in names), "what is archived is not kept beside it"
+    assert len(names) <= 3
+    for n in range(16):
         shelf.store.delete(BatchPaths(f"b-{n}").root)
-    assert rows_of(list(summaries(shelf.store))) == wanted, f"{archive} holds them"
+    assert rows_of(list(summaries(shelf.store))) == wanted, "the archives hold them"
+
+
+def test_what_is_archived_while_it_is_read_is_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = published(shelf, *range(4))
+    catch_up(shelf.store)
+    monkeypatch.setattr(module, "ARCHIVED", 1)
+    listed = module._listed
+
+    def meanwhile(store: Any) -> Any:
+        names = listed(store)
+        monkeypatch.setattr(module, "_listed", listed)
+        catch_up(shelf.store)
+        return names
+
+    monkeypatch.setattr(module, "catch_up", lambda store: None)
+    monkeypatch.setattr(module, "_listed", meanwhile)
+    again = list(summaries(shelf.store))
+    assert (rows_of(again), len(again)) == (wanted, 4)
+
+
+def test_no_batch_is_looked_at_that_is_not_noted(shelf: Shelf) -> None:
+    wanted = published(shelf, 1, 2)
+    assert shelf.store.list(NOTES) == ["b-1.1", "b-2.1"]
+    assert rows_of(list(summaries(shelf.store))) == wanted
+    assert shelf.store.list(NOTES) == []
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(shelf.store, name)
+
+        def list(self, folder: str) -> list[str]:
+            assert folder in (FOLDER, NOTES)
+            return shelf.store.list(folder)
+
+    assert rows_of(list(summaries(cast("Store", Watched())))) == wanted
+
+
+def test_what_was_published_before_there_were_notes_is_found(shelf: Shelf) -> None:
+    wanted = published(shelf, 1, 2)
+    shelf.store.delete(NOTES)
+    assert rows_of(list(summaries(shelf.store))) == wanted
+
+
+def test_a_note_of_a_batch_that_is_gone_goes_too(shelf: Shelf) -> None:
+    published(shelf, 1)
+    shelf.store.delete(BatchPaths("b-1").root)
+    assert list(summaries(shelf.store)) == []
+    assert shelf.store.list(NOTES) == []
+
+
+def test_a_summary_of_a_release_that_knew_no_templates_is_read() -> None:
+    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), "USD", {("t", "m", "k", ""): Tally(1)})
+    assert Summary.from_bytes(one.to_bytes().replace(b'"k","",', b'"k",')) == one
+
+
+def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:
+    receipt = {"templates": {"title": "a" * 64, "text": "b" * 64}, "prices": "p"}
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(1, receipt=receipt)])
+    shelf.publish()
+    (one,) = summaries(shelf.store)
+    assert {template for *_, template in one.added} == {"", "a" * 12}
 
 
 def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf: Shelf) -> None:

@@ -2,6 +2,7 @@
 
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jobs.intake import IntakeOptions, accept_file
 from jobs.job_queue import LaneSnapshot
 from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
+from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -88,12 +90,29 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         fleet.close()
     done = sweeper.published[batch.batch_id]
     assert total(end["nightpress_rows_total"], outcome="completed") >= done.counts["completed"] > 0
-    assert total(end["gen_ai_tokens_total"], gen_ai_token_type="output", gen_ai_request_model="stub", worker="w-1") > 0
+    assert (
+        total(
+            end["gen_ai_client_token_usage_sum"], gen_ai_token_type="output", gen_ai_request_model="stub", worker="w-1"
+        )
+        > 0
+    )
     assert total(end["nightpress_open_batches"]) == 0
     assert total(end["nightpress_publish_duration_seconds_count"]) == 1
     assert total(end["nightpress_flush_duration_seconds_bucket"], le="+Inf") > 1
-    assert {f"{name}_count" if name.endswith("duration_seconds") else name for name in METRICS} <= moved
-    allowed = {"worker", "gen_ai_request_model", "outcome", "gen_ai_token_type", "account", "lane", "state", "le"}
+    assert total(end["nightpress_attempt_duration_seconds_count"], error_type="generation_failed") > 0
+    histograms = ("duration_seconds", "token_usage")
+    assert {f"{name}_count" if name.endswith(histograms) else name for name in METRICS} <= moved
+    allowed = {
+        "worker",
+        "gen_ai_request_model",
+        "outcome",
+        "error_type",
+        "gen_ai_token_type",
+        "account",
+        "lane",
+        "state",
+        "le",
+    }
     assert {name for samples in end.values() for labels in samples for name, _ in labels} <= allowed
 
 
@@ -113,3 +132,14 @@ def test_the_samples_of_two_workers_stand_in_one_family() -> None:
     fleet.note(both, {}, (), datetime.now(UTC))
     names = [family.name for family in fleet.current()]
     assert len(names) == len(set(names))
+
+
+def test_a_code_that_only_a_kind_knows_makes_no_label_of_its_own() -> None:
+    metrics = WorkerMetrics()
+    receipt = {"started_at": "2026-11-23T22:00:00Z", "finished_at": "2026-11-23T22:00:02Z"}
+    head = Outcome(0, 1, 1, "c", "failed", True, "k", error={"code": f"no rhyme in {SECRET}"}, receipt=receipt)
+    metrics.written([head, replace(head, error={"code": "empty_output"}), replace(head, receipt={})])
+    text = metrics.text(None, 0)
+    assert SECRET not in text
+    assert 'nightpress_attempt_duration_seconds_sum{error_type="_OTHER"} 2.0' in text
+    assert 'nightpress_attempt_duration_seconds_count{error_type="empty_output"} 1.0' in text

@@ -12,7 +12,7 @@ from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.job import RowRequest
 from jobs.settings import Settings
-from workers.replay import replay
+from workers.replay import replay, told
 
 SETTINGS = Settings(model="stub")
 ROW = RowRequest(3, 4, "social_post", "stub", {"topic": "Tea", "platform": "mastodon"}, seed=11)
@@ -40,6 +40,8 @@ def test_without_a_seed_of_its_own_the_batch_and_the_row_are_the_seed() -> None:
     ("changed", "differs", "same"),
     [
         pytest.param({"model_revision": "older"}, ["model_revision"], True, id="another revision, the same text"),
+        pytest.param({"params": {"post": {"max_tokens": 7}}}, ["params.post"], True, id="other params"),
+        pytest.param({"params": None, "templates": None}, [], True, id="a receipt that does not say"),
         pytest.param({"templates": {"post": "0"}}, ["templates.post"], True, id="another template"),
         pytest.param(
             {"output": {"text": "x", "hashtags": [], "length": 1}}, ["output.length", "output.text"], False, id="text"
@@ -49,6 +51,15 @@ def test_without_a_seed_of_its_own_the_batch_and_the_row_are_the_seed() -> None:
 def test_what_differs_is_named(changed: Mapping[str, Any], differs: list[str], same: bool) -> None:
     again = replay("b-1", ROW, published(**changed), SETTINGS)
     assert (again.differs, again.same) == (differs, same)
+
+
+def test_both_values_of_what_differs_are_told() -> None:
+    was = published(model_revision="older", params={"post": {"max_tokens": 7}})
+    again = replay("b-1", ROW, was, SETTINGS)
+    revision, params = (told(name, was, again.receipt) for name in again.differs)
+    assert revision == f"model_revision: older was published, {again.receipt['model_revision']} is here"
+    assert params.startswith("params.post: {'max_tokens': 7} was published, {'max_tokens': ")
+    assert told("output.text", was, again.receipt) == "output.text"
 
 
 def test_a_row_that_fails_this_time_says_why() -> None:
@@ -77,4 +88,4 @@ def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pyt
     assert main(["enqueue", str(file)], session) == 0
     batch_id = capsys.readouterr().out.strip()
     assert main(["replay", batch_id, "0"], session) == 2
-    assert "did not complete" in capsys.readouterr().err
+    assert "is not published yet" in capsys.readouterr().err

@@ -12,9 +12,11 @@ from jobs.errors import StoreUnavailable
 from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
 from jobs.redis_queue import RedisQueue
+from jobs.rounds import load_batch, read_round, resume
 from jobs.settings import Settings
 from jobs.storage import LocalStore
-from tests.workers.test_runner import LANE, Night, Scripted, chats, row_of, said, until_published
+from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
+from workers.engines.stub import StubEngine
 from workers.runner import Runner
 
 
@@ -274,3 +276,34 @@ def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
     answers.set()
     output, _ = night.published(until_published(night, until))
     assert len(output) == 8
+
+
+def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
+    night: Night, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No flush is due for a minute, and no sweep comes by: the worker writes what it has, asks, and pauses the batch itself."""
+    changed(night, flush_s=60.0, breaker_rows=20, max_attempts=1)
+    night.accept(chats(400))
+    fails = fault("empty_output", retryable=False)
+    night.start(Scripted(fails))
+    batch = load_batch(night.store, night.batch_id)
+    assert batch is not None
+    until(lambda: read_round(night.store, batch).paused, 20, "the pause")
+    until(lambda: night.queue.snapshot(LANE).ready == 0, 20, "the queue to be told")
+    until(lambda: "batch.paused" in capsys.readouterr().out, 5, "the log")
+    night.stop()
+    assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "what it was to see, and what it had in hand"
+    resume(night.store, batch)
+    changed(night, flush_s=0.05)
+    night.start(StubEngine())
+    output, errors = night.published(until_published(night, until))
+    assert (len(output) + len(errors), len(errors) <= 20 + 2 * 8) == (400, True)
+
+
+def test_a_batch_of_which_one_row_completed_is_not_doubted(night: Night, until: Callable[..., Any]) -> None:
+    changed(night, flush_s=0.05, breaker_rows=5, max_attempts=1)
+    night.accept(chats(60))
+    broken = fault("empty_output", retryable=False)
+    night.start(Scripted(lambda r: said(r) if row_of(r) == 0 else broken(r)))
+    output, errors = night.published(until_published(night, until))
+    assert (len(output), len(errors)) == (1, 59)

@@ -53,7 +53,9 @@ def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
             "REDIS_URL", "redis://ann:s3cret@queue:6379/1", "redis://ann:***@queue:6379/1", id="user and password"
         ),
         pytest.param("REDIS_URL", "redis://:s3cret@queue:6379", "redis://:***@queue:6379", id="password"),
-        pytest.param("REDIS_URL", "redis://queue?password=s3cret", "redis://queue", id="query"),
+        pytest.param("REDIS_URL", "redis://queue?password=s3cret", "redis://queue?***", id="query"),
+        pytest.param("REDIS_URL", "s3cret@queue", "***", id="no URL"),
+        pytest.param("STORE_URL", "sftp://ann:s3cret@host/a", "sftp://ann:***@host/a", id="a store's password"),
         pytest.param(
             "STORE_OPTIONS", '{"secret": "s3cret", "anon": "no"}', '{"secret":"***","anon":"no"}', id="options"
         ),

@@ -71,10 +71,10 @@ def test_one_line_for_a_log() -> None:
 @pytest.mark.parametrize(
     ("running", "slots", "busy"),
     [
-        pytest.param(2, 0, "running 2", id="of an older release"),
-        pytest.param(0, 8, "[..........] running 0, 8 slots", id="idle"),
-        pytest.param(3, 8, "[###.......] running 3, 8 slots", id="some are in use"),
-        pytest.param(80, 64, "[##########] running 80, 64 slots", id="with what was claimed ahead"),
+        pytest.param(2, 0, "2 in hand", id="of an older release"),
+        pytest.param(0, 8, "[..........] 0 in hand, 8 slots", id="idle"),
+        pytest.param(3, 8, "[###.......] 3 in hand, 8 slots", id="some are in use"),
+        pytest.param(80, 64, "[##########] 80 in hand, 64 slots", id="with what was claimed ahead"),
     ],
 )
 def test_workers_are_named_after_the_batches_with_a_bar_each(running: int, slots: int, busy: str) -> None:

@@ -94,3 +94,24 @@ def test_templates_that_include_each_other_have_a_hash(tmp_path: Path) -> None:
     (tmp_path / "a.j2").write_text("{% if again %}{% include 'b.j2' %}{% endif %}")
     (tmp_path / "b.j2").write_text("{% include 'a.j2' %}")
     assert len(Templates(tmp_path).render("a.j2", again=False).sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("artcle_title.j2", "did you mean article_title.j2", id="misspelt"),
+        pytest.param("article_title.txt", "did you mean article_title.j2", id="another suffix"),
+        pytest.param("zebra.j2", "zebra.j2 replaces no template", id="like none"),
+    ],
+)
+def test_a_file_that_replaces_no_template_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_text("Ours.")
+    with pytest.raises(RequestError, match=said):
+        load_kinds(tmp_path)
+
+
+def test_a_file_that_a_template_includes_is_used(tmp_path: Path) -> None:
+    (tmp_path / "_tone.j2").write_text("Warm.")
+    (tmp_path / "article_system.j2").write_text("{% include '_tone.j2' %}")
+    (tmp_path / "README.md").write_text("Why.")
+    assert "article" in load_kinds(tmp_path)
