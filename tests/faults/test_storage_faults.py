@@ -15,7 +15,8 @@ from jobs.errors import StoreUnavailable
 from jobs.rounds import latest_done
 from jobs.storage import Store
 from tests.conftest import BUCKET
-from tests.faults.storage_faults import ROWS, Disk, Premises, Proxy, small_disk
+from tests.faults.premises import ROWS, Premises
+from tests.faults.storage_faults import Disk, Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 MIB = 8
