@@ -15,7 +15,7 @@ from jobs.batch import BatchPaths
 from jobs.errors import StoreDamaged
 from jobs.published import ERRORS, read_published
 from jobs.rounds import latest_done
-from tests.faults.storage_faults import LANE, ROWS, Premises
+from tests.faults.premises import LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 MIB = 1 << 20

@@ -14,7 +14,7 @@ from jobs.feed import Feeder
 from jobs.open_batches import OpenBatches
 from jobs.published import ERRORS, read_published
 from jobs.rounds import latest_done
-from tests.faults.storage_faults import LANE, Premises
+from tests.faults.premises import LANE, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 GUILTY = 7

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from jobs.rounds import load_batch
-from tests.faults.storage_faults import EACH_STEP, NIGHTPRESS, Premises, small_disk
+from tests.faults.premises import EACH_STEP, NIGHTPRESS, Premises
+from tests.faults.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 ROWS = 20

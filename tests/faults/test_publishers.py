@@ -15,7 +15,7 @@ import pytest
 from jobs.batch import BatchPaths
 from jobs.published import verify
 from jobs.rounds import close, latest_done, reopen
-from tests.faults.storage_faults import EACH_STEP, LANE, NIGHTPRESS, ROWS, Premises, go_on, stop
+from tests.faults.premises import EACH_STEP, LANE, NIGHTPRESS, ROWS, Premises, go_on, stop
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.faults.storage_faults import LANE, NIGHTPRESS, Premises
+from tests.faults.premises import LANE, NIGHTPRESS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 300

@@ -16,7 +16,8 @@ import pytest
 
 from jobs.published import verify
 from tests.conftest import BUCKET, free_port
-from tests.faults.storage_faults import NIGHTPRESS, Premises, Proxy, small_disk
+from tests.faults.premises import NIGHTPRESS, Premises
+from tests.faults.storage_faults import Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 60
