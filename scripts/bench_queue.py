@@ -301,7 +301,7 @@ def table(
     for key in ("64", "1") if rows else ():
         fastest = max(rows, key=lambda name: rows[name][key])
         lines.append(f"batches of {key}: {ours[key] / rows[fastest][key]:.1f} times {fastest}, the fastest peer")
-    said = "of our bytes, {:,.0f} are the request's other fields, and {:,.0f} what malloc rounds it up by"
+    said = "of our bytes, {:,.0f} are the request's other fields, {:,.0f} what malloc rounds up"
     lines.append(said.format(ours["stored"], ours["rounded"]))
     return "\n".join([*lines, *killed(kills), "", *(f"{name}: {NOTES[name]}" for name in rows)])
 
