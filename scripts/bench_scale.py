@@ -14,15 +14,11 @@ With --s3, only publishing is measured, from an S3 server of its own (moto), fro
 
 import argparse
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +36,7 @@ from jobs.redis_queue import RedisQueue
 from jobs.rounds import accepted
 from jobs.storage import Store
 from scripts.scale_bench import batches, night
+from scripts.scale_bench.processes import Part, free_port, server
 
 SAMPLED_S: Final = 0.25
 FIGURES: Final = (
@@ -50,12 +47,13 @@ FIGURES: Final = (
     ("night_rows_s", "night, rows/s", ",.0f"),
     ("claim_p50_ms", "claim p50, ms", ".2f"),
     ("claim_p99_ms", "claim p99, ms", ".2f"),
-    ("redis_mb", "Redis, MB", ",.0f"),
+    ("redis_mb", "Redis, first half, MB", ",.0f"),
     ("redis_late_mb", "Redis, second half, MB", ",.0f"),
     ("worker_mb", "a whole worker, MB", ",.0f"),
     ("light_mb", "all light workers, MB", ",.0f"),
     ("segments", "segments", ",.0f"),
     ("publish_rows_s", "publishing, rows/s", ",.0f"),
+    ("publish_rows_cpu_s", "publishing, rows/CPU s", ",.0f"),
     ("publisher_mb", "publisher, MB", ",.0f"),
 )
 """What is found of a batch, how it is called, and how it is written. All MB are peaks."""
@@ -95,61 +93,6 @@ def run_part(part: str, args: argparse.Namespace) -> None:
     }[part]()
 
 
-class Part:
-    """A process of the bench, until it ends: its seconds, its output, and its peak of memory in MB."""
-
-    def __init__(self, part: str, rows: int, args: argparse.Namespace, store: str, **more: str) -> None:
-        options = [f"--rows={rows}", f"--segments={args.segments}", f"--row-bytes={args.row_bytes}"]
-        options += [f"--window={args.window}", f"--workers={args.workers}", f"--part={part}", f"--store={store}"]
-        options += [f"--{name.replace('_', '-')}={value}" for name, value in more.items()]
-        self._name = part
-        self._began = time.monotonic()
-        self._process = subprocess.Popen([sys.executable, __file__, *options], stdout=subprocess.PIPE)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self._process.terminate()
-
-    def wait(self) -> tuple[float, float, str]:
-        """Seconds, peak MB, output."""
-        said = self._process.stdout.read().decode() if self._process.stdout else ""
-        _, status, used = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        if self._process.returncode:
-            sys.exit(f"{self._name} ended with {self._process.returncode}")
-        return time.monotonic() - self._began, used.ru_maxrss / 1024, said
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def server(command: Sequence[str], port: int) -> Iterator[None]:
-    """A server of this bench alone."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while True:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None:
-                sys.exit(f"{command[0]} does not start")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, float]:
     """Empty the batch. What was found."""
     binary = shutil.which("redis-server") or sys.exit("the night needs a redis-server")
@@ -182,7 +125,7 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
         "night_rows_s": rows / took,
         "claim_p50_ms": float(latency["p50"]) / 1000,
         "claim_p99_ms": float(latency["p99"]) / 1000,
-        "redis_mb": max(samples),
+        "redis_mb": max(samples[: len(samples) // 2 + 1]),
         "redis_late_mb": max(samples[len(samples) // 2 :]),
         "light_mb": peaks[0],
         "worker_mb": peaks[1],
@@ -213,8 +156,9 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
             Part("segments", rows, args, store).wait()
         batch_id = batches.only_batch(opened)
         found["segments"] = len(opened.list(f"batches/{batch_id}/segments"))
-        took, peak, _ = Part("publish", rows, args, store).wait()
-        found |= {"publish_rows_s": rows / took, "publisher_mb": peak}
+        publisher = Part("publish", rows, args, store)
+        took, peak, _ = publisher.wait()
+        found |= {"publish_rows_s": rows / took, "publish_rows_cpu_s": rows / publisher.cpu_s, "publisher_mb": peak}
         if faults := verify(opened, batch_id):
             sys.exit("; ".join(faults))
     return found
