@@ -170,6 +170,11 @@ def replay(
         session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
     for name in again.differs if not as_json else ():
         session.write(f"  differs: {told(name, published, again.receipt)}")
+    if again.unexplained and again.error is None and not as_json:
+        dtype = again.receipt.get("dtype", "this number format")
+        session.write(
+            f"  nothing of its receipt does: in {dtype}, who shares a step may change a token; float32 keeps it"
+        )
     raise typer.Exit(0 if again.same else 1)
 
 

@@ -35,6 +35,11 @@ class Replayed:
         """Whether the output is the same, whatever of the receipt is not."""
         return self.error is None and not any(name.startswith("output") for name in self.differs)
 
+    @property
+    def unexplained(self) -> bool:
+        """Whether the output is another one although nothing of the receipt is."""
+        return bool(self.differs) and all(name.startswith("output.") for name in self.differs)
+
 
 def told(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs, in words: both values of a part of the receipt; of the output, which part."""

@@ -89,3 +89,10 @@ def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pyt
     batch_id = capsys.readouterr().out.strip()
     assert main(["replay", batch_id, "0"], session) == 2
     assert "is not published yet" in capsys.readouterr().err
+
+
+def test_a_text_that_differs_for_no_reason_of_the_receipt_is_told_apart() -> None:
+    other = {"text": "x", "hashtags": [], "length": 1}
+    assert replay("b-1", ROW, published(output=other), SETTINGS).unexplained
+    assert not replay("b-1", ROW, published(output=other, model_revision="older"), SETTINGS).unexplained
+    assert not replay("b-1", ROW, published(), SETTINGS).unexplained
