@@ -87,8 +87,7 @@ class Site:
             lease_s=self.lease_s,
             max_attempts=MOST_ATTEMPTS,
         )
-        self.client = redis.Redis.from_url(self.server.url)
-        self.queue = RedisQueue.from_url(self.server.url, max_attempts=MOST_ATTEMPTS)
+        self._connect(self.server)
 
     def configure(self, **given: Any) -> None:
         """Change what holds for workers that start from now on."""
@@ -97,8 +96,14 @@ class Site:
         text = TOML.format(options=self.options, more=self.more, lease_s=self.lease_s, step_s=self.step_s)
         (self.folder / "nightpress.toml").write_text(text)
 
-    def submit(self, rows: int = ROWS, deadline: datetime | None = None, **fields: Any) -> str:
-        lines = [json.dumps({"kind": "chat", "prompt": f"Say {n}.", **fields}).encode() for n in range(rows)]
+    def submit(
+        self, rows: int = ROWS, deadline: datetime | None = None, first: Mapping[str, Any] | None = None, **fields: Any
+    ) -> str:
+        """Make a batch. `fields` are those of each row, `first` of the first row alone."""
+        lines = [
+            json.dumps({"kind": "chat", "prompt": f"Say {n}.", **fields, **((first or {}) if n == 0 else {})}).encode()
+            for n in range(rows)
+        ]
         options = IntakeOptions(name="night", deadline=deadline)
         made = accept(self.store, lines, options, kinds=load_kinds(), settings=self.settings, run_key="k")
         return made.batch.batch_id
@@ -119,6 +124,17 @@ class Site:
             )
         self.workers.append(process)
         return process
+
+    def move_to(self, server: Any) -> None:
+        """Another server takes the place of the first."""
+        self.client.close()
+        self.queue.close()
+        self._connect(server)
+
+    def _connect(self, server: Any) -> None:
+        self.server = server
+        self.client = redis.Redis.from_url(server.url)
+        self.queue = RedisQueue.from_url(server.url, max_attempts=MOST_ATTEMPTS)
 
     def sha(self, script: str) -> bytes:
         """By what a script of the queue is called on the wire."""
@@ -171,7 +187,7 @@ class Site:
     def check(self, batch_id: str) -> None:
         """See that I1 to I6 hold of a published batch."""
         assert verify(self.store, batch_id) == []  # I1, I2, I3
-        lane = self.until(self._idle_lane, 10, "I4: no job outlives its batch")
+        lane = self.until(self.idle, 10, "I4: no job outlives its batch")
         assert (lane.ready, lane.delayed, lane.leased) == (0, 0, 0)
         attempts = Counter(line.row for line in self.lines(batch_id) if line.status == "failed")
         assert max(attempts.values(), default=0) <= MOST_ATTEMPTS  # I5
@@ -189,7 +205,8 @@ class Site:
         assert [getattr(accounted, name) for name in costs] == [getattr(spent, name) for name in costs]  # I6
         assert "Traceback" not in self.logs(), self.logs()
 
-    def _idle_lane(self) -> LaneSnapshot | None:
+    def idle(self) -> LaneSnapshot | None:
+        """The lane, if no job is on it."""
         lane = self.lane()
         return None if lane.ready or lane.delayed or lane.leased else lane
 
