@@ -47,6 +47,7 @@ redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[7])
 if not is_whole() then
   mend(now, lease_ms)
 end
+follow_clock(now)
 
 local before = redis.call('LRANGE', CLAIM, 0, -1)
 if #before > 0 then
