@@ -164,6 +164,9 @@ class Site:
         names = [name for name in self.store.list(paths.segments) if name.startswith(f"{worker}-" if worker else "")]
         return [line for name in names for line in read_outcomes(self.store, paths.segment(name))]
 
+    def segments(self, batch_id: str) -> int:
+        return len(self.store.list(BatchPaths(batch_id).segments))
+
     def winners(self, batch_id: str) -> set[str]:
         """The workers whose lines were published."""
         done = latest_done(self.store, batch_id)
