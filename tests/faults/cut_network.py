@@ -63,8 +63,8 @@ class Proxy:
 
     def _between(self, client: socket.socket, server: socket.socket) -> None:
         loses = False
-        while not self._closed and self.mode != "cut":
-            if self.mode == "still":
+        while not self._closed and not self._is("cut"):
+            if self._is("still"):
                 threading.Event().wait(POLL_S)
                 continue
             for source in select.select([client, server], [], [], POLL_S)[0]:
@@ -77,11 +77,14 @@ class Proxy:
                 elif loses:
                     self.lost += 1
                     return
-                while self.mode == "still" and not self._closed:
+                while self._is("still") and not self._closed:
                     threading.Event().wait(POLL_S)
-                if self.mode == "cut":
+                if self._is("cut"):
                     return
                 (server if source is client else client).sendall(data)
+
+    def _is(self, mode: Mode) -> bool:
+        return self.mode == mode
 
     def _is_doomed(self, data: bytes) -> bool:
         with self._lock:
