@@ -58,6 +58,7 @@ redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[7])
 if not is_whole() then
   mend(now, lease_ms)
 end
+follow_clock(now)
 
 lost = take_reports(13)
 keeps_payloads = true

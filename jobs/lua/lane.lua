@@ -14,7 +14,7 @@
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
---   meta     HASH paused, reason, fence, version, bytes, group, of deficit round robin: turn|<level>, deficit|<group>,
+--   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim), of deficit round robin: turn|<level>, deficit|<group>,
 --            served|<group> (when), a group being <9-priority>|<tenant>,
 --            and of crashes: deaths (in a row), finished (rows since resumed), apart, turn
 --   workers  HASH worker -> expiry|record

@@ -112,3 +112,29 @@ def test_a_redis_that_was_never_there_is_said_with_status_3(
     assert "does not answer: start it" in tried.stderr.splitlines()[-1]
     assert "Traceback" not in tried.stderr
     redis_server.start()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run", "rows.jsonl", "--out", "out", "--workers", "1"), ("work", "--workers", "1", "--until-empty")],
+    ids=["run", "work"],
+)
+def test_a_redis_that_goes_away_is_waited_for(
+    cluster_shell: Any, redis_server: Any, until: Any, command: tuple[str, ...]
+) -> None:
+    """A server of the user's, which comes back empty."""
+    shell = cluster_shell
+    (shell.folder / "nightpress.toml").write_text(SLOW)
+    shell.rows(chats(ROWS))
+    if command[0] == "work":
+        assert shell.run("enqueue", "rows.jsonl").returncode == 0
+    process = shell.start(*command)
+    until(lambda: segments(shell) >= 2, 120, "some rows")
+    redis_server.kill()
+    until(lambda: "Waiting for it" in shell.logs(), 60, "the line that says so")
+    assert process.poll() is None
+    redis_server.start()
+    assert ended(shell, process) == 0, shell.logs()
+    assert shell.logs().count("Waiting for it; it goes on by itself when Redis is back") == 1
+    assert shell.logs().count("Redis is back; going on") == 1
+    assert all_published(shell)

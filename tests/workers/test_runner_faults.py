@@ -151,10 +151,10 @@ def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
     engine = Scripted(said, slots=4)
     runner = night.start(engine)
     until(lambda: runner._flusher.full and runner.running == 0, 20, "the spool to be full")
+    until(lambda: ("No space left" in runner.store_fault) is gate.shut, 20, "the fault to be known")
     generated = len(engine.submitted)
     assert generated < 100
     assert night.outcomes() == []
-    assert ("No space left" in runner.store_fault) is gate.shut
     gate.shut = False
     gate.let.set()
     output, _ = night.published(until_published(night, until))

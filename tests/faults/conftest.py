@@ -1,0 +1,69 @@
+"""What the tests of workers as processes share: a site, and the networks and clocks between its processes."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.cut_network import Proxy
+from tests.faults.worker_site import Site
+from tests.faults.wrong_clock import SHIM, Clock
+
+
+@pytest.fixture
+def make_site(
+    tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
+) -> Iterator[Callable[..., Site]]:
+    """Makes the site of a test, over the server of that test unless it brings its own."""
+    made: list[Site] = []
+
+    def make(server: Any = None, **given: Any) -> Site:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        made.append(Site(folder, server or request.getfixturevalue("redis_server"), until, **given))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.close()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    return make_site()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[..., Proxy]]:
+    """Makes a network that can be cut, in front of a port of this machine."""
+    made: list[Proxy] = []
+
+    def make(port: int, host: str = "127.0.0.1") -> Proxy:
+        made.append(Proxy(port, host))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is put before the C library of a process, so that its clock can be moved."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to build what moves a process's clock")
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "clock.c").write_text(SHIM)
+    command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "clock.so"), str(folder / "clock.c")]
+    subprocess.run(command, check=True)
+    return folder / "clock.so"
+
+
+@pytest.fixture
+def clock(shim: Path, tmp_path: Path) -> Clock:
+    """A clock that is right until it is moved."""
+    return Clock(shim, tmp_path / "offset")
