@@ -1,4 +1,4 @@
-"""The words between kinds and engines: Message, Prompt, SamplingParams, Completion.
+"""The words between kinds and engines: Message, Prompt, SamplingParams, Completion, TokenLogprob.
 
 A kind yields prompts and is sent completions; an engine is given generation requests and returns completions. Neither
 knows the other. Everything here is a frozen value, has no behaviour but its own checks, and imports nothing heavy.
@@ -6,10 +6,16 @@ knows the other. Everything here is a frozen value, has no behaviour but its own
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+MOST_LOGPROBS: Final = 20
+"""So many of the likeliest tokens may be asked for at each place (the limit of OpenAI's API)."""
+
+LEAST_LOGPROB: Final = -9999.0
+"""Stands for a token that the model gives no chance at all (OpenAI's API)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class SamplingParams:
     `logit_bias` is added to the logits of token ids (OpenAI's API).
     `stop` texts end a completion and are cut from it. `seed` and a token's position determine its random number, so a
     completion does not depend on who shares its step; None lets the runner derive one from the batch and the row.
+    `logprobs` asks for the log probability of each token that is chosen, and of so many of the likeliest at its place. They
+    are the model's own, before temperature, penalties, biases and filters, as vLLM's `raw_logprobs` are; None asks for none.
     """
 
     max_tokens: int = 256
@@ -43,6 +51,7 @@ class SamplingParams:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         ranges = {
@@ -56,6 +65,7 @@ class SamplingParams:
             "presence_penalty": -2.0 <= self.presence_penalty <= 2.0,
             "frequency_penalty": -2.0 <= self.frequency_penalty <= 2.0,
             "logit_bias": all(-100.0 <= bias <= 100.0 for bias in self.logit_bias.values()),
+            "logprobs": self.logprobs is None or 0 <= self.logprobs <= MOST_LOGPROBS,
         }
         if wrong := [name for name, right in ranges.items() if not right]:
             raise ValueError(f"out of range: {', '.join(wrong)}")
@@ -124,11 +134,22 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token, as text of its own, and its natural log probability; `top` are the likeliest at its place, likeliest first."""
+
+    token_id: int
+    token: str
+    logprob: float
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What an engine answers. `fault` is set exactly when `finish_reason` is `error`.
 
     `device_ns` is the share of the devices' time that this request took, in nanoseconds; the shares of all requests of
     an engine add up to the time it was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed again.
+    `logprobs` has an entry for each of the `completion_tokens`, an end token included, where the prompt asked for them.
     """
 
     request_id: str
@@ -139,3 +160,4 @@ class Completion:
     completion_tokens: int = 0
     device_ns: int = 0
     fault: Fault | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()

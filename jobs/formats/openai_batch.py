@@ -9,20 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from jobs.formats.record import Record
+from jobs.generation import MOST_LOGPROBS
 from jobs.json_lines import Finding, numbered, read_object
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 """What a line has. A line that has a url and a body is one of these."""
 
 _ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
-_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias"})
-_CHAT: Final = _ENVELOPE | _SAMPLING | {"messages", "response_format"}
+_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
+_CHAT: Final = _ENVELOPE | _SAMPLING | {"messages", "response_format", "top_logprobs"}
 _COMPLETION: Final = _ENVELOPE | _SAMPLING | {"prompt"}
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _NO_EFFECT: Final[Mapping[str, tuple[Any, ...]]] = {
     "stream": (False,),
-    "logprobs": (False, 0),
-    "top_logprobs": (0,),
     "echo": (False,),
     "best_of": (1,),
     "suffix": ("",),
@@ -78,6 +77,8 @@ def _around(said: Mapping[str, Any]) -> Finding | None:
 
 def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
     values = _parameters(body, _CHAT)
+    if not isinstance(values, Finding):
+        values = _chat_logprobs(values)
     if isinstance(values, Finding) or not isinstance(values.get("messages"), list):
         return values if isinstance(values, Finding) else {"kind": "chat", **values}
     turns = []
@@ -87,6 +88,20 @@ def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
             return turn
         turns.append(turn)
     return {"kind": "chat", **values, "messages": turns}
+
+
+def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
+    """`logprobs` is a truth here, and `top_logprobs` the number that our `logprobs` is."""
+    wanted, top = values.pop("logprobs", False), values.pop("top_logprobs", 0)
+    if not isinstance(wanted, bool):
+        return Finding("wrong_type", "logprobs", "in a chat, logprobs is true or false")
+    if isinstance(top, bool) or not isinstance(top, int):
+        return Finding("wrong_type", "top_logprobs", "top_logprobs is a whole number")
+    if not 0 <= top <= MOST_LOGPROBS:
+        return Finding("out_of_range", "top_logprobs", f"top_logprobs is 0 to {MOST_LOGPROBS}")
+    if top and not wanted:
+        return Finding("out_of_range", "top_logprobs", "top_logprobs needs logprobs: true")
+    return {**values, "logprobs": top} if wanted else values
 
 
 def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
@@ -109,6 +124,8 @@ def _completion(body: dict[str, Any]) -> dict[str, Any] | Finding:
     values = _parameters(body, _COMPLETION)
     if isinstance(values, Finding):
         return values
+    if values.get("logprobs") is False:
+        del values["logprobs"]
     prompt = values.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str):
         values["prompt"] = prompt[0]

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.generation import MOST_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 
@@ -68,6 +68,13 @@ class ChoiceFields(BaseModel):
         Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]
     ] = Field(default={}, max_length=1_024, description="Added to the logits of tokens, by token id.")
 
+    logprobs: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_LOGPROBS,
+        description="Log probabilities: of each token, and of so many likeliest there.",
+    )
+
     def params(self, max_tokens: int) -> SamplingParams:
         """The sampling params."""
         return SamplingParams(
@@ -76,11 +83,27 @@ class ChoiceFields(BaseModel):
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
             logit_bias={int(token): bias for token, bias in self.logit_bias.items()},
+            logprobs=self.logprobs,
         )
 
     def prompts(self, prompt: Prompt) -> Sequence[Prompt]:
         """The prompt, as often as answers are asked for; each has a random seed of its own."""
         return [prompt] if self.n == 1 else [replace(prompt, label=f"choice {n + 1}") for n in range(self.n)]
+
+
+class Likely(BaseModel):
+    """A token and its natural log probability, by the model alone: before temperature, penalties and biases."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: str = Field(description="The token as text; its bytes alone may be no character.")
+    logprob: float = Field(description="Its log probability; -9999 for none.")
+
+
+class LikelyChoice(Likely):
+    """A token of an answer, and what was likeliest at its place."""
+
+    top: tuple[Likely, ...] = Field(default=(), description="The likeliest, likeliest first.")
 
 
 class Generated(BaseModel):
@@ -92,6 +115,11 @@ class Generated(BaseModel):
     choices: tuple[str, ...] | None = Field(
         default=None, exclude_if=lambda choices: choices is None, description="With n over 1: all answers."
     )
+    logprobs: tuple[tuple[LikelyChoice, ...], ...] | None = Field(
+        default=None,
+        exclude_if=lambda logprobs: logprobs is None,
+        description="Where asked for: of each answer its tokens, an end token included.",
+    )
 
 
 def generated(into: type[GeneratedT], answers: Sequence[Completion], *, is_json: bool = False) -> GeneratedT:
@@ -102,7 +130,13 @@ def generated(into: type[GeneratedT], answers: Sequence[Completion], *, is_json:
     if is_json:
         for text in texts:
             _check_json(text)
-    return into(text=texts[0], choices=texts if len(texts) > 1 else None)
+    logprobs = tuple(tuple(map(_likely, answer.logprobs)) for answer in answers)
+    return into(text=texts[0], choices=texts if len(texts) > 1 else None, logprobs=logprobs if any(logprobs) else None)
+
+
+def _likely(one: TokenLogprob) -> LikelyChoice:
+    top = tuple(Likely(token=other.token, logprob=other.logprob) for other in one.top)
+    return LikelyChoice(token=one.token, logprob=one.logprob, top=top)
 
 
 def _check_json(text: str) -> None:

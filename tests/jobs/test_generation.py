@@ -24,6 +24,8 @@ from jobs.generation import Completion, GenerationRequest, Message, Prompt, Samp
         pytest.param({"top_k": -1}, id="top_k"),
         pytest.param({"min_p": 1.1}, id="min_p"),
         pytest.param({"repetition_penalty": 0.0}, id="repetition_penalty"),
+        pytest.param({"logprobs": -1}, id="logprobs below"),
+        pytest.param({"logprobs": 21}, id="logprobs above"),
     ],
 )
 def test_params_out_of_range_are_named(params: dict[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """From a prompt to the tokens of a model, and the faults of requests that the model cannot take."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError
 
-from jobs.generation import Fault, GenerationRequest, Prompt
+from jobs.generation import Fault, GenerationRequest, Prompt, TokenLogprob
+from workers.engines.likelihood import Likelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,21 @@ class Encoder:
     def decode(self, tokens: list[int]) -> str:
         """The text of tokens, without the special ones."""
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def logprobs(self, likelihoods: Iterable[Likelihood]) -> tuple[TokenLogprob, ...]:
+        """The same with each token as text of its own, special ones too."""
+        return tuple(
+            TokenLogprob(
+                one.token,
+                self._piece(one.token),
+                one.logprob,
+                tuple(TokenLogprob(token, self._piece(token), logprob) for token, logprob in one.top),
+            )
+            for one in likelihoods
+        )
+
+    def _piece(self, token: int) -> str:
+        return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def _tokens(self, prompt: Prompt) -> list[int]:
         if not prompt.messages:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 
 import torch
 
-from jobs.generation import FinishReason, GenerationRequest
+from jobs.generation import FinishReason, GenerationRequest, TokenLogprob
 from workers.engines.stop_texts import stop_at
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a row ended, its text, and how many tokens it took, an end token included."""
+    """How a row ended, its text, how many tokens it took, an end token included, and how likely each was, where asked."""
 
     reason: FinishReason
     text: str
     tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Stopping:

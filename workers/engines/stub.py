@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from workers.engine import EngineStats
-from workers.engines.stub_text import speak, text_of
+from workers.engines.stub_text import likelihoods, speak, text_of
 
 SLOW_STEPS: Final = 10
 STALL_S: Final = 1e8
@@ -72,6 +72,7 @@ class _Running:
     hangs: bool
     slow: bool
     fault: Fault | None
+    logprobs: int | None = None
     said: int = 0
     device_ns: int = 0
 
@@ -225,6 +226,7 @@ class StubEngine:
             hangs=fault == "hang" or self._strikes("hang", request.request_id, self._options.hang_rate),
             slow=fault == "slow",
             fault=_FAILURE if fails else None,
+            logprobs=request.prompt.params.logprobs,
         )
 
     def _advance(self, prompt_tokens: int) -> None:
@@ -278,4 +280,5 @@ def _completion(running: _Running, finish: FinishReason) -> Completion:
         prompt_tokens=running.prompt_tokens,
         completion_tokens=running.said,
         device_ns=running.device_ns,
+        logprobs=() if running.fault else likelihoods(running.words[: running.said], running.logprobs),
     )

@@ -1,16 +1,19 @@
 """What the stub engine says: words that follow from prompt, seed and adapter alone, and end as a model's text may."""
 
+import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from jobs.generation import FinishReason, Prompt
+from jobs.generation import FinishReason, Prompt, TokenLogprob
 from workers.engines.stop_texts import stop_at
 
 _VOCABULARY: Final = (
     "the a quiet morning light over old harbour brings new readers to every page and small ideas grow into clear plans "
     "while writers press their words through night until each line stands ready for people who wait with open minds"
 )
+_WORDS: Final = list(dict.fromkeys(_VOCABULARY.split()))
 MEAN_WORDS: Final = 60
 
 
@@ -32,6 +35,25 @@ def speak(prompt: Prompt) -> tuple[list[str], FinishReason]:
     finish: FinishReason = "stop" if wanted <= params.max_tokens else "length"
     words = words[: min(wanted, params.max_tokens)]
     return _stopped(words, params.stop, params.min_tokens) or (words, finish)
+
+
+def likelihoods(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
+    """Log probabilities that follow from the words alone: each is the likeliest, and words of the vocabulary come next."""
+    if logprobs is None:
+        return ()
+    found = []
+    for word in words:
+        chance = random.Random(word)
+        own, rest = (number := chance.uniform(0.3, 0.9)), 1 - number
+        others = []
+        for other in chance.sample(_WORDS, logprobs - 1) if logprobs > 1 else ():
+            rest /= 2
+            own_share = min(own, rest)
+            others.append(TokenLogprob(_WORDS.index(other), other, math.log(own_share)))
+        place = _WORDS.index(word.lower().strip("."))
+        first = TokenLogprob(place, word, math.log(own))
+        found.append(replace(first, top=(first, *sorted(others, key=lambda one: -one.logprob)) if logprobs else ()))
+    return tuple(found)
 
 
 def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:

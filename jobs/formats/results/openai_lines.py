@@ -6,6 +6,7 @@ A row of `chat` is answered by a `chat.completion`, one of `completion` by a `te
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -34,7 +35,7 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
     is_text = row["kind"] == "completion"
     texts = _texts(row)
     choices = [
-        {"index": n, "finish_reason": reason, "logprobs": None}
+        {"index": n, "finish_reason": reason, "logprobs": _logprobs(row, n)}
         | ({"text": text} if is_text else {"message": {"role": "assistant", "content": text, "refusal": None}})
         for n, text in enumerate(texts)
     ]
@@ -52,6 +53,33 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
             "prompt_tokens_details": {"cached_tokens": usage["cached_prompt_tokens"]},
         },
         "system_fingerprint": row.get("model_revision"),
+    }
+
+
+def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
+    """Of the n-th answer, in the shape of its endpoint."""
+    tokens = row["output"].get("logprobs") if row["kind"] in ("chat", "completion") else None
+    if not tokens:
+        return None
+    if row["kind"] == "chat":
+        said = [{**_token(one), "top_logprobs": [_token(other) for other in one["top"]]} for one in tokens[n]]
+        return {"content": said, "refusal": None}
+    starts = accumulate((len(one["token"]) for one in tokens[n]), initial=0)
+    return {
+        "tokens": [one["token"] for one in tokens[n]],
+        "token_logprobs": [one["logprob"] for one in tokens[n]],
+        "top_logprobs": [{other["token"]: other["logprob"] for other in one["top"]} for one in tokens[n]],
+        "text_offset": list(starts)[:-1],
+    }
+
+
+def _token(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A token; of one that is no whole character the bytes are not known."""
+    token = one["token"]
+    return {
+        "token": token,
+        "logprob": one["logprob"],
+        "bytes": None if "\ufffd" in token else list(token.encode()),
     }
 
 

@@ -300,6 +300,37 @@ def test_the_format_can_be_given(take: Callable[..., Any]) -> None:
     assert take(row, form=InputFormat.JSONL).faults == [(1, "unknown_kind", "kind")]
 
 
+@pytest.mark.parametrize(
+    ("url", "body", "asked"),
+    [
+        pytest.param("/v1/chat/completions", {"logprobs": True, "top_logprobs": 3}, 3, id="chat"),
+        pytest.param("/v1/chat/completions", {"logprobs": True}, 0, id="chat, chosen alone"),
+        pytest.param("/v1/chat/completions", {"logprobs": False, "top_logprobs": 0}, None, id="chat, none"),
+        pytest.param("/v1/completions", {"logprobs": 2}, 2, id="completion"),
+        pytest.param("/v1/completions", {"logprobs": 0}, 0, id="completion, chosen alone"),
+    ],
+)
+def test_log_probabilities_are_asked_for(
+    take: Callable[..., Any], url: str, body: dict[str, Any], asked: int | None
+) -> None:
+    said = {"prompt": "a"} if url == "/v1/completions" else {"messages": [{"role": "user", "content": "a"}]}
+    assert take(openai(url, **said, **body).encode()).requests[0].get("logprobs") == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        pytest.param({"top_logprobs": 3}, "out_of_range", "body.top_logprobs", id="without logprobs"),
+        pytest.param({"logprobs": True, "top_logprobs": 21}, "out_of_range", "body.top_logprobs", id="too many"),
+        pytest.param({"logprobs": 3}, "wrong_type", "body.logprobs", id="a number in a chat"),
+    ],
+)
+def test_log_probabilities_asked_for_wrongly(
+    take: Callable[..., Any], body: dict[str, Any], code: str, field: str
+) -> None:
+    assert take(openai(**body).encode()).faults == [(1, code, field)]
+
+
 def test_a_batch_file_whose_first_line_is_long_is_known_as_one(take: Callable[..., Any]) -> None:
     long = openai(messages=[{"role": "user", "content": "a" * 200_000}])
     assert take(long.encode()).faults == []

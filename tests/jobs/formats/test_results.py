@@ -144,6 +144,23 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     assert (body.choices[0].text, body.choices[0].finish_reason, body.object) == ("c", "stop", "text_completion")
 
 
+def test_log_probabilities_in_openai_lines() -> None:
+    """In the shape of each endpoint, as the types of the package read them; half a character has no bytes."""
+    top = [{"token": "a", "logprob": -0.25}, {"token": "b", "logprob": -2.5}]
+    tokens = [{"token": "a", "logprob": -0.25, "top": top}, {"token": "\ufffd", "logprob": -1.0, "top": []}]
+    rows = [completed(n, kind, {"text": "a", "logprobs": [tokens]}) for n, kind in enumerate(["chat", "completion"])]
+    first, second = (orjson.loads(line)["response"]["body"] for line in openai_lines.lines(rows))
+    chat = ChatCompletion.model_validate(first, strict=True).choices[0].logprobs
+    assert chat is not None
+    assert chat.content is not None
+    assert [(one.token, one.logprob, one.bytes) for one in chat.content] == [("a", -0.25, [97]), ("\ufffd", -1.0, None)]
+    assert [(one.token, one.logprob) for one in chat.content[0].top_logprobs] == [("a", -0.25), ("b", -2.5)]
+    text = Completion.model_validate(second, strict=True).choices[0].logprobs
+    assert text is not None
+    assert (text.tokens, text.token_logprobs, text.text_offset) == (["a", "\ufffd"], [-0.25, -1.0], [0, 1])
+    assert text.top_logprobs == [{"a": -0.25, "b": -2.5}, {}]
+
+
 def test_a_kind_that_is_not_installed_has_its_output_in_one_column() -> None:
     shown = tables.columns(["sonnet", "chat"], KINDS)
     row = completed(0, "sonnet", {"lines": ["a", "b"]})

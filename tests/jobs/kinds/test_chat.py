@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
+from jobs.generation import Completion, TokenLogprob
+from jobs.kinds import Kind
 from jobs.kinds.chat import MAX_TOKENS, ChatRequest
 
 USER = {"role": "user", "content": "b"}
@@ -77,6 +79,17 @@ def test_penalties_and_biases_reach_the_engine(converse: Callable[..., Any]) -> 
     _, [[prompt]] = converse("chat", asked, lambda _: "b")
     params = prompt.params
     assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (1.5, -0.5, {17: -100.0})
+
+
+def test_log_probabilities_are_asked_for_and_given_back(kinds: Mapping[str, Kind]) -> None:
+    conversation = kinds["chat"].compose(ChatRequest(prompt="a", logprobs=1))
+    (prompt,) = next(conversation)
+    assert prompt.params.logprobs == 1
+    top = TokenLogprob(5, "b", -0.5)
+    with pytest.raises(StopIteration) as ended:
+        conversation.send([Completion("0", "b", "stop", logprobs=(TokenLogprob(5, "b", -0.5, (top,)),))])
+    likely = {"token": "b", "logprob": -0.5}
+    assert ended.value.value.model_dump(mode="json") == {"text": "b", "logprobs": [[{**likely, "top": [likely]}]]}
 
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

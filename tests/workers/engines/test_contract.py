@@ -1,4 +1,4 @@
-"""What every engine promises, over each engine that ships: the stub, and the causal one on a tiny random model."""
+"""What every engine promises, over each engine that ships: the stub, and both forms of the causal one on a tiny random model."""
 
 import threading
 import time
@@ -18,14 +18,15 @@ TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa p
 PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 
 
-@pytest.fixture(params=["stub", "causal"])
+@pytest.fixture(params=["stub", "causal", "padded"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
     """Makes a fresh engine of each kind, with 4 slots."""
     if request.param == "stub":
         card = ModelCard(engine="stub", slots=4)
     else:
         folder = request.getfixturevalue("tiny_model")
-        card = ModelCard(engine="causal", source=str(folder), dtype="float32", device="cpu", slots=4)
+        options = {"padded": request.param == "padded"}
+        card = ModelCard(source=str(folder), dtype="float32", device="cpu", slots=4, options=options)
     return lambda: make_engine("tiny", card, tmp_path)
 
 
@@ -188,6 +189,24 @@ def test_a_stop_text_waits_for_min_tokens(make: Callable[[], Engine]) -> None:
     stop = whole.split()[0]
     done = answers(make(), [asked("r", params=replace(params, min_tokens=3, stop=(stop,)))])["r"]
     assert done.text.startswith(" ".join(whole.split()[:2]))
+
+
+def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> None:
+    """Where they are asked for, and with so many of the likeliest as each request asks for."""
+    params = replace(PARAMS, min_tokens=5, max_tokens=5, temperature=0.0)
+    requests = [asked(str(n), params=replace(params, logprobs=n)) for n in (0, 1, 3)]
+    done = answers(make(), [*requests, asked("none", params=params)])
+    assert done["none"].logprobs == ()
+    for n in (0, 1, 3):
+        found = done[str(n)].logprobs
+        assert len(found) == done[str(n)].completion_tokens == 5
+        assert [one.token for one in found] == done[str(n)].text.split()
+        assert all(len(one.top) == n and one.logprob <= 0 for one in found)
+        assert all(
+            [top.logprob for top in one.top] == sorted((t.logprob for t in one.top), reverse=True) for one in found
+        )
+    assert [one.logprob for one in done["0"].logprobs] == pytest.approx([one.logprob for one in done["3"].logprobs])
+    assert done["0"].text == done["none"].text
 
 
 def test_messages_are_answered_too(make: Callable[[], Engine]) -> None:

@@ -259,7 +259,7 @@ class SlotEngine:
 
     def _completion(self, text: Text, result: Result) -> Completion:
         request_id = text.request.request_id
-        del self._drawings[text]
+        likelihoods = self._drawings.pop(text).likelihoods
         with self._lock:
             self._known.discard(request_id)
             self._cancelled.discard(request_id)
@@ -269,4 +269,7 @@ class SlotEngine:
             return Completion(
                 request_id, "", "error", *counted, len(text.written), device_ns=text.device_ns, fault=result
             )
-        return Completion(request_id, result.text, result.reason, *counted, result.tokens, text.device_ns)
+        logprobs = self._model.encoder.logprobs(likelihoods)
+        return Completion(
+            request_id, result.text, result.reason, *counted, result.tokens, text.device_ns, logprobs=logprobs
+        )

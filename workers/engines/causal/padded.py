@@ -8,6 +8,7 @@ alone.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -171,16 +172,21 @@ class PaddedEngine:
         stopping = Stopping(
             requests, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled
         )
+        choice = _Choice(batch, width, model.eos)
         model.network.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=GenerationConfig(
                 do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
             ),
-            logits_processor=LogitsProcessorList([_Choice(batch, width, model.eos)]),
+            logits_processor=LogitsProcessorList([choice]),
             stopping_criteria=StoppingCriteriaList([stopping]),
         )
-        return [ending for ending in stopping.endings if ending is not None]
+        return [
+            replace(ending, logprobs=model.encoder.logprobs(drawing.likelihoods[: ending.tokens]))
+            for ending, drawing in zip(stopping.endings, choice.drawings, strict=True)
+            if ending is not None
+        ]
 
     def _settle(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
         """The completions of a batch, and its time shared over their weighted tokens to the last nanosecond."""
@@ -200,15 +206,15 @@ class _Choice:
     """A logits processor for `generate(do_sample=False)`: leaves each row the one token that the sampler chose."""
 
     def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
-        self._drawings = [Drawing.of(one.request.prompt.params, one.tokens) for one in batch]
+        self.drawings = [Drawing.of(one.request.prompt.params, one.tokens) for one in batch]
         self._width = width
         self._eos = eos
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if input_ids.shape[1] > self._width:
-            for drawing, token in zip(self._drawings, input_ids[:, -1].tolist(), strict=True):
+            for drawing, token in zip(self.drawings, input_ids[:, -1].tolist(), strict=True):
                 drawing.take(token)
-        chosen = choose(scores, self._drawings, self._eos)
+        chosen = choose(scores, self.drawings, self._eos)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
 
 
@@ -224,4 +230,6 @@ def _completion(one: Encoded, result: Result, share_ns: int) -> Completion:
     request_id, prompt_tokens = one.request.request_id, len(one.tokens)
     if isinstance(result, Fault):
         return Completion(request_id, "", "error", prompt_tokens, device_ns=share_ns, fault=result)
-    return Completion(request_id, result.text, result.reason, prompt_tokens, 0, result.tokens, share_ns)
+    return Completion(
+        request_id, result.text, result.reason, prompt_tokens, 0, result.tokens, share_ns, logprobs=result.logprobs
+    )

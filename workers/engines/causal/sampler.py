@@ -2,7 +2,8 @@
 
 A draw inverts the distribution function at one uniform number, which follows from the request's seed and the token's
 position alone, so who shares the step is no matter. Filters are applied as transformers does: temperature, top_k, top_p
-(Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082).
+(Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082). Log probabilities that a request asks for are the model's
+own, taken before any of these (vLLM's `raw_logprobs`).
 """
 
 import hashlib
@@ -14,8 +15,9 @@ from typing import Final
 
 import torch
 
-from jobs.generation import SamplingParams
+from jobs.generation import LEAST_LOGPROB, SamplingParams
 from workers.engines.causal.decode_kernel import is_fit, most_likely
+from workers.engines.likelihood import Likelihood
 
 CANDIDATES: Final = 256
 """Among so many of the likeliest tokens the end of top_p is looked for, before all are sorted."""
@@ -23,12 +25,16 @@ CANDIDATES: Final = 256
 
 @dataclass(slots=True)
 class Drawing:
-    """One text as the sampler sees it: its params, the tokens of its prompt, and those written, counted."""
+    """One text as the sampler sees it: its params, the tokens of its prompt, and those written, counted.
+
+    `likelihoods` has one for each choice, where the params ask for them.
+    """
 
     params: SamplingParams
     prompt: frozenset[int]
     written: Counter[int] = field(default_factory=Counter)
     position: int = 0
+    likelihoods: list[Likelihood] = field(default_factory=list)
 
     @classmethod
     def of(cls, params: SamplingParams, prompt: Iterable[int], written: Sequence[int] = ()) -> "Drawing":
@@ -41,7 +47,7 @@ class Drawing:
         """Whether more than the order of the scores matters."""
         params = self.params
         changed = params.repetition_penalty != 1.0 or params.presence_penalty or params.frequency_penalty
-        return bool(params.temperature > 0 or changed or params.logit_bias)
+        return bool(params.temperature > 0 or changed or params.logit_bias or params.logprobs is not None)
 
     def take(self, token: int) -> None:
         """A token was written."""
@@ -51,6 +57,8 @@ class Drawing:
 
 def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> torch.Tensor:
     """The next token of each text [texts] from the logits [texts, vocabulary], which are changed."""
+    asked = [row for row, one in enumerate(drawings) if one.params.logprobs is not None]
+    own = scores[torch.tensor(asked, device=scores.device)].float().log_softmax(-1) if asked else None
     hold_open(scores, drawings, eos)
     if not any(one.weighs for one in drawings):
         return most_likely(scores) if is_fit(scores) else scores.argmax(-1)
@@ -63,7 +71,22 @@ def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
         rows = torch.tensor(drawn, device=scores.device)
         picked = scores if all_of_them else scores.index_select(0, rows)
         chosen[rows] = draw(picked, [drawings[row] for row in drawn])
+    if own is not None:
+        note(own, chosen[torch.tensor(asked, device=chosen.device)], [drawings[row] for row in asked])
     return chosen
+
+
+def note(own: torch.Tensor, chosen: torch.Tensor, drawings: Sequence[Drawing]) -> None:
+    """Remember how likely the chosen tokens [texts] were by log probabilities [texts, vocabulary], and which were likeliest."""
+    widths = [min(one.params.logprobs or 0, own.shape[1]) for one in drawings]
+    best, tokens = own.topk(max(widths), dim=-1)
+    likely = own.gather(1, chosen[:, None])[:, 0].clamp(min=LEAST_LOGPROB).tolist()
+    rows = zip(
+        drawings, chosen.tolist(), likely, tokens.tolist(), best.clamp(min=LEAST_LOGPROB).tolist(), widths, strict=True
+    )
+    for one, token, logprob, others, theirs, width in rows:
+        top = tuple(zip(others[:width], theirs[:width], strict=True))
+        one.likelihoods.append(Likelihood(token, logprob, top))
 
 
 def hold_open(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]) -> None:

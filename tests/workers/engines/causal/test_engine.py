@@ -274,6 +274,36 @@ def test_each_pays_for_what_it_had_computed(llama: CausalModel) -> None:
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padded: bool) -> None:
+    """Of the model alone, whatever temperature and penalties made of its choice; the whole softmax, within 1e-4."""
+    params = replace(HOT, frequency_penalty=1.0, logit_bias={7: 5.0}, logprobs=4)
+    requests = [asked(f"r{n}", tokens, replace(params, seed=n)) for n, tokens in enumerate(prompts(9))]
+    engine = PaddedEngine(llama, slots=4) if padded else slots_of(llama)
+    done = answers(engine, *requests)
+    network = make("llama")
+    for request in requests:
+        found = done[request.request_id].logprobs
+        assert len(found) == done[request.request_id].completion_tokens
+        prompt = [int(token) for token in request.prompt.text.split()]
+        with torch.inference_mode():
+            logits = network(torch.tensor([prompt + [one.token_id for one in found]])).logits[0]
+        expected = logits[len(prompt) - 1 : -1].log_softmax(-1)
+        best = expected.topk(4)
+        for place, one in enumerate(found):
+            assert one.logprob == pytest.approx(float(expected[place, one.token_id]), abs=1e-4)
+            assert [top.logprob for top in one.top] == pytest.approx(best.values[place].tolist(), abs=1e-4)
+
+
+def test_what_answers_of_one_prompt_share_is_computed_once(llama: CausalModel) -> None:
+    """Eight answers to a prompt of 60 tokens, as a row with n=8 asks for: seven take all but its last token over."""
+    requests = [asked(f"r{n}", [9, *range(3, 60), 4, 5], replace(HOT, seed=n)) for n in range(8)]
+    done = answers(slots_of(llama, 8), *requests)
+    cached = sorted(one.cached_prompt_tokens for one in done.values())
+    assert cached == [0, *[59] * 7]
+    assert len({one.text for one in done.values()}) > 1
+
+
 QUESTIONS = [
     "What is the capital of France?",
     "Count from one to five, please, in words, slowly.",
