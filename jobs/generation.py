@@ -4,6 +4,7 @@ A kind yields prompts and is sent completions; an engine is given generation req
 knows the other. Everything here is a frozen value, has no behaviour but its own checks, and imports nothing heavy.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
@@ -100,6 +101,8 @@ class Prompt:
         adapter: The adapter to use; None is the row's own, or the bare model.
         schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
         template_sha256: The hash of the template that made it; it goes into the receipt.
+        continuations: Texts to score in place of writing one: how likely the model is to go on with each. They are
+            turned into tokens by themselves, so one that begins a word begins with a space where the model's do.
     """
 
     messages: tuple[Message, ...] = ()
@@ -110,6 +113,7 @@ class Prompt:
     adapter: str | None = None
     schema: Mapping[str, Any] | None = None
     template_sha256: str | None = None
+    continuations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
@@ -144,12 +148,26 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class ContinuationScore:
+    """How likely a continuation is: each of its tokens, and whether greedy choice would have written the same."""
+
+    tokens: tuple[TokenLogprob, ...]
+    greedy: bool
+
+    @property
+    def logprob(self) -> float:
+        """The log likelihood of the whole: the sum over its tokens."""
+        return math.fsum(one.logprob for one in self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What an engine answers. `fault` is set exactly when `finish_reason` is `error`.
 
     `device_ns` is the share of the devices' time that this request took, in nanoseconds; the shares of all requests of
     an engine add up to the time it was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed again.
     `logprobs` has an entry for each of the `completion_tokens`, an end token included, where the prompt asked for them.
+    For a prompt with continuations, `scores` has one for each, the text is empty, and tokens and time are the sums over them.
     """
 
     request_id: str
@@ -161,3 +179,4 @@ class Completion:
     device_ns: int = 0
     fault: Fault | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    scores: tuple[ContinuationScore, ...] = ()

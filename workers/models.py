@@ -22,6 +22,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from workers.engine import Engine
 from workers.engines.options import parse_options
+from workers.engines.scoring import ScoringEngine
 from workers.engines.stub import StubEngine, StubOptions
 
 STUB_REVISION = "stub-1"
@@ -48,12 +49,12 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
     if card.engine == "stub":
         options = parse_options("stub", StubOptions, card.options)
         slots = _at_most(card.slots or options.slots, max_slots)
-        return StubEngine(options.model_copy(update={"slots": slots}))
+        return ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
     _require("torch", "transformers")
     from workers.engines.causal import DEFAULT_SLOTS, load_engine
 
     slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
-    return load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots)
+    return ScoringEngine(load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots))
 
 
 def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:

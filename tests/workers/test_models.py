@@ -13,6 +13,7 @@ import pytest
 from jobs.catalog import SHIPPED, ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
+from workers.engines.scoring import ScoringEngine
 from workers.engines.stub import StubEngine
 from workers.models import identity, locate, make_engine, pull, resolve
 
@@ -57,7 +58,8 @@ def test_importing_loads_nothing_heavy() -> None:
 )
 def test_slots(card: ModelCard, max_slots: int | None, slots: int, tmp_path: Path) -> None:
     engine = make_engine("stub", card, tmp_path, max_slots=max_slots)
-    assert isinstance(engine, StubEngine)
+    assert isinstance(engine, ScoringEngine)
+    assert isinstance(engine.inner, StubEngine)
     assert engine.stats().slots == slots
 
 

@@ -1,21 +1,22 @@
 """From a prompt to the tokens of a model, and the faults of requests that the model cannot take."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateError
 
-from jobs.generation import Fault, GenerationRequest, Prompt, TokenLogprob
+from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
 from workers.engines.likelihood import Likelihood
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request and the tokens of its prompt."""
+    """A request, the tokens of its prompt, and those that are to be taken in place of a choice: a continuation's."""
 
     request: GenerationRequest
     tokens: list[int]
+    forced: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,10 @@ class Encoder:
             tokens = self._tokens(prompt)
         except TemplateError as error:
             return Fault("unsupported_parameter", f"The model's chat template refuses these messages: {error}")
-        return self._fault(tokens, prompt.params.max_tokens) or Encoded(request, tokens)
+        whole = Encoded(request, tokens)
+        encoded = self._scored(whole) if prompt.continuations else whole
+        fault = encoded if isinstance(encoded, Fault) else self._fault(tokens, encoded.request.prompt.params.max_tokens)
+        return fault or encoded
 
     def decode(self, tokens: list[int]) -> str:
         """The text of tokens, without the special ones."""
@@ -64,6 +68,21 @@ class Encoder:
             )
             for one in likelihoods
         )
+
+    def _scored(self, whole: Encoded) -> Encoded | Fault:
+        """The same with its text given: its one continuation."""
+        request = whole.request
+        (text,) = request.prompt.continuations
+        forced = list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        if not forced:
+            return Fault("empty_prompt", "A continuation has no tokens.")
+        if (greatest := max(forced)) >= self.vocabulary:
+            message = f"A continuation holds token {greatest}; the model has {self.vocabulary}."
+            return Fault("token_out_of_range", message)
+        size = len(forced)
+        params = SamplingParams(max_tokens=size, min_tokens=size, temperature=0.0, logprobs=1)
+        given = replace(request, prompt=replace(request.prompt, params=params))
+        return Encoded(given, whole.tokens, forced)
 
     def _piece(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))

@@ -62,7 +62,7 @@ class Stopping:
             if (cut := stop_at(text, params.stop, floor)) is not None:
                 return Ending("stop", text[:cut], len(tokens))
         reason: FinishReason
-        if tokens[-1] in self._eos:
+        if tokens[-1] in self._eos and len(tokens) >= params.min_tokens:
             reason = "stop"
         elif request.request_id in self._cancelled:
             reason = "cancelled"

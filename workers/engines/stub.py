@@ -189,6 +189,8 @@ class StubEngine:
             return Fault("empty_prompt", "The prompt has no tokens.")
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The stub engine cannot hold its output to a schema.")
+        if not all(text.split() for text in prompt.continuations):
+            return Fault("empty_prompt", "A continuation has no tokens.")
         return None
 
     def _scripted(self, request: GenerationRequest) -> ScriptedFault | None:
@@ -226,7 +228,7 @@ class StubEngine:
             hangs=fault == "hang" or self._strikes("hang", request.request_id, self._options.hang_rate),
             slow=fault == "slow",
             fault=_FAILURE if fails else None,
-            logprobs=request.prompt.params.logprobs,
+            logprobs=1 if request.prompt.continuations else request.prompt.params.logprobs,
         )
 
     def _advance(self, prompt_tokens: int) -> None:

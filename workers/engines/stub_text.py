@@ -23,7 +23,9 @@ def text_of(prompt: Prompt) -> str:
 
 
 def speak(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """The words of a completion and why it ends. A stop text is cut, with the words that hold it."""
+    """The words of a completion and why it ends. A stop text is cut, with the words that hold it. A continuation is said."""
+    if prompt.continuations:
+        return prompt.continuations[0].split(), "stop"
     params = prompt.params
     roles = "/".join(message.role for message in prompt.messages)
     chance = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{text_of(prompt)}")
@@ -50,7 +52,8 @@ def likelihoods(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogpro
             rest /= 2
             own_share = min(own, rest)
             others.append(TokenLogprob(_WORDS.index(other), other, math.log(own_share)))
-        place = _WORDS.index(word.lower().strip("."))
+        plain = word.lower().strip(".")
+        place = _WORDS.index(plain) if plain in _WORDS else len(_WORDS)
         first = TokenLogprob(place, word, math.log(own))
         found.append(replace(first, top=(first, *sorted(others, key=lambda one: -one.logprob)) if logprobs else ()))
     return tuple(found)

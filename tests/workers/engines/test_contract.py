@@ -209,6 +209,21 @@ def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> No
     assert done["0"].text == done["none"].text
 
 
+def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
+    """Each in the order given; one that has no tokens fails its request alone."""
+    engine, texts = make(), ("da de", "mo", "ra ke la")
+    done = answers(engine, [asked("s", continuations=texts), asked("bad", continuations=("da", " ")), asked("r")])
+    assert [[one.token for one in score.tokens] for score in done["s"].scores] == [text.split() for text in texts]
+    assert all(score.logprob < 0 for score in done["s"].scores)
+    assert (done["s"].text, done["s"].finish_reason, done["s"].completion_tokens) == ("", "stop", 6)
+    assert done["bad"].fault is not None
+    assert (done["bad"].fault.code, done["bad"].scores, done["r"].fault) == ("empty_prompt", (), None)
+    assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
+    engine.submit(asked("gone", continuations=texts))
+    engine.cancel("gone")
+    assert [(one.request_id, one.finish_reason) for one in engine.step()] == [("gone", "cancelled")]
+
+
 def test_messages_are_answered_too(make: Callable[[], Engine]) -> None:
     messages = (Message("system", "ba be"), Message("user", "di do"))
     done = answers(make(), [GenerationRequest("r", Prompt(messages=messages, params=PARAMS))])["r"]

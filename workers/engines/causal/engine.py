@@ -164,8 +164,8 @@ class SlotEngine:
                     self._cancelled.discard(request.request_id)
                     continue
                 self._known.add(request.request_id)
-            text = Text(request, encoded.tokens)
-            self._drawings[text] = Drawing.of(request.prompt.params, text.prompt)
+            text = Text(encoded.request, encoded.tokens)
+            self._drawings[text] = Drawing.of(encoded.request.prompt.params, text.prompt, forced=encoded.forced)
             self._scheduler.waiting.append(text)
         return faults
 
@@ -229,7 +229,7 @@ class SlotEngine:
                 if (cut := stop_at(whole, params.stop, floor)) is not None:
                     return Ending("stop", whole[:cut], len(written))
         reason: FinishReason
-        if written[-1] in self._model.eos:
+        if written[-1] in self._model.eos and len(written) >= params.min_tokens:
             reason = "stop"
         elif len(written) >= params.max_tokens:
             reason = "length"

@@ -206,7 +206,7 @@ class _Choice:
     """A logits processor for `generate(do_sample=False)`: leaves each row the one token that the sampler chose."""
 
     def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
-        self.drawings = [Drawing.of(one.request.prompt.params, one.tokens) for one in batch]
+        self.drawings = [Drawing.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]
         self._width = width
         self._eos = eos
 

@@ -27,7 +27,7 @@ CANDIDATES: Final = 256
 class Drawing:
     """One text as the sampler sees it: its params, the tokens of its prompt, and those written, counted.
 
-    `likelihoods` has one for each choice, where the params ask for them.
+    `likelihoods` has one for each choice, where the params ask for them. `forced` tokens are taken in place of a choice.
     """
 
     params: SamplingParams
@@ -35,12 +35,17 @@ class Drawing:
     written: Counter[int] = field(default_factory=Counter)
     position: int = 0
     likelihoods: list[Likelihood] = field(default_factory=list)
+    forced: Sequence[int] = ()
 
     @classmethod
-    def of(cls, params: SamplingParams, prompt: Iterable[int], written: Sequence[int] = ()) -> "Drawing":
+    def of(
+        cls, params: SamplingParams, prompt: Iterable[int], written: Sequence[int] = (), forced: Sequence[int] = ()
+    ) -> "Drawing":
         """For a text that has got so far."""
         penalises = params.repetition_penalty != 1.0
-        return cls(params, frozenset(prompt) if penalises else frozenset(), Counter(written), len(written))
+        return cls(
+            params, frozenset(prompt) if penalises else frozenset(), Counter(written), len(written), forced=forced
+        )
 
     @property
     def weighs(self) -> bool:
@@ -71,6 +76,9 @@ def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
         rows = torch.tensor(drawn, device=scores.device)
         picked = scores if all_of_them else scores.index_select(0, rows)
         chosen[rows] = draw(picked, [drawings[row] for row in drawn])
+    for row, one in enumerate(drawings):
+        if one.position < len(one.forced):
+            chosen[row] = one.forced[one.position]
     if own is not None:
         note(own, chosen[torch.tensor(asked, device=chosen.device)], [drawings[row] for row in asked])
     return chosen

@@ -28,6 +28,7 @@ from workers.engines.causal.loading import CausalOptions, engine_of, load_model,
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded import PaddedEngine
 from workers.engines.placement import Placement
+from workers.engines.scoring import ScoringEngine
 from workers.models import make_engine, resolve
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
@@ -279,9 +280,10 @@ def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padd
     """Of the model alone, whatever temperature and penalties made of its choice; the whole softmax, within 1e-4."""
     params = replace(HOT, frequency_penalty=1.0, logit_bias={7: 5.0}, logprobs=4)
     requests = [asked(f"r{n}", tokens, replace(params, seed=n)) for n, tokens in enumerate(prompts(9))]
-    engine = PaddedEngine(llama, slots=4) if padded else slots_of(llama)
+    engine = PaddedEngine(wrap(make("llama"), Numbers(), CPU), slots=4) if padded else slots_of(llama)
     done = answers(engine, *requests)
     network = make("llama")
+    assert {one.fault for one in done.values()} == {None}
     for request in requests:
         found = done[request.request_id].logprobs
         assert len(found) == done[request.request_id].completion_tokens
@@ -293,6 +295,32 @@ def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padd
         for place, one in enumerate(found):
             assert one.logprob == pytest.approx(float(expected[place, one.token_id]), abs=1e-4)
             assert [top.logprob for top in one.top] == pytest.approx(best.values[place].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padded: bool) -> None:
+    """Beside texts that are written and unchanged; an end token inside a continuation is a token like others."""
+    network, texts = make("llama"), ["5 6 7", "9", "8 2 8 8", "11 12"]
+    prompt = [4, *range(20, 50)]
+    best = generated(network, asked("best", prompt, replace(GREEDY, max_tokens=3)))
+    scored = GenerationRequest("scored", Prompt(text=" ".join(map(str, prompt)), continuations=(*texts, best)))
+    others = [asked(f"r{n}", tokens, HOT) for n, tokens in enumerate(prompts(5))]
+    alone = answers(slots_of(llama), *others)
+    model = wrap(make("llama"), Numbers(), CPU)
+    engine = ScoringEngine(PaddedEngine(model, slots=4) if padded else slots_of(model))
+    done = answers(engine, *others[:2], scored, *others[2:])
+    assert {name: done[name].text for name in alone} == {name: one.text for name, one in alone.items()}
+    assert [one.greedy for one in done["scored"].scores] == [False] * 4 + [True]
+    for text, score in zip([*texts, best], done["scored"].scores, strict=True):
+        tokens = [int(token) for token in text.split()]
+        with torch.inference_mode():
+            rows = network(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        expected = [float(rows[place, token]) for place, token in enumerate(tokens)]
+        assert [one.token_id for one in score.tokens] == tokens
+        assert [one.logprob for one in score.tokens] == pytest.approx(expected, abs=1e-4)
+        assert score.logprob == pytest.approx(sum(expected), abs=4e-4)
+    assert done["scored"].cached_prompt_tokens == (0 if padded else 4 * (len(prompt) - 1))
+    assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
 
 
 def test_what_answers_of_one_prompt_share_is_computed_once(llama: CausalModel) -> None:
@@ -324,7 +352,8 @@ def test_the_small_model_answers(real_cache: Path) -> None:
     folder = resolve("smollm2-135m", card, real_cache)
     assert (folder / "model.safetensors").is_file()
     engine = make_engine("smollm2-135m", card, real_cache)
-    assert isinstance(engine, SlotEngine)
+    assert isinstance(engine, ScoringEngine)
+    assert isinstance(engine.inner, SlotEngine)
     params = SamplingParams(max_tokens=10, temperature=0.0, seed=1)
     requests = [
         GenerationRequest(str(n), Prompt(messages=(Message("user", text),), params=params))
