@@ -196,6 +196,46 @@ def test_a_step_that_fails_is_done_again_until_the_guilty_fails_alone(
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
 
 
+def test_faults_of_each_sort_among_64_change_no_other_text(llama: CausalModel) -> None:
+    """No prompt, a token that there is not, too long a prompt, a step that fails, and one that is cancelled as it runs."""
+    some = prompts(64, seed=3)
+    requests = [asked(f"r{n}", tokens, HOT if n % 2 else GREEDY) for n, tokens in enumerate(some)]
+    whole = answers(slots_of(llama, 64), *requests)
+    context = llama.encoder.context or 0
+    wrong = {"r5": [], "r17": [VOCABULARY], "r30": [4] * context, "r41": [4, 55, 4], "r63": [5, 6, 7]}
+    for name, tokens in wrong.items():
+        requests[int(name[1:])] = asked(name, tokens)
+
+    def raises(ids: torch.Tensor) -> None:
+        row = ids[0].tolist()
+        if any(row[n : n + 3] == [4, 55, 4] for n in range(len(row))):
+            raise RuntimeError("shapes differ")
+
+    engine = slots_of(llama, 64)
+    for request in requests:
+        engine.submit(request)
+    done: dict[str, Completion] = {}
+    with trouble(llama, raises):
+        for step in itertools.count():
+            if step == 4:
+                engine.cancel("r63")
+            done |= {one.request_id: one for one in engine.step()}
+            if len(done) == 64:
+                break
+    codes = {name: done[name].fault.code if done[name].fault else done[name].finish_reason for name in wrong}  # type: ignore[union-attr]
+    assert codes == {
+        "r5": "empty_prompt",
+        "r17": "token_out_of_range",
+        "r30": "prompt_too_long",
+        "r41": "generation_failed",
+        "r63": "cancelled",
+    }
+    assert {n: one.text for n, one in done.items() if n not in wrong} == {
+        n: one.text for n, one in whole.items() if n not in wrong
+    }
+    assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
+
+
 def test_out_of_memory_halves_the_slots_and_everyone_goes_on(llama: CausalModel) -> None:
     requests = [asked(f"r{n}", tokens, HOT) for n, tokens in enumerate(prompts(9))]
     whole = answers(slots_of(llama, 8), *requests)
