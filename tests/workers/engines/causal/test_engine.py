@@ -423,6 +423,7 @@ def test_the_small_model_runs_in_slots_in_formats_of_16_bits_too(real_cache: Pat
     """Their rounding, which is far greater than that of a tiny model, is no sign of another model."""
     card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": dtype, "device": "cpu"})
     engine = make_engine("smollm2-135m", card, real_cache)
-    assert isinstance(engine, SlotEngine)
+    assert isinstance(engine, ScoringEngine)
+    assert isinstance(engine.inner, SlotEngine)
     question = Prompt(messages=(Message("user", QUESTIONS[0]),), params=SamplingParams(max_tokens=10, temperature=0.0))
     assert "Paris" in answers(engine, GenerationRequest("0", question))["0"].text
