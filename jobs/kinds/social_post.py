@@ -90,24 +90,28 @@ class SocialPostKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
-        """Ask, and ask again while the post is too long."""
+        """Ask, and ask again while what comes is no post: too long, cut before its first sentence, or nothing."""
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
         limit = LIMITS[request.platform]
         room = limit.most - limit.length(request.ending)
-        words, before, length = min(WORDS[request.platform], room // LENGTH_OF_WORD), None, 0
+        words, before = min(WORDS[request.platform], room // LENGTH_OF_WORD), None
+        fault = CheckFailed("empty_output", "nothing was asked")
         for n in range(TRIES):
             prompt = self._prompt(request, n, words, before)
             (answer,) = yield [prompt]
-            text = _words(request, answer) + request.ending
-            length = limit.length(text)
-            if limit.fits(text):
-                return SocialPost(text=text, hashtags=request.tags, length=length)
+            try:
+                text = _words(request, answer) + request.ending
+            except CheckFailed as error:
+                fault = error
+            else:
+                length = limit.length(text)
+                if limit.fits(text):
+                    return SocialPost(text=text, hashtags=request.tags, length=length)
+                said = f"{length} characters, also after {TRIES - 1} more tries; {request.platform} takes {limit.most}"
+                fault = CheckFailed("post_too_long", said)
             words, before = max(5, words // 2), prompt.label
-        raise CheckFailed(
-            "post_too_long",
-            f"{length} characters, also after {TRIES - 1} more tries; {request.platform} takes {limit.most}",
-        )
+        raise fault
 
     def expected_tokens(self, request: BaseModel) -> int:
         """About one and a half for each word."""

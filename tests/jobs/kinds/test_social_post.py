@@ -103,6 +103,21 @@ def test_a_post_that_cannot_be_published(failed: Callable[..., CheckFailed], wri
     assert failed("social_post", BREAD, lambda _: written).code == code
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("#only #tags", id="hashtags only"),
+        pytest.param(("Fresh bread and", "length"), id="cut before its first sentence"),
+    ],
+)
+def test_what_is_no_post_is_asked_for_again(converse: Callable[..., Any], first: Any) -> None:
+    answers = iter([first, "Fresh bread on Sundays."])
+    output, prompts = converse("social_post", BREAD, lambda _: next(answers))
+    assert output.text == "Fresh bread on Sundays."
+    assert [(prompt.label, prompt.replaces) for [prompt] in prompts] == [("post", None), ("post, try 2", "post")]
+
+
 def test_a_post_that_was_cut_ends_with_a_sentence(converse: Callable[..., Any]) -> None:
     output, _ = converse("social_post", BREAD, lambda _: ("Fresh bread. It costs 3.5 and", "length"))
     assert output.text == "Fresh bread."
