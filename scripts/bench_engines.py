@@ -37,7 +37,7 @@ PEERS: Final[dict[str, list[str]]] = {
     "openvino": ["openvino==2026.4.0", "openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
 }
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
-UNWANTED: Final = ["torchvision", "torchaudio"]
+UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
 """Neither vLLM's build for CPUs nor OpenVINO's exporter imports beside them."""
 
 

@@ -1,8 +1,9 @@
 """Whether a step's time is shared fairly: what long and short rows are said to have taken in a mix, beside what they take alone.
 
-    python scripts/bench_shares.py [--rows 32] [--turns 3]
+    python scripts/bench_shares.py [--rows 64] [--slots 16] [--turns 3]
 
-Rows of each sort run alone, as many as there are slots, and then half of each together. In the mix the ratio of what a long
+Rows of each sort run alone, and then half of each together, several for each slot, so that slots are full for most of the time:
+a step of few rows costs each of them more, whatever is fair. In the mix the ratio of what a long
 and a short row took should be that of the rows alone. Long are rows of many new tokens, or those of a long prompt.
 """
 
@@ -76,14 +77,15 @@ def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Rand
 def main() -> None:
     """All pairs in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
     args = parser.parse_args()
     some = random.Random(args.seed)
     args.cache.mkdir(parents=True, exist_ok=True)
-    card = ModelCard(source=str(model_folder("smollm2", args.cache)), device="cpu", slots=args.rows)
+    card = ModelCard(source=str(model_folder("smollm2", args.cache)), device="cpu", slots=args.slots)
     engine = make_engine("bench", card, args.cache)
     for name, (long, short) in PAIRS.items():
         found = [ratios(engine, long, short, args.rows, some) for _ in range(args.turns)]
