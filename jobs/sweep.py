@@ -64,13 +64,15 @@ class Sweeper:
         self.batches.scan()
         still_open, before, fault = 0, len(self.published), self.batches.fault
         for index in list(self.batches):
+            done = None
             try:
                 done = self._look_at(index)
+                if done is None:
+                    self._compact(index)
             except StoreDamaged as error:
-                done, fault = None, error
+                fault = error
             if done is None:
                 still_open += 1
-                self._compact(index)
             else:
                 self.published[index.batch.batch_id] = done
         self.after(len(self.published) > before)

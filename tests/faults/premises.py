@@ -24,7 +24,8 @@ from jobs.outcomes import OutcomeIndex
 from jobs.published import OUTPUT, read_published, read_usage, verify
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import is_open, latest_done, load_batch
-from jobs.segment import Outcome, read_outcomes
+from jobs.segment import Outcome
+from jobs.segment_files import each_outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -149,10 +150,7 @@ class Premises:
 
     def lines(self, batch_id: str) -> list[Outcome]:
         """Every line of every segment. A torn segment would raise."""
-        paths = BatchPaths(batch_id)
-        return [
-            line for name in self.store.list(paths.segments) for line in read_outcomes(self.store, paths.segment(name))
-        ]
+        return list(each_outcome(self.store, BatchPaths(batch_id)))
 
     def sweep(self) -> None:
         """One look of this process's sweeper."""

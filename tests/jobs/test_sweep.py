@@ -13,6 +13,7 @@ import redis
 
 from jobs.accounts import tallies
 from jobs.batch import Batch, BatchPaths, Done
+from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
 from jobs.intake import IntakeOptions, accept
 from jobs.job import Job
@@ -422,3 +423,23 @@ def test_many_small_segments_are_compacted_while_rows_are_left(make_night: Calla
     night.sweep()
     assert night.rows(batch) == [0, 1, 2, 3, 4]
     assert len(night.store.list(paths.segments)) == 2, "what is about to be published is left as it is"
+
+
+def test_a_batch_whose_segment_is_found_damaged_at_compacting_holds_up_no_other(
+    make_night: Callable[..., Night],
+) -> None:
+    night = make_night(compact_segments=1, breaker_rows=0)
+    made = {batch.batch_id: batch for batch in (night.accept(2), night.accept(3))}
+    jobs = night.claim()
+    sweeper = night.sweep()
+    hurt, other = [index.batch.batch_id for index in sweeper.batches]
+    night.finish([job for job in jobs if job.key.batch_id == other])
+    paths = BatchPaths(hurt)
+    lost = [Outcome(0, 1, 1, "c", "completed", True, "chat", output={"text": "x"}, model=LANE)]
+    name = write(night.store, paths, lost, "w", "i", 99)
+    night.store.delete(paths.segment(name))
+    night.store.create(paths.segment(name), b"no head\n")
+    night.now += timedelta(minutes=2)
+    with pytest.raises(StoreDamaged, match="Restore it from a backup"):
+        sweeper.sweep()
+    assert night.rows(made[other]) == list(range(made[other].rows))
