@@ -5,6 +5,7 @@ cannot compute exactly, it refuses; `probe` then finds the model unfit.
 """
 
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,9 +15,13 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from workers.engines.causal.decode_kernel import attend_each, is_fit
+from workers.engines.causal.decode_kernel import attend_each
+from workers.engines.causal.tiles import is_tiled, keys_of
 
 NAME: Final = "nightpress"
+SHORT: Final = 32
+"""A chunk of so many tokens at most is read token by token on a CPU: a product of so few would take longer to set up."""
+
 REFUSED: Final = ("s_aux", "position_bias", "alibi", "indices")
 """Arguments that change what is attended to in ways that are not known here."""
 
@@ -46,7 +51,7 @@ class Layout:
     Args:
         slots: Of the single tokens [n], ascending.
         positions: Of the single tokens [n].
-        chunks: The others.
+        chunks: The others, short ones first.
         rows: How many slots of the cache the single tokens' attention covers: all up to the highest of them.
         reach: How many tokens of a slot it covers.
     """
@@ -65,9 +70,23 @@ class Layout:
         return len(self.slots)
 
     @cached_property
-    def lengths(self) -> torch.Tensor:
-        """How many tokens the slots of the single tokens hold, these included [n]."""
-        return self.positions + 1
+    def alone(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Slots of the tokens that are read one by one on a CPU, and how much of them each sees, itself included.
+
+        They are the first of the row: single tokens, then those of short chunks.
+        """
+        slots, positions = self.places
+        count = self.singles + sum(chunk.size for chunk in self.chunks if chunk.size <= SHORT)
+        return slots[:count], positions[:count] + 1
+
+    @cached_property
+    def places(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Slot and position of each token of the row."""
+        slots, positions = [self.slots], [self.positions]
+        for chunk in self.chunks:
+            positions.append(torch.arange(chunk.start, chunk.end, device=self.slots.device))
+            slots.append(torch.full_like(positions[-1], chunk.slot))
+        return torch.cat(slots), torch.cat(positions)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
         """What the single tokens may not see [rows, 1, 1, reach], as -inf to be added. Rows without one see position 0."""
@@ -104,8 +123,8 @@ def attend(
     Args:
         module: The layer's attention.
         query: [1, heads, tokens, size].
-        key: [slots, key heads, length, size].
-        value: [slots, key heads, length, value size].
+        key: [slots, key heads, length, size], or in tiles.
+        value: [slots, key heads, length, value size], or beside tiles [slots, length, key heads, value size].
         attention_mask: None: the layout says what sees what.
         scaling: Of the scores; None is the usual one.
         dropout: 0: nothing is trained here.
@@ -127,9 +146,18 @@ def attend(
     layout = LAYOUT.get()
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     parts = []
-    if layout.singles:
+    chunks: Sequence[Chunk] = layout.chunks
+    if is_tiled(key):
+        slots, lengths = layout.alone
+        chunks = [chunk for chunk in chunks if chunk.size > SHORT]
+        if count := len(slots):
+            asked = query[0, :, :count]
+            parts.append(
+                attend_each(asked, key, value, slots, lengths, scale=scale, softcap=softcap, window=sliding_window)
+            )
+    elif layout.singles:
         parts.append(_attend_singles(layout, query[0, :, : layout.singles], key, value, scale, softcap, sliding_window))
-    for chunk in layout.chunks:
+    for chunk in chunks:
         asked = query[:, :, chunk.first : chunk.first + chunk.size]
         parts.append(_attend_chunk(chunk, asked, key, value, scale, softcap, sliding_window))
     layout.attention_ns += time.perf_counter_ns() - began_ns
@@ -149,10 +177,6 @@ def _attend_singles(
     heads, singles, size = query.shape
     groups = key.shape[1]
     asked = query.transpose(0, 1).reshape(singles, groups, heads // groups, size)
-    if is_fit(key):
-        wide = asked.float() * scale
-        each = attend_each(wide, key, value, layout.slots, layout.lengths, softcap=softcap, window=window)
-        return each.reshape(singles, heads, value.shape[-1])
     return _attend_covered(layout, asked, key, value, scale, softcap, window)
 
 
@@ -190,9 +214,14 @@ def _attend_chunk(
     window: int | None,
 ) -> torch.Tensor:
     """[size, heads, value size] for query [1, heads, size, head size] of one chunk."""
-    keys = key[chunk.slot : chunk.slot + 1, :, : chunk.end]
-    values = value[chunk.slot : chunk.slot + 1, :, : chunk.end]
-    grouped = query.shape[1] != key.shape[1]
+    if is_tiled(key):
+        keys = keys_of(key, chunk.slot, chunk.end)[None]
+        values = value[chunk.slot : chunk.slot + 1, : chunk.end].transpose(1, 2)
+    else:
+        keys = key[chunk.slot : chunk.slot + 1, :, : chunk.end]
+        values = value[chunk.slot : chunk.slot + 1, :, : chunk.end]
+    groups = keys.shape[1]
+    grouped = query.shape[1] != groups
     if chunk.start == 0 and softcap is None and (window is None or chunk.end <= window):
         out = scaled_dot_product_attention(query, keys, values, is_causal=True, scale=scale, enable_gqa=grouped)
         return out[0].transpose(0, 1)
@@ -204,7 +233,6 @@ def _attend_chunk(
     if softcap is None:
         out = scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=scale, enable_gqa=grouped)
         return out[0].transpose(0, 1)
-    groups = key.shape[1]
     asked = query.reshape(1, groups, -1, *query.shape[2:])
     scores = torch.matmul(asked * scale, keys.transpose(2, 3)[:, :, None])
     scores = (torch.tanh(scores / softcap) * softcap).masked_fill_(~seen, -torch.inf)

@@ -12,56 +12,84 @@ from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
 from workers.engines.causal.attention import LAYOUT
-from workers.engines.causal.decode_kernel import is_fit, put_each
+from workers.engines.causal.tiles import TiledBlocks, is_fit
+
+
+class PlainBlocks:
+    """The keys and values of a layer, [slots, key heads, length, size] each; see `TiledBlocks`, for its arguments too."""
+
+    def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
+        """Zeros, since what is masked is still multiplied, and must be a number."""
+        self.keys, self.values = (
+            states.new_zeros(slots, states.shape[0], length, states.shape[2]) for states in (key_states, value_states)
+        )
+
+    @property
+    def token_bytes(self) -> int:
+        """What one token of one slot takes."""
+        return sum(block.shape[1] * block.shape[3] * block.element_size() for block in (self.keys, self.values))
+
+    def put(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, slots: torch.Tensor, positions: torch.Tensor
+    ) -> None:
+        """Put keys and values [key heads, tokens, size] where the tokens stand: their slots and positions [tokens]."""
+        for block, states in ((self.keys, key_states), (self.values, value_states)):
+            block[slots, :, positions] = states.transpose(0, 1)
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Let slot `target` begin with the first tokens of slot `source`."""
+        for block in (self.keys, self.values):
+            block[target, :, :tokens] = block[source, :, :tokens]
+
+    def resize(self, slots: int, length: int) -> None:
+        """Another number of slots or tokens. What fits stays."""
+        self.keys, self.values = (self._moved(block, slots, length) for block in (self.keys, self.values))
+
+    @staticmethod
+    def _moved(block: torch.Tensor, slots: int, length: int) -> torch.Tensor:
+        new = block.new_zeros(slots, block.shape[1], length, block.shape[3])
+        slots, length = min(len(block), slots), min(block.shape[2], length)
+        new[:slots, :, :length] = block[:slots, :, :length]
+        return new
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no types
-    """The keys and values of one layer. `update` puts a step's tokens where the layout says, and returns the whole block."""
+    """The keys and values of one layer. `update` puts a step's tokens where the layout says, and returns the whole blocks."""
 
     is_sliding = False
     is_compileable = False
 
     def __init__(self, slots: int, length: int) -> None:
         super().__init__()
-        self.keys: torch.Tensor | None = None
-        self.values: torch.Tensor | None = None
+        self.blocks: PlainBlocks | TiledBlocks | None = None
         self.slots = slots
         self.length = length
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
-        self.keys = self._block(key_states)
-        self.values = self._block(value_states)
+        kind = TiledBlocks if is_fit(key_states) else PlainBlocks
+        self.blocks = kind(key_states[0], value_states[0], self.slots, self.length)
         self.is_initialized = True
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.keys is None or self.values is None:
+        if self.blocks is None:
             self.lazy_initialization(key_states, value_states)
-        keys, values = cast("torch.Tensor", self.keys), cast("torch.Tensor", self.values)
-        layout = LAYOUT.get()
-        for block, states in ((keys, key_states[0]), (values, value_states[0])):
-            if n := layout.singles:
-                if is_fit(block):
-                    put_each(block, states[:, :n], layout.slots, layout.positions)
-                else:
-                    block[layout.slots, :, layout.positions] = states[:, :n].transpose(0, 1)
-            for chunk in layout.chunks:
-                block[chunk.slot, :, chunk.start : chunk.end] = states[:, chunk.first : chunk.first + chunk.size]
-        return keys, values
+        blocks = cast("PlainBlocks | TiledBlocks", self.blocks)
+        blocks.put(key_states[0], value_states[0], *LAYOUT.get().places)
+        return blocks.keys, blocks.values
 
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays."""
         self.slots, self.length = slots, length
-        if self.keys is not None and self.values is not None:
-            self.keys, self.values = self._moved(self.keys), self._moved(self.values)
+        if self.blocks is not None:
+            self.blocks.resize(slots, length)
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Let slot `target` begin with the first tokens of slot `source`."""
-        for block in (self.keys, self.values):
-            if block is not None:
-                block[target, :, :tokens] = block[source, :, :tokens]
+        if self.blocks is not None:
+            self.blocks.copy(source, target, tokens)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
@@ -71,16 +99,6 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
 
     def get_max_length(self) -> int:
         return self.length
-
-    def _block(self, states: torch.Tensor) -> torch.Tensor:
-        """Zeros, since what is masked is still multiplied, and must be a number."""
-        return states.new_zeros(self.slots, states.shape[1], self.length, states.shape[3])
-
-    def _moved(self, block: torch.Tensor) -> torch.Tensor:
-        new = block.new_zeros(self.slots, block.shape[1], self.length, block.shape[3])
-        slots, length = min(len(block), self.slots), min(block.shape[2], self.length)
-        new[:slots, :, :length] = block[:slots, :, :length]
-        return new
 
 
 class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
@@ -103,8 +121,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     @property
     def token_bytes(self) -> int:
         """What one token of one slot takes in all layers; 0 before the first step."""
-        blocks = [block for layer in self._slot_layers for block in (layer.keys, layer.values) if block is not None]
-        return sum(block.shape[1] * block.shape[3] * block.element_size() for block in blocks)
+        return sum(layer.blocks.token_bytes for layer in self._slot_layers if layer.blocks is not None)
 
     @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
@@ -120,6 +137,6 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     def clear(self, slots: int, length: int) -> None:
         """Forget everything and give the memory back; blocks are made anew at the next step."""
         for layer in self._slot_layers:
-            layer.keys = layer.values = None
+            layer.blocks = None
             layer.is_initialized = False
             layer.slots, layer.length = slots, length

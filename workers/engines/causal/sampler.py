@@ -16,11 +16,13 @@ from typing import Final
 import torch
 
 from jobs.generation import LEAST_LOGPROB, SamplingParams
-from workers.engines.causal.decode_kernel import is_fit, most_likely
 from workers.engines.likelihood import Likelihood
 
 CANDIDATES: Final = 256
 """Among so many of the likeliest tokens the end of top_p is looked for, before all are sorted."""
+
+BLOCK: Final = 1024
+"""Scores that are searched for the place of the highest; of the others only the highest is looked for."""
 
 
 @dataclass(slots=True)
@@ -66,10 +68,10 @@ def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
     own = scores[torch.tensor(asked, device=scores.device)].float().log_softmax(-1) if asked else None
     hold_open(scores, drawings, eos)
     if not any(one.weighs for one in drawings):
-        return most_likely(scores) if is_fit(scores) else scores.argmax(-1)
+        return most_likely(scores)
     scores = scores.float()
     adjust(scores, drawings)
-    chosen = scores.argmax(-1)
+    chosen = most_likely(scores)
     drawn = [row for row, one in enumerate(drawings) if one.params.temperature > 0]
     if drawn:
         all_of_them = len(drawn) == len(drawings)
@@ -82,6 +84,27 @@ def choose(scores: torch.Tensor, drawings: Sequence[Drawing], eos: Sequence[int]
     if own is not None:
         note(own, chosen[torch.tensor(asked, device=chosen.device)], [drawings[row] for row in asked])
     return chosen
+
+
+def most_likely(scores: torch.Tensor) -> torch.Tensor:
+    """The first place of the highest score [texts] of scores [texts, vocabulary].
+
+    On a CPU a search for a place takes several times a search for the highest alone, so it is made in one block a text only.
+    """
+    if scores.device.type != "cpu":
+        return scores.argmax(-1)
+    vocabulary = scores.shape[1]
+    if vocabulary <= BLOCK:
+        only: torch.Tensor = scores.max(-1).indices
+        return only
+    whole = vocabulary // BLOCK * BLOCK
+    highest = scores[:, :whole].reshape(len(scores), -1, BLOCK).amax(-1)
+    if whole < vocabulary:
+        highest = torch.cat([highest, scores[:, whole:].amax(-1, keepdim=True)], 1)
+    start = highest.max(-1).indices * BLOCK
+    places = (start[:, None] + torch.arange(BLOCK)).clamp_(max=vocabulary - 1)
+    first: torch.Tensor = start + scores.gather(1, places).max(-1).indices
+    return first
 
 
 def note(own: torch.Tensor, chosen: torch.Tensor, drawings: Sequence[Drawing]) -> None:

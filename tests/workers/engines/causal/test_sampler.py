@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from jobs.generation import SamplingParams
-from workers.engines.causal.sampler import CANDIDATES, Drawing, adjust, candidates, choose
+from workers.engines.causal.sampler import BLOCK, CANDIDATES, Drawing, adjust, candidates, choose, most_likely
 
 SHARES = torch.tensor([0.5, 0.3, 0.12, 0.08])
 
@@ -147,3 +147,15 @@ def test_a_nucleus_that_is_wider_than_the_candidates_is_drawn_from_as_a_whole() 
     drawn = chosen(scores, *drawings)
     assert max(drawn) < 0.76 * wide
     assert max(drawn) > 0.73 * wide
+
+
+@pytest.mark.parametrize("vocabulary", [1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK, 5000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_most_likely_is_the_first_of_the_highest(dtype: torch.dtype, vocabulary: int) -> None:
+    scores = torch.randn(6, vocabulary).to(dtype)
+    scores[0, [vocabulary - 1, vocabulary // 3]] = 9.0
+    scores[1] = -torch.inf
+    scores[2, -1] = 9.0
+    scores[3, :] = -1.0
+    assert most_likely(scores).tolist()[:4] == [vocabulary // 3, 0, vocabulary - 1, 0]
+    assert torch.equal(most_likely(scores), scores.float().max(-1).indices)
