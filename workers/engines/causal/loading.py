@@ -16,6 +16,7 @@ from jobs.errors import ModelUnavailable
 from jobs.logs import logger
 from workers.engine import Engine
 from workers.engines.causal.engine import SlotEngine
+from workers.engines.causal.fused import fuse
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.packed import pack
 from workers.engines.causal.padded import PaddedEngine
@@ -98,6 +99,7 @@ def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = 
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **from_here)
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **from_here)
     network = network.to(placement.device).eval()
+    fuse(network, placement.device)
     pack(network, placement.device)
     return wrap(network, tokenizer, placement)
 

@@ -4,7 +4,8 @@ For bfloat16 on CPUs that compute in it. The products are the same numbers; thos
 A layer's own weights are given back, but those that another module needs too, such as tied embeddings.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
 import torch
 from torch import nn
@@ -22,14 +23,41 @@ class PackedLinear(nn.Module):
         self._packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), ROWS)  # noqa: SLF001 - its only name
         self._bias = None if linear.bias is None else linear.bias.detach()
 
+    @classmethod
+    def of(cls, layers: Sequence[nn.Linear]) -> Self:
+        """One layer that gives what several give for the same input, one after the other in the last dimension."""
+        first = layers[0]
+        outs = sum(layer.out_features for layer in layers)
+        whole = nn.Linear(first.in_features, outs, bias=False, dtype=first.weight.dtype, device="meta")
+        whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]), requires_grad=False)
+        biases = [layer.bias for layer in layers]
+        if any(bias is not None for bias in biases):
+            whole.bias = nn.Parameter(
+                torch.cat(
+                    [
+                        torch.zeros(layer.out_features, dtype=first.weight.dtype)
+                        if layer.bias is None
+                        else layer.bias.detach()
+                        for layer in layers
+                    ]
+                ),
+                requires_grad=False,
+            )
+        return cls(whole)
+
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self._packed, self._bias, "none", [], "")  # noqa: SLF001
         return out
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device is a CPU with products of bfloat16."""
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - its only name
+
+
 def pack(network: Any, device: torch.device) -> int:
     """Pack the linear layers of a network, where that pays. Returns how many."""
-    if device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001 - its only name
+    if not computes_in_bf16(device):
         return 0
     plain = [
         (parent, name, child)
