@@ -68,6 +68,9 @@ class Capacity:
             new = self._length_for(needed)
         else:
             return
+        longest = self._length_for(max(text.needs for text in self._scheduler.waiting))
+        if longest * self._most_slots <= self._most_tokens:
+            new = max(new, longest)  # growing twice would move all that is held twice
         slots = min(self._most_slots, self._most_tokens // new)
         if len(running) > slots:
             return

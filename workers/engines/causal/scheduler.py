@@ -8,8 +8,7 @@ slot that was free for longest is used first. One that begins like a prompt that
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
-from operator import eq
+from operator import attrgetter
 from typing import Final
 
 from jobs.generation import GenerationRequest
@@ -146,19 +145,23 @@ class Scheduler:
         return copies
 
     def pieces(self) -> list[Piece]:
-        """What the next step computes: a token of each text that is being written, by slot, then of prompts what fits."""
+        """What the next step computes: a token of each text that is being written, by slot, then of prompts what fits.
+
+        Short pieces of prompts come first, since they may be computed token by token.
+        """
         singles: list[Text] = []
         rest: list[Text] = []
         for text in self.running:
             (singles if text.size - text.held == 1 else rest).append(text)
         chosen = [Piece(text, text.held, 1, last=True) for text in singles]
         room = max(self._step_tokens - len(chosen), 1)
+        chunks: list[Piece] = []
         for text in rest:
             size = min(text.size - text.held, room)
             if size > 0:
-                chosen.append(Piece(text, text.held, size, last=text.held + size == text.size))
+                chunks.append(Piece(text, text.held, size, last=text.held + size == text.size))
                 room -= size
-        return chosen
+        return chosen + sorted(chunks, key=attrgetter("size"))
 
     def computed(self, pieces: Iterable[Piece]) -> None:
         """The step is done: its tokens are in the cache."""
@@ -191,7 +194,7 @@ class Scheduler:
                 source, shared = place, common
             reader = slot.text
             if reader is not None and reader.held < len(reader.prompt) and len(slot.tokens) == common:
-                soon = max(soon, _common(mine, reader.prompt))
+                soon = max(soon, _common(mine, list(reader.prompt)))
         return source, shared, soon
 
     def _seat(self, text: Text, source: int, shared: int) -> list[Copy]:
@@ -205,6 +208,12 @@ class Scheduler:
         return copied
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    return sum(1 for _ in takewhile(bool, map(eq, one, other)))
+def _common(one: list[int], other: list[int]) -> int:
+    """How many tokens both begin with. Halves are compared as a whole, since a line of texts asks this of every slot."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    while high - low > 1:  # the first `low` are equal, the first `high` are not
+        middle = (low + high) // 2
+        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle)
+    return low

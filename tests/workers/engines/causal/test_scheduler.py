@@ -43,7 +43,7 @@ def test_texts_that_are_written_come_first_and_prompts_share_what_is_left() -> N
     scheduler = Scheduler(3, 8)
     line(scheduler, text([1, 2]), text(range(40, 50)), text(range(60, 70)))
     assert step(scheduler)[1] == [(0, 0, 2, True), (1, 0, 6, False)]
-    assert step(scheduler)[1] == [(0, 2, 1, True), (1, 6, 4, True), (2, 0, 3, False)]
+    assert step(scheduler)[1] == [(0, 2, 1, True), (2, 0, 3, False), (1, 6, 4, True)]  # short pieces of prompts first
     assert step(scheduler)[1] == [(0, 3, 1, True), (1, 10, 1, True), (2, 3, 6, False)]
 
 
@@ -159,3 +159,13 @@ def test_a_cache_that_becomes_shorter_forgets_what_stood_behind() -> None:
     scheduler.resize(1, 12)
     line(scheduler, text(TEMPLATE))
     assert step(scheduler) == ([], [(0, 12, 8, True)])
+
+
+@pytest.mark.parametrize("shared", [0, 1, 7, 8, 9, 19, 20])
+def test_as_much_of_a_beginning_is_taken_over_as_is_the_same(shared: int) -> None:
+    scheduler = Scheduler(2, 64)
+    line(scheduler, text(TEMPLATE))
+    step(scheduler)
+    line(scheduler, text([*TEMPLATE[:shared], 77, 78, 79]))
+    copies, _ = step(scheduler)
+    assert copies == ([Copy(0, 1, shared)] if shared else [])
