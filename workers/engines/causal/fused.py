@@ -4,6 +4,7 @@ For bfloat16 on CPUs that compute in it, as `packed`, which has the linear layer
 and only if it computes the same: each is tried beside the model's own on random numbers first.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
@@ -18,7 +19,6 @@ from workers.engines.causal.tiles import shown
 
 NEAR: Final = 2.0**-7
 """How far an output may lie from the model's own, beside its greatest: the last place of a bfloat16."""
-
 
 QUERIES: Final = ("q_proj", "k_proj", "v_proj")
 """The layers of attention that get the same input, as most models name them."""
@@ -115,13 +115,16 @@ def fuse(network: Any, device: torch.device) -> int:
 
 def _has_queries(module: Any) -> bool:
     layers = [getattr(module, name, None) for name in QUERIES]
-    return all(type(layer) is nn.Linear and _is_half(dict(layer.named_parameters())) for layer in layers)
+    linear = all(type(layer) is nn.Linear and _is_half(dict(layer.named_parameters())) for layer in layers)
+    return linear and len({cast("nn.Linear", layer).in_features for layer in layers}) == 1
 
 
 def _is_norm(module: Any) -> bool:
+    if not type(module).__name__.endswith("RMSNorm") or not _takes_one(module):
+        return False
     parameters = dict(module.named_parameters())
     eps = hasattr(module, "variance_epsilon") or hasattr(module, "eps")
-    return type(module).__name__.endswith("RMSNorm") and list(parameters) == ["weight"] and eps and _is_half(parameters)
+    return list(parameters) == ["weight"] and eps and _is_half(parameters)
 
 
 def _is_gated(module: Any) -> bool:
@@ -129,7 +132,12 @@ def _is_gated(module: Any) -> bool:
     linear = all(type(parts.get(name)) is nn.Linear for name in ("gate_proj", "up_proj", "down_proj"))
     act = parts.get("act_fn")
     named = linear and isinstance(act, nn.Module) and "silu" in type(act).__name__.lower() and len(parts) == 4
-    return named and _is_half(dict(module.named_parameters()))
+    return named and _takes_one(module) and _is_half(dict(module.named_parameters()))
+
+
+def _takes_one(module: nn.Module) -> bool:
+    """Whether it is called with states alone: some norms take a gate beside them."""
+    return len(inspect.signature(module.forward).parameters) == 1
 
 
 def _is_half(parameters: dict[str, torch.Tensor]) -> bool:

@@ -15,6 +15,7 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
 )
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from workers.engines.causal.fused import FusedGate, FusedNorm, Part, SharedProduct, fuse
 from workers.engines.causal.packed import PackedLinear, computes_in_bf16, pack
@@ -87,20 +88,30 @@ def test_other_formats_are_left_alone() -> None:
     assert kinds(made) == before
 
 
-def test_a_norm_that_only_has_the_name_is_left_alone() -> None:
+class OddRMSNorm(torch.nn.Module):
+    """No such norm, in spite of its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.eps = torch.nn.Parameter(torch.ones(48, dtype=torch.bfloat16)), 1e-6
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return states * self.weight
+
+
+class GatedRMSNorm(LlamaRMSNorm):  # type: ignore[misc]  # transformers tells no types
+    """One that takes more than states, as those of state space models do."""
+
+    def forward(self, states: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+        return super().forward(states if gate is None else states * gate)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("form", [OddRMSNorm, lambda: GatedRMSNorm(48).bfloat16()], ids=["another", "gated"])
+def test_a_norm_that_only_has_the_name_is_left_alone(form: Callable[[], torch.nn.Module]) -> None:
     made = network(LlamaConfig(**SMALL))
-
-    class OddRMSNorm(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight, self.eps = torch.nn.Parameter(torch.ones(48, dtype=torch.bfloat16)), 1e-6
-
-        def forward(self, states: torch.Tensor) -> torch.Tensor:
-            return states * self.weight
-
-    made.model.norm = OddRMSNorm()
+    norm = made.model.norm = form()
     fuse(made, CPU)
-    assert isinstance(made.model.norm, OddRMSNorm)
+    assert made.model.norm is norm
     assert isinstance(made.model.layers[0].input_layernorm, FusedNorm)
     assert isinstance(made.model.layers[0].mlp, FusedGate)
 
