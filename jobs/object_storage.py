@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
 import fsspec
@@ -26,6 +26,8 @@ PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
 CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
+_WILD: Final = frozenset("*?[")
+"""A name that has one of these is a pattern to `rm` of fsspec, and would take others along."""
 _FAULTS: Final = {
     "aiohttp": ("ClientError",),
     "azure.core.exceptions": ("AzureError",),
@@ -139,11 +141,13 @@ class ObjectStore(Store):
         return int(info["size"])
 
     def delete(self, path: str) -> None:
-        try:
-            with self._translated("delete", path):
-                self._fs.rm(self._at(path), recursive=True)
-        except KeyError:
-            return
+        at = self._at(path)
+        with suppress(KeyError), self._translated("delete", path):
+            if _WILD.isdisjoint(at):
+                self._fs.rm(at, recursive=True)
+            else:
+                for name in self._fs.find(at):
+                    self._fs.rm_file(name)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")

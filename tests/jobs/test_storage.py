@@ -158,6 +158,14 @@ def test_delete_takes_a_folder_with_all_that_it_holds(any_store: Store) -> None:
     assert any_store.list("kept") == ["a"]
 
 
+def test_a_name_is_taken_as_it_is_written(any_store: Store) -> None:
+    for name in ("b*", "bb", "c[1]/file", "c1/file"):
+        any_store.create(f"odd/{name}", b"x")
+    any_store.delete("odd/b*")
+    any_store.delete("odd/c[1]")
+    assert any_store.list("odd") == ["bb", "c1"]
+
+
 def test_check_passes_and_leaves_nothing(store: Store) -> None:
     store.check()
     assert store.list("check") == []
