@@ -12,7 +12,7 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
@@ -24,6 +24,8 @@ from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
+DELETED_AT_ONCE: Final = 1000
+"""The most names of one request to S3."""
 CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
 _WILD: Final = frozenset("*?[")
@@ -148,6 +150,19 @@ class ObjectStore(Store):
             else:
                 for name in self._fs.find(at):
                     self._fs.rm_file(name)
+
+    def delete_files(self, paths: Sequence[str]) -> None:
+        for start in range(0, len(paths), DELETED_AT_ONCE):
+            some = paths[start : start + DELETED_AT_ONCE]
+            at = [self._at(path) for path in some]
+            try:
+                with self._translated("delete", some[0]):
+                    if all(map(_WILD.isdisjoint, at)):
+                        self._fs.rm(at)
+                        continue
+            except KeyError:  # some file systems refuse all where one is missing
+                pass
+            super().delete_files(some)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")

@@ -164,8 +164,7 @@ def _archive(store: Store) -> None:
     name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
     store.create(f"{FOLDER}/{name}", made)
     gone = [*loose, *(archive for archive in archives if whole and archive != name)]
-    for _ in _at_once(gone, lambda name: store.delete(f"{FOLDER}/{name}")):
-        pass
+    store.delete_files([f"{FOLDER}/{name}" for name in gone])
 
 
 def sum_up(store: Store, batch_id: str) -> bool:

@@ -140,6 +140,11 @@ class Dying:
             self._left -= 1
         return getattr(self._inner, name)
 
+    def delete_files(self, paths: Sequence[str]) -> None:
+        """One after the other: each is a change."""
+        for path in paths:
+            self.delete(path)
+
 
 @pytest.fixture
 def dying() -> Callable[[Store, int], Store]:

@@ -158,12 +158,38 @@ def test_delete_takes_a_folder_with_all_that_it_holds(any_store: Store) -> None:
     assert any_store.list("kept") == ["a"]
 
 
+def test_many_files_go_at_once_and_missing_ones_are_fine(any_store: Store) -> None:
+    for n in range(6):
+        any_store.create(f"many/{n}", b"x")
+    any_store.create("many/deep/file", b"x")
+    any_store.delete_files([])
+    any_store.delete_files(["many/0", "many/missing", "many/2", "gone/too", "many/5"])
+    assert any_store.list("many") == ["1", "3", "4", "deep"]
+    assert any_store.list("many/deep") == ["file"]
+
+
 def test_a_name_is_taken_as_it_is_written(any_store: Store) -> None:
     for name in ("b*", "bb", "c[1]/file", "c1/file"):
         any_store.create(f"odd/{name}", b"x")
     any_store.delete("odd/b*")
     any_store.delete("odd/c[1]")
     assert any_store.list("odd") == ["bb", "c1"]
+    for name in ("d*", "dd"):
+        any_store.create(f"odd/{name}", b"x")
+    any_store.delete_files(["odd/d*"])
+    assert any_store.list("odd") == ["bb", "c1", "dd"]
+
+
+def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) -> None:
+    store, asked = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options), []
+    names = [f"many/{n}" for n in range(1001)]
+    for name in names[:3] + names[-3:]:
+        store.create(name, b"x")
+    file_system = store._fs  # type: ignore[attr-defined]
+    file_system.s3.meta.events.register("before-send.s3", lambda request, **_: asked.append(request.url))
+    store.delete_files(names)
+    assert store.list("many") == []
+    assert [url for url in asked if "delete" in url] == asked[:2]
 
 
 def test_check_passes_and_leaves_nothing(store: Store) -> None:
