@@ -24,6 +24,8 @@ from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
+S3_CONNECTIONS: Final = 32
+"""More than are asked at once: botocore has 10 else, and all others wait for them."""
 DELETED_AT_ONCE: Final = 1000
 """The most names of one request to S3."""
 CONFLICT_TRIES: Final = 5
@@ -52,7 +54,8 @@ class ObjectStore(Store):
         typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
         is_s3 = scheme in {"s3", "s3a"}
         if is_s3:
-            typed["config_kwargs"] = {"retries": {"total_max_attempts": 1}}
+            retries = {"total_max_attempts": 1}
+            typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
         try:
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:

@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs import object_storage
 from jobs.errors import StoreUnavailable
-from jobs.object_storage import created_url, open_url
+from jobs.object_storage import ObjectStore, created_url, open_url
 from jobs.storage import LocalStore, Store
 
 
@@ -178,6 +179,38 @@ def test_a_name_is_taken_as_it_is_written(any_store: Store) -> None:
         any_store.create(f"odd/{name}", b"x")
     any_store.delete_files(["odd/d*"])
     assert any_store.list("odd") == ["bb", "c1", "dd"]
+
+
+class Together(BaseHTTPRequestHandler):
+    """Answers nobody before as many have asked as a store asks at once."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[threading.Barrier]
+
+    def do_GET(self) -> None:
+        self.asked.wait(20)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_s3_is_asked_for_as_many_files_at_once_as_are_worth_it() -> None:
+    at_once = ObjectStore.reads_at_once
+    Together.asked = threading.Barrier(at_once)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Together)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "key": "test", "secret": "test"}
+    store = Store.open("s3://bucket/x", options)
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            assert set(pool.map(store.read, map(str, range(at_once)))) == {b"ok"}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) -> None:
