@@ -42,8 +42,10 @@ from scripts.scale_bench.processes import Part, free_port, server
 SAMPLED_S: Final = 0.25
 FIGURES: Final = (
     ("intake_rows_s", "intake, rows/s", ",.0f"),
+    ("intake_rows_cpu_s", "intake, rows/CPU s", ",.0f"),
     ("intake_mb", "intake, MB", ",.0f"),
     ("feed_rows_s", "feeding, rows/s", ",.0f"),
+    ("feed_rows_cpu_s", "feeding, rows/CPU s", ",.0f"),
     ("feeder_mb", "feeder, MB", ",.0f"),
     ("night_rows_s", "night, rows/s", ",.0f"),
     ("claim_p50_ms", "claim p50, ms", ".2f"),
@@ -121,9 +123,10 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
             part.terminate()
         _, feeder_mb, said = feeder.wait()
         peaks = [part.wait()[1] for part in parts]
-    fed, busy_s = map(float, said.splitlines()[-1].split())
+    fed, busy_s, busy_cpu_s = map(float, said.splitlines()[-1].split())
     return {
         "feed_rows_s": fed / busy_s,
+        "feed_rows_cpu_s": fed / busy_cpu_s,
         "feeder_mb": feeder_mb,
         "night_rows_s": rows / took,
         "claim_p50_ms": float(latency["p50"]) / 1000,
@@ -149,8 +152,9 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
     """The chosen phases for a batch of so many rows."""
     found: dict[str, Any] = {"rows": rows, "row_bytes": args.row_bytes, "window": args.window, "workers": args.workers}
     if "intake" in args.phases:
-        took, peak, _ = Part("intake", rows, args, store).wait()
-        found |= {"intake_rows_s": rows / took, "intake_mb": peak}
+        part = Part("intake", rows, args, store)
+        took, peak, _ = part.wait()
+        found |= {"intake_rows_s": rows / took, "intake_rows_cpu_s": rows / part.cpu_s, "intake_mb": peak}
     if "night" in args.phases:
         found |= whole_night(rows, args, store)
     if "publish" in args.phases:

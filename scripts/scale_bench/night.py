@@ -116,14 +116,16 @@ def light(settings: Settings, workers: int, size: int, name: str) -> None:
 
 
 def feed(settings: Settings) -> None:
-    """Feed as a claimer does, whenever the lane is half empty, until SIGTERM; then say how many rows, and in how many seconds."""
+    """Feed as a claimer does, whenever the lane is half empty, until SIGTERM. Then say how many rows, and in how many seconds
+    of time and of CPU.
+    """
     store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, scan_s=settings.scan_s)
     feeder = Feeder(store, queue, batches, settings)
-    rows, busy_s = 0, 0.0
+    rows, busy_s, cpu_s = 0, 0.0, 0.0
 
     def end(*_: object) -> None:
-        os.write(1, f"{rows} {busy_s}\n".encode())
+        os.write(1, f"{rows} {busy_s} {cpu_s}\n".encode())
         os._exit(0)
 
     signal.signal(signal.SIGTERM, end)
@@ -131,9 +133,11 @@ def feed(settings: Settings) -> None:
         ready = queue.snapshot(LANE).ready
         if ready * 2 < settings.window_rows:
             batches.scan()
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), time.process_time()
             if added := feeder.top_up(LANE, ready):
-                rows, busy_s = rows + added, busy_s + time.perf_counter() - began
+                rows += added
+                busy_s += time.perf_counter() - began
+                cpu_s += time.process_time() - cpu_began
         time.sleep(POLL_S)
 
 

@@ -23,18 +23,22 @@ PANELS: Final = (
 )
 
 
+STYLES: Final = ("o-", "s--", "^-.", "D:")
+
+
 def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Path) -> None:
     """Draw it: a line a figure, by the name that it is called. Rows of another size than most have are hollow points."""
     try:
         import matplotlib.pyplot as plt
-        from matplotlib.ticker import FuncFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
     except ImportError:
         sys.exit("the plot needs matplotlib: pip install matplotlib")
     sizes = [line["row_bytes"] for line in lines]
     usual = max(sizes, key=sizes.count)
     figure, axes = plt.subplots(2, 2, figsize=(13, 9))
+    widest = min(line["rows"] for line in lines) / 1.5, max(line["rows"] for line in lines) * 1.5
     for axis, panel in zip(axes.flat, PANELS, strict=True):
-        for name in panel.names:
+        for name, style in zip(panel.names, STYLES, strict=False):  # lines that lie on one another are all seen
             of = {
                 same: [
                     (line["rows"], line[name])
@@ -43,14 +47,22 @@ def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Pa
                 ]
                 for same in (True, False)
             }
-            (line_,) = axis.plot([x for x, _ in of[True]], [y for _, y in of[True]], marker="o", label=called[name])
-            other = {"linestyle": "", "marker": "o", "markerfacecolor": "white", "color": line_.get_color()}
+            (line_,) = axis.plot([x for x, _ in of[True]], [y for _, y in of[True]], style, label=called[name])
+            other = {
+                "linestyle": "",
+                "marker": line_.get_marker(),
+                "markerfacecolor": "white",
+                "color": line_.get_color(),
+            }
             axis.plot([x for x, _ in of[False]], [y for _, y in of[False]], **other)
         if panel.bound is not None:
             axis.axhline(panel.bound, color="grey", linestyle="--", linewidth=1, label="bound")
-        axis.set(xscale="log", yscale=panel.scale, xlabel="rows", title=panel.title)
+        axis.set(xscale="log", yscale=panel.scale, xlim=widest, xlabel="rows", title=panel.title)
         if panel.scale == "linear":
             axis.set_ylim(0, None)
+        if panel.scale == "log":
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_minor_formatter(NullFormatter())
         for one in (axis.xaxis, axis.yaxis):
             one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
         axis.grid(alpha=0.3)

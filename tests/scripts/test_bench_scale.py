@@ -41,5 +41,5 @@ def test_phases_that_were_measured_apart_stand_in_one_column() -> None:
     assert len(printed) == 2 + len(FIGURES)
     assert printed[0].split() == ["rows", "20", "1,000,000", "1,000,000"]
     assert printed[1].split() == ["bytes", "a", "row", "2,048", "256", "2,048"]
-    assert printed[3].split() == ["intake,", "MB", "7", "-", "-"]
+    assert printed[4].split() == ["intake,", "MB", "7", "-", "-"]
     assert all(len(line) <= 80 for line in printed)
