@@ -24,6 +24,8 @@ from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
+PARTS_AT_ONCE: Final = 4
+"""Each is in memory as it is sent, and more than once."""
 S3_CONNECTIONS: Final = 32
 """More than are asked at once: botocore has 10 else, and all others wait for them."""
 DELETED_AT_ONCE: Final = 1000
@@ -64,7 +66,7 @@ class ObjectStore(Store):
         self._root = root.rstrip("/")
         if (loop := getattr(self._fs, "loop", None)) is not None:
             loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
-        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES} if is_s3 else {}
+        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if is_s3 else {}
         self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
 
     def create(self, path: str, data: bytes) -> bool:

@@ -213,6 +213,28 @@ def test_s3_is_asked_for_as_many_files_at_once_as_are_worth_it() -> None:
         server.server_close()
 
 
+def test_an_upload_in_parts_has_few_of_them_in_memory(
+    s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_storage, "PART_BYTES", 5 << 20)
+    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
+    store.create("first", b"x")  # it connects now
+    under_way, most = 0, 0
+
+    def count(change: int) -> None:
+        nonlocal under_way, most
+        under_way += change
+        most = max(most, under_way)
+
+    events = store._fs.s3.meta.events  # type: ignore[attr-defined]
+    events.register("before-send.s3.UploadPart", lambda **_: count(1))
+    events.register("response-received.s3.UploadPart", lambda **_: count(-1))
+    with store.writer("large") as file:
+        file.write(b"x" * (30 << 20))
+    assert 1 < most <= object_storage.PARTS_AT_ONCE
+    assert store.size("large") == 30 << 20
+
+
 def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) -> None:
     store, asked = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options), []
     names = [f"many/{n}" for n in range(1001)]
