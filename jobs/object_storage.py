@@ -24,7 +24,7 @@ from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
-PARTS_AT_ONCE: Final = 4
+PARTS_AT_ONCE: Final = 2
 """Each is in memory as it is sent, and more than once."""
 S3_CONNECTIONS: Final = 32
 """More than are asked at once: botocore has 10 else, and all others wait for them."""
