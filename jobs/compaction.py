@@ -22,7 +22,7 @@ import orjson
 from jobs.logs import logger
 from jobs.outcomes import OutcomeIndex
 from jobs.segment import read_segments
-from jobs.segment_files import Compacted, ahead, each_segments
+from jobs.segment_files import Compacted, each_segments
 from jobs.segment_head import SEGMENT_FORMAT, damaged
 from jobs.storage import Store
 
@@ -58,10 +58,8 @@ def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> 
 
 
 def _delete(store: Store, index: OutcomeIndex, names: Sequence[str]) -> int:
-    def delete(path: str) -> None:
-        store.delete(path)
-
-    return sum(1 for _ in ahead(delete, dict.fromkeys(map(index.paths.segment, names), 0), store.reads_at_once))
+    store.delete_files([index.paths.segment(name) for name in names])
+    return len(names)
 
 
 def _groups(index: OutcomeIndex, names: Sequence[str]) -> Iterator[Sequence[str]]:

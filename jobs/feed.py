@@ -8,7 +8,7 @@ what was closed or published meanwhile is dropped.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from jobs.batch import BatchPaths
 from jobs.errors import RowError, StoreDamaged
@@ -145,29 +145,36 @@ class Feeder:
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
-        left, batch_id = room, index.batch.batch_id
+        batch_id = index.batch.batch_id
         self._ended.discard((lane, batch_id, index.round))
         cursor = self._cursor(lane, index, schedule) if room.left else None
-        touched, mismatches = False, 0
+        fed = Room(0, 0)
+        if cursor is not None:
+            with lane_input(self._store, batch_id, lane) as file:
+                fed = self._feed_from(file, lane, index, cursor, room)
+        if fed.rows:
+            logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
+        if cursor is not None or self._due(f"{lane}/{batch_id}"):
+            self.drop_what_ended(lane, index)
+        return fed
+
+    def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
+        """Feed what follows `start` in the input. Returns what was put on the lane."""
+        left, mismatches = room, 0
+        cursor: int | None = start
         while cursor is not None and left.left and mismatches < MISMATCHES:
-            chunk = self._chunk(lane, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
+            chunk = self._chunk(file, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
-            reply = self._queue.feed(lane, batch_id, *place, chunk.rows, finish=index.current.continues)
-            touched = True
+            reply = self._queue.feed(lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues)
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
                 cursor = None if chunk.at_end else reply.cursor
                 if chunk.at_end:
-                    self._ended.add((lane, batch_id, index.round))
+                    self._ended.add((lane, index.batch.batch_id, index.round))
             else:
                 mismatches += 1
                 cursor = self._after_mismatch(index, reply)
-        fed = room.minus(left)
-        if fed.rows:
-            logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
-        if touched or self._due(f"{lane}/{batch_id}"):
-            self.drop_what_ended(lane, index)
-        return fed
+        return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
         """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again."""
@@ -195,11 +202,11 @@ class Feeder:
             forget, finish = current.may_be_forgotten, current.may_finish
             self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
 
-    def _chunk(self, lane: str, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
+    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
         """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
-        for offset, line in self._lines(lane, index, cursor):
+        for offset, line in self._lines(file, cursor):
             if len(rows) >= room.rows or size >= room.size:
                 at_end = False
                 break
@@ -210,15 +217,12 @@ class Feeder:
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
         return Chunk(rows, size, next_cursor, at_end)
 
-    def _lines(self, lane: str, index: OutcomeIndex, cursor: int) -> Iterator[tuple[int, bytes]]:
-        if cursor >= index.batch.lanes[lane].bytes:
-            return
-        with lane_input(self._store, index.batch.batch_id, lane) as file:
-            file.seek(cursor)
-            offset = cursor
-            for line in file:
-                yield offset, line
-                offset += len(line)
+    def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
+        file.seek(cursor)  # of what was read ahead nothing is asked for again
+        offset = cursor
+        for line in file:
+            yield offset, line
+            offset += len(line)
 
     def _row(self, index: OutcomeIndex, offset: int, line: bytes) -> FeedRow | None:
         request = read_row(line)

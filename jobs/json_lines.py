@@ -5,7 +5,6 @@ every later writer can write it back as it was given: its depth, and its integer
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -17,7 +16,9 @@ MAX_DEPTH: Final = 100
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{19,}")
+_AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER: Final = b"0" * 19
+"""As many digits as an integer beyond 64 bits has at least. A table and a search take a sixth of a pattern's time."""
 
 
 class Finding(NamedTuple):
@@ -93,7 +94,7 @@ def _deeper(value: Any, levels: int) -> bool:
 
 def _too_long(raw: bytes) -> Finding | None:
     """An integer beyond 64 bits, which orjson would silently round to a float."""
-    if not _LONG_NUMBER.search(raw):
+    if _LONG_NUMBER not in raw.translate(_AS_ZEROS):
         return None
     for name, value in json.loads(raw, parse_int=_Integer).items():
         if _has_too_long(value):

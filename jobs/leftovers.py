@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from jobs.batch import BatchPaths, Done
+from jobs.concurrency import each
 from jobs.logs import logger
 from jobs.rounds import list_batches, read_marker
 from jobs.storage import Store
@@ -19,25 +20,27 @@ LEAST_AGE: timedelta = timedelta(days=1)
 
 def clear(store: Store, age: timedelta) -> int:
     """Delete what is left over; hidden files if nobody wrote to them for `age`, and for a day at least. Returns how many."""
-    count = 0
-    for folder in _undecided(store):
-        store.delete(folder)
-        count += 1
+
+    def look_at(batch_id: str) -> int:
+        folders = list(_undecided(store, BatchPaths(batch_id)))
+        for folder in folders:
+            store.delete(folder)
+        return len(folders)
+
+    count = sum(each(look_at, list_batches(store), store.reads_at_once))
     count += store.delete_unfinished(max(age, LEAST_AGE))
     if count:
         logger().info("leftovers.deleted", count=count)
     return count
 
 
-def _undecided(store: Store) -> Iterator[str]:
+def _undecided(store: Store, paths: BatchPaths) -> Iterator[str]:
     """Folders of published rounds that no `done-<round>.json` names."""
-    for batch_id in list_batches(store):
-        paths = BatchPaths(batch_id)
-        folders = store.list(f"{paths.root}/published")
-        for round_ in sorted({int(n) for n in (name.partition("-")[0] for name in folders) if n.isdecimal()}):
-            if not store.exists(paths.done(round_)):
-                continue
-            done = read_marker(store, paths.done(round_), Done)
-            for name in folders:
-                if name.startswith(f"{round_}-") and f"published/{name}" != done.folder:
-                    yield f"{paths.root}/published/{name}"
+    folders = store.list(f"{paths.root}/published")
+    for round_ in sorted({int(n) for n in (name.partition("-")[0] for name in folders) if n.isdecimal()}):
+        if not store.exists(paths.done(round_)):
+            continue
+        done = read_marker(store, paths.done(round_), Done)
+        for name in folders:
+            if name.startswith(f"{round_}-") and f"published/{name}" != done.folder:
+                yield f"{paths.root}/published/{name}"

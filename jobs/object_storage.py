@@ -12,8 +12,8 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
 import fsspec
@@ -24,8 +24,16 @@ from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
+PARTS_AT_ONCE: Final = 2
+"""Each is in memory as it is sent, and more than once."""
+S3_CONNECTIONS: Final = 32
+"""More than are asked at once: botocore has 10 else, and all others wait for them."""
+DELETED_AT_ONCE: Final = 1000
+"""The most names of one request to S3."""
 CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
+_WILD: Final = frozenset("*?[")
+"""A name that has one of these is a pattern to `rm` of fsspec, and would take others along."""
 _FAULTS: Final = {
     "aiohttp": ("ClientError",),
     "azure.core.exceptions": ("AzureError",),
@@ -48,7 +56,8 @@ class ObjectStore(Store):
         typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
         is_s3 = scheme in {"s3", "s3a"}
         if is_s3:
-            typed["config_kwargs"] = {"retries": {"total_max_attempts": 1}}
+            retries = {"total_max_attempts": 1}
+            typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
         try:
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
@@ -57,7 +66,7 @@ class ObjectStore(Store):
         self._root = root.rstrip("/")
         if (loop := getattr(self._fs, "loop", None)) is not None:
             loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
-        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES} if is_s3 else {}
+        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if is_s3 else {}
         self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
 
     def create(self, path: str, data: bytes) -> bool:
@@ -139,11 +148,26 @@ class ObjectStore(Store):
         return int(info["size"])
 
     def delete(self, path: str) -> None:
-        try:
-            with self._translated("delete", path):
-                self._fs.rm(self._at(path), recursive=True)
-        except KeyError:
-            return
+        at = self._at(path)
+        with suppress(KeyError), self._translated("delete", path):
+            if _WILD.isdisjoint(at):
+                self._fs.rm(at, recursive=True)
+            else:
+                for name in self._fs.find(at):
+                    self._fs.rm_file(name)
+
+    def delete_files(self, paths: Sequence[str]) -> None:
+        for start in range(0, len(paths), DELETED_AT_ONCE):
+            some = paths[start : start + DELETED_AT_ONCE]
+            at = [self._at(path) for path in some]
+            try:
+                with self._translated("delete", some[0]):
+                    if all(map(_WILD.isdisjoint, at)):
+                        self._fs.rm(at)
+                        continue
+            except KeyError:  # some file systems refuse all where one is missing
+                pass
+            super().delete_files(some)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")

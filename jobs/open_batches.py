@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from jobs.batch import BatchPaths
+from jobs.concurrency import each
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.outcomes import OutcomeIndex
 from jobs.rounds import end, go_on, list_batches, load_batch
@@ -86,7 +87,9 @@ class OpenBatches:
         size = 1 if self._trusts_hints else len(self._to_check)
         checked, self._to_check = self._to_check[:size], self._to_check[size:]
         self._trusts_hints = True
-        found = {batch_id for batch_id in checked if batch_id not in hinted and self._is_open(batch_id)}
+        checked = [batch_id for batch_id in checked if batch_id not in hinted]
+        answers = each(self._is_open, checked, self._store.reads_at_once)
+        found = {batch_id for batch_id, is_open in zip(checked, answers, strict=True) if is_open}
         for batch_id in found:
             self._store.create(BatchPaths(batch_id).open_hint, b"")
         return found

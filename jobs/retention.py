@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from jobs.batch import Batch, BatchPaths, Reopen
+from jobs.concurrency import each
 from jobs.errors import RequestError
 from jobs.logs import logger
 from jobs.rounds import list_batches, load_batch, now, read_round, to_bytes
@@ -32,16 +33,19 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
 
 def expired(store: Store, age: timedelta, *, clock: Clock = now) -> Iterator[tuple[str, datetime]]:
     """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions."""
-    until = clock() - age
-    for batch_id in list_batches(store):
+    until, batch_ids = clock() - age, list_batches(store)
+
+    def ended(batch_id: str) -> datetime | None:
         batch = load_batch(store, batch_id)
         if batch is None:
-            if any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root)):
-                yield batch_id, until  # intake makes no such file: this was a batch
-            continue
+            remains = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
+            return until if remains else None  # intake makes no such file: this was a batch
         done = read_round(store, batch).done
-        if done is not None and done.at <= until:
-            yield batch_id, done.at
+        return done.at if done is not None else None
+
+    for batch_id, at in zip(batch_ids, each(ended, batch_ids, store.reads_at_once), strict=True):
+        if at is not None and at <= until:
+            yield batch_id, at
 
 
 def _decide(store: Store, batch: Batch, clock: Clock) -> None:

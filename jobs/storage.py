@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
@@ -94,6 +94,11 @@ class Store(ABC):
     @abstractmethod
     def delete(self, path: str) -> None:
         """Remove a file, or a folder with all that it holds. Missing is fine."""
+
+    def delete_files(self, paths: Sequence[str]) -> None:
+        """Remove files, many with one request where the service can. Missing ones are fine. Ending early, it has removed some."""
+        for path in paths:
+            self.delete(path)
 
     def delete_unfinished(self, age: timedelta) -> int:
         """Remove files that killed writers left half written, untouched for `age`. Returns how many; an object store has none."""

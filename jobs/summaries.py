@@ -15,8 +15,7 @@ places for a while, or for ever where somebody dies in between: a reader takes e
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -24,6 +23,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from jobs.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.concurrency import each
 from jobs.published import OUTPUT, read_published, read_usage
 from jobs.rounds import list_batches, load_batch, read_round
 from jobs.storage import Store
@@ -125,7 +125,8 @@ def _unseen(store: Store, seen: set[str]) -> Iterator[Summary]:
                 if summary.name not in seen:
                     seen.add(summary.name)
                     yield summary
-    for line in _at_once([name for name in loose if name not in seen], lambda name: store.read(f"{FOLDER}/{name}")):
+    unread = [f"{FOLDER}/{name}" for name in loose if name not in seen]
+    for line in each(store.read, unread, AT_ONCE):
         summary = Summary.from_bytes(line)
         seen.add(summary.name)
         yield summary
@@ -136,7 +137,7 @@ def catch_up(store: Store) -> None:
     noted: dict[str, list[str]] = {}
     for name in store.list(NOTES):
         noted.setdefault(name.rpartition(".")[0], []).append(name)
-    for batch_id in _at_once(sorted(noted), lambda batch_id: None if sum_up(store, batch_id) else batch_id):
+    for batch_id in each(lambda batch_id: None if sum_up(store, batch_id) else batch_id, sorted(noted), AT_ONCE):
         for name in noted[batch_id] if batch_id is not None else ():  # deleted, and so summed up before
             store.delete(f"{NOTES}/{name}")
     if not store.exists(_NOTED):
@@ -154,7 +155,7 @@ def _archive(store: Store) -> None:
     if len(loose) <= ARCHIVED and not whole:
         return
     try:
-        lines = set(_at_once(loose, lambda name: store.read(f"{FOLDER}/{name}")))
+        lines = set(each(store.read, [f"{FOLDER}/{name}" for name in loose], AT_ONCE))
         for archive in archives if whole else ():
             with store.reader(f"{FOLDER}/{archive}") as old:
                 lines.update(old)
@@ -164,8 +165,7 @@ def _archive(store: Store) -> None:
     name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
     store.create(f"{FOLDER}/{name}", made)
     gone = [*loose, *(archive for archive in archives if whole and archive != name)]
-    for _ in _at_once(gone, lambda name: store.delete(f"{FOLDER}/{name}")):
-        pass
+    store.delete_files([f"{FOLDER}/{name}" for name in gone])
 
 
 def sum_up(store: Store, batch_id: str) -> bool:
@@ -203,7 +203,7 @@ def _sum_up_unnoted(store: Store, batch_ids: Sequence[str]) -> None:
     def lacking(batch_id: str) -> str | None:
         return batch_id if store.exists(BatchPaths(batch_id).done(last.get(batch_id, 0) + 1)) else None
 
-    for found in _at_once(batch_ids, lacking):
+    for found in each(lacking, batch_ids, AT_ONCE):
         if found is not None:
             sum_up(store, found)
 
@@ -222,13 +222,6 @@ def _listed(store: Store) -> tuple[Sequence[str], Sequence[str]]:
     names = store.list(FOLDER)
     archives = [name for name in names if name.startswith(_ARCHIVE)]
     return [name for name in names if name.endswith(".json") and not name.startswith(_ARCHIVE)], archives
-
-
-def _at_once(items: Sequence[str], ask: Callable[[str], Value]) -> Iterator[Value]:
-    if not items:
-        return
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        yield from threads.map(ask, items)
 
 
 def _published(store: Store, batch: Batch) -> Iterator[Done]:

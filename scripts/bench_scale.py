@@ -36,19 +36,23 @@ from jobs.redis_queue import RedisQueue
 from jobs.rounds import accepted
 from jobs.storage import Store
 from scripts.scale_bench import batches, night
+from scripts.scale_bench.plot import draw
 from scripts.scale_bench.processes import Part, free_port, server
 
 SAMPLED_S: Final = 0.25
 FIGURES: Final = (
     ("intake_rows_s", "intake, rows/s", ",.0f"),
+    ("intake_rows_cpu_s", "intake, rows/CPU s", ",.0f"),
     ("intake_mb", "intake, MB", ",.0f"),
     ("feed_rows_s", "feeding, rows/s", ",.0f"),
+    ("feed_rows_cpu_s", "feeding, rows/CPU s", ",.0f"),
     ("feeder_mb", "feeder, MB", ",.0f"),
     ("night_rows_s", "night, rows/s", ",.0f"),
     ("claim_p50_ms", "claim p50, ms", ".2f"),
     ("claim_p99_ms", "claim p99, ms", ".2f"),
     ("redis_mb", "Redis, first half, MB", ",.0f"),
     ("redis_late_mb", "Redis, second half, MB", ",.0f"),
+    ("redis_end_mb", "Redis, at the end, MB", ",.0f"),
     ("worker_mb", "a whole worker, MB", ",.0f"),
     ("light_mb", "all light workers, MB", ",.0f"),
     ("segments", "segments", ",.0f"),
@@ -56,18 +60,24 @@ FIGURES: Final = (
     ("publish_rows_cpu_s", "publishing, rows/CPU s", ",.0f"),
     ("publisher_mb", "publisher, MB", ",.0f"),
 )
-"""What is found of a batch, how it is called, and how it is written. All MB are peaks."""
+"""What is found of a batch, how it is called, and how it is written. All MB are peaks, but for Redis' at the end."""
 
 
 def published(store: Store) -> None:
-    """Publish, as whoever sweeps does."""
+    """Publish, as whoever sweeps does. Says in how many seconds."""
+    began = time.monotonic()
     if not isinstance(publish(store, batches.only_batch(store), prices=Prices()), Done):
         sys.exit("the batch is not complete")
+    print(time.monotonic() - began)
 
 
 def compacted(store: Store) -> None:
-    """Compact, as whoever sweeps does."""
-    compact(store, OutcomeIndex(store, accepted(store, batches.only_batch(store))))
+    """Compact, as whoever sweeps does, who has read the heads of all segments as they came. Says in how many seconds."""
+    index = OutcomeIndex(store, accepted(store, batches.only_batch(store)))
+    index.refresh()
+    began = time.monotonic()
+    compact(store, index)
+    print(time.monotonic() - began)
 
 
 def run_part(part: str, args: argparse.Namespace) -> None:
@@ -113,20 +123,23 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
                 sys.exit("a part of the night ended early")
             time.sleep(SAMPLED_S)
         took = time.monotonic() - began
+        left_mb = client.info("memory")["used_memory"] / 1e6
         latency = client.info("latencystats")["latency_percentiles_usec_eval"]
         for part in (feeder, *parts):
             part.terminate()
         _, feeder_mb, said = feeder.wait()
         peaks = [part.wait()[1] for part in parts]
-    fed, busy_s = map(float, said.splitlines()[-1].split())
+    fed, busy_s, busy_cpu_s = map(float, said.splitlines()[-1].split())
     return {
         "feed_rows_s": fed / busy_s,
+        "feed_rows_cpu_s": fed / busy_cpu_s,
         "feeder_mb": feeder_mb,
         "night_rows_s": rows / took,
         "claim_p50_ms": float(latency["p50"]) / 1000,
         "claim_p99_ms": float(latency["p99"]) / 1000,
         "redis_mb": max(samples[: len(samples) // 2 + 1]),
         "redis_late_mb": max(samples[len(samples) // 2 :]),
+        "redis_end_mb": left_mb,
         "light_mb": peaks[0],
         "worker_mb": peaks[1],
     }
@@ -145,8 +158,9 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
     """The chosen phases for a batch of so many rows."""
     found: dict[str, Any] = {"rows": rows, "row_bytes": args.row_bytes, "window": args.window, "workers": args.workers}
     if "intake" in args.phases:
-        took, peak, _ = Part("intake", rows, args, store).wait()
-        found |= {"intake_rows_s": rows / took, "intake_mb": peak}
+        part = Part("intake", rows, args, store)
+        took, peak, _ = part.wait()
+        found |= {"intake_rows_s": rows / took, "intake_rows_cpu_s": rows / part.cpu_s, "intake_mb": peak}
     if "night" in args.phases:
         found |= whole_night(rows, args, store)
     if "publish" in args.phases:
@@ -176,47 +190,27 @@ def from_s3(rows: int, args: argparse.Namespace) -> None:
         for name, parts in {"as written": ("publish",), "compacted": ("compact", "publish")}.items():
             url = f"s3://bench/{name.replace(' ', '-')}"
             for part in ("accept", "segments", *parts):
-                took, peak, _ = Part(part, rows, args, url, store_options=json.dumps(options)).wait()
+                took, peak, said = Part(part, rows, args, url, store_options=json.dumps(options)).wait()
+                took = float(said.splitlines()[-1]) if part in ("publish", "compact") else took
                 print(f"{name:12}{part:10}{took:8.1f} s{rows / took:12,.0f} rows/s{peak:8,.0f} MB", flush=True)
 
 
 def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """What is known of each number of rows, whose phases may have been measured apart; what came last counts."""
-    known: dict[int, dict[str, Any]] = {}
+    """What is known of so many rows of one size, whose phases may have been measured apart; what came last counts."""
+    known: dict[tuple[int, int], dict[str, Any]] = {}
     for line in lines:
-        known.setdefault(line["rows"], {}).update(line)
+        known.setdefault((line["rows"], line["row_bytes"]), {}).update(line)
     return [line for _, line in sorted(known.items())]
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """A figure a line, a number of rows a column."""
-    text = [f"{'rows':24}" + "".join(f"{line['rows']:>13,}" for line in lines)]
+    header = {"rows": "rows", "row_bytes": "bytes a row"}
+    text = [f"{called:24}" + "".join(f"{line[name]:>13,}" for line in lines) for name, called in header.items()]
     for name, called, form in FIGURES:
         cells = (format(line[name], form) if name in line else "-" for line in lines)
         text.append(f"{called:24}" + "".join(f"{cell:>13}" for cell in cells))
     return "\n".join(text)
-
-
-def drawn(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The plot: rates, memory and latency over rows."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        sys.exit("the plot needs matplotlib: pip install matplotlib")
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5))
-    panels = {
-        "rows/s": ("intake_rows_s", "feed_rows_s", "night_rows_s", "publish_rows_s"),
-        "MB": ("intake_mb", "feeder_mb", "worker_mb", "publisher_mb", "redis_mb"),
-        "claim, ms": ("claim_p50_ms", "claim_p99_ms"),
-    }
-    for axis, (title, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
-            points = sorted((line["rows"], line[name]) for line in lines if name in line)
-            axis.plot(*zip(*points, strict=True) if points else ([], []), marker="o", label=name)
-        axis.set(xscale="log", xlabel="rows", title=title, ylim=(0, None))
-        axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 def main() -> None:
@@ -260,7 +254,7 @@ def main() -> None:
     if lines:
         print(table(merged(lines)))
     if args.plot:
-        drawn(merged(lines), args.plot)
+        draw(merged(lines), {name: called.rpartition(",")[0] for name, called, _ in FIGURES}, args.plot)
 
 
 if __name__ == "__main__":

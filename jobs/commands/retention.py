@@ -50,6 +50,7 @@ def sweep(
     Prints the id of each. An open batch is never touched. What killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
+    from jobs.concurrency import each
     from jobs.leftovers import clear
     from jobs.retention import delete as delete_batch
     from jobs.retention import expired
@@ -59,13 +60,17 @@ def sweep(
     age = _AGE.fullmatch(older_than)
     if age is None:
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
-    count = 0
-    ago = timedelta(**{_UNITS[age[2]]: int(age[1])})
-    for batch_id, _ in expired(session.store, ago, clock=session.clock):
+    store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
+    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock)]
+
+    def let_go(batch_id: str) -> str:
         if not dry_run:
-            delete_batch(session.store, batch_id, clock=session.clock)
+            delete_batch(store, batch_id, clock=session.clock)
+        return batch_id
+
+    for batch_id in each(let_go, batch_ids, store.reads_at_once):
         session.write(batch_id)
-        count += 1
+    count = len(batch_ids)
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := clear(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")

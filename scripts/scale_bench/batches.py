@@ -1,13 +1,14 @@
 """Rows and outcomes of `scripts/bench_scale.py`: a batch through the real intake or made by hand, and its segments."""
 
 import hashlib
-import json
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
+
+import orjson
 
 from jobs import segment
 from jobs.batch import Batch, BatchPaths, LaneInput
@@ -34,7 +35,7 @@ def text_of(size: int) -> str:
 def intake(store: Store, rows: int, size: int) -> None:
     """Accept rows of `size` bytes as a user's file would be."""
     text = text_of(size)
-    lines = (json.dumps({"kind": "chat", "model": LANE, "prompt": f"{row} {text}"}).encode() for row in range(rows))
+    lines = (orjson.dumps({"kind": "chat", "model": LANE, "prompt": f"{row} {text}"}) for row in range(rows))
     accept(store, lines, IntakeOptions(name="scale"), kinds=load_kinds(None), settings=Settings(), run_key="scale")
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -140,11 +142,44 @@ class Dying:
             self._left -= 1
         return getattr(self._inner, name)
 
+    def delete_files(self, paths: Sequence[str]) -> None:
+        """One after the other: each is a change."""
+        for path in paths:
+            self.delete(path)
+
 
 @pytest.fixture
 def dying() -> Callable[[Store, int], Store]:
     """Makes a store whose process is killed after so many changes."""
     return lambda inner, changes: cast("Store", Dying(inner, changes))
+
+
+class Meeting:
+    """A store that answers the first question about a batch only when another batch is asked about too."""
+
+    reads_at_once = 2
+
+    def __init__(self, inner: Store) -> None:
+        self._inner, self._both, self._asked, self._lock = inner, threading.Barrier(2), set[str](), threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        return partial(self._ask, method) if name in ("list", "read", "exists") else method
+
+    def _ask(self, method: Callable[[str], Any], path: str) -> Any:
+        batch_id = path.split("/")[1] if path.startswith("batches/") else ""
+        with self._lock:
+            waits = bool(batch_id) and batch_id not in self._asked and len(self._asked) < 2
+            self._asked |= {batch_id} if waits else set()
+        if waits:
+            self._both.wait(20)
+        return method(path)
+
+
+@pytest.fixture
+def meeting() -> Callable[[Store], Store]:
+    """Makes a store of which two batches have to be asked about at once."""
+    return lambda inner: cast("Store", Meeting(inner))
 
 
 @pytest.fixture

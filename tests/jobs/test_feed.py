@@ -2,15 +2,17 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import redis
 
+from jobs import feed
 from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import SHARE_ROWS, Feeder, load_request
@@ -23,7 +25,7 @@ from jobs.publish import close, publish, reopen, verify
 from jobs.redis_queue import RedisQueue
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper
 
 LANE = "stub"
@@ -88,6 +90,29 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
 
 
 # -- the window
+
+
+class Opened(LocalStore):
+    """Knows which files were opened to be streamed."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.opened: list[str] = []
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        self.opened.append(path)
+        with super().reader(path) as file:
+            yield file
+
+
+def test_the_input_is_opened_once_however_many_steps_feeding_takes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "CHUNK_ROWS", 3)
+    batch = desk.accept(10)
+    store = Opened(desk.store.url)
+    assert Feeder(store, desk.queue, desk.batches, desk.settings).top_up(LANE) == 10
+    assert store.opened == [BatchPaths(batch.batch_id).input(LANE)]
+    assert sorted(load_request(store, batch.batch_id, LANE, job).row for job in desk.claim()) == list(range(10))
 
 
 def test_a_small_batch_is_fed_whole_and_once(desk: Desk) -> None:

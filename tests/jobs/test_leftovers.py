@@ -29,6 +29,12 @@ def test_folders_of_publishers_that_did_not_decide_go(store: Any, shelf: Any) ->
     assert verify(store, "night-1") == []
 
 
+def test_several_batches_are_looked_at_at_once(shelf: Any, meeting: Any) -> None:
+    shelf.accept("night-1")
+    shelf.accept("night-2")
+    assert clear(meeting(shelf.store), timedelta(0)) == 0
+
+
 def test_hidden_files_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     store.create("batches/a/segments/one", b"1")

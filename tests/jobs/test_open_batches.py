@@ -1,6 +1,7 @@
 """Shows jobs/open_batches.py: which batches are unfinished follows from storage, and hints only spare a scan."""
 
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,6 +86,12 @@ def test_the_first_scan_finds_every_batch_without_its_hint(store: Store, batches
         store.delete(BatchPaths(batch_id).open_hint)
     assert sorted(found(batches)) == ids
     assert store.list("open") == ids
+
+
+def test_the_first_scan_asks_about_several_at_once(store: Store, meeting: Callable[[Store], Store]) -> None:
+    for name in "abc":
+        ended(store, made(store, name))
+    assert found(OpenBatches(meeting(store))) == []
 
 
 def test_later_scans_look_at_one_batch_without_hint_after_the_other(store: Store, batches: OpenBatches) -> None:

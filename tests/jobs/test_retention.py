@@ -39,6 +39,12 @@ def test_a_published_batch_goes_and_its_usage_stays(published: Shelf) -> None:
     assert tallies(published.store, "batch") == before
 
 
+def test_several_batches_are_looked_at_at_once(published: Shelf, meeting: Callable[[Store], Store]) -> None:
+    published.accept("night-2", rows=1)
+    found = expired(meeting(published.store), timedelta(0), clock=published.clock)
+    assert [batch_id for batch_id, _ in found] == ["night-1"]
+
+
 def test_an_open_batch_stays(shelf: Shelf) -> None:
     shelf.accept()
     with pytest.raises(RequestError, match="is open"):

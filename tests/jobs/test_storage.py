@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs import object_storage
 from jobs.errors import StoreUnavailable
-from jobs.object_storage import created_url, open_url
+from jobs.object_storage import ObjectStore, created_url, open_url
 from jobs.storage import LocalStore, Store
 
 
@@ -156,6 +157,94 @@ def test_delete_takes_a_folder_with_all_that_it_holds(any_store: Store) -> None:
     assert not any_store.exists("gone/deep/b")
     assert any_store.list("gone") == []
     assert any_store.list("kept") == ["a"]
+
+
+def test_many_files_go_at_once_and_missing_ones_are_fine(any_store: Store) -> None:
+    for n in range(6):
+        any_store.create(f"many/{n}", b"x")
+    any_store.create("many/deep/file", b"x")
+    any_store.delete_files([])
+    any_store.delete_files(["many/0", "many/missing", "many/2", "gone/too", "many/5"])
+    assert any_store.list("many") == ["1", "3", "4", "deep"]
+    assert any_store.list("many/deep") == ["file"]
+
+
+def test_a_name_is_taken_as_it_is_written(any_store: Store) -> None:
+    for name in ("b*", "bb", "c[1]/file", "c1/file"):
+        any_store.create(f"odd/{name}", b"x")
+    any_store.delete("odd/b*")
+    any_store.delete("odd/c[1]")
+    assert any_store.list("odd") == ["bb", "c1"]
+    for name in ("d*", "dd"):
+        any_store.create(f"odd/{name}", b"x")
+    any_store.delete_files(["odd/d*"])
+    assert any_store.list("odd") == ["bb", "c1", "dd"]
+
+
+class Together(BaseHTTPRequestHandler):
+    """Answers nobody before as many have asked as a store asks at once."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[threading.Barrier]
+
+    def do_GET(self) -> None:
+        self.asked.wait(20)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_s3_is_asked_for_as_many_files_at_once_as_are_worth_it() -> None:
+    at_once = ObjectStore.reads_at_once
+    Together.asked = threading.Barrier(at_once)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Together)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "key": "test", "secret": "test"}
+    store = Store.open("s3://bucket/x", options)
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            assert set(pool.map(store.read, map(str, range(at_once)))) == {b"ok"}
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_upload_in_parts_has_few_of_them_in_memory(
+    s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_storage, "PART_BYTES", 5 << 20)
+    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
+    store.create("first", b"x")  # it connects now
+    under_way, most = 0, 0
+
+    def count(change: int) -> None:
+        nonlocal under_way, most
+        under_way += change
+        most = max(most, under_way)
+
+    events = store._fs.s3.meta.events  # type: ignore[attr-defined]
+    events.register("before-send.s3.UploadPart", lambda **_: count(1))
+    events.register("response-received.s3.UploadPart", lambda **_: count(-1))
+    with store.writer("large") as file:
+        file.write(b"x" * (30 << 20))
+    assert 1 < most <= object_storage.PARTS_AT_ONCE
+    assert store.size("large") == 30 << 20
+
+
+def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) -> None:
+    store, asked = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options), []
+    names = [f"many/{n}" for n in range(1001)]
+    for name in names[:3] + names[-3:]:
+        store.create(name, b"x")
+    file_system = store._fs  # type: ignore[attr-defined]
+    file_system.s3.meta.events.register("before-send.s3", lambda request, **_: asked.append(request.url))
+    store.delete_files(names)
+    assert store.list("many") == []
+    assert [url for url in asked if "delete" in url] == asked[:2]
 
 
 def test_check_passes_and_leaves_nothing(store: Store) -> None:

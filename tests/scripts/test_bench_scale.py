@@ -28,14 +28,18 @@ def test_every_figure_of_a_night_is_found(tmp_path: Path) -> None:
 
 
 def test_phases_that_were_measured_apart_stand_in_one_column() -> None:
+    many = {"rows": 1_000_000, "row_bytes": 2048, "segments": 1}
     lines = [
-        {"rows": 20, "segments": 3},
-        {"rows": 1_000_000, "segments": 1},
-        {"rows": 20, "segments": 4, "intake_mb": 7},
+        {"rows": 20, "row_bytes": 2048, "segments": 3},
+        many,
+        {"rows": 20, "row_bytes": 2048, "segments": 4, "intake_mb": 7},
+        {**many, "row_bytes": 256},
     ]
-    assert merged(lines) == [{"rows": 20, "segments": 4, "intake_mb": 7}, {"rows": 1_000_000, "segments": 1}]
+    column = {"rows": 20, "row_bytes": 2048, "segments": 4, "intake_mb": 7}
+    assert merged(lines) == [column, {**many, "row_bytes": 256}, many]
     printed = table(merged(lines)).splitlines()
-    assert len(printed) == 1 + len(FIGURES)
-    assert printed[0].split() == ["rows", "20", "1,000,000"]
-    assert printed[2].split() == ["intake,", "MB", "7", "-"]
+    assert len(printed) == 2 + len(FIGURES)
+    assert printed[0].split() == ["rows", "20", "1,000,000", "1,000,000"]
+    assert printed[1].split() == ["bytes", "a", "row", "2,048", "256", "2,048"]
+    assert printed[4].split() == ["intake,", "MB", "7", "-", "-"]
     assert all(len(line) <= 80 for line in printed)

@@ -1,0 +1,39 @@
+"""Shows jobs/concurrency.py: answers in order however they come, as many at once as may be, and faults in their place."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.concurrency import each
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_answers_come_in_order(at_once: int) -> None:
+    second = threading.Event()
+
+    def ask(item: int) -> int:
+        if item == 1:
+            second.set()
+        elif item == 0 and at_once > 1:
+            assert second.wait(20), "the second is asked while the first is under way"
+        return item * item
+
+    assert list(each(ask, range(20), at_once)) == [item * item for item in range(20)]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_fault_is_raised_in_its_place(at_once: int) -> None:
+    answers: Iterator[float] = each(lambda item: 1 / item, [1, 2, 0, 4], at_once)
+    assert [next(answers), next(answers)] == [1, 0.5]
+    with pytest.raises(ZeroDivisionError):
+        next(answers)
+
+
+def test_one_at_a_time_is_asked_only_when_it_is_wanted() -> None:
+    """So that a process which may die between any two calls dies between these too."""
+    asked: list[int] = []
+    answers = each(asked.append, [1, 2, 3], 1)
+    next(answers)
+    assert asked == [1]
+    assert list(each(asked.append, [], 3)) == []
