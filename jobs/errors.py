@@ -123,7 +123,7 @@ CODES: Final[dict[str, str]] = {
     "kind_failed": "The kind raised an error that is not a check of its own.",
     # The line: what happened to the attempts.
     "crashed_worker": "Its worker died again and again, also with no other row in hand.",
-    "bad_record": "The stored request of this row cannot be read back.",
+    "bad_record": "The stored request of this row cannot be read back, or is not what was accepted.",
     "cancelled": "The batch was cancelled before this row was done.",
     "postponed": "The row was not done at the batch's soft deadline: it comes with the next round.",
     "expired": "The batch's deadline passed before this row was done.",

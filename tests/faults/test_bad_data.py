@@ -88,20 +88,36 @@ def test_requests_on_the_queue_are_damaged_behind_their_heads(make: Callable[...
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
+def torn(line: bytes) -> bytes:
+    """What is no JSON any more."""
+    return b"\xff" * (len(line) - 1) + b"\n"
+
+
+def told_otherwise(line: bytes) -> bytes:
+    """A request that could have been accepted, and was not."""
+    return line.replace(b'"prompt":"Say', b'"prompt":"Pay')
+
+
 @pytest.mark.smoke
-def test_stored_requests_are_damaged(make: Callable[..., Premises]) -> None:
+@pytest.mark.parametrize("into", [torn, told_otherwise], ids=lambda into: into.__name__)
+@pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
+def test_stored_requests_are_damaged(
+    make: Callable[..., Premises], into: Callable[[bytes], bytes], inline: bool
+) -> None:
     """Before they are fed, for those that a window of 16 rows does not reach. They fail alone, by `bad_record`."""
-    night = make(more={"window_rows": 16})
+    night = make(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
     lines = path.read_bytes().splitlines(keepends=True)
     bad = {ROWS // 2, ROWS - 2}
-    torn = [b"\xff" * (len(line) - 1) + b"\n" if n in bad else line for n, line in enumerate(lines)]
-    path.write_bytes(b"".join(torn))
+    path.write_bytes(b"".join(into(line) if n in bad else line for n, line in enumerate(lines)))
     worker = night.work()
     assert night.finish(batch_id) == {"completed": ROWS - len(bad), "failed": len(bad)}
     assert worker.poll() is None, "no worker died of it"
     assert codes(night, batch_id) == dict.fromkeys(bad, "bad_record")
+    shown = night.command("show", batch_id, str(ROWS // 2))
+    assert shown.returncode == 0, shown.stderr
+    assert "bad_record" in shown.stdout
 
 
 @pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
