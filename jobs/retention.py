@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from jobs.batch import Batch, BatchPaths, Reopen
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
 from jobs.rounds import list_batches, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
@@ -30,18 +30,30 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     logger().info("batch.deleted", batch=batch_id)
 
 
-def expired(store: Store, age: timedelta, *, clock: Clock = now) -> Iterator[tuple[str, datetime]]:
-    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions."""
+def expired(
+    store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
+) -> Iterator[tuple[str, datetime]]:
+    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions.
+
+    Where `faults` are given, they get what is wrong with a batch that is damaged, and it stays.
+    """
     until = clock() - age
     for batch_id in list_batches(store):
-        batch = load_batch(store, batch_id)
-        if batch is None:
-            if any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root)):
-                yield batch_id, until  # intake makes no such file: this was a batch
-            continue
-        done = read_round(store, batch).done
-        if done is not None and done.at <= until:
-            yield batch_id, done.at
+        ended = None
+        with collected(faults):
+            ended = _ended(store, batch_id, until)
+        if ended is not None and ended <= until:
+            yield batch_id, ended
+
+
+def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
+    """When the last round of a batch ended; None while it is open."""
+    batch = load_batch(store, batch_id)
+    if batch is None:  # intake makes no done marker: this was a batch
+        is_left = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
+        return until if is_left else None
+    done = read_round(store, batch).done
+    return None if done is None else done.at
 
 
 def _decide(store: Store, batch: Batch, clock: Clock) -> None:

@@ -171,7 +171,7 @@ class Work:
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
     """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none."""
     with contextlib.suppress(UnavailableError):
-        for one in reader.read(batch_ids).batches:
+        for one in reader.read(batch_ids, faults=[]).batches:  # a sweep names what is damaged
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(
                 "batch.progress",

@@ -10,7 +10,7 @@ import typer
 
 from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged, collected
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -47,7 +47,8 @@ def sweep(
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched. What killed processes left half written goes too, when it is as old.
+    Prints the id of each. An open batch is never touched, nor one that is damaged: it is named, with exit status 3. What
+    killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
     from jobs.leftovers import clear
@@ -61,11 +62,14 @@ def sweep(
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
     count = 0
     ago = timedelta(**{_UNITS[age[2]]: int(age[1])})
-    for batch_id, _ in expired(session.store, ago, clock=session.clock):
-        if not dry_run:
-            delete_batch(session.store, batch_id, clock=session.clock)
-        session.write(batch_id)
-        count += 1
+    faults: list[StoreDamaged] = []
+    for batch_id, _ in expired(session.store, ago, clock=session.clock, faults=faults):
+        with collected(faults):
+            if not dry_run:
+                delete_batch(session.store, batch_id, clock=session.clock)
+            session.write(batch_id)
+            count += 1
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := clear(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
+    session.say_damaged(faults)
