@@ -36,6 +36,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from jobs.usage import NAMES, Usage, total
+from tests.faults.lane_checks import lane_faults
 
 LANE: Final = "stub"
 ROWS: Final = 120
@@ -239,6 +240,7 @@ class Premises:
         """See that I1 to I6 hold of a published batch. Returns how many rows have each status."""
         assert verify(self.store, batch_id) == []  # I1, I2, I3
         self.until(lambda: self.live(batch_id) == 0, 10, "I4: no job outlives its batch")
+        self.until(lambda: not self.lane_faults(), 10, "I4: each job in one state")
         attempts = Counter((line.row, line.round) for line in self.lines(batch_id) if line.status == "failed")
         assert max(attempts.values(), default=0) <= MOST_ATTEMPTS, "I5"
         done = latest_done(self.store, batch_id)
@@ -269,6 +271,10 @@ class Premises:
         """Jobs of a batch on the queue."""
         schedule = self.lane().batches.get(batch_id)
         return 0 if schedule is None else schedule.live
+
+    def lane_faults(self) -> list[str]:
+        """What is wrong with the keys of the lane."""
+        return lane_faults(self.client, LANE)
 
     def lane(self) -> LaneSnapshot:
         return self.queue.snapshot(LANE)
