@@ -178,7 +178,7 @@ def test_started_again_twenty_times_under_load(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], keeps: bool
 ) -> None:
     night = make_night(make_server(*(AOF if keeps else ())), stub={"step_s": 0.02})
-    rows = 8 * ROWS
+    rows = 3 * ROWS
     batch_id = night.submit(rows)
     night.work(), night.work()
     night.at_least(batch_id, 1)
