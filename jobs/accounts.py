@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, assert_never
 
+from jobs.errors import StoreDamaged
 from jobs.storage import Store
 from jobs.summaries import Group, Summary, Tally, summaries
 
@@ -17,11 +18,19 @@ Key = Literal["tenant", "model", "batch", "kind", "day"]
 
 
 def tallies(
-    store: Store, by: Key, *, since: datetime | None = None, until: datetime | None = None
+    store: Store,
+    by: Key,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    faults: list[StoreDamaged] | None = None,
 ) -> Mapping[str, Mapping[str, Tally]]:
-    """By currency, then by key: the rounds that were published from `since` up to `until`, which is excluded."""
+    """By currency, then by key: the rounds that were published from `since` up to `until`, which is excluded.
+
+    `faults` gets what the sums lack because it is damaged; without them it is raised.
+    """
     found: dict[str, dict[str, Tally]] = {}
-    for summary in summaries(store):
+    for summary in summaries(store, faults):
         if (since is not None and summary.at < since) or (until is not None and summary.at >= until):
             continue
         sums = found.setdefault(summary.currency, {})

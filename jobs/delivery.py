@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from jobs.batch import Batch, BatchPaths, Delivered, Done
 from jobs.destinations import local_path, within, written
-from jobs.errors import NightpressError, RequestError, StoreUnavailable
+from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable, collected
 from jobs.formats.results import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
@@ -67,13 +67,20 @@ class Deliverer:
     _again_at: dict[str, float] = field(default_factory=dict)
 
     def deliver(self) -> None:
-        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable."""
+        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
+
+        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        """
+        faults: list[StoreDamaged] = []
         for batch_id in self.store.list("undelivered"):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
-            batch = load_batch(self.store, batch_id)
-            if batch is None or self._delivered(batch):
-                self.store.delete(BatchPaths(batch_id).undelivered)
+            with collected(faults):
+                batch = load_batch(self.store, batch_id)
+                if batch is None or self._delivered(batch):
+                    self.store.delete(BatchPaths(batch_id).undelivered)
+        if faults:
+            raise faults[0]
 
     def _delivered(self, batch: Batch) -> bool:
         """Deliver what is published by now. Whether nothing more is to come."""

@@ -18,6 +18,8 @@ one is at fault, and `retryable`: whether another attempt may succeed. Nothing e
 a third-party library is translated in the one module that imports that library.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 
@@ -59,6 +61,17 @@ class StoreUnavailable(UnavailableError):
 
 class StoreDamaged(StoreUnavailable):
     """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
+
+
+@contextmanager
+def collected(faults: list[StoreDamaged] | None) -> Iterator[None]:
+    """What is damaged in this block goes into `faults`, and whoever looks at many goes on; without them it is raised."""
+    try:
+        yield
+    except StoreDamaged as error:
+        if faults is None:
+            raise
+        faults.append(error)
 
 
 class ModelUnavailable(UnavailableError):
@@ -123,7 +136,7 @@ CODES: Final[dict[str, str]] = {
     "kind_failed": "The kind raised an error that is not a check of its own.",
     # The line: what happened to the attempts.
     "crashed_worker": "Its worker died again and again, also with no other row in hand.",
-    "bad_record": "The stored request of this row cannot be read back.",
+    "bad_record": "The stored request of this row cannot be read back, or is not what was accepted.",
     "cancelled": "The batch was cancelled before this row was done.",
     "postponed": "The row was not done at the batch's soft deadline: it comes with the next round.",
     "expired": "The batch's deadline passed before this row was done.",

@@ -116,9 +116,9 @@ def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
 
 
 def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
-    """What published rows took by template, all tenants together."""
+    """What published rows took by template, all tenants together. What is damaged is no history."""
     sums: dict[Group, dict[str, Tally]] = {}
-    for summary in summaries(store):
+    for summary in summaries(store, faults=[]):
         for (_, model, kind, template), tally in summary.added.items():
             found = sums.setdefault((kind, model), {})
             found[template] = found.get(template, Tally()) + tally

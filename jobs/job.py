@@ -1,7 +1,7 @@
 """A job: one row on the queue, and the forms in which it travels.
 
-`RowRequest` is a normalised request: one line of `input/<lane>.jsonl`. `Job` is what a claim hands to a worker: the row,
-its lease and its payload. A payload is the line itself when it is small, else where it stands in the input.
+`RowRequest` is a normalised request: with its checksum, one line of `input/<lane>.jsonl`. `Job` is what a claim hands to a
+worker: the row, its lease and its payload. A payload is the line itself when it is small, else where it stands in the input.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from jobs.checksum import sealed, unsealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,14 @@ class RowRequest:
         """One JSON line without its newline. Fields that are None are left out."""
         return orjson.dumps({n: v for n in self.__slots__ if (v := getattr(self, n)) is not None})
 
+    def to_line(self) -> bytes:
+        """The line that is stored: that of `to_bytes`, with its checksum and its newline."""
+        return sealed(self.to_bytes()) + b"\n"
+
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
-        """Read a line back. Raises ValueError (or TypeError) when it is not one of ours."""
-        values = orjson.loads(line)
+        """Read a line back, with a checksum or without. Raises ValueError (or TypeError) when it is not one of ours."""
+        values = orjson.loads(unsealed(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")
         return cls(**values)

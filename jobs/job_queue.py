@@ -12,7 +12,7 @@ The life of a job:
                |                      alone dying, and claimed as a burial
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -236,6 +236,9 @@ class Lanes(Protocol):
         """Let jobs of the lane be claimed again. Starts the count of deaths anew."""
         ...
 
-    def ping(self) -> Mapping[str, str]:
-        """The server's version, memory limit and eviction policy. Raises QueueUnavailable."""
+    def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
+        """The server's version, memory limit and eviction policy. Raises QueueUnavailable.
+
+        `slow` is told what is waited for, when no answer has come after a moment.
+        """
         ...

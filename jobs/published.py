@@ -42,10 +42,11 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
     except KeyError as error:
         raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.") from error
     if digest.hexdigest() != done.files[name].sha256:
-        raise _damaged(store, path)
+        raise damaged(store, path)
 
 
-def _damaged(store: Store, path: str) -> StoreDamaged:
+def damaged(store: Store, path: str) -> StoreDamaged:
+    """The error of a file that is not what was written."""
     return StoreDamaged(f"storage {store.shown}: {path} is damaged. Restore it from a backup.")
 
 
@@ -60,12 +61,12 @@ def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterat
         try:
             yield orjson.loads(line), line
         except orjson.JSONDecodeError as error:
-            raise _damaged(store, path_of(done, batch_id, name)) from error
+            raise damaged(store, path_of(done, batch_id, name)) from error
 
 
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
-    """`usage.json`."""
-    (usage,) = read_published(store, done, batch_id, USAGE)
+    """`usage.json`. Raises StoreDamaged."""
+    (usage,) = list(read_published(store, done, batch_id, USAGE))  # to its end, where its sha256 is compared
     return usage
 
 

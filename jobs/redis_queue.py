@@ -6,6 +6,7 @@ id, and a report on a lease that no longer holds changes nothing.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -67,6 +68,8 @@ LOOK_AT: Final = 1024
 """How many due and how many expired jobs one claim looks at: more than a worker has in hand."""
 
 TIMEOUT_S: Final = 3.0
+SLOW_S: Final = 1.0
+"""After so long without an answer a person is told what is waited for."""
 TRIES: Final = 3
 """How often a command is sent. With the timeout, a server that hangs is noticed in about 10 s."""
 
@@ -225,8 +228,9 @@ class RedisQueue:
     def resume(self, lane: str) -> None:
         self._run("pause", lane, 0)
 
-    def ping(self) -> Mapping[str, str]:
-        info = self._ask("info")
+    def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
+        with _told(slow, f"waiting for {self._name}, which has not answered yet"):
+            info = self._ask("info")
         names = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
         return {name: str(info[name]) for name in names if name in info}
 
@@ -279,6 +283,20 @@ class RedisQueue:
             denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
             remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
             raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _told(slow: Callable[[str], object] | None, words: str) -> Iterator[None]:
+    """Say the words when the block takes longer than `SLOW_S`, once."""
+    timer = threading.Timer(SLOW_S, slow, [words]) if slow is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 @cache

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from jobs.batch import Batch, BatchPaths, Reopen
 from jobs.concurrency import each
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
 from jobs.rounds import list_batches, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
@@ -31,21 +31,34 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     logger().info("batch.deleted", batch=batch_id)
 
 
-def expired(store: Store, age: timedelta, *, clock: Clock = now) -> Iterator[tuple[str, datetime]]:
-    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions."""
+def expired(
+    store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
+) -> Iterator[tuple[str, datetime]]:
+    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions.
+
+    Where `faults` are given, they get what is wrong with a batch that is damaged, and it stays.
+    """
     until, batch_ids = clock() - age, list_batches(store)
 
     def ended(batch_id: str) -> datetime | None:
-        batch = load_batch(store, batch_id)
-        if batch is None:
-            remains = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
-            return until if remains else None  # intake makes no such file: this was a batch
-        done = read_round(store, batch).done
-        return done.at if done is not None else None
+        found = None
+        with collected(faults):
+            found = _ended(store, batch_id, until)
+        return found
 
     for batch_id, at in zip(batch_ids, each(ended, batch_ids, store.reads_at_once), strict=True):
         if at is not None and at <= until:
             yield batch_id, at
+
+
+def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
+    """When the last round of a batch ended; None while it is open."""
+    batch = load_batch(store, batch_id)
+    if batch is None:  # intake makes no done marker: this was a batch
+        is_left = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
+        return until if is_left else None
+    done = read_round(store, batch).done
+    return None if done is None else done.at
 
 
 def _decide(store: Store, batch: Batch, clock: Clock) -> None:

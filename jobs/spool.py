@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 import orjson
 
 from jobs.batch import LaneInput
+from jobs.checksum import sealed
 from jobs.formats.record import Record
 from jobs.job import RowRequest
 from jobs.request_lines import LineFault, LineReader
@@ -102,10 +103,10 @@ class Spool:
         if name not in self._lanes:
             file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
             self._lanes[name] = _Lane(request.model, file)
-        line = request.to_bytes() + b"\n"
-        self._lanes[name].add(line)
+        said = request.to_bytes()
+        self._lanes[name].add(sealed(said) + b"\n")
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line)
+        self._hash.update(said + b"\n")  # its checksum says nothing more
 
     def _refuse(self, fault: LineFault, raw: bytes) -> None:
         self.refused += 1

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from jobs.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.delivery import is_delivered
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueUnavailable, StoreDamaged, collected
 from jobs.job_queue import Lanes, LaneSnapshot, WorkerRecord
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
@@ -152,10 +152,16 @@ class StatusReader:
         """One batch now. Raises RequestError when there is none of this id."""
         return self.read([batch_id]).batches[0]
 
-    def read(self, batch_ids: Sequence[str]) -> Status:
-        """These batches now, and every worker of every lane. Raises RequestError, StoreUnavailable."""
+    def read(self, batch_ids: Sequence[str], faults: list[StoreDamaged] | None = None) -> Status:
+        """These batches now, and every worker of every lane. Raises RequestError, StoreUnavailable.
+
+        Where `faults` are given, they get what is wrong with a batch that is damaged, and the others are read.
+        """
         lanes, fault = self._snapshots()
-        batches = [self._of(batch_id, lanes) for batch_id in batch_ids]
+        batches = []
+        for batch_id in batch_ids:
+            with collected(faults):
+                batches.append(self._of(batch_id, lanes))
         workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
         paused = {lane: snapshot.reason for lane, snapshot in (lanes or {}).items() if snapshot.paused}
         return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault, paused)
@@ -241,17 +247,18 @@ def first_started(store: Store, paths: BatchPaths) -> datetime | None:
     return min(map(datetime.fromisoformat, started), default=None)
 
 
-def listed(store: Store, published: int) -> Sequence[str]:
-    """The ids of the open batches, oldest first, then of the last few published ones, newest first."""
+def listed(store: Store, published: int, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
+    """The ids of the open batches, oldest first, then of the last few published ones, newest first. `faults` as in `read`."""
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []
     for batch_id in list_batches(store):
-        if (batch := load_batch(store, batch_id)) is None:
-            continue
-        if (done := read_round(store, batch).published) is None:
-            unfinished.append((batch.created_at, batch_id))
-        else:
-            finished.append((done.at, batch_id))
+        with collected(faults):
+            if (batch := load_batch(store, batch_id)) is None:
+                continue
+            if (done := read_round(store, batch).published) is None:
+                unfinished.append((batch.created_at, batch_id))
+            else:
+                finished.append((done.at, batch_id))
     newest = sorted(finished, reverse=True)[:published]
     return [batch_id for _, batch_id in (*sorted(unfinished), *newest)]
 

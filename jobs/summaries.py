@@ -4,6 +4,8 @@ A round is summed up once, by tenant, model, kind and template, as the differenc
 not counted again, and the sum of a past month never changes. A summary is create-only and outlives its batch. Who publishes
 a round leaves a note that it is to be summed up, so that nobody has to look at every batch; whoever comes by does it.
 
+A batch whose published files are damaged has no summary until they are restored; it keeps no other waiting, and is named.
+
 Where there are many, they are copied into an archive, and then deleted; many archives become one. So a round may stand in two
 places for a while, or for ever where somebody dies in between: a reader takes each once, by its name.
 
@@ -15,7 +17,8 @@ places for a while, or for ever where somebody dies in between: a reader takes e
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -23,9 +26,12 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from jobs.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.checksum import sealed, unsealed
 from jobs.concurrency import each
-from jobs.published import OUTPUT, read_published, read_usage
-from jobs.rounds import list_batches, load_batch, read_round
+from jobs.errors import StoreDamaged, collected
+from jobs.input_rows import read_rows
+from jobs.published import OUTPUT, damaged, path_of, read_published, read_usage
+from jobs.rounds import list_batches, load_batch, read_marker, read_round
 from jobs.storage import Store
 from jobs.usage import Usage
 
@@ -39,6 +45,8 @@ ARCHIVES: Final = 16
 """So many archives there may be before they are put into one."""
 AT_ONCE: Final = 32
 """Requests to an object store at a time."""
+SHOWN: Final = 10
+"""So many batches that lack their summary are named."""
 
 _ARCHIVE: Final = "archive-"
 _NOTED: Final = f"{FOLDER}/noted"
@@ -89,83 +97,126 @@ class Summary:
         return f"{self.batch_id}.{self.round}.json"
 
     def to_bytes(self) -> bytes:
-        """One line of JSON."""
+        """One line of JSON, with its checksum."""
         groups = [[*group, tally.as_dict()] for group, tally in sorted(self.added.items())]
         said = {"batch_id": self.batch_id, "round": self.round, "at": self.at, "currency": self.currency}
-        return orjson.dumps({"format": FORMAT, **said, "added": groups}, option=orjson.OPT_APPEND_NEWLINE)
+        return sealed(orjson.dumps({"format": FORMAT, **said, "added": groups})) + b"\n"
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "Summary":
-        """Read it back."""
-        values = orjson.loads(line)
+        """Read it back. Raises ValueError, KeyError or TypeError when it is not what was written."""
+        values = orjson.loads(unsealed(line))
         added = {_group(*names): Tally.from_dict(tally) for *names, tally in values["added"]}
         at = datetime.fromisoformat(values["at"])
         return cls(values["batch_id"], values["round"], at, values["currency"], added)
 
 
-def summaries(store: Store) -> Iterator[Summary]:
-    """Every published round, each once; those that were never summed up are, first. Raises StoreUnavailable."""
-    catch_up(store)
+def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterator[Summary]:
+    """Every published round, each once; those that were never summed up are, first. Raises StoreUnavailable.
+
+    What is damaged goes into `faults`; without them it is raised, after all others.
+    """
+    found: list[StoreDamaged] = [] if faults is None else faults
+    with collected(found):
+        catch_up(store)
     seen: set[str] = set()
+    wrong: dict[str, StoreDamaged] = {}
     while True:
         try:
-            yield from _unseen(store, seen)
+            yield from _unseen(store, seen, wrong)
         except KeyError:  # put into an archive since it was listed
             continue
-        return
+        break
+    found += wrong.values()
+    if faults is None and found:
+        raise found[0]
 
 
-def _unseen(store: Store, seen: set[str]) -> Iterator[Summary]:
-    """What was not seen before. Raises KeyError when a file has gone since it was listed."""
+def _unseen(store: Store, seen: set[str], wrong: dict[str, StoreDamaged]) -> Iterator[Summary]:
+    """What was not seen before; `wrong` gets what cannot be read. Raises KeyError when a file has gone since it was listed."""
     loose, archives = _listed(store)
     for archive in archives:
         with store.reader(f"{FOLDER}/{archive}") as lines:
             for line in lines:
-                summary = Summary.from_bytes(line)
-                if summary.name not in seen:
+                summary = _parsed(store, archive, line, wrong)
+                if summary is not None and summary.name not in seen:
                     seen.add(summary.name)
                     yield summary
-    unread = [f"{FOLDER}/{name}" for name in loose if name not in seen]
-    for line in each(store.read, unread, AT_ONCE):
-        summary = Summary.from_bytes(line)
-        seen.add(summary.name)
-        yield summary
+    names = [name for name in loose if name not in seen]
+    for name, line in zip(names, each(store.read, [f"{FOLDER}/{name}" for name in names], AT_ONCE), strict=True):
+        summary = _parsed(store, name, line, wrong)
+        if summary is not None:
+            seen.add(summary.name)
+            yield summary
+
+
+def _parsed(store: Store, file: str, line: bytes, wrong: dict[str, StoreDamaged]) -> Summary | None:
+    """A line of a file; None, and a word in `wrong`, when it is not what was written."""
+    try:
+        return Summary.from_bytes(line)
+    except (ValueError, KeyError, TypeError):
+        wrong[file] = damaged(store, f"{FOLDER}/{file}")
+        return None
 
 
 def catch_up(store: Store) -> None:
-    """Sum up what is noted, and put many summaries into one file. Raises StoreUnavailable."""
+    """Sum up what is noted, and put many summaries into one file. Raises StoreUnavailable.
+
+    A batch that is damaged keeps no other waiting, and its note stays: which ones are is raised at the end.
+    """
     noted: dict[str, list[str]] = {}
     for name in store.list(NOTES):
         noted.setdefault(name.rpartition(".")[0], []).append(name)
-    for batch_id in each(lambda batch_id: None if sum_up(store, batch_id) else batch_id, sorted(noted), AT_ONCE):
-        for name in noted[batch_id] if batch_id is not None else ():  # deleted, and so summed up before
+    faults: dict[str, StoreDamaged] = {}
+
+    def summed(batch_id: str) -> bool:
+        try:
+            return sum_up(store, batch_id)
+        except StoreDamaged as error:
+            faults[batch_id] = error
+            return True
+
+    batch_ids = sorted(noted)
+    for batch_id, is_there in zip(batch_ids, each(summed, batch_ids, AT_ONCE), strict=True):
+        for name in noted[batch_id] if not is_there else ():  # deleted, and so summed up before
             store.delete(f"{NOTES}/{name}")
     if not store.exists(_NOTED):
         batch_ids = list_batches(store)
-        _sum_up_unnoted(store, batch_ids)
+        _sum_up_unnoted(store, batch_ids, summed)
         if batch_ids:
             store.create(_NOTED, b"")
     _archive(store)
+    if faults:
+        names = sorted(faults)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise StoreDamaged(f"not in the accounts: {', '.join(names[:SHOWN])}{more}; {faults[names[0]]}")
 
 
 def _archive(store: Store) -> None:
-    """An archive is durable before what it holds is deleted; of two that do this at once, both make theirs."""
+    """An archive is durable before what it holds is deleted; of two that do this at once, both make theirs.
+
+    A file that is damaged stays as it is.
+    """
     loose, archives = _listed(store)
     whole = len(archives) > ARCHIVES
     if len(loose) <= ARCHIVED and not whole:
         return
+    wrong: dict[str, StoreDamaged] = {}
+    lines: set[bytes] = set()
     try:
-        lines = set(each(store.read, [f"{FOLDER}/{name}" for name in loose], AT_ONCE))
+        for name, line in zip(loose, each(store.read, [f"{FOLDER}/{name}" for name in loose], AT_ONCE), strict=True):
+            if _parsed(store, name, line, wrong) is not None:
+                lines.add(line)
         for archive in archives if whole else ():
             with store.reader(f"{FOLDER}/{archive}") as old:
-                lines.update(old)
+                lines.update([line for line in old if _parsed(store, archive, line, wrong) is not None])
     except KeyError:  # another is at it
         return
     made = b"".join(sorted(lines))
     name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
     store.create(f"{FOLDER}/{name}", made)
     gone = [*loose, *(archive for archive in archives if whole and archive != name)]
-    store.delete_files([f"{FOLDER}/{name}" for name in gone])
+    store.delete_files([f"{FOLDER}/{name}" for name in gone if name not in wrong])
 
 
 def sum_up(store: Store, batch_id: str) -> bool:
@@ -193,8 +244,11 @@ def sum_up(store: Store, batch_id: str) -> bool:
     return True
 
 
-def _sum_up_unnoted(store: Store, batch_ids: Sequence[str]) -> None:
-    """The next round of each batch after the last one that has a summary may be there; a marker tells."""
+def _sum_up_unnoted(store: Store, batch_ids: Sequence[str], sum_up: Callable[[str], object]) -> None:
+    """The next round of each batch after the last one that has a summary may be there; a marker tells.
+
+    It is noted before it is summed up, for the case that this does not succeed.
+    """
     last: dict[str, int] = {}
     for name in _summed(store):
         batch_id, number, _ = name.rsplit(".", 2)
@@ -205,7 +259,8 @@ def _sum_up_unnoted(store: Store, batch_ids: Sequence[str]) -> None:
 
     for found in each(lacking, batch_ids, AT_ONCE):
         if found is not None:
-            sum_up(store, found)
+            store.create(BatchPaths(found).unsummed(last.get(found, 0) + 1), b"")
+            sum_up(found)
 
 
 def _summed(store: Store) -> Iterator[str]:
@@ -214,7 +269,7 @@ def _summed(store: Store) -> Iterator[str]:
     yield from loose
     for archive in archives:
         with store.reader(f"{FOLDER}/{archive}") as lines:
-            yield from (Summary.from_bytes(line).name for line in lines)
+            yield from (one.name for line in lines if (one := _parsed(store, archive, line, {})) is not None)
 
 
 def _listed(store: Store) -> tuple[Sequence[str], Sequence[str]]:
@@ -228,15 +283,18 @@ def _published(store: Store, batch: Batch) -> Iterator[Done]:
     """Every round of the batch that was published, the first one first."""
     current = read_round(store, batch)
     for number in range(1, current.number + (current.done is not None)):
-        yield Done.model_validate_json(store.read(BatchPaths(batch.batch_id).done(number)))
+        yield read_marker(store, BatchPaths(batch.batch_id).done(number), Done)
 
 
 def _total(store: Store, batch: Batch, done: Done) -> Mapping[Group, Tally]:
-    """All that the batch used up to this round."""
+    """All that the batch used up to this round. Raises StoreDamaged."""
     sums: dict[Group, Tally] = {}
-    for tenant, row in _with_tenant(store, batch, read_published(store, done, batch.batch_id, OUTPUT)):
-        group = (tenant, row["model"], row["kind"], first_template(row))
-        sums[group] = sums.get(group, Tally()) + Tally(1, Usage.from_dict(row["usage"]))
+    try:
+        for tenant, row in _with_tenant(store, batch, read_published(store, done, batch.batch_id, OUTPUT)):
+            group = (tenant, row["model"], row["kind"], first_template(row))
+            sums[group] = sums.get(group, Tally()) + Tally(1, Usage.from_dict(row["usage"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # other JSON than was published
+        raise damaged(store, path_of(done, batch.batch_id, OUTPUT)) from error
     return sums
 
 
@@ -258,14 +316,20 @@ def _group(tenant: str, model: str, kind: str, template: str = "") -> Group:
 def _with_tenant(
     store: Store, batch: Batch, rows: Iterator[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each published row with the tenant of its request. Both come in the order of rows, so one pass joins them."""
-    tenants = heapq.merge(*(_requested(store, BatchPaths(batch.batch_id).input(lane)) for lane in batch.lanes))
+    """Each published row with the tenant of its request. Both come in the order of rows, so one pass joins them.
+
+    Raises StoreDamaged when the request cannot be read back: nobody else knows who is to be billed.
+    """
+    tenants = heapq.merge(*(_requested(store, batch.batch_id, lane) for lane in batch.lanes))
+    number, tenant = -1, ""
     for row in rows:
-        yield next((tenant for number, tenant in tenants if number == row["row"]), batch.tenant), row
+        while number < row["row"]:
+            number, tenant = next(tenants, (sys.maxsize, ""))
+        if number != row["row"]:
+            raise damaged(store, f"{BatchPaths(batch.batch_id).root}/input, where row {row['row']} stands,")
+        yield tenant, row
 
 
-def _requested(store: Store, path: str) -> Iterator[tuple[int, str]]:
-    with store.reader(path) as lines:
-        for line in lines:
-            request = orjson.loads(line)
-            yield request["row"], request["tenant"]
+def _requested(store: Store, batch_id: str, lane: str) -> Iterator[tuple[int, str]]:
+    for request in read_rows(store, batch_id, lane):
+        yield request.row, request.tenant

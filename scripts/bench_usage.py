@@ -65,7 +65,7 @@ def _write(root: Path, n: int, rows: int) -> None:
     batch_id, at = f"night-{n:06}", FIRST + timedelta(minutes=n)
     paths = BatchPaths(batch_id)
     kind, tenant = KINDS[n % len(KINDS)], f"tenant-{n % 20}"
-    requests = [RowRequest(row, row + 1, kind, "stub", {}, tenant=tenant).to_bytes() + b"\n" for row in range(rows)]
+    requests = [RowRequest(row, row + 1, kind, "stub", {}, tenant=tenant).to_line() for row in range(rows)]
     usage = {"prompt_tokens": 100, "completion_tokens": 50, "device_ns": 10**9, "charge": 7, "prices": "p"}
     output = b"".join(
         orjson.dumps({"row": row, "kind": kind, "model": "stub", "usage": usage}, option=orjson.OPT_APPEND_NEWLINE)

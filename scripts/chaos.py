@@ -4,12 +4,13 @@
 
 Batches are submitted, cancelled and reopened all along. What is printed is the schedule, one JSON line a fault; --replay
 reads it back from such an output. At the end every batch is worked off and published, and the invariants are asked for:
-I1 to I3 of every published round, I4 of the queue, I5 of the segments. I6, device time, is not looked at here.
+I1 to I3 of every published round, I4 of the queue, I5 and I6 of the segments.
 
 Exit status: 0 every invariant holds, 1 one does not.
 """
 
 import argparse
+import hashlib
 import json
 import random
 import re
@@ -26,11 +27,13 @@ from chaos_fleet import ATTEMPTS, LANE, Chaos  # type: ignore[import-not-found] 
 from rich.console import Console
 from rich.table import Table
 
-from jobs.batch import BatchPaths
+from jobs.batch import BatchPaths, Done
 from jobs.errors import RequestError
-from jobs.published import verify
-from jobs.rounds import is_open
-from jobs.segment_files import each_outcome
+from jobs.published import read_usage, verify
+from jobs.rounds import is_open, latest_done
+from jobs.segment import Outcome, Segment, read_segments
+from jobs.segment_files import each_outcome, list_files
+from jobs.usage import NAMES, Usage, total
 
 SETTLE_S: Final = 180.0
 KINDS: Final = {
@@ -89,7 +92,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
 
 
 def faults_of(chaos: Chaos) -> list[str]:
-    """What of I1 to I5 does not hold, a sentence each."""
+    """What of I1 to I6 does not hold, a sentence each."""
     found: list[str] = []
     for batch_id in chaos.ids:
         found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
@@ -98,12 +101,43 @@ def faults_of(chaos: Chaos) -> list[str]:
         lines = each_outcome(chaos.store, BatchPaths(batch_id))
         attempts = Counter((line.round, line.row) for line in lines if line.status == "failed")
         found += [f"{batch_id}: row {row} failed {n} times" for (_, row), n in attempts.items() if n > ATTEMPTS]
+        found += [f"{batch_id}: {fault}" for fault in unaccounted(chaos, batch_id)]
     left = chaos.queue.snapshot(LANE)
     if left.ready or left.delayed or left.leased:
         found.append(
             f"the queue holds {left.ready} ready, {left.delayed} delayed, {left.leased} leased jobs of no batch"
         )
     return found
+
+
+def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
+    """What segments say was spent, and the last round neither charges nor counts as wasted; to the last nanosecond."""
+    done = latest_done(chaos.store, batch_id)
+    if done is None:
+        return
+    spent = {name: total(line.usage + line.wasted for line in lines) for name, lines in counted(chaos, batch_id, done)}
+    usage = read_usage(chaos.store, done, batch_id)
+    said = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
+    there = total(spent.values())
+    for name in NAMES:
+        if name != "charge" and getattr(said, name) != getattr(there, name):
+            yield f"{name}: segments say {getattr(there, name)}, and usage.json {getattr(said, name)}"
+
+
+def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list[Outcome]]]:
+    """The segments that the publisher of a round counted, by name: all, but for those that came after it."""
+    paths = BatchPaths(batch_id)
+    alone, compacted = list_files(chaos.store, paths)
+    root = Path(chaos.store.url)
+    found: dict[str, Segment] = {}
+    for path in (*compacted, *sorted(alone, key=lambda path: (root / path).stat().st_mtime)):
+        found.update(
+            {one.head.name: one for one in read_segments(chaos.store, path, batch_id) if one.head.name not in found}
+        )
+    names = list(found)
+    while names and hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest() != done.segments_sha256:
+        names.pop()
+    yield from ((name, list(found[name].outcomes())) for name in names)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ Owns the Ray connection and the actors, and decides how many workers a lane gets
 its workers end with it, and whoever comes next goes on from storage.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -21,6 +22,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
+from workers.control_store import ControlStore, end_now
 from workers.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
@@ -30,6 +32,8 @@ HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
 LISTEN_S: Final = 2.0
 """How often the workers are asked whether the storage takes what they have."""
+PATIENCE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
+"""How long Ray waits for its control store, in its own settings; without it, 60 s."""
 START_TRIES: Final = 4
 """A post whose workers die so often in a row before their model is loaded ends the fleet: the next would die as well."""
 
@@ -117,6 +121,7 @@ class Fleet:
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _listened: float = float("-inf")
     _store_fault: str = ""
+    _control_store: ControlStore | None = None
 
     def staff(self, alias: str, n: int) -> None:
         """Have `n` workers for the model `alias`; those that there are stay."""
@@ -127,8 +132,10 @@ class Fleet:
     def watch(self) -> None:
         """Start whom a post lacks, and note who died. A dead worker's post is filled again after a backoff.
 
-        Raises ModelUnavailable when a worker cannot start, because its model is not there or for a reason unknown.
+        Raises ModelUnavailable when a worker cannot start, because its model is not there or for a reason unknown, and
+        UnavailableError when Ray's control store is lost.
         """
+        self._watch_the_control_store()
         self._note_the_dead()
         for post in self.posts:
             if post.handle is None and self.monotonic() >= post.start_at:
@@ -158,10 +165,27 @@ class Fleet:
         """End all workers now. Their leases run out, and their rows are done again."""
         import ray
 
+        if self._control_store is not None:
+            if self._control_store.lost:
+                return  # nobody is there to end them: Ray does it soon
+            self._control_store.close()
+            self._control_store = None
         for post in self.posts:
             if post.handle is not None:
                 ray.kill(post.handle)
                 post.handle = None
+
+    def _watch_the_control_store(self) -> None:
+        import ray
+
+        if self._control_store is None:
+            address = ray.get_runtime_context().gcs_address
+            self._control_store = ControlStore(address, float(os.environ.get(PATIENCE, "60"))).start()
+        try:
+            self._control_store.check()
+        except UnavailableError as error:
+            atexit.register(end_now, error.exit_status)  # before Ray's own, which would wait for its control store
+            raise
 
     def statuses(self, timeout_s: float = 0.5) -> Sequence[Any]:
         """What the workers say of themselves, of those that answer in time."""

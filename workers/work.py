@@ -59,7 +59,7 @@ class Work:
             known(alias, self.settings)
         with self._server() as url:
             queue = RedisQueue.from_settings(self.settings, url)
-            queue.ping()
+            queue.ping(slow=lambda words: logger().warning("queue.unavailable", message=words))
             store = Store.open(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
             kinds = load_kinds(self.settings.templates_dir)
@@ -171,7 +171,7 @@ class Work:
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
     """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none."""
     with contextlib.suppress(UnavailableError):
-        for one in reader.read(batch_ids).batches:
+        for one in reader.read(batch_ids, faults=[]).batches:  # a sweep names what is damaged
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(
                 "batch.progress",

@@ -128,7 +128,7 @@ def _say_if_away(session: Session) -> None:
 
     try:
         if session.queue is not None:
-            session.queue.ping()
+            session.queue.ping(slow=lambda words: session.say(f"nightpress: {words}; the batch is accepted already"))
     except QueueUnavailable as error:
         session.say(f"nightpress: {error}. The batch is accepted all the same: workers find it when Redis is back")
 

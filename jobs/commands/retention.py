@@ -10,7 +10,7 @@ import typer
 
 from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged, collected
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -47,7 +47,8 @@ def sweep(
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched. What killed processes left half written goes too, when it is as old.
+    Prints the id of each. An open batch is never touched, nor one that is damaged: it is named, with exit status 3. What
+    killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
     from jobs.concurrency import each
@@ -61,16 +62,23 @@ def sweep(
     if age is None:
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
     store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
-    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock)]
+    faults: list[StoreDamaged] = []
+    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
 
-    def let_go(batch_id: str) -> str:
-        if not dry_run:
-            delete_batch(store, batch_id, clock=session.clock)
-        return batch_id
+    def let_go(batch_id: str) -> str | None:
+        gone = None
+        with collected(faults):
+            if not dry_run:
+                delete_batch(store, batch_id, clock=session.clock)
+            gone = batch_id
+        return gone
 
+    count = 0
     for batch_id in each(let_go, batch_ids, store.reads_at_once):
-        session.write(batch_id)
-    count = len(batch_ids)
+        if batch_id is not None:
+            session.write(batch_id)
+            count += 1
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := clear(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
+    session.say_damaged(faults)

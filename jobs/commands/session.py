@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.batch import Batch
+    from jobs.errors import StoreDamaged
     from jobs.redis_queue import RedisQueue
     from jobs.settings import Settings
     from jobs.storage import Store
@@ -112,6 +113,13 @@ class Session:
         """A JSON value as a line of a result, never broken."""
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
         print(text, file=sys.stdout)  # noqa: T201 - the one place that answers
+
+    def say_damaged(self, faults: Sequence[StoreDamaged]) -> None:
+        """Name what a command had to leave out, and end it with the status of that: the last one is raised."""
+        for fault in faults[:-1]:
+            self.say(f"nightpress: {fault}")
+        if faults:
+            raise faults[-1]
 
     def moment(self, typed: str | None, option: str) -> datetime | None:
         """A moment to come that an option names. Raises RequestError when it is none, or past."""

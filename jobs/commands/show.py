@@ -87,17 +87,15 @@ def _prompts(
 
 
 def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
-    """The row's normalised request; None when intake refused it. Rows stand in order, so reading stops at the row."""
-    from jobs.batch import BatchPaths
+    """The row's normalised request; None when intake refused it, or it cannot be read back. Rows stand in order."""
+    from jobs.input_rows import read_rows
 
     for lane in batch.lanes:
-        with session.store.reader(BatchPaths(batch.batch_id).input(lane)) as lines:
-            for line in lines:
-                values = orjson.loads(line)
-                if values["row"] == row:
-                    return dict(values)
-                if values["row"] > row:
-                    break
+        for request in read_rows(session.store, batch.batch_id, lane):
+            if request.row == row:
+                return dict(orjson.loads(request.to_bytes()))
+            if request.row > row:
+                break
     return None
 
 

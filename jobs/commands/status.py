@@ -12,6 +12,7 @@ from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:
+    from jobs.errors import StoreDamaged
     from jobs.status import BatchStatus, Status, StatusReader
 
 LAST_PUBLISHED = 5
@@ -37,23 +38,28 @@ def status(
 ) -> None:
     """Show how far the batches are.
 
-    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers.
+    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers. A damaged batch is named,
+    with exit status 3.
     """
+    from jobs.status import listed
+
     session: Session = ctx.obj
     reader = _reader(session)
-    batch_ids = [session.batch(batch).batch_id] if batch else None
-    now = _read(session, reader, batch_ids)
+    faults: list[StoreDamaged] = []
+    now = reader.read(
+        [session.batch(batch).batch_id] if batch else listed(session.store, LAST_PUBLISHED, faults), faults
+    )
     _say_fault(session, now)
-    if not watch or _settled(now):
+    if watch and not _settled(now):
+        shown = [one.id for one in now.batches]
+        with _screen(session, live=session.out.is_terminal and not as_json) as screen:
+            while not _settled(now):
+                screen(session, now, as_json)
+                session.sleep(interval_s)
+                now = reader.read(shown)
+    if now.batches or not faults:
         _print(session, now, as_json=as_json)
-        return
-    shown = [one.id for one in now.batches]
-    with _screen(session, live=session.out.is_terminal and not as_json) as screen:
-        while not _settled(now):
-            screen(session, now, as_json)
-            session.sleep(interval_s)
-            now = _read(session, reader, shown)
-    _print(session, now, as_json=as_json)
+    session.say_damaged(faults)
 
 
 def wait(
@@ -109,12 +115,6 @@ def _reader(session: Session) -> StatusReader:
     settings = session.settings
     lanes = [settings.lane_of(alias) for alias in settings.catalog]
     return StatusReader(session.store, session.queue, settings.prices, session.clock, lanes)
-
-
-def _read(session: Session, reader: StatusReader, batch_ids: list[str] | None) -> Status:
-    from jobs.status import listed
-
-    return reader.read(listed(session.store, LAST_PUBLISHED) if batch_ids is None else batch_ids)
 
 
 def _say_fault(session: Session, now: Status) -> None:

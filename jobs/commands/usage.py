@@ -14,6 +14,7 @@ from jobs.commands.session import Session
 
 if TYPE_CHECKING:
     from jobs.accounts import Tally
+    from jobs.errors import StoreDamaged
 
 
 class By(StrEnum):
@@ -51,18 +52,21 @@ def usage(
 ) -> None:
     """Add up what was used, and what it cost.
 
-    Of published batches alone. `device cost` is what it cost us, `charge` what is charged for it.
+    Of published batches alone. `device cost` is what it cost us, `charge` what is charged for it. What is damaged is left
+    out and named, with exit status 3.
     """
     from jobs.accounts import tallies
     from jobs.moments import parsed
 
     session: Session = ctx.obj
     now = session.clock()
+    faults: list[StoreDamaged] = []
     sums = tallies(
         session.store,
         by.value,
         since=parsed(since, now) if since else None,
         until=parsed(until, now) if until else None,
+        faults=faults,
     )
     if form is Form.CSV and not as_json:
         _write_csv(by, sums)
@@ -78,6 +82,7 @@ def usage(
         session.say("nothing was published then: `nightpress status` shows what is open")
     else:
         _print_table(session, by, sums)
+    session.say_damaged(faults)
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:

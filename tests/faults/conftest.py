@@ -1,4 +1,4 @@
-"""What the tests of workers as processes share: a site, and the networks and clocks between its processes."""
+"""What the tests of processes share: their premises, and the networks and clocks between them."""
 
 import shutil
 import subprocess
@@ -9,31 +9,29 @@ from typing import Any
 import pytest
 
 from tests.faults.cut_network import Proxy
-from tests.faults.worker_site import Site
+from tests.faults.premises import Premises
 from tests.faults.wrong_clock import SHIM, Clock
 
 
 @pytest.fixture
-def make_site(
+def make_night(
     tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
-) -> Iterator[Callable[..., Site]]:
-    """Makes the site of a test, over the server of that test unless it brings its own."""
-    made: list[Site] = []
+) -> Iterator[Callable[..., Premises]]:
+    """Makes the premises of a test, over the server of that test unless it brings its own."""
+    made: list[Premises] = []
 
-    def make(server: Any = None, **given: Any) -> Site:
-        folder = tmp_path / "site"
-        folder.mkdir()
-        made.append(Site(folder, server or request.getfixturevalue("redis_server"), until, **given))
+    def make(server: Any = None, **given: Any) -> Premises:
+        made.append(Premises(tmp_path / "night", server or request.getfixturevalue("redis_server"), until, **given))
         return made[-1]
 
     yield make
-    for site in made:
-        site.close()
+    for night in made:
+        night.close()
 
 
 @pytest.fixture
-def site(make_site: Callable[..., Site]) -> Site:
-    return make_site()
+def night(make_night: Callable[..., Premises]) -> Premises:
+    return make_night()
 
 
 @pytest.fixture

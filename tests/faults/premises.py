@@ -1,51 +1,64 @@
-"""The premises of a fault test: a store of any kind, a server, worker processes, and what must hold at the end.
+"""The premises of a fault test: a store of any kind, a server, workers and commands as processes, and what must hold at the end.
 
-Knows how to stop, replace and kill processes; the ways to spoil a store are in `storage_faults.py`.
+Nothing of Ray, unless a command brings it: each worker is a process of its own on the stub engine, and the test itself sweeps.
+`finish` works off whatever is left, and sees that I1 to I6 hold. The ways to spoil a store are in `storage_faults.py`, a
+network in `cut_network.py`, a clock in `wrong_clock.py`.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import redis
 
-from jobs.batch import BatchPaths
+from jobs.batch import BatchPaths, Done
 from jobs.intake import IntakeOptions, accept
+from jobs.job_queue import LaneSnapshot
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
-from jobs.published import OUTPUT, read_published, read_usage, verify
+from jobs.published import ERRORS, OUTPUT, read_published, read_usage, verify
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import is_open, latest_done, load_batch
-from jobs.segment import Outcome
+from jobs.segment import Outcome, read_outcomes
 from jobs.segment_files import each_outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from jobs.usage import NAMES, Usage, total
+from tests.faults.lane_checks import lane_faults
 
 LANE: Final = "stub"
-ROWS: Final = 100
+ROWS: Final = 120
 MOST_ATTEMPTS: Final = 3
-ENTRY: Final = """
-import sys
+LEASE_S: Final = 1.0
+GRACE_S: Final = 5.0
+"""How long a worker may take that is told to end by SIGTERM."""
+
+ENTRY: Final = f"""
+import signal, sys
 from jobs.settings import Settings
 from workers.worker import Worker, WorkerPlan
-Worker(WorkerPlan(sys.argv[1], "stub", sys.argv[2], Settings())).run()
+worker = Worker(WorkerPlan(sys.argv[1], "stub", sys.argv[2], Settings()))
+signal.signal(signal.SIGTERM, lambda *_: worker.stop({GRACE_S}))
+worker.run()
 """
 NIGHTPRESS: Final = str(Path(sys.executable).with_name("nightpress"))
 
 
 @dataclass
 class Premises:
-    """The store, the server and the workers of one test. `stub` are options of the engine, `more` any settings."""
+    """The store, the server and the processes of one test. `stub` are options of the engine, `more` any settings."""
 
     folder: Path
     server: Any
@@ -55,17 +68,27 @@ class Premises:
     stub: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _others: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _sweeper: Sweeper | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.store_url = self.store_url or str(self.folder / "store")
-        self.given = {
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
+        self.store = Store.open(self.store_url, self.store_options)
+        self.configure()
+        self._connect(self.server)
+
+    def configure(self, **given: Any) -> None:
+        """Change what holds for processes that start from now on: fields of this class."""
+        for name, value in given.items():
+            setattr(self, name, value)
+        settings = {
             "store_url": self.store_url,
             "store_options": dict(self.store_options),
             "redis_url": self.server.url,
             "model": LANE,
-            "lease_s": 1.0,
+            "lease_s": LEASE_S,
             "flush_s": 0.1,
             "scan_s": 0.2,
             "max_attempts": MOST_ATTEMPTS,
@@ -76,40 +99,61 @@ class Premises:
             "models": {LANE: {"engine": "stub", "options": {"step_s": 0.004, "slots": 8, **self.stub}}},
             **self.more,
         }
-        self.settings = Settings(**self.given)
-        (self.folder / "nightpress.toml").write_text(_toml(self.given))
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
-        self.store = Store.open(self.store_url, self.store_options)
-        self.client = redis.Redis.from_url(self.server.url)
-        self.queue = RedisQueue.from_settings(self.settings, self.server.url)
+        self.settings = Settings(**settings)
+        (self.folder / "nightpress.toml").write_text(_toml(settings))
 
-    def __enter__(self) -> "Premises":
-        return self
+    def _connect(self, server: Any) -> None:
+        self.server = server
+        self.client = redis.Redis.from_url(server.url)
+        self.queue = RedisQueue.from_settings(self.settings, server.url)
+        self._sweeper = None
 
-    def __exit__(self, *_: object) -> None:
-        for process in self.workers:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+    def move_to(self, server: Any) -> None:
+        """Another server takes the place of the first."""
+        self._disconnect()
+        self._connect(server)
+
+    def _disconnect(self) -> None:
         self.client.close()
         self.queue.close()
 
-    def submit(self, rows: int = ROWS, *, prompt: Callable[[int], str] = "Say {}.".format, **fields: Any) -> str:
-        """A batch of chats, which this process makes."""
-        return self.submit_lines([{"kind": "chat", "prompt": prompt(n), **fields} for n in range(rows)])
+    def close(self) -> None:
+        """End every process that is left."""
+        for process in (*self.workers, *self._others):
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        self._disconnect()
 
-    def submit_lines(self, rows: list[dict[str, Any]]) -> str:
-        """A batch of these rows."""
+    def submit(
+        self,
+        rows: int = ROWS,
+        *,
+        prompt: Callable[[int], str] = "Say {}.".format,
+        deadline: datetime | None = None,
+        first: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> str:
+        """A batch of chats. `fields` are those of each row, `first` of the first row alone."""
+        lines = [{"kind": "chat", "prompt": prompt(n), **fields} for n in range(rows)]
+        return self.submit_lines([{**lines[0], **(first or {})}, *lines[1:]], deadline)
+
+    def submit_lines(self, rows: Sequence[Mapping[str, Any]], deadline: datetime | None = None) -> str:
+        """A batch of these rows, which this process makes."""
         lines = [json.dumps(row).encode() for row in rows]
-        options = IntakeOptions(name="night")
+        options = IntakeOptions(name="night", deadline=deadline)
         made = accept(self.store, lines, options, kinds=load_kinds(), settings=self.settings, run_key="k")
         return made.batch.batch_id
 
-    def work(self) -> subprocess.Popen[bytes]:
-        """One more worker, a process of its own."""
-        process = self.run_code(ENTRY, f"w{len(self.workers)}", self.server.url)
-        self.workers.append(process)
-        return process
+    def work(
+        self, url: str = "", env: Mapping[str, str] | None = None, under: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """One more worker: w0, w1 and so on. It finds its server at `url`, and is started by the command `under`."""
+        name = f"w{len(self.workers)}"
+        command = [*under, sys.executable, "-c", ENTRY, name, url or self.server.url]
+        self.workers.append(self._logged(f"worker-{name}", command, {**self.env, **(env or {})}))
+        return self.workers[-1]
 
     def replace_the_dead(self, n: int = 1) -> None:
         """Have `n` workers alive, as a fleet would."""
@@ -118,11 +162,19 @@ class Premises:
 
     def run_code(self, code: str, *args: str) -> subprocess.Popen[bytes]:
         """A process of ours on some code, whose output is a log of these premises."""
-        number = len(list(self.folder.glob("*.log")))
-        with (self.folder / f"process-{number:03}.log").open("wb") as log:
-            return subprocess.Popen(
-                [sys.executable, "-c", code, *args], cwd=self.folder, env=self.env, stdout=log, stderr=log
-            )
+        return self._other([sys.executable, "-c", code, *args], self.env)
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[bytes]:
+        """A call of the command line that goes on beside the test, and whose output is a log of these premises."""
+        return self._other([NIGHTPRESS, *words], {**self.env, **env}, start_new_session=True)
+
+    def _other(self, command: Sequence[str], env: Mapping[str, str], **how: Any) -> subprocess.Popen[bytes]:
+        self._others.append(self._logged(f"process-{len(self._others):03}", command, env, **how))
+        return self._others[-1]
+
+    def _logged(self, name: str, command: Sequence[str], env: Mapping[str, str], **how: Any) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log, **how)
 
     def command(self, *args: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
         """One call of the command line, to its end."""
@@ -148,9 +200,20 @@ class Premises:
         index.refresh()
         return batch.rows - index.missing
 
-    def lines(self, batch_id: str) -> list[Outcome]:
-        """Every line of every segment. A torn segment would raise."""
-        return list(each_outcome(self.store, BatchPaths(batch_id)))
+    def lines(self, batch_id: str, worker: str = "") -> list[Outcome]:
+        """Every line of every segment, of all workers or of one. A torn segment would raise."""
+        paths = BatchPaths(batch_id)
+        if not worker:
+            return list(each_outcome(self.store, paths))
+        names = [name for name in self.store.list(paths.segments) if name.startswith(f"{worker}-")]
+        return [line for name in names for line in read_outcomes(self.store, paths.segment(name))]
+
+    def completed(self, batch_id: str, worker: str) -> int:
+        """How many rows a worker says that it has completed."""
+        return sum(line.status == "completed" for line in self.lines(batch_id, worker))
+
+    def segments(self, batch_id: str) -> int:
+        return len(self.store.list(BatchPaths(batch_id).segments))
 
     def sweep(self) -> None:
         """One look of this process's sweeper."""
@@ -177,31 +240,84 @@ class Premises:
         """See that I1 to I6 hold of a published batch. Returns how many rows have each status."""
         assert verify(self.store, batch_id) == []  # I1, I2, I3
         self.until(lambda: self.live(batch_id) == 0, 10, "I4: no job outlives its batch")
-        lines = self.lines(batch_id)
-        attempts = Counter((line.row, line.round) for line in lines if line.status == "failed")
+        self.until(lambda: not self.lane_faults(), 10, "I4: each job in one state")
+        attempts = Counter((line.row, line.round) for line in self.lines(batch_id) if line.status == "failed")
         assert max(attempts.values(), default=0) <= MOST_ATTEMPTS, "I5"
         done = latest_done(self.store, batch_id)
         assert done is not None
         usage = read_usage(self.store, done, batch_id)
+        lines = self._counted(batch_id, done)
+        assert max((line.round for line in lines), default=0) <= done.round
         spent = total(line.usage + line.wasted for line in lines)
         accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
         costs = [name for name in NAMES if name != "charge"]
-        late = sum(line.round > done.round for line in lines)
-        assert late == 0
         assert [getattr(accounted, name) for name in costs] == [getattr(spent, name) for name in costs], "I6"
         assert b"Traceback" not in self.raw_logs(), self.logs()
         return {status: count for status, count in done.counts.items() if count}
 
+    def _counted(self, batch_id: str, done: Done) -> list[Outcome]:
+        """What the segments say that the publisher counted: all, but for those that came after it."""
+        paths = BatchPaths(batch_id)
+        names = self.store.list(paths.segments)
+        with contextlib.suppress(OSError):  # an object store keeps no order: there all must have been counted
+            names.sort(key=lambda name: (Path(self.store.url) / paths.segment(name)).stat().st_mtime)
+        for last in range(len(names), -1, -1):
+            counted = sorted(names[:last])
+            if hashlib.sha256("\n".join(counted).encode()).hexdigest() == done.segments_sha256:
+                return [line for name in counted for line in read_outcomes(self.store, paths.segment(name))]
+        raise AssertionError("the publisher counted segments that are not there")
+
     def live(self, batch_id: str) -> int:
         """Jobs of a batch on the queue."""
-        schedule = self.queue.snapshot(LANE).batches.get(batch_id)
+        schedule = self.lane().batches.get(batch_id)
         return 0 if schedule is None else schedule.live
+
+    def lane_faults(self) -> list[str]:
+        """What is wrong with the keys of the lane."""
+        return lane_faults(self.client, LANE)
+
+    def lane(self) -> LaneSnapshot:
+        return self.queue.snapshot(LANE)
+
+    def leased(self, rows: int = 1) -> None:
+        """Wait until so many rows are in hand."""
+        self.until(lambda: self.lane().leased >= rows, 60, f"{rows} rows in hand: {self.logs()}")
+
+    def idle(self) -> LaneSnapshot | None:
+        """The lane, if no job is on it."""
+        lane = self.lane()
+        return None if lane.ready or lane.delayed or lane.leased else lane
+
+    def sha(self, script: str) -> bytes:
+        """By what a script of the queue is called on the wire."""
+        return str(self.queue._scripts[script].sha).encode()
 
     def outputs(self, batch_id: str) -> dict[int, dict[str, Any]]:
         """The completed rows of the latest round, by row."""
+        return self._published(batch_id, OUTPUT)
+
+    def codes(self, batch_id: str) -> dict[int, str]:
+        """The rows that did not complete, and why each did not."""
+        return {row: values["error"]["code"] for row, values in self._published(batch_id, ERRORS).items()}
+
+    def winners(self, batch_id: str) -> set[str]:
+        """The workers whose lines were published."""
+        return {values["worker"] for values in self.outputs(batch_id).values()}
+
+    def _published(self, batch_id: str, name: str) -> dict[int, dict[str, Any]]:
         done = latest_done(self.store, batch_id)
         assert done is not None
-        return {row["row"]: row for row in read_published(self.store, done, batch_id, OUTPUT)}
+        return {values["row"]: values for values in read_published(self.store, done, batch_id, name)}
+
+    def log(self, worker: str) -> str:
+        """What a worker has said."""
+        return (self.folder / f"worker-{worker}.log").read_text()
+
+    def events(self, name: str) -> Iterator[dict[str, Any]]:
+        """What all processes logged under a name; `timestamp` says when."""
+        for line in self.raw_logs().decode().splitlines():
+            if f'"event": "{name}"' in line:
+                yield json.loads(line)
 
     def raw_logs(self) -> bytes:
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("*.log")))
@@ -227,58 +343,3 @@ def _toml(values: Mapping[str, Any], table: str = "") -> str:
 
 def _value(value: Any) -> str:
     return json.dumps(value)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Let a process stand still."""
-    process.send_signal(signal.SIGSTOP)
-
-
-def go_on(process: subprocess.Popen[bytes]) -> None:
-    """Let it go on."""
-    process.send_signal(signal.SIGCONT)
-
-
-EACH_STEP: Final = """
-import os, signal, sys
-from jobs.cli import main
-
-steps, dies_at = 0, None
-
-class Stepped:
-    def __init__(self, name):
-        self.act = getattr(os, name)
-    def __call__(self, *args, **kwargs):
-        global steps
-        if steps == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        steps += 1
-        return self.act(*args, **kwargs)
-
-for name in ("mkdir", "fsync", "link", "unlink"):
-    setattr(os, name, Stepped(name))
-
-def run(words, step=None):
-    global steps, dies_at
-    steps, dies_at = 0, step
-    status = main([word.format(n=n) for word in words])
-    sys.stdout.flush()
-    return status
-
-n, words = 0, sys.argv[1:]
-assert run(words) == 0
-for n in range(1, steps + 1):
-    child = os.fork()
-    if child == 0:
-        os._exit(run(words, n - 1))
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):  # the first run also made folders that are there now
-        assert status == 0 and n > 5, (n, status)
-        break
-    print("killed", n, file=sys.stderr, flush=True)
-    assert run(words) == 0
-"""
-"""The command `nightpress WORDS`, run to its end; then killed before each of its changes of a disk in turn, and run again.
-
-A change is a folder made, a file made durable, one that takes its name, or one removed. `{n}` in a word is the number of the try.
-"""

@@ -11,13 +11,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.protocol_model import LANE, World
+from tests.faults.protocol_model import World
 
 DONE: Final = re.compile(r"done-(\d+)\.json")
 REOPEN: Final = re.compile(r"reopen-(\d+)\.json")
-PLACES: Final = {"r": "ready", "y": "ready", "s": "suspects", "d": "delayed", "l": "leased", "b": "leased"}
-COUNTED_AS: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
-COUNTED: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
 SUMMED: Final = (
     "prompt_tokens",
     "cached_prompt_tokens",
@@ -26,49 +23,6 @@ SUMMED: Final = (
     "device_cost",
     "charge",
 )
-
-
-def lane_faults(world: World) -> list[str]:
-    """What is wrong with the keys of the lane: each live job is in exactly one state, and everything adds up.
-
-    Nothing is asked between the loss of a key and the next claim, which mends the lane. Bytes that were lost with `meta` are only
-    an estimate of the window afterwards.
-    """
-    if world.odd:
-        return []
-    pipe = world.server.client.pipeline(transaction=False)
-    for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):
-        pipe.hgetall(f"np:1:{{{LANE}}}:{name}")
-    for name in ("ready", "suspects", "delayed", "leased"):
-        pipe.zrange(f"np:1:{{{LANE}}}:{name}", 0, -1)
-    jobs, payload, counts, tenants, flights, meta, ready, suspects, delayed, leased = pipe.execute()
-    states = {job: jobs[job][:1].decode() if job in jobs else "r" for job in payload}
-    places = [(member.rpartition(b"|")[2], "ready") for member in ready]
-    places += [
-        (job, place)
-        for place, members in (("suspects", suspects), ("delayed", delayed), ("leased", leased))
-        for job in members
-    ]
-    counted = Counter(f"{_batch_of(job)}|{COUNTED_AS[state]}" for job, state in states.items())
-    found = {
-        "the places of jobs": (sorted(places), sorted((job, PLACES[state]) for job, state in states.items())),
-        "jobs without a payload": (sorted(jobs.keys() - payload.keys()), []),
-        "the bytes": (int(meta.get(b"bytes", 0)), sum(map(len, payload.values()))),
-        "the counts": (_numbers(counts), dict(counted)),
-        "the tenants": (_numbers(tenants), dict(Counter(b"|".join(m.split(b"|")[:2]).decode() for m in ready))),
-        "the flights": (sum(_numbers(flights).values()), len(leased)),
-    }
-    if world.bytes_lost:
-        del found["the bytes"]
-    return [f"{what}: {is_!r}, and not {should!r}" for what, (is_, should) in found.items() if is_ != should]
-
-
-def _batch_of(job: bytes) -> str:
-    return job.rpartition(b"/")[0].decode()
-
-
-def _numbers(fields: dict[bytes, bytes]) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in fields.items()}
 
 
 class Published:

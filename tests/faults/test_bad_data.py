@@ -5,7 +5,7 @@ What Redis says is never the truth: a damaged record there costs time alone. A r
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,11 @@ import pytest
 
 from jobs.batch import BatchPaths
 from jobs.errors import StoreDamaged
-from jobs.published import ERRORS, read_published
 from jobs.rounds import latest_done
 from tests.faults.premises import LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 MIB = 1 << 20
-
-
-@pytest.fixture
-def make(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Callable[..., Premises]]:
-    made: list[Premises] = []
-
-    def build(**given: Any) -> Premises:
-        made.append(Premises(tmp_path / "night", redis_server, until, **given))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.__exit__()
 
 
 def key(name: str) -> str:
@@ -46,8 +32,8 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_records_of_leased_jobs_are_damaged(make: Callable[..., Premises], garbage: bytes) -> None:
-    night = make()
+def test_records_of_leased_jobs_are_damaged(make_night: Callable[..., Premises], garbage: bytes) -> None:
+    night = make_night()
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 5)
@@ -58,9 +44,9 @@ def test_records_of_leased_jobs_are_damaged(make: Callable[..., Premises], garba
 
 
 @pytest.mark.smoke
-def test_every_record_of_the_lane_is_damaged(make: Callable[..., Premises]) -> None:
+def test_every_record_of_the_lane_is_damaged(make_night: Callable[..., Premises]) -> None:
     """Of jobs, of their requests, and of the batch."""
-    night = make()
+    night = make_night()
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 5)
@@ -73,9 +59,9 @@ def test_every_record_of_the_lane_is_damaged(make: Callable[..., Premises]) -> N
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
-def test_requests_on_the_queue_are_damaged_behind_their_heads(make: Callable[..., Premises]) -> None:
+def test_requests_on_the_queue_are_damaged_behind_their_heads(make_night: Callable[..., Premises]) -> None:
     """Such a job is claimed as any other; its request then comes from storage."""
-    night = make()
+    night = make_night()
     batch_id = night.submit()
     night.queue.pause(LANE)
     night.work()
@@ -88,26 +74,44 @@ def test_requests_on_the_queue_are_damaged_behind_their_heads(make: Callable[...
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
+def torn(line: bytes) -> bytes:
+    """What is no JSON any more."""
+    return b"\xff" * (len(line) - 1) + b"\n"
+
+
+def told_otherwise(line: bytes) -> bytes:
+    """A request that could have been accepted, and was not."""
+    return line.replace(b'"prompt":"Say', b'"prompt":"Pay')
+
+
 @pytest.mark.smoke
-def test_stored_requests_are_damaged(make: Callable[..., Premises]) -> None:
+@pytest.mark.parametrize("into", [torn, told_otherwise], ids=lambda into: into.__name__)
+@pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
+def test_stored_requests_are_damaged(
+    make_night: Callable[..., Premises], into: Callable[[bytes], bytes], inline: bool
+) -> None:
     """Before they are fed, for those that a window of 16 rows does not reach. They fail alone, by `bad_record`."""
-    night = make(more={"window_rows": 16})
+    night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
     lines = path.read_bytes().splitlines(keepends=True)
     bad = {ROWS // 2, ROWS - 2}
-    torn = [b"\xff" * (len(line) - 1) + b"\n" if n in bad else line for n, line in enumerate(lines)]
-    path.write_bytes(b"".join(torn))
+    path.write_bytes(b"".join(into(line) if n in bad else line for n, line in enumerate(lines)))
     worker = night.work()
     assert night.finish(batch_id) == {"completed": ROWS - len(bad), "failed": len(bad)}
     assert worker.poll() is None, "no worker died of it"
-    assert codes(night, batch_id) == dict.fromkeys(bad, "bad_record")
+    assert night.codes(batch_id) == dict.fromkeys(bad, "bad_record")
+    shown = night.command("show", batch_id, str(ROWS // 2))
+    assert shown.returncode == 0, shown.stderr
+    assert "bad_record" in shown.stdout
 
 
 @pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
-def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(make: Callable[..., Premises], inline: bool) -> None:
+def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
+    make_night: Callable[..., Premises], inline: bool
+) -> None:
     """Two lines run into one, and the file ends early: no line says which rows are missing."""
-    night = make(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
+    night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -116,13 +120,13 @@ def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(make: Callable[...
     night.work()
     lost = {ROWS // 2, ROWS // 2 + 1, ROWS - 3, ROWS - 2, ROWS - 1}
     assert night.finish(batch_id) == {"completed": ROWS - len(lost), "failed": len(lost)}
-    assert codes(night, batch_id) == dict.fromkeys(lost, "bad_record")
+    assert night.codes(batch_id) == dict.fromkeys(lost, "bad_record")
 
 
 @pytest.mark.parametrize("part", ["head", pytest.param("line", marks=pytest.mark.smoke), "input", "marker"])
-def test_a_damaged_file_of_one_batch_holds_up_no_other(make: Callable[..., Premises], part: str) -> None:
+def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[..., Premises], part: str) -> None:
     """The first of two loses a file to damage: it waits for its backup, is named, and is published when it has it."""
-    night = make(more={"window_rows": 16})
+    night = make_night(more={"window_rows": 16})
     hurt = night.submit(ROWS)
     night.work()
     night.at_least(hurt, ROWS // 5)
@@ -159,9 +163,9 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make: Callable[..., Premi
     assert all(process.poll() is None for process in night.workers), "no worker died of it"
 
 
-def test_a_request_of_1_mib_and_a_completion_of_10(make: Callable[..., Premises]) -> None:
+def test_a_request_of_1_mib_and_a_completion_of_10(make_night: Callable[..., Premises]) -> None:
     """A row of nearly 1 MiB among small ones; and one whose completion is larger than a segment should be."""
-    night = make(stub={"faults": {"Say 7.": "flood"}, "slots": 8})
+    night = make_night(stub={"faults": {"Say 7.": "flood"}, "slots": 8})
     turn = "word " * 100_000
     messages = [{"role": "user", "content": turn}, {"role": "assistant", "content": turn[: MIB - 500_000 - 2000]}]
     batch_id = night.submit(12)
@@ -174,10 +178,3 @@ def test_a_request_of_1_mib_and_a_completion_of_10(make: Callable[..., Premises]
     outputs = night.outputs(batch_id)
     assert len(outputs[7]["output"]["text"]) == 10 * MIB
     assert max(len(row["output"]["text"]) for n, row in outputs.items() if n != 7) < 5000
-
-
-def codes(night: Premises, batch_id: str) -> dict[int, str]:
-    """The failed rows of a batch, and why each did."""
-    done = latest_done(night.store, batch_id)
-    assert done is not None
-    return {row["row"]: row["error"]["code"] for row in read_published(night.store, done, batch_id, ERRORS)}

@@ -3,41 +3,18 @@
 Worker processes on a real server. Who dies is replaced, as a fleet would do. A row that is at fault fails alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.feed import Feeder
 from jobs.open_batches import OpenBatches
-from jobs.published import ERRORS, read_published
-from jobs.rounds import latest_done
 from tests.faults.premises import LANE, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 GUILTY = 7
-
-
-@pytest.fixture
-def make(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Callable[..., Premises]]:
-    made: list[Premises] = []
-
-    def build(**given: Any) -> Premises:
-        made.append(Premises(tmp_path / "night", redis_server, until, **given))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.__exit__()
-
-
-def failed(night: Premises, batch_id: str) -> dict[int, str]:
-    """The rows that did not complete, and why."""
-    done = latest_done(night.store, batch_id)
-    assert done is not None
-    return {row["row"]: row["error"]["code"] for row in read_published(night.store, done, batch_id, ERRORS)}
 
 
 def guilty(fault: str) -> dict[str, Any]:
@@ -54,13 +31,13 @@ def guilty(fault: str) -> dict[str, Any]:
     ],
 )
 def test_one_guilty_row_of_256_fails_alone(
-    make: Callable[..., Premises], fault: str, more: dict[str, Any], event: str, survives: bool
+    make_night: Callable[..., Premises], fault: str, more: dict[str, Any], event: str, survives: bool
 ) -> None:
     """With a sequence that hangs the heart beats on, and so does every other row."""
-    night = make(stub=guilty(fault), more=more)
+    night = make_night(stub=guilty(fault), more=more)
     batch_id = night.submit(256)
     assert night.finish(batch_id, workers=1, timeout_s=150) == {"completed": 255, "failed": 1}
-    assert failed(night, batch_id) == {GUILTY: "crashed_worker"}
+    assert night.codes(batch_id) == {GUILTY: "crashed_worker"}
     assert night.said(event) or not event
     deaths = sum(process.poll() not in (None,) for process in night.workers)
     assert (deaths == 0) is survives
@@ -70,14 +47,14 @@ def test_one_guilty_row_of_256_fails_alone(
     assert 1 <= solo <= 2, "it stood alone; a worker that dies at once does not get to write of the one before"
 
 
-def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make: Callable[..., Premises]) -> None:
+def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make_night: Callable[..., Premises]) -> None:
     """Nothing is buried. With a sound model and `resume` all of it is done."""
-    night = make(stub={"faults": {"Say": "segfault"}, "slots": 8})
+    night = make_night(stub={"faults": {"Say": "segfault"}, "slots": 8})
     batch_id = night.submit(40)
 
     def paused() -> bool:
         night.replace_the_dead()
-        return night.queue.snapshot(LANE).paused
+        return night.lane().paused
 
     night.until(paused, 90, "the lane to pause itself")
     deaths = sum(process.poll() is not None for process in night.workers)
@@ -90,8 +67,7 @@ def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make: Calla
     for process in night.workers:
         process.kill()
         process.wait()
-    toml = night.folder / "nightpress.toml"
-    toml.write_text(toml.read_text().replace('"Say" = "segfault"', ""))
+    night.configure(stub={})
     assert night.command("resume", LANE).returncode == 0
     assert night.finish(batch_id, workers=1) == {"completed": 40}
 
@@ -117,7 +93,7 @@ def waiting(night: Premises, batch_id: str) -> None:
 
 def leased(night: Premises, batch_id: str) -> None:
     night.work()
-    night.until(lambda: night.queue.snapshot(LANE).leased == ROWS, 20, "all to be leased")
+    night.until(lambda: night.lane().leased == ROWS, 20, "all to be leased")
 
 
 def flushed(night: Premises, batch_id: str) -> None:
@@ -142,9 +118,9 @@ def settled(night: Premises, batch_id: str) -> None:
         pytest.param(Moment({}, settled, least=ROWS, most=ROWS), id="settled"),
     ],
 )
-def test_cancelled_while_its_rows_are(make: Callable[..., Premises], moment: Moment) -> None:
+def test_cancelled_while_its_rows_are(make_night: Callable[..., Premises], moment: Moment) -> None:
     """What has an outcome keeps it; the rest is published as cancelled, without waiting for any lease."""
-    night = make(stub=moment.stub)
+    night = make_night(stub=moment.stub)
     batch_id = night.submit(ROWS)
     moment.bring(night, batch_id)
     there = night.outcomes(batch_id)

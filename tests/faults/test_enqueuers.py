@@ -5,14 +5,14 @@ There is a whole batch or none, one file is one batch, and the enqueuer that com
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobs.rounds import load_batch
-from tests.faults.premises import EACH_STEP, NIGHTPRESS, Premises
+from tests.faults.each_step import EACH_STEP
+from tests.faults.premises import NIGHTPRESS, Premises
 from tests.faults.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -20,9 +20,8 @@ ROWS = 20
 
 
 @pytest.fixture
-def night(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
-    with Premises(tmp_path / "night", redis_server, until, stub={"step_s": 0.0}) as made:
-        yield made
+def night(make_night: Callable[..., Premises]) -> Premises:
+    return make_night(stub={"step_s": 0.0})
 
 
 def write_rows(night: Premises, rows: int = ROWS, *, say: str = "Say") -> None:
@@ -88,12 +87,10 @@ def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_a_store_that_takes_nothing_is_said_and_nothing_is_accepted(
-    tmp_path: Path, redis_server: Any, until: Callable[..., Any], how: str
+    tmp_path: Path, make_night: Callable[..., Premises], how: str
 ) -> None:
-    with (
-        small_disk(tmp_path / "disk", 8) as disk,
-        Premises(tmp_path / "night", redis_server, until, str(disk.folder / "store")) as night,
-    ):
+    with small_disk(tmp_path / "disk", 8) as disk:
+        night = make_night(store_url=str(disk.folder / "store"))
         write_rows(night)
         night.store.create("open/.keep", b"")
         disk.fill() if how == "full" else disk.read_only()

@@ -1,46 +1,89 @@
 """What the network does to a worker and its Redis: it loses replies, stands still, is cut, and cut off by the kernel."""
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.redis_queue import TRIES
 from tests.faults.cut_network import Mode, Proxy
-from tests.faults.worker_site import ROWS, Site
+from tests.faults.premises import ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+
+LEASE_S = 2.0
+"""Longer than a client takes to give up, also where other things run meanwhile: no lease may run out for that."""
+ALL_SENT = 2 * TRIES
+"""The replies to a command and to all that are sent again, so that the client gives up, and once more."""
 
 
 @pytest.mark.parametrize(
     ("script", "times"),
     [
         pytest.param("claim", 1, id="of a claim", marks=pytest.mark.smoke),
-        pytest.param("claim", 2 * TRIES, id="of a claim, and of all that were sent again"),
+        pytest.param("claim", ALL_SENT, id="of a claim, and of all that were sent again"),
         pytest.param("settle", 1, id="of a settle", marks=pytest.mark.smoke),
-        pytest.param("settle", 2 * TRIES, id="of a settle, and of all that were sent again"),
-        pytest.param("beat", 2 * TRIES, id="of a beat, and of all that were sent again"),
-        pytest.param("feed", 2 * TRIES, id="of a feed, and of all that were sent again"),
+        pytest.param("settle", ALL_SENT, id="of a settle, and of all that were sent again"),
     ],
 )
-def test_a_lost_reply(site: Site, make_proxy: Callable[[int], Proxy], script: str, times: int) -> None:
+def test_a_lost_reply(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], script: str, times: int
+) -> None:
     """The command was carried out. Sent again it changes nothing: no row is lost to anyone, and none is done twice."""
-    proxy = make_proxy(site.server.port)
-    if script == "feed":
-        proxy.lose_replies(site.sha(script), times)
-    batch_id = site.submit()
-    site.work(proxy.url)
-    if script != "feed":
-        site.at_least(batch_id, ROWS // 5)
-        proxy.lose_replies(site.sha(script), times)
-    site.until(lambda: proxy.lost == times, 60, "the replies to be lost")
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
-    assert not list(site.events("job.rescued"))
-    assert len(site.lines(batch_id)) == ROWS
+    night = make_night(more={"lease_s": LEASE_S})
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit()
+    worker = night.work(proxy.url)
+    night.at_least(batch_id, ROWS // 5)
+    proxy.lose_replies(night.sha(script), times)
+    night.until(lambda: proxy.lost == times, 60, "the replies to be lost")
+    assert night.finish(batch_id) == {"completed": ROWS}
+    done_once(night, batch_id, ROWS)
+    assert worker.poll() is None
+
+
+def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]) -> None:
+    """Rows take two leases: the heart must beat on after them, or they run out."""
+    night = make_night(stub={"step_s": 0.06}, more={"lease_s": LEASE_S})
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit(rows := 24, max_tokens=60)
+    night.work(proxy.url)
+    night.leased()
+    proxy.lose_replies(night.sha("beat"), ALL_SENT)
+    night.until(lambda: proxy.lost == ALL_SENT, 60, "the replies to be lost")
+    assert night.outcomes(batch_id) < rows // 2
+    assert night.finish(batch_id) == {"completed": rows}
+    done_once(night, batch_id, rows)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside another"])
+def test_the_lost_replies_of_feeds(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], alone: bool
+) -> None:
+    """Rows that were fed may be claimed, and done, by another before the same feed is sent again."""
+    night = make_night(more={"window_rows": 16, "lease_s": LEASE_S}, stub={"step_s": 0.0})
+    proxy = make_proxy(night.server.port)
+    proxy.lose_replies(night.sha("feed"), 10**6)
+    batch_id = night.submit(rows := ROWS if alone else 5 * ROWS, max_tokens=2)
+    night.work(proxy.url)
+    if not alone:
+        night.work()
+    night.until(lambda: proxy.lost >= ALL_SENT, 60, "replies to be lost")
+    assert night.finish(batch_id) == {"completed": rows}
+    done_once(night, batch_id, rows)
+
+
+def done_once(night: Premises, batch_id: str, rows: int) -> None:
+    """No lease ran out, and no row was done twice."""
+    assert not list(night.events("job.rescued"))
+    assert len(night.lines(batch_id)) == rows
 
 
 @pytest.mark.parametrize(
@@ -51,36 +94,34 @@ def test_a_lost_reply(site: Site, make_proxy: Callable[[int], Proxy], script: st
     ],
 )
 def test_a_worker_cut_off_from_redis_past_its_leases(
-    site: Site, make_proxy: Callable[[int], Proxy], mode: Mode
+    night: Premises, make_proxy: Callable[[int], Proxy], mode: Mode
 ) -> None:
     """Another takes its rows over; it says so once for each of its threads, and goes on when the network is back."""
-    proxy = make_proxy(site.server.port)
-    batch_id = site.submit()
-    site.work(proxy.url)
-    site.at_least(batch_id, ROWS // 5)
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit()
+    night.work(proxy.url)
+    night.at_least(batch_id, ROWS // 5)
     proxy.mode = mode
-    site.until(lambda: "queue.unavailable" in site.log("w0"), 60, "the worker to notice")
-    site.until(lambda: site.lane().leased == 0 or not site.lane().workers, 60, "the worker to be forgotten")
-    said = site.log("w0").count("does not answer")
-    site.work()
-    site.at_least(batch_id, ROWS // 2)
+    night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
+    night.until(lambda: night.lane().leased == 0 or not night.lane().workers, 60, "the worker to be forgotten")
+    said = night.log("w0").count("does not answer")
+    night.work()
+    night.at_least(batch_id, ROWS // 2)
     proxy.mode = "open"
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
-    assert said <= 3, site.log("w0")
+    assert night.finish(batch_id) == {"completed": ROWS}
+    assert said <= 3, night.log("w0")
 
 
-def test_the_only_worker_cut_off_again_and_again(site: Site, make_proxy: Callable[[int], Proxy]) -> None:
-    proxy = make_proxy(site.server.port)
-    batch_id = site.submit(4 * ROWS)
-    site.work(proxy.url)
+def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Callable[[int], Proxy]) -> None:
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit(4 * ROWS)
+    night.work(proxy.url)
     for part in range(1, 9):
-        site.at_least(batch_id, part * ROWS // 3)
+        night.at_least(batch_id, part * ROWS // 3)
         proxy.mode = "cut"
-        site.until(lambda part=part: site.log("w0").count("queue.unavailable") >= part, 30, "the worker to notice")
+        night.until(lambda part=part: night.log("w0").count("queue.unavailable") >= part, 30, "the worker to notice")
         proxy.mode = "open"
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": 4 * ROWS}
+    assert night.finish(batch_id) == {"completed": 4 * ROWS}
 
 
 @pytest.fixture
@@ -113,18 +154,72 @@ def namespace(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_wire_of_a_worker_pulled_out_and_put_back(
-    site: Site, make_proxy: Callable[[int, str], Proxy], namespace: tuple[str, str, str]
+    night: Premises, make_proxy: Callable[[int, str], Proxy], namespace: tuple[str, str, str]
 ) -> None:
     """By the kernel: packets vanish, and no connection is ended."""
     name, wire, address = namespace
-    proxy = make_proxy(site.server.port, address)
-    batch_id = site.submit()
-    site.work(proxy.url, under=("ip", "netns", "exec", name))
-    site.at_least(batch_id, ROWS // 5)
+    proxy = make_proxy(night.server.port, address)
+    batch_id = night.submit()
+    night.work(proxy.url, under=("ip", "netns", "exec", name))
+    night.at_least(batch_id, ROWS // 5)
     subprocess.run(["ip", "link", "set", wire, "down"], check=True)
-    site.until(lambda: "queue.unavailable" in site.log("w0"), 60, "the worker to notice")
-    site.work()
-    site.at_least(batch_id, ROWS // 2)
+    night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
+    night.work()
+    night.at_least(batch_id, ROWS // 2)
     subprocess.run(["ip", "link", "set", wire, "up"], check=True)
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
+    assert night.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.fixture(params=["answers nothing", "takes no connection"])
+def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Callable[[int], Proxy]) -> Iterator[str]:
+    """The URL of a Redis that never answers: what reaches it is swallowed, or not even a connection comes about."""
+    if request.param == "answers nothing":
+        proxy = make_proxy(redis_server.port)
+        proxy.mode = "still"
+        yield proxy.url
+        return
+    with socket.socket() as listener, contextlib.ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # they fill its backlog: the kernel drops the packets of whoever comes after
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("command", ["enqueue", pytest.param("run", marks=pytest.mark.smoke), "work"])
+def test_a_command_whose_redis_is_a_black_hole(
+    make_night: Callable[..., Premises], black_hole: str, command: str
+) -> None:
+    """It says at once what it waits for, and ends in time: a batch is accepted all the same, a fleet has nothing to do."""
+    night = make_night()
+    night.env["NIGHTPRESS_REDIS_URL"] = black_hole
+    (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
+    words = {"enqueue": ("enqueue", "rows.jsonl"), "run": ("run", "rows.jsonl", "--out", "out"), "work": ("work",)}
+    ran = night.command(*words[command], timeout_s=60)
+    said = [line for line in ran.stderr.splitlines() if "Redis at 127.0.0.1" in line]
+    waiting, ended = said
+    assert "waiting for Redis at" in waiting
+    assert "does not answer: start it" in ended == ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode == (0 if command == "enqueue" else 3)
+    if command == "enqueue":
+        assert "the batch is accepted already" in waiting
+        assert "workers find it when Redis is back" in ended
+        night.work()
+        assert night.finish(ran.stdout.strip()) == {"completed": 1}
+
+
+def test_enqueue_tells_its_batch_before_it_waits_for_redis(
+    make_night: Callable[..., Premises], black_hole: str
+) -> None:
+    """Whoever reads its output has the id while it still waits."""
+    night = make_night()
+    night.env["NIGHTPRESS_REDIS_URL"] = black_hole
+    (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
+    process = night.start("enqueue", "rows.jsonl")
+    night.hears("rows-")
+    assert process.poll() is None
+    assert process.wait(60) == 0

@@ -4,30 +4,18 @@ Whoever creates `done-<round>.json` has decided; what others wrote is cleared aw
 """
 
 import json
-import subprocess
+import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobs.batch import BatchPaths
 from jobs.published import verify
 from jobs.rounds import close, latest_done, reopen
-from tests.faults.premises import EACH_STEP, LANE, NIGHTPRESS, ROWS, Premises, go_on, stop
+from tests.faults.each_step import EACH_STEP
+from tests.faults.premises import ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def night(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
-    with Premises(tmp_path / "night", redis_server, until) as made:
-        yield made
-
-
-def start(night: Premises, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([NIGHTPRESS, *words], cwd=night.folder, env=night.env, text=True, stdout=-1, stderr=-1)
 
 
 RACER = """
@@ -55,17 +43,11 @@ def race(night: Premises, *calls: tuple[str, ...]) -> list[int]:
     return [process.wait(60) for process in processes]
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    return process.returncode, out + err
-
-
 def worked_off(night: Premises, batch_id: str, rows: int = ROWS) -> None:
     """All rows have their outcomes, and nobody has published them."""
     night.work()
     night.at_least(batch_id, rows)
-    night.until(lambda: night.queue.snapshot(LANE).leased == 0, 20, "all to be settled")
+    night.until(lambda: night.lane().leased == 0, 20, "all to be settled")
 
 
 @pytest.mark.smoke
@@ -84,7 +66,7 @@ def test_a_publisher_killed_at_each_step(night: Premises) -> None:
     night.work()
     for batch_id in ids:
         night.at_least(batch_id, 4)
-    night.until(lambda: night.queue.snapshot(LANE).leased == 0, 20, "all to be settled")
+    night.until(lambda: night.lane().leased == 0, 20, "all to be settled")
     for n, batch_id in enumerate(ids):
         (night.folder / f"id-{n}").write_text(batch_id)
     code = EACH_STEP.replace("word.format(n=n)", "word.replace('{id}', open(f'id-{n}').read())")
@@ -133,17 +115,18 @@ def test_a_late_first_attempt_completes_a_reopened_row(night: Premises) -> None:
     rows = 8
     batch_id = night.submit(rows, max_tokens=100, prompt="Tell a long story {}.".format)
     sleeper = night.work()
-    night.until(lambda: night.queue.snapshot(LANE).leased == rows, 20, "all rows in hand")
-    stop(sleeper)
+    night.until(lambda: night.lane().leased == rows, 20, "all rows in hand")
+    sleeper.send_signal(signal.SIGSTOP)
     close(night.store, batch_id, "cancelled")
-    assert ended(start(night, "publish", batch_id))[0] == 1
+    published = night.command("publish", batch_id)
+    assert published.returncode == 1, published.stderr
     assert verify(night.store, batch_id) == []
     first = latest_done(night.store, batch_id)
     assert first is not None
     assert first.counts["cancelled"] == rows
     reopen(night.store, batch_id)
     night.server.kill()
-    go_on(sleeper)
+    sleeper.send_signal(signal.SIGCONT)
     night.until(lambda: night.lines(batch_id), 30, "the late attempt to be written")
     assert night.outcomes(batch_id) > 0, "in round 2, which nobody else has worked on"
     night.server.start()

@@ -1,58 +1,60 @@
 """Ray's own control store is killed under a fleet, and never comes back.
 
-A cluster without its control store cannot start or replace a worker, and ends by itself. The batch does not depend on it:
-whatever was durable stays, and a fleet on another cluster does the rest.
+A cluster without its control store cannot start or replace a worker, and ends by itself; the command ends before, and says
+why. The batch does not depend on it: whatever was durable stays, and a fleet on another cluster does the rest.
 """
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.faults.premises import LANE, NIGHTPRESS, Premises
+from jobs.batch import BatchPaths
+from tests.faults.premises import Premises
+from workers.fleet import PATIENCE
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 300
-PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"
+PATIENCE_S = 10
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A cluster that gives its control store up after a few seconds."""
-    monkeypatch.setenv(PATIENCE, "5")
+    monkeypatch.setenv(PATIENCE, str(PATIENCE_S))
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     yield made
     made.shutdown()
 
 
 @pytest.fixture
-def night(tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
-    with Premises(tmp_path / "night", redis_server, until, stub={"step_s": 0.01}) as made:
-        yield made
+def night(make_night: Callable[..., Premises]) -> Premises:
+    return make_night(stub={"step_s": 0.01})
 
 
 def fleet(night: Premises, address: str) -> subprocess.Popen[bytes]:
-    with (night.folder / f"work-{len(list(night.folder.glob('*.log')))}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [NIGHTPRESS, "work", "--workers", "1", "--until-empty"],
-            cwd=night.folder,
-            env={**night.env, PATIENCE: "5", "NIGHTPRESS_RAY_ADDRESS": address},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    night.workers.append(process)
-    return process
+    night.env |= {PATIENCE: str(PATIENCE_S), "NIGHTPRESS_RAY_ADDRESS": address}
+    return night.start("work", "--workers", "1", "--until-empty")
 
 
 def kill_control_store(cluster: Cluster) -> None:
     (control,) = cluster.head_node.all_processes["gcs_server"]
     os.kill(control.process.pid, signal.SIGKILL)
+
+
+def said_and_ended(night: Premises, process: subprocess.Popen[bytes]) -> None:
+    """In one line, with the status of what is not there, and before Ray could with a trace of its own."""
+    assert process.returncode == 3, night.logs()
+    said = [line for line in night.raw_logs().decode().splitlines() if line.startswith("nightpress: ")]
+    assert len(said) == 1, night.logs()
+    assert "control store" in said[0]
+    assert "then the same command" in said[0]
+    assert night.said("Failed to connect to GCS") == 0, night.logs()
 
 
 def test_rays_control_store_killed_at_half_while_the_worker_lives(night: Premises, cluster: Cluster) -> None:
@@ -62,7 +64,8 @@ def test_rays_control_store_killed_at_half_while_the_worker_lives(night: Premise
     night.at_least(batch_id, ROWS // 4)
     kill_control_store(cluster)
     first.wait(120)
-    if first.returncode:  # Ray has given up before the fleet was done
+    if first.returncode:  # it was not done when Ray was about to give up
+        said_and_ended(night, first)
         second = fleet(night, "local")
         second.wait(120)
         assert second.returncode == 0, night.logs()
@@ -75,13 +78,34 @@ def test_rays_control_store_killed_at_half_and_the_worker_with_it(night: Premise
     first = fleet(night, cluster.address)
     night.at_least(batch_id, ROWS // 4)
     kill_control_store(cluster)
-    (worker,) = night.queue.snapshot(LANE).workers
+    (worker,) = night.lane().workers
     os.kill(worker.pid, signal.SIGKILL)
     first.wait(120)
-    assert first.returncode == 1
-    assert night.said("Failed to connect to GCS") == 1
+    said_and_ended(night, first)
     assert night.outcomes(batch_id) < ROWS
     second = fleet(night, "local")
     second.wait(120)
     assert second.returncode == 0, night.logs()
+    assert night.check(batch_id) == {"completed": ROWS}
+
+
+def test_rays_control_store_killed_under_a_run(night: Premises) -> None:
+    """The one that it has started itself. The same command goes on where it was."""
+    rows = [json.dumps({"kind": "chat", "prompt": f"Say {n}."}) for n in range(ROWS)]
+    (night.folder / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    night.configure(stub={"step_s": 0.05})
+    night.env |= {PATIENCE: str(PATIENCE_S)}
+    words = ("run", "rows.jsonl", "--out", "out", "--workers", "1")
+    first = night.start(*words)
+    night.until(lambda: night.store.list("batches"), 120, "the batch")
+    (batch_id,) = night.store.list("batches")
+    night.until(lambda: night.store.exists(BatchPaths(batch_id).acceptance), 30, "the batch")
+    night.at_least(batch_id, 1)
+    (control,) = [one for one in psutil.Process(first.pid).children(recursive=True) if one.name() == "gcs_server"]
+    control.kill()
+    first.wait(120)
+    said_and_ended(night, first)
+    assert 0 < night.outcomes(batch_id) < ROWS
+    night.configure(stub={"step_s": 0.0})
+    assert night.command(*words).returncode == 0
     assert night.check(batch_id) == {"completed": ROWS}

@@ -13,7 +13,7 @@ import redis
 
 from tests.conftest import Server
 from tests.faults.cut_network import Proxy
-from tests.faults.worker_site import ROWS, Site
+from tests.faults.premises import ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
@@ -57,81 +57,77 @@ def appended(folder: Path) -> Path:
 
 
 @pytest.mark.smoke
-def test_killed_with_all_that_it_kept(make_site: Callable[..., Site], make_server: Callable[..., Server]) -> None:
+def test_killed_with_all_that_it_kept(make_night: Callable[..., Premises], make_server: Callable[..., Server]) -> None:
     """It comes back with every lease, and nothing is done twice."""
-    site = make_site(make_server(*AOF))
-    batch_id = site.submit()
-    site.work()
-    site.at_least(batch_id, ROWS // 4)
-    site.server.kill()
-    site.server.start()
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
-    assert not list(site.events("job.rescued"))
-    assert len(site.lines(batch_id)) == ROWS
+    night = make_night(make_server(*AOF))
+    batch_id = night.submit()
+    night.work()
+    night.at_least(batch_id, ROWS // 4)
+    night.server.kill()
+    night.server.start()
+    assert night.finish(batch_id) == {"completed": ROWS}
+    assert not list(night.events("job.rescued"))
+    assert len(night.lines(batch_id)) == ROWS
 
 
 @pytest.mark.parametrize("by_log", [True, False], ids=["from a copy of its log", "from a copy of its dump"])
 def test_back_with_its_data_of_seconds_ago(
-    make_site: Callable[..., Site], make_server: Callable[..., Server], folder: Path, by_log: bool
+    make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, by_log: bool
 ) -> None:
     """Rows that were settled since are there again, and rows that were fed since are not."""
-    site = make_site(make_server(*(AOF if by_log else ("--dbfilename", "dump.rdb"))), step_s=0.05)
-    batch_id = site.submit(2 * ROWS)
-    site.work(), site.work()
-    site.at_least(batch_id, ROWS // 8)
+    night = make_night(make_server(*(AOF if by_log else ("--dbfilename", "dump.rdb"))), stub={"step_s": 0.05})
+    batch_id = night.submit(2 * ROWS)
+    night.work(), night.work()
+    night.at_least(batch_id, ROWS // 8)
     if not by_log:
-        site.client.save()
+        night.client.save()
     saved_at = time.monotonic()
     saved = folder.with_name("saved")
     shutil.copytree(folder, saved)
-    before = site.outcomes(batch_id)
-    site.until(lambda: time.monotonic() - saved_at >= 5, 30, "its data to be 5 s old")
-    site.at_least(batch_id, before + 1)
-    site.server.kill()
+    before = night.outcomes(batch_id)
+    night.until(lambda: time.monotonic() - saved_at >= 5, 30, "its data to be 5 s old")
+    night.at_least(batch_id, before + 1)
+    night.server.kill()
     shutil.rmtree(folder)
     saved.rename(folder)
-    site.server.start()
-    assert site.client.exists("np:1:{stub}:payload"), "it came back empty"
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": 2 * ROWS}
+    night.server.start()
+    assert night.client.exists("np:1:{stub}:payload"), "it came back empty"
+    assert night.finish(batch_id) == {"completed": 2 * ROWS}
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99], ids=["at half", "near its end"])
 def test_its_log_is_torn(
-    make_site: Callable[..., Site], make_server: Callable[..., Server], folder: Path, kept: float
+    make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, kept: float
 ) -> None:
-    site = make_site(make_server(*AOF, "--aof-load-truncated", "yes"))
-    batch_id = site.submit()
-    site.work()
-    site.at_least(batch_id, ROWS // 2)
-    site.server.kill()
+    night = make_night(make_server(*AOF, "--aof-load-truncated", "yes"))
+    batch_id = night.submit()
+    night.work()
+    night.at_least(batch_id, ROWS // 2)
+    night.server.kill()
     log = appended(folder)
     os.truncate(log, int(log.stat().st_size * kept))
-    site.server.start()
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
+    night.server.start()
+    assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.smoke
-def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_site: Callable[..., Site]) -> None:
+def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_night: Callable[..., Premises]) -> None:
     """The worker finishes the rows of the window, says what is wrong, and is fed again when there is room."""
-    site = make_site(more="window_rows = 40", step_s=0.02)
-    batch_id = site.submit()
-    site.work()
-    site.at_least(batch_id, 1)
-    site.client.config_set("maxmemory-policy", "noeviction")
-    site.client.config_set("maxmemory", 1)
-    before = site.outcomes(batch_id)
-    site.until(lambda: "is full (maxmemory)" in site.log("w0"), 60, f"the worker to say so: {site.logs()}")
-    lane = site.until(site.idle, 60, f"the window to be worked off: {site.logs()}")
+    night = make_night(more={"window_rows": 40}, stub={"step_s": 0.02})
+    batch_id = night.submit()
+    night.work()
+    night.at_least(batch_id, 1)
+    night.client.config_set("maxmemory-policy", "noeviction")
+    night.client.config_set("maxmemory", 1)
+    before = night.outcomes(batch_id)
+    night.until(lambda: "is full (maxmemory)" in night.log("w0"), 60, f"the worker to say so: {night.logs()}")
+    lane = night.until(night.idle, 60, f"the window to be worked off: {night.logs()}")
     assert lane.workers, "the worker does not beat any more"
-    assert before < site.outcomes(batch_id) < ROWS
-    assert not list(site.events("job.rescued")), "beats were refused"
-    assert site.log("w0").count("is full (maxmemory)") == 1
-    site.client.config_set("maxmemory", 0)
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
+    assert before < night.outcomes(batch_id) < ROWS
+    assert not list(night.events("job.rescued")), "beats were refused"
+    assert night.log("w0").count("is full (maxmemory)") == 1
+    night.client.config_set("maxmemory", 0)
+    assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.timeout(900)
@@ -147,57 +143,55 @@ def test_full_it_does_not_grow_while_rows_are_lost_and_retried() -> None:
 
 
 def test_a_replica_that_lags_takes_its_place(
-    make_site: Callable[..., Site],
+    make_night: Callable[..., Premises],
     make_server: Callable[..., Server],
     make_proxy: Callable[[int], Proxy],
     tmp_path: Path,
 ) -> None:
     """The leases and reports since then are unknown to it."""
-    site = make_site(make_server(), step_s=0.02)
-    wire, way = make_proxy(site.server.port), make_proxy(site.server.port)
+    night = make_night(make_server(), stub={"step_s": 0.02})
+    wire, way = make_proxy(night.server.port), make_proxy(night.server.port)
     (tmp_path / "replica").mkdir()
     replica = make_server("--replicaof", "127.0.0.1", str(wire.own_port), into=tmp_path / "replica")
     second = redis.Redis.from_url(replica.url)
-    site.until(lambda: second.info("replication")["master_link_status"] == "up", 30, "the replica")
-    batch_id = site.submit()
-    site.work(way.url)
-    site.at_least(batch_id, ROWS // 5)
-    site.until(lambda: second.exists("np:1:{stub}:payload"), 30, "the replica to follow")
+    night.until(lambda: second.info("replication")["master_link_status"] == "up", 30, "the replica")
+    batch_id = night.submit()
+    night.work(way.url)
+    night.at_least(batch_id, ROWS // 5)
+    night.until(lambda: second.exists("np:1:{stub}:payload"), 30, "the replica to follow")
     wire.mode = "still"
     known = second.hgetall("np:1:{stub}:batches"), second.hlen("np:1:{stub}:payload")
-    site.at_least(batch_id, ROWS // 2)
-    site.server.kill()
+    night.at_least(batch_id, ROWS // 2)
+    night.server.kill()
     wire.mode = "cut"
     second.replicaof("NO", "ONE")
     assert second.hlen("np:1:{stub}:payload") >= known[1]
     assert second.hlen("np:1:{stub}:payload") > ROWS // 2, "it does not lag"
     second.close()
     way.port = replica.port
-    site.move_to(replica)
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": ROWS}
+    night.move_to(replica)
+    assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.parametrize("keeps", [False, True], ids=["and forgets", "and keeps all"])
 def test_started_again_twenty_times_under_load(
-    make_site: Callable[..., Site], make_server: Callable[..., Server], keeps: bool
+    make_night: Callable[..., Premises], make_server: Callable[..., Server], keeps: bool
 ) -> None:
-    site = make_site(make_server(*(AOF if keeps else ())), step_s=0.02)
-    rows = 8 * ROWS
-    batch_id = site.submit(rows)
-    site.work(), site.work()
-    site.at_least(batch_id, 1)
+    night = make_night(make_server(*(AOF if keeps else ())), stub={"step_s": 0.02})
+    rows = 3 * ROWS
+    batch_id = night.submit(rows)
+    night.work(), night.work()
+    night.at_least(batch_id, 1)
     took = []
     for _ in range(RESTARTS):
-        site.server.kill()
-        site.server.start()
-        began, before = time.monotonic(), site.segments(batch_id)
-        site.until(lambda before=before: site.segments(batch_id) > before, 60, f"the next row: {site.logs()}")
+        night.server.kill()
+        night.server.start()
+        began, before = time.monotonic(), night.segments(batch_id)
+        night.until(lambda before=before: night.segments(batch_id) > before, 60, f"the next row: {night.logs()}")
         took.append(time.monotonic() - began)
-    left = rows - site.outcomes(batch_id)
+    left = rows - night.outcomes(batch_id)
     worst, mean = max(took), sum(took) / RESTARTS
     print(f"rows came again after {worst:.2f} s at most, {mean:.2f} s in the mean; {left} were left")  # noqa: T201
     assert left > 0, "there was no load"
     assert worst <= BACK_S + SLACK_S
-    site.finish(batch_id)
-    assert site.counts(batch_id) == {"completed": rows}
+    assert night.finish(batch_id) == {"completed": rows}

@@ -4,10 +4,10 @@ Workers say once that it is away, finish nothing twice and forget nothing, and g
 that a segment's name promises is in it, which each reading compares.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from jobs.errors import StoreUnavailable
 from jobs.rounds import latest_done
 from jobs.storage import Store
 from tests.conftest import BUCKET
-from tests.faults.premises import ROWS, Premises
+from tests.faults.premises import LEASE_S, ROWS, Premises
 from tests.faults.storage_faults import Disk, Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -29,10 +29,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def on_disk(disk: Disk, tmp_path: Path, redis_server: Any, until: Callable[..., Any]) -> Iterator[Premises]:
+def on_disk(disk: Disk, make_night: Callable[..., Premises]) -> Premises:
     """A night whose store is a small disk, and whose spool is not on it."""
-    with Premises(tmp_path / "night", redis_server, until, str(disk.folder / "store")) as made:
-        yield made
+    return make_night(store_url=str(disk.folder / "store"))
 
 
 @pytest.fixture
@@ -44,14 +43,12 @@ def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def over_s3(
-    proxy: Proxy, s3_options: dict[str, str], tmp_path: Path, redis_server: Any, until: Callable[..., Any]
-) -> Iterator[Premises]:
+def over_s3(proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., Premises]) -> Premises:
     """A night whose workers reach their store through the proxy, and this process without it."""
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
-    with Premises(tmp_path / "night", redis_server, until, url, options) as made:
-        made.store = Store.open(url, s3_options)
-        yield made
+    made = make_night(store_url=url, store_options=options)
+    made.store = Store.open(url, s3_options)
+    return made
 
 
 @pytest.mark.smoke
@@ -63,7 +60,10 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     on_disk.hears("store.unavailable")
     on_disk.hears("No space left on device")
     there = on_disk.outcomes(batch_id)
-    on_disk.until(lambda: _idle_for_a_lease(on_disk), 30, "claims to stop")
+    on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 30, "all other rows to wait for room")
+    since = time.monotonic()
+    on_disk.until(lambda: time.monotonic() - since > 2 * LEASE_S, 30, "their leases to be renewed")
+    assert on_disk.lane().leased == ROWS - there, "finished rows keep their leases"
     assert on_disk.outcomes(batch_id) == there < ROWS
     disk.clear()
     assert on_disk.finish(batch_id) == {"completed": ROWS}
@@ -71,13 +71,6 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     assert {line.status for line in on_disk.lines(batch_id)} == {"completed"}, "no lease ran out meanwhile"
     assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
     assert not list(disk.folder.glob("store/batches/*/segments/.new-*")), "what was begun is cleared away"
-
-
-def _idle_for_a_lease(night: Premises) -> bool:
-    """The worker's leases are kept, and their number does not change any more."""
-    first = night.queue.snapshot("stub")
-    beat = night.until(lambda: night.queue.snapshot("stub").leased == first.leased, 5)
-    return bool(beat and first.leased)
 
 
 @pytest.mark.smoke
@@ -114,7 +107,7 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     over_s3.hears("store.unavailable", 120 if silent else 20)
     there = over_s3.outcomes(batch_id)
     assert there < ROWS
-    assert over_s3.queue.snapshot("stub").leased > 0, "finished rows keep their leases meanwhile"
+    assert over_s3.lane().leased > 0, "finished rows keep their leases meanwhile"
     proxy.heal()
     assert over_s3.finish(batch_id) == {"completed": ROWS}
     assert worker.poll() is None
@@ -123,9 +116,9 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
 
 
 def test_a_store_that_takes_seconds_for_each_write_costs_no_lease(over_s3: Premises, proxy: Proxy) -> None:
-    """Each write takes two and a half leases."""
+    """Each write takes five leases."""
     batch_id = over_s3.submit(rows := ROWS // 2)
-    proxy.delay_s = 2.5
+    proxy.delay_s = 5 * LEASE_S
     over_s3.work()
     assert over_s3.finish(batch_id) == {"completed": rows}
     assert proxy.delayed >= 1

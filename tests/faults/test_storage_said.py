@@ -5,18 +5,16 @@ never there is said at once, with status 3.
 """
 
 import json
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobs.published import verify
 from tests.conftest import BUCKET, free_port
-from tests.faults.premises import NIGHTPRESS, Premises
+from tests.faults.premises import Premises
 from tests.faults.storage_faults import Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(280)]
@@ -58,15 +56,6 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
     yield Outage(url, {**options, "endpoint_url": proxy.url}, proxy.cut, proxy.heal, "Look at the service")
 
 
-def start(night: Premises, *words: str) -> subprocess.Popen[bytes]:
-    with (night.folder / f"{words[0]}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [NIGHTPRESS, *words], cwd=night.folder, env=night.env, stdout=log, stderr=log, start_new_session=True
-        )
-    night.workers.append(process)
-    return process
-
-
 def write_rows(night: Premises) -> None:
     lines = [json.dumps({"kind": "chat", "prompt": f"Say {n}.", "max_tokens": 20}) for n in range(ROWS)]
     (night.folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
@@ -82,29 +71,29 @@ def of_the_command(night: Premises) -> list[str]:
 
 @pytest.mark.parametrize("command", ["run", "work"])
 def test_it_is_said_once_waited_for_and_gone_on_from(
-    outage: Outage, command: str, tmp_path: Path, redis_server: Any, until: Callable[..., Any]
+    outage: Outage, command: str, make_night: Callable[..., Premises]
 ) -> None:
-    with Premises(tmp_path / "night", redis_server, until, outage.url, outage.options, stub=SLOW) as night:
-        night.env["NIGHTPRESS_RAY_ADDRESS"] = "local"
-        write_rows(night)
-        if command == "run":
-            process = start(night, "run", "rows.jsonl", "--out", "out", "--workers", "1")
-        else:
-            assert night.command("enqueue", "rows.jsonl").returncode == 0
-            process = start(night, "work", "--workers", "1", "--until-empty")
-        night.until(lambda: some_segments(night), 120, "some rows")
-        outage.goes()
-        night.until(lambda: of_the_command(night), 60, f"the command to say it: {night.logs()}")
-        assert process.poll() is None
-        outage.comes()
-        assert process.wait(90) == 0, night.logs()
-        went, back = of_the_command(night)
-        assert outage.line in went
-        assert "Waiting for it; it goes on by itself when the storage is back" in went
-        assert "the storage is back; going on" in back
-        (batch_id,) = night.store.list("batches")
-        assert verify(night.store, batch_id) == []
-        assert night.check(batch_id) == {"completed": ROWS}
+    night = make_night(store_url=outage.url, store_options=outage.options, stub=SLOW)
+    night.env["NIGHTPRESS_RAY_ADDRESS"] = "local"
+    write_rows(night)
+    if command == "run":
+        process = night.start("run", "rows.jsonl", "--out", "out", "--workers", "1")
+    else:
+        assert night.command("enqueue", "rows.jsonl").returncode == 0
+        process = night.start("work", "--workers", "1", "--until-empty")
+    night.until(lambda: some_segments(night), 120, "some rows")
+    outage.goes()
+    night.until(lambda: of_the_command(night), 60, f"the command to say it: {night.logs()}")
+    assert process.poll() is None
+    outage.comes()
+    assert process.wait(90) == 0, night.logs()
+    went, back = of_the_command(night)
+    assert outage.line in went
+    assert "Waiting for it; it goes on by itself when the storage is back" in went
+    assert "the storage is back; going on" in back
+    (batch_id,) = night.store.list("batches")
+    assert verify(night.store, batch_id) == []
+    assert night.check(batch_id) == {"completed": ROWS}
 
 
 def some_segments(night: Premises) -> bool:
@@ -122,30 +111,30 @@ def some_segments(night: Premises) -> bool:
     ],
 )
 def test_a_storage_that_was_never_there_is_said_in_one_line_with_status_3(
-    words: tuple[str, ...], tmp_path: Path, redis_server: Any, until: Callable[..., Any]
+    words: tuple[str, ...], make_night: Callable[..., Premises]
 ) -> None:
     options = {"endpoint_url": f"http://127.0.0.1:{free_port()}", "key": "test", "secret": "test"}
-    with Premises(tmp_path / "night", redis_server, until, f"s3://{BUCKET}/none", options) as night:
-        write_rows(night)
-        tried = night.command(*words)
-        assert (tried.returncode, tried.stdout) == (3, ""), tried.stderr
-        assert len(tried.stderr.splitlines()) == 1, tried.stderr
-        assert "Look at the service, the bucket and the credentials" in tried.stderr
+    night = make_night(store_url=f"s3://{BUCKET}/none", store_options=options)
+    write_rows(night)
+    tried = night.command(*words)
+    assert (tried.returncode, tried.stdout) == (3, ""), tried.stderr
+    assert len(tried.stderr.splitlines()) == 1, tried.stderr
+    assert "Look at the service, the bucket and the credentials" in tried.stderr
 
 
 def test_a_fleet_that_starts_before_its_storage_is_there(
-    proxy: Proxy, s3_options: dict[str, str], tmp_path: Path, redis_server: Any, until: Callable[..., Any]
+    proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., Premises]
 ) -> None:
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
-    with Premises(tmp_path / "night", redis_server, until, url, options) as night:
-        night.env["NIGHTPRESS_RAY_ADDRESS"] = "local"
-        write_rows(night)
-        assert night.command("enqueue", "rows.jsonl").returncode == 0
-        proxy.cut()
-        process = start(night, "work", "--workers", "1", "--until-empty")
-        night.until(lambda: of_the_command(night), 60, f"the command to say it: {night.logs()}")
-        proxy.heal()
-        assert process.wait(90) == 0, night.logs()
-        assert len(of_the_command(night)) == 2
-        (batch_id,) = night.store.list("batches")
-        assert night.check(batch_id) == {"completed": ROWS}
+    night = make_night(store_url=url, store_options=options)
+    night.env["NIGHTPRESS_RAY_ADDRESS"] = "local"
+    write_rows(night)
+    assert night.command("enqueue", "rows.jsonl").returncode == 0
+    proxy.cut()
+    process = night.start("work", "--workers", "1", "--until-empty")
+    night.until(lambda: of_the_command(night), 60, f"the command to say it: {night.logs()}")
+    proxy.heal()
+    assert process.wait(90) == 0, night.logs()
+    assert len(of_the_command(night)) == 2
+    (batch_id,) = night.store.list("batches")
+    assert night.check(batch_id) == {"completed": ROWS}

@@ -60,8 +60,7 @@ class Shelf:
                 request={"prompt": f"Row {row}"},
                 custom_id=f"c{row}",
                 tenant=tenants[row % len(tenants)],
-            ).to_bytes()
-            + b"\n"
+            ).to_line()
             for row in accepted
         )
         self.store.create(paths.input(LANE), lines)

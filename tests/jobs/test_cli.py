@@ -525,6 +525,48 @@ def test_usage_as_a_table_fits_80_columns_and_ends_with_the_total(nightpress: Ca
     assert "nothing was published then" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        pytest.param(["usage", "--format", "csv"], ["night-1,", "night-3,"], id="usage"),
+        pytest.param(["usage"], ["night-1", "night-3", "total"], id="usage as a table"),
+        pytest.param(["status"], ["night-1  published", "night-3  published", "night-4  open"], id="status"),
+        pytest.param(["sweep", "--older-than", "1h"], ["night-1\n", "night-3\n"], id="sweep"),
+    ],
+)
+@pytest.mark.parametrize("name", ["published/*/usage.json", "batch.json", "done-1.json"])
+def test_a_damaged_batch_is_named_with_status_3_and_the_others_are_there(
+    nightpress: Callable[..., Ran], shelf: Shelf, command: list[str], shown: list[str], name: str
+) -> None:
+    for n in (1, 2, 3):
+        shelf.accept(f"night-{n}", 1)
+        shelf.write(f"night-{n}", [shelf.completed(0)])
+        shelf.publish(f"night-{n}")
+    shelf.accept("night-4", 1)
+    (path,) = Path(shelf.store.url).glob(f"batches/night-2/{name}")
+    path.write_bytes(path.read_bytes().replace(b"1", b"7", 1)[1:])
+    shelf.pass_s(7200)
+    ran = nightpress(*command)
+    assert ran.status == 3
+    assert all(words in ran.out for words in shown), ran.out
+    assert "night-2" not in ran.out
+    last = ran.err.splitlines()[-1]
+    assert "night-2/" in last
+    assert "is damaged. Restore it from a backup" in last
+    assert shelf.store.exists("batches/night-2/input/stub.jsonl")
+
+
+def test_show_tells_what_is_there_of_a_row_whose_request_is_damaged(
+    nightpress: Callable[..., Ran], night: Shelf
+) -> None:
+    (path,) = Path(night.store.url).glob("batches/night-1/input/stub.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"Row 0", b"Raw 0").replace(b'{"row":2', b'{row":2'))
+    for row in (0, 2):
+        assert nightpress("show", "night-1", str(row), "--json").json()["request"] is None
+    assert nightpress("show", "night-1", "0").status == 0
+    assert nightpress("show", "night-1", "3", "--json").json()["request"]["request"] == {"prompt": "Row 3"}
+
+
 def test_models_are_listed(nightpress: Callable[..., Ran]) -> None:
     ran = nightpress("models", "list")
     assert "smollm2-135m  (the default)" in ran.out.splitlines()

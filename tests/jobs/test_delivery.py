@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from jobs.batch import Batch, BatchPaths
 from jobs.delivery import Deliverer, checked_place, is_delivered
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged
 from jobs.formats.results import ResultForm
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -229,3 +229,20 @@ def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) ->
 def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         checked_place(url, form)
+
+
+def test_a_damaged_batch_keeps_no_other_from_its_output_url(desk: Desk, tmp_path: Path) -> None:
+    batches = [desk.accept(f"{tmp_path}/{n}.jsonl", rows=n) for n in (1, 2, 3)]
+    for n, batch in enumerate(batches, 1):
+        desk.shelf.write(batch.batch_id, [desk.shelf.completed(row) for row in range(n)])
+        desk.publish(batch)
+    first = min(batches, key=lambda batch: batch.batch_id)
+    path = Path(desk.shelf.store.url) / BatchPaths(first.batch_id).acceptance
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    with pytest.raises(StoreDamaged, match=first.batch_id):
+        desk.deliverer.deliver()
+    assert [desk.is_delivered(batch) for batch in batches if batch is not first] == [True, True]
+    path.write_bytes(whole)
+    desk.deliverer.deliver()
+    assert desk.is_delivered(first)

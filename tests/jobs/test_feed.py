@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import SHARE_ROWS, Feeder, load_request
 from jobs.intake import IntakeOptions, accept
-from jobs.job import InputSlice, Job, JobKey, Lease
+from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
 from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
@@ -229,6 +230,9 @@ def test_long_requests_stay_in_storage(tmp_path: Path, fake_client: redis.Redis)
         pytest.param(b"[]", id="not an object"),
         pytest.param(b'{"row": 0, "colour": 1}', id="another form"),
         pytest.param(b'{"row":0,"line":1,"kind":"chat","model":"m","request":{}}', id="another row"),
+        pytest.param(
+            RowRequest(1, 2, "chat", LANE, {"prompt": "no"}).to_line().replace(b'"no"', b'"yes"'), id="other JSON"
+        ),
         pytest.param(InputSlice(10**9, 5), id="beyond the file"),
     ],
 )
@@ -242,19 +246,35 @@ def test_a_request_that_the_queue_has_damaged_is_read_from_storage(desk: Desk, p
     assert raised.value.code == "bad_record"
 
 
-def damage(desk: Desk, batch: Batch, *rows: int) -> None:
+def torn(line: bytes) -> bytes:
+    """What is no JSON."""
+    return b"\xff" * (len(line) - 1) + b"\n"
+
+
+def other_text(line: bytes) -> bytes:
+    """The request of the same row for another text."""
+    return line.replace(b'"prompt":"x', b'"prompt":"y')
+
+
+def other_row(line: bytes) -> bytes:
+    """The same request as that of row 0."""
+    return re.sub(rb'"row":\d+', b'"row":0', line)
+
+
+def damage(desk: Desk, batch: Batch, *rows: int, into: Callable[[bytes], bytes] = torn) -> None:
     """Spoil the stored requests of these rows."""
     path = Path(desk.store.url) / BatchPaths(batch.batch_id).input(LANE)
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(b"\xff" * (len(line) - 1) + b"\n" if n in rows else line for n, line in enumerate(lines)))
+    path.write_bytes(b"".join(into(line) if n in rows else line for n, line in enumerate(lines)))
 
 
+@pytest.mark.parametrize("into", [torn, other_text, other_row], ids=lambda into: into.__name__)
 def test_rows_whose_stored_requests_are_damaged_fail_and_harm_no_other(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, capsys: pytest.CaptureFixture[str], into: Callable[[bytes], bytes]
 ) -> None:
     """They are not fed. After one more feeding from storage an audit finds them in no line."""
     batch = desk.accept(5)
-    damage(desk, batch, 1, 4)
+    damage(desk, batch, 1, 4, into=into)
     sweeper = desk.sweeper()
     desk.top_up()
     jobs = desk.claim()

@@ -39,6 +39,27 @@ def test_a_row_is_one_line_and_survives_it(row: RowRequest) -> None:
     assert RowRequest.from_bytes(line) == row
 
 
+@given(ROWS, st.data())
+def test_a_stored_line_of_which_a_byte_is_another_is_not_taken_for_another_row(row: RowRequest, data: Any) -> None:
+    line = row.to_line()
+    assert line.endswith(b"\n")
+    assert RowRequest.from_bytes(line) == row
+    place = data.draw(st.integers(0, len(line) - 2))
+    other = data.draw(st.integers(0, 255))
+    damaged = line[:place] + bytes([other]) + line[place + 1 :]
+    try:
+        assert RowRequest.from_bytes(damaged) == row
+    except (ValueError, TypeError):
+        return
+
+
+def test_a_line_of_a_release_that_knew_no_checksum_is_read() -> None:
+    line = (
+        b'{"row":7,"line":8,"kind":"chat","model":"stub","request":{"prompt":"Hi"},"priority":4,"tenant":"t","cost":5}'
+    )
+    assert RowRequest.from_bytes(line) == RowRequest(7, 8, "chat", "stub", {"prompt": "Hi"}, tenant="t", cost=5)
+
+
 def test_fields_that_are_none_are_left_out_and_empty_ones_are_not() -> None:
     line = RowRequest(row=0, line=1, kind="chat", model="stub", request={}, seed=0, metadata={}).to_bytes()
     written = orjson.loads(line)
@@ -57,6 +78,13 @@ def test_fields_that_are_none_are_left_out_and_empty_ones_are_not() -> None:
             b'{"row":0,"line":1,"kind":"a","model":"b","request":{},"new":1}', id="a field of a newer release"
         ),
         pytest.param(b"\xff", id="not UTF-8"),
+        pytest.param(
+            RowRequest(0, 1, "a", "b", {"x": 1}).to_line().replace(b'"x":1', b'"x":2'), id="other JSON than was written"
+        ),
+        pytest.param(
+            orjson.dumps({"crc32": "00000000", **orjson.loads(RowRequest(0, 1, "a", "b", {}).to_bytes())}),
+            id="a checksum in another place",
+        ),
     ],
 )
 def test_what_is_no_row_is_not_read(line: bytes) -> None:

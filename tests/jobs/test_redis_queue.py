@@ -13,7 +13,7 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.job import InputSlice, Job, JobKey, Lease
 from jobs.job_queue import FeedRow, Settlement
-from jobs.redis_queue import KEYS, TRIES, RedisQueue
+from jobs.redis_queue import KEYS, SLOW_S, TRIES, RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, rename, row, rows_of
 
 if TYPE_CHECKING:
@@ -750,6 +750,15 @@ def test_a_server_that_hangs_is_noticed_after_a_few_timeouts() -> None:
         assert 0.2 <= time.monotonic() - began < TRIES * 0.2 + 1.5
 
 
+def test_whoever_waits_for_a_server_that_hangs_is_told_so_once() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(QueueUnavailable, match="does not answer"):
+            RedisQueue.from_url(f"redis://{place}/0", timeout_s=SLOW_S).ping(told.append)
+    assert told == [f"waiting for Redis at {place}, which has not answered yet"]
+
+
 def test_ping_tells_version_and_memory(servers: Callable[[str], str]) -> None:
-    said = RedisQueue.from_url(servers("valkey")).ping()
+    said = RedisQueue.from_url(servers("valkey")).ping(pytest.fail)
     assert {"redis_version", "maxmemory", "maxmemory_policy"} <= said.keys()

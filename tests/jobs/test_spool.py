@@ -1,8 +1,10 @@
 """Shows jobs/spool.py: what is read, kept on disk, with each custom_id taken once."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from jobs.formats import Record
@@ -75,3 +77,11 @@ def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
     data = spool.lane_path("stub").read_bytes()
     assert (lane.model, lane.rows, lane.bytes) == ("stub", 2, len(data))
     assert [RowRequest.from_bytes(line).custom_id for line in data.splitlines()] == ["a", "b"]
+
+
+def test_how_a_row_is_stored_is_no_part_of_what_its_batch_is_called_after(tmp_path: Path) -> None:
+    """The same file with the same run key is the batch that an earlier release, without checksums, has made of it."""
+    rows = [RowRequest(n, n + 1, "chat", "stub", {}, custom_id=name) for n, name in enumerate("ab")]
+    before = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
+    before.update(orjson.dumps(["x"]))
+    assert filled(tmp_path, [b"a", b"b"]).sha256("x") == before.hexdigest()

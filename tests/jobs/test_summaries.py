@@ -1,13 +1,22 @@
 """Shows jobs/summaries.py: each round is summed up once, whoever does it, and is read once."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 import pytest
 
 from jobs import summaries as module
 from jobs.batch import BatchPaths
+from jobs.checksum import unsealed
+from jobs.errors import StoreDamaged
+from jobs.estimate import estimate
+from jobs.intake import IntakeOptions
+from jobs.kinds.registry import load_kinds
 from jobs.rounds import reopen
+from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
 
@@ -136,7 +145,9 @@ def test_a_note_of_a_batch_that_is_gone_goes_too(shelf: Shelf) -> None:
 
 def test_a_summary_of_a_release_that_knew_no_templates_is_read() -> None:
     one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), "USD", {("t", "m", "k", ""): Tally(1)})
-    assert Summary.from_bytes(one.to_bytes().replace(b'"k","",', b'"k",')) == one
+    line = unsealed(one.to_bytes())
+    assert b'"k","",' in line
+    assert Summary.from_bytes(line.replace(b'"k","",', b'"k",')) == one
 
 
 def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:
@@ -154,3 +165,96 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
         sum_up(shelf.store, batch_id)
     assert shelf.store.list(FOLDER) == []
     assert Tally() - Tally() == Tally()
+
+
+def spoil(shelf: Shelf, pattern: str, old: bytes, new: bytes) -> Callable[[], object]:
+    """Damage the one file of this pattern. Returns what puts it back."""
+    (path,) = Path(shelf.store.url).glob(pattern)
+    whole = path.read_bytes()
+    assert old in whole
+    path.write_bytes(whole.replace(old, new))
+    return lambda: path.write_bytes(whole)
+
+
+DAMAGES = [
+    pytest.param("published/*/output.jsonl", b'"row":0', b'"row"\xff0', id="outputs that are no JSON"),
+    pytest.param("published/*/output.jsonl", b'"completion_tokens":10', b'"completion_tokens":99', id="another number"),
+    pytest.param("published/*/output.jsonl", b'"model"', b'"nodel"', id="another field"),
+    pytest.param("published/*/usage.json", b'"USD"', b'"EUR"', id="another currency"),
+    pytest.param("input/stub.jsonl", b'"tenant":"default"', b'"tenant":"defaulz"', id="another tenant"),
+    pytest.param("input/stub.jsonl", b'{"row"', b'{row"', id="a request that is no JSON"),
+    pytest.param("done-1.json", b'"round"', b'"sound"', id="a marker"),
+    pytest.param("batch.json", b"{", b"", id="the acceptance"),
+]
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["noted", "from before there were notes"])
+@pytest.mark.parametrize(("file", "old", "new"), DAMAGES)
+def test_a_damaged_batch_is_named_and_enters_the_accounts_once_it_is_restored(
+    shelf: Shelf, file: str, old: bytes, new: bytes, noted: bool
+) -> None:
+    wanted = published(shelf, 1, 2, 3)
+    if not noted:
+        shelf.store.delete(NOTES)
+    restore = spoil(shelf, f"batches/b-2/{file}", old, new)
+    others = {("b-1", 1): 1, ("b-3", 1): 1}
+    found: list[Summary] = []
+    with pytest.raises(StoreDamaged, match=r"b-2.*Restore it from a backup"):
+        found.extend(summaries(shelf.store))
+    assert rows_of(found) == others, "it keeps no other waiting"
+    faults: list[StoreDamaged] = []
+    assert rows_of(list(summaries(shelf.store, faults))) == others
+    assert ["b-2" in str(fault) for fault in faults] == [True]
+    restore()
+    again = list(summaries(shelf.store))
+    assert (rows_of(again), shelf.store.list(NOTES)) == (wanted, [])
+    assert {group for one in again for group in one.added} == {("default", "stub", "chat", "")}
+
+
+def test_many_damaged_batches_are_one_line(shelf: Shelf) -> None:
+    published(shelf, *range(12))
+    for n in range(12):
+        spoil(shelf, f"batches/b-{n}/batch.json", b"{", b"")
+    with pytest.raises(
+        StoreDamaged, match=r"^not in the accounts: b-0, b-1, b-10, .*, b-7 and 2 more; .*b-0/batch.json"
+    ):
+        catch_up(shelf.store)
+
+
+def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is JSON all the same."""
+    monkeypatch.setattr(module, "ARCHIVED", 2)
+    wanted = published(shelf, 1, 2)
+    catch_up(shelf.store)
+    restore = spoil(shelf, f"{FOLDER}/b-1.1.json", b'"rows":1', b'"rows":7')
+    published(shelf, 3, 4)
+    wanted[("b-3", 1)] = wanted[("b-4", 1)] = 1
+    faults: list[StoreDamaged] = []
+    assert rows_of(list(summaries(shelf.store, faults))) == {batch: 1 for batch in wanted if batch != ("b-1", 1)}
+    assert [f"{FOLDER}/b-1.1.json is damaged" in str(fault) for fault in faults] == [True]
+    assert [name for name in shelf.store.list(FOLDER) if name.endswith(".json")] == ["b-1.1.json"]
+    restore()
+    assert rows_of(list(summaries(shelf.store))) == wanted
+
+
+def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ARCHIVED", 1)
+    monkeypatch.setattr(module, "ARCHIVES", 1)
+    wanted = published(shelf, 1, 2)
+    catch_up(shelf.store)
+    restore = spoil(shelf, f"{FOLDER}/archive-*.jsonl", b'"batch_id":"b-1"', b'"batch_id":"c-1"')
+    for more in ((3, 4), (5, 6), (7, 8)):
+        wanted |= published(shelf, *more)
+        faults: list[StoreDamaged] = []
+        assert rows_of(list(summaries(shelf.store, faults))) == {b: 1 for b in wanted if b != ("b-1", 1)}
+        assert ["archive-" in str(fault) for fault in faults] == [True]
+    restore()
+    assert rows_of(list(summaries(shelf.store))) == wanted
+
+
+def test_what_is_damaged_is_no_history(shelf: Shelf) -> None:
+    published(shelf, 1)
+    spoil(shelf, "batches/b-1/batch.json", b"{", b"")
+    line = orjson.dumps({"kind": "chat", "model": "stub", "prompt": "Hi"})
+    found = estimate(shelf.store, [line], IntakeOptions(), load_kinds(), Settings(store_url="unused", model="stub"))
+    assert [one.basis for one in found.lines] == ["assumed"]
