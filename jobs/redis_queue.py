@@ -34,12 +34,12 @@ from jobs.job_queue import (
 from jobs.queue_records import (
     feed_args,
     jobs_of,
-    lease_args,
+    lease_lines,
     old_ms,
     pairs,
     record_of,
+    report_lines,
     schedules_of,
-    settlement_args,
     shares,
 )
 from jobs.redis_wire import Wire
@@ -88,7 +88,7 @@ class RedisQueue:
         policy = policy or LanePolicy()
         self._max_attempts = max_attempts
         self._name = name
-        self._rules = (policy.most_deaths, int(policy.age_s * 1000), shares(policy))
+        self._rules = (LOOK_AT, policy.most_deaths, int(policy.age_s * 1000), shares(policy))
         self._cluster = cluster
         self._use(client)
 
@@ -150,7 +150,8 @@ class RedisQueue:
     ) -> FeedReply:
         self._ask("sadd", LANES, lane)
         head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish))
-        accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
+        args = chain.from_iterable(feed_args(round_, row) for row in rows)
+        accepted, refused, truth, stands = self._run("feed", lane, *head, *args)
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 
     def claim(
@@ -163,16 +164,16 @@ class RedisQueue:
         *,
         settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        if "|" in claim_id:  # it parts the fields of a record
-            raise ValueError(f"a claim id has no |: {claim_id}")
-        args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, record_of(worker), old_ms(lease_ms), LOOK_AT)
+        if "|" in claim_id or "\n" in claim_id:  # they part the fields of a record, and leases
+            raise ValueError(f"a claim id has no | and is one line: {claim_id}")
+        args = (claim_id, n, report_lines(settle), worker.worker, record_of(worker), worker.running)
         reply = self._run(
             "claim",
             lane,
             *args,
-            worker.running,
+            lease_ms,
+            old_ms(lease_ms),
             *self._rules,
-            *settlement_args(settle),
             more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",),
         )
         jobs, ready, delayed, leased, paused, apart, reason, lost = reply
@@ -189,15 +190,15 @@ class RedisQueue:
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))
-        lost, cancelled = self._run("beat", lane, *head, *chain.from_iterable(map(lease_args, leases)))
+        lost, cancelled = self._run("beat", lane, *head, lease_lines(leases))
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        lost = self._run("settle", lane, *settlement_args(settlements)) if settlements else ()
+        lost = self._run("settle", lane, report_lines(settlements)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
-        lost = self._run("release", lane, *chain.from_iterable(map(lease_args, leases))) if leases else ()
+        lost = self._run("release", lane, lease_lines(leases)) if leases else ()
         return frozenset(leases[i - 1] for i in lost)
 
     def lanes(self) -> Sequence[str]:

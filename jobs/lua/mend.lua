@@ -1,27 +1,42 @@
 -- mend: put before claim. A server that evicts loses whole keys: make all other keys again from `payload`
 -- and `jobs`. Rows that are then missing are fed again, once storage is audited. A clock that was set back is followed.
 
-local function sum(hash)
-  local total = 0
-  for _, value in ipairs(redis.call('HVALS', hash)) do
-    total = total + tonumber(value)
+local ALL = {__index = function() return 0 end} -- of a hash of which every number is known
+
+-- Read all numbers of a hash. Returns their sum.
+local function sum_of(hash)
+  local numbers, sum, fields = setmetatable({}, ALL), 0, redis.call('HGETALL', hash)
+  for i = 1, #fields, 2 do
+    local number = tonumber(fields[i + 1]) or 0
+    numbers[fields[i]], sum = number, sum + number
   end
-  return total
+  counted[hash] = numbers
+  return sum
 end
 
--- Whether all keys tell of the same jobs. Of those that only ever waited, `jobs` knows nothing.
+-- Whether all keys tell of the same jobs. Of those that only ever waited, `jobs` knows nothing. Remembers what it counts.
 local function is_whole()
-  local jobs, ready, leased = redis.call('HLEN', PAYLOAD), redis.call('ZCARD', READY), redis.call('ZCARD', LEASED)
-  local others = redis.call('ZCARD', SUSPECTS) + redis.call('ZCARD', DELAYED) + leased
-  local known = redis.call('HLEN', JOBS)
-  local bytes = number_in_meta('bytes')
-  return jobs == ready + others and known >= others and known <= jobs and jobs == sum(COUNTS) and ready == sum(TENANTS)
-    and leased == sum(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
+  for _, place in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
+    sizes[place] = redis.call('ZCARD', place)
+  end
+  local jobs, known, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
+  local others = sizes[SUSPECTS] + sizes[DELAYED] + sizes[LEASED]
+  return jobs == sizes[READY] + others and known >= others and known <= jobs and jobs == sum_of(COUNTS)
+    and sizes[READY] == sum_of(TENANTS) and sizes[LEASED] == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
 -- A job without its payload is let go: it must never be run, nor fail, for that. One without its record begins anew.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
+  for _, place in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
+    sizes[place] = 0
+  end
+  for _, hash in ipairs({TENANTS, COUNTS, FLIGHTS}) do
+    counted[hash] = setmetatable({}, ALL)
+  end
+  if not meta('deaths') then
+    redis.call('DEL', CRASHED)
+  end
   set_meta('bytes', false)
   each_job(nil, function(job, r)
     if r then
