@@ -5,8 +5,7 @@ resends a command after a timeout, so each step may happen twice without harm: a
 id, and a report on a lease that no longer holds changes nothing.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import chain
@@ -42,7 +41,7 @@ from jobs.queue_records import (
     schedules_of,
     shares,
 )
-from jobs.redis_wire import Wire
+from jobs.redis_wire import Wire, packed
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -238,53 +237,67 @@ class RedisQueue:
         self._client.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        keys = (*_keys(lane), *more_keys)
-        return self._answered(lambda: self._call(script, keys, args))
+        return self._answered(lambda: self._call(self._scripts[script], lane, more_keys, args))
 
-    def _call(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def _call(self, script: Any, lane: str, more_keys: Sequence[str], args: Sequence[Any]) -> Any:
         if self._wire is not None:
-            with contextlib.suppress(redis.exceptions.NoScriptError):
-                return self._wire.ask("EVALSHA", self._scripts[script].sha, len(keys), *keys, *args)
-        return self._scripts[script](keys=keys, args=args)
+            parts, head = _head(script.sha, lane, len(more_keys))
+            try:
+                return self._wire.ask_packed(
+                    parts + len(more_keys) + len(args), head + packed(more_keys) + packed(args)
+                )
+            except redis.exceptions.NoScriptError:
+                pass
+        return script(keys=(*_keys(lane), *more_keys), args=args)
 
     def _ask(self, command: str, *args: Any) -> Any:
         return self._answered(lambda: getattr(self._client, command)(*args))
 
     def _answered(self, act: Callable[[], Any]) -> Any:
-        with self._answering():
+        try:
             try:
                 return act()
             except redis.exceptions.MovedError:  # it is a node of a cluster, and the key is another node's
                 if self._cluster is None or isinstance(self._client, redis.RedisCluster):
                     raise
-                alone, client, wire = self._client, self._cluster(), self._wire
-                self._use(client)
-                if wire is not None:
-                    wire.close()
-                alone.close()
+                self._join(self._cluster())
                 return act()
-
-    @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.exceptions.OutOfMemoryError as error:
-            raise QueueUnavailable(f"{self._name} is full (maxmemory): give it more, or wait") from error
-        except redis.exceptions.AuthenticationError as error:
-            raise QueueUnavailable(f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL") from error
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            if "certificate" in str(error).lower():
-                raise QueueUnavailable(f"{self._name}: {NOT_TRUSTED}") from error
-            raise QueueUnavailable(f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL") from error
         except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as error:
-            denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
-            remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
-            raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
+            raise QueueUnavailable(self._said(error)) from error
+
+    def _join(self, cluster: redis.RedisCluster) -> None:
+        """Use this client from now on, and close the one before."""
+        alone, wire = self._client, self._wire
+        self._use(cluster)
+        if wire is not None:
+            wire.close()
+        alone.close()
+
+    def _said(self, error: Exception) -> str:
+        """What is wrong, and what to do."""
+        if isinstance(error, redis.exceptions.OutOfMemoryError):
+            return f"{self._name} is full (maxmemory): give it more, or wait"
+        if isinstance(error, redis.exceptions.AuthenticationError):
+            return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"
+        if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
+            if "certificate" in str(error).lower():
+                return f"{self._name}: {NOT_TRUSTED}"
+            return f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL"
+        denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
+        remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
+        return f"{self._name}{remedy}: {_first_line(error)}"
 
 
 @cache
 def _keys(lane: str) -> Sequence[str]:
     return tuple(f"np:1:{{{lane}}}:{key}" for key in KEYS)
+
+
+@cache
+def _head(sha: str, lane: str, more_keys: int) -> tuple[int, bytes]:
+    """How each call of a script on a lane begins, packed, and of how many parts that is."""
+    parts = ("EVALSHA", sha, len(KEYS) + more_keys, *_keys(lane))
+    return len(parts), packed(parts)
 
 
 def _first_line(error: Exception) -> str:
