@@ -26,6 +26,27 @@ local age_ms, shares = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARG
 local now = now_ms()
 local claimed, lost, apart = {}, {}, 0
 
+-- The level of a group that nobody has kept waiting. The dying stand above all.
+local function own_level_of(group)
+  local inverse = string.sub(group, 1, 1)
+  return inverse == DYING and 10 or 9 - inverse
+end
+
+-- All groups of which any job is ready. Reads at once what `meta` says of them, and these fields of it.
+local function all_groups(fields)
+  local groups = {}
+  for group, ready in pairs(counted[TENANTS]) do
+    if ready ~= 0 then
+      local next_field = #fields
+      groups[#groups + 1] = group
+      fields[next_field + 1], fields[next_field + 2] = 'served|' .. group, 'deficit|' .. group
+      fields[next_field + 3] = 'turn|' .. own_level_of(group)
+    end
+  end
+  load_meta(fields)
+  return groups
+end
+
 local function reply()
   write()
   local jobs, unread = {}, {}
@@ -46,8 +67,9 @@ local function reply()
 end
 
 redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[8])) .. ARGV[5])
-load_meta({'paused', 'reason', 'now', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
-if not is_whole() then
+local in_groups = sum_of(TENANTS)
+all_groups({'paused', 'reason', 'now', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
+if not is_whole(in_groups) then
   mend(now, lease_ms)
 end
 follow_clock(now)
@@ -193,31 +215,13 @@ local function room_of(group)
   return cap - counted[FLIGHTS][tenant] - (tallies[FLIGHTS][tenant] or 0)
 end
 
--- The priority of a group: one level more for each age that it was not served. The dying stand above all.
+-- The level of a group: one more for each age that it was not served.
 local function level_of(group)
-  local inverse = string.sub(group, 1, 1)
-  if inverse == DYING then
-    return 10
+  local own, served = own_level_of(group), meta('served|' .. group)
+  if own == 10 or not served then
+    return own
   end
-  local served = tonumber(meta('served|' .. group) or now)
-  return math.min(9 - inverse + math.floor(math.max(now - served, 0) / age_ms), 9)
-end
-
--- All groups, with what `meta` says of them read at once.
-local function all_groups()
-  if next(moved_ready) then
-    write()
-  end
-  local groups, fields = {}, {}
-  for group, ready in pairs(counted[TENANTS]) do
-    if ready ~= 0 then
-      groups[#groups + 1] = group
-      fields[#fields + 1] = 'served|' .. group
-      fields[#fields + 1] = 'deficit|' .. group
-    end
-  end
-  load_meta(fields)
-  return groups
+  return math.min(own + math.floor(math.max(now - served, 0) / age_ms), 9)
 end
 
 -- A group that stands alone on its own level has nobody to take turns with. Returns whether any job of it was looked at.
@@ -290,7 +294,7 @@ local function serve_highest(all)
   end
 
   local groups, worth, level = turns()
-  if #groups == 1 and (level == 10 or level == 9 - string.sub(groups[1], 1, 1)) then
+  if #groups == 1 and level == own_level_of(groups[1]) then
     return serve_alone(groups[1], level)
   end
   for _, group in ipairs(groups) do
@@ -318,11 +322,10 @@ end
 
 local function serve_ready()
   while #claimed < n and sizes[READY] > 0 do
-    local all, served = all_groups(), false
-    if #all == 1 then
-      served = serve_alone(all[1], level_of(all[1]))
-    else
-      served = serve_highest(all)
+    local all = all_groups({})
+    local served = #all == 1 and serve_alone(all[1], level_of(all[1])) or #all > 1 and serve_highest(all)
+    if next(moved_ready) then
+      write()
     end
     if not served and not count_unknown() then break end
   end

@@ -5,7 +5,8 @@ local ALL = {__index = function() return 0 end} -- of a hash of which every numb
 
 -- Read all numbers of a hash. Returns their sum.
 local function sum_of(hash)
-  local numbers, sum, fields = setmetatable({}, ALL), 0, redis.call('HGETALL', hash)
+  local numbers, sum = setmetatable({}, ALL), 0
+  local fields = redis.call('HGETALL', hash)
   for i = 1, #fields, 2 do
     local number = tonumber(fields[i + 1]) or 0
     numbers[fields[i]], sum = number, sum + number
@@ -14,15 +15,16 @@ local function sum_of(hash)
   return sum
 end
 
--- Whether all keys tell of the same jobs. Of those that only ever waited, `jobs` knows nothing. Remembers what it counts.
-local function is_whole()
-  for _, place in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
-    sizes[place] = redis.call('ZCARD', place)
-  end
+-- Whether all keys tell of the same jobs, of which so many are ready by `tenants`. Of those that only ever waited, `jobs` knows
+-- nothing. Remembers what it counts.
+local function is_whole(in_groups)
+  local ready, suspects = redis.call('ZCARD', READY), redis.call('ZCARD', SUSPECTS)
+  local delayed, leased = redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED)
   local jobs, known, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
-  local others = sizes[SUSPECTS] + sizes[DELAYED] + sizes[LEASED]
-  return jobs == sizes[READY] + others and known >= others and known <= jobs and jobs == sum_of(COUNTS)
-    and sizes[READY] == sum_of(TENANTS) and sizes[LEASED] == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
+  local others = suspects + delayed + leased
+  sizes[READY], sizes[SUSPECTS], sizes[DELAYED], sizes[LEASED] = ready, suspects, delayed, leased
+  return jobs == ready + others and known >= others and known <= jobs and jobs == sum_of(COUNTS)
+    and ready == in_groups and leased == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
 -- A job without its payload is let go: it must never be run, nor fail, for that. One without its record begins anew.
