@@ -176,6 +176,8 @@ class RedisQueue:
             more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",),
         )
         jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        if None in jobs[2:3]:
+            jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
             jobs=jobs_of(jobs, claim_id),
             ready=ready,
@@ -186,6 +188,14 @@ class RedisQueue:
             reason=reason.decode(),
             lost=frozenset(settle[i - 1].lease for i in lost),
         )
+
+    def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
+        """The payloads of claimed jobs. One that is gone by now is empty: then storage has the request."""
+        key = f"np:1:{{{lane}}}:payload"
+        found = self._answered(
+            lambda: self._wire.ask("HMGET", key, *jobs) if self._wire else self._client.hmget(key, jobs)
+        )
+        return [payload or b"" for payload in found]
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))

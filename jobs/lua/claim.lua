@@ -8,7 +8,9 @@
 --        7 lease in ms  8 ms after which the record is old  9 how many due or expired jobs to look at  10 most deaths in a row
 --        11 ms after which a group that was not served gains a level  12 JSON: tenant -> {weight, cap of rows in flight}
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}; jobs holds three values for each: job, its record as
---        it is in `jobs`, its payload; lost has the numbers, from 1, of reports whose lease no longer held
+--        it is in `jobs`, and its payload, or nil where the jobs are more than a few: to make a long string in Lua takes longer
+--        than all else that is done for a job, so those are to be read apart, from `payload`;
+--        lost has the numbers, from 1, of reports whose lease no longer held
 --
 -- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. The jobs of one
 -- tenant and priority are a group. Groups of one priority take turns by deficit round robin (Shreedhar and Varghese 1995),
@@ -25,6 +27,7 @@ local claim, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4],
 local age_ms, shares = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
 local now = now_ms()
 local claimed, lost, apart = {}, {}, 0
+local FEW = 4 -- the payloads of so few jobs come along with a claim
 
 -- The level of a group that nobody has kept waiting. The dying stand above all.
 local function own_level_of(group)
@@ -49,18 +52,10 @@ end
 
 local function reply()
   write()
-  local jobs, unread = {}, {}
-  for _, job in ipairs(claimed) do
-    if not known_payloads[job] then
-      unread[#unread + 1] = job
-    end
-  end
-  for i, payload in ipairs(read(PAYLOAD, unread)) do
-    known_payloads[unread[i]] = payload or ''
-  end
+  local jobs, payloads = {}, #claimed <= FEW and read(PAYLOAD, claimed) or {}
   for place, job in ipairs(claimed) do
-    local r = known_jobs[job]
-    jobs[3 * place - 2], jobs[3 * place - 1], jobs[3 * place] = job, r.text or encode(r), known_payloads[job]
+    local r, payload = known_jobs[job], payloads[place]
+    jobs[3 * place - 2], jobs[3 * place - 1], jobs[3 * place] = job, r.text or encode(r), payload or payload == false and ''
   end
   return {jobs, sizes[READY] + sizes[SUSPECTS], sizes[DELAYED], sizes[LEASED], meta('paused') == '1' and 1 or 0, apart,
           meta('reason') or '', lost}
@@ -75,7 +70,6 @@ end
 follow_clock(now)
 
 lost = take_reports(ARGV[3])
-keeps_payloads = true
 local before = redis.call('LRANGE', CLAIM, 0, -1)
 if #before > 0 then
   load_jobs(before)
@@ -130,16 +124,32 @@ local function lease(job, r, member)
   claimed[#claimed + 1] = job
 end
 
--- A member of `ready` is <group>|<10 digits of the inverse cost>|<job>.
 local function cost_of(group, member)
   return 9999999999 - (tonumber(string.sub(member, #group + 2, #group + 11)) or 0)
 end
 
+-- Read jobs at once that stand in `ready`, and return them; false where a member is none of ours. All that is to be known of a
+-- job that has only ever waited stands there, so that its payload is not read.
+local function load_ready(group, members)
+  local jobs, named, fresh_ones = {}, {}, {}
+  local priority, tenant = own_level_of(group), string.sub(group, 3)
+  for place, member in ipairs(members) do
+    local inverse, round, bytes, job = string.match(member, '^(%d+)|(%d+)|(%d+)|(.+/%d+)$', #group + 2)
+    jobs[place] = job or false
+    if job then
+      named[#named + 1] = job
+      local r = fresh(job, round, priority, tenant, 9999999999 - inverse, bytes)
+      r.member, fresh_ones[job] = member, priority < 10 and r
+    end
+  end
+  load_jobs(named, fresh_ones)
+  return jobs
+end
+
 -- Lease one job that stands in `ready`. Returns its cost, or nil when it was not to be run any more.
 local function lease_ready(group, member, job)
-  local r = get_job(job)
-  if not r or (r.state ~= 'r' and r.state ~= 'y') or group_of(r) ~= group
-    or cost_of(group, member) ~= tonumber(r.cost) then
+  local r = job and get_job(job)
+  if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then
     move_member(group, member, false) -- its record says otherwise; the next claim mends the rest
     return nil
   end
@@ -189,16 +199,9 @@ local function claim_apart()
   return apart == 1
 end
 
--- The members of a group that stand first, and their jobs.
+-- The members of a group that stand first.
 local function first_of(group, limit)
-  local members, jobs = {}, {}
-  if limit > 0 then
-    members = redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit)
-  end
-  for place, member in ipairs(members) do
-    jobs[place] = string.sub(member, #group + 13)
-  end
-  return members, jobs
+  return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit) or {}
 end
 
 local function tenant_of(group)
@@ -226,8 +229,8 @@ end
 
 -- A group that stands alone on its own level has nobody to take turns with. Returns whether any job of it was looked at.
 local function serve_alone(group, level)
-  local members, jobs = first_of(group, math.min(n - #claimed, room_of(group)))
-  load_jobs(jobs)
+  local members = first_of(group, math.min(n - #claimed, room_of(group)))
+  local jobs = load_ready(group, members)
   for place, member in ipairs(members) do
     lease_ready(group, member, jobs[place])
   end
@@ -274,12 +277,12 @@ local function serve_highest(all)
     worth = worth * (share and share.weight or 1)
     local deficit = math.min(number_in_meta(key), worth) + worth
     while #claimed < n do
-      local members, jobs = first_of(group, math.min(n - #claimed, room_of(group), AT_ONCE))
+      local members = first_of(group, math.min(n - #claimed, room_of(group), AT_ONCE))
+      local jobs = load_ready(group, members)
       if #members == 0 then
         set_meta(key, false)
         return false
       end
-      load_jobs(jobs)
       for place, member in ipairs(members) do
         if cost_of(group, member) > deficit then
           set_meta(key, deficit)

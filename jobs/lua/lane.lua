@@ -7,11 +7,13 @@
 --   jobs     HASH job -> state|round|fence|attempts|crashes|priority|cost|bytes of its payload|tenant|claim, and of one that
 --            crashed ...|lost fence|lost claim|solo crashes|group|suspects leased with it|1 if the last crash was solo
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
---            A job that has only ever waited has none, so that it takes little room: the head of its payload says all.
+--            A job that has only ever waited has none, so that it takes little room: the head of its payload says all, and
+--            so does what stands for it in `ready`.
 --            Written by an older release: a JSON array [state, round, fence, attempts, crashes, claim, priority, tenant,
 --            cost, and of one that crashed the same six]
 --   payload  HASH job -> <round>|<priority>|<tenant>|<cost>|, then opaque bytes
---   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
+--   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<round>|<bytes of its payload>|<job>;
+--            the dying sort before all. What an older release wrote is let go, and made anew as all that is lost
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
 --   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim), of deficit round robin: turn|<level>, deficit|<group>,
@@ -142,12 +144,16 @@ local RECORD = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d)|(%d+)|(%d+)|([^|]*)|([^|]*)(.
 local CRASHES = '^|(%-?%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d)$'
 local NEVER_CRASHED = {__index = {lost_fence = '-1', lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
 
--- The record of a job that has only ever waited, from the head of its payload.
+-- The record of a job that has only ever waited.
+local function fresh(job, round, priority, tenant, cost, bytes)
+  return setmetatable({batch = batch_of(job), state = 'r', round = round, fence = '0', attempts = 0, crashes = 0, claim = '',
+                       priority = priority, tenant = tenant, cost = cost, bytes = bytes, fresh = true}, NEVER_CRASHED)
+end
+
+-- The same, from the head of its payload.
 local function fresh_of(job, payload)
   local round, priority, tenant, cost = string.match(payload, HEAD)
-  if not round then return false end
-  return setmetatable({batch = batch_of(job), state = 'r', round = round, fence = '0', attempts = 0, crashes = 0, claim = '', priority = priority,
-                       tenant = tenant, cost = cost, bytes = #payload, fresh = true}, NEVER_CRASHED)
+  return round and fresh(job, round, priority, tenant, cost, #payload) or false
 end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
@@ -189,11 +195,10 @@ local function encode(r)
   return text
 end
 
-local known_jobs, known_payloads, unwritten_jobs = {}, {}, {}
-local keeps_payloads = false -- whether those that are read stay in `known_payloads`
+local known_jobs, unwritten_jobs = {}, {}
 
--- Read jobs at once that `get_job` will be asked for.
-local function load_jobs(jobs)
+-- Read jobs at once that `get_job` will be asked for. `fresh_ones` are their records where there is none.
+local function load_jobs(jobs, fresh_ones)
   local unknown, waiting = {}, {}
   for _, job in ipairs(jobs) do
     if known_jobs[job] == nil then
@@ -203,18 +208,16 @@ local function load_jobs(jobs)
   for i, raw in ipairs(read(JOBS, unknown)) do
     local job = unknown[i]
     local r = raw and decode(job, raw)
-    if r then
-      known_jobs[job] = r
-    else
-      waiting[#waiting + 1] = job
-    end
     if raw and not r then
       redis.call('HDEL', JOBS, job) -- damaged, which is as if it were lost; the next claim mends the rest
+    end
+    known_jobs[job] = r or fresh_ones and fresh_ones[job] or nil
+    if not known_jobs[job] then
+      waiting[#waiting + 1] = job
     end
   end
   for i, payload in ipairs(read(PAYLOAD, waiting)) do
     known_jobs[waiting[i]] = payload and fresh_of(waiting[i], payload)
-    known_payloads[waiting[i]] = keeps_payloads and payload or nil
   end
 end
 
@@ -238,7 +241,7 @@ local function group_of(r)
 end
 
 local function member_of(job, r)
-  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
+  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
 end
 
 local tally = {} -- batch -> r, d or l -> by how many jobs it changes

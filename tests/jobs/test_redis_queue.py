@@ -164,6 +164,18 @@ def test_payloads_come_back_as_they_went(queue: RedisQueue) -> None:
     assert queue.snapshot(LANE).bytes == len(b"1|4|t|30|=\xff\x00=@1,2") + len(b"1|4|t|20|@7,20000")
 
 
+@pytest.mark.parametrize("rows", [2, 10])
+def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
+    queue: RedisQueue, client: redis.Redis, rows: int
+) -> None:
+    """However many they are: those of a few jobs come along, those of many are asked for."""
+    fed(queue, [row(n) for n in range(rows)])
+    wanted = {n: b'{"row":%d}' % n for n in range(rows)}
+    assert {job.key.row: job.payload for job in claim(queue)} == wanted
+    rename(client, "payload", "b/1", "b/77")
+    assert {job.key.row: job.payload for job in claim(queue)} == wanted | {1: b""}
+
+
 # -- claim
 
 
