@@ -262,6 +262,21 @@ def test_records_of_an_older_release_are_read(queue: RedisQueue, client: redis.R
     assert queue.snapshot(LANE).bytes == 0
 
 
+def test_a_lane_that_an_older_release_filled_is_mended(queue: RedisQueue, client: redis.Redis) -> None:
+    """What stood for a job in `ready` told nothing of its round and size: it is let go, and the next claim makes all anew."""
+    fed(queue, [row(n) for n in range(4)])
+    (retried,) = claim(queue, 1)
+    queue.settle(LANE, [Settlement(retried.lease, "retry", 0)])
+    members: list[Any] = client.zrange(key("ready"), 0, -1)
+    client.delete(key("ready"))
+    older = [b"|".join([*member.split(b"|")[:3], member.split(b"|")[5]]) for member in members]
+    client.zadd(key("ready"), dict.fromkeys(older, 0))
+    jobs = [*claim(queue, 5, "c-2"), *claim(queue, 5, "c-3")]
+    assert sorted(rows_of(jobs)) == [0, 1, 2, 3]
+    assert {job.key.row for job in jobs if job.attempt == 2} == {retried.key.row}
+    assert counts(queue) == (0, 0, 4)
+
+
 @pytest.mark.parametrize("n", [1, 3, 10, 64])
 def test_tenants_take_turns_by_expected_work(queue: RedisQueue, n: int) -> None:
     """A tenant of long rows gets as much work done as one of short rows, whoever came first, however few a claim takes."""
