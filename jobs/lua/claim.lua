@@ -84,7 +84,7 @@ end
 
 -- The jobs of a place whose time has come, as many as one claim looks at.
 local function come_due(place)
-  return sizes[place] > 0 and redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, ARGV[9]) or {}
+  return sizes[place] > 0 and redis.call('ZRANGEBYSCORE', place, '-inf', text_of(now), 'LIMIT', 0, ARGV[9]) or {}
 end
 
 local due = come_due(DELAYED)
@@ -109,7 +109,7 @@ if next(moved_ready) or moved[SUSPECTS] then
   write()
 end
 
-local expiry, fence = string.format('%d', now + lease_ms), number_in_meta('fence')
+local expiry, fence = text_of(now + lease_ms), number_in_meta('fence')
 
 -- Lease one job, which waits. `member` is what stands for it in `ready`, where it does.
 local function lease(job, r, member)
@@ -237,7 +237,7 @@ local function serve_alone(group, level)
   if #members > 0 then
     set_meta('deficit|' .. group, false)
     set_meta('turn|' .. level, group)
-    set_meta('served|' .. group, now) -- and `write` forgets it when none of them is left
+    set_meta('served|' .. group, text_of(now)) -- and `write` forgets it when none of them is left
   end
   return #members > 0
 end
@@ -304,7 +304,7 @@ local function serve_highest(all)
     local full = serve(group, worth)
     write()
     if counted[TENANTS][group] ~= 0 then
-      set_meta('served|' .. group, now)
+      set_meta('served|' .. group, text_of(now))
     end
     if full then break end
     set_meta('turn|' .. level, group)
@@ -344,7 +344,7 @@ if in_hand == 0 then
   set_meta('turn', #claimed > 0 and known_jobs[claimed[1]].size > 0 and 'ready' or 'suspects')
 end
 if #claimed > 0 then
-  set_meta('fence', fence)
+  set_meta('fence', text_of(fence))
   call_on('RPUSH', CLAIM, claimed)
   redis.call('PEXPIRE', CLAIM, lease_ms)
 end

@@ -40,6 +40,11 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A whole number as it is written. Redis would write it as a fraction, which takes longer.
+local function text_of(number)
+  return string.format('%d', number)
+end
+
 local function batch_of(job)
   return string.match(job, '^(.*)/%d+$')
 end
@@ -52,10 +57,10 @@ end
 
 -- One command on many members or fields. Returns the sum of its replies.
 local function call_on(command, key, args)
-  local sum = 0
   if #args <= AT_A_TIME then
-    return args[1] and redis.call(command, key, unpack(args)) or sum
+    return args[1] and redis.call(command, key, unpack(args)) or 0
   end
+  local sum = 0
   for first = 1, #args, AT_A_TIME do
     sum = sum + redis.call(command, key, unpack(args, first, math.min(first + AT_A_TIME - 1, #args)))
   end
@@ -64,10 +69,10 @@ end
 
 -- The values of fields, each false where there is none.
 local function read(key, fields)
-  local values = {}
   if #fields <= AT_A_TIME then
-    return fields[1] and redis.call('HMGET', key, unpack(fields)) or values
+    return fields[1] and redis.call('HMGET', key, unpack(fields)) or {}
   end
+  local values = {}
   for first = 1, #fields, AT_A_TIME do
     for i, value in ipairs(redis.call('HMGET', key, unpack(fields, first, math.min(first + AT_A_TIME - 1, #fields)))) do
       values[first + i - 1] = value
@@ -84,11 +89,6 @@ local function get_batch(batch)
     read_batches[batch] = record and type(record.round) == 'number' and type(record.version) == 'number' and record or false
   end
   return read_batches[batch]
-end
-
--- A round or fence as it is written in a record: there it is only compared.
-local function text_of(number)
-  return string.format('%d', number)
 end
 
 local function put_batch(batch, record)
@@ -135,7 +135,7 @@ end
 -- Add to a number and return it.
 local function add_to_meta(field, by)
   local sum = number_in_meta(field) + by
-  set_meta(field, sum)
+  set_meta(field, text_of(sum))
   return sum
 end
 
@@ -352,12 +352,12 @@ local function write_numbers(hash, changes)
       gone[#gone + 1] = field
     elseif by ~= 0 then
       changed[#changed + 1] = field
-      changed[#changed + 1] = numbers[field]
+      changed[#changed + 1] = text_of(numbers[field])
     end
     if hash == TENANTS and by ~= 0 and numbers[field] == 0 then
       set_meta('served|' .. field, false)
     elseif hash == TENANTS and by > 0 and before == 0 and not meta('served|' .. field) then
-      set_meta('served|' .. field, now_ms())
+      set_meta('served|' .. field, text_of(now_ms()))
     end
   end
   call_on('HDEL', hash, gone)

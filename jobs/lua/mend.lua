@@ -59,7 +59,7 @@ end
 -- The clock was set back, or another server's clock is behind: what is leased or delayed must not wait until it has caught up.
 local function follow_clock(now)
   local back = number_in_meta('now') - now
-  set_meta('now', now)
+  set_meta('now', text_of(now))
   if back > 1000 then
     for _, key in ipairs({LEASED, DELAYED}) do
       local found = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
