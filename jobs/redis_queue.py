@@ -55,7 +55,7 @@ BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "repor
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
