@@ -2,7 +2,8 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import orjson
@@ -14,7 +15,7 @@ RECORD_MS: Final = 15_000
 """A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
 
 _HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|")
-"""What lane.lua puts before a payload: round, priority, tenant, cost."""
+"""What `feed_args` puts before a payload: round, priority, tenant, cost."""
 
 
 def shares(policy: LanePolicy) -> bytes:
@@ -23,16 +24,14 @@ def shares(policy: LanePolicy) -> bytes:
     return orjson.dumps({name: {n: v for n, v in share.items() if v is not None} for name, share in shares.items()})
 
 
-def feed_args(row: FeedRow) -> tuple[Any, ...]:
-    """One row to be fed."""
-    cost = min(max(row.cost, 1), 10**9)
-    return (row.row, row.priority, row.tenant, cost, row.attempts, row.crashes, row.solo_crashes, _packed(row.payload))
-
-
-def _packed(payload: bytes | InputSlice) -> bytes:
+def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
+    """One row to be fed, of a round: its number with the tries that it had, if any; and the payload behind its head."""
+    tries = f"|{row.attempts}|{row.crashes}|{row.solo_crashes}" if row.attempts or row.crashes else ""
+    cost, payload = min(max(row.cost, 1), 10**9), row.payload
+    head = f"{round_}|{row.priority}|{row.tenant}|{cost}|"
     if isinstance(payload, InputSlice):
-        return f"@{payload.offset},{payload.length}".encode()
-    return b"=" + payload
+        return f"{row.row}{tries}", f"{head}@{payload.offset},{payload.length}".encode()
+    return f"{row.row}{tries}", b"%b=%b" % (head.encode(), payload)
 
 
 def _unpacked(stored: bytes) -> bytes | InputSlice:
@@ -46,17 +45,19 @@ def _unpacked(stored: bytes) -> bytes | InputSlice:
     return stored[begin + 1 :]
 
 
-def lease_args(lease: Lease) -> tuple[Any, ...]:
-    """A lease to be compared with what the queue remembers."""
-    return (str(lease.key), lease.round, lease.fence, lease.claim_id)
+def lease_lines(leases: Iterable[Lease], more: Iterable[object] = repeat("")) -> bytes:
+    """Leases to be compared with what the queue remembers, each a line, and `more` to say of each."""
+    lines = [
+        f"{lease.key.batch_id}/{lease.key.row}|{lease.round}|{lease.fence}|{lease.claim_id}|{said}\n"
+        for lease, said in zip(leases, more, strict=False)
+    ]
+    return "".join(lines).encode()
 
 
-def settlement_args(settlements: Sequence[Settlement]) -> list[Any]:
-    """Reports on leases, one behind the other."""
-    args: list[Any] = []
-    for report in settlements:
-        args += (*lease_args(report.lease), report.action, report.delay_ms)
-    return args
+def report_lines(settlements: Sequence[Settlement]) -> bytes:
+    """Reports on leases: after how many ms a job is to be tried again, or nothing when it is done."""
+    delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
+    return lease_lines((report.lease for report in settlements), delays)
 
 
 def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:

@@ -35,15 +35,15 @@ from jobs.job_queue import (
 from jobs.queue_records import (
     feed_args,
     jobs_of,
-    lease_args,
+    lease_lines,
     old_ms,
     pairs,
     record_of,
+    report_lines,
     schedules_of,
-    settlement_args,
     shares,
 )
-from jobs.redis_wire import Wire
+from jobs.redis_wire import Wire, packed
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -57,7 +57,7 @@ BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "repor
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hvals", "hgetall", "hexists", "hincrby", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
@@ -91,7 +91,7 @@ class RedisQueue:
         policy = policy or LanePolicy()
         self._max_attempts = max_attempts
         self._name = name
-        self._rules = (policy.most_deaths, int(policy.age_s * 1000), shares(policy))
+        self._rules = (LOOK_AT, policy.most_deaths, int(policy.age_s * 1000), shares(policy))
         self._cluster = cluster
         self._use(client)
 
@@ -153,7 +153,8 @@ class RedisQueue:
     ) -> FeedReply:
         self._ask("sadd", LANES, lane)
         head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish))
-        accepted, refused, truth, stands = self._run("feed", lane, *head, *chain.from_iterable(map(feed_args, rows)))
+        args = chain.from_iterable(feed_args(round_, row) for row in rows)
+        accepted, refused, truth, stands = self._run("feed", lane, *head, *args)
         return FeedReply(bool(accepted), bool(refused), truth, stands)
 
     def claim(
@@ -166,19 +167,21 @@ class RedisQueue:
         *,
         settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        if "|" in claim_id:  # it parts the fields of a record
-            raise ValueError(f"a claim id has no |: {claim_id}")
-        args = (claim_id, n, lease_ms, self._max_attempts, worker.worker, record_of(worker), old_ms(lease_ms), LOOK_AT)
+        if "|" in claim_id or "\n" in claim_id:  # they part the fields of a record, and leases
+            raise ValueError(f"a claim id has no | and is one line: {claim_id}")
+        args = (claim_id, n, report_lines(settle), worker.worker, record_of(worker), worker.running)
         reply = self._run(
             "claim",
             lane,
             *args,
-            worker.running,
+            lease_ms,
+            old_ms(lease_ms),
             *self._rules,
-            *settlement_args(settle),
             more_keys=(f"np:1:{{{lane}}}:claim:{claim_id}",),
         )
         jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        if None in jobs[2:3]:
+            jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
             jobs=jobs_of(jobs, claim_id),
             ready=ready,
@@ -190,17 +193,25 @@ class RedisQueue:
             lost=frozenset(settle[i - 1].lease for i in lost),
         )
 
+    def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
+        """The payloads of claimed jobs. One that is gone by now is empty: then storage has the request."""
+        key = f"np:1:{{{lane}}}:payload"
+        found = self._answered(
+            lambda: self._wire.ask("HMGET", key, *jobs) if self._wire else self._client.hmget(key, jobs)
+        )
+        return [payload or b"" for payload in found]
+
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, record_of(worker), old_ms(lease_ms))
-        lost, cancelled = self._run("beat", lane, *head, *chain.from_iterable(map(lease_args, leases)))
+        lost, cancelled = self._run("beat", lane, *head, lease_lines(leases))
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        lost = self._run("settle", lane, *settlement_args(settlements)) if settlements else ()
+        lost = self._run("settle", lane, report_lines(settlements)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
-        lost = self._run("release", lane, *chain.from_iterable(map(lease_args, leases))) if leases else ()
+        lost = self._run("release", lane, lease_lines(leases)) if leases else ()
         return frozenset(leases[i - 1] for i in lost)
 
     def lanes(self) -> Sequence[str]:
@@ -241,48 +252,55 @@ class RedisQueue:
         self._client.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        keys = (*_keys(lane), *more_keys)
-        return self._answered(lambda: self._call(script, keys, args))
+        return self._answered(lambda: self._call(self._scripts[script], lane, more_keys, args))
 
-    def _call(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    def _call(self, script: Any, lane: str, more_keys: Sequence[str], args: Sequence[Any]) -> Any:
         if self._wire is not None:
-            with contextlib.suppress(redis.exceptions.NoScriptError):
-                return self._wire.ask("EVALSHA", self._scripts[script].sha, len(keys), *keys, *args)
-        return self._scripts[script](keys=keys, args=args)
+            parts, head = _head(script.sha, lane, len(more_keys))
+            try:
+                return self._wire.ask_packed(
+                    parts + len(more_keys) + len(args), head + packed(more_keys) + packed(args)
+                )
+            except redis.exceptions.NoScriptError:
+                pass
+        return script(keys=(*_keys(lane), *more_keys), args=args)
 
     def _ask(self, command: str, *args: Any) -> Any:
         return self._answered(lambda: getattr(self._client, command)(*args))
 
     def _answered(self, act: Callable[[], Any]) -> Any:
-        with self._answering():
+        try:
             try:
                 return act()
             except redis.exceptions.MovedError:  # it is a node of a cluster, and the key is another node's
                 if self._cluster is None or isinstance(self._client, redis.RedisCluster):
                     raise
-                alone, client, wire = self._client, self._cluster(), self._wire
-                self._use(client)
-                if wire is not None:
-                    wire.close()
-                alone.close()
+                self._join(self._cluster())
                 return act()
-
-    @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.exceptions.OutOfMemoryError as error:
-            raise QueueUnavailable(f"{self._name} is full (maxmemory): give it more, or wait") from error
-        except redis.exceptions.AuthenticationError as error:
-            raise QueueUnavailable(f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL") from error
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-            if "certificate" in str(error).lower():
-                raise QueueUnavailable(f"{self._name}: {NOT_TRUSTED}") from error
-            raise QueueUnavailable(f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL") from error
         except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as error:
-            denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
-            remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
-            raise QueueUnavailable(f"{self._name}{remedy}: {_first_line(error)}") from error
+            raise QueueUnavailable(self._said(error)) from error
+
+    def _join(self, cluster: redis.RedisCluster) -> None:
+        """Use this client from now on, and close the one before."""
+        alone, wire = self._client, self._wire
+        self._use(cluster)
+        if wire is not None:
+            wire.close()
+        alone.close()
+
+    def _said(self, error: Exception) -> str:
+        """What is wrong, and what to do."""
+        if isinstance(error, redis.exceptions.OutOfMemoryError):
+            return f"{self._name} is full (maxmemory): give it more, or wait"
+        if isinstance(error, redis.exceptions.AuthenticationError):
+            return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"
+        if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
+            if "certificate" in str(error).lower():
+                return f"{self._name}: {NOT_TRUSTED}"
+            return f"{self._name} does not answer: start it, or mend NIGHTPRESS_REDIS_URL"
+        denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
+        remedy = ": its user lacks a right; the README lists all that it needs" if denied else ""
+        return f"{self._name}{remedy}: {_first_line(error)}"
 
 
 @contextlib.contextmanager
@@ -302,6 +320,13 @@ def _told(slow: Callable[[str], object] | None, words: str) -> Iterator[None]:
 @cache
 def _keys(lane: str) -> Sequence[str]:
     return tuple(f"np:1:{{{lane}}}:{key}" for key in KEYS)
+
+
+@cache
+def _head(sha: str, lane: str, more_keys: int) -> tuple[int, bytes]:
+    """How each call of a script on a lane begins, packed, and of how many parts that is."""
+    parts = ("EVALSHA", sha, len(KEYS) + more_keys, *_keys(lane))
+    return len(parts), packed(parts)
 
 
 def _first_line(error: Exception) -> str:

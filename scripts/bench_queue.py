@@ -8,6 +8,9 @@ alone, as with the peers: rows are put on the queue (`enq/s`, read from the inpu
 `whole` feeds while it drains, as it is used, and its `enq/s` is intake: rows read, checked, hashed and stored; `worker`
 is all of a worker around the stub of an engine, with every outcome durable in storage.
 
+At batches of 1 a job is claimed and settled by itself. As a worker does, ours claims the next while one is at work, so two
+are leased at most; of the peers, celery, dramatiq and taskiq fetch one ahead too, and the others cannot without running it.
+
 `p99` is how long a job waited for an idle worker, in ms, when jobs come 150 a second. `cpu` is what a job took of the
 server's time from its enqueueing to its end, in microseconds. `bytes` is Redis memory for a queued job less its payload.
 

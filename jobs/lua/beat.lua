@@ -3,28 +3,23 @@
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 lease in ms  2 worker  3 its record  4 ms after which the record is old
---        then for each lease: job, round, fence, claim id
+--        5 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  {lost, cancelled}: the numbers, from 1, of leases that no longer hold, and of those whose batch was closed
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
 local now = now_ms()
+local expiry = string.format('%d', now + tonumber(ARGV[1]))
 redis.call('HSET', WORKERS, ARGV[2], string.format('%d|', now + tonumber(ARGV[4])) .. ARGV[3])
-local lost, cancelled, jobs = {}, {}, {}
-for i = 5, #ARGV, 4 do
-  jobs[#jobs + 1] = ARGV[i]
-end
-load_jobs(jobs)
-for i = 5, #ARGV, 4 do
-  local job, number = ARGV[i], (i - 1) / 4
-  local r = get_job(job)
-  if not holds(r, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then
+local lost, cancelled = {}, {}
+each_lease(ARGV[5], function(number, job, r, held)
+  if not held then
     lost[#lost + 1] = number
   else
-    move(LEASED, job, now + tonumber(ARGV[1]))
-    if not is_current(job, r) then
+    move(LEASED, job, expiry)
+    if not is_current(r) then
       cancelled[#cancelled + 1] = number
     end
   end
-end
+end)
 write()
 return {lost, cancelled}

@@ -4,12 +4,13 @@
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --        14 claim: LIST of the jobs of this claim id
--- ARGV   1 claim id  2 n  3 lease in ms  4 most attempts  5 worker  6 its record  7 ms after which the record is old
---        8 how many due or expired jobs to look at  9 jobs that the worker has in hand  10 most deaths in a row
+-- ARGV   1 claim id  2 n  3 the reports, as settle has them  4 worker  5 its record  6 jobs that it has in hand
+--        7 lease in ms  8 ms after which the record is old  9 how many due or expired jobs to look at  10 most deaths in a row
 --        11 ms after which a group that was not served gains a level  12 JSON: tenant -> {weight, cap of rows in flight}
---        then for each report: job, round, fence, claim id, done or retry, delay in ms
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}; jobs holds three values for each: job, its record as
---        it is in `jobs`, its payload; lost has the numbers, from 1, of reports whose lease no longer held
+--        it is in `jobs`, and its payload, or nil where the jobs are more than a few: to make a long string in Lua takes longer
+--        than all else that is done for a job, so those are to be read apart, from `payload`;
+--        lost has the numbers, from 1, of reports whose lease no longer held
 --
 -- Order: promote what is due, rescue what has expired, then burials, then by priority, tenant, length. The jobs of one
 -- tenant and priority are a group. Groups of one priority take turns by deficit round robin (Shreedhar and Varghese 1995),
@@ -22,46 +23,53 @@
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
 local CLAIM = KEYS[14]
-local claim, n, lease_ms, most_attempts = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local worker, look_at, in_hand = ARGV[5], tonumber(ARGV[8]), tonumber(ARGV[9])
+local claim, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
+local age_ms, shares = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
 local now = now_ms()
-local age_ms, shares = tonumber(ARGV[11]), cjson.decode(ARGV[12])
 local claimed, lost, apart = {}, {}, 0
+local FEW = 4 -- the payloads of so few jobs come along with a claim
 
-local function is_paused()
-  return meta('paused') == '1'
+-- The level of a group that nobody has kept waiting. The dying stand above all.
+local function own_level_of(group)
+  local inverse = string.sub(group, 1, 1)
+  return inverse == DYING and 10 or 9 - inverse
+end
+
+-- All groups of which any job is ready. Reads at once what `meta` says of them, and these fields of it.
+local function all_groups(fields)
+  local groups = {}
+  for group, ready in pairs(counted[TENANTS]) do
+    if ready ~= 0 then
+      local next_field = #fields
+      groups[#groups + 1] = group
+      fields[next_field + 1], fields[next_field + 2] = 'served|' .. group, 'deficit|' .. group
+      fields[next_field + 3] = 'turn|' .. own_level_of(group)
+    end
+  end
+  load_meta(fields)
+  return groups
 end
 
 local function reply()
   write()
-  local jobs, unread = {}, {}
-  for _, job in ipairs(claimed) do
-    if not known_payloads[job] then
-      unread[#unread + 1] = job
-    end
+  local jobs, payloads = {}, #claimed <= FEW and read(PAYLOAD, claimed) or {}
+  for place, job in ipairs(claimed) do
+    local r, payload = known_jobs[job], payloads[place]
+    jobs[3 * place - 2], jobs[3 * place - 1], jobs[3 * place] = job, r.text or encode(r), payload or payload == false and ''
   end
-  read_each(PAYLOAD, unread, function(job, payload)
-    known_payloads[job] = payload or ''
-  end)
-  for _, job in ipairs(claimed) do
-    local r = get_job(job)
-    jobs[#jobs + 1] = job
-    jobs[#jobs + 1] = r.text or encode(r)
-    jobs[#jobs + 1] = known_payloads[job]
-  end
-  return {jobs, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
-          redis.call('ZCARD', LEASED), is_paused() and 1 or 0, apart, meta('reason') or '', lost}
+  return {jobs, sizes[READY] + sizes[SUSPECTS], sizes[DELAYED], sizes[LEASED], meta('paused') == '1' and 1 or 0, apart,
+          meta('reason') or '', lost}
 end
 
-redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[7])) .. ARGV[6])
-
-if not is_whole() then
+redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[8])) .. ARGV[5])
+local in_groups = sum_of(TENANTS)
+all_groups({'paused', 'reason', 'now', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
+if not is_whole(in_groups) then
   mend(now, lease_ms)
 end
 follow_clock(now)
 
-lost = take_reports(13)
-keeps_payloads = true
+lost = take_reports(ARGV[3])
 local before = redis.call('LRANGE', CLAIM, 0, -1)
 if #before > 0 then
   load_jobs(before)
@@ -74,13 +82,18 @@ if #before > 0 then
   return reply()
 end
 
-local due = redis.call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, look_at)
+-- The jobs of a place whose time has come, as many as one claim looks at.
+local function come_due(place)
+  return sizes[place] > 0 and redis.call('ZRANGEBYSCORE', place, '-inf', text_of(now), 'LIMIT', 0, ARGV[9]) or {}
+end
+
+local due = come_due(DELAYED)
 load_jobs(due)
 for _, job in ipairs(due) do
   local r = get_job(job)
   if not r or r.state ~= 'd' then
     move(DELAYED, job, false)
-  elseif is_current(job, r) then
+  elseif is_current(r) then
     take_out(job, r)
     put_in(job, r, 'r')
   else
@@ -88,71 +101,95 @@ for _, job in ipairs(due) do
   end
 end
 
-rescue(now, look_at, tonumber(ARGV[10]))
-if next(moved_ready) or next(moved) then
+local expired = come_due(LEASED)
+if #expired > 0 then
+  rescue(expired, tonumber(ARGV[10]))
+end
+if next(moved_ready) or moved[SUSPECTS] then
   write()
 end
 
--- Lease one job, which waits.
-local function lease(job, r)
+local expiry, fence = text_of(now + lease_ms), number_in_meta('fence')
+
+-- Lease one job, which waits. `member` is what stands for it in `ready`, where it does.
+local function lease(job, r, member)
   local burial = r.state == 'y'
-  take_out(job, r)
+  take_out(job, r, member)
   if not burial then
     r.attempts = r.attempts + 1
   end
-  r.fence, r.claim = add_to_meta('fence', 1), claim
-  put_in(job, r, burial and 'b' or 'l', now + lease_ms)
+  fence = fence + 1
+  r.fence, r.claim = text_of(fence), claim
+  put_in(job, r, burial and 'b' or 'l', expiry)
   claimed[#claimed + 1] = job
 end
 
-local function job_of(member)
-  return string.match(member, '^[^|]*|[^|]*|%d+|(.*)$')
+local function cost_of(group, member)
+  return 9999999999 - (tonumber(string.sub(member, #group + 2, #group + 11)) or 0)
+end
+
+-- Read jobs at once that stand in `ready`, and return them; false where a member is none of ours. All that is to be known of a
+-- job that has only ever waited stands there, so that its payload is not read.
+local function load_ready(group, members)
+  local jobs, named, fresh_ones = {}, {}, {}
+  local priority, tenant = own_level_of(group), string.sub(group, 3)
+  for place, member in ipairs(members) do
+    local inverse, round, bytes, job = string.match(member, '^(%d+)|(%d+)|(%d+)|(.+/%d+)$', #group + 2)
+    jobs[place] = job or false
+    if job then
+      named[#named + 1] = job
+      local r = fresh(job, round, priority, tenant, 9999999999 - inverse, bytes)
+      r.member, fresh_ones[job] = member, priority < 10 and r
+    end
+  end
+  load_jobs(named, fresh_ones)
+  return jobs
 end
 
 -- Lease one job that stands in `ready`. Returns its cost, or nil when it was not to be run any more.
-local function lease_ready(member)
-  local job = job_of(member)
-  local r = get_job(job)
-  if not r or (r.state ~= 'r' and r.state ~= 'y') or member_of(job, r) ~= member then
-    let_member_go(member) -- its record says otherwise; the next claim mends the rest
+local function lease_ready(group, member, job)
+  local r = job and get_job(job)
+  if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then
+    move_member(group, member, false) -- its record says otherwise; the next claim mends the rest
     return nil
   end
-  if not is_current(job, r) then
-    remove(job, r)
+  if not is_current(r) then
+    remove(job, r, member)
     return nil
   end
-  lease(job, r)
+  lease(job, r, member)
   return r.cost
 end
 
--- Lease what is left of the first group of suspects.
-local function lease_suspects()
-  local first = redis.call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')
-  local group, jobs = {}, first[1] and redis.call('ZRANGEBYSCORE', SUSPECTS, first[2], first[2], 'LIMIT', 0, n) or {}
-  load_jobs(jobs)
-  for _, job in ipairs(jobs) do
-    local r = get_job(job)
-    if not r or r.state ~= 's' then
-      move(SUSPECTS, job, false)
-    elseif not is_current(job, r) then
-      remove(job, r)
-    else
-      group[#group + 1] = {job, r}
+-- Suspects wait. A claim of a worker with nothing in hand gets the first group of them, in turn with other jobs; of the busy
+-- ones, one at a time is told to become so. Returns whether this claim is for suspects, and gets nothing else.
+local function claim_apart()
+  local function lease_group()
+    local first = redis.call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')
+    local group, jobs = {}, first[1] and redis.call('ZRANGEBYSCORE', SUSPECTS, first[2], first[2], 'LIMIT', 0, n) or {}
+    load_jobs(jobs)
+    for _, job in ipairs(jobs) do
+      local r = get_job(job)
+      if not r or r.state ~= 's' then
+        move(SUSPECTS, job, false)
+      elseif not is_current(r) then
+        remove(job, r)
+      else
+        group[#group + 1] = {job, r}
+      end
+    end
+    for _, one in ipairs(group) do
+      one[2].size = #group
+      lease(one[1], one[2])
     end
   end
-  for _, one in ipairs(group) do
-    one[2].size = #group
-    lease(one[1], one[2])
-  end
-end
 
--- Whether this claim is for suspects, and gets nothing else.
-local function is_apart()
-  if n < 1 or redis.call('ZCARD', SUSPECTS) == 0 then
-    return false
-  end
   if in_hand == 0 then
-    return meta('turn') ~= 'ready' or redis.call('ZCARD', READY) == 0
+    local theirs = meta('turn') ~= 'ready' or sizes[READY] == 0
+    if theirs then
+      lease_group()
+    end
+    return theirs
   end
   local asked, till = string.match(meta('apart') or '', '^(.*)|(%d+)$')
   if asked == worker or not asked or tonumber(till) <= now then
@@ -162,26 +199,9 @@ local function is_apart()
   return apart == 1
 end
 
-local AT_ONCE = 8 -- so many jobs of a group are looked at in its turn, and then the next
-
-local function cost_of(member)
-  return 9999999999 - tonumber(string.match(member, '^[^|]*|[^|]*|(%d+)|'))
-end
-
+-- The members of a group that stand first.
 local function first_of(group, limit)
-  return redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit)
-end
-
--- The same, with their jobs read at once. `members` are known when they were read before.
-local function first_loaded(group, limit, members)
-  members = limit > 0 and (members or first_of(group, limit)) or {}
-  local jobs = {}
-  for place, member in ipairs(members) do
-    members[place] = place <= limit and member or nil
-    jobs[place] = members[place] and job_of(member)
-  end
-  load_jobs(jobs)
-  return members
+  return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit) or {}
 end
 
 local function tenant_of(group)
@@ -195,128 +215,136 @@ local function room_of(group)
   if not cap or string.sub(group, 1, 1) == DYING then
     return n
   end
-  return cap - tonumber(redis.call('HGET', FLIGHTS, tenant) or '0') - ((unwritten[FLIGHTS] or {})[tenant] or 0)
+  return cap - counted[FLIGHTS][tenant] - (tallies[FLIGHTS][tenant] or 0)
 end
 
--- The priority of a group: one level more for each age that it was not served. The dying stand above all.
+-- The level of a group: one more for each age that it was not served.
 local function level_of(group)
-  if string.sub(group, 1, 1) == DYING then
-    return 10
+  local own, served = own_level_of(group), meta('served|' .. group)
+  if own == 10 or not served then
+    return own
   end
-  local served = tonumber(meta('served|' .. group) or now)
-  return math.min(9 - tonumber(string.sub(group, 1, 1)) + math.floor(math.max(now - served, 0) / age_ms), 9)
+  return math.min(own + math.floor(math.max(now - served, 0) / age_ms), 9)
 end
 
-local ahead -- the first members of the only group there is
-
--- The groups of the highest level in the order of their turns, what a turn of weight 1 is worth, and the level.
-local function turns()
-  if next(moved_ready) then
-    write()
+-- A group that stands alone on its own level has nobody to take turns with. Returns whether any job of it was looked at.
+local function serve_alone(group, level)
+  local members = first_of(group, math.min(n - #claimed, room_of(group)))
+  local jobs = load_ready(group, members)
+  for place, member in ipairs(members) do
+    lease_ready(group, member, jobs[place])
   end
-  local groups, worth, level = {}, 1, -1
-  local all = redis.call('HKEYS', TENANTS)
-  for _, group in ipairs(all) do
-    local members = first_of(group, #all == 1 and n - #claimed or 1)
-    local first, own = members[1], level_of(group)
-    ahead = #all == 1 and members or nil
-    if first and own >= level and room_of(group) > 0 then
-      if own > level then
-        groups, worth, level = {}, 1, own
+  if #members > 0 then
+    set_meta('deficit|' .. group, false)
+    set_meta('turn|' .. level, group)
+    set_meta('served|' .. group, text_of(now)) -- and `write` forgets it when none of them is left
+  end
+  return #members > 0
+end
+
+-- Serve those of several groups that stand on the highest level: they take turns. Returns whether there was any.
+local function serve_highest(all)
+  local AT_ONCE = 8 -- so many jobs of a group are looked at in its turn, and then the next
+
+  -- The groups in the order of their turns, what a turn of weight 1 is worth, and the level.
+  local function turns()
+    local groups, worth, level = {}, 1, -1
+    for _, group in ipairs(all) do
+      local first, own = first_of(group, 1)[1], level_of(group)
+      if first and own >= level and room_of(group) > 0 then
+        if own > level then
+          groups, worth, level = {}, 1, own
+        end
+        groups[#groups + 1] = group
+        worth = math.max(worth, cost_of(group, first))
       end
-      groups[#groups + 1] = group
-      worth = math.max(worth, cost_of(first))
     end
-  end
-  table.sort(groups)
-  local last = meta('turn|' .. level) or ''
-  local after, until_last = {}, {}
-  for _, group in ipairs(groups) do
-    table.insert(group > last and after or until_last, group)
-  end
-  for _, group in ipairs(until_last) do
-    after[#after + 1] = group
-  end
-  return after, worth, level
-end
-
--- A group that stands alone on its own level has nobody to take turns with.
-local function serve_alone(group)
-  set_meta('deficit|' .. group, false)
-  local room = math.min(n - #claimed, room_of(group))
-  for _, member in ipairs(first_loaded(group, room, ahead)) do
-    lease_ready(member)
-  end
-end
-
--- One group's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
-local function serve(group, worth)
-  local key, share = 'deficit|' .. group, shares[tenant_of(group)]
-  worth = worth * (share and share.weight or 1)
-  local deficit = math.min(number_in_meta(key), worth) + worth
-  while #claimed < n do
-    local room = math.min(n - #claimed, room_of(group), AT_ONCE)
-    local members = first_loaded(group, room)
-    if #members == 0 then
-      set_meta(key, false)
-      return false
+    table.sort(groups)
+    local last = meta('turn|' .. level) or ''
+    local after, until_last = {}, {}
+    for _, group in ipairs(groups) do
+      table.insert(group > last and after or until_last, group)
     end
-    for _, member in ipairs(members) do
-      if cost_of(member) > deficit then
-        set_meta(key, deficit)
+    for _, group in ipairs(until_last) do
+      after[#after + 1] = group
+    end
+    return after, worth, level
+  end
+
+  -- One group's turn. Returns whether the claim is full: then the turn is not over, and what it was worth is not added again.
+  local function serve(group, worth)
+    local key, share = 'deficit|' .. group, shares[tenant_of(group)]
+    worth = worth * (share and share.weight or 1)
+    local deficit = math.min(number_in_meta(key), worth) + worth
+    while #claimed < n do
+      local members = first_of(group, math.min(n - #claimed, room_of(group), AT_ONCE))
+      local jobs = load_ready(group, members)
+      if #members == 0 then
+        set_meta(key, false)
         return false
       end
-      deficit = deficit - (lease_ready(member) or 0)
+      for place, member in ipairs(members) do
+        if cost_of(group, member) > deficit then
+          set_meta(key, deficit)
+          return false
+        end
+        deficit = deficit - (lease_ready(group, member, jobs[place]) or 0)
+      end
+      write()
     end
-    write()
+    set_meta(key, deficit - worth)
+    return true
   end
-  set_meta(key, deficit - worth)
-  return true
+
+  local groups, worth, level = turns()
+  if #groups == 1 and level == own_level_of(groups[1]) then
+    return serve_alone(groups[1], level)
+  end
+  for _, group in ipairs(groups) do
+    local full = serve(group, worth)
+    write()
+    if counted[TENANTS][group] ~= 0 then
+      set_meta('served|' .. group, text_of(now))
+    end
+    if full then break end
+    set_meta('turn|' .. level, group)
+  end
+  return #groups > 0
 end
 
 -- Count the group of the first job again, if a lost key made it unknown. Returns whether it was.
 local function count_unknown()
   local first = redis.call('ZRANGE', READY, 0, 0)[1]
   local group = first and string.match(first, '^([^|]*|[^|]*)|')
-  return group and redis.call('HSETNX', TENANTS, group, 1) == 1
+  if not group or redis.call('HSETNX', TENANTS, group, 1) == 0 then
+    return false
+  end
+  counted[TENANTS][group] = 1
+  return true
 end
 
 local function serve_ready()
-  while #claimed < n do
-    local groups, worth, level = turns()
-    if #groups == 0 and not count_unknown() then break end
-    local alone = #groups == 1 and (level == 10 or level == 9 - tonumber(string.sub(groups[1], 1, 1)))
-    if alone then
-      serve_alone(groups[1])
-      set_meta('turn|' .. level, groups[1])
-      set_meta('served|' .. groups[1], now) -- and `write` forgets it when none of them is left
-    end
-    for _, group in ipairs(alone and {} or groups) do
-      local full = serve(group, worth)
+  while #claimed < n and sizes[READY] > 0 do
+    local all = all_groups({})
+    local served = #all == 1 and serve_alone(all[1], level_of(all[1])) or #all > 1 and serve_highest(all)
+    if next(moved_ready) then
       write()
-      if redis.call('HEXISTS', TENANTS, group) == 1 then
-        set_meta('served|' .. group, now)
-      end
-      if full then break end
-      set_meta('turn|' .. level, group)
     end
+    if not served and not count_unknown() then break end
   end
 end
 
-if is_paused() then
+if meta('paused') == '1' then
   return reply()
 end
-if is_apart() then
-  if apart == 0 then
-    lease_suspects()
-  end
-else
+if sizes[SUSPECTS] == 0 or n < 1 or not claim_apart() then
   serve_ready()
 end
 if in_hand == 0 then
-  set_meta('turn', #claimed > 0 and get_job(claimed[1]).size > 0 and 'ready' or 'suspects')
+  set_meta('turn', #claimed > 0 and known_jobs[claimed[1]].size > 0 and 'ready' or 'suspects')
 end
 if #claimed > 0 then
+  set_meta('fence', text_of(fence))
   call_on('RPUSH', CLAIM, claimed)
   redis.call('PEXPIRE', CLAIM, lease_ms)
 end

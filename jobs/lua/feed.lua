@@ -4,7 +4,7 @@
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
 --        7 1 to let leased jobs of the round before run to their end, else 0
---        then for each row: row, priority, tenant, cost, attempts, crashes, solo crashes, payload
+--        then for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> where there were any; and its payload
 -- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are
 --        the truth. refused 1: the queue knows a later round, or the batch is closed.
 --
@@ -24,7 +24,7 @@ if not record or record.round < round then
     each_job(batch, function(job, r)
       if not r then
         let_go[#let_go + 1] = job
-      elseif not (kept and is_leased(r) and r.round == kept) then
+      elseif not (kept and is_leased(r) and tonumber(r.round) == kept) then
         remove(job, r)
       end
     end)
@@ -38,26 +38,24 @@ if record.cursor ~= cursor then
 end
 local most_attempts = tonumber(ARGV[6])
 local jobs, live, payloads = {}, {}, {}
-for i = 8, #ARGV, 8 do
-  jobs[#jobs + 1] = batch .. '/' .. ARGV[i]
+for i = 8, #ARGV, 2 do
+  jobs[#jobs + 1] = batch .. '/' .. string.match(ARGV[i], '^%d+')
 end
-read_each(PAYLOAD, jobs, function(job, payload)
-  live[job] = payload and true
-end)
-for i = 8, #ARGV, 8 do
-  local job = jobs[i / 8]
-  local r = {round = round, fence = 0, claim = '', priority = tonumber(ARGV[i + 1]), tenant = ARGV[i + 2],
-             cost = tonumber(ARGV[i + 3]), attempts = tonumber(ARGV[i + 4]), crashes = tonumber(ARGV[i + 5]),
-             solo = tonumber(ARGV[i + 6]), group = 0, size = 0}
+for i, payload in ipairs(read(PAYLOAD, jobs)) do
+  live[jobs[i]] = payload and true
+end
+for place, job in ipairs(jobs) do
+  local tries, payload = ARGV[6 + 2 * place], ARGV[7 + 2 * place]
   if not live[job] then
-    local payload = head_of(r) .. ARGV[i + 7]
+    local r = fresh_of(job, payload)
     live[job] = true
     payloads[#payloads + 1] = job
     payloads[#payloads + 1] = payload
-    forget_lost(r)
-    r.fresh = r.attempts == 0 and r.crashes == 0
-    r.bytes = #payload
-    unwritten_bytes = unwritten_bytes + #payload
+    unwritten_bytes = unwritten_bytes + r.bytes
+    local attempts, crashes, solo = string.match(tries, '|(%d+)|(%d+)|(%d+)$')
+    if attempts then
+      r.attempts, r.crashes, r.solo, r.fresh = tonumber(attempts), tonumber(crashes), tonumber(solo), false
+    end
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end

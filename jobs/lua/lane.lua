@@ -7,11 +7,13 @@
 --   jobs     HASH job -> state|round|fence|attempts|crashes|priority|cost|bytes of its payload|tenant|claim, and of one that
 --            crashed ...|lost fence|lost claim|solo crashes|group|suspects leased with it|1 if the last crash was solo
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
---            A job that has only ever waited has none, so that it takes little room: the head of its payload says all.
+--            A job that has only ever waited has none, so that it takes little room: the head of its payload says all, and
+--            so does what stands for it in `ready`.
 --            Written by an older release: a JSON array [state, round, fence, attempts, crashes, claim, priority, tenant,
 --            cost, and of one that crashed the same six]
 --   payload  HASH job -> <round>|<priority>|<tenant>|<cost>|, then opaque bytes
---   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<job>; the dying sort before all
+--   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<round>|<bytes of its payload>|<job>;
+--            the dying sort before all. What an older release wrote is let go, and made anew as all that is lost
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
 --   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim), of deficit round robin: turn|<level>, deficit|<group>,
@@ -30,10 +32,17 @@ local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
 local MOST_SOLO = 2 -- a job that crashed so often with nothing beside it is dying
 local AT_A_TIME = 1000 -- so many arguments one command gets: Lua's stack is bounded
+local MANY = 16 -- where so many come at once, Redis is made to keep them as a table: a list would be read through for each
+local LONG = string.rep('.', 65) -- longer than what it puts into a list
 
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- A whole number as it is written. Redis would write it as a fraction, which takes longer.
+local function text_of(number)
+  return string.format('%d', number)
 end
 
 local function batch_of(job)
@@ -48,6 +57,9 @@ end
 
 -- One command on many members or fields. Returns the sum of its replies.
 local function call_on(command, key, args)
+  if #args <= AT_A_TIME then
+    return args[1] and redis.call(command, key, unpack(args)) or 0
+  end
   local sum = 0
   for first = 1, #args, AT_A_TIME do
     sum = sum + redis.call(command, key, unpack(args, first, math.min(first + AT_A_TIME - 1, #args)))
@@ -55,14 +67,18 @@ local function call_on(command, key, args)
   return sum
 end
 
--- Call `each` with every field and its value, or false.
-local function read_each(key, fields, each)
+-- The values of fields, each false where there is none.
+local function read(key, fields)
+  if #fields <= AT_A_TIME then
+    return fields[1] and redis.call('HMGET', key, unpack(fields)) or {}
+  end
+  local values = {}
   for first = 1, #fields, AT_A_TIME do
-    local values = redis.call('HMGET', key, unpack(fields, first, math.min(first + AT_A_TIME - 1, #fields)))
-    for i, value in ipairs(values) do
-      each(fields[first + i - 1], value)
+    for i, value in ipairs(redis.call('HMGET', key, unpack(fields, first, math.min(first + AT_A_TIME - 1, #fields)))) do
+      values[first + i - 1] = value
     end
   end
+  return values
 end
 
 local read_batches = {}
@@ -85,6 +101,19 @@ end
 
 local known_meta, unwritten_meta = {}, {}
 
+-- Read fields at once that `meta` will be asked for.
+local function load_meta(fields)
+  local unknown = {}
+  for _, field in ipairs(fields) do
+    if known_meta[field] == nil then
+      unknown[#unknown + 1] = field
+    end
+  end
+  for i, value in ipairs(read(META, unknown)) do
+    known_meta[unknown[i]] = value
+  end
+end
+
 local function meta(field)
   if known_meta[field] == nil then
     known_meta[field] = redis.call('HGET', META, field)
@@ -94,7 +123,7 @@ end
 
 -- Remember a value; false forgets the field.
 local function set_meta(field, value)
-  if value or meta(field) then
+  if value ~= meta(field) then
     known_meta[field], unwritten_meta[field] = value, value
   end
 end
@@ -106,25 +135,25 @@ end
 -- Add to a number and return it.
 local function add_to_meta(field, by)
   local sum = number_in_meta(field) + by
-  set_meta(field, sum)
+  set_meta(field, text_of(sum))
   return sum
 end
 
 local HEAD = '^(%d+)|(%d)|([^|]*)|(%d+)|'
 local RECORD = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d)|(%d+)|(%d+)|([^|]*)|([^|]*)(.*)$'
 local CRASHES = '^|(%-?%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d)$'
-local NEVER_CRASHED = {__index = {lost_fence = -1, lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
+local NEVER_CRASHED = {__index = {lost_fence = '-1', lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
 
-local function head_of(r)
-  return string.format('%d|%d|%s|%d|', r.round, r.priority, r.tenant, r.cost)
+-- The record of a job that has only ever waited.
+local function fresh(job, round, priority, tenant, cost, bytes)
+  return setmetatable({batch = batch_of(job), state = 'r', round = round, fence = '0', attempts = 0, crashes = 0, claim = '',
+                       priority = priority, tenant = tenant, cost = cost, bytes = bytes, fresh = true}, NEVER_CRASHED)
 end
 
--- The record of a job that has only ever waited, from the head of its payload.
-local function fresh_of(payload)
+-- The same, from the head of its payload.
+local function fresh_of(job, payload)
   local round, priority, tenant, cost = string.match(payload, HEAD)
-  if not round then return false end
-  return setmetatable({state = 'r', round = tonumber(round), fence = 0, attempts = 0, crashes = 0, claim = '', priority = priority,
-                       tenant = tenant, cost = cost, bytes = #payload, fresh = true}, NEVER_CRASHED)
+  return round and fresh(job, round, priority, tenant, cost, #payload) or false
 end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
@@ -135,8 +164,8 @@ local function old_record(job, raw)
   if not (r and COUNTED_AS[r[1]] and type(r[2]) == 'number' and type(r[8]) == 'string' and type(r[9]) == 'number') then
     return false
   end
-  return {state = r[1], round = r[2], fence = r[3], attempts = r[4], crashes = r[5], claim = r[6],
-          priority = r[7], tenant = r[8], cost = r[9], lost_fence = r[10] or -1, lost_claim = r[11] or '',
+  return {batch = batch_of(job), state = r[1], round = text_of(r[2]), fence = text_of(r[3]), attempts = r[4], crashes = r[5], claim = r[6],
+          priority = r[7], tenant = r[8], cost = r[9], lost_fence = text_of(r[10] or -1), lost_claim = r[11] or '',
           solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0,
           bytes = redis.call('HSTRLEN', PAYLOAD, job)}
 end
@@ -146,49 +175,50 @@ local function decode(job, raw)
   if not (state and COUNTED_AS[state]) then
     return old_record(job, raw)
   end
-  local r = {state = state, round = tonumber(round), fence = tonumber(fence), attempts = tonumber(attempts),
-             crashes = tonumber(crashes), claim = claim, priority = priority, tenant = tenant, cost = cost, bytes = bytes, text = raw}
+  local r = {batch = batch_of(job), state = state, round = round, fence = fence, attempts = tonumber(attempts),
+             crashes = crashes == '0' and 0 or tonumber(crashes), claim = claim, priority = priority, tenant = tenant, cost = cost, bytes = bytes, text = raw}
   if rest ~= '' then
     local lost_fence, lost_claim, solo, group, size, lost_solo = string.match(rest, CRASHES)
     if not lost_fence then return false end
-    r.lost_fence, r.lost_claim, r.solo = tonumber(lost_fence), lost_claim, tonumber(solo)
+    r.lost_fence, r.lost_claim, r.solo = lost_fence, lost_claim, tonumber(solo)
     r.group, r.size, r.lost_solo = tonumber(group), tonumber(size), tonumber(lost_solo)
   end
   return setmetatable(r, NEVER_CRASHED)
 end
 
 local function encode(r)
-  local text = string.format('%s|%d|%d|%d|%d|%s|%s|%s|%s|%s', r.state, r.round, r.fence, r.attempts, r.crashes, r.priority,
-                             r.cost, r.bytes, r.tenant, r.claim)
+  local text = r.state .. '|' .. r.round .. '|' .. r.fence .. '|' .. r.attempts .. '|' .. r.crashes .. '|' .. r.priority .. '|'
+    .. r.cost .. '|' .. r.bytes .. '|' .. r.tenant .. '|' .. r.claim
   if r.crashes > 0 then
-    text = text .. string.format('|%d|%s|%d|%d|%d|%d', r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo)
+    text = text .. string.format('|%s|%s|%d|%d|%d|%d', r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo)
   end
   return text
 end
 
-local known_jobs, known_payloads, unwritten_jobs = {}, {}, {}
-local keeps_payloads = false -- whether those that are read stay in `known_payloads`
+local known_jobs, unwritten_jobs = {}, {}
 
--- Read jobs at once that `get_job` will be asked for.
-local function load_jobs(jobs)
+-- Read jobs at once that `get_job` will be asked for. `fresh_ones` are their records where there is none.
+local function load_jobs(jobs, fresh_ones)
   local unknown, waiting = {}, {}
   for _, job in ipairs(jobs) do
     if known_jobs[job] == nil then
       unknown[#unknown + 1] = job
     end
   end
-  read_each(JOBS, unknown, function(job, raw)
-    known_jobs[job] = raw and decode(job, raw) or nil
-    if known_jobs[job] then return end
-    waiting[#waiting + 1] = job
-    if raw then
+  for i, raw in ipairs(read(JOBS, unknown)) do
+    local job = unknown[i]
+    local r = raw and decode(job, raw)
+    if raw and not r then
       redis.call('HDEL', JOBS, job) -- damaged, which is as if it were lost; the next claim mends the rest
     end
-  end)
-  read_each(PAYLOAD, waiting, function(job, payload)
-    known_jobs[job] = payload and fresh_of(payload)
-    known_payloads[job] = keeps_payloads and payload or nil
-  end)
+    known_jobs[job] = r or fresh_ones and fresh_ones[job] or nil
+    if not known_jobs[job] then
+      waiting[#waiting + 1] = job
+    end
+  end
+  for i, payload in ipairs(read(PAYLOAD, waiting)) do
+    known_jobs[waiting[i]] = payload and fresh_of(waiting[i], payload)
+  end
 end
 
 -- The record of a job, or false.
@@ -211,19 +241,26 @@ local function group_of(r)
 end
 
 local function member_of(job, r)
-  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. job
+  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
 end
 
-local unwritten = {} -- hash -> field -> by how much it changes
+local tally = {} -- batch -> r, d or l -> by how many jobs it changes
+local tallies = {[TENANTS] = {}, [FLIGHTS] = {}} -- hash -> field -> by how much it changes
+local counted = {} -- hash -> field -> its number before that, as far as it was read
+local sizes = {} -- place -> how many members it has, where that was asked
 local unwritten_bytes = 0
 local moved = {} -- place -> job -> score, or false
 local moved_ready = {} -- group -> member -> whether it is ready
 local let_go = {} -- jobs whose payloads go
 
-local function count(hash, field, by)
-  local fields = unwritten[hash] or {}
-  unwritten[hash] = fields
+local function count(fields, field, by)
   fields[field] = (fields[field] or 0) + by
+end
+
+local function count_job(batch, state, by)
+  local states = tally[batch] or {}
+  tally[batch] = states
+  count(states, COUNTED_AS[state], by)
 end
 
 -- Put a job into a place by its score; false takes it out.
@@ -233,45 +270,38 @@ local function move(place, job, score)
   jobs[job] = score
 end
 
-local function move_ready(job, r, ready)
-  local group = group_of(r)
+local function move_member(group, member, ready)
   local members = moved_ready[group] or {}
   moved_ready[group] = members
-  members[member_of(job, r)] = ready
+  members[member] = ready
 end
 
--- Take out a member that stands for no job any more.
-local function let_member_go(member)
-  local group = string.match(member, '^[^|]*|[^|]*')
-  moved_ready[group] = moved_ready[group] or {}
-  moved_ready[group][member] = false
+-- Write what changed in one place. Returns how many members it has more.
+local function write_place(place, scores, score)
+  local gone, come = {}, {}
+  for member, at in pairs(scores) do
+    if at then
+      come[#come + 1] = score or at
+      come[#come + 1] = member
+    else
+      gone[#gone + 1] = member
+    end
+  end
+  if #come >= 2 * MANY then
+    come[#come + 1], come[#come + 2] = '0', LONG
+    gone[#gone + 1] = LONG
+  end
+  local more = call_on('ZADD', place, come) - call_on('ZREM', place, gone)
+  sizes[place] = sizes[place] and sizes[place] + more
+  return more
 end
 
 local function write_places()
-  for place, jobs in pairs(moved) do
-    local gone, come = {}, {}
-    for job, score in pairs(jobs) do
-      if score then
-        come[#come + 1] = score
-        come[#come + 1] = job
-      else
-        gone[#gone + 1] = job
-      end
-    end
-    call_on('ZREM', place, gone)
-    call_on('ZADD', place, come)
+  for place, scores in pairs(moved) do
+    write_place(place, scores)
   end
   for group, members in pairs(moved_ready) do
-    local gone, come = {}, {}
-    for member, ready in pairs(members) do
-      if ready then
-        come[#come + 1] = 0
-        come[#come + 1] = member
-      else
-        gone[#gone + 1] = member
-      end
-    end
-    count(TENANTS, group, call_on('ZADD', READY, come) - call_on('ZREM', READY, gone))
+    count(tallies[TENANTS], group, write_place(READY, members, '0'))
   end
   moved, moved_ready = {}, {}
 end
@@ -287,27 +317,68 @@ local function write_jobs()
       gone[#gone + 1] = job
     end
   end
-  call_on('HDEL', JOBS, gone)
+  if #changed >= 2 * MANY then
+    changed[#changed + 1], changed[#changed + 2] = LONG, ''
+    gone[#gone + 1] = LONG
+  end
   call_on('HSET', JOBS, changed)
+  call_on('HDEL', JOBS, gone)
   call_on('HDEL', PAYLOAD, let_go)
   unwritten_jobs, let_go = {}, {}
 end
 
-local function write_counts()
-  for hash, fields in pairs(unwritten) do
-    for field, by in pairs(fields) do
-      local now_there = by == 0 and 1 or redis.call('HINCRBY', hash, field, by)
-      if now_there == 0 or (now_there < 0 and hash ~= COUNTS) then
-        redis.call('HDEL', hash, field)
-        if hash == TENANTS then
-          set_meta('served|' .. field, false)
-        end
-      elseif hash == TENANTS and by > 0 and now_there == by and not meta('served|' .. field) then
-        set_meta('served|' .. field, now_ms())
-      end
+-- The numbers of a hash, of which those that are asked for are read at once.
+local function numbers_of(hash, asked)
+  local numbers, unknown = counted[hash] or {}, {}
+  counted[hash] = numbers
+  for field in pairs(asked) do
+    if not numbers[field] then
+      unknown[#unknown + 1] = field
     end
   end
-  unwritten = {}
+  for i, value in ipairs(read(hash, unknown)) do
+    numbers[unknown[i]] = tonumber(value) or 0
+  end
+  return numbers
+end
+
+local function write_numbers(hash, changes)
+  local numbers, gone, changed = numbers_of(hash, changes), {}, {}
+  for field, by in pairs(changes) do
+    local before = numbers[field]
+    numbers[field] = before + by
+    if by ~= 0 and (numbers[field] == 0 or (numbers[field] < 0 and hash ~= COUNTS)) then
+      numbers[field] = 0
+      gone[#gone + 1] = field
+    elseif by ~= 0 then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = text_of(numbers[field])
+    end
+    if hash == TENANTS and by ~= 0 and numbers[field] == 0 then
+      set_meta('served|' .. field, false)
+    elseif hash == TENANTS and by > 0 and before == 0 and not meta('served|' .. field) then
+      set_meta('served|' .. field, text_of(now_ms()))
+    end
+  end
+  call_on('HDEL', hash, gone)
+  call_on('HSET', hash, changed)
+end
+
+local function write_counts()
+  local changes = {}
+  for batch, states in pairs(tally) do
+    for state, by in pairs(states) do
+      changes[batch .. '|' .. state] = by
+    end
+  end
+  tally = {}
+  tallies[COUNTS] = changes
+  for hash, fields in pairs(tallies) do
+    if next(fields) then
+      tallies[hash] = {}
+      write_numbers(hash, fields)
+    end
+  end
   if unwritten_bytes ~= 0 then
     add_to_meta('bytes', unwritten_bytes)
     unwritten_bytes = 0
@@ -344,41 +415,41 @@ local function is_leased(r)
   return r.state == 'l' or r.state == 'b'
 end
 
--- Take a job out of the place where its state puts it.
-local function take_out(job, r)
-  count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[r.state], -1)
+-- Take a job out of the place where its state puts it. `member` is what stands for it in `ready`, where that is known.
+local function take_out(job, r, member)
+  count_job(r.batch, r.state, -1)
   if is_leased(r) then
     move(LEASED, job, false)
-    count(FLIGHTS, r.tenant, -1)
+    count(tallies[FLIGHTS], r.tenant, -1)
   elseif r.state == 'd' then
     move(DELAYED, job, false)
   elseif r.state == 's' then
     move(SUSPECTS, job, false)
   else
-    move_ready(job, r, false)
+    move_member(group_of(r), member or member_of(job, r), false)
   end
 end
 
 -- Put a job into the place of its new state. `at` is the due time or the expiry, where there is one.
 local function put_in(job, r, state, at)
   r.state = state
-  count(COUNTS, batch_of(job) .. '|' .. COUNTED_AS[state], 1)
+  count_job(r.batch, state, 1)
   if is_leased(r) then
     move(LEASED, job, at)
-    count(FLIGHTS, r.tenant, 1)
+    count(tallies[FLIGHTS], r.tenant, 1)
   elseif state == 'd' then
     move(DELAYED, job, at)
   elseif state == 's' then
     move(SUSPECTS, job, r.group)
   else
-    move_ready(job, r, true)
+    move_member(group_of(r), member_of(job, r), true)
   end
   put_job(job, r)
 end
 
 -- Forget a job: it is settled, or its batch is closed.
-local function remove(job, r)
-  take_out(job, r)
+local function remove(job, r, member)
+  take_out(job, r, member)
   known_jobs[job], unwritten_jobs[job] = false, false
   unwritten_bytes = unwritten_bytes - r.bytes
   let_go[#let_go + 1] = job
@@ -407,28 +478,45 @@ local function each_job(batch, act)
 end
 
 -- Whether a job may still be run: its batch is here, open, and in the job's round, or lets it finish an older one.
-local function is_current(job, r)
-  local batch = get_batch(batch_of(job))
-  return batch and not batch.closed and (batch.round == r.round or (batch.kept == r.round and is_leased(r)))
+local function is_current(r)
+  local batch, round = get_batch(r.batch), tonumber(r.round)
+  return batch and not batch.closed and (batch.round == round or (batch.kept == round and is_leased(r)))
 end
 
 -- A job that goes back to wait, waits for the batch's round.
-local function join_round(job, r)
-  r.round = get_batch(batch_of(job)).round
+local function join_round(r)
+  r.round = text_of(get_batch(r.batch).round)
 end
 
 -- Whether a lease still holds: round, fence and claim id all match.
 local function holds(r, round, fence, claim)
-  return r and is_leased(r) and r.round == tonumber(round) and r.fence == tonumber(fence) and r.claim == claim
+  return r and is_leased(r) and r.round == round and r.fence == fence and r.claim == claim
+end
+
+-- Read leases, of which each is a line <job>|<round>|<fence>|<claim id>|<more>. Calls `each` with the number of the line, from
+-- 1, the job, its record, whether the lease holds, and what more there is.
+local function each_lease(lines, each)
+  local jobs, rounds, fences, claims, mores = {}, {}, {}, {}, {}
+  for job, round, fence, claim, more in string.gmatch(lines, '([^|]*)|(%d+)|(%d+)|([^|]*)|([^\n]*)\n') do
+    local n = #jobs + 1
+    jobs[n], rounds[n], fences[n], claims[n], mores[n] = job, round, fence, claim, more
+  end
+  load_jobs(jobs)
+  for n, job in ipairs(jobs) do
+    local r = get_job(job)
+    each(n, job, r, holds(r, rounds[n], fences[n], claims[n]), mores[n])
+  end
 end
 
 -- The crash that led to this lease has been reported, and is told no more.
 local function forget_lost(r)
-  r.lost_fence, r.lost_claim, r.lost_solo = -1, '', 0
+  r.lost_fence, r.lost_claim, r.lost_solo = '-1', '', 0
 end
 
 -- Nobody died since the last row was finished, or since the lane was resumed.
 local function end_row_of_deaths()
-  set_meta('deaths', false)
-  redis.call('DEL', CRASHED)
+  if meta('deaths') then
+    set_meta('deaths', false)
+    redis.call('DEL', CRASHED)
+  end
 end

@@ -2,25 +2,19 @@
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   for each lease: job, round, fence, claim id
+-- ARGV   1 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local lost, jobs = {}, {}
-for i = 1, #ARGV, 4 do
-  jobs[#jobs + 1] = ARGV[i]
-end
-load_jobs(jobs)
-for i = 1, #ARGV, 4 do
-  local job = ARGV[i]
-  local r = get_job(job)
-  if not holds(r, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) then
-    lost[#lost + 1] = (i + 3) / 4
-  elseif not is_current(job, r) then
+local lost = {}
+each_lease(ARGV[1], function(number, job, r, held)
+  if not held then
+    lost[#lost + 1] = number
+  elseif not is_current(r) then
     remove(job, r)
   else
     take_out(job, r)
-    join_round(job, r)
+    join_round(r)
     if r.state == 'b' then
       put_in(job, r, 'y')
     else
@@ -31,6 +25,6 @@ for i = 1, #ARGV, 4 do
       put_in(job, r, suspect and 's' or 'r')
     end
   end
-end
+end)
 write()
 return lost

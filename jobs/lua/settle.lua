@@ -2,10 +2,10 @@
 --
 -- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   for each report: job, round, fence, claim id, done or retry, delay in ms
+-- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay in ms of a retry, or nothing>
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local lost = take_reports(1)
+local lost = take_reports(ARGV[1])
 write()
 return lost

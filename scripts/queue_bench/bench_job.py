@@ -18,6 +18,8 @@ URL = os.environ["BENCH_URL"]
 JOBS = int(os.environ["BENCH_JOBS"])
 BYTES = int(os.environ["BENCH_BYTES"])
 BATCH = int(os.environ.get("BENCH_BATCH", "64"))
+HELD = max(BATCH, 2)
+"""How many jobs a worker may have in hand, of those that fetch ahead: where it runs one at a time it may hold the next."""
 JOB_S = float(os.environ.get("BENCH_JOB_S", "0"))
 LOG = os.environ.get("BENCH_LOG", "")
 DURABLE = os.environ.get("BENCH_DURABLE", "") == "1"

@@ -5,9 +5,9 @@ import sys
 import threading
 import time
 
-from bench_job import BATCH, DURABLE, REDELIVER_S, URL, report, rows, run
+from bench_job import BATCH, DURABLE, HELD, REDELIVER_S, URL, report, rows, run
 
-os.environ["dramatiq_queue_prefetch"] = str(BATCH)  # noqa: SIM112 - its name; read at import
+os.environ["dramatiq_queue_prefetch"] = str(HELD)  # noqa: SIM112 - its name; read at import
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker

@@ -123,8 +123,8 @@ def feed(line: Line) -> dict[str, Any]:
 class Drain:
     """Claims `n`, reads their requests and settles them with the next claim, until all are settled.
 
-    At more than one job a claim it has two threads, of which one waits for the queue while the other reads requests. The
-    first of them feeds from the input in storage, where it is to.
+    It has two threads, of which one waits for the queue while the other reads requests: so it holds one claim ahead, also
+    where a claim is one job. The first of them feeds from the input in storage, where it is to.
     """
 
     def __init__(self, line: Line, jobs: int, n: int, feeds: bool) -> None:
@@ -134,9 +134,7 @@ class Drain:
 
     def run(self) -> dict[str, Any]:
         """Drain it."""
-        threads = [
-            threading.Thread(target=self._drain, args=(place,)) for place in range(1 if self._n == 1 else THREADS)
-        ]
+        threads = [threading.Thread(target=self._drain, args=(place,)) for place in range(THREADS)]
         began = time.perf_counter()
         for thread in threads:
             thread.start()

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 
-from bench_job import BATCH, DURABLE, REDELIVER_S, URL, arun, report, rows
+from bench_job import BATCH, DURABLE, HELD, REDELIVER_S, URL, arun, report, rows
 from taskiq.api import run_receiver_task
 from taskiq_redis import ListQueueBroker, RedisStreamBroker
 
@@ -25,7 +25,7 @@ async def enqueue() -> None:
 async def work() -> None:
     """Until it is killed."""
     broker.is_worker_process = True
-    await run_receiver_task(broker, max_async_tasks=BATCH, max_prefetch=BATCH - 1, run_startup=True)
+    await run_receiver_task(broker, max_async_tasks=BATCH, max_prefetch=HELD - 1, run_startup=True)
 
 
 asyncio.run(enqueue() if sys.argv[1] == "enqueue" else work())

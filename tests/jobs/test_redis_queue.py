@@ -164,6 +164,18 @@ def test_payloads_come_back_as_they_went(queue: RedisQueue) -> None:
     assert queue.snapshot(LANE).bytes == len(b"1|4|t|30|=\xff\x00=@1,2") + len(b"1|4|t|20|@7,20000")
 
 
+@pytest.mark.parametrize("rows", [2, 10])
+def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
+    queue: RedisQueue, client: redis.Redis, rows: int
+) -> None:
+    """However many they are: those of a few jobs come along, those of many are asked for."""
+    fed(queue, [row(n) for n in range(rows)])
+    wanted = {n: b'{"row":%d}' % n for n in range(rows)}
+    assert {job.key.row: job.payload for job in claim(queue)} == wanted
+    rename(client, "payload", "b/1", "b/77")
+    assert {job.key.row: job.payload for job in claim(queue)} == wanted | {1: b""}
+
+
 # -- claim
 
 
@@ -248,6 +260,21 @@ def test_records_of_an_older_release_are_read(queue: RedisQueue, client: redis.R
     assert (suspect.lost, suspect.crashes, suspect.suspect) == ((Lease(lost.key, 1, 3, "w-0-0"),), 1, True)
     assert queue.settle(LANE, [Settlement(held.lease), Settlement(lost.lease)]) == frozenset()
     assert queue.snapshot(LANE).bytes == 0
+
+
+def test_a_lane_that_an_older_release_filled_is_mended(queue: RedisQueue, client: redis.Redis) -> None:
+    """What stood for a job in `ready` told nothing of its round and size: it is let go, and the next claim makes all anew."""
+    fed(queue, [row(n) for n in range(4)])
+    (retried,) = claim(queue, 1)
+    queue.settle(LANE, [Settlement(retried.lease, "retry", 0)])
+    members: list[Any] = client.zrange(key("ready"), 0, -1)
+    client.delete(key("ready"))
+    older = [b"|".join([*member.split(b"|")[:3], member.split(b"|")[5]]) for member in members]
+    client.zadd(key("ready"), dict.fromkeys(older, 0))
+    jobs = [*claim(queue, 5, "c-2"), *claim(queue, 5, "c-3")]
+    assert sorted(rows_of(jobs)) == [0, 1, 2, 3]
+    assert {job.key.row for job in jobs if job.attempt == 2} == {retried.key.row}
+    assert counts(queue) == (0, 0, 4)
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 64])
