@@ -49,6 +49,7 @@ class Layout:
         chunks: The others.
         rows: How many slots of the cache the single tokens' attention covers: all up to the highest of them.
         reach: How many tokens of a slot it covers.
+        repeats: Whether a slot may come several times among the single tokens, with the same token.
     """
 
     slots: torch.Tensor
@@ -56,6 +57,7 @@ class Layout:
     chunks: tuple[Chunk, ...]
     rows: int
     reach: int
+    repeats: bool = False
     attention_ns: int = 0
     _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
 
@@ -167,7 +169,7 @@ def _attend_covered(
 ) -> torch.Tensor:
     """[singles, heads, value size] for [singles, key heads, queries, size]: two products over all covered slots at once."""
     singles, groups, queries = asked.shape[:3]
-    spread = singles < layout.rows  # slots between them have no single token in this step
+    spread = layout.repeats or singles < layout.rows  # slots between them have no single token in this step
     if spread:
         asked = asked.new_zeros(layout.rows, *asked.shape[1:]).index_copy_(0, layout.slots, asked)
     keys, values = key[: layout.rows, :, : layout.reach], value[: layout.rows, :, : layout.reach]

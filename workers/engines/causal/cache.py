@@ -4,7 +4,8 @@ A block [slots, key heads, length, size] is made when a layer first runs, since 
 when slots or length change. Nothing here knows requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -63,6 +64,17 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
             if block is not None:
                 block[target, :, :tokens] = block[source, :, :tokens]
 
+    def spoil(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        """Make tokens [n] of slots [n] such that whoever reads them gets no number."""
+        for block in (self.keys, self.values):
+            if block is not None:
+                block[slots, :, positions] = torch.nan
+
+    def is_spoilt(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
+        """Whether any of these is still so."""
+        blocks = [block for block in (self.keys, self.values) if block is not None]
+        return any(bool(block[slots, :, positions].isnan().any()) for block in blocks)
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return query_length, 0
 
@@ -89,6 +101,8 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     def __init__(self, layers: int, slots: int, length: int) -> None:
         self._slot_layers: Sequence[SlotLayer] = [SlotLayer(slots, length) for _ in range(layers)]
         super().__init__(layers=list(self._slot_layers))
+        self.before_moving: Callable[[], None] = lambda: None
+        """Called before the blocks are made anew elsewhere."""
 
     @property
     def slots(self) -> int:
@@ -109,6 +123,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays. Raises what an allocator raises, and is whole even then."""
+        self.before_moving()
         for layer in self._slot_layers:
             layer.resize(slots, length)
 
@@ -117,8 +132,29 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
         for layer in self._slot_layers:
             layer.copy(source, target, tokens)
 
+    @contextmanager
+    def lent(self, slot: int) -> Iterator[None]:
+        """The first token of a slot may be overwritten meanwhile."""
+        blocks = [block for layer in self._slot_layers for block in (layer.keys, layer.values) if block is not None]
+        kept = [block[slot, :, 0].clone() for block in blocks]
+        try:
+            yield
+        finally:
+            for block, was in zip(blocks, kept, strict=True):
+                block[slot, :, 0] = was
+
+    def spoil(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        """Make tokens [n] of slots [n] such that whoever reads them gets no number."""
+        for layer in self._slot_layers:
+            layer.spoil(slots, positions)
+
+    def is_spoilt(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
+        """Whether any of these is still so."""
+        return any(layer.is_spoilt(slots, positions) for layer in self._slot_layers)
+
     def clear(self, slots: int, length: int) -> None:
         """Forget everything and give the memory back; blocks are made anew at the next step."""
+        self.before_moving()
         for layer in self._slot_layers:
             layer.keys = layer.values = None
             layer.is_initialized = False

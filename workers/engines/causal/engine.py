@@ -17,6 +17,7 @@ from jobs.logs import logger
 from workers.engine import EngineStats
 from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.faults import fault_of, is_out_of_memory
+from workers.engines.causal.graphs import CacheLost, Recorder
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime import Runtime, Spent
 from workers.engines.causal.sampler import Drawing
@@ -42,6 +43,7 @@ class SlotEngine:
         cache_bytes: What the cache may take of the device's memory.
         token_bytes: What a token takes in it.
         sharing: Whether common prefixes are computed once.
+        recorder: How steps are recorded, to be replayed; None: they are not.
         core: Where the thread that steps is kept, from its first step on.
         began_ns: When loading began, on `clock_ns`; the engine's age counts from there. None: now.
         clock_ns: Monotonic nanoseconds.
@@ -56,6 +58,7 @@ class SlotEngine:
         cache_bytes: int,
         token_bytes: int,
         sharing: bool = True,
+        recorder: Recorder | None = None,
         core: Core | None = None,
         began_ns: int | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
@@ -71,7 +74,13 @@ class SlotEngine:
         self._scheduler = Scheduler(slots, step_tokens, sharing=sharing)
         self._drawings: dict[Text, Drawing] = {}
         self._runtime = Runtime(
-            model.network, model.placement.device, layers=model.layers, slots=slots, length=0, eos=model.eos
+            model.network,
+            model.placement.device,
+            layers=model.layers,
+            slots=slots,
+            length=0,
+            eos=model.eos,
+            recorder=recorder,
         )
         self._capacity = Capacity(
             self._runtime.cache,
@@ -183,6 +192,9 @@ class SlotEngine:
             tokens, spent = self._runtime.run(pieces, drawings)
         except torch.AcceleratorError:
             raise  # the device itself is gone
+        except CacheLost:
+            self._begin_anew(self._scheduler.slots)
+            return [], NOTHING_MEASURED
         except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and one request must not be another's end
             if is_out_of_memory(error) and self._scheduler.slots > 1:
                 self._shrink(error)
@@ -195,13 +207,18 @@ class SlotEngine:
     def _shrink(self, error: Exception) -> None:
         """Go on with half the slots. Who ran computes again what it had, and goes on where it was."""
         slots = self._scheduler.slots // 2
-        homeless = self._scheduler.forget()
-        self._scheduler.resize(slots, 0)
-        self._scheduler.put_back(homeless)
+        self._begin_anew(slots)
         self._capacity.shrink(slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         logger().warning("engine.shrunk", slots=slots, reason=fault_of(error).message)
+
+    def _begin_anew(self, slots: int) -> None:
+        """Forget what the cache holds. Who ran is next in line."""
+        homeless = self._scheduler.forget()
+        self._scheduler.resize(slots, 0)
+        self._scheduler.put_back(homeless)
+        self._runtime.cache.clear(slots, 0)
 
     def _advance(self, pieces: Sequence[Piece], tokens: Sequence[int]) -> list[tuple[Text, Result]]:
         """Give each text its next token. Returns those that have ended with it."""
