@@ -201,8 +201,19 @@ class SlotEngine:
                 return [], NOTHING_MEASURED
             if len(pieces) == 1:
                 return [(pieces[0].text, fault_of(error))], NOTHING_MEASURED
-            return [ended for piece in pieces for ended in self._compute([piece])[0]], NOTHING_MEASURED
+            return self._compute_alone(pieces), NOTHING_MEASURED
         return self._advance(pieces, tokens), spent
+
+    def _compute_alone(self, pieces: Sequence[Piece]) -> list[tuple[Text, Result]]:
+        """Run a step text by text. Those after one at which all slots were emptied are computed again from their beginning."""
+        ended: list[tuple[Text, Result]] = []
+        for piece in pieces:
+            if piece.text.slot >= 0:
+                ended += self._compute([piece])[0]
+        for text, _ in ended:
+            if text.slot < 0:
+                self._scheduler.waiting.remove(text)  # it was put back in line with those that go on
+        return ended
 
     def _shrink(self, error: Exception) -> None:
         """Go on with half the slots. Who ran computes again what it had, and goes on where it was."""

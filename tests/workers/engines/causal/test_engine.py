@@ -255,6 +255,27 @@ def test_out_of_memory_halves_the_slots_and_everyone_goes_on(llama: CausalModel)
     assert sum(one.completion_tokens for one in done.values()) == engine.stats().completion_tokens
 
 
+def test_memory_that_runs_out_while_a_step_is_done_again_costs_nobody(llama: CausalModel) -> None:
+    """One text has ended by then, one is just being computed, and one has not been computed yet."""
+    requests = [asked("ended", [5, 6], replace(GREEDY, max_tokens=1)), asked("b", [7, 8]), asked("c", [9, 10])]
+    whole = answers(slots_of(llama, 4), *requests)
+    calls: list[int] = []
+
+    def raises(_ids: torch.Tensor) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("shapes differ")
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    engine = slots_of(llama, 4)
+    with trouble(llama, raises):
+        done = answers(engine, *requests)
+        assert engine.step() == []
+    assert engine.stats().slots == 2
+    assert {name: one.text for name, one in done.items()} == {name: one.text for name, one in whole.items()}
+
+
 def test_what_can_never_fit_fails_alone_and_what_is_long_waits_for_room(llama: CausalModel) -> None:
     """There is memory for 150 tokens: eight short texts at once, or a long one; never for the longest."""
     requests = [asked(f"r{n}", [3 + n], replace(HOT, max_tokens=18)) for n in range(6)]
