@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from workers.engines.causal import gpu_attention
 from workers.engines.causal.decode_kernel import attend_each, is_fit
 
 NAME: Final = "nightpress"
@@ -154,6 +155,12 @@ def _attend_singles(
     if is_fit(key):
         wide = asked.float() * scale
         each = attend_each(wide, key, value, layout.slots, layout.lengths, softcap=softcap, window=window)
+        return each.reshape(singles, heads, value.shape[-1])
+    if gpu_attention.is_fit(key, value, heads // groups, softcap=softcap, window=window):
+        each = gpu_attention.attend_each(
+            asked, key, value, layout.slots, layout.lengths,
+            scale=scale, reach=layout.reach, softcap=softcap, window=window,
+        )  # fmt: skip
         return each.reshape(singles, heads, value.shape[-1])
     return _attend_covered(layout, asked, key, value, scale, softcap, window)
 
