@@ -173,7 +173,7 @@ class SlotEngine:
                     self._cancelled.discard(request.request_id)
                     continue
                 self._known.add(request.request_id)
-            text = Text(encoded.request, encoded.tokens)
+            text = Text(encoded.request, encoded.tokens, given=encoded.forced)
             self._drawings[text] = Drawing.of(encoded.request.prompt.params, text.prompt, forced=encoded.forced)
             self._scheduler.waiting.append(text)
         return faults
@@ -187,7 +187,7 @@ class SlotEngine:
 
     def _compute(self, pieces: Sequence[Piece]) -> tuple[list[tuple[Text, Result]], Spent]:
         """Run a step. One that fails is run again text by text, so that the guilty one fails alone."""
-        drawings = [self._drawings[piece.text] for piece in pieces if piece.last]
+        drawings = [one for piece in pieces if piece.last for one in self._drawings[piece.text].ahead(piece.last)]
         try:
             tokens, spent = self._runtime.run(pieces, drawings)
         except torch.AcceleratorError:
@@ -232,10 +232,11 @@ class SlotEngine:
         self._runtime.cache.clear(slots, 0)
 
     def _advance(self, pieces: Sequence[Piece], tokens: Sequence[int]) -> list[tuple[Text, Result]]:
-        """Give each text its next token. Returns those that have ended with it."""
+        """Give each text its next token, or tokens where they are given. Returns those that have ended with it."""
         self._scheduler.computed(pieces)
         ended: list[tuple[Text, Result]] = []
-        for text, token in zip((piece.text for piece in pieces if piece.last), tokens, strict=True):
+        texts = (piece.text for piece in pieces for _ in range(piece.last))
+        for text, token in zip(texts, tokens, strict=True):
             text.written.append(token)
             self._drawings[text].take(token)
             ending = self._ending(text)

@@ -64,9 +64,9 @@ class Runtime:
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], drawings: Sequence[Drawing]) -> tuple[list[int], Spent]:
-        """Compute the pieces. Returns the next token for each that is the last of its text, in order, and the times.
+        """Compute the pieces. Returns the next token for each place that one is chosen after, in order, and the times.
 
-        `pieces` are single tokens by slot, then chunks; `drawings` belong to those that are last.
+        `pieces` are single tokens by slot, then chunks; `drawings` belong to those places.
 
         Raises:
             CacheLost: The step is to be made again, after all that the cache holds.
@@ -131,8 +131,7 @@ class Runtime:
         for piece in pieces[len(singles) :]:
             chunks.append(Chunk(piece.text.slot, place, piece.start, piece.size))
             place += piece.size
-            if piece.last:
-                last.append(place - 1)
+            last += range(place - piece.last, place)
         slots = [piece.text.slot for piece in singles]
         positions = [piece.start for piece in singles]
         layout = Layout(

@@ -14,13 +14,16 @@ from typing import Final
 
 from jobs.generation import GenerationRequest
 
+MOST_CHOICES: Final = 256
+"""After so many tokens of given texts a step chooses: each takes the logits of a whole vocabulary."""
+
 SHORTEST_SHARED: Final = 8
 """It is not worth waiting a step for fewer common tokens."""
 
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """A request on its way: the tokens of its prompt and those written so far.
+    """A request on its way: the tokens of its prompt and those written so far, which follow from `given` where that is not empty.
 
     `held` of them are in the cache, the first `shared` of which were taken over. `device_ns` is its share of time so far.
     """
@@ -32,11 +35,17 @@ class Text:
     held: int = 0
     shared: int = 0
     device_ns: int = 0
+    given: Sequence[int] = ()
 
     @property
     def size(self) -> int:
-        """How many tokens it has so far."""
-        return len(self.prompt) + len(self.written)
+        """How many tokens can be computed: those that it has so far, or all that are given but the last, after which none is."""
+        return len(self.prompt) + (len(self.given) - 1 if self.given else len(self.written))
+
+    @property
+    def tip(self) -> int:
+        """The place after which its next token is chosen."""
+        return len(self.prompt) + len(self.written) - 1
 
     @property
     def needs(self) -> int:
@@ -50,18 +59,23 @@ class Text:
 
     def tokens(self, first: int, end: int) -> list[int]:
         """Some of its tokens, by position."""
-        prompt = len(self.prompt)
-        return [*self.prompt[first:end], *self.written[max(0, first - prompt) : max(0, end - prompt)]]
+        prompt, rest = len(self.prompt), self.given or self.written
+        return [*self.prompt[first:end], *rest[max(0, first - prompt) : max(0, end - prompt)]]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a step computes of a text: `size` tokens from position `start`. `last`: its next token can be chosen then."""
+    """What a step computes of a text: `size` tokens from position `start`; after each of the `last` of them one is chosen."""
 
     text: Text
     start: int
     size: int
-    last: bool
+    last: int
+
+    @classmethod
+    def of(cls, text: Text, size: int) -> "Piece":
+        """The next tokens of a text."""
+        return cls(text, text.held, size, max(0, text.held + size - max(text.held, text.tip)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +165,14 @@ class Scheduler:
         rest: list[Text] = []
         for text in self.running:
             (singles if text.size - text.held == 1 else rest).append(text)
-        chosen = [Piece(text, text.held, 1, last=True) for text in singles]
-        room = max(self._step_tokens - len(chosen), 1)
+        chosen = [Piece.of(text, 1) for text in singles]
+        room, choices = max(self._step_tokens - len(chosen), 1), MOST_CHOICES
         for text in rest:
-            size = min(text.size - text.held, room)
+            size = min(text.size - text.held, room, max(text.tip - text.held, 0) + choices)
             if size > 0:
-                chosen.append(Piece(text, text.held, size, last=text.held + size == text.size))
+                chosen.append(Piece.of(text, size))
                 room -= size
+                choices -= chosen[-1].last if text.given else 0
         return chosen
 
     def computed(self, pieces: Iterable[Piece]) -> None:
@@ -182,7 +197,7 @@ class Scheduler:
         """The slot that holds most of its beginning, how much, and how much will be held of it once prompts are read."""
         if not self._sharing:
             return -1, 0, 0
-        mine = text.tokens(0, text.size - 1)  # the last one is computed, for what follows it
+        mine = text.tokens(0, text.tip)  # from the tip on all are computed, for what follows them
         source, shared, soon = -1, 0, 0
         for place, slot in enumerate(self._slots):
             if slot.adapter != text.adapter:

@@ -384,6 +384,40 @@ def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padd
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
 
 
+def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tokens a step as there is room for, and as may be chosen after; memory that runs out in between costs nothing."""
+    monkeypatch.setattr("workers.engines.causal.scheduler.MOST_CHOICES", 10)
+    some = random.Random(4)
+    texts = [" ".join(str(some.randrange(3, VOCABULARY)) for _ in range(size)) for size in (90, 1, 41)]
+    prompt = " ".join(map(str, range(10, 30)))
+    scored = GenerationRequest("scored", Prompt(text=prompt, continuations=tuple(texts)))
+    others = [asked(f"r{n}", tokens, HOT) for n, tokens in enumerate(prompts(3))]
+    expected = answers(slots_of(llama), *others)
+    network, steps = make("llama"), []
+
+    def raises(_ids: torch.Tensor) -> None:
+        steps.append(1)
+        if len(steps) == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for room, least, most in ((4096, 14, 25), (8, 30, 60)):
+        steps.clear()
+        engine = ScoringEngine(slots_of(llama, 6, step_tokens=room))
+        with trouble(llama, raises):
+            done = answers(engine, scored, *others)
+        assert least <= len(steps) <= most
+        assert {name: done[name].text for name in expected} == {name: one.text for name, one in expected.items()}
+        assert done["scored"].completion_tokens == 90 + 1 + 41
+        for text, score in zip(texts, done["scored"].scores, strict=True):
+            tokens = [int(token) for token in text.split()]
+            ids = torch.tensor([[int(token) for token in prompt.split()] + tokens])
+            with torch.inference_mode():
+                rows = network(ids).logits[0, 19:-1].log_softmax(-1)
+            assert [one.token_id for one in score.tokens] == tokens
+            likely = [float(rows[place, token]) for place, token in enumerate(tokens)]
+            assert [one.logprob for one in score.tokens] == pytest.approx(likely, abs=1e-4)
+
+
 def test_what_answers_of_one_prompt_share_is_computed_once(llama: CausalModel) -> None:
     """Eight answers to a prompt of 60 tokens, as a row with n=8 asks for: seven take all but its last token over."""
     requests = [asked(f"r{n}", [9, *range(3, 60), 4, 5], replace(HOT, seed=n)) for n in range(8)]

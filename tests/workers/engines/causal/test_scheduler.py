@@ -20,7 +20,7 @@ def line(scheduler: Scheduler, *texts: Text) -> None:
     scheduler.waiting.extend(texts)
 
 
-def step(scheduler: Scheduler, length: int = LENGTH) -> tuple[list[Copy], list[tuple[int, int, int, bool]]]:
+def step(scheduler: Scheduler, length: int = LENGTH) -> tuple[list[Copy], list[tuple[int, int, int, int]]]:
     """One step without a model: each text whose turn it is gets token 99. Returns what was copied and computed."""
     copies = scheduler.admit(length)
     pieces = scheduler.pieces()
