@@ -56,8 +56,12 @@ class CudaGraphs:
             step()  # what is set up at a first run must not be recorded
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-            step()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+                step()
+        except Exception:
+            torch.cuda.set_stream(current)  # which leaving a failed capture may not do
+            raise
         return graph.replay
 
 

@@ -90,6 +90,12 @@ class Runtime:
         """Let slot `target` begin with the first tokens of slot `source`."""
         self.cache.copy(source, target, tokens)
 
+    def close(self) -> None:
+        """Give memory back. What is recorded refers to the runtime in a circle, which would keep the network."""
+        self.cache.clear(0, 0)
+        self.cache.before_moving = lambda: None
+        self._recorded = None
+
     def _computed(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
         """The logits of a step, replayed where it can be, and the time that its attention took, where that is known."""
         if self._recorded is not None and all(piece.size == 1 and piece.last for piece in pieces):

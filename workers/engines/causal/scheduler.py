@@ -17,6 +17,9 @@ from jobs.generation import GenerationRequest
 MOST_CHOICES: Final = 256
 """After so many tokens of given texts a step chooses: each takes the logits of a whole vocabulary."""
 
+LONGEST_GATHERED: Final = 32
+"""For so many steps a free slot waits for others at most."""
+
 SHORTEST_SHARED: Final = 8
 """It is not worth waiting a step for fewer common tokens."""
 
@@ -103,10 +106,13 @@ class Scheduler:
         slots: How many texts run at once.
         step_tokens: How many tokens a step computes at most; texts that are being written come first, a token each.
         sharing: Whether common prefixes are taken over.
+        together: For so many free slots texts wait to be seated together, where steps that read prompts cost more than others.
     """
 
-    def __init__(self, slots: int, step_tokens: int, *, sharing: bool = True) -> None:
+    def __init__(self, slots: int, step_tokens: int, *, sharing: bool = True, together: int = 1) -> None:
         self._step_tokens = step_tokens
+        self._together = together
+        self._gathered = 0
         self._sharing = sharing
         self.waiting: deque[Text] = deque()
         self._slots = [_Slot() for _ in range(slots)]
@@ -149,6 +155,8 @@ class Scheduler:
         """Give free slots to those who wait and need at most `length` tokens. Returns what is to be copied before the step."""
         copies: list[Copy] = []
         later: list[Text] = []
+        if self._gathers():
+            return copies
         while self.waiting and self._free and self.waiting[0].needs <= length:
             text = self.waiting.popleft()
             source, shared, soon = self._best(text)
@@ -192,6 +200,17 @@ class Scheduler:
         """A text has failed: nothing that its slot holds is trusted."""
         self._slots[text.slot].tokens = []
         self.leave(text)
+
+    def _gathers(self) -> bool:
+        """Whether free slots stay so for now. Not if all who wait have one, nobody runs or reads, or they waited for long."""
+        free = len(self._free)
+        reads = any(text.size - text.held > 1 for text in self.running)
+        enough = min(self._together, len(self.waiting), len(self._slots))
+        if not free or free >= enough or reads or free == len(self._slots) or self._gathered >= LONGEST_GATHERED:
+            self._gathered = 0
+            return False
+        self._gathered += 1
+        return True
 
     def _best(self, text: Text) -> tuple[int, int, int]:
         """The slot that holds most of its beginning, how much, and how much will be held of it once prompts are read."""

@@ -3,8 +3,10 @@
 What CUDA graphs do is done here by a recorder that runs the step again on the same buffers; on a GPU, by themselves.
 """
 
+import gc
 import itertools
 import random
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -289,6 +291,23 @@ def test_the_rows_of_a_recording() -> None:
     ]
 
 
+def test_what_is_closed_gives_the_network_back_at_once() -> None:
+    """A worker may load another model then, and a GPU has no room for both."""
+    fit, rerun = model(), Rerun()
+    engine = slots_of(fit, rerun)
+    answers(engine, requests(6, seed=7))
+    assert rerun.replayed
+    network = weakref.ref(fit.network)
+    gc.collect()
+    gc.disable()
+    try:
+        engine.close()
+        del fit
+        assert network() is None
+    finally:
+        gc.enable()
+
+
 def test_the_layout_of_a_replay_is_made_from_its_buffers_alone() -> None:
     """Nothing that is worked out from one step's places is there in the next."""
     fit, seen = model(), []
@@ -304,7 +323,8 @@ def test_the_layout_of_a_replay_is_made_from_its_buffers_alone() -> None:
     some = [GenerationRequest(f"r{n}", Prompt(text="5 6 7 8", params=params)) for n in range(3)]
     answers(slots_of(fit, rerun), some)
     hook.remove()
-    assert len(set(seen)) == 1
+    assert len({one[:3] for one in seen}) == 1
+    assert {one[3] for one in seen} == {16, 32}
     assert len(seen) > 10
 
 
