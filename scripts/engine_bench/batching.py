@@ -16,7 +16,8 @@ def main() -> None:
     work = Workload.read(sys.argv[1])
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(work.folder)
-    model = AutoModelForCausalLM.from_pretrained(work.folder, dtype=getattr(torch, work.dtype)).eval()
+    model = AutoModelForCausalLM.from_pretrained(work.folder, dtype=getattr(torch, work.dtype))
+    model = model.to(work.device).eval()
     model.set_attn_implementation("sdpa")
     clock.loaded()
     options = GenerationConfig(
@@ -24,7 +25,8 @@ def main() -> None:
     )
     tokens = 0
     with model.continuous_batching_context_manager(
-        generation_config=options, continuous_batching_config=ContinuousBatchingConfig(use_cuda_graph=False)
+        generation_config=options,
+        continuous_batching_config=ContinuousBatchingConfig(use_cuda_graph=work.device == "cuda"),
     ) as manager:
         for n, request in enumerate(work.requests):
             manager.add_request(

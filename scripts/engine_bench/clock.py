@@ -1,4 +1,7 @@
-"""What a contender reports: seconds to load, seconds to answer, tokens, and the most memory that it held."""
+"""What a contender reports: seconds to load, seconds to answer, tokens, and the most memory that it held.
+
+Of a GPU, where it used one.
+"""
 
 import json
 import resource
@@ -21,10 +24,14 @@ class Clock:
     def done(self, tokens: int) -> None:
         """All are answered, with so many new tokens. Writes the report where the second argument says."""
         now = time.perf_counter()
+        torch = sys.modules.get("torch")
+        on_gpu = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()
         report = {
             "load_s": self._loaded - self._began,
             "seconds": now - self._loaded,
             "tokens": tokens,
-            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_bytes": torch.cuda.max_memory_reserved()
+            if torch is not None and on_gpu
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         Path(sys.argv[2]).write_text(json.dumps(report))

@@ -26,7 +26,9 @@ def length(size: int) -> dict[str, Any]:
 def main() -> None:
     """Answer the workload."""
     work = Workload.read(sys.argv[1])
-    card = ModelCard(source=work.folder, dtype=work.dtype, slots=work.slots)
+    card = ModelCard.model_validate(
+        {"source": work.folder, "dtype": work.dtype, "slots": work.slots, "device": work.device}
+    )
     engine = make_engine("bench", card, Path())
     clock.loaded()
     for n, request in enumerate(work.requests):

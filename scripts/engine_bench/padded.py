@@ -22,14 +22,15 @@ def main() -> None:
     work = Workload.read(sys.argv[1])
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(work.folder, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(work.folder, dtype=getattr(torch, work.dtype)).eval()
+    model = AutoModelForCausalLM.from_pretrained(work.folder, dtype=getattr(torch, work.dtype))
+    model = model.to(work.device).eval()
     clock.loaded()
     requests = sorted(work.requests, key=lambda one: one.new_tokens) if sys.argv[3] == "sorted" else work.requests
     tokens = 0
     for first in range(0, len(requests), ROWS):
         batch = requests[first : first + ROWS]
         longest = max(request.new_tokens for request in batch)
-        ids = tokenizer([request.prompt for request in batch], return_tensors="pt", padding=True)
+        ids = tokenizer([request.prompt for request in batch], return_tensors="pt", padding=True).to(work.device)
         with torch.inference_mode():
             out = model.generate(**ids, do_sample=False, min_new_tokens=longest, max_new_tokens=longest)
         if out.shape[1] - ids["input_ids"].shape[1] != longest:

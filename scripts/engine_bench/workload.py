@@ -30,12 +30,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Workload:
-    """What every contender is given: the folder of a model, the requests in their order, and how many may run at once."""
+    """What every contender is given: a model's folder, the requests in their order, how many may run at once, and where."""
 
     folder: str
     dtype: str
     slots: int
     requests: list[Request]
+    device: str = "cpu"
 
     @property
     def new_tokens(self) -> int:

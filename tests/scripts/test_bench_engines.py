@@ -2,11 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import bench_engines
-from scripts.bench_engines import Contender, environment, table
+from scripts.bench_engines import Contender, contenders_of, environment, table
+from scripts.engine_bench.limits import memory_limit
 from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
 
@@ -46,3 +48,19 @@ def test_an_environment_is_made_once(tmp_path: Path) -> None:
     (tmp_path / ".ready").touch()
     assert environment(tmp_path, ["nothing-of-this-name"]) == str(tmp_path / "bin" / "python")
     assert bench_engines.PEERS.keys() == {"vllm", "openvino"}
+
+
+def test_what_memory_allows() -> None:
+    """Two texts of 3 tokens after a prompt of 10, side by side: three steps, which read the weights, and 2 * 36 tokens."""
+    sizes: dict[str, Any] = {"weight_bytes": 1000, "token_bytes": 10, "bytes_per_s": 1e6}
+    assert memory_limit([(10, 3), (10, 3)], 2, **sizes) == pytest.approx(6 / ((3 * 1000 + 72 * 10) / 1e6))
+    assert memory_limit([(10, 3), (10, 3)], 1, **sizes) == pytest.approx(6 / ((6 * 1000 + 72 * 10) / 1e6))
+
+
+def test_on_a_gpu_peers_come_as_their_builds_for_it(tmp_path: Path) -> None:
+    """What has none stays away, and none is looked for where the builds for CPUs are."""
+    (tmp_path / "vllm-cuda").mkdir()
+    (tmp_path / "vllm-cuda" / ".ready").touch()
+    found = contenders_of(["vllm", "openvino"], tmp_path, "bfloat16", tmp_path, "cuda")
+    assert [one.command[0] for one in found if one.name == "vllm"] == [str(tmp_path / "vllm-cuda" / "bin" / "python")]
+    assert "openvino" not in {one.name for one in found}

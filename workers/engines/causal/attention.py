@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from workers.engines.causal import gpu_attention
 from workers.engines.causal.decode_kernel import attend_each
 from workers.engines.causal.tiles import is_tiled, keys_of
 
@@ -54,6 +55,7 @@ class Layout:
         chunks: The others, short ones first.
         rows: How many slots of the cache the single tokens' attention covers: all up to the highest of them.
         reach: How many tokens of a slot it covers.
+        repeats: Whether a slot may come several times among the single tokens, with the same token.
     """
 
     slots: torch.Tensor
@@ -61,6 +63,7 @@ class Layout:
     chunks: tuple[Chunk, ...]
     rows: int
     reach: int
+    repeats: bool = False
     attention_ns: int = 0
     _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
 
@@ -80,8 +83,15 @@ class Layout:
         return slots[:count], positions[:count] + 1
 
     @cached_property
+    def lengths(self) -> torch.Tensor:
+        """How many tokens the slots of the single tokens hold, these included [n]."""
+        return self.positions + 1
+
+    @cached_property
     def places(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Slot and position of each token of the row."""
+        if not self.chunks:
+            return self.slots, self.positions
         slots, positions = [self.slots], [self.positions]
         for chunk in self.chunks:
             positions.append(torch.arange(chunk.start, chunk.end, device=self.slots.device))
@@ -177,6 +187,12 @@ def _attend_singles(
     heads, singles, size = query.shape
     groups = key.shape[1]
     asked = query.transpose(0, 1).reshape(singles, groups, heads // groups, size)
+    if gpu_attention.is_fit(key, value, heads // groups, softcap=softcap, window=window):
+        each = gpu_attention.attend_each(
+            asked, key, value, layout.slots, layout.lengths,
+            scale=scale, reach=layout.reach, softcap=softcap, window=window,
+        )  # fmt: skip
+        return each.reshape(singles, heads, value.shape[-1])
     return _attend_covered(layout, asked, key, value, scale, softcap, window)
 
 
@@ -191,7 +207,7 @@ def _attend_covered(
 ) -> torch.Tensor:
     """[singles, heads, value size] for [singles, key heads, queries, size]: two products over all covered slots at once."""
     singles, groups, queries = asked.shape[:3]
-    spread = singles < layout.rows  # slots between them have no single token in this step
+    spread = layout.repeats or singles < layout.rows  # slots between them have no single token in this step
     if spread:
         asked = asked.new_zeros(layout.rows, *asked.shape[1:]).index_copy_(0, layout.slots, asked)
     keys, values = key[: layout.rows, :, : layout.reach], value[: layout.rows, :, : layout.reach]

@@ -4,7 +4,8 @@ A block [slots, key heads, length, size] is made when a layer first runs, since 
 when slots or length change. Nothing here knows requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -35,6 +36,10 @@ class PlainBlocks:
         """Put keys and values [key heads, tokens, size] where the tokens stand: their slots and positions [tokens]."""
         for block, states in ((self.keys, key_states), (self.values, value_states)):
             block[slots, :, positions] = states.transpose(0, 1)
+
+    def spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+        """Where tokens stand: each block, and its index of them."""
+        return [(block, (slots, slice(None), positions)) for block in (self.keys, self.values)]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Let slot `target` begin with the first tokens of slot `source`."""
@@ -107,6 +112,8 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     def __init__(self, layers: int, slots: int, length: int) -> None:
         self._slot_layers: Sequence[SlotLayer] = [SlotLayer(slots, length) for _ in range(layers)]
         super().__init__(layers=list(self._slot_layers))
+        self.before_moving: Callable[[], None] = lambda: None
+        """Called before the blocks are made anew elsewhere."""
 
     @property
     def slots(self) -> int:
@@ -126,6 +133,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
     @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays. Raises what an allocator raises, and is whole even then."""
+        self.before_moving()
         for layer in self._slot_layers:
             layer.resize(slots, length)
 
@@ -134,8 +142,37 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
         for layer in self._slot_layers:
             layer.copy(source, target, tokens)
 
+    @contextmanager
+    def lent(self, slot: int) -> Iterator[None]:
+        """The first token of a slot may be overwritten meanwhile."""
+        spots = self._spots(torch.tensor([slot]), torch.tensor([0]))
+        kept = [block[index].clone() for block, index in spots]
+        try:
+            yield
+        finally:
+            for (block, index), was in zip(spots, kept, strict=True):
+                block[index] = was
+
+    def spoil(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        """Make tokens [n] of slots [n] such that whoever reads them gets no number."""
+        for block, index in self._spots(slots, positions):
+            block[index] = torch.nan
+
+    def is_spoilt(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
+        """Whether any of these is still so."""
+        return any(bool(block[index].isnan().any()) for block, index in self._spots(slots, positions))
+
+    def _spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+        made = [layer.blocks for layer in self._slot_layers if layer.blocks is not None]
+        return [
+            spot
+            for blocks in made
+            for spot in blocks.spots(slots.to(blocks.keys.device), positions.to(blocks.keys.device))
+        ]
+
     def clear(self, slots: int, length: int) -> None:
         """Forget everything and give the memory back; blocks are made anew at the next step."""
+        self.before_moving()
         for layer in self._slot_layers:
             layer.blocks = None
             layer.is_initialized = False

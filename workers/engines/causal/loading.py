@@ -17,6 +17,7 @@ from jobs.logs import logger
 from workers.engine import Engine
 from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.fused import fuse
+from workers.engines.causal.graphs import CudaGraphs, Recorder
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.packed import pack
 from workers.engines.causal.padded import PaddedEngine
@@ -46,6 +47,7 @@ class CausalOptions(BaseModel):
     step_tokens: int | None = Field(default=None, ge=1, description="Tokens that a step computes at most.")
     cache_bytes: int | None = Field(default=None, ge=1, description="Memory for keys and values.")
     prefix_sharing: bool = Field(default=True, description="Whether a common beginning of prompts is computed once.")
+    graphs: bool = Field(default=True, description="Whether a GPU's steps are recorded and replayed.")
     padded: bool = Field(default=False, description="Whether to use padded batches even where slots would do.")
 
 
@@ -70,9 +72,15 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
 
 
 def engine_of(
-    alias: str, model: CausalModel, options: CausalOptions, *, slots: int, began_ns: int | None = None
+    alias: str,
+    model: CausalModel,
+    options: CausalOptions,
+    *,
+    slots: int,
+    began_ns: int | None = None,
+    recorder: Recorder | None = None,
 ) -> Engine:
-    """The engine of a loaded model."""
+    """The engine of a loaded model. `recorder` None: CUDA graphs on a GPU, elsewhere nothing."""
     if not options.padded:
         try:
             token_bytes = fit_for_slots(model)
@@ -86,6 +94,8 @@ def engine_of(
                 cache_bytes=options.cache_bytes or free_bytes(model.placement.device, options.threads),
                 token_bytes=token_bytes,
                 sharing=options.prefix_sharing,
+                recorder=recorder
+                or (CudaGraphs() if options.graphs and model.placement.device.type == "cuda" else None),
                 core=Core(options.cores) if options.cores and model.placement.device.type == "cpu" else None,
                 began_ns=began_ns,
             )

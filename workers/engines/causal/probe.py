@@ -10,14 +10,12 @@ import torch
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.attention import NAME
+from workers.engines.causal.closeness import TOLERANCE, difference
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime import Runtime
 from workers.engines.causal.scheduler import Piece, Text
 
 KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
-TOLERANCE: Final = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.2}
-"""By number format: the difference of logits (root mean square) in parts of their spread. bfloat16 itself makes one of 0.05 in
-a small model, when its products are taken in other sizes; a wrong token anywhere in a short prompt, one of 0.7 and more."""
 
 
 class Unfit(Exception):
@@ -50,9 +48,9 @@ def fit_for_slots(model: CausalModel) -> int:
         model.network.set_attn_implementation(before)
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise Unfit(f"its code does not take slots: {reason}") from error
-    if (difference := _difference(expected, got)) > TOLERANCE[model.placement.dtype]:
+    if (apart := difference(expected, got)) > TOLERANCE[model.placement.dtype]:
         model.network.set_attn_implementation(before)
-        raise Unfit(f"its logits in slots differ from its own by {difference:.2g} of their spread")
+        raise Unfit(f"its logits in slots differ from its own by {apart:.2g} of their spread")
     return token_bytes
 
 
@@ -86,13 +84,3 @@ def _slot_logits(model: CausalModel, prompts: list[list[int]]) -> tuple[list[tor
     first.append(last[:1])
     second.append(last[1:])
     return [torch.cat(parts).float().cpu() for parts in (first, second)], runtime.cache.token_bytes
-
-
-def _difference(expected: list[torch.Tensor], got: list[torch.Tensor]) -> float:
-    """The greatest difference (root mean square) of a text's logits, in parts of the spread of the expected ones."""
-    return max(
-        float((one - other).square().mean().sqrt() / one.std().clamp_min(1e-6))
-        if one.shape == other.shape
-        else float("inf")
-        for one, other in zip(expected, got, strict=True)
-    )

@@ -13,6 +13,8 @@ import torch
 
 from workers.engines.causal.attention import LAYOUT, Chunk, Layout
 from workers.engines.causal.cache import SlotCache
+from workers.engines.causal.closeness import TOLERANCE
+from workers.engines.causal.graphs import RecordedSteps, Recorder
 from workers.engines.causal.sampler import Drawing, choose
 from workers.engines.causal.scheduler import Piece
 
@@ -34,29 +36,49 @@ class Runtime:
         device: Where it is.
         layers: How many layers keep keys and values.
         eos: The tokens that end a text.
+        recorder: How steps of single tokens are recorded, to be replayed; None: they are not.
     """
 
     def __init__(
-        self, network: Any, device: torch.device, *, layers: int, slots: int, length: int, eos: Sequence[int]
+        self,
+        network: Any,
+        device: torch.device,
+        *,
+        layers: int,
+        slots: int,
+        length: int,
+        eos: Sequence[int],
+        recorder: Recorder | None = None,
     ) -> None:
         self._network = network
         self._device = device
         self._eos = eos
+        self._weight_bytes = sum(one.numel() * one.element_size() for one in network.parameters())
         self.cache = SlotCache(layers, slots, length)
+        self._recorded: RecordedSteps | None = None
+        if recorder is not None:
+            tolerance = TOLERANCE[network.dtype]
+            self._recorded = RecordedSteps(
+                self._forward, self.cache, recorder, device, slots=slots, tolerance=tolerance
+            )
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], drawings: Sequence[Drawing]) -> tuple[list[int], Spent]:
-        """Compute the pieces. Returns the next token for each that is the last of its text, in order, and the times.
+        """Compute the pieces. Returns the next token for each place that one is chosen after, in order, and the times.
 
-        `pieces` are single tokens by slot, then chunks; `drawings` belong to those that are last.
+        `pieces` are single tokens by slot, then chunks; `drawings` belong to those places.
+
+        Raises:
+            CacheLost: The step is to be made again, after all that the cache holds.
         """
         began_ns = time.perf_counter_ns()
-        layout, last = self._layout(pieces)
-        logits = self._logits(pieces, layout, last)
+        logits, attention_ns = self._computed(pieces)
         ran_ns = time.perf_counter_ns()
         chosen = choose(logits, drawings, self._eos).tolist() if drawings else []
         now_ns = time.perf_counter_ns()
-        return chosen, Spent(layout.attention_ns, ran_ns - began_ns - layout.attention_ns, now_ns - ran_ns)
+        if self._device.type != "cpu":
+            return chosen, self._estimated(pieces, now_ns - began_ns)
+        return chosen, Spent(attention_ns, ran_ns - began_ns - attention_ns, now_ns - ran_ns)
 
     @torch.inference_mode()
     def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
@@ -68,17 +90,39 @@ class Runtime:
         """Let slot `target` begin with the first tokens of slot `source`."""
         self.cache.copy(source, target, tokens)
 
+    def close(self) -> None:
+        """Give memory back. What is recorded refers to the runtime in a circle, which would keep the network."""
+        self.cache.clear(0, 0)
+        self.cache.before_moving = lambda: None
+        self._recorded = None
+
+    def _computed(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
+        """The logits of a step, replayed where it can be, and the time that its attention took, where that is known."""
+        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in pieces):
+            return self._recorded.logits(pieces, lambda: self._logits(pieces, *self._layout(pieces))), 0
+        layout, last = self._layout(pieces)
+        return self._logits(pieces, layout, last), layout.attention_ns
+
+    def _estimated(self, pieces: Sequence[Piece], spent_ns: int) -> Spent:
+        """The same of a device that goes on while Python does, so that nothing within a step is timed: by bytes read."""
+        read = sum(piece.start + piece.size for piece in pieces) * self.cache.token_bytes
+        attention_ns = spent_ns * read // (read + self._weight_bytes)
+        return Spent(attention_ns, spent_ns - attention_ns, 0)
+
     def _logits(self, pieces: Sequence[Piece], layout: Layout, last: Sequence[int]) -> torch.Tensor:
         ids = [token for piece in pieces for token in piece.text.tokens(piece.start, piece.start + piece.size)]
         places = [place for piece in pieces for place in range(piece.start, piece.start + piece.size)]
+        keep = torch.tensor(last or [0], device=self._device)
+        return self._forward(self._row(ids), self._row(places), layout, keep)
+
+    def _forward(
+        self, ids: torch.Tensor, places: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
+    ) -> torch.Tensor:
+        """The logits [kept, vocabulary]; 0 keeps all."""
         token = LAYOUT.set(layout)
         try:
             out = self._network(
-                input_ids=self._row(ids),
-                position_ids=self._row(places),
-                past_key_values=self.cache,
-                use_cache=True,
-                logits_to_keep=torch.tensor(last or [0], device=self._device),
+                input_ids=ids, position_ids=places, past_key_values=self.cache, use_cache=True, logits_to_keep=keep
             )
         finally:
             LAYOUT.reset(token)
@@ -93,8 +137,7 @@ class Runtime:
         for piece in pieces[len(singles) :]:
             chunks.append(Chunk(piece.text.slot, place, piece.start, piece.size))
             place += piece.size
-            if piece.last:
-                last.append(place - 1)
+            last += range(place - piece.last, place)
         slots = [piece.text.slot for piece in singles]
         positions = [piece.start for piece in singles]
         layout = Layout(

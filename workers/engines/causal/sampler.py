@@ -9,7 +9,7 @@ own, taken before any of these (vLLM's `raw_logprobs`).
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
@@ -55,6 +55,10 @@ class Drawing:
         params = self.params
         changed = params.repetition_penalty != 1.0 or params.presence_penalty or params.frequency_penalty
         return bool(params.temperature > 0 or changed or params.logit_bias or params.logprobs is not None)
+
+    def ahead(self, choices: int) -> list["Drawing"]:
+        """Itself at so many places from here on, of which all but the first follow forced tokens only."""
+        return [self, *(replace(self, position=self.position + n) for n in range(1, choices))]
 
     def take(self, token: int) -> None:
         """A token was written."""

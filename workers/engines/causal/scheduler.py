@@ -13,13 +13,19 @@ from typing import Final
 
 from jobs.generation import GenerationRequest
 
+MOST_CHOICES: Final = 256
+"""After so many tokens of given texts a step chooses: each takes the logits of a whole vocabulary."""
+
+LONGEST_GATHERED: Final = 32
+"""For so many steps a free slot waits for others at most."""
+
 SHORTEST_SHARED: Final = 8
 """It is not worth waiting a step for fewer common tokens."""
 
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """A request on its way: the tokens of its prompt and those written so far.
+    """A request on its way: the tokens of its prompt and those written so far, which follow from `given` where that is not empty.
 
     `held` of them are in the cache, the first `shared` of which were taken over. `device_ns` is its share of time so far.
     """
@@ -31,11 +37,17 @@ class Text:
     held: int = 0
     shared: int = 0
     device_ns: int = 0
+    given: Sequence[int] = ()
 
     @property
     def size(self) -> int:
-        """How many tokens it has so far."""
-        return len(self.prompt) + len(self.written)
+        """How many tokens can be computed: those that it has so far, or all that are given but the last, after which none is."""
+        return len(self.prompt) + (len(self.given) - 1 if self.given else len(self.written))
+
+    @property
+    def tip(self) -> int:
+        """The place after which its next token is chosen."""
+        return len(self.prompt) + len(self.written) - 1
 
     @property
     def needs(self) -> int:
@@ -49,18 +61,23 @@ class Text:
 
     def tokens(self, first: int, end: int) -> list[int]:
         """Some of its tokens, by position."""
-        prompt = len(self.prompt)
-        return [*self.prompt[first:end], *self.written[max(0, first - prompt) : max(0, end - prompt)]]
+        prompt, rest = len(self.prompt), self.given or self.written
+        return [*self.prompt[first:end], *rest[max(0, first - prompt) : max(0, end - prompt)]]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a step computes of a text: `size` tokens from position `start`. `last`: its next token can be chosen then."""
+    """What a step computes of a text: `size` tokens from position `start`; after each of the `last` of them one is chosen."""
 
     text: Text
     start: int
     size: int
-    last: bool
+    last: int
+
+    @classmethod
+    def of(cls, text: Text, size: int) -> "Piece":
+        """The next tokens of a text."""
+        return cls(text, text.held, size, max(0, text.held + size - max(text.held, text.tip)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +105,13 @@ class Scheduler:
         slots: How many texts run at once.
         step_tokens: How many tokens a step computes at most; texts that are being written come first, a token each.
         sharing: Whether common prefixes are taken over.
+        together: For so many free slots texts wait to be seated together, where steps that read prompts cost more than others.
     """
 
-    def __init__(self, slots: int, step_tokens: int, *, sharing: bool = True) -> None:
+    def __init__(self, slots: int, step_tokens: int, *, sharing: bool = True, together: int = 1) -> None:
         self._step_tokens = step_tokens
+        self._together = together
+        self._gathered = 0
         self._sharing = sharing
         self.waiting: deque[Text] = deque()
         self._slots = [_Slot() for _ in range(slots)]
@@ -134,6 +154,8 @@ class Scheduler:
         """Give free slots to those who wait and need at most `length` tokens. Returns what is to be copied before the step."""
         copies: list[Copy] = []
         later: list[Text] = []
+        if self._gathers():
+            return copies
         while self.waiting and self._free and self.waiting[0].needs <= length:
             text = self.waiting.popleft()
             source, shared, soon = self._best(text)
@@ -153,14 +175,15 @@ class Scheduler:
         rest: list[Text] = []
         for text in self.running:
             (singles if text.size - text.held == 1 else rest).append(text)
-        chosen = [Piece(text, text.held, 1, last=True) for text in singles]
-        room = max(self._step_tokens - len(chosen), 1)
+        chosen = [Piece.of(text, 1) for text in singles]
+        room, choices = max(self._step_tokens - len(chosen), 1), MOST_CHOICES
         chunks: list[Piece] = []
         for text in rest:
-            size = min(text.size - text.held, room)
+            size = min(text.size - text.held, room, max(text.tip - text.held, 0) + choices)
             if size > 0:
-                chunks.append(Piece(text, text.held, size, last=text.held + size == text.size))
+                chunks.append(Piece.of(text, size))
                 room -= size
+                choices -= chunks[-1].last if text.given else 0
         return chosen + sorted(chunks, key=attrgetter("size"))
 
     def computed(self, pieces: Iterable[Piece]) -> None:
@@ -181,11 +204,22 @@ class Scheduler:
         self._slots[text.slot].tokens = []
         self.leave(text)
 
+    def _gathers(self) -> bool:
+        """Whether free slots stay so for now. Not if all who wait have one, nobody runs or reads, or they waited for long."""
+        free = len(self._free)
+        reads = any(text.size - text.held > 1 for text in self.running)
+        enough = min(self._together, len(self.waiting), len(self._slots))
+        if not free or free >= enough or reads or free == len(self._slots) or self._gathered >= LONGEST_GATHERED:
+            self._gathered = 0
+            return False
+        self._gathered += 1
+        return True
+
     def _best(self, text: Text) -> tuple[int, int, int]:
         """The slot that holds most of its beginning, how much, and how much will be held of it once prompts are read."""
         if not self._sharing:
             return -1, 0, 0
-        mine = text.tokens(0, text.size - 1)  # the last one is computed, for what follows it
+        mine = text.tokens(0, text.tip)  # from the tip on all are computed, for what follows them
         source, shared, soon = -1, 0, 0
         for place, slot in enumerate(self._slots):
             if slot.adapter != text.adapter:

@@ -28,6 +28,6 @@ def weights_of(pieces: Sequence[Piece], spent: Spent) -> list[int]:
         1
         + spent.attention_ns * reads[n] // read
         + spent.layers_ns * piece.size // tokens
-        + (spent.choosing_ns // choices if piece.last else 0)
+        + (spent.choosing_ns * piece.last // choices if piece.last else 0)
         for n, piece in enumerate(pieces)
     ]

@@ -72,6 +72,11 @@ class TiledBlocks:
             positions.numpy(),
         )
 
+    def spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+        """Where tokens stand: each block, and its index of them."""
+        tile, row = positions // TILE, positions % TILE
+        return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]
+
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Let slot `target` begin with the first tokens of slot `source`. Whole tiles go; what follows in them is not read."""
         tiles = -(-tokens // TILE)

@@ -255,6 +255,27 @@ def test_out_of_memory_halves_the_slots_and_everyone_goes_on(llama: CausalModel)
     assert sum(one.completion_tokens for one in done.values()) == engine.stats().completion_tokens
 
 
+def test_memory_that_runs_out_while_a_step_is_done_again_costs_nobody(llama: CausalModel) -> None:
+    """One text has ended by then, one is just being computed, and one has not been computed yet."""
+    requests = [asked("ended", [5, 6], replace(GREEDY, max_tokens=1)), asked("b", [7, 8]), asked("c", [9, 10])]
+    whole = answers(slots_of(llama, 4), *requests)
+    calls: list[int] = []
+
+    def raises(_ids: torch.Tensor) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("shapes differ")
+        if len(calls) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    engine = slots_of(llama, 4)
+    with trouble(llama, raises):
+        done = answers(engine, *requests)
+        assert engine.step() == []
+    assert engine.stats().slots == 2
+    assert {name: one.text for name, one in done.items()} == {name: one.text for name, one in whole.items()}
+
+
 def test_what_can_never_fit_fails_alone_and_what_is_long_waits_for_room(llama: CausalModel) -> None:
     """There is memory for 150 tokens: eight short texts at once, or a long one; never for the longest."""
     requests = [asked(f"r{n}", [3 + n], replace(HOT, max_tokens=18)) for n in range(6)]
@@ -361,6 +382,40 @@ def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padd
         assert score.logprob == pytest.approx(sum(expected), abs=4e-4)
     assert done["scored"].cached_prompt_tokens == (0 if padded else 4 * (len(prompt) - 1))
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
+
+
+def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tokens a step as there is room for, and as may be chosen after; memory that runs out in between costs nothing."""
+    monkeypatch.setattr("workers.engines.causal.scheduler.MOST_CHOICES", 10)
+    some = random.Random(4)
+    texts = [" ".join(str(some.randrange(3, VOCABULARY)) for _ in range(size)) for size in (90, 1, 41)]
+    prompt = " ".join(map(str, range(10, 30)))
+    scored = GenerationRequest("scored", Prompt(text=prompt, continuations=tuple(texts)))
+    others = [asked(f"r{n}", tokens, HOT) for n, tokens in enumerate(prompts(3))]
+    expected = answers(slots_of(llama), *others)
+    network, steps = make("llama"), []
+
+    def raises(_ids: torch.Tensor) -> None:
+        steps.append(1)
+        if len(steps) == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for room, least, most in ((4096, 14, 25), (8, 30, 60)):
+        steps.clear()
+        engine = ScoringEngine(slots_of(llama, 6, step_tokens=room))
+        with trouble(llama, raises):
+            done = answers(engine, scored, *others)
+        assert least <= len(steps) <= most
+        assert {name: done[name].text for name in expected} == {name: one.text for name, one in expected.items()}
+        assert done["scored"].completion_tokens == 90 + 1 + 41
+        for text, score in zip(texts, done["scored"].scores, strict=True):
+            tokens = [int(token) for token in text.split()]
+            ids = torch.tensor([[int(token) for token in prompt.split()] + tokens])
+            with torch.inference_mode():
+                rows = network(ids).logits[0, 19:-1].log_softmax(-1)
+            assert [one.token_id for one in score.tokens] == tokens
+            likely = [float(rows[place, token]) for place, token in enumerate(tokens)]
+            assert [one.logprob for one in score.tokens] == pytest.approx(likely, abs=1e-4)
 
 
 def test_what_answers_of_one_prompt_share_is_computed_once(llama: CausalModel) -> None:

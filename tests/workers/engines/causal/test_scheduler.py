@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from workers.engines.causal.scheduler import Copy, Scheduler, Text
+from workers.engines.causal.scheduler import LONGEST_GATHERED, Copy, Scheduler, Text
 
 LENGTH = 100
 TEMPLATE = list(range(20))
@@ -20,7 +20,7 @@ def line(scheduler: Scheduler, *texts: Text) -> None:
     scheduler.waiting.extend(texts)
 
 
-def step(scheduler: Scheduler, length: int = LENGTH) -> tuple[list[Copy], list[tuple[int, int, int, bool]]]:
+def step(scheduler: Scheduler, length: int = LENGTH) -> tuple[list[Copy], list[tuple[int, int, int, int]]]:
     """One step without a model: each text whose turn it is gets token 99. Returns what was copied and computed."""
     copies = scheduler.admit(length)
     pieces = scheduler.pieces()
@@ -45,6 +45,40 @@ def test_texts_that_are_written_come_first_and_prompts_share_what_is_left() -> N
     assert step(scheduler)[1] == [(0, 0, 2, True), (1, 0, 6, False)]
     assert step(scheduler)[1] == [(0, 2, 1, True), (2, 0, 3, False), (1, 6, 4, True)]  # short pieces of prompts first
     assert step(scheduler)[1] == [(0, 3, 1, True), (1, 10, 1, True), (2, 3, 6, False)]
+
+
+def test_prompts_are_gathered_where_a_step_that_reads_them_is_dear() -> None:
+    """Until so many slots are free, or as many as wait; for 32 steps at most, and never while nobody runs or one is read."""
+    scheduler = Scheduler(6, 64, together=3)
+    first = [text([n], max_tokens=80) for n in range(9)]
+    line(scheduler, *first)
+    step(scheduler)
+    assert len(scheduler.running) == 6, "nobody ran"
+    scheduler.leave(first[0])
+    scheduler.leave(first[1])
+    step(scheduler)
+    assert len(scheduler.running) == 4
+    scheduler.leave(first[2])
+    step(scheduler)
+    assert len(scheduler.running) == 6
+    assert not scheduler.waiting
+    scheduler.leave(first[3])
+    line(scheduler, text([20]))
+    step(scheduler)
+    assert len(scheduler.running) == 6, "there was a slot for all who waited"
+    line(scheduler, text([21]), text([22]), text([23]))
+    scheduler.leave(first[4])
+    waited = 0
+    while len(scheduler.running) == 5:
+        step(scheduler)
+        waited += 1
+    assert waited == LONGEST_GATHERED + 1
+    scheduler = Scheduler(4, 4, together=2)
+    line(scheduler, long := text(range(12)), *(text([n]) for n in range(30, 36)))
+    step(scheduler)
+    scheduler.leave(next(one for one in scheduler.running if one is not long))
+    step(scheduler)
+    assert len(scheduler.running) == 4, "a prompt was read beside"
 
 
 def test_a_slot_that_becomes_free_is_used_in_the_next_step() -> None:

@@ -1,0 +1,41 @@
+"""`scripts/bench_shares.py`: what all rows took, idle time and loading are all the time that there was."""
+
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `workers` is not installed")
+
+import torch
+
+from scripts.bench_shares import Books, Sort, at_once, closed, ratios
+from tests.workers.engines.architectures import Numbers, make
+from workers.engines.causal.loading import CausalOptions, engine_of, wrap
+from workers.engines.placement import Placement
+
+
+def test_the_books_of_an_engine_close_within_a_thousandth() -> None:
+    """The clock is another than the engine's, and runs from before it is there."""
+    model = wrap(make("llama"), Numbers(), Placement(torch.device("cpu"), torch.float32, "cpu"))
+    model = replace(model, encoder=replace(model.encoder, tokenizer=Small()))
+    loading_ns, began_ns = at_once(time.monotonic_ns)
+    engine = engine_of("tiny", model, CausalOptions(cache_bytes=1 << 22), slots=4, began_ns=loading_ns)
+    alone, mixed, rows_ns = ratios(engine, Sort(20, 30), Sort(5, 5), 8, random.Random(1))
+    books = closed(engine, rows_ns, began_ns)
+    assert alone > 1 < mixed
+    assert books.rows == engine.stats().busy_ns
+    assert abs(books.off) < 0.001
+    assert abs(replace(books, rows=books.rows // 2).off) > 0.001, "what was lost would be missed"
+
+
+def test_what_is_missing_is_said() -> None:
+    assert Books(rows=40, idle=30, load=20, clock=100).off == pytest.approx(-0.1)
+
+
+class Small(Numbers):
+    """Numbers of any size as tokens."""
+
+    def __call__(self, text: str, **_options: object) -> dict[str, list[int]]:
+        return {"input_ids": [3 + int(token) % 50 for token in text.split()]}

@@ -1,0 +1,344 @@
+"""Shows workers/engines/causal/graphs.py: replayed steps write the texts of plain ones, and a wrong recording is found out.
+
+What CUDA graphs do is done here by a recorder that runs the step again on the same buffers; on a GPU, by themselves.
+"""
+
+import gc
+import itertools
+import random
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `workers` is not installed")
+pytest.importorskip("transformers", reason="the extra `workers` is not installed")
+
+import torch
+from structlog.testing import capture_logs
+
+from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
+from tests.workers.engines.architectures import VOCABULARY, Numbers, make
+from workers.engines.causal.attention import LAYOUT
+from workers.engines.causal.engine import SlotEngine
+from workers.engines.causal.graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
+from workers.engines.causal.loading import CausalOptions, engine_of, wrap
+from workers.engines.causal.model import CausalModel
+from workers.engines.placement import Placement
+
+CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
+
+
+@pytest.fixture(autouse=True)
+def short_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.engines.causal.graphs.SHORTEST", 16)
+
+
+class Rerun:
+    """Runs recorded steps again, over the blocks of the cache that were there when they were recorded. Counts both."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+        self.running = False
+
+    def __call__(self, step: Step) -> Step:
+        self.recorded += 1
+        layers = _steps_of(step)._cache._slot_layers
+        taken = [(layer.keys, layer.values) for layer in layers]
+
+        def put(blocks: list[tuple[torch.Tensor | None, torch.Tensor | None]]) -> None:
+            for layer, (keys, values) in zip(layers, blocks, strict=True):
+                layer.keys, layer.values = keys, values
+
+        def replay() -> None:
+            self.replayed += 1
+            now = [(layer.keys, layer.values) for layer in layers]
+            put(taken)
+            self.running = True
+            step()
+            self.running = False
+            put(now)
+
+        return replay
+
+
+def _steps_of(step: Step) -> RecordedSteps:
+    (found,) = (c.cell_contents for c in step.__closure__ or () if isinstance(c.cell_contents, RecordedSteps))
+    return found
+
+
+def model(name: str = "llama", dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalModel:
+    return wrap(make(name).to(device, dtype), Numbers(), Placement(torch.device(device), dtype, device))
+
+
+def slots_of(fit: CausalModel, recorder: Recorder | None, slots: int = 4, **options: object) -> SlotEngine:
+    given = CausalOptions(**{"cache_bytes": 1 << 22, "graphs": False, **options})
+    engine = engine_of("tiny", fit, given, slots=slots, recorder=recorder)
+    assert isinstance(engine, SlotEngine)
+    return engine
+
+
+def requests(n: int, seed: int, *, most: int = 40) -> list[GenerationRequest]:
+    some = random.Random(seed)
+    start = [some.randrange(3, VOCABULARY) for _ in range(12)]
+    found = []
+    for number in range(n):
+        own = [some.randrange(3, VOCABULARY) for _ in range(some.randrange(1, 25))]
+        text = " ".join(map(str, [*(start if some.random() < 0.5 else []), *own]))
+        params = SamplingParams(
+            max_tokens=some.randrange(1, most),
+            min_tokens=some.choice([0, 1]),
+            temperature=some.choice([0.0, 0.0, 0.9]),
+            frequency_penalty=some.choice([0.0, 0.3]),
+            logprobs=some.choice([None, None, 2]),
+            seed=number,
+        )
+        found.append(GenerationRequest(f"r{number}", Prompt(text=text, params=params)))
+    return found
+
+
+def answers(
+    engine: SlotEngine, some: Sequence[GenerationRequest], late: Sequence[GenerationRequest] = ()
+) -> dict[str, tuple[str, str, int]]:
+    """What became of all; those that are late come after 40 steps."""
+    for request in some:
+        engine.submit(request)
+    done: list[Completion] = []
+    for step in itertools.count():
+        if step == 40:
+            for request in late:
+                engine.submit(request)
+        done += engine.step()
+        if len(done) == len(some) + len(late):
+            break
+    return {one.request_id: (one.text, one.finish_reason, one.completion_tokens) for one in done}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox"])
+def test_replayed_steps_write_the_texts_of_plain_ones(name: str, dtype: torch.dtype) -> None:
+    """In fp32 by the kernel that reads each text's own length, in fp64 by products over all slots up to the reach."""
+    fit, some = model(name, dtype), requests(14, seed=2)
+    expected = answers(slots_of(fit, None, 5), some)
+    rerun = Rerun()
+    assert answers(slots_of(fit, rerun, 5, step_tokens=30), some) == expected
+    assert rerun.replayed > 2 * rerun.recorded > 0
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 5, 9, 17])
+def test_rows_that_are_left_over_change_nothing(slots: int) -> None:
+    """Whatever the number of texts, and while it falls to one at the end; slots in the middle stand empty then."""
+    fit, some = model(dtype=torch.float64), requests(30, seed=slots, most=60)
+    rerun = Rerun()
+    assert answers(slots_of(fit, rerun, slots), some) == answers(slots_of(fit, None, slots), some)
+    assert rerun.replayed > rerun.recorded > 0
+
+
+def test_a_cache_that_moves_is_recorded_anew() -> None:
+    """A recording that read the old blocks would go on with what they held. Two texts run while a long one makes it grow."""
+    fit, token_bytes = model(), 2 * 2 * 2 * 8 * 4
+
+    def asked(name: str, size: int) -> GenerationRequest:
+        params = SamplingParams(max_tokens=size, min_tokens=size, temperature=0.0, seed=1)
+        return GenerationRequest(name, Prompt(text="5 6 7", params=params))
+
+    some = [asked("a", 50), asked("b", 58), asked("long", 120)]
+    expected = answers(slots_of(fit, None, 3, cache_bytes=400 * token_bytes), some)
+    rerun = Rerun()
+    engine = slots_of(fit, rerun, 3, cache_bytes=400 * token_bytes)
+    cache, moved = engine._runtime.cache, []
+    resize = cache.resize
+
+    def resized(slots: int, length: int) -> None:
+        moved.append(rerun.recorded)
+        resize(slots, length)
+
+    cache.resize = resized  # type: ignore[method-assign]
+    assert answers(engine, some[:2], some[2:]) == expected
+    assert rerun.recorded > moved[0] > 0, "there were recordings before and after"
+
+
+def test_a_recorder_that_runs_the_step_leaves_the_cache_as_it_was() -> None:
+    """It runs with made-up tokens, in a slot that may be another text's."""
+    fit, some = model(), requests(20, seed=8)
+    with capture_logs() as logs:
+        assert answers(slots_of(fit, warming_up, 5), some) == answers(slots_of(fit, None, 5), some)
+    assert not logs
+
+
+def test_a_size_that_is_hardly_asked_for_is_not_recorded() -> None:
+    rerun = Rerun()
+    (one,) = requests(1, seed=1)
+    params = SamplingParams(max_tokens=PATIENCE, min_tokens=PATIENCE, temperature=0.0, seed=1)
+    answers(slots_of(model(), rerun), [replace(one, prompt=replace(one.prompt, params=params))])
+    assert rerun.recorded == 0, "the first token comes with the prompt"
+
+
+def frozen(which: int) -> Recorder:
+    """What a graph would be that took one of its inputs' values, and not their place, from the step that it was made for."""
+
+    def record(step: Step) -> Step:
+        buffer = _steps_of(step)._inputs
+        taken = buffer[which].clone()
+
+        def replay() -> None:
+            kept = buffer[which].clone()
+            buffer[which] = taken
+            step()
+            buffer[which] = kept
+
+        return replay
+
+    return record
+
+
+def raising(_step: Step) -> Step:
+    raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+def writing_nothing(step: Step) -> Step:
+    return lambda: None
+
+
+def late(_step: Step) -> Step:
+    """Raises when it is replayed."""
+
+    def replay() -> None:
+        raise RuntimeError("cannot be replayed")
+
+    return replay
+
+
+def elsewhere(step: Step) -> Step:
+    """Reads and writes a copy of the last layer's keys, as if they had been there when it was made."""
+
+    def replay() -> None:
+        layer = _steps_of(step)._cache._slot_layers[-1]
+        there = layer.keys
+        assert there is not None
+        layer.keys = there.clone()
+        step()
+        layer.keys = there
+
+    return replay
+
+
+def warming_up(step: Step) -> Step:
+    """Runs the step first, as one must before a capture."""
+    step()
+    return step
+
+
+@pytest.mark.parametrize(
+    ("recorder", "reason"),
+    [
+        pytest.param(frozen(0), "differ", id="frozen tokens"),
+        pytest.param(frozen(1), "differ", id="frozen places"),
+        pytest.param(frozen(2), "differ", id="frozen slots"),
+        pytest.param(raising, "operation not permitted when stream is capturing", id="cannot be recorded"),
+        pytest.param(writing_nothing, "differ", id="writes nothing"),
+        pytest.param(elsewhere, "differ", id="writes elsewhere"),
+        pytest.param(late, "cannot be replayed", id="cannot be replayed"),
+    ],
+)
+def test_a_wrong_recording_is_found_out_and_costs_no_text(recorder: Recorder, reason: str) -> None:
+    """One line says so, and all is computed plainly from there on, what the cache held included."""
+    fit, some = model(), requests(14, seed=3)
+    expected = answers(slots_of(fit, None, 5), some)
+    with capture_logs() as logs:
+        assert answers(slots_of(fit, recorder, 5), some) == expected
+    (line,) = [line for line in logs if line["event"] == "engine.unrecorded"]
+    assert reason in line["reason"]
+
+
+def counting(recorder: Recorder, replays: list[int]) -> Recorder:
+    """The same; `replays` becomes longer with each."""
+
+    def record(step: Step) -> Step:
+        replay = recorder(step)
+
+        def counted() -> None:
+            replays.append(1)
+            replay()
+
+        return counted
+
+    return record
+
+
+def test_a_replay_that_writes_nothing_into_the_cache_is_found_out_at_once() -> None:
+    """Its logits were right; those of the next step would not be."""
+    replays: list[int] = []
+    answers(slots_of(model(), counting(elsewhere, replays)), requests(1, seed=12))
+    assert len(replays) == 1
+
+
+def test_the_rows_of_a_recording() -> None:
+    assert [texts_for(n) for n in (1, 2, 3, 4, 5, 8, 9, 16, 17, 63, 64, 65)] == [
+        1,
+        2,
+        4,
+        4,
+        8,
+        8,
+        16,
+        16,
+        24,
+        64,
+        64,
+        72,
+    ]
+
+
+def test_what_is_closed_gives_the_network_back_at_once() -> None:
+    """A worker may load another model then, and a GPU has no room for both."""
+    fit, rerun = model(), Rerun()
+    engine = slots_of(fit, rerun)
+    answers(engine, requests(6, seed=7))
+    assert rerun.replayed
+    network = weakref.ref(fit.network)
+    gc.collect()
+    gc.disable()
+    try:
+        engine.close()
+        del fit
+        assert network() is None
+    finally:
+        gc.enable()
+
+
+def test_the_layout_of_a_replay_is_made_from_its_buffers_alone() -> None:
+    """Nothing that is worked out from one step's places is there in the next."""
+    fit, seen = model(), []
+    rerun = Rerun()
+
+    def look(_module: object, _args: object) -> None:
+        if rerun.running:
+            layout = LAYOUT.get()
+            seen.append((layout.slots.data_ptr(), layout.positions.data_ptr(), layout.rows, layout.reach))
+
+    hook = fit.network.get_input_embeddings().register_forward_pre_hook(look)
+    params = SamplingParams(max_tokens=30, min_tokens=30, temperature=0.0, seed=1)
+    some = [GenerationRequest(f"r{n}", Prompt(text="5 6 7 8", params=params)) for n in range(3)]
+    answers(slots_of(fit, rerun), some)
+    hook.remove()
+    assert len({one[:3] for one in seen}) == 1
+    assert {one[3] for one in seen} == {16, 32}
+    assert len(seen) > 10
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2", "gpt_neox", "phi"])
+def test_cuda_graphs_write_the_texts_of_plain_steps(name: str, dtype: torch.dtype) -> None:
+    fit, some = model(name, dtype, "cuda"), requests(14, seed=2)
+    plain = answers(slots_of(fit, None, 5), some)
+    replays: list[int] = []
+    with capture_logs() as logs:
+        replayed = answers(slots_of(fit, counting(CudaGraphs(), replays), 5), some)
+    assert not [line for line in logs if line["event"] == "engine.unrecorded"]
+    assert len(replays) > 10
+    if dtype != torch.bfloat16:  # whose products of other sizes differ, so that other tokens may win
+        assert replayed == plain
