@@ -73,13 +73,18 @@ class Layout:
         return len(self.slots)
 
     @cached_property
+    def short(self) -> int:
+        """How many of the first chunks are short."""
+        return next((n for n, chunk in enumerate(self.chunks) if chunk.size > SHORT), len(self.chunks))
+
+    @cached_property
     def alone(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Slots of the tokens that are read one by one on a CPU, and how much of them each sees, itself included.
 
-        They are the first of the row: single tokens, then those of short chunks.
+        They are the first of the row: single tokens, then those of the first chunks while they are short.
         """
         slots, positions = self.places
-        count = self.singles + sum(chunk.size for chunk in self.chunks if chunk.size <= SHORT)
+        count = self.singles + sum(chunk.size for chunk in self.chunks[: self.short])
         return slots[:count], positions[:count] + 1
 
     @cached_property
@@ -159,7 +164,7 @@ def attend(
     chunks: Sequence[Chunk] = layout.chunks
     if is_tiled(key):
         slots, lengths = layout.alone
-        chunks = [chunk for chunk in chunks if chunk.size > SHORT]
+        chunks = chunks[layout.short :]
         if count := len(slots):
             asked = query[0, :, :count]
             parts.append(

@@ -8,6 +8,7 @@ import itertools
 import random
 import weakref
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -45,20 +46,18 @@ class Rerun:
     def __call__(self, step: Step) -> Step:
         self.recorded += 1
         layers = _steps_of(step)._cache._slot_layers
-        taken = [(layer.keys, layer.values) for layer in layers]
-
-        def put(blocks: list[tuple[torch.Tensor | None, torch.Tensor | None]]) -> None:
-            for layer, (keys, values) in zip(layers, blocks, strict=True):
-                layer.keys, layer.values = keys, values
+        taken = [copy(layer.blocks) for layer in layers]
 
         def replay() -> None:
             self.replayed += 1
-            now = [(layer.keys, layer.values) for layer in layers]
-            put(taken)
+            now = [layer.blocks for layer in layers]
+            for layer, blocks in zip(layers, taken, strict=True):
+                layer.blocks = blocks
             self.running = True
             step()
             self.running = False
-            put(now)
+            for layer, there in zip(layers, now, strict=True):
+                layer.blocks = there
 
         return replay
 
@@ -214,12 +213,12 @@ def elsewhere(step: Step) -> Step:
     """Reads and writes a copy of the last layer's keys, as if they had been there when it was made."""
 
     def replay() -> None:
-        layer = _steps_of(step)._cache._slot_layers[-1]
-        there = layer.keys
-        assert there is not None
-        layer.keys = there.clone()
+        blocks = _steps_of(step)._cache._slot_layers[-1].blocks
+        assert blocks is not None
+        there = blocks.keys
+        blocks.keys = there.clone()
         step()
-        layer.keys = there
+        blocks.keys = there
 
     return replay
 
