@@ -57,7 +57,7 @@ class Runtime:
         self.cache = SlotCache(layers, slots, length)
         self._recorded: RecordedSteps | None = None
         if recorder is not None:
-            tolerance = TOLERANCE[network.dtype]
+            tolerance = TOLERANCE.get(network.dtype, TOLERANCE[torch.bfloat16])  # narrower formats compute in it
             self._recorded = RecordedSteps(
                 self._forward, self.cache, recorder, device, slots=slots, tolerance=tolerance
             )

@@ -175,7 +175,7 @@ class Scheduler:
         rest: list[Text] = []
         for text in self.running:
             (singles if text.size - text.held == 1 else rest).append(text)
-        chosen = [Piece.of(text, 1) for text in singles]
+        chosen = [Piece(text, text.held, 1, last=1) for text in singles]
         room, choices = max(self._step_tokens - len(chosen), 1), MOST_CHOICES
         chunks: list[Piece] = []
         for text in rest:

@@ -26,6 +26,7 @@ from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
 from workers.engines.causal.model import CausalModel
+from workers.engines.causal.shares import weights_of
 from workers.engines.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
@@ -288,6 +289,27 @@ def test_the_rows_of_a_recording() -> None:
         64,
         72,
     ]
+
+
+def test_what_a_step_of_a_gpu_spent_is_told_by_the_bytes_that_it_read() -> None:
+    """The weights once, and of each text the keys and values of all its tokens: the longer one takes the greater share."""
+    engine = slots_of(model(), None)
+    long, short = (
+        GenerationRequest(name, Prompt(text=" ".join(["5"] * size), params=SamplingParams(max_tokens=9, seed=1)))
+        for name, size in (("long", 60), ("short", 4))
+    )
+    for request in (long, short):
+        engine.submit(request)
+    engine.step()
+    pieces, runtime = engine._scheduler.pieces(), engine._runtime
+    assert [piece.start + 1 for piece in pieces] == [61, 5]
+    spent = runtime._estimated(pieces, 10**6)
+    weights = sum(one.numel() * 4 for one in engine._model.network.parameters())
+    read = 66 * 2 * 2 * 2 * 8 * 4
+    assert spent.attention_ns == 10**6 * read // (read + weights)
+    assert spent.layers_ns + spent.attention_ns == 10**6
+    of_long, of_short = weights_of(pieces, spent)
+    assert of_long - of_short == pytest.approx(spent.attention_ns * 56 / 66, abs=2)
 
 
 def test_what_is_closed_gives_the_network_back_at_once() -> None:
