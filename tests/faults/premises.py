@@ -292,6 +292,10 @@ class Premises:
         """By what a script of the queue is called on the wire."""
         return str(self.queue._scripts[script].sha).encode()
 
+    def load(self, script: str) -> None:
+        """Let the server know a script before anyone calls it."""
+        self.client.script_load(self.queue._scripts[script].script)
+
     def outputs(self, batch_id: str) -> dict[int, dict[str, Any]]:
         """The completed rows of the latest round, by row."""
         return self._published(batch_id, OUTPUT)

@@ -4,7 +4,6 @@ There is a whole batch or none, one file is one batch, and the enqueuer that com
 """
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 
 from jobs.rounds import load_batch
 from tests.faults.each_step import EACH_STEP
-from tests.faults.premises import NIGHTPRESS, Premises
+from tests.faults.premises import Premises
+from tests.faults.races import race
 from tests.faults.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -52,16 +52,9 @@ def test_killed_at_each_step_the_next_one_makes_a_whole_batch_of_it(night: Premi
 @pytest.mark.smoke
 def test_one_file_enqueued_by_several_processes_at_once_is_one_batch(night: Premises) -> None:
     write_rows(night, 400)
-    command = [NIGHTPRESS, "enqueue", "rows.jsonl", "--run-key", "tonight"]
-    processes = [
-        subprocess.Popen(command, cwd=night.folder, env=night.env, text=True, stdout=subprocess.PIPE, stderr=-1)
-        for _ in range(3)
-    ]
-    said = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], said
-    assert len({out for out, _ in said}) == 1
-    assert not [err for _, err in said if "Traceback" in err]
+    assert race(night, *[("enqueue", "rows.jsonl", "--run-key", "tonight")] * 3) == [0, 0, 0], night.logs()
     (batch_id,) = accepted(night)
+    assert night.said(batch_id) >= 3, "each says which one it is"
     night.work()
     assert night.finish(batch_id) == {"completed": 400, "failed": 1}
 
