@@ -304,10 +304,6 @@ class Premises:
         """The rows that did not complete, and why each did not."""
         return {row: values["error"]["code"] for row, values in self._published(batch_id, ERRORS).items()}
 
-    def winners(self, batch_id: str) -> set[str]:
-        """The workers whose lines were published."""
-        return {values["worker"] for values in self.outputs(batch_id).values()}
-
     def _published(self, batch_id: str, name: str) -> dict[int, dict[str, Any]]:
         done = latest_done(self.store, batch_id)
         assert done is not None
