@@ -107,6 +107,7 @@ def test_a_worker_cut_off_from_redis_past_its_leases(
     night.until(lambda: night.lane().leased == 0 or not night.lane().workers, 60, "the worker to be forgotten")
     said = night.log("w0").count("does not answer")
     night.work()
+    night.until(lambda: list(night.events("job.rescued")), 60, "its rows to be taken over")
     night.at_least(batch_id, ROWS // 2)
     proxy.mode = "open"
     assert night.finish(batch_id) == {"completed": ROWS}
@@ -166,6 +167,7 @@ def test_the_wire_of_a_worker_pulled_out_and_put_back(
     subprocess.run(["ip", "link", "set", wire, "down"], check=True)
     night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
     night.work()
+    night.until(lambda: list(night.events("job.rescued")), 60, "its rows to be taken over")
     night.at_least(batch_id, ROWS // 2)
     subprocess.run(["ip", "link", "set", wire, "up"], check=True)
     assert night.finish(batch_id) == {"completed": ROWS}

@@ -130,9 +130,9 @@ def test_all_attempts_of_a_row_killed_and_its_burial_too(make_night: Callable[..
         worker = night.work(env={"NIGHTPRESS_FLUSH_S": "30"})
         name = f"w{len(night.workers) - 1}"
         night.until(
-            lambda name=name: night.lane().leased and any(one.worker == name for one in night.lane().workers),
+            lambda name=name: any(one.worker == name and one.running for one in night.lane().workers),
             60,
-            f"the row: {night.logs()}",
+            f"the row in its hand: {night.logs()}",
         )
         worker.kill()
         worker.wait()
