@@ -192,7 +192,7 @@ def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Ca
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("command", ["enqueue", pytest.param("run", marks=pytest.mark.smoke), "work"])
+@pytest.mark.parametrize("command", ["enqueue", "run", "work"])
 def test_a_command_whose_redis_is_a_black_hole(
     make_night: Callable[..., Premises], black_hole: str, command: str
 ) -> None:
