@@ -59,7 +59,7 @@ class Work:
             known(alias, self.settings)
         with self._server() as url:
             queue = RedisQueue.from_settings(self.settings, url)
-            queue.ping(slow=lambda words: logger().warning("queue.unavailable", message=words))
+            queue.ping(slow=lambda words: logger().warning("queue.unavailable", error=words))
             store = Store.open(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
             kinds = load_kinds(self.settings.templates_dir)

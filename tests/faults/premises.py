@@ -292,6 +292,10 @@ class Premises:
         """By what a script of the queue is called on the wire."""
         return str(self.queue._scripts[script].sha).encode()
 
+    def load(self, script: str) -> None:
+        """Let the server know a script before anyone calls it."""
+        self.client.script_load(self.queue._scripts[script].script)
+
     def outputs(self, batch_id: str) -> dict[int, dict[str, Any]]:
         """The completed rows of the latest round, by row."""
         return self._published(batch_id, OUTPUT)
@@ -299,10 +303,6 @@ class Premises:
     def codes(self, batch_id: str) -> dict[int, str]:
         """The rows that did not complete, and why each did not."""
         return {row: values["error"]["code"] for row, values in self._published(batch_id, ERRORS).items()}
-
-    def winners(self, batch_id: str) -> set[str]:
-        """The workers whose lines were published."""
-        return {values["worker"] for values in self.outputs(batch_id).values()}
 
     def _published(self, batch_id: str, name: str) -> dict[int, dict[str, Any]]:
         done = latest_done(self.store, batch_id)

@@ -84,8 +84,9 @@ def told_otherwise(line: bytes) -> bytes:
     return line.replace(b'"prompt":"Say', b'"prompt":"Pay')
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("into", [torn, told_otherwise], ids=lambda into: into.__name__)
+@pytest.mark.parametrize(
+    "into", [pytest.param(torn, id="torn"), pytest.param(told_otherwise, id="told otherwise", marks=pytest.mark.smoke)]
+)
 @pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
 def test_stored_requests_are_damaged(
     make_night: Callable[..., Premises], into: Callable[[bytes], bytes], inline: bool

@@ -4,15 +4,17 @@ There is a whole batch or none, one file is one batch, and the enqueuer that com
 """
 
 import json
-import subprocess
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs.rounds import load_batch
 from tests.faults.each_step import EACH_STEP
-from tests.faults.premises import NIGHTPRESS, Premises
+from tests.faults.premises import Premises
+from tests.faults.races import race
 from tests.faults.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
@@ -52,18 +54,43 @@ def test_killed_at_each_step_the_next_one_makes_a_whole_batch_of_it(night: Premi
 @pytest.mark.smoke
 def test_one_file_enqueued_by_several_processes_at_once_is_one_batch(night: Premises) -> None:
     write_rows(night, 400)
-    command = [NIGHTPRESS, "enqueue", "rows.jsonl", "--run-key", "tonight"]
-    processes = [
-        subprocess.Popen(command, cwd=night.folder, env=night.env, text=True, stdout=subprocess.PIPE, stderr=-1)
-        for _ in range(3)
-    ]
-    said = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], said
-    assert len({out for out, _ in said}) == 1
-    assert not [err for _, err in said if "Traceback" in err]
+    assert race(night, *[("enqueue", "rows.jsonl", "--run-key", "tonight")] * 3) == [0, 0, 0], night.logs()
     (batch_id,) = accepted(night)
+    assert night.said(batch_id) >= 3, "each says which one it is"
     night.work()
     assert night.finish(batch_id) == {"completed": 400, "failed": 1}
+
+
+STOPS = """
+import os, signal, sys
+from jobs.cli import main
+link = os.link
+def stopping(source, target):
+    if str(target).endswith("batch.json"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return link(source, target)
+os.link = stopping
+sys.exit(main(sys.argv[1:]))
+"""
+"""`nightpress` that stands still before it accepts a batch."""
+
+
+@pytest.mark.smoke
+def test_one_that_stood_still_while_another_accepted_the_same_file(night: Premises) -> None:
+    """It saw no batch when it looked, and finds one as it goes on: the same, whichever of them made it."""
+    write_rows(night)
+    words = ("enqueue", "rows.jsonl", "--run-key", "tonight")
+    first = night.run_code(STOPS, *words)
+    night.until(lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED, 30, "the first to stand still")
+    assert accepted(night) == []
+    second = night.command(*words)
+    assert second.returncode == 0, second.stderr
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(30) == 0, night.logs()
+    assert accepted(night) == [second.stdout.strip()]
+    assert night.said(second.stdout.strip()) > 0
+    night.work()
+    assert night.finish(second.stdout.strip()) == {"completed": ROWS, "failed": 1}
 
 
 def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises) -> None:

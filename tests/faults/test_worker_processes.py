@@ -98,11 +98,19 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
         *("workers", "suspects", "crashed", "flights"),
     ],
 )
-def test_a_single_key_evicted(night: Premises, key: str) -> None:
+@pytest.mark.parametrize("dies", [False, True], ids=["at half", "as a worker dies"])
+def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
+    """Who dies has leases that somebody must find, also where the key that says when they run out is gone."""
     batch_id = night.submit()
-    night.work()
+    worker = night.work()
     night.at_least(batch_id, ROWS // 4)
+    if dies:
+        night.leased()
+        worker.kill()
+        worker.wait()
     night.client.delete(f"np:1:{{{LANE}}}:{key}")
+    if dies:
+        night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
