@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numba import njit, types
 
+from workers.engines.causal.attention_loops import scorer, weigher
 from workers.engines.causal.tiles import TILE, shown
-from workers.engines.causal.vectors import scorer, weigher
 
 Kernel = Callable[..., None]
 
