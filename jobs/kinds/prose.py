@@ -73,6 +73,7 @@ def whole(text: str) -> str:
     A sentence ends with its mark. After a Latin one there is a space or nothing more, so that 3.5 is no end; nor is the
     number of a list item one.
     """
+    text = text.lstrip()  # a list item's number stands at the beginning
     return text[: max(_ends(text), default=0)].strip()
 
 

@@ -88,6 +88,7 @@ def test_answered(text: str, rest: str) -> None:
         pytest.param('He said "Go." Then', 'He said "Go."', id="a quote closes"),
         pytest.param("- one\n- two\n- thr", "- one\n- two", id="list items"),
         pytest.param("Steps.\n1. Boil\n2. ", "Steps.\n1. Boil", id="the number of an item is no end"),
+        pytest.param("  1. ", "", id="nor is an indented one"),
         pytest.param("茶を飲む。そして", "茶を飲む。", id="Japanese"),
         pytest.param("चाय पियो। और", "चाय पियो।", id="Hindi"),
         pytest.param("هل هذا شاي؟ نعم", "هل هذا شاي؟", id="Arabic"),
