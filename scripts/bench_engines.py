@@ -6,9 +6,9 @@
 The workload follows from a seed: prompts with a common beginning of about 60 tokens, answers of exactly so many tokens, which
 no contender uses to order its requests: each takes them as they come, but for `sorted`, which is padded batches by their true
 lengths, as only someone who knew the answers could make them. Each contender runs in a process and an environment of its
-own; `--with` installs peers from PyPI into the cache folder first. The machine's limit is measured before: on a CPU the products
-of the linear layers alone, at as many rows as there are slots; on a GPU what its memory can read, weights once a step and keys
-and values once a token. All must have made the same number of tokens.
+own; `--with` installs peers from PyPI into the cache folder first. The machine's limit is measured before: on a CPU torch's
+products of the linear layers alone, at as many rows as there are slots; on a GPU what its memory can read, weights
+once a step and keys and values once a token. All must have made the same number of tokens.
 
     --model smollm2      the small model of `make run`, of 0.1 billion parameters
     --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
@@ -146,7 +146,7 @@ def limit(work: Workload, core: int | None) -> tuple[float, str]:
     found = json.loads(done.stdout)
     products_s = found.pop("products_s")
     if work.device == "cpu":
-        return work.slots / products_s, "the linear layers alone"
+        return work.slots / products_s, "torch's linear layers alone"
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(work.folder)

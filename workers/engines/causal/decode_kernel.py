@@ -6,32 +6,16 @@ model is loaded, for the sizes of its heads, since they must be constants for th
 in fp32.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, types
+from numba import types
 
 from workers.engines.causal.attention_loops import scorer, weigher
+from workers.engines.causal.loops import Loops, compiled, compiled_here, exp, narrow, wide
 from workers.engines.causal.tiles import TILE, shown
-
-Kernel = Callable[..., None]
-
-# Sums may be taken in any order, but infinities must stay what they are.
-_LOOSE: Final = {"reassoc", "contract", "nsz", "arcp", "nnan"}
-_OPTIONS: Final = {"fastmath": _LOOSE, "nogil": True, "error_model": "numpy"}
-
-
-def compiled(signature: Any = None) -> Callable[[Kernel], Kernel]:
-    """Compiles loops of the given types, once: they are found in a cache beside this file then."""
-    return cast("Callable[[Kernel], Kernel]", njit(signature, **_OPTIONS, cache=True))
-
-
-_inlined: Final = cast(
-    "Callable[[Callable[..., Any]], Callable[..., Any]]", njit(fastmath=_LOOSE, inline="always", error_model="numpy")
-)
 
 
 def attend_each(
@@ -77,43 +61,6 @@ def attend_each(
     return out
 
 
-@_inlined
-def wide(number: Any, halves: Any) -> Any:
-    """The float32 of a number of the cache. A bfloat16 is the upper half of the float32 that it stands for."""
-    if halves:
-        return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
-    return np.float32(number)
-
-
-@_inlined
-def exp(x: Any) -> Any:
-    """Within 2e-7 of e**x, for x in [-87, 87], beyond which it stays what it is there; without calls, so that it is vectorised.
-
-    2**n is made of its bits, and 2**f, f in [0, 1), by a polynomial (the first terms of its series, the last one fitted).
-    """
-    z = min(max(x, np.float32(-87.0)), np.float32(87.0)) * np.float32(1.4426950408889634)
-    n = np.floor(z)
-    f = (z - n) * np.float32(0.6931471805599453)
-    p = np.float32(1.0 / 5040.0)
-    p = p * f + np.float32(1.0 / 720.0)
-    p = p * f + np.float32(1.0 / 120.0)
-    p = p * f + np.float32(1.0 / 24.0)
-    p = p * f + np.float32(1.0 / 6.0)
-    p = p * f + np.float32(0.5)
-    p = p * f + np.float32(1.0)
-    p = p * f + np.float32(1.0)
-    return p * np.uint32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-
-
-@_inlined
-def narrow(number: Any, halves: Any) -> Any:
-    """A float32 as a number of the cache. A bfloat16 is the nearest one, of two the even one."""
-    if halves:
-        bits = np.float32(number).view(np.uint32)
-        return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-    return np.float32(number)
-
-
 def _signature(*, halves: bool) -> Any:
     """What the loops take, so that they are compiled once, and not for each order in which a query can lie in memory."""
     number = types.uint16 if halves else types.float32
@@ -125,14 +72,14 @@ def _signature(*, halves: bool) -> Any:
 
 
 @cache
-def _kernel(groups: int, queries: int, size: int, value_size: int, halves: bool) -> Kernel:  # noqa: C901 - loops in loops
+def _kernel(groups: int, queries: int, size: int, value_size: int, halves: bool) -> Loops:  # noqa: C901 - loops in loops
     """The loops, for heads of these sizes: `groups` of keys, each with so many `queries`."""
     number = 2 if halves else 4
     tile_bytes, token_bytes = TILE * size * number, groups * value_size * number
     score = scorer(queries, size, halves=halves)
     weigh = weigher(queries, value_size, token_bytes, halves=halves)
 
-    @cast("Callable[[Kernel], Kernel]", njit(_signature(halves=halves), **_OPTIONS))
+    @compiled_here(_signature(halves=halves))
     def kernel(
         query: Any,
         keys: Any,

@@ -13,7 +13,7 @@ import torch
 from numba import types
 from torch import nn
 
-from workers.engines.causal.decode_kernel import compiled, exp, narrow, wide
+from workers.engines.causal.loops import compiled, exp, narrow, wide
 from workers.engines.causal.packed import PackedLinear, computes_in_bf16
 from workers.engines.causal.tiles import shown
 

@@ -5,12 +5,13 @@ vector register holds 16 scores and is never summed up across; of bfloat16 two p
 token. Values lie token by token. All heads of a token or a tile stand next to each other: a text is one run of memory.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
-from numba import njit, types
+from numba import types
+
+from workers.engines.causal.loops import Loops, compiled
 
 TILE: Final = 16
 """Tokens whose keys are interleaved: the float32 of a vector register of 512 bits."""
@@ -104,7 +105,7 @@ def _moved(block: torch.Tensor, slots: int, length: int) -> torch.Tensor:
 
 
 @cache
-def _putter(*, halves: bool) -> Callable[..., None]:
+def _putter(*, halves: bool) -> Loops:
     """The loops, for a number format. What they take is fixed, so that they are compiled once, and found in a cache."""
     number = types.uint16 if halves else types.float32
     blocks = [types.Array(number, dimensions, "C") for dimensions in (6, 4)]
@@ -123,4 +124,4 @@ def _putter(*, halves: bool) -> Callable[..., None]:
                     values[slot, position, head, d] = value_states[head, n, d]
 
     signature = types.void(*blocks, states, states, places, places)
-    return cast("Callable[..., None]", njit(signature, nogil=True, cache=True, error_model="numpy")(put))
+    return compiled(signature)(put)
