@@ -91,13 +91,15 @@ def fuse(network: Any, device: torch.device) -> int:
     """Replace what can be, before `packed.pack`. Returns how many."""
     if not computes_in_bf16(device):
         return 0
-    found: list[tuple[Any, str, nn.Module, Callable[[Any], nn.Module], int]] = []
+    found: list[
+        tuple[Any, str, Callable[[Any], nn.Module], int]
+    ] = []  # not what is there: each is let go when it is replaced
     for parent in network.modules():
         for name, child in parent.named_children():
             if _is_norm(child):
-                found.append((parent, name, child, FusedNorm, child.weight.shape[0]))
+                found.append((parent, name, FusedNorm, child.weight.shape[0]))
             elif _is_gated(child):
-                found.append((parent, name, child, FusedGate, child.gate_proj.in_features))
+                found.append((parent, name, FusedGate, child.gate_proj.in_features))
     replaced = 0
     with torch.inference_mode(False), torch.no_grad():
         for module in [module for module in network.modules() if _has_queries(module)]:
@@ -105,9 +107,10 @@ def fuse(network: Any, device: torch.device) -> int:
             shared = SharedProduct(layers)
             for number, (name, layer) in enumerate(zip(QUERIES, layers, strict=True)):
                 setattr(module, name, Part(shared, number, layer))
-        for parent, name, child, form, size in found:
-            new = form(child)
-            if _is_same(child, new, size):
+        for parent, name, form, size in found:
+            own = getattr(parent, name)
+            new = form(own)
+            if _is_same(own, new, size):
                 setattr(parent, name, new)
                 replaced += 1
     return replaced

@@ -68,12 +68,12 @@ def pack(network: Any, device: torch.device) -> int:
     if not computes_in_bf16(device):
         return 0
     plain = [
-        (parent, name, child)
+        (parent, name)
         for parent in network.modules()
         for name, child in parent.named_children()
         if type(child) is nn.Linear and child.weight.dtype == torch.bfloat16
     ]
     with torch.inference_mode(False), torch.no_grad():
-        for parent, name, child in plain:
-            setattr(parent, name, PackedLinear(child))
+        for parent, name in plain:
+            setattr(parent, name, PackedLinear(getattr(parent, name)))
     return len(plain)
