@@ -18,8 +18,7 @@ one is at fault, and `retryable`: whether another attempt may succeed. Nothing e
 a third-party library is translated in the one module that imports that library.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 
@@ -63,15 +62,20 @@ class StoreDamaged(StoreUnavailable):
     """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
 
 
-@contextmanager
-def collected(faults: list[StoreDamaged] | None) -> Iterator[None]:
+class collected:  # noqa: N801 - it is read as a verb
     """What is damaged in this block goes into `faults`, and whoever looks at many goes on; without them it is raised."""
-    try:
-        yield
-    except StoreDamaged as error:
-        if faults is None:
-            raise
-        faults.append(error)
+
+    def __init__(self, faults: list[StoreDamaged] | None) -> None:
+        self._faults = faults
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if self._faults is None or not isinstance(error, StoreDamaged):
+            return False
+        self._faults.append(error)
+        return True
 
 
 class ModelUnavailable(UnavailableError):

@@ -41,10 +41,9 @@ def expired(
     until, batch_ids = clock() - age, list_batches(store)
 
     def ended(batch_id: str) -> datetime | None:
-        found = None
         with collected(faults):
-            found = _ended(store, batch_id, until)
-        return found  # noqa: RET504 - None where the block was left early
+            return _ended(store, batch_id, until)
+        return None
 
     for batch_id, at in zip(batch_ids, each(ended, batch_ids, store.reads_at_once), strict=True):
         if at is not None and at <= until:

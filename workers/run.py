@@ -66,9 +66,8 @@ class Run:
             return done
         if self.settings.redis_url is not None:
             with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
-                queue.ping(
-                    self.say
-                )  # from its first answer on it may be away, and is waited for; before, its URL may be wrong
+                # From its first answer on it may be away, and is waited for; before, its URL may be wrong.
+                queue.ping(self.say)
         only = frozenset([self.batch.batch_id])
         with ThreadPoolExecutor(1, "ray") as pool:
             joined = pool.submit(self._connect) if self.batch.lanes else None

@@ -66,12 +66,11 @@ def sweep(
     batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
 
     def let_go(batch_id: str) -> str | None:
-        gone = None
         with collected(faults):
             if not dry_run:
                 delete_batch(store, batch_id, clock=session.clock)
-            gone = batch_id
-        return gone  # noqa: RET504 - None where the block was left early
+            return batch_id
+        return None
 
     count = 0
     for batch_id in each(let_go, batch_ids, store.reads_at_once):
