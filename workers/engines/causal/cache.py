@@ -13,7 +13,7 @@ from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
 from workers.engines.causal.attention import LAYOUT
-from workers.engines.causal.tiles import TiledBlocks, is_fit
+from workers.engines.causal.tiles import TiledBlocks, is_fit, moved
 
 
 class PlainBlocks:
@@ -48,14 +48,9 @@ class PlainBlocks:
 
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays."""
-        self.keys, self.values = (self._moved(block, slots, length) for block in (self.keys, self.values))
-
-    @staticmethod
-    def _moved(block: torch.Tensor, slots: int, length: int) -> torch.Tensor:
-        new = block.new_zeros(slots, block.shape[1], length, block.shape[3])
-        slots, length = min(len(block), slots), min(block.shape[2], length)
-        new[:slots, :, :length] = block[:slots, :, :length]
-        return new
+        self.keys, self.values = (
+            moved(block, slots, block.shape[1], length, block.shape[3]) for block in (self.keys, self.values)
+        )
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no types

@@ -45,7 +45,7 @@ class SharedProduct:
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         self._sizes = [layer.out_features for layer in layers]
-        self._whole = PackedLinear.of(layers)
+        self._whole = PackedLinear(*layers)
         self._states: torch.Tensor | None = None
         self._parts: list[torch.Tensor | None] = []
 
@@ -76,7 +76,7 @@ class FusedGate(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self._both = PackedLinear.of([layer.gate_proj, layer.up_proj])
+        self._both = PackedLinear(layer.gate_proj, layer.up_proj)
         self._down = PackedLinear(layer.down_proj)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -87,20 +87,17 @@ class FusedGate(nn.Module):
         return out
 
 
-def fuse(network: Any, device: torch.device) -> int:
-    """Replace what can be, before `packed.pack`. Returns how many."""
+def fuse(network: Any, device: torch.device) -> None:
+    """Replace what can be, before `packed.pack`. Each part is let go when it is replaced."""
     if not computes_in_bf16(device):
-        return 0
-    found: list[
-        tuple[Any, str, Callable[[Any], nn.Module], int]
-    ] = []  # not what is there: each is let go when it is replaced
+        return
+    found: list[tuple[Any, str, Callable[[Any], nn.Module], int]] = []
     for parent in network.modules():
         for name, child in parent.named_children():
             if _is_norm(child):
                 found.append((parent, name, FusedNorm, child.weight.shape[0]))
             elif _is_gated(child):
                 found.append((parent, name, FusedGate, child.gate_proj.in_features))
-    replaced = 0
     with torch.inference_mode(False), torch.no_grad():
         for module in [module for module in network.modules() if _has_queries(module)]:
             layers = [getattr(module, name) for name in QUERIES]
@@ -112,8 +109,6 @@ def fuse(network: Any, device: torch.device) -> int:
             new = form(own)
             if _is_same(own, new, size):
                 setattr(parent, name, new)
-                replaced += 1
-    return replaced
 
 
 def _has_queries(module: Any) -> bool:

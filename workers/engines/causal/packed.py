@@ -6,7 +6,7 @@ A layer's own weights are given back, but those that another module needs too, s
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -18,44 +18,35 @@ ROWS: Final = 64
 
 
 class PackedLinear(nn.Module):
-    """A linear layer with packed weights. `shape` of its input is [..., in_features]."""
+    """A linear layer with packed weights. `shape` of its input is [..., in_features].
 
-    def __init__(self, linear: nn.Linear) -> None:
+    Of several layers it gives what they give for the same input, one after the other in the last dimension.
+    """
+
+    def __init__(self, *layers: nn.Linear) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        weight = linear.weight.detach()
-        self._bias = None if linear.bias is None else linear.bias.detach()
+        self.in_features, self.out_features = layers[0].in_features, sum(layer.out_features for layer in layers)
+        weights = [layer.weight.detach() for layer in layers]
+        weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+        self._bias = _joined_bias(layers)
         self._panels = Panels(weight, self._bias) if is_fit(weight) else None
         if self._panels is None:
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001 - its only name
-
-    @classmethod
-    def of(cls, layers: Sequence[nn.Linear]) -> Self:
-        """One layer that gives what several give for the same input, one after the other in the last dimension."""
-        first = layers[0]
-        outs = sum(layer.out_features for layer in layers)
-        whole = nn.Linear(first.in_features, outs, bias=False, dtype=first.weight.dtype, device="meta")
-        whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]), requires_grad=False)
-        biases = [layer.bias for layer in layers]
-        if any(bias is not None for bias in biases):
-            whole.bias = nn.Parameter(
-                torch.cat(
-                    [
-                        torch.zeros(layer.out_features, dtype=first.weight.dtype)
-                        if layer.bias is None
-                        else layer.bias.detach()
-                        for layer in layers
-                    ]
-                ),
-                requires_grad=False,
-            )
-        return cls(whole)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         if self._panels is not None:
             return self._panels.multiply(states)
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self._packed, self._bias, "none", [], "")  # noqa: SLF001
         return out
+
+
+def _joined_bias(layers: Sequence[nn.Linear]) -> torch.Tensor | None:
+    if all(layer.bias is None for layer in layers):
+        return None
+    none = [layer.weight.new_zeros(layer.out_features) for layer in layers]
+    return torch.cat(
+        [zeros if layer.bias is None else layer.bias for layer, zeros in zip(layers, none, strict=True)]
+    ).detach()
 
 
 def computes_in_bf16(device: torch.device) -> bool:

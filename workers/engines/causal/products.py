@@ -6,13 +6,14 @@ inputs the 64 pairs of weights. Up to six rows are multiplied with it at once, w
 """
 
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import torch
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from workers.engines.causal.loops import compiled_here
 from workers.engines.causal.vectors import (
     FLOAT,
     HALF,
@@ -135,8 +136,7 @@ def _multiplier(lines: int) -> Inner:
                     one(state, panel, first, place, inputs // 2, of_row, of_out, soon)
                 done += count
 
-    signature = types.void(*[types.intp] * 7)
-    return cast("Inner", njit(signature, nogil=True, error_model="numpy")(multiply))
+    return compiled_here(types.void(*[types.intp] * 7))(multiply)
 
 
 def _block(rows: int, lines: int) -> Inner:

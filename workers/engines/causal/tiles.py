@@ -87,7 +87,8 @@ class TiledBlocks:
     def resize(self, slots: int, length: int) -> None:
         """Another number of slots or tokens. What fits stays."""
         tiles = -(-length // TILE)
-        self.keys, self.values = _moved(self.keys, slots, tiles), _moved(self.values, slots, tiles * TILE)
+        self.keys = moved(self.keys, slots, tiles, *self.keys.shape[2:])
+        self.values = moved(self.values, slots, tiles * TILE, *self.values.shape[2:])
 
 
 def keys_of(keys: torch.Tensor, slot: int, end: int) -> torch.Tensor:
@@ -97,10 +98,11 @@ def keys_of(keys: torch.Tensor, slot: int, end: int) -> torch.Tensor:
     return tiles.reshape(heads, -1, parts * pair)[:, :end]
 
 
-def _moved(block: torch.Tensor, slots: int, length: int) -> torch.Tensor:
-    new = block.new_zeros(slots, length, *block.shape[2:])
-    slots, length = min(len(block), slots), min(block.shape[1], length)
-    new[:slots, :length] = block[:slots, :length]
+def moved(block: torch.Tensor, *shape: int) -> torch.Tensor:
+    """A block of another shape. What fits stays, and all else is zero."""
+    new = block.new_zeros(shape)
+    fits = tuple(slice(min(sizes)) for sizes in zip(block.shape, shape, strict=True))
+    new[fits] = block[fits]
     return new
 
 
@@ -115,7 +117,7 @@ def _putter(*, halves: bool) -> Loops:
         heads, parts, pair, value_size = keys.shape[2], keys.shape[3], keys.shape[5], values.shape[3]
         for n in range(len(slots)):
             slot, position = slots[n], positions[n]
-            tile, row = position // 16, position % 16
+            tile, row = position // TILE, position % TILE
             for head in range(heads):
                 for part in range(parts):
                     for p in range(pair):
