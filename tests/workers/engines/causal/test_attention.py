@@ -5,6 +5,7 @@ import torch
 
 from workers.engines.causal.attention import LAYOUT, Chunk, Layout, attend
 from workers.engines.causal.cache import PlainBlocks
+from workers.engines.causal.gpu_attention import written_out
 from workers.engines.causal.tiles import TiledBlocks
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
@@ -49,12 +50,8 @@ def test_each_token_sees_what_came_before_it_in_its_text(
         got, _ = attend(torch.nn.Module(), query, held.keys, held.values, None, softcap=softcap, sliding_window=window)
     finally:
         LAYOUT.reset(token)
-    for n, (slot, position) in enumerate(zip(slots.tolist(), positions.tolist(), strict=True)):
-        first = max(0, position + 1 - window) if window else 0
-        seen = slice(first, position + 1)
-        asked = query[0, :, n].double().reshape(KEY_HEADS, -1, SIZE)
-        scores = asked @ keys[slot, :, seen].double().transpose(1, 2) * SIZE**-0.5
-        if softcap:
-            scores = torch.tanh(scores / softcap) * softcap
-        wanted = (scores.softmax(-1) @ values[slot, :, seen].double()).reshape(HEADS, SIZE)
-        torch.testing.assert_close(got[0, n].double(), wanted, atol=2e-6, rtol=1e-5)
+    grouped = query[0].reshape(KEY_HEADS, -1, len(slots), SIZE).permute(2, 0, 1, 3)
+    wanted = written_out(
+        grouped, keys, values, slots, positions + 1, scale=SIZE**-0.5, softcap=softcap, window=window
+    ).flatten(1, 2)
+    torch.testing.assert_close(got[0].double(), wanted, atol=2e-6, rtol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from workers.engines.causal.decode_kernel import attend_each
+from workers.engines.causal.gpu_attention import written_out
 from workers.engines.causal.tiles import TiledBlocks
 
 
@@ -30,17 +31,10 @@ def tiled(keys: torch.Tensor, values: torch.Tensor) -> TiledBlocks:
 
 def expected(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor,
              softcap: float | None, window: int | None) -> torch.Tensor:  # fmt: skip
-    out = []
-    heads, texts, size = query.shape
-    grouped = query.double().reshape(keys.shape[1], -1, texts, size).permute(2, 0, 1, 3)
-    assert grouped.shape[1] * grouped.shape[2] == heads
-    for asked, slot, end in zip(grouped, slots.tolist(), lengths.tolist(), strict=True):
-        start = max(0, end - window) if window else 0
-        scores = asked @ keys[slot, :, start:end].double().transpose(1, 2)
-        if softcap:
-            scores = torch.tanh(scores / softcap) * softcap
-        out.append((scores.softmax(-1) @ values[slot, :, start:end].double()).flatten(0, 1))
-    return torch.stack(out)
+    _, texts, size = query.shape
+    grouped = query.reshape(keys.shape[1], -1, texts, size).permute(2, 0, 1, 3)
+    given = {"scale": size**-0.5, "softcap": softcap, "window": window}
+    return written_out(grouped, keys, values, slots, lengths, **given).flatten(1, 2)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,7 @@ def test_it_is_the_same_attention(
     got = attend_each(query, blocks.keys, blocks.values, slots, lengths, scale=scale, softcap=softcap, window=window)
     assert got.dtype == dtype
     torch.testing.assert_close(
-        got.double(), expected(query * scale, keys, values, slots, lengths, softcap, window), atol=near, rtol=0
+        got.double(), expected(query, keys, values, slots, lengths, softcap, window), atol=near, rtol=0
     )
 
 

@@ -137,4 +137,4 @@ def test_layers_become_one_with_and_without_biases() -> None:
     states = torch.randn(3, 8).bfloat16()
     with torch.inference_mode():
         wanted = torch.cat([layer(states) for layer in layers], -1)
-        torch.testing.assert_close(PackedLinear.of(layers)(states), wanted, atol=0.02, rtol=0.02)
+        torch.testing.assert_close(PackedLinear(*layers)(states), wanted, atol=0.02, rtol=0.02)
