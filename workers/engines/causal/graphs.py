@@ -5,6 +5,10 @@ reach, and serves every step that fits: the rows left over repeat one of the ste
 once more to the same place. A recording is made of other tokens, places and slots than it is for, and believed only after it
 gave the logits of plain steps twice, with nothing of them in the cache beforehand; one that cannot be made, or differs, ends
 all recording, and steps go on as they were.
+
+A step can be begun before anyone has read the tokens that it continues: they go from the device to the device, and what Python
+does with them takes place meanwhile. A text that turns out to have ended with its token has a row too many then, which wrote
+behind all that its slot is known to hold.
 """
 
 from collections import Counter
@@ -18,7 +22,7 @@ from jobs.logs import logger
 from workers.engines.causal.attention import Layout
 from workers.engines.causal.cache import SlotCache
 from workers.engines.causal.closeness import difference
-from workers.engines.causal.scheduler import Piece
+from workers.engines.causal.scheduler import Piece, Text
 
 TRIALS: Final = 2
 """Steps that a recording must get right before it is believed."""
@@ -97,17 +101,44 @@ class RecordedSteps:
         self._cache = cache
         self._recorder: Recorder | None = recorder
         self._tolerance = tolerance
-        most = texts_for(slots)
-        self._host = torch.zeros(3, most, dtype=torch.long, pin_memory=device.type == "cuda")
-        self._inputs = self._host.to(device, copy=True)
+        self._inputs = torch.zeros(3, texts_for(slots), dtype=torch.long, device=device)
         self._logits: torch.Tensor | None = None
+        self._begun: dict[tuple[Text, int], int] = {}
         self._asked: Counter[tuple[int, int]] = Counter()
         self._recordings: dict[tuple[int, int], _Recording] = {}
         cache.before_moving = self.forget
 
     def forget(self) -> None:
-        """Drop all recordings, since what they read is about to move."""
+        """Drop all recordings, since what they read is about to move, and what was begun with them."""
         self._recordings.clear()
+        self._begun = {}
+
+    def begin(self, rows: Sequence[tuple[int, Piece]], tokens: torch.Tensor) -> None:
+        """Begin a step of single tokens, if it can be replayed. Each is given by its row in `tokens`, which nobody has read yet.
+
+        Raises:
+            CacheLost: As `logits`.
+        """
+        if not rows:
+            return
+        size = self._size([piece for _, piece in rows])
+        recording = self._recordings.get(size)
+        if recording is None or recording.trials:
+            return
+        self._fill(rows, size[0], tokens)
+        self._replay(recording)
+        self._begun = {(piece.text, piece.start): row for row, (_, piece) in enumerate(rows)}
+
+    def begun(self, pieces: Sequence[Piece]) -> torch.Tensor | None:
+        """The logits [texts, vocabulary] of the first pieces, if they were begun, and no others were; asked for once."""
+        begun, self._begun = self._begun, {}
+        rows = [begun.get((piece.text, piece.start)) for piece in pieces]
+        known = [row for row in rows if row is not None]
+        if not known or rows[: len(known)] != known:
+            return None
+        if known == list(range(len(known))):
+            return self._out(len(known))
+        return self._out(max(known) + 1)[torch.tensor(known, device=self._inputs.device)]
 
     def logits(self, pieces: Sequence[Piece], plain: Callable[[], torch.Tensor]) -> torch.Tensor:
         """The logits [texts, vocabulary] after single tokens, each the last of its text; `plain` computes the same.
@@ -115,10 +146,10 @@ class RecordedSteps:
         Raises:
             CacheLost: A replay differed from `plain`. All that is in the cache must be computed anew.
         """
-        size = (texts_for(len(pieces)), self._reach_for(max(piece.start for piece in pieces) + 1))
+        size = self._size(pieces)
         recording = self._recordings.get(size)
         if recording is not None and not recording.trials:
-            self._fill(pieces, size[0])
+            self._fill(list(enumerate(pieces)), size[0])
             self._replay(recording)
             return self._out(len(pieces))
         expected = plain()
@@ -131,10 +162,10 @@ class RecordedSteps:
         """Record a step of this size, if that was not done before, and see whether it gives the logits of the plain one."""
         try:
             if self._logits is None:
-                self._logits = expected.new_empty(self._host.shape[1], expected.shape[1])
+                self._logits = expected.new_empty(self._inputs.shape[1], expected.shape[1])
             if size not in self._recordings:
                 self._recordings[size] = self._record(recorder, size, pieces[0].text.slot)
-            self._fill(pieces, size[0])
+            self._fill(list(enumerate(pieces)), size[0])
             self._step(*size)
             own = self._out(len(expected)).clone()
         except Exception as error:  # noqa: BLE001 - a model's own code may raise anything when it is recorded
@@ -174,13 +205,19 @@ class RecordedSteps:
         self.forget()
         logger().warning("engine.unrecorded", reason=reason)
 
-    def _fill(self, pieces: Sequence[Piece], texts: int) -> None:
-        """Put tokens, places and slots where recordings read them. The last step's copy has ended: its tokens were read."""
-        first = min(pieces, key=lambda piece: piece.start)
-        rows = [*pieces, *[first] * (texts - len(pieces))]
-        tokens = [row.text.tokens(row.start, row.start + 1)[0] for row in rows]
-        self._host[:, :texts] = torch.tensor([tokens, [row.start for row in rows], [row.text.slot for row in rows]])
-        self._inputs.copy_(self._host, non_blocking=True)
+    def _fill(self, rows: Sequence[tuple[int, Piece]], texts: int, tokens: torch.Tensor | None = None) -> None:
+        """Put tokens, places and slots where recordings read them: tokens as they are known, or rows of those on the device."""
+        first = min(rows, key=lambda row: row[1].start)
+        filled = [*rows, *[first] * (texts - len(rows))]
+        known = [
+            row if tokens is not None else piece.text.tokens(piece.start, piece.start + 1)[0] for row, piece in filled
+        ]
+        # memory of its own each time, which is not used again before it was read
+        host = torch.zeros(self._inputs.shape, dtype=torch.long, pin_memory=self._inputs.is_cuda)
+        host[:, :texts] = torch.tensor([known, *zip(*((p.start, p.text.slot) for _, p in filled), strict=True)])
+        self._inputs.copy_(host, non_blocking=True)
+        if tokens is not None:
+            self._inputs[0, :texts] = tokens[self._inputs[0, :texts]]
 
     def _step(self, texts: int, reach: int) -> None:
         tokens, places, slots = self._inputs[:, :texts]
@@ -191,6 +228,10 @@ class RecordedSteps:
         if self._logits is None:
             raise RuntimeError("no step was recorded")
         return self._logits[:texts]
+
+    def _size(self, pieces: Sequence[Piece]) -> tuple[int, int]:
+        """Texts and reach of the recording that serves a step."""
+        return texts_for(len(pieces)), self._reach_for(max(piece.start for piece in pieces) + 1)
 
     def _reach_for(self, reach: int) -> int:
         wanted = SHORTEST

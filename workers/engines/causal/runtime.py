@@ -74,7 +74,7 @@ class Runtime:
         began_ns = time.perf_counter_ns()
         logits, attention_ns = self._computed(pieces)
         ran_ns = time.perf_counter_ns()
-        chosen = choose(logits, drawings, self._eos).tolist() if drawings else []
+        chosen = self._chosen(pieces, choose(logits, drawings, self._eos)) if drawings else []
         now_ns = time.perf_counter_ns()
         if self._device.type != "cpu":
             return chosen, self._estimated(pieces, now_ns - began_ns)
@@ -97,11 +97,30 @@ class Runtime:
         self._recorded = None
 
     def _computed(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
-        """The logits of a step, replayed where it can be, and the time that its attention took, where that is known."""
-        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in pieces):
-            return self._recorded.logits(pieces, lambda: self._logits(pieces, *self._layout(pieces))), 0
-        layout, last = self._layout(pieces)
-        return self._logits(pieces, layout, last), layout.attention_ns
+        """The logits of a step, begun or replayed where it can be, and the time that its attention took, where that is known."""
+        begun = self._recorded.begun(pieces) if self._recorded is not None else None
+        rest = pieces if begun is None else pieces[len(begun) :]
+        if begun is not None:
+            if not rest:
+                return begun, 0
+            begun = begun.clone()  # a replay of the rest writes where it stands
+        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in rest):
+            logits = self._recorded.logits(rest, lambda: self._logits(rest, *self._layout(rest)))
+            return logits if begun is None else torch.cat([begun, logits]), 0
+        layout, last = self._layout(rest)
+        logits = self._logits(rest, layout, last)
+        return logits if begun is None else torch.cat([begun, logits[: len(last)]]), layout.attention_ns
+
+    def _chosen(self, pieces: Sequence[Piece], chosen: torch.Tensor) -> list[int]:
+        """The tokens as numbers. Where steps are replayed the next one is begun before they are waited for."""
+        if self._recorded is None:
+            return chosen.tolist()
+        host = torch.empty_like(chosen, device="cpu", pin_memory=chosen.is_cuda).copy_(chosen, non_blocking=True)
+        here = torch.cuda.current_stream().record_event() if chosen.is_cuda else None
+        self._recorded.begin(_following(pieces), chosen)
+        if here is not None:
+            here.synchronize()
+        return host.tolist()
 
     def _estimated(self, pieces: Sequence[Piece], spent_ns: int) -> Spent:
         """The same of a device that goes on while Python does, so that nothing within a step is timed: by bytes read."""
@@ -151,6 +170,22 @@ class Runtime:
 
     def _row(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor([values], dtype=torch.long, device=self._device)
+
+
+def _following(pieces: Sequence[Piece]) -> list[tuple[int, Piece]]:
+    """The next step as far as it is known before the tokens are: of texts that may go on, by the row of the token.
+
+    None while a prompt is being read, beside which single tokens cost little.
+    """
+    if not all(piece.last for piece in pieces):
+        return []
+    found, row = [], 0
+    for piece in pieces:
+        text = piece.text
+        if not text.given and len(text.written) + 1 < text.request.prompt.params.max_tokens:
+            found.append((row, Piece(text, piece.start + piece.size, 1, last=1)))
+        row += piece.last
+    return sorted(found, key=lambda one: one[1].text.slot)
 
 
 def _singles(pieces: Sequence[Piece]) -> Sequence[Piece]:

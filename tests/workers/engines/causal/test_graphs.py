@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
 from workers.engines.causal.model import CausalModel
+from workers.engines.causal.scheduler import Piece
 from workers.engines.causal.shares import weights_of
 from workers.engines.placement import Placement
 
@@ -165,6 +167,95 @@ def test_a_recorder_that_runs_the_step_leaves_the_cache_as_it_was() -> None:
     with capture_logs() as logs:
         assert answers(slots_of(fit, warming_up, 5), some) == answers(slots_of(fit, None, 5), some)
     assert not logs
+
+
+def written(name: str, size: int, *, seed: int = 1, stop: tuple[str, ...] = ()) -> GenerationRequest:
+    """A text of so many tokens, after a prompt that is always the same."""
+    params = SamplingParams(max_tokens=size, temperature=1.0, seed=seed, stop=stop, logit_bias={2: -100.0})
+    return GenerationRequest(name, Prompt(text="5 6 7 8 9 10 11 12 13 14", params=params))
+
+
+def test_the_next_step_is_begun_before_anyone_knows_the_tokens_that_it_continues() -> None:
+    """And none is made twice for it: as many replays as steps, but for the last, after which no text can go on."""
+    rerun = Rerun()
+    at_tokens: list[int] = []
+    after: list[int] = []
+    engine = slots_of(model(), rerun)
+    advance = engine._advance
+
+    def advanced(pieces: Sequence[Piece], tokens: Sequence[int]) -> Any:
+        at_tokens.append(rerun.replayed)
+        return advance(pieces, tokens)
+
+    engine._advance = advanced  # type: ignore[method-assign]
+    for n in range(3):  # the first one begins a step before the others, which take its prompt over
+        engine.submit(written(f"r{n}", 110 + (n == 0), seed=n))
+    while len(after) < 2 or engine.stats().running:
+        engine.step()
+        after.append(rerun.replayed)
+    assert at_tokens == after, "what a step replays, it replays before its tokens are known"
+    replays = [now - before for before, now in itertools.pairwise(after)][-20:]
+    assert replays == [1] * 19 + [0], "the last step was begun by the one before"
+
+
+def test_a_text_that_ends_meanwhile_is_no_matter_for_those_that_go_on_or_come_after_it() -> None:
+    """Nobody knew that these would end: their rows were begun, and who is seated next in their slots reads none of them."""
+    fit = model()
+    long = written("long", 90)
+    plain = answers(slots_of(fit, None, 4), [long])["long"][0].split()
+    cut = [written(f"cut{n}", 90, stop=(" ".join(plain[at : at + 2]),)) for n, at in enumerate((20, 30, 41))]
+    late = [written(f"late{n}", 40 + n, seed=n) for n in range(4)]
+    expected = answers(slots_of(fit, None, 4), [long, *cut], late)
+    assert [expected[one.request_id][1:] for one in cut] == [("stop", 22), ("stop", 32), ("stop", 43)]
+    rerun = Rerun()
+    assert answers(slots_of(fit, rerun, 4), [long, *cut], late) == expected
+    assert rerun.replayed > 50
+
+
+def test_one_that_comes_with_a_single_token_runs_beside_those_whose_step_was_begun() -> None:
+    """All of its prompt but the last token is taken over, so that its first step could be replayed as well."""
+    fit = model()
+    some, late = [written("a", 90)], [written("b", 30, seed=2)]
+    rerun = Rerun()
+    assert answers(slots_of(fit, rerun, 3), some, late) == answers(slots_of(fit, None, 3), some, late)
+    assert rerun.replayed > 50
+
+
+def test_one_that_is_cancelled_meanwhile_has_what_it_had() -> None:
+    fit, rerun = model(), Rerun()
+    expected = answers(slots_of(fit, None, 3), [written("a", 60), written("b", 60, seed=3)])
+    engine = slots_of(fit, rerun, 3)
+    for request in (written("a", 60), written("b", 60, seed=3)):
+        engine.submit(request)
+    for _ in range(30):
+        assert not engine.step()
+    assert rerun.replayed
+    engine.cancel("b")
+    (done,) = engine.step()
+    assert done.finish_reason == "cancelled"
+    assert done.text.split() == expected["b"][0].split()[:29], "it began a step later, with the other's prompt"
+    while not (ended := engine.step()):
+        pass
+    assert ended[0].text == expected["a"][0]
+
+
+def test_a_step_that_could_not_be_begun_costs_no_token() -> None:
+    """The tokens that it would have continued are chosen once more."""
+    fit, some = model(), requests(9, seed=5)
+
+    def failing(step: Step) -> Step:
+        times = itertools.count()
+
+        def replay() -> None:
+            if next(times) == 9:
+                raise RuntimeError("no replay any more")
+            step()
+
+        return replay
+
+    with capture_logs() as logs:
+        assert answers(slots_of(fit, failing, 5), some) == answers(slots_of(fit, None, 5), some)
+    assert [line["event"] for line in logs] == ["engine.unrecorded"]
 
 
 def test_a_size_that_is_hardly_asked_for_is_not_recorded() -> None:
