@@ -175,6 +175,9 @@ def written(name: str, size: int, *, seed: int = 1, stop: tuple[str, ...] = ()) 
     return GenerationRequest(name, Prompt(text="5 6 7 8 9 10 11 12 13 14", params=params))
 
 
+FEW = SamplingParams(max_tokens=25, temperature=1.0, seed=7)
+
+
 def test_the_next_step_is_begun_before_anyone_knows_the_tokens_that_it_continues() -> None:
     """And none is made twice for it: as many replays as steps, but for the last, after which no text can go on."""
     rerun = Rerun()
@@ -218,6 +221,32 @@ def test_one_that_comes_with_a_single_token_runs_beside_those_whose_step_was_beg
     some, late = [written("a", 90)], [written("b", 30, seed=2)]
     rerun = Rerun()
     assert answers(slots_of(fit, rerun, 3), some, late) == answers(slots_of(fit, None, 3), some, late)
+    assert rerun.replayed > 50
+
+
+def test_a_prompt_that_takes_several_steps_is_read_beside_those_whose_step_was_begun() -> None:
+    """None of these but the last has a token to choose."""
+    fit = model()
+    some, late = (
+        [written("a", 90)],
+        [GenerationRequest("b", Prompt(text=" ".join(map(str, range(20, 50))), params=FEW))],
+    )
+    rerun = Rerun()
+    expected = answers(slots_of(fit, None, 3), some, late)
+    assert answers(slots_of(fit, rerun, 3, step_tokens=7), some, late) == expected
+    assert rerun.replayed > 50
+
+
+def test_a_step_is_begun_after_one_that_scored_a_text_of_several_tokens() -> None:
+    """Each of those has a row among the tokens that were chosen, before that of the prompt which ends in the same step."""
+    fit = model()
+    some = [written("a", 100), written("b", 100, seed=2), written("c", 30, seed=3)]
+    late = [
+        GenerationRequest("scored", Prompt(text="20 21 22", continuations=("30 31 32",))),
+        GenerationRequest("d", Prompt(text="40 41 42 43 44 45 46 47 48", params=FEW)),
+    ]
+    rerun = Rerun()
+    assert answers(slots_of(fit, rerun, 5), some, late) == answers(slots_of(fit, None, 5), some, late)
     assert rerun.replayed > 50
 
 
