@@ -226,11 +226,9 @@ def test_one_that_comes_with_a_single_token_runs_beside_those_whose_step_was_beg
 
 def test_a_prompt_that_takes_several_steps_is_read_beside_those_whose_step_was_begun() -> None:
     """None of these but the last has a token to choose."""
-    fit = model()
-    some, late = (
-        [written("a", 90)],
-        [GenerationRequest("b", Prompt(text=" ".join(map(str, range(20, 50))), params=FEW))],
-    )
+    fit, greedy = model(), SamplingParams(max_tokens=90, min_tokens=90, temperature=0.0)
+    some = [GenerationRequest("a", Prompt(text="5 6 7", params=greedy))]
+    late = [GenerationRequest("b", Prompt(text=" ".join(map(str, range(20, 50))), params=FEW))]
     rerun = Rerun()
     expected = answers(slots_of(fit, None, 3), some, late)
     assert answers(slots_of(fit, rerun, 3, step_tokens=7), some, late) == expected
