@@ -116,7 +116,7 @@ class Runtime:
         if self._recorded is None:
             return chosen.tolist()
         host = torch.empty_like(chosen, device="cpu", pin_memory=chosen.is_cuda).copy_(chosen, non_blocking=True)
-        here = torch.cuda.current_stream().record_event() if chosen.is_cuda else None
+        here = torch.cuda.current_stream(chosen.device).record_event() if chosen.is_cuda else None
         self._recorded.begin(_following(pieces), chosen)
         if here is not None:
             here.synchronize()
