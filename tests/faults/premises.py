@@ -190,7 +190,7 @@ class Premises:
 
     def at_least(self, batch_id: str, rows: int) -> None:
         """Wait until so many rows have an outcome in storage."""
-        self.until(lambda: self.outcomes(batch_id) >= rows, 60, f"{rows} rows: {self.logs()}")
+        self.until(lambda: self.outcomes(batch_id) >= rows, 150, f"{rows} rows: {self.logs()}")
 
     def outcomes(self, batch_id: str) -> int:
         """Rows that have an outcome in storage."""
@@ -281,7 +281,7 @@ class Premises:
 
     def leased(self, rows: int = 1) -> None:
         """Wait until so many rows are in hand."""
-        self.until(lambda: self.lane().leased >= rows, 60, f"{rows} rows in hand: {self.logs()}")
+        self.until(lambda: self.lane().leased >= rows, 150, f"{rows} rows in hand: {self.logs()}")
 
     def idle(self) -> LaneSnapshot | None:
         """The lane, if no job is on it."""

@@ -99,8 +99,9 @@ def leased(night: Premises, batch_id: str) -> None:
 def flushed(night: Premises, batch_id: str) -> None:
     """Redis dies, so that what is written cannot be settled."""
     leased(night, batch_id)
+    night.until(lambda: any(one.running for one in night.lane().workers), 60, "the worker to know of its rows")
     night.server.kill()
-    night.until(lambda: night.lines(batch_id), 30, "a segment")
+    night.until(lambda: night.lines(batch_id), 60, "a segment")
 
 
 def settled(night: Premises, batch_id: str) -> None:

@@ -107,7 +107,8 @@ def test_it_had_written_but_not_reported_when_it_was_stopped(
 
 @pytest.mark.smoke
 def test_one_that_can_ask_when_it_goes_on_writes_nothing_of_what_it_lost(slow: Premises) -> None:
-    batch_id = slow.submit(FEW, max_tokens=60)
+    """Its rows take so long that none is done as it is stopped: what it was just about to write it would write."""
+    batch_id = slow.submit(FEW, max_tokens=200)
     sleeper = slow.work()
     slow.leased(FEW)
     sleeper.send_signal(signal.SIGSTOP)
