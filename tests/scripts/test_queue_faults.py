@@ -50,5 +50,5 @@ def test_the_tables_fit_a_terminal() -> None:
 def test_ours_loses_nothing_when_it_dies_between_storing_and_settling(tmp_path: Path) -> None:
     with embedded.server(tmp_path / "server") as url:
         bench = Bench(url, tmp_path, tmp_path / "peers", jobs=0, size=100)
-        found = Trial(bench, "nightpress", "unacked", count=1, jobs=100, wait_s=9, kept=True).run()
+        found = Trial(bench, "nightpress", "unacked", count=1, jobs=300, wait_s=9, kept=True).run()
     assert (found["n"], found["lost"], found["twice"]) == (1, 0, 0)
