@@ -155,7 +155,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bytes", type=int, default=2048)
     parser.add_argument("--fault", default="", help=f"break workers too: of {','.join(faults.FAULTS)}")
     parser.add_argument("--kills", type=int, default=5, help="how many workers are broken in a drain")
-    parser.add_argument("--kill-jobs", type=int, default=1000)
+    parser.add_argument("--kill-jobs", type=int, default=3000, help="jobs of such a drain")
     parser.add_argument(
         "--wait", type=float, default=120.0, help="seconds in which nothing happens until a job is lost"
     )

@@ -6,7 +6,8 @@ evenly over the drain, and after each another worker is started:
 - `kill`: SIGKILL, at any moment.
 - `unacked`: SIGKILL at the moment when a job's result was stored, before the worker goes on: where storing and
   acknowledging are two steps, it falls between them. Ours stores outcomes as a segment, and settles them afterwards.
-- `stop`: SIGSTOP at any moment. When the others have done all there is, those that stood still go on (SIGCONT).
+- `stop`: SIGSTOP at any moment. When the others have done all there is, those that stood still go on (SIGCONT). Only in the
+  settings that keep most: by default some give a job to another worker after an hour.
 
 What is counted: `again` are jobs whose body ran to its end more than once, written down by the body itself as its last
 act, so it is how often an effect of its own happened. `twice` are jobs of which two results could be read: a peer's worker
