@@ -1,4 +1,4 @@
-"""arq in `scripts/bench_queue.py`: it is given the shortest poll, since it sleeps between reads; results off."""
+"""arq in `scripts/bench_queue.py`: it is given the shortest poll, since it sleeps between reads."""
 
 import asyncio
 import sys
@@ -6,15 +6,26 @@ import time
 from typing import Any
 
 from arq.connections import RedisSettings, create_pool
+from arq.jobs import deserialize_result
 from arq.worker import Worker, func
-from bench_job import BATCH, DURABLE, REDELIVER_S, URL, arun, report, rows
+from bench_job import BATCH, DURABLE, REDELIVER_S, RESULTS, URL, arun, job_id, report, report_results, rows, stored
 
 settings = RedisSettings.from_dsn(URL)
 
 
-async def job(_context: Any, n: int, payload: str) -> None:
+class Told(Worker):
+    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+
+    async def finish_job(self, job_id: str, finish: bool, result_data: bytes | None, *args: Any) -> None:
+        """Store it, then tell."""
+        await super().finish_job(job_id, finish, result_data, *args)
+        if result_data and (result := deserialize_result(result_data)).success:
+            stored(result.args[0])
+
+
+async def job(_context: Any, n: int, payload: str) -> "int | None":
     """Arq passes a context first."""
-    await arun(n, payload)
+    return await arun(n, payload)
 
 
 async def enqueue() -> None:
@@ -23,15 +34,20 @@ async def enqueue() -> None:
     waiting = rows()
     began = time.perf_counter()
     for n, payload in waiting:
-        await pool.enqueue_job("job", n, payload)
+        await pool.enqueue_job("job", n, payload, _job_id=job_id(n) if RESULTS else None)
     report(time.perf_counter() - began)
 
 
-if sys.argv[1] == "enqueue":
-    asyncio.run(enqueue())
+async def results() -> None:
+    """Those of success."""
+    found = await (await create_pool(settings)).all_job_results()
+    report_results(result.args[0] for result in found if result.success)
+
+
+if sys.argv[1] != "work":
+    asyncio.run(enqueue() if sys.argv[1] == "enqueue" else results())
 else:
     asyncio.set_event_loop(asyncio.new_event_loop())
     timeout_s = {"job_timeout": REDELIVER_S} if DURABLE else {}
-    Worker(
-        [func(job, name="job", keep_result=0)], redis_settings=settings, max_jobs=BATCH, poll_delay=0.001, **timeout_s
-    ).run()
+    function = func(job, name="job", keep_result=0, keep_result_forever=RESULTS)
+    Told([function], redis_settings=settings, max_jobs=BATCH, poll_delay=0.001, **timeout_s).run()

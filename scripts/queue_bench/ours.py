@@ -1,25 +1,26 @@
 """Nightpress in `scripts/bench_queue.py`: one step of a turn in a process of its own, as each peer's program does it.
 
-    python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | published
+    python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | results
 
 All else comes from BENCH_* in the environment; what it found goes to the file that BENCH_RESULT names, as JSON.
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
 import random
 import secrets
+import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.batch import Done
+from jobs.batch import BatchPaths, Done
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake import IntakeOptions, accept
@@ -30,8 +31,10 @@ from jobs.open_batches import OpenBatches
 from jobs.publish import publish, read_published
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
+from jobs.rounds import list_batches
+from jobs.segment_head import parse_heads
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.storage import LocalStore, Store
 from workers.engine import EngineStats
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
@@ -52,7 +55,7 @@ class NoOp:
 
     def __init__(self, slots: int, last: int, log: str, job_s: float) -> None:
         self._slots, self._last, self._job_s = slots, last, job_s
-        self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if log else None
+        self._log = os.open(f"{log}.ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT) if log else None
         self._waiting: list[GenerationRequest] = []
         self._answered = 0
         self.runner: Runner | None = None
@@ -70,7 +73,7 @@ class NoOp:
         for request in taken:
             if self._job_s:
                 time.sleep(self._job_s)
-            if self._log is not None:
+            if self._log is not None:  # the last that the body does, and an effect of its own
                 os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
         self._answered += len(taken)
         if self._answered >= self._last and self.runner is not None:
@@ -84,9 +87,31 @@ class NoOp:
         self._waiting.clear()
 
 
+class Told(LocalStore):
+    """Tells of which rows it stored a completed outcome; they are settled afterwards. The worker may be told to die of it."""
+
+    def __init__(self, folder: str, log: str, die_after: int) -> None:
+        super().__init__(folder)
+        self._log = os.open(f"{log}.stored", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._die_after, self._stored = die_after, 0
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Store it, then tell."""
+        created = super().create(path, data)
+        if "/segments/" in path:
+            heads = parse_heads(data.partition(b"\n")[0], path)
+            rows = [row.row for head in heads for row in head.rows if row.status == "c"]
+            os.write(self._log, b"".join(b"%d\n" % row for row in rows))
+            self._stored += len(rows)
+            if 0 < self._die_after <= self._stored:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return created
+
+
 def line(settings: Settings) -> Line:
     """What a worker makes of its settings."""
-    store = Store.open(settings.store_url)
+    log = env("LOG")
+    store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else Store.open(settings.store_url)
     queue = RedisQueue.from_settings(settings)
     batches = OpenBatches(store, scan_s=settings.scan_s)
     retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
@@ -191,27 +216,23 @@ def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
 def work(line: Line, jobs: int, n: int) -> dict[str, Any]:
     """The whole worker around an engine that does nothing, until all it was to run is durable and settled."""
     engine = NoOp(n // 2, jobs, env("LOG"), float(env("JOB_S", "0")))
-    engine.runner = Runner(line, engine, worker="w-1", node="bench")
+    engine.runner = Runner(line, engine, worker=f"w-{os.getpid()}", node="bench")
     began = time.perf_counter()
     engine.runner.run()
     return {"seconds": time.perf_counter() - began}
 
 
-def published(line: Line) -> dict[str, Any]:
-    """Publish what can be, and count how often each row stands in what was published."""
-    line.batches.scan()
-    counts: Counter[int] = Counter()
-    for index in line.batches:
-        done = publish(line.store, index.batch.batch_id, prices=line.settings.prices)
+def results(line: Line) -> dict[str, Any]:
+    """Publish what can be; the completed rows that then stand in what is published, and what tells it from anything else."""
+    good, digest = list[int](), hashlib.sha256()
+    for batch_id in list_batches(line.store):
+        done = publish(line.store, batch_id, prices=line.settings.prices)
         if isinstance(done, Done):
-            counts.update(rows_of(line.store, done, index.batch.batch_id))
-    return {"rows": len(counts), "twice": sum(count > 1 for count in counts.values())}
-
-
-def rows_of(store: Store, done: Done, batch_id: str) -> Iterator[int]:
-    """The completed rows of a published round."""
-    for values in read_published(store, done, batch_id, "output.jsonl"):
-        yield values["row"]
+            digest.update(line.store.read(BatchPaths(batch_id).done(done.round)))
+            for values in read_published(line.store, done, batch_id, "output.jsonl"):
+                good.append(values["row"])
+                digest.update(repr(values).encode())
+    return {"good": good, "digest": digest.hexdigest()}
 
 
 def main() -> None:
@@ -237,7 +258,7 @@ def main() -> None:
         "feed_paced": lambda: feed_paced(here, jobs, float(env("RATE"))),
         "claim_paced": lambda: claim_paced(here, jobs, n),
         "work": lambda: work(here, jobs, n),
-        "published": lambda: published(here),
+        "results": lambda: results(here),
     }
     Path(env("RESULT")).write_text(json.dumps(steps[sys.argv[1]]()))
 

@@ -1,23 +1,44 @@
-"""RQ in `scripts/bench_queue.py`: SimpleWorker, which does not fork, and takes one job at a time; results off."""
+"""RQ in `scripts/bench_queue.py`: SimpleWorker, which does not fork, and takes one job at a time."""
 
 import sys
 import time
 from itertools import islice
+from typing import Any
 
-from bench_job import DURABLE, RATE, REDELIVER_S, URL, report, rows, run
+from bench_job import DURABLE, JOBS, RATE, REDELIVER_S, RESULTS, URL, job_id, report, report_results, rows, run, stored
 from redis import Redis
 from rq import Queue, Retry, SimpleWorker
+from rq.job import Job
 
 connection = Redis.from_url(URL)
 queue = Queue("bench", connection=connection)
 
+
+class Worker(SimpleWorker):
+    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+
+    def handle_job_success(self, job: Any, *args: Any, **kwargs: Any) -> None:
+        """Store it, then tell."""
+        super().handle_job_success(job, *args, **kwargs)
+        if RESULTS:
+            stored(job.args[0])
+
+
 if sys.argv[1] == "enqueue":
     waiting = rows()
     began = time.perf_counter()
-    retry = Retry(max=3) if DURABLE else None
+    asked = {"retry": Retry(max=3), "timeout": REDELIVER_S} if DURABLE else {}
+    asked["result_ttl"] = -1 if RESULTS else 0
     while some := list(islice(waiting, 1 if RATE else 500)):
-        queue.enqueue_many([Queue.prepare_data(run, args=pair, result_ttl=0, retry=retry) for pair in some])
+        jobs = [
+            Queue.prepare_data(run, args=pair, job_id=job_id(pair[0]) if RESULTS else None, **asked) for pair in some
+        ]
+        queue.enqueue_many(jobs)
     report(time.perf_counter() - began)
+elif sys.argv[1] == "results":
+    found = Job.fetch_many([job_id(n) for n in range(JOBS)], connection=connection)
+    results = [(job, result) for job in found if job is not None for result in job.results()]
+    report_results(job.args[0] for job, result in results if result.type == result.Type.SUCCESSFUL)
 else:
-    often = {"maintenance_interval": REDELIVER_S, "job_monitoring_interval": 1} if DURABLE else {}
-    SimpleWorker([queue], connection=connection, **often).work(logging_level="ERROR")
+    often = {"maintenance_interval": REDELIVER_S, "job_monitoring_interval": 1, "worker_ttl": 30} if DURABLE else {}
+    Worker([queue], connection=connection, **often).work(logging_level="ERROR")

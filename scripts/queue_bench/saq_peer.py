@@ -1,19 +1,44 @@
-"""SAQ in `scripts/bench_queue.py`: as many coroutines as the batch; results off."""
+"""SAQ in `scripts/bench_queue.py`: as many coroutines as the batch."""
 
 import asyncio
 import sys
 import time
 from typing import Any
 
-from bench_job import BATCH, DURABLE, REDELIVER_S, URL, arun, report, rows
-from saq import Queue, Worker
+from bench_job import (
+    BATCH,
+    DURABLE,
+    JOBS,
+    REDELIVER_S,
+    RESULTS,
+    URL,
+    arun,
+    job_id,
+    report,
+    report_results,
+    rows,
+    stored,
+)
+from saq import Status, Worker
+from saq.queue.redis import RedisQueue
+
+
+class Queue(RedisQueue):
+    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+
+    async def _finish(self, job: Any, status: Status, **kwargs: Any) -> None:
+        """Store it, then tell."""
+        await super()._finish(job, status, **kwargs)
+        if RESULTS and status == Status.COMPLETE:
+            stored(job.kwargs["n"])
+
 
 queue = Queue.from_url(URL, name="bench")
 
 
-async def job(_context: Any, *, n: int, payload: str) -> None:
+async def job(_context: Any, *, n: int, payload: str) -> "int | None":
     """SAQ passes a context first."""
-    await arun(n, payload)
+    return await arun(n, payload)
 
 
 async def enqueue() -> None:
@@ -21,10 +46,19 @@ async def enqueue() -> None:
     await queue.connect()
     waiting = rows()
     kept: dict[str, Any] = {"retries": 3, "heartbeat": REDELIVER_S} if DURABLE else {}
+    kept["ttl"] = 0 if RESULTS else -1  # forever, or not at all
     began = time.perf_counter()
     for n, payload in waiting:
-        await queue.enqueue("job", n=n, payload=payload, ttl=-1, **kept)
+        named = {"key": job_id(n)} if RESULTS else {}
+        await queue.enqueue("job", n=n, payload=payload, **named, **kept)
     report(time.perf_counter() - began)
+
+
+async def results() -> None:
+    """Those of success."""
+    await queue.connect()
+    found = [await queue.job(job_id(n)) for n in range(JOBS)]
+    report_results(job.kwargs["n"] for job in found if job is not None and job.status == Status.COMPLETE)
 
 
 async def work() -> None:
@@ -33,4 +67,4 @@ async def work() -> None:
     await Worker(queue, functions=[("job", job)], concurrency=BATCH, **often).start()
 
 
-asyncio.run(enqueue() if sys.argv[1] == "enqueue" else work())
+asyncio.run({"enqueue": enqueue, "work": work, "results": results}[sys.argv[1]]())

@@ -3,12 +3,46 @@
 import asyncio
 import sys
 import time
+from typing import Any
 
-from bench_job import BATCH, DURABLE, HELD, REDELIVER_S, URL, arun, report, rows
+from bench_job import (
+    BATCH,
+    DURABLE,
+    HELD,
+    JOBS,
+    REDELIVER_S,
+    RESULTS,
+    URL,
+    arun,
+    job_id,
+    report,
+    report_results,
+    rows,
+    stored,
+)
 from taskiq.api import run_receiver_task
-from taskiq_redis import ListQueueBroker, RedisStreamBroker
+from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
 
-broker = RedisStreamBroker(URL, idle_timeout=REDELIVER_S * 1000) if DURABLE else ListQueueBroker(URL)
+
+class Backend(RedisAsyncResultBackend[Any]):
+    """Tells which results it stored; a message is acknowledged afterwards."""
+
+    async def set_result(self, task_id: str, result: Any) -> None:
+        """Store it, then tell."""
+        await super().set_result(task_id, result)
+        if not result.is_err:
+            stored(result.return_value)
+
+    async def has(self, task_id: str) -> bool:
+        """Whether it has a result of success for it."""
+        return await self.is_result_ready(task_id) and not (await self.get_result(task_id)).is_err
+
+
+soon = {"idle_timeout": REDELIVER_S * 1000, "unacknowledged_lock_timeout": REDELIVER_S}
+broker = RedisStreamBroker(URL, **soon) if DURABLE else ListQueueBroker(URL)
+backend = Backend(URL)
+if RESULTS:
+    broker = broker.with_result_backend(backend)
 task = broker.register_task(arun, "run")
 
 
@@ -18,8 +52,13 @@ async def enqueue() -> None:
     waiting = rows()
     began = time.perf_counter()
     for n, payload in waiting:
-        await task.kiq(n, payload)
+        await (task.kicker().with_task_id(job_id(n)) if RESULTS else task).kiq(n, payload)
     report(time.perf_counter() - began)
+
+
+async def results() -> None:
+    """Those of success."""
+    report_results([n for n in range(JOBS) if await backend.has(job_id(n))])
 
 
 async def work() -> None:
@@ -28,4 +67,4 @@ async def work() -> None:
     await run_receiver_task(broker, max_async_tasks=BATCH, max_prefetch=HELD - 1, run_startup=True)
 
 
-asyncio.run(enqueue() if sys.argv[1] == "enqueue" else work())
+asyncio.run({"enqueue": enqueue, "work": work, "results": results}[sys.argv[1]]())

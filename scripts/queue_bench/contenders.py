@@ -1,0 +1,138 @@
+"""The systems that `bench_queue.py` compares: where each is installed, and how a step of one is run on an emptied server."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+PROGRAMS: Final = Path(__file__).parent
+STEP_S: Final = 240.0
+
+PACKAGES: Final = {
+    "celery": ("celery[redis]", "hiredis"),
+    "rq": ("rq", "hiredis"),
+    "dramatiq": ("dramatiq[redis]", "hiredis"),
+    "arq": ("arq",),
+    "taskiq": ("taskiq", "taskiq-redis", "hiredis"),
+    "saq": ("saq[redis]", "typing_extensions", "hiredis"),
+    "huey": ("huey", "redis", "hiredis"),
+}
+NOTES: Final = {
+    "celery": """solo pool; kept: acks_late, reject_on_worker_lost, prefetch 1,
+  visibility_timeout 5 s, restore each 1 s""",
+    "rq": """SimpleWorker (no fork), takes one job at a time; kept: Retry(3),
+  job timeout 5 s, maintenance each 5 s, worker_ttl 30 s: back after 65 s""",
+    "dramatiq": "8 threads; kept: heartbeat_timeout 5 s, maintenance 10 % of commands",
+    "arq": "poll_delay 1 ms; kept: job_timeout 5 s, back after 15 s (default 310 s)",
+    "taskiq": "list broker; kept: stream broker, idle_timeout and lock timeout 5 s",
+    "saq": "kept: retries 3, heartbeat 5 s, sweep each 1 s",
+    "huey": "8 threads; has no acknowledgement: kept is as default",
+}
+
+
+@dataclass
+class Bench:
+    """One server, one scratch folder, and what is asked of everyone."""
+
+    url: str
+    folder: Path
+    cache: Path
+    jobs: int
+    size: int
+    client: redis.Redis = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = redis.Redis.from_url(self.url)
+
+    def python(self, name: str) -> str:
+        """The interpreter that has it."""
+        return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
+
+    def install(self, name: str) -> None:
+        """Make the peer's environment, unless it is there."""
+        if not Path(self.python(name)).exists():
+            print(f"installing {name}", file=sys.stderr)
+            venv.create(self.cache / name, with_pip=True)
+            pip = [self.python(name), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            subprocess.run([*pip, *PACKAGES[name]], check=True, timeout=STEP_S)
+
+    def version(self, name: str) -> str:
+        """The installed version."""
+        package = name if name == "nightpress" else PACKAGES[name][0].partition("[")[0]
+        code = f"from importlib.metadata import version; print(version({package!r}))"
+        return subprocess.run(
+            [self.python(name), "-c", code], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def empty(self) -> int:
+        """Empty the server and the folder. Returns the bytes that remain used."""
+        self.client.flushall()
+        shutil.rmtree(self.folder / "store", ignore_errors=True)
+        return self.used()
+
+    def cpu_us(self) -> float:
+        """The processor time that the server has taken."""
+        info = self.client.info("cpu")
+        return (float(info["used_cpu_user"]) + float(info["used_cpu_sys"])) * 1e6
+
+    def used(self) -> int:
+        """Bytes that the server uses."""
+        return int(self.client.info("memory")["used_memory"])
+
+    @contextlib.contextmanager
+    def started(self, name: str, step: str, **asked: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+        """A step of one system in processes of its own, killed at the end; and where it will put its result."""
+        program = PROGRAMS / ("ours.py" if name == "nightpress" else f"{name}_peer.py")
+        result = self.folder / "result.json"
+        result.unlink(missing_ok=True)
+        given = {
+            "URL": self.url,
+            "JOBS": self.jobs,
+            "BYTES": self.size,
+            "FOLDER": self.folder,
+            "RESULT": result,
+            **asked,
+        }
+        env = {**os.environ, **{f"BENCH_{key}": str(value) for key, value in given.items()}}
+        command = [self.python(name), str(program), step]
+        with (
+            (self.folder / "said").open("w+") as said,
+            subprocess.Popen(command, env=env, stdout=said, stderr=said, text=True, start_new_session=True) as process,
+        ):
+            try:
+                yield process, result
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def step(self, name: str, step: str, **asked: object) -> dict[str, Any]:
+        """Run a step to its result."""
+        until = time.monotonic() + STEP_S
+        with self.started(name, step, **asked) as (process, result):
+            while not (result.exists() and result.read_text()):
+                if process.poll() not in (None, 0) or time.monotonic() > until:
+                    sys.exit(f"{name} {step}: {(self.folder / 'said').read_text()[-2000:]}")
+                time.sleep(0.02)
+            found: dict[str, Any] = json.loads(result.read_text())
+        return found
+
+
+def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
+    """Whether it came to hold in time."""
+    until = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
