@@ -78,7 +78,7 @@ class Deliverer:
             with collected(faults):
                 batch = load_batch(self.store, batch_id)
                 if batch is None or self._delivered(batch):
-                    self.store.delete(BatchPaths(batch_id).undelivered)
+                    self.store.discard(BatchPaths(batch_id).undelivered)
         if faults:
             raise faults[0]
 

@@ -179,7 +179,7 @@ def catch_up(store: Store) -> None:
     batch_ids = sorted(noted)
     for batch_id, is_there in zip(batch_ids, each(summed, batch_ids, AT_ONCE), strict=True):
         for name in noted[batch_id] if not is_there else ():  # deleted, and so summed up before
-            store.delete(f"{NOTES}/{name}")
+            store.discard(f"{NOTES}/{name}")
     if not store.exists(_NOTED):
         batch_ids = list_batches(store)
         _sum_up_unnoted(store, batch_ids, summed)
@@ -216,7 +216,8 @@ def _archive(store: Store) -> None:
     name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
     store.create(f"{FOLDER}/{name}", made)
     gone = [*loose, *(archive for archive in archives if whole and archive != name)]
-    store.delete_files([f"{FOLDER}/{name}" for name in gone if name not in wrong])
+    if right := [f"{FOLDER}/{name}" for name in gone if name not in wrong]:
+        store.discard(*right)
 
 
 def sum_up(store: Store, batch_id: str) -> bool:
@@ -240,7 +241,7 @@ def sum_up(store: Store, batch_id: str) -> bool:
         store.create(path, Summary(batch_id, done.round, done.at, currency, added).to_bytes())
         before = total
     for done in rounds:
-        store.delete(BatchPaths(batch_id).unsummed(done.round))
+        store.discard(BatchPaths(batch_id).unsummed(done.round))
     return True
 
 

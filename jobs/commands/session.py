@@ -61,8 +61,11 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        """The storage of the settings. Raises StoreUnavailable."""
+        """The storage of the settings, which may have to warn. Raises StoreUnavailable."""
+        from jobs import logs
         from jobs.storage import Store
+
+        logs.warn(self.settings.log_format)
 
         return Store.open(self.settings.store_url, self.settings.store_options)
 
