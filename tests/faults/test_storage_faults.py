@@ -20,8 +20,10 @@ from tests.conftest import BUCKET
 from tests.faults.premises import LEASE_S, ROWS, Premises
 from tests.faults.storage_faults import Disk, Proxy, small_disk
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
+SILENT_S = 240
+"""Five tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     worker = over_s3.work()
     over_s3.at_least(batch_id, ROWS // 5)
     proxy.cut(silent=silent)
-    over_s3.hears("store.unavailable", 120 if silent else 20)
+    over_s3.hears("store.unavailable", SILENT_S if silent else 60)
     there = over_s3.outcomes(batch_id)
     assert there < ROWS
     assert over_s3.lane().leased > 0, "finished rows keep their leases meanwhile"
@@ -154,9 +156,7 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     with structlog.testing.capture_logs() as logs:
         assert over_s3.finish(batch_id) == {"completed": ROWS}
     (said,) = [log["error"] for log in logs if log["event"] == "store.kept"]
-    assert re.search(
-        rf"cannot delete batches/{batch_id}/segments/.* and \d+ more: AccessDenied\. .*s3:DeleteObject", said
-    )
+    assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", said)
     assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
     refused = over_s3.command("delete", batch_id)
     assert (refused.returncode, refused.stdout) == (3, "")
