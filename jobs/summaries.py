@@ -28,6 +28,7 @@ import orjson
 from jobs.batch import FORMAT, Batch, BatchPaths, Done
 from jobs.checksum import sealed, unsealed
 from jobs.concurrency import each
+from jobs.damage import Damage
 from jobs.errors import StoreDamaged, collected
 from jobs.input_rows import read_rows
 from jobs.published import OUTPUT, damaged, path_of, read_published, read_usage
@@ -159,11 +160,13 @@ def _parsed(store: Store, file: str, line: bytes, wrong: dict[str, StoreDamaged]
         return None
 
 
-def catch_up(store: Store) -> None:
+def catch_up(store: Store, damage: Damage | None = None) -> None:
     """Sum up what is noted, and put many summaries into one file. Raises StoreUnavailable.
 
-    A batch that is damaged keeps no other waiting, and its note stays: which ones are is raised at the end.
+    A batch that is damaged keeps no other waiting, and its note stays: which ones are is raised at the end. Where it is asked for
+    again and again, `damage` keeps those from being read each time.
     """
+    damage = damage or Damage()
     noted: dict[str, list[str]] = {}
     for name in store.list(NOTES):
         noted.setdefault(name.rpartition(".")[0], []).append(name)
@@ -171,7 +174,8 @@ def catch_up(store: Store) -> None:
 
     def summed(batch_id: str) -> bool:
         try:
-            return sum_up(store, batch_id)
+            with damage.remembered(batch_id):
+                return sum_up(store, batch_id)
         except StoreDamaged as error:
             faults[batch_id] = error
             return True
