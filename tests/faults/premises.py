@@ -190,7 +190,7 @@ class Premises:
 
     def at_least(self, batch_id: str, rows: int) -> None:
         """Wait until so many rows have an outcome in storage."""
-        self.until(lambda: self.outcomes(batch_id) >= rows, 60, f"{rows} rows: {self.logs()}")
+        self.until(lambda: self.outcomes(batch_id) >= rows, 150, f"{rows} rows: {self.logs()}")
 
     def outcomes(self, batch_id: str) -> int:
         """Rows that have an outcome in storage."""

@@ -100,7 +100,7 @@ def flushed(night: Premises, batch_id: str) -> None:
     """Redis dies, so that what is written cannot be settled."""
     leased(night, batch_id)
     night.server.kill()
-    night.until(lambda: night.lines(batch_id), 30, "a segment")
+    night.until(lambda: night.lines(batch_id), 90, "a segment")
 
 
 def settled(night: Premises, batch_id: str) -> None:

@@ -18,7 +18,7 @@ from jobs.batch import BatchPaths
 from tests.faults.premises import Premises
 from workers.fleet import PATIENCE
 
-pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 ROWS = 300
 PATIENCE_S = 10
 

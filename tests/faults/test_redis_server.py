@@ -59,13 +59,12 @@ def appended(folder: Path) -> Path:
 @pytest.mark.smoke
 def test_killed_with_all_that_it_kept(make_night: Callable[..., Premises], make_server: Callable[..., Server]) -> None:
     """It comes back with every lease, and nothing is done twice: rows take longer than a lease, and the heart beats on."""
-    lease_s = 6.0
-    night = make_night(make_server(*AOF), stub={"step_s": 0.15}, more={"lease_s": lease_s})
-    batch_id = night.submit(rows := 24, max_tokens=60)
+    night = make_night(make_server(*AOF), stub={"step_s": 0.25}, more={"lease_s": 9.0})
+    batch_id = night.submit(rows := 16, max_tokens=60)
     night.work()
     night.leased()
     night.server.kill()
-    night.hears("queue.unavailable")
+    night.until(lambda: night.said("queue.unavailable") >= 2, 30, "the claimer and the heart to notice")
     night.server.start()
     assert night.outcomes(batch_id) < rows // 2, "it was not at work"
     assert night.finish(batch_id) == {"completed": rows}
