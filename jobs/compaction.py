@@ -39,6 +39,8 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
+            if not store.deletes:  # another file that holds the same makes it no better
+                break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)
     except Compacted:
@@ -58,8 +60,7 @@ def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> 
 
 
 def _delete(store: Store, index: OutcomeIndex, names: Sequence[str]) -> int:
-    store.delete_files([index.paths.segment(name) for name in names])
-    return len(names)
+    return len(names) if names and store.discard(*map(index.paths.segment, names)) else 0
 
 
 def _groups(index: OutcomeIndex, names: Sequence[str]) -> Iterator[Sequence[str]]:

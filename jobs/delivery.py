@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from jobs.batch import Batch, BatchPaths, Delivered, Done
+from jobs.damage import Damage
 from jobs.destinations import local_path, within, written
 from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable, collected
 from jobs.formats.results import ResultForm
@@ -65,6 +66,10 @@ class Deliverer:
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
     _again_at: dict[str, float] = field(default_factory=dict)
+    _damage: Damage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._damage = Damage(self.monotonic)
 
     def deliver(self) -> None:
         """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
@@ -78,7 +83,7 @@ class Deliverer:
             with collected(faults):
                 batch = load_batch(self.store, batch_id)
                 if batch is None or self._delivered(batch):
-                    self.store.delete(BatchPaths(batch_id).undelivered)
+                    self.store.discard(BatchPaths(batch_id).undelivered)
         if faults:
             raise faults[0]
 
@@ -88,7 +93,8 @@ class Deliverer:
             if is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)
             try:
-                self._write(batch, done)
+                with self._damage.remembered(batch.batch_id):
+                    self._write(batch, done)
             except NightpressError as error:
                 self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
                 logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))

@@ -5,7 +5,8 @@
     |- UnavailableError    something that is needed is not there                     exit status 3
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
-    |  |  `- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
+    |  |  |- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
+    |  |  `- StoreKeeps           files may not be deleted, and stay; no outcome depends on it
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
     |- BatchPaused         the first rows of a batch all failed                      exit status 4
     |- ConflictError       something else stands under that name                     exit status 2
@@ -60,6 +61,10 @@ class StoreUnavailable(UnavailableError):
 
 class StoreDamaged(StoreUnavailable):
     """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
+
+
+class StoreKeeps(StoreUnavailable):
+    """Files were to be deleted, and stay: most often the right is missing. No outcome depends on it."""
 
 
 class collected:  # noqa: N801 - it is read as a verb

@@ -38,6 +38,7 @@ EVENTS: Final[dict[str, str]] = {
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
+    "store.kept": "Files may not be deleted, and stay; all goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
@@ -73,6 +74,12 @@ def configure(level: str = "info", form: str = "auto") -> None:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever it is when an event is logged
         cache_logger_on_first_use=False,
     )
+
+
+def warn(form: str = "auto") -> None:
+    """Send warnings to standard error, unless it is settled already where logs go."""
+    if not structlog.is_configured():
+        configure("warning", form)
 
 
 def logger() -> Any:

@@ -34,6 +34,10 @@ CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
 _WILD: Final = frozenset("*?[")
 """A name that has one of these is a pattern to `rm` of fsspec, and would take others along."""
+DENIED: Final = "AccessDenied"
+"""What S3 says of a file for which a right is missing."""
+GONE: Final = "NoSuchKey"
+"""What some servers say of a file that was missing already."""
 _FAULTS: Final = {
     "aiohttp": ("ClientError",),
     "azure.core.exceptions": ("AzureError",),
@@ -54,7 +58,7 @@ class ObjectStore(Store):
         self.options = options
         scheme = url.partition("://")[0]
         typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
-        is_s3 = scheme in {"s3", "s3a"}
+        self._is_s3 = is_s3 = scheme in {"s3", "s3a"}
         if is_s3:
             retries = {"total_max_attempts": 1}
             typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
@@ -150,24 +154,43 @@ class ObjectStore(Store):
     def delete(self, path: str) -> None:
         at = self._at(path)
         with suppress(KeyError), self._translated("delete", path):
-            if _WILD.isdisjoint(at):
+            if self._is_s3:
+                self._delete_objects(self._fs.find(at))
+            elif _WILD.isdisjoint(at):
                 self._fs.rm(at, recursive=True)
             else:
                 for name in self._fs.find(at):
                     self._fs.rm_file(name)
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        for start in range(0, len(paths), DELETED_AT_ONCE):
-            some = paths[start : start + DELETED_AT_ONCE]
-            at = [self._at(path) for path in some]
-            try:
-                with self._translated("delete", some[0]):
-                    if all(map(_WILD.isdisjoint, at)):
-                        self._fs.rm(at)
-                        continue
-            except KeyError:  # some file systems refuse all where one is missing
-                pass
-            super().delete_files(some)
+        at = [self._at(path) for path in paths]
+        if not at:
+            return
+        try:
+            with self._translated("delete", paths[0]):
+                if self._is_s3:
+                    self._delete_objects(at)
+                    return
+                if all(map(_WILD.isdisjoint, at)):
+                    self._fs.rm(at)
+                    return
+        except KeyError:  # some file systems refuse all where one is missing
+            pass
+        super().delete_files(paths)
+
+    def _delete_objects(self, at: Sequence[str]) -> None:
+        """Delete objects of S3, many with one request, which is answered with what became of each: s3fs drops that."""
+        kept: list[Mapping[str, str]] = []
+        for start in range(0, len(at), DELETED_AT_ONCE):
+            places = [self._fs.split_path(name) for name in at[start : start + DELETED_AT_ONCE]]
+            keys = {"Objects": [{"Key": key} for _, key, _ in places], "Quiet": True}
+            reply = self._fs.call_s3("delete_objects", Bucket=places[0][0], Delete=keys)
+            kept += [error for error in reply.get("Errors", ()) if error.get("Code") != GONE]
+        if kept:
+            codes = sorted({error.get("Code", "") for error in kept})
+            inside = self._root.partition("/")[2]
+            names = [error.get("Key", "").removeprefix(inside).lstrip("/") for error in kept]
+            raise self._kept(names, " ".join(codes), _remedy(DENIED in codes))
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
@@ -187,6 +210,8 @@ class ObjectStore(Store):
             raise self._fault(verb, path, error) from error
 
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
+        if verb == "delete" and isinstance(error, PermissionError):
+            return self._kept([path], _line(error), _remedy(True))
         return StoreUnavailable(
             f"storage {self.shown}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
         )
@@ -281,6 +306,12 @@ def _faults_of_urls() -> tuple[type[BaseException], ...]:
 
 def _conflict(error: BaseException) -> bool:
     return "ConditionalRequestConflict" in f"{error} {error.__cause__}"
+
+
+def _remedy(denied: bool) -> str:
+    return (
+        "Give the credentials the right to delete (s3:DeleteObject)" if denied else "Look at the service and the bucket"
+    )
 
 
 def _line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from jobs.batch import BatchPaths
 from jobs.concurrency import each
+from jobs.damage import Damage
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.outcomes import OutcomeIndex
 from jobs.rounds import end, go_on, list_batches, load_batch
@@ -38,6 +39,7 @@ class OpenBatches:
         self._trusts_hints = False
         self._to_check: list[str] = []
         self._indexes: dict[str, OutcomeIndex] = {}
+        self._damage = Damage(monotonic)
         self.fault: StoreDamaged | None = None
 
     def __iter__(self) -> Iterator[OutcomeIndex]:
@@ -59,7 +61,8 @@ class OpenBatches:
         self.fault = None
         for batch_id in sorted(self._only if self._only is not None else self._hinted()):
             try:
-                self._look_again(batch_id)
+                with self._damage.remembered(batch_id):
+                    self._look_again(batch_id)
             except StoreDamaged as error:
                 self.fault = error
 

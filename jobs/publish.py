@@ -93,7 +93,7 @@ def _publish(
     if store.create(index.paths.done(index.round), to_bytes(mine)):
         end(store, index.batch, clock)
         return mine
-    store.delete(f"{index.paths.root}/{mine.folder}")
+    store.discard(f"{index.paths.root}/{mine.folder}")
     return read_marker(store, index.paths.done(index.round), Done)
 
 

@@ -20,7 +20,10 @@ Clock = Callable[[], datetime]
 
 
 def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
-    """Delete a published batch. Raises RequestError when it is open, StoreUnavailable when the storage is away."""
+    """Delete a published batch. Raises RequestError when it is open, StoreUnavailable when the storage is away.
+
+    Where the storage deletes nothing, StoreKeeps is raised before anything has changed.
+    """
     batch = load_batch(store, batch_id)
     if batch is not None:
         _decide(store, batch, clock)
@@ -67,6 +70,9 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
             f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
         )
     sum_up(store, batch.batch_id)
+    store.delete(
+        BatchPaths(batch.batch_id).unsummed(current.done.round)
+    )  # gone by now: who may delete nothing ends here
     at = clock()
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
     if not store.create(BatchPaths(batch.batch_id).reopen(marker.round), to_bytes(marker)):

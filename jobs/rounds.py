@@ -222,7 +222,7 @@ def end(store: Store, batch: Batch, clock: Clock = now) -> None:
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
     if not go_on(store, batch, clock):
-        store.delete(paths.open_hint)
+        store.discard(paths.open_hint)
 
 
 def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:

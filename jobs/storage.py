@@ -6,6 +6,7 @@ no append and no rename. Every failure of a disk or a service is raised as Store
 """
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -20,7 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreKeeps, StoreUnavailable
+from jobs.logs import logger
 from jobs.places import shown
 
 CHUNK_BYTES: Final = 4 << 20
@@ -28,6 +30,8 @@ CHUNK_BYTES: Final = 4 << 20
 
 _HIDDEN: Final = ".new-"
 """What the name of a local file begins with while it is written."""
+SHOWN: Final = 3
+"""So many of the files that stay are named."""
 
 
 class Store(ABC):
@@ -37,6 +41,8 @@ class Store(ABC):
     options: Mapping[str, str]
     reads_at_once: int = 1
     """How many files are worth asking for at a time: more than one where each answer is waited for."""
+    deletes: bool = True
+    """False when files that were to be discarded stayed the last time."""
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, str] | None = None) -> "Store":
@@ -93,12 +99,37 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Remove a file, or a folder with all that it holds. Missing is fine."""
+        """Remove a file, or a folder with all that it holds. Missing is fine. Raises StoreKeeps when some of it stays."""
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """Remove files, many with one request where the service can. Missing ones are fine. Ending early, it has removed some."""
+        """Remove files, many with one request where the service can. Missing ones are fine. Ending early, it has removed some.
+
+        Raises StoreKeeps when some of them stay.
+        """
         for path in paths:
             self.delete(path)
+
+    def discard(self, *paths: str) -> bool:
+        """Remove files or folders that nobody needs any more. Where they may not be deleted they stay, which is said once.
+
+        Whether they went. Whoever works on a batch removes files with this: no batch ends because of a file too many.
+        """
+        said, self.deletes = not self.deletes, True
+        try:
+            if len(paths) == 1:
+                self.delete(paths[0])
+            else:
+                self.delete_files(paths)
+        except StoreKeeps as error:
+            self.deletes = False
+            if not said:
+                logger().warning("store.kept", error=f"{error}. All goes on, and files become more")
+        return self.deletes
+
+    def _kept(self, paths: Sequence[str], reason: str, remedy: str) -> StoreKeeps:
+        """The error that says which files stay."""
+        named = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
+        return StoreKeeps(f"storage {self.shown}: cannot delete {named}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
         """Remove files that killed writers left half written, untouched for `age`. Returns how many; an object store has none."""
@@ -257,6 +288,8 @@ class LocalStore(Store):
 
     def _fault(self, verb: str, path: str, error: OSError) -> StoreUnavailable:
         reason = (error.strerror or str(error)).splitlines()[0]
+        if verb == "delete" and error.errno in (errno.EACCES, errno.EPERM):
+            return self._kept([path], reason, "Give this user the right to write in the folders of the store")
         return StoreUnavailable(
             f"storage: cannot {verb} {self._root / path}: {reason}. Look at the disk's space and rights."
         )

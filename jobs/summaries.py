@@ -28,6 +28,7 @@ import orjson
 from jobs.batch import FORMAT, Batch, BatchPaths, Done
 from jobs.checksum import sealed, unsealed
 from jobs.concurrency import each
+from jobs.damage import Damage
 from jobs.errors import StoreDamaged, collected
 from jobs.input_rows import read_rows
 from jobs.published import OUTPUT, damaged, path_of, read_published, read_usage
@@ -159,11 +160,13 @@ def _parsed(store: Store, file: str, line: bytes, wrong: dict[str, StoreDamaged]
         return None
 
 
-def catch_up(store: Store) -> None:
+def catch_up(store: Store, damage: Damage | None = None) -> None:
     """Sum up what is noted, and put many summaries into one file. Raises StoreUnavailable.
 
-    A batch that is damaged keeps no other waiting, and its note stays: which ones are is raised at the end.
+    A batch that is damaged keeps no other waiting, and its note stays: which ones are is raised at the end. Where it is asked for
+    again and again, `damage` keeps those from being read each time.
     """
+    damage = damage or Damage()
     noted: dict[str, list[str]] = {}
     for name in store.list(NOTES):
         noted.setdefault(name.rpartition(".")[0], []).append(name)
@@ -171,7 +174,8 @@ def catch_up(store: Store) -> None:
 
     def summed(batch_id: str) -> bool:
         try:
-            return sum_up(store, batch_id)
+            with damage.remembered(batch_id):
+                return sum_up(store, batch_id)
         except StoreDamaged as error:
             faults[batch_id] = error
             return True
@@ -179,7 +183,7 @@ def catch_up(store: Store) -> None:
     batch_ids = sorted(noted)
     for batch_id, is_there in zip(batch_ids, each(summed, batch_ids, AT_ONCE), strict=True):
         for name in noted[batch_id] if not is_there else ():  # deleted, and so summed up before
-            store.delete(f"{NOTES}/{name}")
+            store.discard(f"{NOTES}/{name}")
     if not store.exists(_NOTED):
         batch_ids = list_batches(store)
         _sum_up_unnoted(store, batch_ids, summed)
@@ -216,7 +220,8 @@ def _archive(store: Store) -> None:
     name = f"{_ARCHIVE}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
     store.create(f"{FOLDER}/{name}", made)
     gone = [*loose, *(archive for archive in archives if whole and archive != name)]
-    store.delete_files([f"{FOLDER}/{name}" for name in gone if name not in wrong])
+    if right := [f"{FOLDER}/{name}" for name in gone if name not in wrong]:
+        store.discard(*right)
 
 
 def sum_up(store: Store, batch_id: str) -> bool:
@@ -240,7 +245,7 @@ def sum_up(store: Store, batch_id: str) -> bool:
         store.create(path, Summary(batch_id, done.round, done.at, currency, added).to_bytes())
         before = total
     for done in rounds:
-        store.delete(BatchPaths(batch_id).unsummed(done.round))
+        store.discard(BatchPaths(batch_id).unsummed(done.round))
     return True
 
 

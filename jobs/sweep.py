@@ -17,6 +17,7 @@ from typing import Final
 from jobs.batch import CloseReason, Done
 from jobs.breaker import trip
 from jobs.compaction import compact
+from jobs.damage import Damage
 from jobs.errors import CODES, QueueUnavailable, StoreDamaged
 from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
@@ -53,20 +54,23 @@ class Sweeper:
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
     published: dict[str, Done] = field(default_factory=dict)
+    damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
 
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
 
-        One that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        One that is damaged keeps no other waiting: what is wrong with it is raised at the end. It is looked at again less and
+        less often.
         """
         self.batches.scan()
         still_open, before, fault = 0, len(self.published), self.batches.fault
         for index in list(self.batches):
             done = None
             try:
-                done = self._look_at(index)
+                with self.damage.remembered(index.batch.batch_id):
+                    done = self._look_at(index)
                 if done is None:
                     self._compact(index)
             except StoreDamaged as error:

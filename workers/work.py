@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Final
 
+from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
 from jobs.errors import RequestError, UnavailableError
@@ -64,7 +65,7 @@ class Work:
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
             kinds = load_kinds(self.settings.templates_dir)
             deliverer = Deliverer(store, self.settings.store_options, kinds)
-            errands = Errands(deliverer.deliver, partial(catch_up, store))
+            errands = Errands(deliverer.deliver, partial(catch_up, store, Damage()))
             sweeper = Sweeper(
                 store,
                 queue,

@@ -118,7 +118,7 @@ def enqueue(
         session.say(f"nightpress: {refused}")
         raise typer.Exit(refused.exit_status) from None
     _say(session, accepted)
-    session.write(accepted.batch.batch_id)
+    session.write(accepted.batch.batch_id, at_once=True)
     _say_if_away(session)
 
 

@@ -61,8 +61,11 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        """The storage of the settings. Raises StoreUnavailable."""
+        """The storage of the settings, which may have to warn. Raises StoreUnavailable."""
+        from jobs import logs
         from jobs.storage import Store
+
+        logs.warn(self.settings.log_format)
 
         return Store.open(self.settings.store_url, self.settings.store_options)
 
@@ -104,10 +107,10 @@ class Session:
         for line in _fitted(message, self.err):
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
 
-    def write(self, line: str) -> None:
-        """One line of a result, on standard output."""
+    def write(self, line: str, *, at_once: bool = False) -> None:
+        """One line of a result, on standard output; `at_once` also where that is a pipe or a file, and more may take its time."""
         for part in _fitted(line, self.out):
-            print(part, file=sys.stdout)  # noqa: T201 - the one place that answers
+            print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that answers
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:
         """A JSON value as a line of a result, never broken."""

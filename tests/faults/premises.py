@@ -219,7 +219,13 @@ class Premises:
         """One look of this process's sweeper."""
         if self._sweeper is None:
             batches = OpenBatches(self.store, scan_s=0.0)
-            self._sweeper = Sweeper(self.store, self.queue, batches, self.settings.prices)
+            self._sweeper = Sweeper(
+                self.store,
+                self.queue,
+                batches,
+                self.settings.prices,
+                compact_segments=self.settings.compact_segments,
+            )
         self._sweeper.sweep()
 
     def finish(self, batch_id: str, *, workers: int = 0, timeout_s: float = 90.0) -> dict[str, int]:

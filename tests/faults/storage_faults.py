@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import re
 import socket
 import subprocess
 import threading
@@ -76,7 +77,8 @@ class Proxy:
 
     `delay_s` holds each write (PUT) back so long. `cut` refuses whoever comes, `silent` takes what comes and answers
     nothing; both end what was open. `lose` names what stands in the first line of one request whose reply is to be lost:
-    the server gets it whole and answers it, and the client hears nothing. `lost` are the replies that were.
+    the server gets it whole and answers it, and the client hears nothing. `lost` are the replies that were. `keeps` answers each
+    deletion of many as S3 does where the right is missing: with status 200, and an error for each name; `kept` are those.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -87,6 +89,8 @@ class Proxy:
         self.lose: bytes = b""
         self.lost: list[bytes] = []
         self.delayed = 0
+        self.keeps = False
+        self.kept: list[str] = []
         self._away: str = ""
         self._healed = threading.Event()
         self._over = threading.Event()
@@ -159,9 +163,19 @@ class Proxy:
                     self._over.wait(self.delay_s)
                 if self.lose and data.startswith(b"PUT ") and self.lose in data.partition(b"\r\n")[0]:
                     self.lose, exchange.losing = b"", data.partition(b"\r\n")[0]
+                if self.keeps and data.startswith(b"POST ") and b"?delete" in data.partition(b"\r\n")[0]:
+                    client.sendall(self._refusal(_whole(client, data)))
+                    continue
                 server.sendall(data)
         _end(client)
         _end(server)
+
+    def _refusal(self, request: bytes) -> bytes:
+        names = re.findall(r"<Key>(.*?)</Key>", request.decode())
+        self.kept += names
+        error = "<Error><Key>{}</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        body = f"<DeleteResult>{''.join(map(error.format, names))}</DeleteResult>".encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
     def _answer(self, exchange: "_Exchange", client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -179,6 +193,18 @@ class _Exchange:
     """What becomes of the reply to the request under way."""
 
     losing: bytes = b""
+
+
+def _whole(client: socket.socket, data: bytes) -> bytes:
+    """A request with the rest of its body."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    while len(body) < (int(length[1]) if length else 0):
+        more = client.recv(1 << 16)
+        if not more:
+            raise ConnectionError
+        body += more
+    return body
 
 
 def _end(one: socket.socket) -> None:

@@ -160,6 +160,14 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
         path.unlink()
     else:
         path.write_bytes(whole)
+
+    def looks_again() -> bool:
+        with contextlib.suppress(StoreDamaged):
+            night.sweep()
+            return True
+        return False
+
+    night.until(looks_again, 90, "the next look at the batch that is restored")
     assert night.finish(hurt) == {"completed": ROWS}
     assert all(process.poll() is None for process in night.workers), "no worker died of it"
 

@@ -6,16 +6,20 @@ Leases and delays are kept in Redis' time, so a worker's clock decides nothing; 
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from jobs.job_queue import Settlement, WorkerRecord
 from tests.conftest import Server
-from tests.faults.premises import ROWS, Premises
+from tests.faults.premises import LANE, ROWS, Premises
 from tests.faults.wrong_clock import Clock
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 HOUR_S = 3600
+TEST = WorkerRecord("test", 1, "n", LANE, 0)
+"""A worker that the test itself plays."""
 
 
 @pytest.fixture
@@ -43,11 +47,15 @@ def true_time(night: Premises) -> float:
     ],
 )
 def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: int) -> None:
-    """All leases run out at once, or not for an hour: the worker that lives keeps what it has."""
+    """All leases run out at once, or not for an hour: the worker that lives keeps what it has, and no retry waits an hour."""
     night = moved_night
+    night.configure(stub={"step_s": 0.02})
     batch_id = night.submit()
     night.work(), night.work()
-    night.at_least(batch_id, ROWS // 4)
+    night.at_least(batch_id, ROWS // 8)
+    claims = count(1)
+    jobs = night.until(lambda: night.queue.claim(LANE, f"t-1-{next(claims)}", 4, 60_000, TEST).jobs, 30, "some rows")
+    assert night.queue.settle(LANE, [Settlement(job.lease, "retry", 15_000) for job in jobs]) == frozenset()
     clock.move(hours * HOUR_S)
     assert true_time(night) > HOUR_S - 60
     assert night.finish(batch_id) == {"completed": ROWS}

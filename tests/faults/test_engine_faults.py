@@ -101,7 +101,7 @@ def flushed(night: Premises, batch_id: str) -> None:
     leased(night, batch_id)
     night.until(lambda: any(one.running for one in night.lane().workers), 60, "the worker to know of its rows")
     night.server.kill()
-    night.until(lambda: night.lines(batch_id), 60, "a segment")
+    night.until(lambda: night.lines(batch_id), 90, "a segment")
 
 
 def settled(night: Premises, batch_id: str) -> None:

@@ -221,8 +221,11 @@ def test_enqueue_tells_its_batch_before_it_waits_for_redis(
     """Whoever reads its output has the id while it still waits."""
     night = make_night()
     night.env["NIGHTPRESS_REDIS_URL"] = black_hole
+    night.env.pop("PYTHONUNBUFFERED", None)
     (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
     process = night.start("enqueue", "rows.jsonl")
     night.hears("rows-")
+    assert night.said("does not answer") == 0, "it had waited before"
     assert process.poll() is None
+    night.hears("does not answer")
     assert process.wait(60) == 0

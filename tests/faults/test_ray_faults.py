@@ -18,7 +18,7 @@ from jobs.batch import BatchPaths
 from tests.faults.premises import Premises
 from workers.fleet import PATIENCE
 
-pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 ROWS = 300
 PATIENCE_S = 10
 
@@ -57,15 +57,21 @@ def said_and_ended(night: Premises, process: subprocess.Popen[bytes]) -> None:
     assert night.said("Failed to connect to GCS") == 0, night.logs()
 
 
-def test_rays_control_store_killed_at_half_while_the_worker_lives(night: Premises, cluster: Cluster) -> None:
+@pytest.mark.parametrize("step_s", [0.01, 0.2], ids=["and is soon done", "and is not done in time"])
+def test_rays_control_store_killed_at_half_while_the_worker_lives(
+    night: Premises, cluster: Cluster, step_s: float
+) -> None:
     """The worker and the fleet need it for nothing but starting: they may bring the batch to its end."""
+    night.configure(stub={"step_s": step_s})
     batch_id = night.submit(ROWS)
     first = fleet(night, cluster.address)
-    night.at_least(batch_id, ROWS // 4)
+    night.at_least(batch_id, ROWS // 4 if step_s < 0.1 else 1)
     kill_control_store(cluster)
     first.wait(120)
-    if first.returncode:  # it was not done when Ray was about to give up
+    if first.returncode or step_s > 0.1:  # it was not done when Ray was about to give up
         said_and_ended(night, first)
+        assert night.outcomes(batch_id) < ROWS
+        night.configure(stub={"step_s": 0.0})
         second = fleet(night, "local")
         second.wait(120)
         assert second.returncode == 0, night.logs()

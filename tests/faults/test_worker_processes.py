@@ -4,11 +4,15 @@ Every test ends the same way: whatever is left is worked off, the batch is publi
 """
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs.feed import Feeder
+from jobs.job_queue import Settlement, WorkerRecord
+from jobs.open_batches import OpenBatches
 from jobs.rounds import close
 from tests.faults.premises import LANE, ROWS, Premises
 
@@ -112,6 +116,49 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
     if dies:
         night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
+
+
+GHOST = WorkerRecord("ghost", 1, "n", LANE, 0)
+"""A worker that the test itself plays, and that is heard of no more once a test has begun."""
+
+
+def in_every_state(night: Premises) -> str:
+    """A batch of three tenants, of which a worker that died has left jobs delayed, suspected and leased."""
+    rows = [{"kind": "chat", "prompt": f"Say {n}.", "tenant": "abc"[n % 3]} for n in range(ROWS)]
+    batch_id = night.submit_lines(rows)
+    batches = OpenBatches(night.store)
+    batches.scan()
+    Feeder(night.store, night.queue, batches, night.settings).top_up(LANE)
+    delayed = night.queue.claim(LANE, "ghost-1-1", 6, 60_000, GHOST).jobs
+    night.queue.settle(LANE, [Settlement(job.lease, "retry", 3_000) for job in delayed])
+    night.queue.claim(LANE, "ghost-2-1", 6, 5_000, GHOST)
+    night.queue.claim(LANE, "ghost-3-1", 6, 1, GHOST)
+
+    def rescued() -> bool:
+        return night.queue.claim(LANE, "ghost-4-1", 0, 1_000, GHOST).leased == 6
+
+    night.until(rescued, 10, "six leases to run out")
+    lane = night.lane()
+    assert (lane.suspects, lane.delayed, lane.leased, night.lane_faults()) == (6, 6, 6, [])
+    return batch_id
+
+
+@pytest.mark.parametrize(
+    "key", ["ready", "delayed", "leased", "tenants", "counts", "flights", "suspects", "crashed", "workers"]
+)
+def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
+    make_night: Callable[..., Premises], key: str
+) -> None:
+    """The next worker makes all of it add up again at once, long before the end would."""
+    night = make_night(stub={"step_s": 0.02})
+    batch_id = in_every_state(night)
+    assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
+    night.work()
+    night.until(lambda: any(one.worker == "w0" for one in night.lane().workers), 60, f"the worker: {night.logs()}")
+    assert night.lane_faults() == []
+    assert night.live(batch_id) > ROWS // 2, "it was looked at too late"
+    assert night.finish(batch_id) == {"completed": ROWS}
+    assert night.said("job.rescued") <= 2 * 12, "who was not lost is no suspect"
 
 
 @pytest.mark.smoke

@@ -1,6 +1,6 @@
 """Shows jobs/compaction.py: fewer files, the same outcomes; whoever dies, is late or does it twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
@@ -157,9 +157,10 @@ def test_two_compactors_that_saw_different_segments(filled: Any, expected: tuple
                 return
             store.delete(path)
 
-        def delete_files(self, paths: Sequence[str]) -> None:
+        def discard(self, *paths: str) -> bool:
             for path in paths:
                 self.delete(path)
+            return True
 
         def __getattr__(self, name: str) -> Any:
             return getattr(store, name)

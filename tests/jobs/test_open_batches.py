@@ -113,6 +113,24 @@ def test_a_damaged_batch_without_hint_hides_no_other(store: Store, batches: Open
     assert [found(batches) for _ in range(3)] == [[batch.batch_id]] * 3
 
 
+def test_a_batch_that_cannot_be_read_is_tried_less_and_less_often(store: Store) -> None:
+    now = [0.0]
+    batches = OpenBatches(store, scan_s=0.0, monotonic=lambda: now[0])
+    batch = made(store)
+    path = Path(store.url) / BatchPaths(batch.batch_id).acceptance
+    whole = path.read_bytes()
+    path.write_bytes(b"{torn")
+    while now[0] < 8.0:
+        assert found(batches) == []
+        assert "Restore it from a backup" in str(batches.fault)
+        now[0] += 1.0
+    path.write_bytes(whole)
+    assert found(batches) == []
+    now[0] = 15.0
+    assert found(batches) == [batch.batch_id]
+    assert batches.fault is None
+
+
 def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, batches: OpenBatches) -> None:
     batch = made(store)
     hint = BatchPaths(batch.batch_id).open_hint

@@ -62,12 +62,12 @@ def test_who_reopens_after_the_decision_comes_too_late(
     published: Shelf, dying: Die, killed: type[BaseException]
 ) -> None:
     with pytest.raises(killed):
-        delete(dying(published.store, 3), "night-1", clock=published.clock)
+        delete(dying(published.store, 4), "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="still open"):
         reopen(published.store, "night-1", clock=published.clock)
 
 
-@pytest.mark.parametrize("step", range(7))
+@pytest.mark.parametrize("step", range(8))
 def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     published: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
@@ -76,9 +76,9 @@ def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     try:
         delete(dying(store, step), "night-1", clock=published.clock)
     except killed:
-        assert step < 6
+        assert step < 7
     if load_batch(store, "night-1") is not None:
-        if step == 3:  # the marker stands: a round whose deadline is past
+        if step == 4:  # the marker stands: a round whose deadline is past
             close(store, "night-1", "expired", clock=published.clock)
         done = publish(store, "night-1", prices=Prices(), clock=published.clock)
         assert isinstance(done, Done)

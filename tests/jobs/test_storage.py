@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -14,12 +15,14 @@ from typing import Any, ClassVar
 
 import fsspec
 import pytest
+import structlog
 from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs import object_storage
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreKeeps, StoreUnavailable
 from jobs.object_storage import ObjectStore, created_url, open_url
 from jobs.storage import LocalStore, Store
+from tests.faults.storage_faults import Proxy
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
@@ -245,6 +248,48 @@ def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) 
     store.delete_files(names)
     assert store.list("many") == []
     assert [url for url in asked if "delete" in url] == asked[:2]
+
+
+def test_files_that_s3_does_not_delete_are_named_although_it_answers_well(s3_options: dict[str, str]) -> None:
+    """Of what nobody needs it is said once, and again when it had gone well meanwhile."""
+    proxy = Proxy.before(s3_options["endpoint_url"])
+    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
+    for name in (names := [f"many/{n}" for n in range(5)]):
+        store.create(name, b"x")
+    right = r"cannot delete many/0, many/1, many/2 and 2 more: AccessDenied\. Give the credentials .*s3:DeleteObject"
+    proxy.keeps = True
+    try:
+        with pytest.raises(StoreKeeps, match=right):
+            store.delete_files(names)
+        with pytest.raises(StoreKeeps, match=right):
+            store.delete("many")
+        with structlog.testing.capture_logs() as logs:
+            assert not store.discard(*names)
+            assert not store.discard("many/3")
+        assert [log["event"] for log in logs] == ["store.kept"]
+        assert re.search(right, logs[0]["error"])
+        assert store.list("many") == ["0", "1", "2", "3", "4"]
+        proxy.keeps = False
+        assert store.discard("many/3")
+        assert store.list("many") == ["0", "1", "2", "4"]
+        proxy.keeps = True
+        with structlog.testing.capture_logs() as logs:
+            assert not store.discard("many/4")
+        assert len(logs) == 1
+    finally:
+        proxy.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may delete everything")
+def test_files_of_a_folder_that_may_not_be_written_stay(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    store.create("folder/file", b"x")
+    (tmp_path / "folder").chmod(0o500)
+    try:
+        with pytest.raises(StoreKeeps, match="cannot delete folder/file: Permission denied"):
+            store.delete("folder/file")
+    finally:
+        (tmp_path / "folder").chmod(0o700)
 
 
 def test_check_passes_and_leaves_nothing(store: Store) -> None:

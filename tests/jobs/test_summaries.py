@@ -11,6 +11,7 @@ import pytest
 from jobs import summaries as module
 from jobs.batch import BatchPaths
 from jobs.checksum import unsealed
+from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.estimate import estimate
 from jobs.intake import IntakeOptions
@@ -209,6 +210,27 @@ def test_a_damaged_batch_is_named_and_enters_the_accounts_once_it_is_restored(
     again = list(summaries(shelf.store))
     assert (rows_of(again), shelf.store.list(NOTES)) == (wanted, [])
     assert {group for one in again for group in one.added} == {("default", "stub", "chat", "")}
+
+
+def test_who_asks_again_and_again_reads_a_damaged_batch_less_and_less_often(shelf: Shelf) -> None:
+    published(shelf, 1, 2)
+    restore = spoil(shelf, "batches/b-2/published/*/output.jsonl", b'"row":0', b'"row"\xff0')
+    seconds = [0.0]
+    damage = Damage(lambda: seconds[0])
+
+    def ask() -> None:
+        with pytest.raises(StoreDamaged, match="b-2"):
+            catch_up(shelf.store, damage)
+
+    ask()
+    seconds[0] = 1.0
+    ask()
+    restore()
+    seconds[0] = 2.9
+    ask()
+    seconds[0] = 3.0
+    catch_up(shelf.store, damage)
+    assert shelf.store.list(NOTES) == []
 
 
 def test_many_damaged_batches_are_one_line(shelf: Shelf) -> None:

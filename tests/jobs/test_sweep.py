@@ -13,6 +13,7 @@ import redis
 
 from jobs.accounts import tallies
 from jobs.batch import Batch, BatchPaths, Done
+from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
 from jobs.intake import IntakeOptions, accept
@@ -26,7 +27,7 @@ from jobs.rounds import close, is_open, read_round, reopen, resume
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.status import StatusReader, listed
-from jobs.storage import Store
+from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper
 from jobs.usage import Usage
 
@@ -443,3 +444,41 @@ def test_a_batch_whose_segment_is_found_damaged_at_compacting_holds_up_no_other(
     with pytest.raises(StoreDamaged, match="Restore it from a backup"):
         sweeper.sweep()
     assert night.rows(made[other]) == list(range(made[other].rows))
+
+
+class Counted(LocalStore):
+    """Counts how often segments are read whole."""
+
+    reads = 0
+
+    def read(self, path: str) -> bytes:
+        self.reads += "/segments/" in path
+        return super().read(path)
+
+
+def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_restored(
+    make_night: Callable[..., Night],
+) -> None:
+    night = make_night(breaker_rows=0)
+    batch = night.accept(3)
+    night.finish(night.claim())
+    (path,) = Path(night.store.url).glob("batches/*/segments/*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"\xff" + whole[-8:])
+    store, seconds = Counted(night.store.url), [0.0]
+    batches, damage = OpenBatches(store, scan_s=0.0), Damage(lambda: seconds[0])
+    sweeper = Sweeper(store, night.queue, batches, night.settings.prices, clock=lambda: night.now, damage=damage)
+    for _ in range(60):  # one a second
+        with pytest.raises(StoreDamaged, match="Restore it from a backup"):
+            sweeper.sweep()
+        seconds[0] += 1.0
+    assert store.reads == 6, "at 0, 1, 3, 7, 15 and 31 s"
+    path.write_bytes(whole)
+    other = night.accept(2)
+    night.finish(night.claim())
+    with pytest.raises(StoreDamaged):
+        sweeper.sweep()
+    assert night.rows(other) == [0, 1], "no other waits"
+    seconds[0] = 63.0
+    sweeper.sweep()
+    assert night.rows(batch) == [0, 1, 2]
