@@ -32,6 +32,8 @@ DELETED_AT_ONCE: Final = 1000
 """The most names of one request to S3."""
 CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
+TRIES: Final = 3
+"""Of each request to S3, each of which may take 15 s; what reads tries so often what has been tried so often."""
 _WILD: Final = frozenset("*?[")
 """A name that has one of these is a pattern to `rm` of fsspec, and would take others along."""
 DENIED: Final = "AccessDenied"
@@ -59,15 +61,18 @@ class ObjectStore(Store):
         scheme = url.partition("://")[0]
         typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
         self._is_s3 = is_s3 = scheme in {"s3", "s3a"}
-        if is_s3:
-            retries = {"total_max_attempts": 1}
-            typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
         try:
+            if is_s3:
+                retries = {"total_max_attempts": 1}
+                typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
+                typed["session"] = _session_of_s3(typed.pop("profile", None))
             self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
             raise StoreUnavailable(f"storage {shown(url)}: {_line(error)}.{extra}") from error
         self._root = root.rstrip("/")
+        if is_s3:
+            self._fs.retries = TRIES
         if (loop := getattr(self._fs, "loop", None)) is not None:
             loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
         self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if is_s3 else {}
@@ -78,6 +83,8 @@ class ObjectStore(Store):
             try:
                 self._fs.pipe_file(self._at(path), data, mode="create", **self._in_parts)
             except _faults() as error:
+                if _is_silence(error):  # to ask for the file would take as long, and whoever writes it anew asks too
+                    raise self._fault("write", path, error) from error
                 try:
                     return self.read(path) == data
                 except KeyError:
@@ -99,7 +106,7 @@ class ObjectStore(Store):
             try:
                 self._fs.put_file(spool, self._at(path), mode="create", **self._in_parts)
             except _faults() as error:
-                if self.exists(path):
+                if not _is_silence(error) and self.exists(path):
                     return
                 if not _conflict(error):
                     raise self._fault("write", path, error) from error
@@ -302,6 +309,21 @@ def _faults() -> tuple[type[BaseException], ...]:
 def _faults_of_urls() -> tuple[type[BaseException], ...]:
     """Those of a URL that somebody typed: its file system may not be known, or not be installed."""
     return (ImportError, ValueError, *_faults())
+
+
+def _session_of_s3(profile: str | None) -> Any:
+    """A session whose writes do not wait to be told to go on before they send anything: aiohttp does so without a limit."""
+    from aiobotocore.session import AioSession
+    from botocore.handlers import add_expect_header
+
+    session = AioSession(profile=profile)
+    session.unregister("before-call.s3", add_expect_header)
+    return session
+
+
+def _is_silence(error: BaseException) -> bool:
+    """Whether S3 said nothing in time, as told apart from an answer, or from a connection that ended."""
+    return isinstance(error, getattr(sys.modules.get("botocore.exceptions"), "ReadTimeoutError", ()))
 
 
 def _conflict(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ from tests.faults.storage_faults import Disk, Proxy, small_disk
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
 SILENT_S = 240
-"""Five tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
+"""Three tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -278,6 +279,39 @@ def test_files_that_s3_does_not_delete_are_named_although_it_answers_well(s3_opt
         assert len(logs) == 1
     finally:
         proxy.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("operation", ["create", "writer", "in parts", "read", "list", "delete"])
+def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
+    operation: str, s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write is sent at once, too: one that first waits to be told to go on would wait for ever."""
+    from s3fs import S3FileSystem
+
+    monkeypatch.setattr(S3FileSystem, "read_timeout", 0.2)
+    proxy = Proxy.before(s3_options["endpoint_url"])
+    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
+    proxy.cut(silent=True)
+
+    def written(size: int) -> None:
+        with store.writer("file") as file:
+            file.write(b"x" * size)
+
+    acts: dict[str, Callable[[], object]] = {
+        "create": lambda: store.create("file", b"data"),
+        "writer": lambda: written(4),
+        "in parts": lambda: written(2 * object_storage.PART_BYTES + 1),
+        "read": lambda: store.read("file"),
+        "list": lambda: store.list("folder"),
+        "delete": lambda: store.delete("file"),
+    }
+    with pytest.raises(StoreUnavailable, match="Read timeout"):
+        acts[operation]()
+    proxy.heal()
+    assert store.create("file", b"later")
+    assert store.read("file") == b"later"
+    proxy.close()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may delete everything")
