@@ -443,5 +443,6 @@ def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
     assert list(sweeper.published) == [other.batch_id]
     path.write_bytes(whole)
     desk.batches.scan()
-    sweeper.sweep()
-    assert set(sweeper.published) == {hurt.batch_id, other.batch_id}
+    restored = desk.sweeper()  # which has not seen the damage, and so looks at once
+    restored.sweep()
+    assert list(restored.published) == [hurt.batch_id]
