@@ -97,19 +97,22 @@ class Runtime:
         self._recorded = None
 
     def _computed(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
-        """The logits of a step, begun or replayed where it can be, and the time that its attention took, where that is known."""
+        """The logits of a step, as far as it was begun those, and the time that its attention took, where that is known."""
         begun = self._recorded.begun(pieces) if self._recorded is not None else None
-        rest = pieces if begun is None else pieces[len(begun) :]
-        if begun is not None:
-            if not rest:
-                return begun, 0
-            begun = begun.clone()  # a replay of the rest writes where it stands
-        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in rest):
-            logits = self._recorded.logits(rest, lambda: self._logits(rest, *self._layout(rest)))
-            return logits if begun is None else torch.cat([begun, logits]), 0
-        layout, last = self._layout(rest)
-        logits = self._logits(rest, layout, last)
-        return logits if begun is None else torch.cat([begun, logits[: len(last)]]), layout.attention_ns
+        if begun is None:
+            return self._computed_now(pieces)
+        if len(begun) == len(pieces):
+            return begun, 0
+        begun = begun.clone()  # a replay of the rest writes where it stands
+        logits, attention_ns = self._computed_now(pieces[len(begun) :])
+        return torch.cat([begun, logits]), attention_ns
+
+    def _computed_now(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
+        """The same of what was not begun, replayed where it can be."""
+        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in pieces):
+            return self._recorded.logits(pieces, lambda: self._logits(pieces, *self._layout(pieces))), 0
+        layout, last = self._layout(pieces)
+        return self._logits(pieces, layout, last), layout.attention_ns
 
     def _chosen(self, pieces: Sequence[Piece], chosen: torch.Tensor) -> list[int]:
         """The tokens as numbers. Where steps are replayed the next one is begun before they are waited for."""
@@ -132,7 +135,7 @@ class Runtime:
         ids = [token for piece in pieces for token in piece.text.tokens(piece.start, piece.start + piece.size)]
         places = [place for piece in pieces for place in range(piece.start, piece.start + piece.size)]
         keep = torch.tensor(last or [0], device=self._device)
-        return self._forward(self._row(ids), self._row(places), layout, keep)
+        return self._forward(self._row(ids), self._row(places), layout, keep)[: len(last)]
 
     def _forward(
         self, ids: torch.Tensor, places: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0

@@ -248,7 +248,9 @@ def test_a_step_is_begun_after_one_that_scored_a_text_of_several_tokens() -> Non
     assert rerun.replayed > 50
 
 
-def test_one_that_is_cancelled_meanwhile_has_what_it_had() -> None:
+@pytest.mark.parametrize(("one", "other", "tokens"), [("a", "b", 30), ("b", "a", 29)])
+def test_one_that_is_cancelled_meanwhile_has_what_it_had(one: str, other: str, tokens: int) -> None:
+    """Whichever row of the step it had; `b` begins a step later, with the prompt of `a`."""
     fit, rerun = model(), Rerun()
     expected = answers(slots_of(fit, None, 3), [written("a", 60), written("b", 60, seed=3)])
     engine = slots_of(fit, rerun, 3)
@@ -257,13 +259,13 @@ def test_one_that_is_cancelled_meanwhile_has_what_it_had() -> None:
     for _ in range(30):
         assert not engine.step()
     assert rerun.replayed
-    engine.cancel("b")
+    engine.cancel(one)
     (done,) = engine.step()
     assert done.finish_reason == "cancelled"
-    assert done.text.split() == expected["b"][0].split()[:29], "it began a step later, with the other's prompt"
+    assert done.text.split() == expected[one][0].split()[:tokens]
     while not (ended := engine.step()):
         pass
-    assert ended[0].text == expected["a"][0]
+    assert ended[0].text == expected[other][0]
 
 
 def test_a_step_that_could_not_be_begun_costs_no_token() -> None:
