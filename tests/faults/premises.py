@@ -286,8 +286,13 @@ class Premises:
         return self.queue.snapshot(LANE)
 
     def leased(self, rows: int = 1) -> None:
-        """Wait until so many rows are in hand."""
-        self.until(lambda: self.lane().leased >= rows, 150, f"{rows} rows in hand: {self.logs()}")
+        """Wait until so many rows are in hand, and a worker says so: before that the claim's reply may still be lost."""
+
+        def known() -> bool:
+            lane = self.lane()
+            return lane.leased >= rows and any(one.running for one in lane.workers)
+
+        self.until(known, 150, f"{rows} rows in hand: {self.logs()}")
 
     def idle(self) -> LaneSnapshot | None:
         """The lane, if no job is on it."""

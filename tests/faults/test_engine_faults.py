@@ -93,13 +93,12 @@ def waiting(night: Premises, batch_id: str) -> None:
 
 def leased(night: Premises, batch_id: str) -> None:
     night.work()
-    night.until(lambda: night.lane().leased == ROWS, 20, "all to be leased")
+    night.leased(ROWS)
 
 
 def flushed(night: Premises, batch_id: str) -> None:
     """Redis dies, so that what is written cannot be settled."""
     leased(night, batch_id)
-    night.until(lambda: any(one.running for one in night.lane().workers), 60, "the worker to know of its rows")
     night.server.kill()
     night.until(lambda: night.lines(batch_id), 90, "a segment")
 

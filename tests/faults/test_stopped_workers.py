@@ -35,7 +35,6 @@ def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> Non
     """`w0` has all rows in hand, stands still, and `w1` takes them over."""
     sleeper = night.work(proxy.url)
     night.leased(FEW)
-    night.until(lambda: any(one.running for one in night.lane().workers), 60, "the worker to know of its rows")
     sleeper.send_signal(signal.SIGSTOP)
     proxy.mode = "cut"
     assert night.completed(batch_id, "w0") == 0
