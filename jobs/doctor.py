@@ -37,6 +37,10 @@ class Pinged(Protocol):
         """The server's version, memory limit and eviction policy. Raises QueueUnavailable."""
         ...
 
+    def check(self) -> None:
+        """Raises QueueUnavailable unless the server takes writes."""
+        ...
+
 
 class Checked(Protocol):
     """What the doctor asks of a store."""
@@ -64,7 +68,7 @@ def python(version: tuple[int, int, int]) -> Check:
 
 
 def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
-    """The queue's server: whether it answers, its version, and that it evicts nothing."""
+    """The queue's server: whether it answers and takes writes, its version, and that it evicts nothing."""
     try:
         opened = queue()
         if opened is None:
@@ -72,8 +76,9 @@ def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
             yield Check("redis", False, detail, "for `enqueue` and `work`, set NIGHTPRESS_REDIS_URL", needed=False)
             return
         info = opened.ping()
+        opened.check()
     except QueueUnavailable as error:
-        yield Check("redis", False, str(error), "start the server, or mend NIGHTPRESS_REDIS_URL")
+        yield Check("redis", False, str(error), "start the server, mend what it says, or mend NIGHTPRESS_REDIS_URL")
         return
     yield _version(info)
     yield _policy(info)

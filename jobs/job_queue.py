@@ -242,3 +242,7 @@ class Lanes(Protocol):
         `slow` is told what is waited for, when no answer has come after a moment.
         """
         ...
+
+    def check(self) -> None:
+        """Raises QueueUnavailable unless the server takes writes: a replica, or one whose disk is full, only answers."""
+        ...

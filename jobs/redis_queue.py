@@ -51,6 +51,8 @@ KEYS: Final = (
     *("suspects", "crashed", "flights"),
 )
 LANES: Final = "np:1:lanes"
+PROBE: Final = "np:1:probe"
+"""Never there: what is taken from it shows whether the server takes writes."""
 SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
 BEFORE: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "reports"), "settle": ("reports",)}
 """What is put before a script, after lane.lua."""
@@ -245,6 +247,9 @@ class RedisQueue:
         names = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
         return {name: str(info[name]) for name in names if name in info}
 
+    def check(self) -> None:
+        self._ask("hdel", PROBE, "")
+
     def close(self) -> None:
         """Close the connections."""
         if self._wire is not None:
@@ -292,6 +297,8 @@ class RedisQueue:
         """What is wrong, and what to do."""
         if isinstance(error, redis.exceptions.OutOfMemoryError):
             return f"{self._name} is full (maxmemory): give it more, or wait"
+        if str(error).startswith("MISCONF"):  # its log or its dump could not be written
+            return f"{self._name} cannot write to its own disk, and refuses writes until it can: make room there"
         if isinstance(error, redis.exceptions.AuthenticationError):
             return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"
         if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from jobs.errors import QueueUnavailable
 from tests.conftest import Server
 from tests.faults.cut_network import Proxy
 from tests.faults.premises import ROWS, Premises
+from tests.faults.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
@@ -130,6 +132,38 @@ def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_night: Calla
     assert night.log("w0").count("is full (maxmemory)") == 1
     night.client.config_set("maxmemory", 0)
     assert night.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--appendonly", "yes", "--appendfsync", "everysec"), id="no room for its log"),
+        pytest.param(("--save", "1 1"), id="no room for its dump"),
+    ],
+)
+def test_its_disk_is_full(
+    make_night: Callable[..., Premises], make_server: Callable[..., Server], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """It answers and refuses to write. Workers and the doctor say what to do, and all goes on when there is room."""
+    with small_disk(tmp_path / "disk", 32) as disk:
+        night = make_night(make_server(*options, into=disk.folder), stub={"step_s": 0.02}, more={"lease_s": 3.0})
+        batch_id = night.submit()
+        night.work(), night.work()
+        night.at_least(batch_id, ROWS // 8)
+        disk.fill()
+        night.until(lambda: night.said("queue.unavailable") >= 2, 60, f"the workers to say so: {night.logs()}")
+        with pytest.raises(QueueUnavailable, match=r"cannot write to its own disk.*make room there") as raised:
+            night.queue.check()
+        assert "\n" not in str(raised.value)
+        assert "cannot write to its own disk" in night.log("w0") + night.log("w1")
+        doctor = night.command("doctor")
+        assert "cannot write to its own disk" in doctor.stdout
+        assert doctor.returncode == 3
+        before = night.outcomes(batch_id)
+        disk.clear()
+        night.at_least(batch_id, before + 1)
+        assert before < ROWS, "it was not at work"
+        assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.timeout(900)

@@ -25,12 +25,25 @@ class Answering:
     def ping(self) -> Mapping[str, str]:
         return self.info
 
+    def check(self) -> None:
+        """It takes writes."""
 
-class Silent:
+
+class Silent(Answering):
     """A server that is not there."""
+
+    def __init__(self) -> None:
+        super().__init__({})
 
     def ping(self) -> Mapping[str, str]:
         raise QueueUnavailable("Redis at localhost:1 does not answer")
+
+
+class Answers(Answering):
+    """A server that takes no writes."""
+
+    def check(self) -> None:
+        raise QueueUnavailable("Redis at localhost:1 cannot write to its own disk: make room there")
 
 
 def queue(info: Mapping[str, str]) -> Callable[[], Pinged]:
@@ -79,6 +92,13 @@ def test_a_queue_that_does_not_answer_is_a_fault() -> None:
     (check,) = doctor.redis(Silent)
     assert (check.ok, check.needed) == (False, True)
     assert "does not answer" in check.detail
+
+
+def test_a_queue_that_answers_and_takes_no_writes_is_a_fault() -> None:
+    (check,) = doctor.redis(lambda: Answers(GOOD))
+    assert (check.ok, check.needed) == (False, True)
+    assert "make room" in check.detail
+    assert "mend what it says" in check.remedy
 
 
 def test_no_queue_at_all_is_only_a_hint_since_run_brings_its_own() -> None:

@@ -13,7 +13,7 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.job import InputSlice, Job, JobKey, Lease
 from jobs.job_queue import FeedRow, Settlement
-from jobs.redis_queue import KEYS, SLOW_S, TRIES, RedisQueue
+from jobs.redis_queue import KEYS, PROBE, SLOW_S, TRIES, RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, rename, row, rows_of
 
 if TYPE_CHECKING:
@@ -789,3 +789,21 @@ def test_whoever_waits_for_a_server_that_hangs_is_told_so_once() -> None:
 def test_ping_tells_version_and_memory(servers: Callable[[str], str]) -> None:
     said = RedisQueue.from_url(servers("valkey")).ping(pytest.fail)
     assert {"redis_version", "maxmemory", "maxmemory_policy"} <= said.keys()
+
+
+def test_check_leaves_nothing(servers: Callable[[str], str]) -> None:
+    queue = RedisQueue.from_url(servers("valkey"))
+    queue.check()
+    with redis.Redis.from_url(servers("valkey")) as client:
+        assert not client.exists(PROBE)
+
+
+def test_check_finds_a_replica(redis_url: str) -> None:
+    """One that reads and answers, and takes no writes."""
+    queue = RedisQueue.from_url(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.replicaof("127.0.0.1", 1)
+        assert queue.ping()
+        with pytest.raises(QueueUnavailable, match="read only replica") as raised:
+            queue.check()
+    assert "\n" not in str(raised.value)
