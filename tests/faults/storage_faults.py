@@ -76,9 +76,10 @@ class Proxy:
     """Stands before a server on 127.0.0.1, byte by byte, and knows as much of HTTP as where a request begins.
 
     `delay_s` holds each write (PUT) back so long. `cut` refuses whoever comes, `silent` takes what comes and answers
-    nothing; both end what was open. `lose` names what stands in the first line of one request whose reply is to be lost:
-    the server gets it whole and answers it, and the client hears nothing. `lost` are the replies that were. `keeps` answers each
-    deletion of many as S3 does where the right is missing: with status 200, and an error for each name; `kept` are those.
+    nothing; both end what was open; `swallowed` counts the connections of the latter. `lose` names what stands in the first
+    line of one request whose reply is to be lost: the server gets it whole and answers it, and the client hears nothing.
+    `lost` are the replies that were. `keeps` answers each deletion of many as S3 does where the right is missing: with status
+    200, and an error for each name; `kept` are those.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -89,6 +90,7 @@ class Proxy:
         self.lose: bytes = b""
         self.lost: list[bytes] = []
         self.delayed = 0
+        self.swallowed = 0
         self.keeps = False
         self.kept: list[str] = []
         self._away: str = ""
@@ -144,7 +146,9 @@ class Proxy:
                 continue
             with self._lock:
                 self._open.add(client)
-            if not self._away:
+            if self._away:
+                self.swallowed += 1
+            else:
                 try:
                     server = socket.create_connection(self._target)
                 except OSError:

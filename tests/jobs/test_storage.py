@@ -308,6 +308,7 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
     }
     with pytest.raises(StoreUnavailable, match="Read timeout"):
         acts[operation]()
+    assert proxy.swallowed == object_storage.TRIES ** (2 if operation == "read" else 1)
     proxy.heal()
     assert store.create("file", b"later")
     assert store.read("file") == b"later"
