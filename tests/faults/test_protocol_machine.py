@@ -352,7 +352,7 @@ def _quiet() -> None:
 
 
 @pytest.mark.usefixtures("_quiet")
-@pytest.mark.timeout(36_000 if LONG else 300)
+@pytest.mark.timeout(36_000 if LONG else 300 + 10 * EXAMPLES)
 @pytest.mark.parametrize("name", ["fake", "redis-server"])
 def test_no_order_of_events_loses_a_row_or_publishes_one_twice(
     name: str, servers: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
