@@ -242,12 +242,13 @@ class Worker(Process):
             self.fed[batch_id, round_] = len(self.world.made)
 
     def leftovers(self) -> list[str]:
-        """Batches that this worker fed after they had ended, and did not take off the lane again (rule 10)."""
+        """Batches that this worker fed after they had ended or were on hold, and did not take off again (rule 10)."""
         schedules = self.queue.snapshot(LANE).batches
         made, left = self.world.made, []
         for (batch_id, round_), fed_at in self.fed.items():
             paths, schedule = BatchPaths(batch_id), schedules.get(batch_id)
-            ended = min(made.get(paths.closed(round_), fed_at), made.get(paths.done(round_), fed_at)) < fed_at
+            ended = min(made.get(path(round_), fed_at) for path in (paths.closed, paths.done)) < fed_at
+            ended |= made.get(paths.paused(round_), fed_at) < fed_at and paths.resumed(round_) not in made
             if ended and paths.reopen(round_ + 1) not in made and schedule and schedule.round == round_:
                 left += [batch_id] * schedule.ready
         self.fed = {}

@@ -8,6 +8,7 @@ the end all that is left is finished by one healthy worker, and the batches must
 `FAULTS=long` searches for long; without it, the same few examples are tried each time.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -34,7 +35,8 @@ from jobs.kinds.registry import load_kinds
 from jobs.publish import publish
 from jobs.published import verify
 from jobs.redis_queue import KEYS
-from jobs.rounds import close, reopen
+from jobs.rounds import accepted, close, reopen, resume
+from jobs.rounds import pause as hold
 from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer, RealServer
 from tests.faults.protocol_checks import Published
@@ -57,6 +59,8 @@ EXAMPLES: Final = int(os.environ.get("FAULTS_EXAMPLES", "2000" if LONG else "40"
 STEPS: Final = st.one_of(st.none(), st.none(), st.integers(0, 12))
 PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
+SOFT: Final = st.sampled_from([None, None, 1, 3])
+"""The minute of the soft deadline, before all others."""
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
 HEALTHY_TURNS: Final = 120
 """Far more turns than a healthy worker needs for what the machine can leave behind."""
@@ -82,22 +86,28 @@ class Protocol(RuleBasedStateMachine):
 
     # -- what is submitted, and what operators do
 
-    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES)
-    def begin(self, key: str, rows: int, minutes: int | None) -> None:
-        self.submit(key, rows, False, minutes, 0, None)
+    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT)
+    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None) -> None:
+        self.submit(key, rows, False, minutes, soft, 0, None)
 
     @rule(
         key=st.sampled_from("abc"),
         rows=st.integers(1, 6),
         bad=st.booleans(),
         minutes=MINUTES,
+        soft=SOFT,
         who=PICK,
         steps=STEPS,
     )
-    def submit(self, key: str, rows: int, bad: bool, minutes: int | None, who: int, steps: int | None) -> None:
+    def submit(
+        self, key: str, rows: int, bad: bool, minutes: int | None, soft: int | None, who: int, steps: int | None
+    ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
-        deadline = None if minutes is None else EVENING.replace(minute=minutes)
-        options = IntakeOptions(name=key, deadline=deadline)
+        deadline, publish_at = (
+            None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
+        )
+        tenant = "a" if key == "a" else "others"
+        options = IntakeOptions(name=key, tenant=tenant, deadline=deadline, publish_at=publish_at)
 
         def act() -> None:
             if len(self.published.batches()) < 4:
@@ -128,6 +138,20 @@ class Protocol(RuleBasedStateMachine):
         self._with_batch(
             process, which, lambda batch: publish(process.store, batch, prices=PRICES, clock=self.world.now), steps
         )
+
+    @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
+    def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
+        """As the breaker does, and who answers it."""
+        process = self._anyone(self.others, who)
+
+        def act(batch: str) -> None:
+            found = accepted(process.store, batch)
+            if resumed:
+                resume(process.store, found, clock=self.world.now)
+            else:
+                hold(process.store, found, "nothing but failures", clock=self.world.now)
+
+        self._with_batch(process, which, act, steps)
 
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
@@ -292,6 +316,9 @@ class Protocol(RuleBasedStateMachine):
         worker, sweeper = Worker(self.world, "healthy"), SweeperProcess(self.world, "sweeper")
         for _ in range(HEALTHY_TURNS):
             self.world.queue.resume(LANE)  # it pauses itself when too many workers died
+            for batch in self.published.batches():
+                with contextlib.suppress(RequestError):  # few are on hold
+                    resume(self.world.store, accepted(self.world.store, batch), clock=self.world.now)
             self._turn(worker, 8)
             open_batches = sweeper.sweeper.sweep()
             self.published.look()
