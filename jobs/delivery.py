@@ -41,12 +41,10 @@ def checked_place(url: str, form: ResultForm) -> str:
         raise RequestError("--output-url is empty: give it a path or a URL")
     path = local_path(url)
     if path is None:
-        from jobs.object_storage import is_known
+        from jobs.object_storage import UNWRITABLE, is_writable
 
-        if not is_known(url):
-            raise RequestError(
-                f"--output-url {shown(url)}: nothing here knows such URLs; s3://, gs:// and az:// are known"
-            )
+        if not is_writable(url):
+            raise RequestError(f"--output-url {shown(url)}: {UNWRITABLE}")
         return url
     return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
 

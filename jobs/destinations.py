@@ -34,7 +34,7 @@ def within(place: str, name: str) -> str:
 
 @contextmanager
 def written(place: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
-    """Write a file anew. Raises OSError on this machine, StoreUnavailable elsewhere.
+    """Write a file anew. Raises OSError on this machine; elsewhere StoreUnavailable, or RequestError when no output can go there.
 
     Args:
         place: A path or URL.

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import RequestError, StoreUnavailable
 from jobs.places import shown
 from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
@@ -34,6 +34,13 @@ CONFLICT_TRIES: Final = 5
 """S3 answers 409 while another conditional write to the same name is under way: then ask again."""
 TRIES: Final = 3
 """Of each request to S3, each of which may take 15 s; what reads tries so often what has been tried so often."""
+UNWRITABLE: Final = "nothing here writes to such URLs; s3://, gs:// and az:// are known"
+"""What is said of a URL that no output can go to."""
+_READ_ONLY: Final = frozenset(
+    {"dask", "data", "dvc", "gist", "git", "github", "http", "https", "libarchive", "pyscript", "tar", "zip"}
+)
+_AROUND_ANOTHER: Final = frozenset({"blockcache", "cached", "dir", "filecache", "generic", "reference", "simplecache"})
+"""File systems of fsspec that are none by themselves."""
 _WILD: Final = frozenset("*?[")
 """A name that has one of these is a pattern to `rm` of fsspec, and would take others along."""
 DENIED: Final = "AccessDenied"
@@ -236,30 +243,33 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         raise StoreUnavailable(
             f"{shown(url)} is not there, or may not be read: look at its name and the credentials"
         ) from None
-    except _faults_of_urls() as error:
+    except Exception as error:  # of a URL that somebody typed: file systems raise errors of no common class
         raise StoreUnavailable(f"cannot read {shown(url)}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", _Remote(url, file))
 
 
-def is_known(url: str) -> bool:
-    """Whether there is a file system for URLs like this one, though its package may not be installed here."""
-    return url.partition("://")[0] in fsspec.available_protocols()
+def is_writable(url: str) -> bool:
+    """Whether there is a file system for URLs like this one that can write, though its package may not be installed here."""
+    return url.partition("://")[0] in {*fsspec.available_protocols()} - _READ_ONLY - _AROUND_ANOTHER
 
 
 @contextmanager
 def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """Write any URL that fsspec knows, in place of what stands there; whole or not at all. Raises StoreUnavailable.
+    """Write any URL that fsspec can write to, in place of what stands there; whole or not at all.
 
-    It is spooled on the local disk first, so that nothing is sent when making it fails.
+    It is spooled on the local disk first, so that nothing is sent when making it fails. Raises RequestError when no output can
+    go there, StoreUnavailable when it does not.
     """
+    if not is_writable(url):
+        raise RequestError(f"cannot write {shown(url)}: {UNWRITABLE}")
     with tempfile.TemporaryFile(prefix="nightpress-") as spool:
         yield cast("BinaryIO", spool)
         spool.seek(0)
         try:
             with fsspec.open(url, "wb", **options) as target:
                 shutil.copyfileobj(spool, target, PART_BYTES)
-        except _faults_of_urls() as error:
+        except Exception as error:  # as in `open_url`
             raise StoreUnavailable(f"cannot write {shown(url)}: {_line(error)}") from error
 
 
@@ -272,7 +282,7 @@ class _Remote:
     def read(self, size: int) -> bytes:
         try:
             return self._file.read(size)
-        except _faults_of_urls() as error:
+        except Exception as error:  # as in `open_url`
             raise StoreUnavailable(f"cannot read {shown(self._url)} to its end: {_line(error)}") from error
 
 
@@ -304,11 +314,6 @@ class _Ranges(io.RawIOBase):
 def _faults() -> tuple[type[BaseException], ...]:
     loaded = ((sys.modules.get(module), names) for module, names in _FAULTS.items())
     return (OSError, *(getattr(module, name) for module, names in loaded if module for name in names))
-
-
-def _faults_of_urls() -> tuple[type[BaseException], ...]:
-    """Those of a URL that somebody typed: its file system may not be known, or not be installed."""
-    return (ImportError, ValueError, *_faults())
 
 
 def _session_of_s3(profile: str | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import fakeredis
 import orjson
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from structlog.testing import capture_logs
 
 from jobs.batch import Batch, BatchPaths
@@ -137,6 +138,33 @@ def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path
     assert len((tmp_path / "file/out.jsonl").read_bytes().splitlines()) == 2
 
 
+def test_a_file_system_may_raise_what_it_likes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = desk.accept("memory://delivery/strange.jsonl")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    with monkeypatch.context() as broken, capture_logs() as logs:
+        broken.setattr(MemoryFileSystem, "_open", refuse)
+        desk.deliverer.deliver()
+    assert [log["error"] for log in logs] == ["cannot write memory://delivery/strange.jsonl: NotImplementedError"]
+    desk.monotonic_s += 31
+    desk.deliverer.deliver()
+    assert desk.is_delivered(batch)
+
+
+def test_a_url_that_an_earlier_release_took_is_said_too(desk: Desk) -> None:
+    batch = desk.accept("https://bucket/out/")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    with capture_logs() as logs:
+        desk.deliverer.deliver()
+    assert [log["event"] for log in logs] == ["batch.undelivered"]
+    assert "nothing here writes" in logs[0]["error"]
+
+
 def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path) -> None:
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
@@ -224,6 +252,11 @@ def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) ->
     [
         pytest.param("out/", ResultForm.MARKDOWN, "takes jsonl, csv, openai, parquet", id="a file a row"),
         pytest.param(" ", ResultForm.JSONL, "--output-url is empty", id="empty"),
+        pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: nothing here writes .* s3://", id="unknown"),
+        pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: nothing here", id="presigned"),
+        pytest.param("http://b/out/", ResultForm.CSV, "nothing here writes", id="read only"),
+        pytest.param("dir://out/", ResultForm.JSONL, "nothing here writes", id="a file system around another"),
+        pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "nothing here writes", id="in an archive"),
     ],
 )
 def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import fsspec
 import pytest
 import structlog
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from jobs import object_storage
-from jobs.errors import StoreKeeps, StoreUnavailable
+from jobs.errors import RequestError, StoreKeeps, StoreUnavailable
 from jobs.object_storage import ObjectStore, created_url, open_url
 from jobs.storage import LocalStore, Store
 from tests.faults.storage_faults import Proxy
@@ -487,6 +487,30 @@ def test_a_url_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         pass
     with pytest.raises(StoreUnavailable, match="cannot write s3://bucket/x"), created_url("s3://bucket/x", options):
         pass
+
+
+def test_a_file_system_of_a_url_may_raise_what_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot read dir://a/b: "), open_url("dir://a/b", {}):
+        pass
+    with created_url("memory://strange/file", {}) as target:
+        target.write(b"x")
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    with open_url("memory://strange/file", {}) as file:
+        monkeypatch.setattr(MemoryFile, "read", refuse)
+        with pytest.raises(StoreUnavailable, match="file to its end: NotImplementedError"):
+            file.read(1)
+    monkeypatch.setattr(MemoryFileSystem, "_open", refuse)
+    with pytest.raises(StoreUnavailable, match="cannot write memory://a: "), created_url("memory://a", {}):
+        pass
+
+
+def test_what_cannot_be_written_to_is_refused_before_anything_is_made() -> None:
+    refused = pytest.raises(RequestError, match=r"cannot write https://a/b\?\*\*\*: nothing here writes")
+    with refused, created_url("https://a/b?c=d", {}):
+        pytest.fail("it was made")
 
 
 def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
