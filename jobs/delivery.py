@@ -56,10 +56,13 @@ def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
 
 @dataclass
 class Deliverer:
-    """Delivers what the batches of one store owe. `deliver` may be called as often as one likes."""
+    """Delivers what the batches of one store owe. `deliver` may be called as often as one likes.
+
+    `options_for` gives the options of the file system of a URL.
+    """
 
     store: Store
-    options: Mapping[str, str]
+    options_for: Callable[[str], Mapping[str, str]]
     kinds: Mapping[str, Kind]
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
@@ -119,7 +122,7 @@ class Deliverer:
     @contextmanager
     def _opened(self, place: str) -> Iterator[BinaryIO]:
         try:
-            with written(place, self.options, with_folders=True) as target:
+            with written(place, self.options_for(place), with_folders=True) as target:
                 yield target
         except OSError as error:
             raise StoreUnavailable(f"cannot write {shown(place)}: {error.strerror or error}") from error

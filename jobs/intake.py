@@ -106,7 +106,7 @@ def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings
     """Make a batch of a file, a URL, or `-`, standard input. Raises RequestError, ConflictError, StoreUnavailable."""
     kinds = load_kinds(settings.templates_dir)
     name = options.name or name_of(path)
-    with opened(path, settings.store_options) as file:
+    with opened(path, settings.options_for(str(path))) as file:
         return accept(store, file, replace(options, name=name), kinds=kinds, settings=settings, run_key=run_key)
 
 

@@ -9,7 +9,6 @@ tries inside each of them would make minutes of it, and whoever calls waits and 
 """
 
 import io
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from jobs.errors import RequestError, StoreUnavailable
-from jobs.places import shown
+from jobs.places import scheme, shown
 from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
 PART_BYTES: Final = 16 << 20
@@ -65,24 +64,10 @@ class ObjectStore(Store):
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         self.url = url
         self.options = options
-        scheme = url.partition("://")[0]
-        typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
-        self._is_s3 = is_s3 = scheme in {"s3", "s3a"}
-        try:
-            if is_s3:
-                retries = {"total_max_attempts": 1}
-                typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
-                typed["session"] = _session_of_s3(typed.pop("profile", None))
-            self._fs, root = fsspec.url_to_fs(url, **typed, use_listings_cache=False, skip_instance_cache=True)
-        except (ImportError, ValueError) as error:
-            extra = " Install it with: pip install 'nightpress[s3]'." if scheme == "s3" else ""
-            raise StoreUnavailable(f"storage {shown(url)}: {_line(error)}.{extra}") from error
+        self._is_s3 = is_s3 = scheme(url) == "s3"
+        self._fs, root = _file_system(url, options, use_listings_cache=False)
         self._root = root.rstrip("/")
-        if is_s3:
-            self._fs.retries = TRIES
-        if (loop := getattr(self._fs, "loop", None)) is not None:
-            loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
-        self._in_parts: dict[str, Any] = {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if is_s3 else {}
+        self._in_parts = _in_parts(url)
         self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
 
     def create(self, path: str, data: bytes) -> bool:
@@ -237,13 +222,14 @@ class ObjectStore(Store):
 @contextmanager
 def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
     """Read any URL that fsspec knows, from its beginning. Raises StoreUnavailable, also while it is read."""
+    file_system, path = _file_system(url, options)
     try:
-        file = fsspec.open(url, "rb", **options).open()
+        file = file_system.open(path, "rb")
     except FileNotFoundError:
         raise StoreUnavailable(
             f"{shown(url)} is not there, or may not be read: look at its name and the credentials"
         ) from None
-    except Exception as error:  # of a URL that somebody typed: file systems raise errors of no common class
+    except Exception as error:  # file systems raise errors of no common class
         raise StoreUnavailable(f"cannot read {shown(url)}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", _Remote(url, file))
@@ -263,12 +249,12 @@ def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
     """
     if not is_writable(url):
         raise RequestError(f"cannot write {shown(url)}: {UNWRITABLE}")
-    with tempfile.TemporaryFile(prefix="nightpress-") as spool:
+    with tempfile.NamedTemporaryFile(prefix="nightpress-") as spool:
         yield cast("BinaryIO", spool)
-        spool.seek(0)
+        spool.flush()
+        file_system, path = _file_system(url, options)
         try:
-            with fsspec.open(url, "wb", **options) as target:
-                shutil.copyfileobj(spool, target, PART_BYTES)
+            file_system.put_file(spool.name, path, **_in_parts(url))
         except Exception as error:  # as in `open_url`
             raise StoreUnavailable(f"cannot write {shown(url)}: {_line(error)}") from error
 
@@ -314,6 +300,34 @@ class _Ranges(io.RawIOBase):
 def _faults() -> tuple[type[BaseException], ...]:
     loaded = ((sys.modules.get(module), names) for module, names in _FAULTS.items())
     return (OSError, *(getattr(module, name) for module, names in loaded if module for name in names))
+
+
+def _file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it. Raises StoreUnavailable.
+
+    One of S3 has limits of our own, so that nobody waits without end.
+    """
+    typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
+    is_s3 = scheme(url) == "s3"
+    try:
+        if is_s3:
+            retries = {"total_max_attempts": 1}
+            typed["config_kwargs"] = {"retries": retries, "max_pool_connections": S3_CONNECTIONS}
+            typed["session"] = _session_of_s3(typed.pop("profile", None))
+        file_system, path = fsspec.url_to_fs(url, **typed, **more, skip_instance_cache=True)
+    except Exception as error:  # as in `open_url`
+        extra = " Install it with: pip install 'nightpress[s3]'." if is_s3 and isinstance(error, ImportError) else ""
+        raise StoreUnavailable(f"cannot use {shown(url)}: {_line(error)}.{extra}") from error
+    if is_s3:
+        file_system.retries = TRIES
+    if (loop := getattr(file_system, "loop", None)) is not None:
+        loop.set_exception_handler(lambda *_: None)  # of a broken connection: it was raised where it was asked for
+    return file_system, path
+
+
+def _in_parts(url: str) -> dict[str, Any]:
+    """How a file is uploaded to a URL."""
+    return {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if scheme(url) == "s3" else {}
 
 
 def _session_of_s3(profile: str | None) -> Any:

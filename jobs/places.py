@@ -1,8 +1,17 @@
-"""Places as they may be shown: a path or a URL without what may be a password, for messages, logs and `settings`."""
+"""Places: which file system a path or a URL is of, and how it may be shown, without what may be a password."""
 
+from collections.abc import Mapping
 from typing import Final
 
 HIDDEN: Final = "***"
+_SAME: Final[Mapping[str, str]] = {"s3a": "s3", "gcs": "gs", "abfs": "az"}
+"""Schemes of one file system."""
+
+
+def scheme(place: str) -> str:
+    """Which file system a URL is of: its scheme, under one name where there are several; empty for a path."""
+    name, separator, _ = place.partition("://")
+    return _SAME.get(name, name) if separator else ""
 
 
 def shown(place: str) -> str:

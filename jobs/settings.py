@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
 from jobs.errors import RequestError
+from jobs.places import scheme
 from jobs.prices import Prices
 from jobs.spelling import meant, nearest
 from jobs.tenants import TenantShare
@@ -63,7 +64,8 @@ class Settings(BaseSettings):
         default=".nightpress/store", min_length=1, description="A folder, or any fsspec URL such as s3://bucket/path."
     )
     store_options: Mapping[str, str] = Field(
-        default={}, description="Options of the fsspec file system, such as endpoint_url."
+        default={},
+        description="Options of the store's fsspec file system, such as endpoint_url; URLs of the same one get them too.",
     )
     cache_dir: Path = Field(default=Path("~/.cache/nightpress"), description="Converted weights.")
     templates_dir: Path | None = Field(default=None, description="Templates that replace the kinds' own, by file name.")
@@ -185,6 +187,14 @@ class Settings(BaseSettings):
     def catalog(self) -> Mapping[str, ModelCard]:
         """The shipped models, and the user's own over them."""
         return {**SHIPPED, **self.models}
+
+    def options_for(self, url: str) -> Mapping[str, str]:
+        """`store_options` for a URL of the store's file system; none for others, which may not know them, or are not to.
+
+        A store in a folder needs none: beside it they are those of S3.
+        """
+        ours = scheme(self.store_url)
+        return self.store_options if scheme(url) == ("s3" if ours in {"", "file", "local"} else ours) else {}
 
     def lane_of(self, alias: str) -> str:
         """The lane of a model that the catalog has."""

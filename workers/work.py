@@ -64,7 +64,7 @@ class Work:
             store = Store.open(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, scan_s=self.settings.scan_s)
             kinds = load_kinds(self.settings.templates_dir)
-            deliverer = Deliverer(store, self.settings.store_options, kinds)
+            deliverer = Deliverer(store, self.settings.options_for, kinds)
             errands = Errands(deliverer.deliver, partial(catch_up, store, Damage()))
             sweeper = Sweeper(
                 store,

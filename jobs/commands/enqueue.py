@@ -143,7 +143,7 @@ def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: b
 
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)
-    with opened(file, settings.store_options) as source:
+    with opened(file, settings.options_for(file)) as source:
         found = estimate(session.store, source, options, kinds, settings)
     if as_json:
         session.write_json({**asdict(found), "usage": found.usage.as_dict(), "currency": settings.prices.currency})

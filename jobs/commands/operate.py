@@ -87,7 +87,7 @@ def _deliver(session: Session) -> None:
     from jobs.kinds.registry import load_kinds
 
     kinds = load_kinds(session.settings.templates_dir)
-    Deliverer(session.store, session.settings.store_options, kinds, session.clock).deliver()
+    Deliverer(session.store, session.settings.options_for, kinds, session.clock).deliver()
 
 
 LANE = "A lane: the name of a model, as `nightpress models list` shows it."

@@ -57,7 +57,7 @@ def preview(
     reader = line_reader(IntakeOptions(kind=kind, model=model, set=tuple(set_ or ())), kinds, settings)
     faults, seen = 0, False
     with ExitStack() as files:
-        text = files.enter_context(plain(files.enter_context(opened(file, settings.store_options))))
+        text = files.enter_context(plain(files.enter_context(opened(file, settings.options_for(file)))))
         for shown in previews(records(text, reader, form), reader, kinds, settings, limit):
             faults, seen = faults + isinstance(shown, LineFault), True
             if as_json:

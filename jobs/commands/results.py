@@ -179,7 +179,7 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 @contextmanager
 def _opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
     try:
-        with written(place, session.settings.store_options, with_folders=with_folders) as target:
+        with written(place, session.settings.options_for(place), with_folders=with_folders) as target:
             yield target
     except OSError as error:
         raise RequestError(f"cannot write {place}: {error.strerror or error}") from None

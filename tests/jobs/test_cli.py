@@ -131,7 +131,7 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
         pytest.param(
             ["enqueue", "a", "--output-url", "zzz://q"], 2, "nothing here writes to such URLs", id="a wrong URL"
         ),
-        pytest.param(["enqueue", "dir://a/b"], 3, "cannot read dir://a/b", id="a URL that cannot be read"),
+        pytest.param(["enqueue", "dir://a/b"], 3, "cannot use dir://a/b", id="a URL that cannot be read"),
         pytest.param(["results", "night-1", "-o", "https://q/"], 2, "cannot write https://q/", id="a URL to read from"),
         pytest.param(["failed", "retry", "night-1", "--deadline", "2020-01-01"], 2, "is past", id="retrying too late"),
         pytest.param(["preview", os.devnull], 2, "holds no rows", id="nothing to preview"),

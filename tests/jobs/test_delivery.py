@@ -1,7 +1,7 @@
 """Shows jobs/delivery.py: the outputs of a published round are taken to the batch's output URL, once, and tried again."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -33,12 +33,17 @@ class Desk:
 
     shelf: Any
     monotonic_s: float = 0.0
+    asked: list[str] = field(default_factory=list)
     deliverer: Deliverer = field(init=False)
 
     def __post_init__(self) -> None:
         self.deliverer = Deliverer(
-            self.shelf.store, {}, load_kinds(), clock=self.shelf.clock, monotonic=lambda: self.monotonic_s
+            self.shelf.store, self.options_for, load_kinds(), clock=self.shelf.clock, monotonic=lambda: self.monotonic_s
         )
+
+    def options_for(self, url: str) -> Mapping[str, str]:
+        self.asked.append(url)
+        return {}
 
     def accept(self, url: str, form: str = "jsonl", rows: int = 2) -> Batch:
         options = IntakeOptions(name="night", output_url=url, output_form=form)
@@ -115,6 +120,7 @@ def test_a_url_of_any_file_system(desk: Desk) -> None:
     desk.deliverer.deliver()
     with fsspec.open("memory://delivery/tonight.jsonl") as file:
         assert [orjson.loads(line)["row"] for line in file] == [0, 1]
+    assert desk.asked == ["memory://delivery/tonight.jsonl"], "it gets the options that are meant for it"
 
 
 def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path) -> None:

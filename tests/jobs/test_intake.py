@@ -8,6 +8,8 @@ import threading
 import tracemalloc
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +396,20 @@ def test_a_file_gives_its_batch_a_name(store: Store, tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(jsonl(chat()))
         assert accept_file(store, path, IntakeOptions(), SETTINGS, "k").batch.batch_id.startswith(stem)
+
+
+def test_a_file_of_a_web_server_is_asked_for_without_the_options_of_the_store(store: Store, tmp_path: Path) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    (tmp_path / "night.jsonl").write_bytes(jsonl(chat()))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = Settings(store_url="s3://bucket", store_options={"endpoint_url": "http://127.0.0.1:9"}, model="stub")
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/night.jsonl"
+        assert accept_file(store, url, IntakeOptions(), settings, "k").batch.rows == 1
+    finally:
+        server.shutdown()
+        server.server_close()

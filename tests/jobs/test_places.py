@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.errors import NightpressError
-from jobs.places import shown
+from jobs.places import scheme, shown
 from jobs.storage import Store
 
 
@@ -19,6 +19,11 @@ from jobs.storage import Store
 )
 def test_what_may_be_a_password_is_hidden(place: str, said: str) -> None:
     assert shown(place) == said
+
+
+def test_which_file_system_a_place_is_of() -> None:
+    places = ("s3://a/b", "s3a://a/b", "gcs://a/b", "https://a?b=s3://c", "/a/b", "a:b")
+    assert [scheme(place) for place in places] == ["s3", "s3", "gs", "https", "", ""]
 
 
 def test_a_store_that_is_not_there_does_not_tell_its_password() -> None:

@@ -52,6 +52,23 @@ def test_a_wrong_setting_is_named(folder: Path, text: str, said: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("store", "url", "given"),
+    [
+        pytest.param("s3://bucket/x", "s3://other/file", True, id="of the store's kind"),
+        pytest.param("s3a://bucket/x", "s3://other/file", True, id="under another name"),
+        pytest.param("s3://bucket/x", "https://host/file", False, id="of another kind"),
+        pytest.param("s3://bucket/x", "some/file", False, id="a path"),
+        pytest.param("gs://bucket/x", "s3://other/file", False, id="S3 beside another store"),
+        pytest.param("a/folder", "s3://other/file", True, id="S3 beside a folder"),
+        pytest.param("file:///a/folder", "https://host/file", False, id="another beside a folder"),
+    ],
+)
+def test_the_options_of_the_store_go_to_no_other_service(store: str, url: str, given: bool) -> None:
+    settings = Settings(store_url=store, store_options={"key": "k"})
+    assert settings.options_for(url) == ({"key": "k"} if given else {})
+
+
 def test_secrets_do_not_show() -> None:
     assert "hidden" not in repr(Settings(redis_url="redis://:hidden@localhost/0"))
 

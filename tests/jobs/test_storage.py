@@ -282,7 +282,9 @@ def test_files_that_s3_does_not_delete_are_named_although_it_answers_well(s3_opt
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("operation", ["create", "writer", "in parts", "read", "list", "delete"])
+@pytest.mark.parametrize(
+    "operation", ["create", "writer", "in parts", "read", "list", "delete", "to a URL", "from a URL"]
+)
 def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
     operation: str, s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,8 +293,17 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
 
     monkeypatch.setattr(S3FileSystem, "read_timeout", 0.2)
     proxy = Proxy.before(s3_options["endpoint_url"])
-    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
+    options = {**s3_options, "endpoint_url": proxy.url}
+    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", options)
     proxy.cut(silent=True)
+
+    def delivered() -> None:
+        with created_url(f"{store.url}/out", options) as file:
+            file.write(b"data")
+
+    def taken_in() -> None:
+        with open_url(f"{store.url}/in", options):
+            pass
 
     def written(size: int) -> None:
         with store.writer("file") as file:
@@ -305,6 +316,8 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
         "read": lambda: store.read("file"),
         "list": lambda: store.list("folder"),
         "delete": lambda: store.delete("file"),
+        "to a URL": delivered,
+        "from a URL": taken_in,
     }
     with pytest.raises(StoreUnavailable, match="Read timeout"):
         acts[operation]()
@@ -490,7 +503,7 @@ def test_a_url_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_file_system_of_a_url_may_raise_what_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StoreUnavailable, match="cannot read dir://a/b: "), open_url("dir://a/b", {}):
+    with pytest.raises(StoreUnavailable, match="cannot use dir://a/b: "), open_url("dir://a/b", {}):
         pass
     with created_url("memory://strange/file", {}) as target:
         target.write(b"x")
