@@ -2,7 +2,8 @@
 
 A batch that was enqueued with an output URL owes its outputs to it from its first published round on. Whoever sweeps writes
 them there, and then creates `delivered-<round>.json`, so no round is delivered that somebody has delivered before; until
-then it is tried again, and publishing never waits for it. A later round takes the earlier one's place.
+then it is tried again, and publishing never waits for it. A later round takes the earlier one's place: whoever finds one after
+a write of its own writes that one again, although another process may have delivered it, since its own may have ended last.
 
 A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any other is itself the file of the outputs.
 """
@@ -67,6 +68,7 @@ class Deliverer:
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
     _again_at: dict[str, float] = field(default_factory=dict)
+    _overwritten: set[str] = field(default_factory=set)
     _damage: Damage = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,12 +80,13 @@ class Deliverer:
         A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
         """
         faults: list[StoreDamaged] = []
-        for batch_id in self.store.list("undelivered"):
+        for batch_id in sorted({*self.store.list("undelivered"), *self._overwritten}):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
             with collected(faults):
                 batch = load_batch(self.store, batch_id)
                 if batch is None or self._delivered(batch):
+                    self._overwritten.discard(batch_id)
                     self.store.discard(BatchPaths(batch_id).undelivered)
         if faults:
             raise faults[0]
@@ -91,23 +94,35 @@ class Deliverer:
     def _delivered(self, batch: Batch) -> bool:
         """Deliver what is published by now. Whether nothing more is to come."""
         while (done := latest_done(self.store, batch.batch_id)) is not None:
-            if is_delivered(self.store, batch, done):
+            if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)
-            try:
-                with self._damage.remembered(batch.batch_id):
-                    self._write(batch, done)
-            except NightpressError as error:
-                self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
-                logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
-                return False
+            is_written = self._try(batch, done)
             newest = latest_done(self.store, batch.batch_id)
-            if newest is not None and newest.round == done.round:  # else a later round must be the last to be written
-                marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
-                self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
-                logger().info(
-                    "batch.delivered", batch=batch.batch_id, round=done.round, url=shown(str(batch.output_url))
-                )
+            if newest is not None and newest.round > done.round:
+                # It must be the last to be written, and this one may stand there in part even where it failed.
+                self._overwritten.add(batch.batch_id)
+            elif is_written:
+                self._mark(batch, done)
+            if not is_written:
+                return False
         return False
+
+    def _try(self, batch: Batch, done: Done) -> bool:
+        """Write the outputs, or say why not. Whether they are written."""
+        try:
+            with self._damage.remembered(batch.batch_id):
+                self._write(batch, done)
+        except NightpressError as error:
+            self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
+            logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
+            return False
+        return True
+
+    def _mark(self, batch: Batch, done: Done) -> None:
+        marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
+        self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
+        self._overwritten.discard(batch.batch_id)
+        logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=shown(str(batch.output_url)))
 
     def _write(self, batch: Batch, done: Done) -> None:
         url, form = str(batch.output_url), ResultForm(batch.output_form)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from jobs.batch import Batch, BatchPaths
 from jobs.delivery import Deliverer, checked_place, is_delivered
-from jobs.errors import RequestError, StoreDamaged
+from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -205,6 +205,39 @@ def test_a_round_that_is_published_while_another_is_delivered_is_the_last_to_be_
     desk.deliverer.deliver()
     assert rounds == [1, 2]
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_the_newest_round_is_written_last_although_another_process_has_delivered_it_meanwhile(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its first try fails: by then nobody else knows that an older round stands there."""
+    out = tmp_path / "out" / "tonight.jsonl"
+    batch = desk.accept(str(out))
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    write, other, rounds = desk.deliverer._write, Desk(desk.shelf), []
+
+    def meanwhile(of: Batch, done: Any) -> None:
+        rounds.append(done.round)
+        if len(rounds) == 1:
+            reopen(desk.shelf.store, batch.batch_id)
+            desk.shelf.write(batch.batch_id, [desk.shelf.completed(1, round_=2)])
+            desk.publish(batch)
+            other.deliverer.deliver()
+            assert len(out.read_bytes().splitlines()) == 2
+        if len(rounds) == 2:
+            raise StoreUnavailable("the place is away")
+        write(of, done)
+
+    monkeypatch.setattr(desk.deliverer, "_write", meanwhile)
+    desk.deliverer.deliver()
+    assert len(out.read_bytes().splitlines()) == 1
+    desk.monotonic_s += 31
+    for _ in range(2):
+        desk.deliverer.deliver()
+    assert rounds == [1, 2, 2]
+    assert len(out.read_bytes().splitlines()) == 2
+    assert desk.shelf.store.list("undelivered") == []
 
 
 def test_a_batch_that_was_deleted_owes_nothing(desk: Desk, tmp_path: Path) -> None:
