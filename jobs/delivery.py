@@ -25,7 +25,7 @@ from jobs.kinds import Kind
 from jobs.logs import logger
 from jobs.places import shown
 from jobs.published import ERRORS, OUTPUT, published_lines
-from jobs.rounds import Clock, is_open, latest_done, load_batch, now, to_bytes
+from jobs.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
 
 RETRY_S: Final = 30.0
@@ -53,6 +53,16 @@ def checked_place(url: str, form: ResultForm) -> str:
 def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
     """Whether the outputs of a published round are where the batch wants them. So are those of a batch that wants nothing."""
     return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
+
+
+def owed(store: Store, batch_id: str) -> str | None:
+    """Where published outputs of a batch have not been taken yet, as it may be shown. None when it owes nothing."""
+    batch = load_batch(store, batch_id)
+    if batch is None or batch.output_url is None:
+        return None
+    current = read_round(store, batch)
+    done = current.done or current.before
+    return None if done is None or is_delivered(store, batch, done) else shown(batch.output_url)
 
 
 @dataclass
@@ -84,12 +94,22 @@ class Deliverer:
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
             with collected(faults):
-                batch = load_batch(self.store, batch_id)
-                if batch is None or self._delivered(batch):
-                    self._overwritten.discard(batch_id)
-                    self.store.discard(BatchPaths(batch_id).undelivered)
+                self.deliver_batch(batch_id)
         if faults:
             raise faults[0]
+
+    def deliver_batch(self, batch_id: str) -> None:
+        """Try what one batch owes, due or not. One that is deleted, also meanwhile, owes nothing."""
+        batch = load_batch(self.store, batch_id)
+        try:
+            is_settled = batch is None or self._delivered(batch)
+        except (RequestError, StoreDamaged):
+            if load_batch(self.store, batch_id) is not None:
+                raise
+            is_settled = True
+        if is_settled:
+            self._overwritten.discard(batch_id)
+            self.store.discard(BatchPaths(batch_id).undelivered)
 
     def _delivered(self, batch: Batch) -> bool:
         """Deliver what is published by now. Whether nothing more is to come."""
@@ -113,6 +133,8 @@ class Deliverer:
             with self._damage.remembered(batch.batch_id):
                 self._write(batch, done)
         except NightpressError as error:
+            if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile
+                return False
             self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
             logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
             return False

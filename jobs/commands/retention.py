@@ -28,16 +28,25 @@ def delete(
 ) -> None:
     """Delete a published batch.
 
-    Its files go, its usage stays in the accounts. An open batch is never deleted.
+    Its files go, its usage stays in the accounts. An open batch is never deleted. Outputs that were not taken to their
+    output URL go too, which is said.
     """
     from jobs import logs
+    from jobs.delivery import owed
     from jobs.retention import delete as delete_batch
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
     found = session.batch(batch)
+    place = owed(session.store, found.batch_id)
     delete_batch(session.store, found.batch_id, clock=session.clock)
     session.say(f"{found.batch_id} is deleted; nightpress usage still counts it")
+    _say_owed(session, found.batch_id, place)
+
+
+def _say_owed(session: Session, batch_id: str, place: str | None) -> None:
+    if place is not None:
+        session.say(f"{batch_id}: its outputs have not been taken to {place}")
 
 
 def sweep(
@@ -52,6 +61,7 @@ def sweep(
     """
     from jobs import logs
     from jobs.concurrency import each
+    from jobs.delivery import owed
     from jobs.leftovers import clear
     from jobs.retention import delete as delete_batch
     from jobs.retention import expired
@@ -65,17 +75,19 @@ def sweep(
     faults: list[StoreDamaged] = []
     batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
 
-    def let_go(batch_id: str) -> str | None:
+    def let_go(batch_id: str) -> tuple[str, str | None] | None:
         with collected(faults):
+            place = owed(store, batch_id)
             if not dry_run:
                 delete_batch(store, batch_id, clock=session.clock)
-            return batch_id
+            return batch_id, place
         return None
 
     count = 0
-    for batch_id in each(let_go, batch_ids, store.reads_at_once):
-        if batch_id is not None:
-            session.write(batch_id)
+    for gone in each(let_go, batch_ids, store.reads_at_once):
+        if gone is not None:
+            session.write(gone[0])
+            _say_owed(session, *gone)
             count += 1
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := clear(session.store, ago)):

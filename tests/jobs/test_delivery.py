@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from structlog.testing import capture_logs
 
 from jobs.batch import Batch, BatchPaths
-from jobs.delivery import Deliverer, checked_place, is_delivered
+from jobs.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.intake import IntakeOptions, accept
@@ -248,6 +248,41 @@ def test_a_batch_that_was_deleted_owes_nothing(desk: Desk, tmp_path: Path) -> No
     delete(desk.shelf.store, batch.batch_id, clock=lambda: desk.shelf.now + timedelta(days=1))
     desk.deliverer.deliver()
     assert desk.shelf.store.list("undelivered") == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_batch_that_is_deleted_while_it_is_delivered_owes_nothing(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    batch = desk.accept(f"{tmp_path}/out.jsonl")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    write, store = desk.deliverer._write, desk.shelf.store
+
+    def meanwhile(of: Batch, done: Any) -> None:
+        if when == "after":
+            write(of, done)
+        delete(store, batch.batch_id, clock=desk.shelf.clock)
+        if when == "before":
+            write(of, done)
+
+    monkeypatch.setattr(desk.deliverer, "_write", meanwhile)
+    with capture_logs() as logs:
+        desk.deliverer.deliver()
+    assert [log["event"] for log in logs] == ["batch.deleted"], "nothing is to be restored"
+    assert (store.list("undelivered"), store.list("batches")) == ([], [])
+
+
+def test_what_a_batch_still_owes(desk: Desk, tmp_path: Path) -> None:
+    batch = desk.accept(f"{tmp_path}/out.jsonl")
+    store = desk.shelf.store
+    assert owed(store, batch.batch_id) is None, "nothing is published"
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    assert owed(store, batch.batch_id) == f"{tmp_path}/out.jsonl"
+    desk.deliverer.deliver()
+    assert owed(store, batch.batch_id) is None
+    assert owed(store, "no-batch") is None
 
 
 @pytest.mark.parametrize("step", range(4))

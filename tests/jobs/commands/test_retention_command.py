@@ -43,6 +43,24 @@ def test_delete_says_what_stays(session: Session, batch_id: str, capsys: pytest.
     assert main(["delete", batch_id], session) == 2
 
 
+@pytest.mark.parametrize(
+    "command", [["delete"], ["sweep", "--older-than", "0h", "--dry-run"], ["sweep", "--older-than", "0h"]]
+)
+def test_outputs_that_were_not_taken_to_their_url_are_said(
+    command: list[str], session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, place = tmp_path / "a.jsonl", tmp_path / "a.jsonl" / "out.jsonl"
+    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    assert main(["enqueue", str(file), "--output-url", str(place)], session) == 0
+    batch_id = capsys.readouterr().out.strip()
+    assert main(["publish", batch_id], session) == 1
+    capsys.readouterr()
+    assert main([*command, *([batch_id] if command == ["delete"] else [])], session) == 0
+    ran = capsys.readouterr()
+    assert f"{batch_id}: its outputs have not been taken to {place}\n" in ran.err
+    assert ran.out == ("" if command == ["delete"] else f"{batch_id}\n")
+
+
 def test_an_age_that_is_none_is_said(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "--older-than", "soon"], session) == 2
     assert "36h, 30d or 8w" in capsys.readouterr().err
