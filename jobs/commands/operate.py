@@ -75,19 +75,19 @@ def publish(
         session.say(f"{found.batch_id}: {result.missing:,} of {found.rows:,} rows have no outcome yet: {rows}")
         session.say(f"  nightpress work runs them; nightpress cancel {found.batch_id} gives them up")
         raise typer.Exit(1)
-    _deliver(session)
+    _deliver(session, found)
     counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
     session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
     raise typer.Exit(0 if result.counts.get("completed", 0) == found.rows else 1)
 
 
-def _deliver(session: Session) -> None:
-    """Take outputs to where they are owed, now that there is somebody to do it."""
+def _deliver(session: Session, batch: Batch) -> None:
+    """Take the outputs to where they are owed, now that there is somebody to do it."""
     from jobs.delivery import Deliverer
     from jobs.kinds.registry import load_kinds
 
     kinds = load_kinds(session.settings.templates_dir)
-    Deliverer(session.store, session.settings.options_for, kinds, session.clock).deliver()
+    Deliverer(session.store, session.settings.options_for, kinds, session.clock).deliver_batch(batch.batch_id)
 
 
 LANE = "A lane: the name of a model, as `nightpress models list` shows it."

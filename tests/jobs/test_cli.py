@@ -427,6 +427,21 @@ def test_publish_says_what_is_missing(nightpress: Callable[..., Ran], shelf: She
     assert "round 1 is published, 3 completed" in ran.err
 
 
+def test_publish_takes_the_outputs_of_its_batch_alone_to_their_url(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    """A path may be one of another machine, where its own fleet is to write it."""
+    batches = []
+    for n in range(2):
+        (tmp_path / f"{n}.jsonl").write_bytes(orjson.dumps({"kind": "chat", "prompt": 1}))
+        ran = nightpress("enqueue", f"{n}.jsonl", "--output-url", f"out/{n}/")
+        batches.append(ran.out.strip())
+    shelf.publish(batches[0])
+    assert nightpress("publish", batches[1]).status == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
+    assert shelf.store.list("undelivered") == [batches[0]]
+
+
 def test_cancel_without_a_queue_leaves_the_marker_that_decides(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     shelf.accept(rows=2)
     ran = nightpress("cancel", "night-1")
