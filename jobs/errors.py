@@ -2,6 +2,7 @@
 
     NightpressError
     |- RequestError        the user's words are wrong: nothing was accepted          exit status 2
+    |  `- NoBatch              there is no such batch, or no more
     |- UnavailableError    something that is needed is not there                     exit status 3
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
@@ -33,6 +34,10 @@ class RequestError(NightpressError):
     """The request is wrong; nothing was accepted."""
 
     exit_status = 2
+
+
+class NoBatch(RequestError):
+    """No batch has this id: it never had one, or was deleted."""
 
 
 class BatchPaused(NightpressError):

@@ -53,13 +53,19 @@ class OpenBatches:
             self._add(batch_id)
         return self._indexes.get(batch_id)
 
+    def forget(self, batch_id: str) -> None:
+        """A batch was deleted: its folder, read again, would look like an open one."""
+        self._indexes.pop(batch_id, None)
+
     def scan(self, *, now: bool = False) -> None:
-        """Look for batches that are new, and let go of those that are published. Raises StoreUnavailable."""
+        """Look for batches that are new, and let go of those that are published or deleted. Raises StoreUnavailable."""
         if not now and self._monotonic() - self._scanned_at < self._scan_s:
             return
         self._scanned_at = self._monotonic()
         self.fault = None
-        for batch_id in sorted(self._only if self._only is not None else self._hinted()):
+        hinted = set(self._store.list("open"))
+        self._let_go(set(self._indexes) - hinted)
+        for batch_id in sorted(self._only if self._only is not None else hinted | self._without_hint(hinted)):
             try:
                 with self._damage.remembered(batch_id):
                     self._look_again(batch_id)
@@ -76,12 +82,13 @@ class OpenBatches:
                 end(self._store, index.batch)
             index.refresh()
 
-    def _hinted(self) -> set[str]:
-        hinted = set(self._store.list("open"))
-        for batch_id in set(self._indexes) - hinted:
-            if self._indexes[batch_id].done is not None:
-                del self._indexes[batch_id]
-        return hinted | self._without_hint(hinted)
+    def _let_go(self, unhinted: set[str]) -> None:
+        """Forget what no hint says to be open because it is published, or was deleted. What is damaged is still there."""
+        for batch_id in unhinted:
+            is_published = self._only is None and self._indexes[batch_id].done is not None
+            with contextlib.suppress(StoreDamaged):
+                if is_published or load_batch(self._store, batch_id) is None:
+                    self.forget(batch_id)
 
     def _without_hint(self, hinted: set[str]) -> set[str]:
         """Batches that are open although nothing hints at them: of all at first, afterwards of one that is next."""

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.errors import ConflictError, RequestError, StoreDamaged
+from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
 from jobs.segment import EVERY_ROUND, HeadRow
 from jobs.storage import Store
 
@@ -101,10 +101,10 @@ def list_batches(store: Store) -> list[str]:
 
 
 def accepted(store: Store, batch_id: str) -> Batch:
-    """The acceptance of a batch that a person named. Raises RequestError when there is none."""
+    """The acceptance of a batch that a person named. Raises NoBatch when there is none."""
     batch = load_batch(store, batch_id)
     if batch is None:
-        raise RequestError(f"no batch {batch_id}: `nightpress status` lists those that there are.")
+        raise NoBatch(f"no batch {batch_id}: `nightpress status` lists those that there are.")
     return batch
 
 

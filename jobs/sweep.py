@@ -18,7 +18,7 @@ from jobs.batch import CloseReason, Done
 from jobs.breaker import trip
 from jobs.compaction import compact
 from jobs.damage import Damage
-from jobs.errors import CODES, QueueUnavailable, StoreDamaged
+from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -26,7 +26,7 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import go_on
+from jobs.rounds import accepted, go_on
 from jobs.segment import Outcome, write
 from jobs.storage import Store
 
@@ -62,29 +62,45 @@ class Sweeper:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
 
         One that is damaged keeps no other waiting: what is wrong with it is raised at the end. It is looked at again less and
-        less often.
+        less often. One that was deleted meanwhile is over.
         """
+        known = {index.batch.batch_id: index for index in self.batches}
         self.batches.scan()
+        found = {index.batch.batch_id: index for index in self.batches}
+        for batch_id in known.keys() - found.keys():
+            self._drop(known[batch_id], deleted=True)
         still_open, before, fault = 0, len(self.published), self.batches.fault
-        for index in list(self.batches):
+        for batch_id, index in found.items():
             done = None
             try:
-                with self.damage.remembered(index.batch.batch_id):
+                with self.damage.remembered(batch_id):
                     done = self._look_at(index)
                 if done is None:
                     self._compact(index)
+            except NoBatch:
+                self.batches.forget(batch_id)
+                self._drop(index, deleted=True)
+                continue
             except StoreDamaged as error:
                 fault = error
             if done is None:
                 still_open += 1
             else:
-                self.published[index.batch.batch_id] = done
+                self.published[batch_id] = done
         self.after(len(self.published) > before)
         if fault is not None:
             raise fault
         return still_open
 
     def _look_at(self, index: OutcomeIndex) -> Done | None:
+        """How the batch has ended, if it has. Raises NoBatch where it was deleted meanwhile, StoreDamaged."""
+        try:
+            return self._ended(index)
+        except StoreDamaged:  # what is missing may have gone with its batch
+            accepted(self.store, index.batch.batch_id)
+            raise
+
+    def _ended(self, index: OutcomeIndex) -> Done | None:
         if index.current.goes_on and go_on(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
@@ -199,8 +215,10 @@ class Sweeper:
         if rows:
             logger().error("batch.damaged", batch=index.batch.batch_id, rows=rows)
 
-    def _drop(self, index: OutcomeIndex) -> None:
-        forget, finish = index.current.may_be_forgotten, index.current.may_finish
+    def _drop(self, index: OutcomeIndex, *, deleted: bool = False) -> None:
+        """Tell the queue what may no longer start, and of what is over; so is all that was `deleted`."""
+        forget = deleted or index.current.may_be_forgotten
+        finish = not deleted and index.current.may_finish
         for lane in index.batch.lanes:
             try:
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)

@@ -18,6 +18,7 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.publish import latest_done
 from jobs.redis_queue import RedisQueue
+from jobs.rounds import accepted
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -60,7 +61,10 @@ class Run:
         self._interrupts += 1
 
     def until_published(self) -> Done | None:
-        """Work until the batch is published; None when it was interrupted. Raises UnavailableError, BatchPaused."""
+        """Work until the batch is published; None when it was interrupted.
+
+        Raises UnavailableError, BatchPaused, and NoBatch where it was deleted meanwhile.
+        """
         done = latest_done(self.store, self.batch.batch_id)
         if done is not None:
             return done
@@ -123,7 +127,9 @@ class Run:
         with self._outages.waited_for():
             sweeper.sweep()
             index = sweeper.batches.get(self.batch.batch_id)
-            if index is not None and index.done is None:
+            if index is None:
+                accepted(self.store, self.batch.batch_id)
+            elif index.done is None:
                 index.refresh()
             if fleet is not None:
                 fleet.ask_of_the_storage()

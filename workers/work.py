@@ -15,7 +15,7 @@ from typing import Final
 from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
-from jobs.errors import RequestError, UnavailableError
+from jobs.errors import NoBatch, RequestError, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
@@ -170,8 +170,11 @@ class Work:
 
 
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
-    """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none."""
-    with contextlib.suppress(UnavailableError):
+    """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none.
+
+    Nor are there more once one was deleted since the last sweep: the next one knows of it.
+    """
+    with contextlib.suppress(UnavailableError, NoBatch):
         for one in reader.read(batch_ids, faults=[]).batches:  # a sweep names what is damaged
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(

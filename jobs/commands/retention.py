@@ -73,14 +73,18 @@ def sweep(
         raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
     store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
     faults: list[StoreDamaged] = []
+    stay: list[RequestError] = []
     batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
 
     def let_go(batch_id: str) -> tuple[str, str | None] | None:
-        with collected(faults):
-            place = owed(store, batch_id)
-            if not dry_run:
-                delete_batch(store, batch_id, clock=session.clock)
-            return batch_id, place
+        try:
+            with collected(faults):
+                place = owed(store, batch_id)
+                if not dry_run:
+                    delete_batch(store, batch_id, clock=session.clock)
+                return batch_id, place
+        except RequestError as error:  # reopened meanwhile
+            stay.append(error)
         return None
 
     count = 0
@@ -89,6 +93,8 @@ def sweep(
             session.write(gone[0])
             _say_owed(session, *gone)
             count += 1
+    for error in stay:
+        session.say(f"nightpress: {error}")
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := clear(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")

@@ -13,6 +13,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.prices import Prices
 from jobs.publish import close, publish, reopen
+from jobs.retention import delete
 from jobs.settings import Settings
 from jobs.storage import Store
 
@@ -147,3 +148,24 @@ def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, ba
     reopened = batches.get(batch.batch_id)
     assert reopened is not None
     assert reopened.round == 2
+
+
+@pytest.mark.parametrize("limited", [False, True], ids=["all batches", "only some"])
+def test_a_batch_that_another_published_and_deleted_is_forgotten(store: Store, limited: bool) -> None:
+    """Its folder, read again, looks like that of a batch whose first round is open."""
+    gone, stays = made(store, "a"), made(store, "b")
+    batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, scan_s=0.0)
+    assert found(batches) == [gone.batch_id, stays.batch_id]
+    ended(store, gone)
+    delete(store, gone.batch_id)
+    store.delete(BatchPaths(stays.batch_id).open_hint)  # and this one only lacks its hint
+    assert found(batches) == [stays.batch_id]
+    assert batches.get(gone.batch_id) is None
+
+
+def test_a_batch_without_hint_whose_acceptance_is_damaged_is_not_forgotten(store: Store, batches: OpenBatches) -> None:
+    batch = made(store)
+    assert found(batches) == [batch.batch_id]
+    store.delete(BatchPaths(batch.batch_id).open_hint)
+    (Path(store.url) / BatchPaths(batch.batch_id).acceptance).write_bytes(b"{torn")
+    assert found(batches) == [batch.batch_id]

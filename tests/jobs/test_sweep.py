@@ -13,6 +13,7 @@ import redis
 
 from jobs.accounts import tallies
 from jobs.batch import Batch, BatchPaths, Done
+from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
@@ -21,8 +22,10 @@ from jobs.job import Job
 from jobs.job_queue import Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
+from jobs.publish import publish
 from jobs.published import ERRORS, OUTPUT, read_published, verify
 from jobs.redis_queue import RedisQueue
+from jobs.retention import delete
 from jobs.rounds import close, is_open, read_round, reopen, resume
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
@@ -482,3 +485,77 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
     seconds[0] = 63.0
     sweeper.sweep()
     assert night.rows(batch) == [0, 1, 2]
+
+
+@pytest.fixture
+def short(make_night: Callable[..., Night]) -> tuple[Night, Sweeper]:
+    """A night, and a sweeper that scans but once: what comes then it learns from the batches themselves."""
+    night = make_night(breaker_rows=0)
+    batches = OpenBatches(night.store, scan_s=1e9)
+    return night, Sweeper(night.store, night.queue, batches, night.settings.prices, clock=lambda: night.now)
+
+
+def published_and_deleted(night: Night, batch: Batch) -> None:
+    """As `wait`, `results` and `delete` do, in another process."""
+    publish(night.store, batch.batch_id, prices=night.settings.prices, clock=lambda: night.now)
+    delete(night.store, batch.batch_id, clock=lambda: night.now)
+
+
+def test_a_batch_that_another_publishes_and_deletes_ends_no_sweep(short: tuple[Night, Sweeper]) -> None:
+    night, sweeper = short
+    gone, other = night.accept(2), night.accept(3)
+    jobs = night.claim()
+    assert sweeper.sweep() == 2
+    night.finish([job for job in jobs if job.key.batch_id == gone.batch_id])
+    for index in sweeper.batches:
+        index.refresh()
+    published_and_deleted(night, gone)
+    night.finish([job for job in jobs if job.key.batch_id == other.batch_id])
+    assert sweeper.sweep() == 0
+    assert list(sweeper.published) == [other.batch_id]
+    assert night.queue.snapshot(LANE).batches == {}
+
+
+def test_a_batch_that_is_found_deleted_leaves_the_queue(night: Night) -> None:
+    batch = night.accept(2)
+    jobs = night.claim()
+    batches = OpenBatches(night.store, scan_s=0.0)
+    sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=lambda: night.now)
+    assert sweeper.sweep() == 1
+    night.finish(jobs)
+    published_and_deleted(night, batch)
+    assert list(night.queue.snapshot(LANE).batches) == [batch.batch_id]
+    assert sweeper.sweep() == 0
+    assert (night.queue.snapshot(LANE).batches, sweeper.published) == ({}, {})
+
+
+def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
+    short: tuple[Night, Sweeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night, sweeper = short
+    batch = night.accept(2)
+    night.finish(night.claim())
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr("jobs.publish.collect", collect)
+        published_and_deleted(night, batch)
+        return collect(*given)
+
+    monkeypatch.setattr("jobs.publish.collect", meanwhile)
+    assert sweeper.sweep() == 0
+    assert sweeper.published == {}
+
+
+def test_what_is_missing_of_a_batch_that_is_being_deleted_is_no_damage(short: tuple[Night, Sweeper]) -> None:
+    night, sweeper = short
+    batch = night.accept(2)
+    jobs = night.claim()
+    assert sweeper.sweep() == 1
+    night.finish(jobs[:1])
+    night.finish(jobs[1:], status="failed")
+    publish(night.store, batch.batch_id, prices=night.settings.prices, clock=lambda: night.now)
+    reopen(night.store, batch.batch_id, clock=lambda: night.now)
+    paths = BatchPaths(batch.batch_id)
+    night.store.delete(paths.acceptance)
+    night.store.delete(f"{paths.root}/published")
+    assert sweeper.sweep() == 0

@@ -41,3 +41,9 @@ def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Pa
 def test_a_model_that_the_catalog_lacks_is_named_with_those_that_it_has() -> None:
     with pytest.raises(RequestError, match=r"unknown model 'gone': the known ones are .*stub"):
         known("gone", Settings())
+
+
+def test_a_batch_that_was_deleted_since_the_last_sweep_ends_no_fleet(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        log_progress(StatusReader(Store.open(str(tmp_path))), ["gone-1"])
+    assert logs == []

@@ -1,12 +1,15 @@
 """Shows jobs/commands/retention.py: the ids and nothing else on standard output."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
+from jobs import retention
 from jobs.cli import main
 from jobs.commands.session import Session
+from jobs.rounds import reopen
 from jobs.settings import Settings
 
 
@@ -64,3 +67,24 @@ def test_outputs_that_were_not_taken_to_their_url_are_said(
 def test_an_age_that_is_none_is_said(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "--older-than", "soon"], session) == 2
     assert "36h, 30d or 8w" in capsys.readouterr().err
+
+
+def test_a_batch_that_is_reopened_meanwhile_keeps_no_other_from_being_swept(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = []
+    for n in range(3):
+        file = tmp_path / f"{n}.jsonl"
+        file.write_bytes(orjson.dumps({"kind": "chat"}))
+        main(["enqueue", str(file)], session)
+        ids.append(capsys.readouterr().out.strip())
+        main(["publish", ids[-1]], session)
+    found = list(retention.expired(session.store, timedelta(0)))
+    reopen(session.store, ids[1])
+    monkeypatch.setattr(retention, "expired", lambda *_, **__: iter(found))
+    capsys.readouterr()
+    assert main(["sweep", "--older-than", "0h"], session) == 0
+    out, err = capsys.readouterr()
+    assert out.split() == [ids[0], ids[2]]
+    assert f"{ids[1]} is open" in err
+    assert "2 batches deleted" in err
