@@ -59,19 +59,19 @@ def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
     if batch is None:  # intake makes no done marker: this was a batch
         is_left = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
         return until if is_left else None
-    done = read_round(store, batch).done
+    done = read_round(store, batch).published
     return None if done is None else done.at
 
 
 def _decide(store: Store, batch: Batch, clock: Clock) -> None:
     current = read_round(store, batch)
-    if current.done is None:
+    if current.published is None:
         raise RequestError(
             f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
         )
     sum_up(store, batch.batch_id)
     store.delete(
-        BatchPaths(batch.batch_id).unsummed(current.done.round)
+        BatchPaths(batch.batch_id).unsummed(current.published.round)
     )  # gone by now: who may delete nothing ends here
     at = clock()
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)

@@ -176,6 +176,7 @@ def reopen(
     Raises RequestError when the batch is still open, when a row is not in it, or when there is nothing to do.
     """
     batch = accepted(store, batch_id)
+    go_on(store, batch, clock)  # what a soft deadline left comes first
     current = read_round(store, batch)
     if current.done is None:
         raise RequestError(

@@ -12,7 +12,7 @@ from jobs.errors import RequestError
 from jobs.prices import Prices
 from jobs.publish import close, publish
 from jobs.retention import delete, expired
-from jobs.rounds import list_batches, load_batch, reopen
+from jobs.rounds import list_batches, load_batch, read_round, reopen
 from jobs.storage import Store
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ def test_a_reopened_batch_stays(published: Shelf) -> None:
     reopen(published.store, "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="is open"):
         delete(published.store, "night-1", clock=published.clock)
+
+
+def test_a_batch_between_the_rounds_of_its_soft_deadline_stays(shelf: Shelf) -> None:
+    batch = shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.publish_half()
+    assert list(expired(shelf.store, timedelta(0), clock=shelf.clock)) == []
+    with pytest.raises(RequestError, match="is open"):
+        delete(shelf.store, "night-1", clock=shelf.clock)
+    assert read_round(shelf.store, batch).goes_on
 
 
 def test_who_reopens_after_the_decision_comes_too_late(

@@ -181,3 +181,13 @@ def test_reopening_at_the_same_moment(shelf: Any, monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ConflictError, match="by someone else"):
         reopen(shelf.store, "night-1", clock=clock)
+
+
+def test_a_batch_between_the_rounds_of_its_soft_deadline_goes_on_and_is_not_reopened(shelf: Any) -> None:
+    batch = shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.publish_half()
+    with pytest.raises(RequestError, match="still open in round 2"):
+        reopen(shelf.store, "night-1", clock=shelf.clock)
+    current = read_round(shelf.store, batch)
+    assert (current.number, current.continues) == (2, True)
