@@ -7,6 +7,7 @@ instead, and nothing is stored. The order of writes makes `batch.json` the accep
 
 import io
 import re
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -124,7 +125,8 @@ def accept(
     """Make a batch of a binary file in any format, or of lines of JSON; or find the one that they have made before.
 
     Raises RequestError when nothing can be accepted, ConflictError when another batch stands under the id, and
-    StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch.
+    StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch, unless the error names
+    one that may have been accepted.
     """
     with spooled(lines, options, kinds, settings, names_in_memory) as spool:
         accepted = _accepted(store, spool, options, settings, run_key, clock)
@@ -189,8 +191,8 @@ def _accepted(
     if options.strict and spool.refused:
         raise StrictRefused(spool.faults, spool.refused)
     batch = _batch(spool, options, options.tenant or settings.tenant, run_key, clock())
-    created = _write(store, batch, spool)
-    return Accepted(load_batch(store, batch.batch_id) or batch, created, spool.faults)
+    standing, created = _write(store, batch, spool)
+    return Accepted(standing, created, spool.faults)
 
 
 def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
@@ -219,8 +221,8 @@ def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, crea
     )
 
 
-def _write(store: Store, batch: Batch, spool: Spool) -> bool:
-    """Put everything in its place, `batch.json` last. Returns whether it was this call that made the batch."""
+def _write(store: Store, batch: Batch, spool: Spool) -> tuple[Batch, bool]:
+    """Put everything in its place, `batch.json` last. Returns the batch that stands, and whether this call made it."""
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
     created = False
@@ -230,13 +232,27 @@ def _write(store: Store, batch: Batch, spool: Spool) -> bool:
                 shutil.copyfileobj(source, target, 1 << 20)
         for n, outcomes in enumerate(_chunks(spool.refused_outcomes()), start=1):
             segment.write(store, paths, outcomes, "intake", batch.full_sha256[:12], n)
-        created = store.create(paths.acceptance, to_bytes(batch))
+        created = _create(store, batch)
         standing = batch if created else load_batch(store, batch.batch_id)
     if standing is None or standing.full_sha256 != batch.full_sha256:
         raise ConflictError(f"another batch stands under {batch.batch_id}: give this one a --name or a --run-key")
-    if is_open(store, batch.batch_id):
-        store.create(paths.open_hint, b"")
-    return created
+    try:
+        if created or is_open(store, batch.batch_id):
+            store.create(paths.open_hint, b"")
+    except StoreUnavailable as error:  # it is accepted all the same: to say otherwise would have it made twice
+        logger().warning("batch.unhinted", batch=batch.batch_id, error=str(error))
+    return standing, created
+
+
+def _create(store: Store, batch: Batch) -> bool:
+    """Create the acceptance. Where nobody can tell whether it stands, the error tells how to ask again."""
+    try:
+        return store.create(BatchPaths(batch.batch_id).acceptance, to_bytes(batch))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"{error} {batch.batch_id} may be accepted all the same: with its run key, the same again is no second batch "
+            f"(enqueue --run-key {shlex.quote(batch.run_key)})"
+        ) from error
 
 
 def _chunks(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:

@@ -11,6 +11,7 @@ import structlog
 
 EVENTS: Final[dict[str, str]] = {
     "batch.accepted": "A batch was made: batch, rows, refused.",
+    "batch.unhinted": "A batch stands, and the hint that it is open could not be written: fleets find it later: batch, error.",
     "batch.fed": "Rows were put on the queue: batch, lane, rows.",
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
     "batch.damaged": "Requests of a batch cannot be read back from storage, and their rows fail: batch, rows.",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.batch import BatchPaths
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
@@ -350,6 +351,49 @@ def test_killed_at_any_write_there_is_no_batch_or_a_whole_one(tmp_path: Path, wr
     assert batch_id in ("", again.batch.batch_id)
     assert len(inputs(store, again)) == len(inputs(store, again, "smollm2-135m")) == len(refused(store, again)) == 1
     assert store.list("open") == [again.batch.batch_id]
+
+
+class Away(LocalStore):
+    """Does not answer when it is asked to create a file whose path ends so, after it has `done` it or not."""
+
+    def __init__(self, folder: str, end: str, *, done: bool = False) -> None:
+        super().__init__(folder)
+        self.end, self.done = end, done
+
+    def create(self, path: str, data: bytes) -> bool:
+        if not path.endswith(self.end):
+            return super().create(path, data)
+        if self.done:
+            super().create(path, data)
+        raise StoreUnavailable("storage s3://x: no answer within 45 s.")
+
+
+def test_what_fails_after_the_acceptance_makes_it_no_less_accepted(store: Store) -> None:
+    known = taken(store, jsonl(chat())).batch
+    store.delete(BatchPaths(known.batch_id).root)
+    store.delete("open")
+    away = Away(store.url, f"open/{known.batch_id}")
+    with capture_logs() as logs:
+        first = taken(away, jsonl(chat()))
+    assert (first.created, first.batch.batch_id) == (True, known.batch_id)
+    assert load_batch(store, known.batch_id) == first.batch
+    assert [(log["event"], log["batch"]) for log in logs] == [
+        ("batch.unhinted", known.batch_id),
+        ("batch.accepted", known.batch_id),
+    ]
+    assert taken(away, jsonl(chat())).created is False, "nor is it when it is asked for again"
+    assert taken(store, jsonl(chat())).batch == first.batch
+    assert store.list("open") == [known.batch_id]
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["it was written", "it was not"])
+def test_where_the_acceptance_is_in_doubt_the_error_tells_how_to_make_no_second_batch(store: Store, done: bool) -> None:
+    with pytest.raises(StoreUnavailable, match=r"no answer within 45 s\. .*--run-key 'a b'") as raised:
+        taken(Away(store.url, "/batch.json", done=done), jsonl(chat()), run_key="a b")
+    (batch_id,) = store.list("batches")
+    assert batch_id in str(raised.value)
+    again = taken(store, jsonl(chat()), run_key="a b")
+    assert (again.created, again.batch.batch_id) == (not done, batch_id)
 
 
 def test_two_at_once_make_one_batch(store: Store) -> None:
