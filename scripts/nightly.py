@@ -24,8 +24,8 @@ from jobs.batch import Batch
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake import IntakeOptions, accept_file
 from jobs.moments import parsed
-from jobs.publish import latest_done
 from jobs.published import copy_published
+from jobs.rounds import read_round
 from jobs.storage import Store
 from workers.interrupts import draining
 from workers.work import Work
@@ -73,7 +73,7 @@ def _night(args: argparse.Namespace) -> int:
         work.interrupt()
 
     with draining(interrupt):
-        if any(latest_done(store, batch.batch_id) is None for batch in batches.values()):
+        if any(read_round(store, batch).published is None for batch in batches.values()):
             work.run()
     if interrupted:
         return 130
@@ -97,7 +97,7 @@ def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
 
 def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, night: str) -> bool:
     """Copy what was published, and move its input away. Whether every row completed."""
-    done = latest_done(store, batch.batch_id)
+    done = read_round(store, batch).published
     if done is None:
         raise UnavailableError(f"{batch.batch_id} is not published: see `nightpress status {batch.batch_id}`")
     copy_published(store, batch.batch_id, done, args.out / night / file.stem)

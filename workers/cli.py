@@ -74,7 +74,7 @@ def run(
     from jobs import logs
     from jobs.formats.source import name_of
     from jobs.intake import IntakeOptions, accept_file
-    from jobs.publish import latest_done
+    from jobs.rounds import read_round
     from workers.interrupts import draining
     from workers.report import Reporter
     from workers.run import Run
@@ -87,7 +87,7 @@ def run(
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     reporter = Reporter(store, batch, settings, _invoked())
-    done, elapsed_s = latest_done(store, batch.batch_id), None
+    done, elapsed_s = read_round(store, batch).published, None
     if done is None:
         began = time.monotonic()
         job = Run(store, batch, settings, show=reporter.show, say=reporter.say, workers=workers)

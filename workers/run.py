@@ -16,9 +16,8 @@ from jobs.errors import BatchPaused
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
-from jobs.publish import latest_done
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import accepted
+from jobs.rounds import accepted, read_round
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -65,7 +64,7 @@ class Run:
 
         Raises UnavailableError, BatchPaused, and NoBatch where it was deleted meanwhile.
         """
-        done = latest_done(self.store, self.batch.batch_id)
+        done = read_round(self.store, self.batch).published
         if done is not None:
             return done
         if self.settings.redis_url is not None:

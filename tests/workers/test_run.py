@@ -7,13 +7,16 @@ import pytest
 import redis
 
 from jobs.batch import Batch, Done
-from jobs.errors import NoBatch
+from jobs.cli import main
+from jobs.commands.session import Session
+from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.publish import publish
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
+from jobs.rounds import reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
@@ -53,3 +56,28 @@ def test_a_run_whose_batch_is_deleted_meanwhile_ends(
     sweeper = Sweeper(store, RedisQueue(fake_client), batches, settings.prices)
     with pytest.raises(NoBatch, match=batch.batch_id):
         Run(store, batch, settings)._swept(sweeper)
+
+
+def test_a_batch_whose_further_round_is_open_is_not_over(store: Store, batch: Batch, settings: Settings) -> None:
+    first = published(store, batch, settings)
+    assert Run(store, batch, settings).until_published() == first
+    reopen(store, batch.batch_id)
+    with pytest.raises(QueueUnavailable):  # it sets out to work on it
+        Run(store, batch, settings).until_published()
+
+
+def test_the_same_run_after_a_retry_is_not_said_to_be_published(
+    store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, session = tmp_path / "rows.jsonl", Session(settings)
+    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    words = ["run", str(file), "--out", str(tmp_path / "out")]
+    assert main(words, session) == 3
+    (batch_id,) = store.list("batches")
+    assert isinstance(publish(store, batch_id, prices=settings.prices), Done)
+    assert main(words, session) == 1
+    assert "published already" in capsys.readouterr().out
+    assert main(["failed", "retry", batch_id], session) == 0
+    capsys.readouterr()
+    assert main(words, session) == 3
+    assert "published already" not in capsys.readouterr().out

@@ -1,0 +1,46 @@
+"""`scripts/nightly.py`, as far as it needs no fleet."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.batch import Done
+from jobs.prices import Prices
+from jobs.publish import close, publish
+from jobs.rounds import is_open
+from jobs.storage import Store
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
+
+
+def night(folder: Path) -> subprocess.CompletedProcess[str]:
+    """One without a Redis: it comes as far as its work."""
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), "inbox", "--out", "published", "--model", "stub"],
+        cwd=folder,
+        env={**os.environ, "NIGHTPRESS_REDIS_URL": "redis://127.0.0.1:1/0", "NIGHTPRESS_STORE_URL": "store"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_night_that_is_given_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    file = inbox / "rows.jsonl"
+    file.write_text('{"kind": "chat", "prompt": "Hi?"}\n')
+    assert night(tmp_path).returncode == 3
+    store = Store.open(str(tmp_path / "store"))
+    (batch_id,) = store.list("batches")
+    close(store, batch_id, "postponed")
+    assert isinstance(publish(store, batch_id, prices=Prices()), Done)
+    assert is_open(store, batch_id)
+    ended = night(tmp_path)
+    assert (ended.returncode, file.exists(), (tmp_path / "published").exists()) == (3, True, False)
+    close(store, batch_id, "cancelled")
+    publish(store, batch_id, prices=Prices())
+    ended = night(tmp_path)
+    assert (ended.returncode, file.exists(), (tmp_path / "published").exists()) == (1, False, True)
