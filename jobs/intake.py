@@ -32,7 +32,7 @@ from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.request_lines import TENANT, Defaults, LineFault, LineReader
-from jobs.rounds import is_open, load_batch, now, to_bytes
+from jobs.rounds import is_left_over, is_open, load_batch, now, to_bytes
 from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.spool import NAMES_IN_MEMORY, Spool
@@ -226,6 +226,11 @@ def _write(store: Store, batch: Batch, spool: Spool) -> tuple[Batch, bool]:
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
     created = False
+    if standing is None and is_left_over(store, batch.batch_id):
+        raise ConflictError(
+            f"some of a {batch.batch_id} that was deleted is left: end that with nightpress delete {batch.batch_id}, "
+            "then the same again"
+        )
     if standing is None:
         for lane in batch.lanes:
             with store.writer(paths.input(lane)) as target, spool.lane_path(lane).open("rb") as source:

@@ -23,6 +23,7 @@ import orjson
 
 from jobs.batch import Done, PublishedFile, Status
 from jobs.collection import collect
+from jobs.errors import NoBatch
 from jobs.input_rows import read_rows
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
@@ -30,7 +31,19 @@ from jobs.outcomes import OutcomeIndex
 from jobs.output_rows import closed_row
 from jobs.prices import Prices
 from jobs.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
-from jobs.rounds import Clock, accepted, close, end, is_open, latest_done, now, read_marker, reopen, to_bytes
+from jobs.rounds import (
+    Clock,
+    accepted,
+    close,
+    end,
+    is_open,
+    latest_done,
+    load_batch,
+    now,
+    read_marker,
+    reopen,
+    to_bytes,
+)
 from jobs.segment_files import until_read
 from jobs.storage import CHUNK_BYTES, Store
 from jobs.winners import BUCKET_BYTES, Winners
@@ -72,6 +85,8 @@ def publish(
 ) -> Done | Incomplete:
     """Publish the current round of a batch, or say what it lacks. A published round is returned as it stands.
 
+    Raises NoBatch where there is none, also where it was deleted meanwhile.
+
     `scratch` is where lines are sorted that do not fit into `bucket_bytes` of memory.
     """
     return until_read(store, lambda: _publish(store, batch_id, prices, clock, scratch, bucket_bytes))
@@ -90,6 +105,9 @@ def _publish(
     with tempfile.TemporaryDirectory(prefix="nightpress-", dir=scratch) as folder:
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
         mine = _Edition(store, index, prices, winners).write(clock)
+    if load_batch(store, batch_id) != index.batch:  # others published and deleted it, and may have accepted it anew
+        store.discard(f"{index.paths.root}/{mine.folder}")
+        raise NoBatch(f"{batch_id} was deleted while it was published")
     if store.create(index.paths.done(index.round), to_bytes(mine)):
         end(store, index.batch, clock)
         return mine

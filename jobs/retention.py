@@ -1,8 +1,10 @@
 """Retention: published batches leave the store, by name or by age; their usage stays in the accounts.
 
 An open batch is never touched. Who deletes and who reopens a batch strive for the same name, the marker of its next round:
-whoever creates it has decided. Then the acceptance goes, so that nothing takes the rest for a batch, then the rest. If the
-deletion dies in between, the marker stands for a round whose deadline is past: it runs nothing, and the next sweep goes on.
+whoever creates it has decided. Then the acceptance goes, so that nothing takes the rest for a batch, then the rest, and the
+markers last, since intake takes nothing in where they are: they would rule over the next batch of the same id. If the deletion
+dies before the acceptance has gone, the marker stands for a round whose deadline is past: it runs nothing. The next sweep, or
+the next deletion, goes on.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from jobs.batch import Batch, BatchPaths, Reopen
 from jobs.concurrency import each
 from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
-from jobs.rounds import list_batches, load_batch, now, read_round, to_bytes
+from jobs.rounds import accepted, is_left_over, is_marker, list_batches, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
 from jobs.summaries import sum_up
 
@@ -20,17 +22,23 @@ Clock = Callable[[], datetime]
 
 
 def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
-    """Delete a published batch. Raises RequestError when it is open, StoreUnavailable when the storage is away.
+    """Delete a published batch, or what is left of one. Raises RequestError when it is open, NoBatch when there is nothing of it,
+    StoreUnavailable when the storage is away.
 
     Where the storage deletes nothing, StoreKeeps is raised before anything has changed.
     """
     batch = load_batch(store, batch_id)
+    if batch is None and not is_left_over(store, batch_id):  # an intake may be under way
+        batch = accepted(store, batch_id)
     if batch is not None:
         _decide(store, batch, clock)
     paths = BatchPaths(batch_id)
     store.delete(paths.acceptance)
-    store.delete(paths.root)
     store.delete(paths.open_hint)
+    for name in store.list(paths.root):
+        if not is_marker(name):
+            store.delete(f"{paths.root}/{name}")
+    store.delete(paths.root)
     logger().info("batch.deleted", batch=batch_id)
 
 
@@ -56,9 +64,8 @@ def expired(
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
     """When the last round of a batch ended; None while it is open."""
     batch = load_batch(store, batch_id)
-    if batch is None:  # intake makes no done marker: this was a batch
-        is_left = any(name.startswith("done-") for name in store.list(BatchPaths(batch_id).root))
-        return until if is_left else None
+    if batch is None:
+        return until if is_left_over(store, batch_id) else None
     done = read_round(store, batch).published
     return None if done is None else done.at
 

@@ -22,7 +22,7 @@ from jobs.storage import Store
 
 Clock = Callable[[], datetime]
 Marker = TypeVar("Marker", bound=BaseModel)
-_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up)-([1-9][0-9]*)\.json")
+_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered)-([1-9][0-9]*)\.json")
 
 
 def now() -> datetime:
@@ -98,6 +98,16 @@ def load_batch(store: Store, batch_id: str) -> Batch | None:
 def list_batches(store: Store) -> list[str]:
     """The ids of all batches, and of folders that are no batch yet."""
     return store.list("batches")
+
+
+def is_marker(name: str) -> bool:
+    """Whether a file in a batch's folder is one of its markers."""
+    return _MARKER.fullmatch(name) is not None
+
+
+def is_left_over(store: Store, batch_id: str) -> bool:
+    """Whether a folder without its acceptance is what a deletion left: intake makes no markers, and they are deleted last."""
+    return any(map(is_marker, store.list(BatchPaths(batch_id).root))) and load_batch(store, batch_id) is None
 
 
 def accepted(store: Store, batch_id: str) -> Batch:

@@ -10,7 +10,7 @@ import typer
 
 from jobs.commands import completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import RequestError, StoreDamaged, collected
+from jobs.errors import NoBatch, RequestError, StoreDamaged, collected
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -29,19 +29,25 @@ def delete(
     """Delete a published batch.
 
     Its files go, its usage stays in the accounts. An open batch is never deleted. Outputs that were not taken to their
-    output URL go too, which is said.
+    output URL go too, which is said. What a deletion that was interrupted left is deleted by its whole id.
     """
     from jobs import logs
     from jobs.delivery import owed
     from jobs.retention import delete as delete_batch
+    from jobs.rounds import is_left_over, list_batches
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
-    found = session.batch(batch)
-    place = owed(session.store, found.batch_id)
-    delete_batch(session.store, found.batch_id, clock=session.clock)
-    session.say(f"{found.batch_id} is deleted; nightpress usage still counts it")
-    _say_owed(session, found.batch_id, place)
+    try:
+        batch_id = session.batch(batch).batch_id
+    except NoBatch:
+        if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
+            raise
+        batch_id = batch
+    place = owed(session.store, batch_id)
+    delete_batch(session.store, batch_id, clock=session.clock)
+    session.say(f"{batch_id} is deleted; nightpress usage still counts it")
+    _say_owed(session, batch_id, place)
 
 
 def _say_owed(session: Session, batch_id: str, place: str | None) -> None:
@@ -83,6 +89,8 @@ def sweep(
                 if not dry_run:
                     delete_batch(store, batch_id, clock=session.clock)
                 return batch_id, place
+        except NoBatch:  # another one deletes it
+            return None
         except RequestError as error:  # reopened meanwhile
             stay.append(error)
         return None

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from jobs.errors import RequestError
+from jobs.errors import NoBatch, RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,7 +134,7 @@ class Session:
         return moment
 
     def batch(self, name: str) -> Batch:
-        """The batch of this id, or the only one whose id starts so. Raises RequestError."""
+        """The batch of this id, or the only one whose id starts so. Raises NoBatch, or RequestError where there are several."""
         from jobs.rounds import list_batches, load_batch
 
         batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
@@ -147,7 +147,7 @@ class Session:
         if found:
             raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        raise RequestError(f"no batch {name!r} in {self.store.shown}: `nightpress status` lists them")
+        raise NoBatch(f"no batch {name!r} in {self.store.shown}: `nightpress status` lists them")
 
 
 def _fitted(line: str, console: Console) -> Sequence[str]:

@@ -4,15 +4,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from jobs.accounts import tallies
-from jobs.batch import BatchPaths, Done
-from jobs.errors import RequestError
+from jobs.batch import Batch, BatchPaths, Done
+from jobs.errors import ConflictError, NoBatch, RequestError
+from jobs.intake import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import close, publish
 from jobs.retention import delete, expired
 from jobs.rounds import list_batches, load_batch, read_round, reopen
+from jobs.settings import Settings
 from jobs.storage import Store
 
 if TYPE_CHECKING:
@@ -77,7 +81,7 @@ def test_who_reopens_after_the_decision_comes_too_late(
         reopen(published.store, "night-1", clock=published.clock)
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(11))
 def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     published: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
@@ -86,7 +90,7 @@ def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     try:
         delete(dying(store, step), "night-1", clock=published.clock)
     except killed:
-        assert step < 7
+        assert step < 10
     if load_batch(store, "night-1") is not None:
         if step == 4:  # the marker stands: a round whose deadline is past
             close(store, "night-1", "expired", clock=published.clock)
@@ -98,6 +102,48 @@ def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
         delete(store, batch_id, clock=published.clock)
     assert list_batches(store) == []
     assert tallies(store, "batch") == usage
+
+
+@pytest.mark.parametrize("step", range(5, 10))  # from where the acceptance has gone to the last change
+def test_nothing_of_a_batch_whose_deletion_died_rules_over_the_next_of_its_id(
+    shelf: Shelf, step: int, dying: Die, killed: type[BaseException]
+) -> None:
+    def take() -> Batch:
+        line = orjson.dumps({"kind": "chat", "model": "stub", "prompt": "Hi?"})
+        settings = Settings(store_url="unused", model="stub")
+        return accept(
+            shelf.store,
+            [line, b"{"],
+            IntakeOptions(),
+            kinds=load_kinds(),
+            settings=settings,
+            run_key="k",
+            clock=shelf.clock,
+        ).batch
+
+    first = take()
+    close(shelf.store, first.batch_id, "cancelled", clock=shelf.clock)
+    shelf.publish(first.batch_id)
+    shelf.store.create(BatchPaths(first.batch_id).delivered(1), b"{}")
+    with pytest.raises(killed):
+        delete(dying(shelf.store, step), first.batch_id, clock=shelf.clock)
+    shelf.pass_s(60)
+    with pytest.raises(ConflictError, match=f"nightpress delete {first.batch_id}"):
+        take()
+    delete(shelf.store, first.batch_id, clock=shelf.clock)
+    second = take()
+    assert second.created_at == shelf.now
+    current = read_round(shelf.store, second)
+    assert (current.number, current.done, current.closed) == (1, None, None)
+    assert sorted(shelf.store.list(BatchPaths(second.batch_id).root)) == ["batch.json", "input", "segments"]
+
+
+def test_the_folder_of_an_intake_under_way_is_not_deleted(shelf: Shelf) -> None:
+    path = BatchPaths("half").input("stub")
+    shelf.store.create(path, b"")
+    with pytest.raises(NoBatch):
+        delete(shelf.store, "half", clock=shelf.clock)
+    assert shelf.store.exists(path)
 
 
 def test_only_what_was_published_long_ago_is_swept(published: Shelf) -> None:

@@ -26,7 +26,7 @@ from jobs.publish import publish
 from jobs.published import ERRORS, OUTPUT, read_published, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
-from jobs.rounds import close, is_open, read_round, reopen, resume
+from jobs.rounds import close, is_left_over, is_open, read_round, reopen, resume
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.status import StatusReader, listed
@@ -529,8 +529,16 @@ def test_a_batch_that_is_found_deleted_leaves_the_queue(night: Night) -> None:
     assert (night.queue.snapshot(LANE).batches, sweeper.published) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    ("collected", "again"),
+    [
+        pytest.param(False, False, id="before its segments are read"),
+        pytest.param(True, False, id="after that"),
+        pytest.param(True, True, id="after that, and accepted again"),
+    ],
+)
 def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
-    short: tuple[Night, Sweeper], monkeypatch: pytest.MonkeyPatch
+    short: tuple[Night, Sweeper], monkeypatch: pytest.MonkeyPatch, collected: bool, again: bool
 ) -> None:
     night, sweeper = short
     batch = night.accept(2)
@@ -538,12 +546,16 @@ def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
 
     def meanwhile(*given: Any) -> Any:
         monkeypatch.setattr("jobs.publish.collect", collect)
+        names = collect(*given) if collected else []
         published_and_deleted(night, batch)
-        return collect(*given)
+        if again:
+            night.accept(2)
+        return names or collect(*given)
 
     monkeypatch.setattr("jobs.publish.collect", meanwhile)
     assert sweeper.sweep() == 0
-    assert sweeper.published == {}
+    assert (sweeper.published, night.store.list("unsummed")) == ({}, [])
+    assert not is_left_over(night.store, batch.batch_id)
 
 
 def test_what_is_missing_of_a_batch_that_is_being_deleted_is_no_damage(short: tuple[Night, Sweeper]) -> None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from jobs import retention
+from jobs.batch import BatchPaths
 from jobs.cli import main
 from jobs.commands.session import Session
 from jobs.rounds import reopen
@@ -88,3 +89,14 @@ def test_a_batch_that_is_reopened_meanwhile_keeps_no_other_from_being_swept(
     assert out.split() == [ids[0], ids[2]]
     assert f"{ids[1]} is open" in err
     assert "2 batches deleted" in err
+
+
+def test_what_an_interrupted_deletion_left_is_deleted_by_its_whole_id(
+    session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session.store.delete(BatchPaths(batch_id).acceptance)
+    for part in (batch_id[:5], f"{batch_id}/.", ""):
+        assert main(["delete", part], session) == 2
+    assert "no batch" in capsys.readouterr().err
+    assert main(["delete", batch_id], session) == 0
+    assert session.store.list("batches") == []
