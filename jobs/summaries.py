@@ -10,7 +10,8 @@ Where there are many, they are copied into an archive, and then deleted; many ar
 places for a while, or for ever where somebody dies in between: a reader takes each once, by its name.
 
     unsummed/<batch_id>.<round>       a round that may lack its summary
-    usage/<batch_id>.<round>.json     one round
+    usage/<batch_id>.<round>.<published at>.json    one round; a batch may have the id of one that was deleted
+    usage/<batch_id>.<round>.json     the same, of a release that took the two for one
     usage/archive-<sha256>.jsonl      many rounds, a line each
     usage/noted                       every round that was published before there were notes has its summary
 """
@@ -20,7 +21,7 @@ import heapq
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -95,7 +96,7 @@ class Summary:
     @property
     def name(self) -> str:
         """The name of its file."""
-        return f"{self.batch_id}.{self.round}.json"
+        return _name(self.batch_id, self.round, self.at)
 
     def to_bytes(self) -> bytes:
         """One line of JSON, with its checksum."""
@@ -146,9 +147,14 @@ def _unseen(store: Store, seen: set[str], wrong: dict[str, StoreDamaged]) -> Ite
     names = [name for name in loose if name not in seen]
     for name, line in zip(names, each(store.read, [f"{FOLDER}/{name}" for name in names], AT_ONCE), strict=True):
         summary = _parsed(store, name, line, wrong)
-        if summary is not None:
+        if summary is not None and summary.name not in seen:
             seen.add(summary.name)
             yield summary
+
+
+def _name(batch_id: str, round_: int, at: datetime) -> str:
+    """What tells a round from all others, also from that of a batch which had the same id and was deleted."""
+    return f"{batch_id}.{round_}.{at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json"
 
 
 def _parsed(store: Store, file: str, line: bytes, wrong: dict[str, StoreDamaged]) -> Summary | None:
@@ -232,8 +238,8 @@ def sum_up(store: Store, batch_id: str) -> bool:
     before: Mapping[Group, Tally] = {}
     rounds = list(_published(store, batch))
     for n, done in enumerate(rounds):
-        path = f"{FOLDER}/{batch_id}.{done.round}.json"
-        if store.exists(path):
+        path = f"{FOLDER}/{_name(batch_id, done.round, done.at)}"
+        if store.exists(path) or _was_summed_up(store, batch_id, done):
             before = {}
             continue
         if n and not before:
@@ -249,6 +255,14 @@ def sum_up(store: Store, batch_id: str) -> bool:
     return True
 
 
+def _was_summed_up(store: Store, batch_id: str, done: Done) -> bool:
+    """Whether an earlier release summed up this very round: the batch that it knew may have been deleted since."""
+    try:
+        return Summary.from_bytes(store.read(f"{FOLDER}/{batch_id}.{done.round}.json")).at == done.at
+    except (KeyError, ValueError, TypeError):  # there is none, or it is damaged: who reads both counts one
+        return False
+
+
 def _sum_up_unnoted(store: Store, batch_ids: Sequence[str], sum_up: Callable[[str], object]) -> None:
     """The next round of each batch after the last one that has a summary may be there; a marker tells.
 
@@ -256,7 +270,7 @@ def _sum_up_unnoted(store: Store, batch_ids: Sequence[str], sum_up: Callable[[st
     """
     last: dict[str, int] = {}
     for name in _summed(store):
-        batch_id, number, _ = name.rsplit(".", 2)
+        batch_id, number, *_ = name.split(".")
         last[batch_id] = max(last.get(batch_id, 0), int(number))
 
     def lacking(batch_id: str) -> str | None:

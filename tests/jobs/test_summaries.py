@@ -16,10 +16,13 @@ from jobs.errors import StoreDamaged
 from jobs.estimate import estimate
 from jobs.intake import IntakeOptions
 from jobs.kinds.registry import load_kinds
+from jobs.retention import delete
 from jobs.rounds import reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
+
+EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -168,6 +171,53 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
     assert Tally() - Tally() == Tally()
 
 
+def second_life(shelf: Shelf) -> None:
+    """The batch is deleted, and the same rows are accepted again and published."""
+    delete(shelf.store, "b-1", clock=shelf.clock)
+    shelf.pass_s(86_400)
+    published(shelf, 1)
+
+
+def test_a_batch_that_has_the_id_of_a_deleted_one_is_summed_up_too(shelf: Shelf) -> None:
+    published(shelf, 1)
+    second_life(shelf)
+    both = list(summaries(shelf.store))
+    assert [(one.batch_id, one.round, one.at) for one in both] == [("b-1", 1, EVENING), ("b-1", 1, shelf.now)]
+    assert {sum(tally.rows for tally in one.added.values()) for one in both} == {1}
+    second_life(shelf)
+    assert len(list(summaries(shelf.store))) == 3
+    assert shelf.store.list(NOTES) == []
+
+
+def of_an_earlier_release(shelf: Shelf) -> None:
+    """As its summary was named when names did not tell apart two batches that had one id."""
+    (name,) = [name for name in shelf.store.list(FOLDER) if name.startswith("b-1.1.")]
+    shelf.store.create(f"{FOLDER}/b-1.1.json", shelf.store.read(f"{FOLDER}/{name}"))
+    shelf.store.delete(f"{FOLDER}/{name}")
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_summary_of_an_earlier_release_is_counted_once_and_hides_no_later_batch_of_the_id(
+    shelf: Shelf, archived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(shelf, 1)
+    catch_up(shelf.store)
+    of_an_earlier_release(shelf)
+    if archived:
+        monkeypatch.setattr(module, "ARCHIVED", 0)
+        catch_up(shelf.store)
+        monkeypatch.undo()
+    before = shelf.store.list(FOLDER)
+    assert len(list(summaries(shelf.store))) == 1
+    shelf.store.create(BatchPaths("b-1").unsummed(1), b"")
+    assert len(list(summaries(shelf.store))) == 1
+    if not archived:
+        assert shelf.store.list(FOLDER) == before, "it is not made again"
+    second_life(shelf)
+    assert {one.at for one in summaries(shelf.store)} == {EVENING, shelf.now}
+    assert len(list(summaries(shelf.store))) == 2
+
+
 def spoil(shelf: Shelf, pattern: str, old: bytes, new: bytes) -> Callable[[], object]:
     """Damage the one file of this pattern. Returns what puts it back."""
     (path,) = Path(shelf.store.url).glob(pattern)
@@ -248,13 +298,14 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
     monkeypatch.setattr(module, "ARCHIVED", 2)
     wanted = published(shelf, 1, 2)
     catch_up(shelf.store)
-    restore = spoil(shelf, f"{FOLDER}/b-1.1.json", b'"rows":1', b'"rows":7')
+    restore = spoil(shelf, f"{FOLDER}/b-1.1.*.json", b'"rows":1', b'"rows":7')
     published(shelf, 3, 4)
     wanted[("b-3", 1)] = wanted[("b-4", 1)] = 1
     faults: list[StoreDamaged] = []
     assert rows_of(list(summaries(shelf.store, faults))) == {batch: 1 for batch in wanted if batch != ("b-1", 1)}
-    assert [f"{FOLDER}/b-1.1.json is damaged" in str(fault) for fault in faults] == [True]
-    assert [name for name in shelf.store.list(FOLDER) if name.endswith(".json")] == ["b-1.1.json"]
+    (left,) = [name for name in shelf.store.list(FOLDER) if name.endswith(".json")]
+    assert left.startswith("b-1.1.")
+    assert [f"{FOLDER}/{left} is damaged" in str(fault) for fault in faults] == [True]
     restore()
     assert rows_of(list(summaries(shelf.store))) == wanted
 
