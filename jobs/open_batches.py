@@ -74,7 +74,8 @@ class OpenBatches:
 
     def _look_again(self, batch_id: str) -> None:
         index = self._indexes.get(batch_id)
-        if index is None:
+        if index is None or index.is_stale:
+            self.forget(batch_id)
             self._add(batch_id)
         elif index.done is not None:  # hinted again after it was done: it may have been reopened
             index.refresh()

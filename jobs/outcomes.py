@@ -44,8 +44,8 @@ class OutcomeIndex:
     `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
     `current` are the markers as last read, `segments` the names read so far, each with the file where it was found first, `files`
     those files with the bytes of their lines, `compacted` the segments that lie in a compacted file, each with that, `alone` how
-    many files there were at the last look with one segment, `carried` how many rows had completed before this round. One
-    thread at a time.
+    many files there were at the last look with one segment, `carried` how many rows had completed before this round.
+    `is_stale`: what it knows is of a batch that was deleted, also where the same rows are accepted again. One thread at a time.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -63,6 +63,8 @@ class OutcomeIndex:
         self.compacted: dict[str, str] = {}
         self.alone = 0
         self.carried = 0
+        self.is_stale = False
+        self._moved: set[str] = set()
         self._states = bytearray(self.batch.rows)
         self._unfinished: dict[int, Tries] = {}
 
@@ -93,10 +95,19 @@ class OutcomeIndex:
                         self._take(head, path)
             except Compacted:
                 continue
+            self._look_for_gone({*alone, *compacted})
             return len(self.segments) - before
         raise StoreUnavailable(
             f"storage: files in {self.paths.segments} are listed, and are not there. Try again later."
         )
+
+    def _look_for_gone(self, listed: set[str]) -> None:
+        """A file goes alone only once a compacted one has its segments, and that one goes with its batch."""
+        gone = self.files.keys() - listed - self._moved
+        if gone:
+            self._moved |= gone
+            lost = any(path in gone and name not in self.compacted for name, path in self.segments.items())
+            self.is_stale = self.is_stale or lost or not gone.isdisjoint(self.compacted.values())
 
     @property
     def round(self) -> int:

@@ -24,6 +24,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.publish import close, publish, reopen, verify
 from jobs.redis_queue import RedisQueue
+from jobs.retention import delete
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
@@ -446,3 +447,27 @@ def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
     restored = desk.sweeper()  # which has not seen the damage, and so looks at once
     restored.sweep()
     assert list(restored.published) == [hurt.batch_id]
+
+
+@pytest.mark.parametrize("known", ["rows", "the end"])
+def test_a_batch_that_is_deleted_and_accepted_again_between_two_looks_is_fed_anew(desk: Desk, known: str) -> None:
+    """Its index still knows of the outcomes of the one before."""
+    batch = desk.accept(5)
+    desk.top_up()
+    desk.complete(batch, range(5))
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim()])
+    if known == "the end":
+        assert desk.sweeper().sweep() == 0
+    else:
+        for index in desk.batches:
+            index.refresh()
+        publish(desk.store, batch.batch_id, prices=desk.settings.prices)
+    delete(desk.store, batch.batch_id)
+    assert desk.accept(5).batch_id == batch.batch_id
+    for look in range(4):
+        desk.now += 100
+        desk.top_up()
+        if jobs := desk.claim(claim_id=f"c-{look + 2}"):
+            break
+        assert desk.sweeper().sweep() == 1
+    assert sorted(job.key.row for job in jobs) == [0, 1, 2, 3, 4]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs import segment_files
+from jobs.compaction import compact
 from jobs.outcomes import OutcomeIndex
 from jobs.rounds import close, reopen
 from jobs.segment import Outcome, SegmentHead, read_heads
@@ -126,3 +127,20 @@ def test_a_line_of_a_round_not_yet_seen_counts_once_the_round_is(shelf: Any) -> 
     reopen(shelf.store, "night-1")
     index.refresh()
     assert state(index) == [True]
+
+
+def test_an_index_is_stale_once_its_batch_was_deleted_and_not_when_it_is_compacted(shelf: Any) -> None:
+    batch = shelf.accept(rows=3)
+    index = OutcomeIndex(shelf.store, batch)
+    for row in range(2):
+        shelf.write("night-1", [shelf.completed(row)])
+        index.refresh()
+    assert compact(shelf.store, OutcomeIndex(shelf.store, batch)) == 2
+    for _ in range(2):
+        index.refresh()
+        assert (index.is_stale, state(index)) == (False, [True, True, False])
+    shelf.store.delete(index.paths.root)
+    shelf.accept(rows=3)
+    for _ in range(2):
+        index.refresh()
+        assert index.is_stale
