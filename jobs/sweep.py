@@ -9,6 +9,7 @@ run, anywhere, at the same time.
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
@@ -68,7 +69,7 @@ class Sweeper:
         self.batches.scan()
         found = {index.batch.batch_id: index for index in self.batches}
         for batch_id in known.keys() - found.keys():
-            self._drop(known[batch_id], deleted=True)
+            self._drop_deleted(known[batch_id])
         still_open, before, fault = 0, len(self.published), self.batches.fault
         for batch_id, index in found.items():
             done = None
@@ -79,7 +80,7 @@ class Sweeper:
                     self._compact(index)
             except NoBatch:
                 self.batches.forget(batch_id)
-                self._drop(index, deleted=True)
+                self._drop_deleted(index)
                 continue
             except StoreDamaged as error:
                 fault = error
@@ -215,10 +216,17 @@ class Sweeper:
         if rows:
             logger().error("batch.damaged", batch=index.batch.batch_id, rows=rows)
 
-    def _drop(self, index: OutcomeIndex, *, deleted: bool = False) -> None:
-        """Tell the queue what may no longer start, and of what is over; so is all that was `deleted`."""
-        forget = deleted or index.current.may_be_forgotten
-        finish = not deleted and index.current.may_finish
+    def _drop_deleted(self, index: OutcomeIndex) -> None:
+        """Let the queue forget a batch in whatever round it knows it: workers would look for its requests in vain."""
+        batch_id = index.batch.batch_id
+        with suppress(QueueUnavailable):
+            for lane in index.batch.lanes:
+                schedule = self.queue.snapshot(lane).batches.get(batch_id)
+                if schedule is not None:
+                    self.queue.drop(lane, batch_id, schedule.round, forget=True)
+
+    def _drop(self, index: OutcomeIndex) -> None:
+        forget, finish = index.current.may_be_forgotten, index.current.may_finish
         for lane in index.batch.lanes:
             try:
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)

@@ -516,14 +516,23 @@ def test_a_batch_that_another_publishes_and_deletes_ends_no_sweep(short: tuple[N
     assert night.queue.snapshot(LANE).batches == {}
 
 
-def test_a_batch_that_is_found_deleted_leaves_the_queue(night: Night) -> None:
+@pytest.mark.parametrize("round_", [1, 2])
+def test_a_batch_that_is_found_deleted_leaves_the_queue(night: Night, round_: int) -> None:
+    """Also where its folder was read again, and looked like that of a first round."""
     batch = night.accept(2)
-    jobs = night.claim()
     batches = OpenBatches(night.store, scan_s=0.0)
     sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=lambda: night.now)
+    if round_ == 2:
+        night.finish(night.claim(), status="failed")
+        assert sweeper.sweep() == 0
+        reopen(night.store, batch.batch_id, clock=lambda: night.now)
+        sweeper.published.clear()
+    jobs = night.claim()
     assert sweeper.sweep() == 1
     night.finish(jobs)
     published_and_deleted(night, batch)
+    for index in batches:
+        index.refresh()
     assert list(night.queue.snapshot(LANE).batches) == [batch.batch_id]
     assert sweeper.sweep() == 0
     assert (night.queue.snapshot(LANE).batches, sweeper.published) == ({}, {})
