@@ -35,6 +35,7 @@ EVENTS: Final[dict[str, str]] = {
     "leftovers.deleted": "What killed processes left in the store is gone: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
     "spool.refused": "The local disk does not take finished rows; they wait in memory: error.",
+    "spool.lost": "The local disk does not give finished rows back; they are done again: rows, error.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",

@@ -10,7 +10,7 @@ Of a row whose lease is gone nothing is written: each try to write a segment loo
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ import orjson
 from jobs import segment
 from jobs.batch import BatchPaths
 from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.job import Lease
 from jobs.job_queue import Schedule, Settlement
 from jobs.logs import logger
 from jobs.segment import Outcome
@@ -83,6 +84,8 @@ class Flusher:
         self._flush_s = settings.flush_s
         self._flush_bytes = settings.flush_bytes
         self._spool: OutcomeSpool[Finished] = OutcomeSpool(settings.spool_dir, settings.spool_bytes)
+        self._spooled: deque[tuple[int, Sequence[Lease]]] = deque()
+        self._unread: list[Lease] = []
         self._monotonic = monotonic
         self._written = 0
         self._waiting: list[Finished] = []
@@ -131,7 +134,7 @@ class Flusher:
 
     @property
     def through(self) -> int:
-        """How many of those, counted from the first, wait no more: they are durable, or were dropped with their lease."""
+        """How many of those, counted from the first, wait no more: they are durable, or were dropped or given back."""
         return self._through
 
     def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
@@ -148,6 +151,7 @@ class Flusher:
             self._waiting.append(Finished(batch_id, outcome, settlement, size))
             self._waiting_bytes += size
             if self._busy and self._waiting_bytes >= self._flush_bytes and self._spool.push(self._waiting):
+                self._spooled.append((len(self._waiting), _leases_of(self._waiting)))
                 self._waiting, self._waiting_bytes = [], 0
             self._condition.notify_all()
 
@@ -160,6 +164,8 @@ class Flusher:
     def _run(self) -> None:
         while (due := self._due()) is not None:
             self._write(due)
+            if self._unread:
+                self._until_done(QueueUnavailable, "queue.unavailable", self._give_back)
             with self._condition:
                 self._busy = False
                 self._through += len(due)
@@ -170,7 +176,7 @@ class Flusher:
             while True:
                 if self._spool:
                     self._busy = True
-                    return self._spool.pop()
+                    return self._from_spool()
                 waited = self._monotonic() - self._since
                 full = self._waiting_bytes >= self._flush_bytes
                 if self._waiting and (self._draining or full or waited >= self._flush_s):
@@ -179,6 +185,22 @@ class Flusher:
                 if self._draining:
                     return None
                 self._condition.wait(self._flush_s - waited if self._waiting else None)
+
+    def _from_spool(self) -> Sequence[Finished]:
+        """The oldest chunk. Nothing when the disk does not give it back: its rows are to be done again then."""
+        lines, leases = self._spooled.popleft()
+        try:
+            return self._spool.pop()
+        except OSError as error:
+            logger().error("spool.lost", rows=len(leases), error=error.strerror or str(error))
+            self._through += lines
+            self._unread += leases
+            return ()
+
+    def _give_back(self) -> None:
+        self._schedule.release(self._lane, self._unread)
+        self._leases.let_go(self._unread)
+        self._unread = []
 
     def _write(self, due: Sequence[Finished]) -> None:
         batches: dict[str, list[Finished]] = defaultdict(list)
@@ -241,3 +263,7 @@ class Flusher:
             else:
                 self.store_fault = ""
                 return True
+
+
+def _leases_of(lines: Sequence[Finished]) -> Sequence[Lease]:
+    return [finished.settlement.lease for finished in lines if finished.settlement is not None]

@@ -205,6 +205,29 @@ def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
     assert night.outcomes() == []
 
 
+def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
+    night: Night, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The local disk loses the end of its file: what stood before it is written, and the rows behind it run once more."""
+    changed(night, flush_bytes=2000, spool_bytes=1 << 20)
+    night.accept(chats(40))
+    gate.let.clear()
+    engine = Scripted(said, slots=8)
+    runner = night.start(engine)
+    until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
+    spool = runner._flusher._spool
+    assert len(spool) > 2
+    spool._opened().truncate(spool._chunks[-2].offset + 20)
+    gate.let.set()
+    output, errors = night.published(until_published(night, until))
+    assert (len(output), errors) == (40, [])
+    assert 40 < len(engine.submitted) < 80
+    assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
+    flusher = runner._flusher
+    until(lambda: runner._leases.holding == 0 and flusher.through == flusher.taken, 10, "every row to be reported")
+    assert capsys.readouterr().out.count("spool.lost") == 2
+
+
 def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step(
     night: Night, until: Callable[..., Any]
 ) -> None:
