@@ -28,6 +28,7 @@ EVENTS: Final[dict[str, str]] = {
     "job.buried": "Workers died of a job, or no attempt was left; it has failed: job, attempt.",
     "job.retried": "An attempt failed and may succeed later: job, attempt, code, delay_s.",
     "job.failed": "A job failed for good: job, attempt, code.",
+    "kind.unended": "A kind raised an error as it was ended, which changes no outcome: job, kind, error.",
     "lane.paused": "Workers died again and again, and the lane paused itself: lane, reason.",
     "lease.lost": "A lease was gone before its job was reported: job.",
     "lease.given_up": "A row or its engine hangs, and its lease is renewed no more: job, phase.",

@@ -18,6 +18,7 @@ from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.job import Job, RowRequest
 from jobs.kinds import Conversation, Kind
+from jobs.logs import logger
 from jobs.usage import Usage, total
 
 
@@ -103,9 +104,14 @@ class Attempt:
         return self._advance([self._answers[request_id] for request_id in self._ids])
 
     def close(self) -> None:
-        """End the conversation where it is."""
-        if self._conversation is not None:
-            self._conversation.close()
+        """End the conversation where it is. What the kind raises then comes too late to change anything."""
+        conversation, self._conversation = self._conversation, None
+        if conversation is None:
+            return
+        try:
+            conversation.close()
+        except Exception as error:  # noqa: BLE001 - the attempt is over, and other jobs go on
+            logger().warning("kind.unended", job=str(self.job.key), kind=self.kind.name, error=type(error).__name__)
 
     def _advance(self, completions: Sequence[Completion] | None) -> Sequence[GenerationRequest]:
         if self._conversation is None:

@@ -7,16 +7,17 @@ final failure of a row that workers died of.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from jobs.errors import RowError
+from jobs.errors import CheckFailed, RowError
 from jobs.job import Job, Lease, RowRequest
 from jobs.job_queue import Settlement
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
 from jobs.segment import Outcome
+from jobs.segment_line import to_line
 from workers.attempt import Attempt
 
 
@@ -39,6 +40,12 @@ class Outcomes:
         delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
         usage = self.prices.price(attempt.usage, model=self.model, device=self.device)
         wasted = self.prices.price(attempt.wasted, model=self.model, device=self.device)
+        ours = {
+            "worker": self.worker,
+            "prices": self.prices.version,
+            "started_at": _rfc3339(attempt.started_at),
+            "finished_at": _rfc3339(now),
+        }
         outcome = Outcome(
             **self._head(job, job.lease, attempt.row),
             status="completed" if error is None else "failed",
@@ -48,18 +55,17 @@ class Outcomes:
             error=None if error is None else _said(error, attempt.row),
             usage=usage,
             wasted=wasted,
-            receipt={
-                **self.identity,
-                **attempt.receipt,
-                "worker": self.worker,
-                "prices": self.prices.version,
-                "started_at": _rfc3339(attempt.started_at),
-                "finished_at": _rfc3339(now),
-            },
+            receipt={**self.identity, **attempt.receipt, **ours},
         )
-        if delay_s is None:
+        try:
+            to_line(job.key.batch_id, outcome)
+        except TypeError as fault:  # it must not come up in the segment, which other rows are in
+            failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it said is not JSON: {fault}")
+            said, receipt = _said(failed, attempt.row), {**self.identity, **ours}
+            outcome = replace(outcome, status="failed", final=True, output=None, error=said, receipt=receipt)
+        if outcome.final:
             return outcome, Settlement(job.lease)
-        return outcome, Settlement(job.lease, "retry", int(delay_s * 1000))
+        return outcome, Settlement(job.lease, "retry", int((delay_s or 0.0) * 1000))
 
     def crashed(self, job: Job, lease: Lease, now: datetime) -> Outcome:
         """The line of an attempt whose lease ran out: never final, and what a rebuild counts crashes from."""

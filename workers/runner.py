@@ -235,8 +235,8 @@ class Runner:
         lease = attempt.job.lease
         self._abandon(lease)
         outcome, settlement = self._line.outcomes.of(attempt, error, self._clock(), self._rng)
-        if error is not None:
-            values = {"job": str(lease.key), "attempt": attempt.job.attempt, "code": error.code}
+        if outcome.error is not None:
+            values = {"job": str(lease.key), "attempt": attempt.job.attempt, "code": outcome.error["code"]}
             if outcome.final:
                 logger().info("job.failed", **values)
             else:

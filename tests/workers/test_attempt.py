@@ -143,3 +143,33 @@ def test_the_receipt_names_templates_and_cut_text() -> None:
     attempt.receive(answer(second, "two"))
     assert attempt.receipt["templates"] == {"a": "ta", "b": "tb"}
     assert attempt.receipt["finish_reason"] == "length"
+
+
+class Stubborn(Echo):
+    """Does not end when it is told to."""
+
+    def __init__(self, way: str) -> None:
+        self._way = way
+
+    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], BaseModel]:
+        try:
+            return (yield from super().compose(request))
+        finally:
+            if self._way == "raises":
+                raise OSError("cannot clean up")
+            yield [Prompt(text="something else")]
+
+
+@pytest.mark.parametrize("way", ["raises", "goes on"])
+def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
+    way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt = attempt_for(["a"])
+    attempt.kind = Stubborn(way)
+    attempt.start()
+    attempt.close()
+    attempt.close()
+    said = capsys.readouterr().out
+    assert said.count("kind.unended") == 1
+    assert "b-1/7" in said
+    assert "echo" in said

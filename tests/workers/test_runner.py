@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import redis
+from pydantic import BaseModel
 
 from jobs.batch import Done
-from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.feed import Feeder
-from jobs.generation import Completion, Fault, GenerationRequest
+from jobs.generation import Completion, Fault, GenerationRequest, Prompt
 from jobs.intake import IntakeOptions, accept
 from jobs.job import Job, Lease
 from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
@@ -245,6 +246,53 @@ def test_a_kind_that_raises_harms_no_other_row(night: Night, until: Callable[...
     output, errors = night.published(until_published(night, until))
     assert [row["row"] for row in output] == [0, 3]
     assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "kind_failed"), (2, "kind_failed")]
+
+
+class Deep(BaseModel):
+    """An output that can hold more levels than a published row."""
+
+    text: Any
+
+
+class Odd:
+    """A kind that says of row 2 what cannot be written as JSON, or raises as it is ended."""
+
+    def __init__(self, whole: Kind, oddity: str) -> None:
+        self.name, self.request_type, self.output_type = "chat", whole.request_type, Deep
+        self._whole, self._oddity = whole, oddity
+
+    def compose(self, request: Any) -> Any:
+        odd = self._oddity if request.prompt == "Say 2." else ""
+        label: Any = 7 if odd == "label" else "main"
+        try:
+            [completion] = yield [Prompt(text=request.prompt, label=label)]
+        finally:
+            if odd == "clean-up":
+                raise OSError("cannot clean up")
+        text: Any = completion.text
+        if odd == "message":
+            raise CheckFailed("empty_output", "\ud800")
+        for _ in range(253 if odd == "depth" else 0):
+            text = [text]
+        return Deep(text=text)
+
+    def expected_tokens(self, request: Any) -> int:
+        return 5
+
+
+@pytest.mark.parametrize("oddity", ["label", "message", "depth", "clean-up"])
+def test_a_kind_that_says_what_cannot_be_written_or_does_not_end_harms_no_other_row(
+    night: Night, until: Callable[..., Any], oddity: str
+) -> None:
+    night.kinds["chat"] = Odd(night.kinds["chat"], oddity)
+    night.accept(chats(4))
+    bad = fault("prompt_too_long", retryable=False)
+    night.start(Scripted(lambda r: bad(r) if oddity == "clean-up" and row_of(r) == 2 else said(r)))
+    output, errors = night.published(until_published(night, until))
+    assert [row["row"] for row in output] == [0, 1, 3]
+    code = "prompt_too_long" if oddity == "clean-up" else "kind_failed"
+    assert [(row["row"], row["error"]["code"], row["attempt"]) for row in errors] == [(2, code, 1)]
+    assert errors[0]["usage"]["completion_tokens"] > 0
 
 
 @pytest.mark.parametrize(
