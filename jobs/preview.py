@@ -4,13 +4,14 @@ A kind is asked for its first prompts alone: what it asks next depends on what a
 model's own tokenizer where its package and files are on this machine (entry point group `nightpress.tokens`), else estimated.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from itertools import islice
 from typing import Final, Protocol
 
-from jobs.errors import RowError
+from jobs.errors import CheckFailed, RowError
 from jobs.formats import Record
 from jobs.generation import Prompt
 from jobs.job import RowRequest
@@ -66,14 +67,18 @@ def previews(
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """What a row asks first. Raises RowError."""
-    conversation = kind.compose(kind.request_type.model_validate(dict(request.request)))
+    """What a row asks first. Raises RowError, as it would on a worker, and ValueError when its kind takes it no more."""
+    asked = kind.request_type.model_validate(dict(request.request))
     try:
-        return tuple(next(conversation))
-    except StopIteration:
-        return ()
-    finally:
+        conversation = kind.compose(asked)
+        prompts = tuple(next(conversation, ()))
+    except RowError:
+        raise
+    except Exception as error:
+        raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
+    with contextlib.suppress(Exception):  # it was asked for no more
         conversation.close()
+    return prompts
 
 
 def estimated(prompt: Prompt) -> int:

@@ -123,6 +123,16 @@ class LineReader:
         if kind is None:
             return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", named)
         values = {**self._given(kind), **values}
+        try:
+            read = self._read(values, kind, (row, line))
+        except Exception as error:  # noqa: BLE001 - a kind's own fault must not become another row's
+            read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
+        if isinstance(read, RowRequest):
+            return read
+        return _fault([record.as_said(finding) for finding in read], row, line, kind.name, named)
+
+    def _read(self, values: Mapping[str, Any], kind: Kind, place: tuple[int, int]) -> RowRequest | Sequence[Finding]:
+        """The request, or what is wrong with it. Raises what the kind raises."""
         findings: list[Finding] = []
         envelope = _validated(lambda: Envelope.model_validate(values), findings)
         own = {field: value for field, value in values.items() if field not in _ANY}
@@ -134,9 +144,8 @@ class LineReader:
         if isinstance(model, str) and model not in self._models:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
-            findings = [record.as_said(finding) for finding in findings]
-            return _fault(findings, row, line, kind.name, named)
-        return self._request(envelope, request, kind, model, (row, line))
+            return findings
+        return self._request(envelope, request, kind, model, place)
 
     def _request(
         self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, place: tuple[int, int]

@@ -28,6 +28,8 @@ class NoteRequest(BaseModel):
     def _checked(self) -> Self:
         if (self.title is None) == (self.body is None):
             raise ValueError("exactly one of title and body is needed")
+        if self.title == "broken":
+            raise ZeroDivisionError("in the kind")
         if self.title == "taken":
             raise ValueError("this title is taken")
         if self.title == "untyped":
@@ -47,6 +49,8 @@ class NoteKind:
 
     def expected_tokens(self, request: BaseModel) -> int:
         assert isinstance(request, NoteRequest)
+        if request.title == "endless":
+            raise RecursionError("in the kind")
         return request.words * 2
 
 
@@ -147,3 +151,10 @@ def test_a_request_is_what_was_said_and_given_and_no_default() -> None:
 def test_a_field_that_there_is_not_is_told_what_is_like_it(field: str, said: str) -> None:
     found = fault(note(body="B", **{field: "x"}))
     assert (found.code, found.field, found.message) == ("unknown_field", field, said)
+
+
+@pytest.mark.parametrize(("title", "said"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])
+def test_a_kind_that_raises_is_a_fault_of_its_row(title: str, said: str) -> None:
+    found = fault(note(title=title))
+    assert (found.code, found.line, found.kind) == ("kind_failed", 9, "note")
+    assert said in found.message

@@ -35,6 +35,28 @@ class Encoder:
 
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
         """Messages go through the model's chat template, text as it stands."""
+        try:
+            return self._encoded(request)
+        except Exception as error:  # noqa: BLE001 - what one prompt does to a tokenizer must not become another's fault
+            return Fault("generation_failed", f"The prompt cannot be turned into tokens: {error!r}")
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text of tokens, without the special ones."""
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+    def logprobs(self, likelihoods: Iterable[Likelihood]) -> tuple[TokenLogprob, ...]:
+        """The same with each token as text of its own, special ones too."""
+        return tuple(
+            TokenLogprob(
+                one.token,
+                self._piece(one.token),
+                one.logprob,
+                tuple(TokenLogprob(token, self._piece(token), logprob) for token, logprob in one.top),
+            )
+            for one in likelihoods
+        )
+
+    def _encoded(self, request: GenerationRequest) -> Encoded | Fault:
         prompt = request.prompt
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
@@ -52,22 +74,6 @@ class Encoder:
         encoded = self._scored(whole) if prompt.continuations else whole
         fault = encoded if isinstance(encoded, Fault) else self._fault(tokens, encoded.request.prompt.params.max_tokens)
         return fault or encoded
-
-    def decode(self, tokens: list[int]) -> str:
-        """The text of tokens, without the special ones."""
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
-
-    def logprobs(self, likelihoods: Iterable[Likelihood]) -> tuple[TokenLogprob, ...]:
-        """The same with each token as text of its own, special ones too."""
-        return tuple(
-            TokenLogprob(
-                one.token,
-                self._piece(one.token),
-                one.logprob,
-                tuple(TokenLogprob(token, self._piece(token), logprob) for token, logprob in one.top),
-            )
-            for one in likelihoods
-        )
 
     def _scored(self, whole: Encoded) -> Encoded | Fault:
         """The same with its text given: its one continuation."""

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pydantic import BaseModel
 
 from jobs.cli import main
 from jobs.commands.session import Session
+from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
-from jobs.preview import estimated
+from jobs.job import RowRequest
+from jobs.kinds import Conversation
+from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
 
 
@@ -56,3 +60,37 @@ def test_an_estimate_counts_all_turns() -> None:
     turns = (Message("system", "a" * 8), Message("user", "\N{EURO SIGN}" * 4))
     assert estimated(Prompt(messages=turns)) == 5
     assert estimated(Prompt(text="a")) == 1
+
+
+class Anything(BaseModel):
+    """A request without fields, and an output that is never made."""
+
+
+class Breaking:
+    """A kind that raises as it is asked for its first prompt, or as it is ended after it."""
+
+    name = "breaking"
+    request_type = output_type = Anything
+
+    def __init__(self, when: str) -> None:
+        self._when = when
+
+    def compose(self, request: BaseModel) -> Conversation:
+        if self._when == "asked":
+            raise ZeroDivisionError("in the kind")
+        try:
+            yield [Prompt(text="a")]
+        finally:
+            raise ZeroDivisionError("in the kind")
+
+    def expected_tokens(self, request: BaseModel) -> int:
+        return 1
+
+
+def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
+    """What it raises as it is ended comes after what was asked for."""
+    row = RowRequest(0, 1, "breaking", "stub", {})
+    with pytest.raises(CheckFailed, match="kind breaking: ZeroDivisionError") as raised:
+        first_prompts(row, Breaking("asked"))
+    assert raised.value.code == "kind_failed"
+    assert first_prompts(row, Breaking("ended")) == (Prompt(text="a"),)

@@ -89,6 +89,7 @@ def test_a_batch_holds_the_oldest_and_those_like_it(tiny: CausalModel) -> None:
             GenerationRequest("bad", Prompt(messages=(Message("assistant", "ba"),), params=GREEDY)),
             id="template refuses",
         ),
+        pytest.param("generation_failed", asked("bad", "ba \ud800"), id="what the tokenizer chokes on"),
     ],
 )
 def test_what_cannot_run_fails_alone(tiny: CausalModel, code: str, bad: GenerationRequest) -> None:
