@@ -28,6 +28,7 @@ from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
 from jobs.formats.record import InputFormat, Record
 from jobs.formats.source import name_of, opened, plain
+from jobs.json_lines import Finding, read_value
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
@@ -302,6 +303,9 @@ def _given(text: str) -> tuple[str, Any]:
     if not equals or not name:
         raise RequestError(f"--set {text}: give it as FIELD=VALUE")
     try:
-        return name, orjson.loads(value)
-    except orjson.JSONDecodeError:
+        said = read_value(value)
+    except ValueError:
         return name, value
+    if isinstance(said, Finding):
+        raise RequestError(f"--set {name}: {said.message}")
+    return name, said

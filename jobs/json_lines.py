@@ -5,7 +5,7 @@ every later writer can write it back as it was given: its depth, and its integer
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
@@ -19,6 +19,9 @@ _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER: Final = b"0" * 19
 """As many digits as an integer beyond 64 bits has at least. A table and a search take a sixth of a pattern's time."""
+
+_DEEP: Final = f"more than {MAX_DEPTH} objects and arrays stand within each other"
+_LONG: Final = "an integer does not fit into 64 bits: write it as text"
 
 
 class Finding(NamedTuple):
@@ -67,6 +70,23 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
     return _too_deep(raw, values) or _too_long(raw) or values
 
 
+def read_value(text: str) -> Any:
+    """The value that a text holds as JSON, or why it cannot be kept. Raises ValueError when it is not JSON."""
+    value = orjson.loads(text)
+    said = read_object(b'{"value":%b}' % text.encode())
+    return said if isinstance(said, Finding) else value
+
+
+def unkept(values: Mapping[str, Any]) -> Finding | None:
+    """Which of these, that were not read from JSON, cannot be kept as it."""
+    for name, value in values.items():
+        if _deeper(value, MAX_DEPTH - 1):
+            return Finding("out_of_range", name, _DEEP)
+        if _has_too_long(value):
+            return Finding("out_of_range", name, _LONG)
+    return None
+
+
 def _read(file: Any) -> Iterator[bytes]:
     """The lines of a file; what a line has beyond the held bytes is read in pieces, and dropped."""
     while raw := file.readline(_HELD_BYTES):
@@ -81,7 +101,7 @@ def _too_deep(raw: bytes, values: dict[str, Any]) -> Finding | None:
         return None
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
-            return Finding("out_of_range", name, f"more than {MAX_DEPTH} objects and arrays stand within each other")
+            return Finding("out_of_range", name, _DEEP)
     return None
 
 
@@ -98,7 +118,7 @@ def _too_long(raw: bytes) -> Finding | None:
         return None
     for name, value in json.loads(raw, parse_int=_Integer).items():
         if _has_too_long(value):
-            return Finding("out_of_range", name, "an integer does not fit into 64 bits: write it as text")
+            return Finding("out_of_range", name, _LONG)
     return None
 
 
@@ -115,6 +135,8 @@ class _Integer(str):
 def _has_too_long(value: Any) -> bool:
     if isinstance(value, _Integer):
         return value.too_long
+    if isinstance(value, int):
+        return not -(1 << 63) <= value < 1 << 64
     if not isinstance(value, dict | list):
         return False
     return any(_has_too_long(one) for one in (value.values() if isinstance(value, dict) else value))

@@ -16,10 +16,8 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import orjson
-
 from jobs.formats.record import Record
-from jobs.json_lines import Finding
+from jobs.json_lines import Finding, read_value
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
@@ -180,6 +178,7 @@ def _json(cell: str, opens: str, otherwise: Any) -> Any:
     if not cell.lstrip().startswith(opens):
         return otherwise
     try:
-        return orjson.loads(cell)
-    except orjson.JSONDecodeError:
+        said = read_value(cell)
+    except ValueError:
         return otherwise
+    return otherwise if isinstance(said, Finding) else said

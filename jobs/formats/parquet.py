@@ -5,7 +5,7 @@ import decimal
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, BinaryIO, Final
 
@@ -13,6 +13,7 @@ import orjson
 
 from jobs.errors import RequestError
 from jobs.formats.record import Record
+from jobs.json_lines import unkept
 
 ROWS: Final = 1_024
 """How many rows are held at a time."""
@@ -39,12 +40,18 @@ def records(file: BinaryIO) -> Iterator[Record]:
                 for row in batch.to_pylist():
                     number += 1
                     values = {name: _json(value) for name, value in row.items() if value is not None}
-                    yield Record(number, orjson.dumps(values, option=orjson.OPT_SORT_KEYS), values)
+                    yield _record(number, values)
         except pyarrow.ArrowException as error:
             said = str(error).splitlines()[0]
             raise RequestError(
                 f"the Parquet file cannot be read: {said}. Write it again; nothing was accepted"
             ) from None
+
+
+def _record(number: int, values: Mapping[str, Any]) -> Record:
+    if (found := unkept(values)) is not None:
+        return Record(number, repr(values).encode(), found)
+    return Record(number, orjson.dumps(values, option=orjson.OPT_SORT_KEYS), values)
 
 
 def modules() -> tuple[ModuleType, ModuleType]:

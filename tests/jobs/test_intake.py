@@ -181,6 +181,12 @@ def test_options_for_rows_that_lack_a_field(store: Store) -> None:
         pytest.param({"set": ("colour=red",)}, "--set colour=...: no kind has a field", id="a field of no kind"),
         pytest.param({"set": ("seed",)}, "--set seed: give it as FIELD=VALUE", id="no equals sign"),
         pytest.param({"set": ("=5",)}, "--set =5: give it as FIELD=VALUE", id="no field"),
+        pytest.param(
+            {"set": ("metadata=" + '{"a":' * 300 + "1" + "}" * 300,)},
+            "--set metadata: more than 100 objects and arrays stand within each other",
+            id="a value too deep to be kept",
+        ),
+        pytest.param({"set": ("seed=" + "9" * 30,)}, "--set seed: an integer does not fit into 64 bits", id="too long"),
         pytest.param({"set": ("tone=\udcff",)}, "--set is not valid UTF-8", id="a value that is no text"),
         pytest.param({"name": "\udcff"}, "--name is not valid UTF-8", id="a name that is no text"),
         pytest.param({"kind": "sonnet"}, "--kind sonnet: the known kinds are article, chat", id="kind"),

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from jobs.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object
+from jobs.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object, read_value, unkept
 
 BOM = b"\xef\xbb\xbf"
 FULL = b"{}".ljust(MAX_ROW_BYTES)
@@ -112,3 +112,32 @@ def test_what_a_line_holds_is_written_back_as_it_was(raw: bytes) -> None:
     values: Any = read_object(raw)
     assert orjson.loads(orjson.dumps({"wrapped": [values]})) == {"wrapped": [values]}
     assert orjson.dumps(values) == raw
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param('{"a": [1]}', {"a": [1]}, id="an object"),
+        pytest.param("9" * 19, int("9" * 19), id="64 bits"),
+        pytest.param("9" * 20, "out_of_range", id="more than 64 bits"),
+        pytest.param("[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1), None, id="as deep as may be"),
+        pytest.param("[" * MAX_DEPTH + "]" * MAX_DEPTH, "out_of_range", id="too deep"),
+        pytest.param("[" * 300 + "]" * 300, "out_of_range", id="deeper than can be written"),
+    ],
+)
+def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
+    """Read as text, and as the value of a column: both find the same."""
+    said = read_value(text)
+    found = unkept({"name": orjson.loads(text) if len(text) != 20 else int(text)})
+    if value == "out_of_range":
+        assert isinstance(said, Finding)
+        assert found == Finding(value, "name", said.message)
+    else:
+        assert found is None
+        assert said == (orjson.loads(text) if value is None else value)
+
+
+@pytest.mark.parametrize("text", ["calm", '1,"seed":2', '1}, {"a": 1', "", "[" * 2_000])
+def test_a_text_that_is_no_value(text: str) -> None:
+    with pytest.raises(ValueError, match=r"line 1|empty|unexpected"):
+        read_value(text)

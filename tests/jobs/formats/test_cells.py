@@ -82,6 +82,7 @@ def values(**cells: str) -> Any:
         pytest.param("numbers", "1,2|3", ["1,2", 3], id="two numbers or one"),
         pytest.param("object", '{"a": [1]}', {"a": [1]}, id="object"),
         pytest.param("object", "{a}", "{a}", id="no object"),
+        pytest.param("object", '{"a":' * 101 + "1" + "}" * 101, '{"a":' * 101 + "1" + "}" * 101, id="too deep"),
         pytest.param("either", "x|y", "x|y", id="text where a list may stand"),
         pytest.param("either", '["x"]', ["x"], id="list where a text may stand"),
     ],

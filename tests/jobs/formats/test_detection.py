@@ -1,6 +1,7 @@
 """Shows jobs/formats/detection.py and source.py: files of every format, encoding, wrapping and fault."""
 
 import codecs
+import decimal
 import gzip
 import io
 import json
@@ -248,6 +249,12 @@ TAKEN = [
         2,
         OK,
         id="parquet nulls",
+    ),
+    pytest.param(
+        parquet_of({"kind": "chat", "prompt": CAFE, "seed": decimal.Decimal(10**30)}),
+        1,
+        [(1, "out_of_range", "seed")],
+        id="parquet beyond 64 bits",
     ),
     pytest.param(
         parquet_of({"kind": "chat", "prompt": CAFE, "seed": "x"}), 1, [(1, "wrong_type", "seed")], id="parquet type"
