@@ -6,6 +6,7 @@
     |- UnavailableError    something that is needed is not there                     exit status 3
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
+    |  |  |- StoreSilent          no answer came: what was to be written may stand
     |  |  |- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
     |  |  `- StoreKeeps           files may not be deleted, and stay; no outcome depends on it
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
@@ -62,6 +63,10 @@ class QueueUnavailable(UnavailableError):
 
 class StoreUnavailable(UnavailableError):
     """The storage does not answer, is full, or may not be written."""
+
+
+class StoreSilent(StoreUnavailable):
+    """The storage took a request and did not answer: what was to be written may stand there, or come to stand there yet."""
 
 
 class StoreDamaged(StoreUnavailable):

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from jobs.errors import RequestError, StoreUnavailable
+from jobs.errors import RequestError, StoreSilent, StoreUnavailable
 from jobs.places import scheme, shown
 from jobs.storage import CHUNK_BYTES, LocalStore, Store
 
@@ -211,7 +211,8 @@ class ObjectStore(Store):
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
         if verb == "delete" and isinstance(error, PermissionError):
             return self._kept([path], _line(error), _remedy(True))
-        return StoreUnavailable(
+        kind = StoreSilent if _is_silence(error) else StoreUnavailable
+        return kind(
             f"storage {self.shown}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
         )
 

@@ -64,7 +64,10 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
-        """Make a file that is not there yet. True: it stands there with these bytes. False: it has others."""
+        """Make a file that is not there yet. True: it stands there with these bytes. False: it has others.
+
+        Raises StoreSilent when nobody can say whether it stands.
+        """
 
     @abstractmethod
     def writer(self, path: str) -> AbstractContextManager[BinaryIO]:

@@ -6,12 +6,14 @@ has grown to `flush_bytes` goes to the spool on local disk, and is written in it
 the spool has no more room, `full` asks for no more claims. Their leases are kept alive meanwhile.
 
 Of a row whose lease is gone nothing is written: each try to write a segment looks again, also for what was on the spool.
+Unless a try had no answer: the segment may stand then, and is tried again as it was, since without some of its lines it would
+be a second one.
 """
 
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,7 +22,7 @@ import orjson
 
 from jobs import segment
 from jobs.batch import BatchPaths
-from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreSilent, StoreUnavailable
 from jobs.job import Lease
 from jobs.job_queue import Schedule, Settlement
 from jobs.logs import logger
@@ -48,6 +50,16 @@ class Finished:
     outcome: Outcome
     settlement: Settlement | None
     size: int
+
+
+@dataclass(slots=True)
+class _Segment:
+    """Lines of a batch that are to be the `n`-th segment of this life of the worker. `may_stand`: a try had no answer."""
+
+    batch_id: str
+    n: int
+    lines: list[Finished]
+    may_stand: bool = False
 
 
 class Flusher:
@@ -209,31 +221,37 @@ class Flusher:
         settlements: list[Settlement] = []
         for batch_id, lines in batches.items():
             self._written += 1
-            if self._until_done(StoreUnavailable, "store.unavailable", partial(self._segment, batch_id, lines)):
+            new = _Segment(batch_id, self._written, lines)
+            if self._until_done(StoreUnavailable, "store.unavailable", partial(self._segment, new)):
                 settlements += [finished.settlement for finished in lines if finished.settlement is not None]
         if settlements:
             self._until_done(QueueUnavailable, "queue.unavailable", partial(self._settle, settlements))
 
-    def _segment(self, batch_id: str, lines: list[Finished]) -> None:
-        """One try. Takes out of `lines` those whose lease is gone by now."""
+    def _segment(self, due: _Segment) -> None:
+        """One try. Takes out of the lines those whose lease is gone by now, unless they may stand already."""
         self._heartbeat.confirm()
-        kept = []
+        if not due.may_stand:
+            due.lines[:] = self._held(due.lines)
+        if not due.lines:
+            return
+        outcomes = [finished.outcome for finished in due.lines]
+        paths = BatchPaths(due.batch_id)
+        try:
+            with self._metrics.flush_time():
+                name = segment.write(self._store, paths, outcomes, self._worker, self._incarnation, due.n)
+        except StoreSilent:
+            due.may_stand = True
+            raise
+        self._metrics.written(outcomes)
+        size = sum(finished.size for finished in due.lines)
+        logger().debug("segment.written", segment=name, batch=due.batch_id, rows=len(outcomes), bytes=size)
+
+    def _held(self, lines: Sequence[Finished]) -> Iterator[Finished]:
         for finished in lines:
             if finished.settlement is None or self._leases.holds(finished.settlement.lease):
-                kept.append(finished)
+                yield finished
             else:
                 self._drop(finished.settlement)
-        lines[:] = kept
-        if not lines:
-            return
-        outcomes = [finished.outcome for finished in lines]
-        with self._metrics.flush_time():
-            name = segment.write(
-                self._store, BatchPaths(batch_id), outcomes, self._worker, self._incarnation, self._written
-            )
-        self._metrics.written(outcomes)
-        size = sum(finished.size for finished in lines)
-        logger().debug("segment.written", segment=name, batch=batch_id, rows=len(lines), bytes=size)
 
     def _drop(self, settlement: Settlement) -> None:
         logger().info("lease.lost", job=str(settlement.lease.key))

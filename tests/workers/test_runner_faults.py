@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreSilent, StoreUnavailable
 from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
 from jobs.redis_queue import RedisQueue
@@ -21,11 +21,11 @@ from workers.runner import Runner
 
 
 class Gate(LocalStore):
-    """A store whose segments are not taken: refused while `shut`, or held up until `let` is set."""
+    """A store whose segments are not taken: refused while `shut`, or held up until `let` is set; or taken without an answer."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
-        self.shut = False
+        self.shut = self.silent = False
         self.let = threading.Event()
         self.let.set()
         self.tries = 0
@@ -36,7 +36,10 @@ class Gate(LocalStore):
             self.let.wait(30)
             if self.shut:
                 raise StoreUnavailable("storage: cannot write: No space left on device")
-        return super().create(path, data)
+        created = super().create(path, data)
+        if self.silent and "/segments/" in path:
+            raise StoreSilent("storage: cannot write: no answer came")
+        return created
 
 
 @pytest.fixture
@@ -203,6 +206,24 @@ def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
     gate.shut = False
     until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
     assert night.outcomes() == []
+
+
+def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were_lost(
+    night: Night, until: Callable[..., Any], gate: Gate
+) -> None:
+    """It stood, and no answer came: with fewer lines it would be a second one, and what both cost would count twice."""
+    night.accept(chats(6))
+    gate.silent = True
+    engine = Scripted(said)
+    runner = night.start(engine)
+    until(lambda: len(engine.submitted) == 6 and runner.running == 0 and gate.tries > 1, 20, "a second try")
+    runner._leases.report([lease for lease in runner._leases._held if lease.key.row % 2], ())
+    tries = gate.tries
+    until(lambda: gate.tries > tries, 20, "a try without the lost ones")
+    gate.silent = False
+    until(lambda: runner._leases.holding == 0, 20, "the rows to be reported")
+    rows = [line.row for line in night.outcomes()]
+    assert len(rows) == len(set(rows))
 
 
 def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
