@@ -86,7 +86,7 @@ def test_rows_in_a_csv_are_the_same_rows(rows: list[dict[str, Any]]) -> None:
 
 
 @given(rows=ROWS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_parquet_are_the_same_rows(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     shown = tables.columns(["article", "translation"], KINDS)
     tables.write_parquet(rows, shown, tmp_path / "a.parquet")
