@@ -33,10 +33,11 @@ def tallies(
     for summary in summaries(store, faults):
         if (since is not None and summary.at < since) or (until is not None and summary.at >= until):
             continue
-        sums = found.setdefault(summary.currency, {})
-        for group, tally in summary.added.items():
-            key = _key(summary, group, by)
-            sums[key] = sums.get(key, Tally()) + tally
+        for currency, added in summary.by_currency.items():
+            sums = found.setdefault(currency, {})
+            for group, tally in added.items():
+                key = _key(summary, group, by)
+                sums[key] = sums.get(key, Tally()) + tally
     return {
         currency: {key: tally for key, tally in sorted(sums.items()) if tally != Tally()}
         for currency, sums in sorted(found.items())

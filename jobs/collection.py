@@ -28,7 +28,7 @@ def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger)
         for segment in segments:
             name = segment.head.name
             if index.segments.get(name) == path:  # else another file has it too, and is read for it
-                ledger.spend(segment.head.spent)
+                ledger.spend(segment.head.spent, segment.head.currency)
                 _take(segment, places[name], index, winners, ledger)
     return names
 

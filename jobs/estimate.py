@@ -7,6 +7,7 @@ as long as the kind expects them, prompts by the bytes of a sample. Without a hi
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -119,7 +120,8 @@ def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
     """What published rows took by template, all tenants together. What is damaged is no history."""
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
-        for (_, model, kind, template), tally in summary.added.items():
+        groups = chain.from_iterable(added.items() for added in summary.by_currency.values())
+        for (_, model, kind, template), tally in groups:
             found = sums.setdefault((kind, model), {})
             found[template] = found.get(template, Tally()) + tally
     return sums

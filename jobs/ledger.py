@@ -2,10 +2,13 @@
 
 Everything that any attempt cost is either charged with the one published row that came of it, or wasted: failed rows, lost
 attempts, regenerated text. So waste is all that was spent less all that is in `output.jsonl`, in integers.
+
+Workers charge by their own prices, so the rows say what their amounts are in; the publisher's own currency is taken only where
+none does, as with rows of an earlier release. Amounts of two currencies are never added up.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jobs.batch import FORMAT, Batch
@@ -13,6 +16,8 @@ from jobs.prices import Prices
 from jobs.segment_head import Account
 from jobs.usage import NAMES, Usage, counts_of, total
 
+AMOUNTS: Final = ("device_cost", "charge")
+"""What of a usage is money."""
 _NOTHING: Final = (0,) * len(NAMES)
 
 
@@ -23,16 +28,16 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._spent: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(NAMES))
+        self._spent: defaultdict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0] * len(NAMES))
         self._numbers: dict[Account, int] = {}
         self._accounts: list[Account] = []
         self._rows: list[int] = []
         self._sums_of: list[list[int]] = []
 
-    def spend(self, spent: Mapping[str, Sequence[int]]) -> None:
+    def spend(self, spent: Mapping[str, Sequence[int]], currency: str | None) -> None:
         """Count what the attempts of a segment cost by model, whatever came of them."""
         for model, counts in spent.items():
-            _add(self._spent[model], counts)
+            _add(self._spent[model, currency], counts)
 
     def number(self, account: Account) -> int:
         """The number of an account, which is opened if need be."""
@@ -46,7 +51,7 @@ class Ledger:
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
         """The entry of a row that may be published. Only `post` counts it."""
         usage = row["usage"] if row["status"] == "completed" else {}
-        account = Account(row["status"], row["model"], usage.get("prices"))
+        account = Account(row["status"], row["model"], usage.get("prices"), usage.get("currency"))
         return (self.number(account), *(counts_of(usage) if usage else _NOTHING))
 
     def post(self, entry: Sequence[int]) -> str:
@@ -63,35 +68,64 @@ class Ledger:
     def account(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """`usage.json`: cumulative over all rounds. `new` is the difference to the round before, to bill by.
 
-        `prices` names the version of whoever publishes; `price_versions` are those that the rows were charged by.
+        `prices` names the version of whoever publishes; `price_versions` are those that the rows were charged by. Where their
+        currencies differ, `device_cost` and `charge` are those of one, `currency`, and the others stand in `other_currencies`.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
-        models = {*self._spent, *(account.model for account in posted)}
-        sums = self._sums(models)
+        models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
+        main, *others = self._currencies(prices, before)
+        sums = self._sums(models, main, others)
         return {
             "format": FORMAT,
             "batch_id": batch.batch_id,
             "tenant": batch.tenant,
             "round": round_,
             **sums,
-            "currency": prices.currency,
+            "currency": main,
             "prices": prices.version,
             "price_versions": sorted({account.prices for account in posted if account.prices}),
-            "models": {model: self._sums([model]) for model in sorted(models) if model},
+            "models": {model: self._sums([model], main, others) for model in sorted(models) if model},
             "new": _difference(sums, before),
         }
 
-    def _sums(self, models: Iterable[str]) -> dict[str, Any]:
+    def _currencies(self, prices: Prices, before: Mapping[str, Any] | None) -> Sequence[str]:
+        """All that the rows name. The first is that of the round before, else that of most rows."""
+        rows: dict[str, int] = {
+            currency: 0 for (_, currency), counts in self._spent.items() if currency and any(counts)
+        }
+        for account, posted in zip(self._accounts, self._rows, strict=True):
+            if account.currency and posted:
+                rows[account.currency] = rows.get(account.currency, 0) + posted
+        main = before["currency"] if before else None
+        return sorted(rows, key=lambda name: (name != main, -rows[name], name)) or [prices.currency]
+
+    def _sums(self, models: Iterable[str], main: str, others: Sequence[str]) -> dict[str, Any]:
         names = set(models)
+        of_all = self._added(names, {None, main, *others})
+        if not others:
+            return of_all
+        of_main, wasted = self._added(names, {None, main}), of_all["wasted"]
+        return {
+            **of_all,
+            **{name: of_main[name] for name in AMOUNTS},
+            "wasted": {**wasted, **{name: of_main["wasted"][name] for name in AMOUNTS}},
+            "other_currencies": {name: self._added(names, {name}) for name in others},
+        }
+
+    def _added(self, models: Container[str], currencies: Container[str | None]) -> dict[str, Any]:
         completed = other = 0
         charged = Usage()
         for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
-            if account.model in names and account.status == "completed":
+            if account.model not in models or account.currency not in currencies:
+                continue
+            if account.status == "completed":
                 completed += rows
                 charged += Usage(*sums)
-            elif account.model in names:
+            else:
                 other += rows
-        spent = total(Usage(*self._spent[name]) for name in names)
+        spent = total(
+            Usage(*counts) for (model, named), counts in self._spent.items() if model in models and named in currencies
+        )
         return {
             "rows": completed,
             **charged.as_dict(),
@@ -108,6 +142,6 @@ def _difference(sums: Mapping[str, Any], before: Mapping[str, Any] | None) -> di
     if before is None:
         return dict(sums)
     return {
-        name: _difference(value, before[name]) if isinstance(value, Mapping) else value - before[name]
+        name: _difference(value, before.get(name, {})) if isinstance(value, Mapping) else value - before.get(name, 0)
         for name, value in sums.items()
     }

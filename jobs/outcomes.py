@@ -41,7 +41,8 @@ LISTINGS: Final = 100
 class OutcomeIndex:
     """The rows of a batch that have an outcome in the current round. Empty until the first `refresh`.
 
-    `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place.
+    `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place. `currency` is
+    what their amounts are in, once one says it.
     `current` are the markers as last read, `segments` the names read so far, each with the file where it was found first, `files`
     those files with the bytes of their lines, `compacted` the segments that lie in a compacted file, each with that, `alone` how
     many files there were at the last look with one segment, `carried` how many rows had completed before this round.
@@ -58,6 +59,7 @@ class OutcomeIndex:
         self.current = current
         self.usage = Usage()
         self.wasted = Usage()
+        self.currency: str | None = None
         self.segments: dict[str, str] = {}
         self.files: dict[str, int] = {}
         self.compacted: dict[str, str] = {}
@@ -181,6 +183,7 @@ class OutcomeIndex:
             return
         self.segments[head.name] = path
         self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
+        self.currency = self.currency or head.currency
         counts, states, unfinished = self.current.counts, self._states, self._unfinished
         any_completed = not self.current.sent_back
         for line in head.rows:

@@ -13,6 +13,8 @@ from jobs.job import RowRequest
 from jobs.usage import NAMES, counts_of
 
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")
+PRICED: Final = ("prices", "currency")
+"""What of the receipt stands beside the amounts: the version of the prices, and what they are in."""
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
 Line = Mapping[str, Any]
@@ -36,7 +38,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
         "attempt": line.get("attempt", 1),
         **{name: receipt.get(name) for name in _WHEN},
     }
-    return {**row, **_metadata(line), **{n: v for n, v in receipt.items() if n not in row and n != "prices"}}
+    return {**row, **_metadata(line), **{n: v for n, v in receipt.items() if n not in row and n not in PRICED}}
 
 
 def error_row(batch_id: str, line: Line) -> dict[str, Any]:
@@ -81,8 +83,9 @@ def _identity(batch_id: str, line: Line, status: str) -> dict[str, Any]:
 
 def _usage(line: Line) -> dict[str, Any]:
     counts = dict[str, Any](zip(NAMES, counts_of(line["usage"]), strict=True))
-    counts["prices"] = line.get("receipt", {}).get("prices")
-    return counts
+    receipt = line.get("receipt", {})
+    counts["prices"] = receipt.get("prices")
+    return counts if (currency := receipt.get("currency")) is None else {**counts, "currency": currency}
 
 
 def _metadata(line: Line) -> dict[str, Any]:

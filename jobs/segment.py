@@ -100,6 +100,7 @@ def encoded(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any],
         "lines": lines,
         "accounts": list(accounts),
         "spent": {model: counts_of(usage.as_dict()) for model, usage in spent.items()},
+        "currency": next((named for o in outcomes if (named := o.receipt.get("currency"))), None),
     }
     return head, b"".join(texts)
 

@@ -8,6 +8,7 @@ one of before, whose lines have to be parsed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import starmap
 from typing import Any, Final, NamedTuple
 
@@ -35,11 +36,12 @@ class HeadRow(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What published rows are added up under."""
+    """What published rows are added up under. `currency` is None where an earlier release did not say it."""
 
     status: str
     model: str
     prices: str | None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class SegmentHead:
 
     `name` orders it among all, also where it was compacted. `rows` has an entry for each line, in their order; `bytes` counts
     those lines. `lines` holds for each how long it is; and if it may be published, how long the published row in it is,
-    the number of its account, and six counts. `spent` is all that its lines cost, by model.
+    the number of its account, and six counts. `spent` is all that its lines cost, by model. `currency` is that of all its
+    amounts, as a segment is of one worker.
     """
 
     name: str
@@ -59,6 +62,7 @@ class SegmentHead:
     lines: Sequence[Sequence[int]]
     accounts: Sequence[Account]
     spent: Mapping[str, Sequence[int]]
+    currency: str | None
 
 
 def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
@@ -87,8 +91,12 @@ def raw_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
 
 
 def parsed(values: Mapping[str, Any], path: str) -> SegmentHead:
-    """One head. Of format 1 it has no `lines`, no `accounts` and no `spent`."""
+    """One head. Of format 1 it has no `lines`, no `accounts` and no `spent`.
+
+    The currency stands beside the accounts, and not in them, where an earlier release would take it for damage.
+    """
     try:
+        currency = values.get("currency")
         return SegmentHead(
             name=values["name"],
             rows=list(starmap(HeadRow, values["rows"])),
@@ -96,8 +104,9 @@ def parsed(values: Mapping[str, Any], path: str) -> SegmentHead:
             wasted=Usage.from_dict(values["wasted"]),
             bytes=values["bytes"],
             lines=values.get("lines", ()),
-            accounts=list(starmap(Account, values.get("accounts", ()))),
+            accounts=list(starmap(partial(Account, currency=currency), values.get("accounts", ()))),
             spent=values.get("spent", {}),
+            currency=currency,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path) from error

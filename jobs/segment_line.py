@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from jobs.output_rows import published_row
+from jobs.output_rows import PRICED, published_row
 from jobs.usage import Usage
 
 LineStatus = Literal["completed", "failed", "crashed"]
@@ -29,7 +29,8 @@ class Outcome:
     `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
     hand. `usage` is what is billed if this line wins;
     `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
-    adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, templates, prompts' labels.
+    adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
+    prompts' labels.
     """
 
     row: int
@@ -87,8 +88,7 @@ def parse(line: bytes) -> Outcome:
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a published row tells of the receipt."""
     found = {name: value for name, value in row.items() if name not in _NOT_RECEIPT and value is not None}
-    prices = row["usage"].get("prices")
-    return found if prices is None else {**found, "prices": prices}
+    return found | {name: value for name in PRICED if (value := row["usage"].get(name)) is not None}
 
 
 _NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))

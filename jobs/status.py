@@ -303,7 +303,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
         usage=index.usage,
         wasted=index.wasted,
-        currency=currency,
+        currency=index.currency or currency,
         paused_reason=index.current.paused.reason if index.current.paused else None,
     )
 

@@ -85,32 +85,41 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one round of one batch added: when, in what currency, and under which tenant, model, kind and template."""
+    """What one round of one batch added: when, in what currency, and under which tenant, model, kind and template.
+
+    `others` is the same of rows in other currencies, where a round has any.
+    """
 
     batch_id: str
     round: int
     at: datetime
     currency: str
     added: Mapping[Group, Tally]
+    others: Mapping[str, Mapping[Group, Tally]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The name of its file."""
         return _name(self.batch_id, self.round, self.at)
 
+    @property
+    def by_currency(self) -> Mapping[str, Mapping[Group, Tally]]:
+        """All that was added."""
+        return {self.currency: self.added, **self.others}
+
     def to_bytes(self) -> bytes:
         """One line of JSON, with its checksum."""
-        groups = [[*group, tally.as_dict()] for group, tally in sorted(self.added.items())]
         said = {"batch_id": self.batch_id, "round": self.round, "at": self.at, "currency": self.currency}
-        return sealed(orjson.dumps({"format": FORMAT, **said, "added": groups})) + b"\n"
+        others = {"others": {name: _groups(added) for name, added in self.others.items()}} if self.others else {}
+        return sealed(orjson.dumps({"format": FORMAT, **said, "added": _groups(self.added), **others})) + b"\n"
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "Summary":
         """Read it back. Raises ValueError, KeyError or TypeError when it is not what was written."""
         values = orjson.loads(unsealed(line))
-        added = {_group(*names): Tally.from_dict(tally) for *names, tally in values["added"]}
+        others = {name: _added(groups) for name, groups in values.get("others", {}).items()}
         at = datetime.fromisoformat(values["at"])
-        return cls(values["batch_id"], values["round"], at, values["currency"], added)
+        return cls(values["batch_id"], values["round"], at, values["currency"], _added(values["added"]), others)
 
 
 def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterator[Summary]:
@@ -235,7 +244,7 @@ def sum_up(store: Store, batch_id: str) -> bool:
     batch = load_batch(store, batch_id)
     if batch is None:
         return False
-    before: Mapping[Group, Tally] = {}
+    before: Mapping[tuple[str | None, Group], Tally] = {}
     rounds = list(_published(store, batch))
     for n, done in enumerate(rounds):
         path = f"{FOLDER}/{_name(batch_id, done.round, done.at)}"
@@ -245,10 +254,15 @@ def sum_up(store: Store, batch_id: str) -> bool:
         if n and not before:
             before = _total(store, batch, rounds[n - 1])
         total = _total(store, batch, done)
-        changed = {group: total.get(group, Tally()) - before.get(group, Tally()) for group in {*total, *before}}
-        added = {group: tally for group, tally in changed.items() if tally != Tally()}
         currency = str(read_usage(store, done, batch_id)["currency"])
-        store.create(path, Summary(batch_id, done.round, done.at, currency, added).to_bytes())
+        added: dict[str, dict[Group, Tally]] = {currency: {}}
+        for key in sorted({*total, *before}, key=str):
+            changed = total.get(key, Tally()) - before.get(key, Tally())
+            if changed != Tally():
+                groups = added.setdefault(key[0] or currency, {})
+                groups[key[1]] = groups.get(key[1], Tally()) + changed
+        mine = added.pop(currency)
+        store.create(path, Summary(batch_id, done.round, done.at, currency, mine, added).to_bytes())
         before = total
     for done in rounds:
         store.discard(BatchPaths(batch_id).unsummed(done.round))
@@ -305,13 +319,13 @@ def _published(store: Store, batch: Batch) -> Iterator[Done]:
         yield read_marker(store, BatchPaths(batch.batch_id).done(number), Done)
 
 
-def _total(store: Store, batch: Batch, done: Done) -> Mapping[Group, Tally]:
-    """All that the batch used up to this round. Raises StoreDamaged."""
-    sums: dict[Group, Tally] = {}
+def _total(store: Store, batch: Batch, done: Done) -> Mapping[tuple[str | None, Group], Tally]:
+    """All that the batch used up to this round, by what its rows say that it is in. Raises StoreDamaged."""
+    sums: dict[tuple[str | None, Group], Tally] = {}
     try:
         for tenant, row in _with_tenant(store, batch, read_published(store, done, batch.batch_id, OUTPUT)):
-            group = (tenant, row["model"], row["kind"], first_template(row))
-            sums[group] = sums.get(group, Tally()) + Tally(1, Usage.from_dict(row["usage"]))
+            key = (row["usage"].get("currency"), (tenant, row["model"], row["kind"], first_template(row)))
+            sums[key] = sums.get(key, Tally()) + Tally(1, Usage.from_dict(row["usage"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # other JSON than was published
         raise damaged(store, path_of(done, batch.batch_id, OUTPUT)) from error
     return sums
@@ -325,6 +339,14 @@ def first_template(receipt: Mapping[str, Any]) -> str:
 def short_template(sha256: str | None) -> str:
     """A template as summaries name it."""
     return (sha256 or "")[:TEMPLATE_DIGITS]
+
+
+def _groups(added: Mapping[Group, Tally]) -> Sequence[Sequence[Any]]:
+    return [[*group, tally.as_dict()] for group, tally in sorted(added.items())]
+
+
+def _added(groups: Sequence[Sequence[Any]]) -> Mapping[Group, Tally]:
+    return {_group(*names): Tally.from_dict(tally) for *names, tally in groups}
 
 
 def _group(tenant: str, model: str, kind: str, template: str = "") -> Group:

@@ -43,6 +43,7 @@ class Outcomes:
         ours = {
             "worker": self.worker,
             "prices": self.prices.version,
+            "currency": self.prices.currency,
             "started_at": _rfc3339(attempt.started_at),
             "finished_at": _rfc3339(now),
         }

@@ -83,7 +83,7 @@ class Reporter:
         completed = done.counts.get("completed", 0)
         others = {name: n for name, n in done.counts.items() if name != "completed" and n}
         tokens = int(usage["completion_tokens"])
-        currency = self._settings.prices.currency
+        currency = str(usage["currency"])
         say = self._console.print
         say()
         if elapsed_s is None:

@@ -12,7 +12,7 @@ Values = Mapping[str, Any]
 
 
 def lines(shown: Values, currency: str, width: int = 80) -> Iterator[str]:
-    """The request, its prompts, each attempt, the outcome and its usage."""
+    """The request, its prompts, each attempt, the outcome and its usage: in this `currency`, unless the row says its own."""
     request, outcome = shown["request"], shown["outcome"]
     named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
@@ -35,7 +35,7 @@ def lines(shown: Values, currency: str, width: int = 80) -> Iterator[str]:
     if outcome is not None and outcome.get("usage"):
         usage = outcome["usage"]
         said = f"usage: {usage['prompt_tokens']:,} prompt tokens ({usage['cached_prompt_tokens']:,} cached)"
-        amounts = [formatted(usage[name], currency) for name in ("device_cost", "charge")]
+        amounts = [formatted(usage[name], usage.get("currency", currency)) for name in ("device_cost", "charge")]
         charged = f"{amounts[1]} charged" if outcome["status"] == "completed" else "nothing charged"
         said += f", {usage['completion_tokens']:,} completion tokens, {usage['device_ns'] / 1e9:,.3f} s of devices, "
         yield from _fitted(f"{said}{amounts[0]} of devices, {charged}", "", width)

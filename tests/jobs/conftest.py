@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,11 @@ class Shelf:
         }
         line = {"custom_id": f"c{row}", "output": {"text": f"Text {row}"}, "usage": usage, "receipt": receipt}
         return Outcome(row, round_, 1, "claim", "completed", True, kind, model="stub", **{**line, **values})
+
+    def priced(self, row: int, currency: str, **values: Any) -> Outcome:
+        """The same by a worker whose prices are in a currency."""
+        made = self.completed(row, **values)
+        return replace(made, receipt={**made.receipt, "currency": currency})
 
     def failed(self, row: int, *, round_: int = 1, final: bool = True) -> Outcome:
         error = {"code": "empty_output", "message": "the model wrote nothing", "line": row + 1}

@@ -90,3 +90,16 @@ def test_a_further_round_counts_once_and_on_its_own_day(shelf: Shelf) -> None:
 def test_nothing_published_adds_up_to_nothing(shelf: Shelf) -> None:
     shelf.accept()
     assert tallies(shelf.store, "kind") == {}
+
+
+def test_each_row_counts_in_the_currency_that_it_was_charged_in(shelf: Shelf) -> None:
+    shelf.accept(rows=4)
+    shelf.write("night-1", [shelf.priced(0, "EUR"), shelf.failed(1), shelf.failed(2)])
+    shelf.write("night-1", [shelf.completed(3)])
+    shelf.publish()
+    assert tallies(shelf.store, "batch") == {"EUR": {"night-1": used(0, 3)}}
+    reopen(shelf.store, "night-1", clock=shelf.clock)
+    shelf.write("night-1", [shelf.priced(1, "EUR", round_=2)])
+    shelf.write("night-1", [shelf.priced(2, "USD", round_=2)])
+    shelf.publish()
+    assert tallies(shelf.store, "batch") == {"EUR": {"night-1": used(0, 1, 3)}, "USD": {"night-1": used(2)}}

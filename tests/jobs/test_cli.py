@@ -332,7 +332,7 @@ def test_show_reads_as_a_story_and_fits_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     shelf.accept(rows=2, refused=[1])
     shelf.write("night-1", [shelf.failed(0, final=False)])
-    shelf.write("night-1", [shelf.completed(0, output={"text": "word " * 40}, wasted=Usage(0, 0, 7))])
+    shelf.write("night-1", [shelf.priced(0, "EUR", output={"text": "word " * 40}, wasted=Usage(0, 0, 7))])
     shelf.publish()
     out = nightpress("show", "night-1", "0").out
     assert max(map(len, out.splitlines())) <= 80
@@ -345,6 +345,7 @@ def test_show_reads_as_a_story_and_fits_80_columns(
         "7 tokens were written again",
         "outcome: completed\n  text: word word",
         "100 prompt tokens (0 cached), 10 completion tokens",
+        "0.001400 EUR charged",
     ):
         assert " ".join(said.split()) in " ".join(out.split())
     assert "refused at intake" in nightpress("show", "night-1", "1").out

@@ -164,6 +164,45 @@ def test_usage_is_the_exact_sum_and_waste_is_all_else(stored: Any) -> None:
     assert verify(stored.store, "night-1") == []
 
 
+def test_the_currency_is_that_of_the_rows_and_not_of_who_publishes(stored: Any) -> None:
+    """Rows of an earlier release do not say it: they are in that of the others."""
+    stored.accept(rows=3)
+    stored.write("night-1", [stored.priced(0, "EUR"), stored.failed(1)])
+    stored.write("night-1", [stored.completed(2)])
+    done = stored.publish()
+    usage = read_usage(stored.store, done, "night-1")
+    assert (Prices().currency, usage["currency"]) == ("USD", "EUR")
+    assert usage["charge"] == stored.completed(0).usage.charge + stored.completed(2).usage.charge
+    assert "other_currencies" not in usage
+    assert [row["usage"].get("currency") for row in rows_of(stored, done)] == ["EUR", None]
+
+
+def test_amounts_of_two_currencies_are_never_added_up(stored: Any) -> None:
+    """Tokens are. What was first the currency of the batch stays it, whatever most rows of a later round are in."""
+    stored.accept(rows=4)
+    lost = replace(stored.priced(0, "USD"), fence=2)
+    stored.write("night-1", [stored.priced(0, "EUR"), stored.failed(1), stored.failed(2), stored.failed(3)])
+    stored.write("night-1", [lost])
+    first = read_usage(stored.store, stored.publish(), "night-1")
+    reopen(stored.store, "night-1")
+    stored.write("night-1", [stored.priced(row, "USD", round_=2) for row in (1, 2, 3)])
+    second = read_usage(stored.store, stored.publish(), "night-1")
+    used = [stored.completed(row).usage for row in range(4)]
+    for usage, dollars in ((first, Usage()), (second, total(used[1:]))):
+        other = usage["other_currencies"]["USD"]
+        assert (usage["currency"], list(usage["other_currencies"])) == ("EUR", ["USD"])
+        assert (usage["charge"], usage["device_cost"]) == (used[0].charge, used[0].device_cost)
+        assert Usage.from_dict(other) == dollars
+        assert Usage.from_dict(other["wasted"]) == lost.usage
+        assert (usage["wasted"]["prompt_tokens"], usage["wasted"]["charge"]) == (lost.usage.prompt_tokens, 0)
+        assert usage["prompt_tokens"] == used[0].prompt_tokens + dollars.prompt_tokens
+        assert usage["models"]["stub"]["other_currencies"] == usage["other_currencies"]
+    new = second["new"]
+    assert (new["rows"], new["charge"], new["prompt_tokens"]) == (3, 0, total(used[1:]).prompt_tokens)
+    assert Usage.from_dict(new["other_currencies"]["USD"]) == total(used[1:])
+    assert Usage.from_dict(new["other_currencies"]["USD"]["wasted"]) == Usage()
+
+
 def test_a_round_carries_what_completed_and_bills_the_difference(stored: Any) -> None:
     stored.accept(rows=4)
     stored.write("night-1", [stored.completed(0), stored.completed(1), stored.failed(2), stored.failed(3)])

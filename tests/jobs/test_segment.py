@@ -77,6 +77,20 @@ def test_the_head_indexes_every_line_and_adds_up_what_they_cost(store: Store) ->
     assert orjson.loads(first)["format"] == 2
 
 
+def test_the_currency_stands_beside_the_accounts(store: Store) -> None:
+    """An earlier release reads accounts of three parts, and takes others for damage."""
+    priced = replace(COMPLETED, receipt={**COMPLETED.receipt, "currency": "EUR"})
+    name = segment.write(store, PATHS, (CRASHED, priced, REFUSED), "w", "a", 1)
+    (head,) = segment.read_heads(store, PATHS.segment(name))
+    assert (head.currency, {account.currency for account in head.accounts}) == ("EUR", {"EUR"})
+    assert {
+        len(account) for account in orjson.loads(store.read(PATHS.segment(name)).partition(b"\n")[0])["accounts"]
+    } == {3}
+    assert tuple(segment.read_outcomes(store, PATHS.segment(name))) == (CRASHED, priced, REFUSED)
+    before = segment.write(store, PATHS, ALL, "w", "a", 2)
+    assert segment.read_heads(store, PATHS.segment(before))[0].currency is None
+
+
 def test_a_head_longer_than_the_first_read(store: Store) -> None:
     outcomes = [replace(CRASHED, row=row) for row in range(20_000)]
     name = segment.write(store, PATHS, outcomes, "w", "a", 1)
@@ -146,7 +160,7 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
         error_row("night-1", refused),
     ]
     assert [list(line[2:]) for line in read.head.lines] == [[0, 10, 2, 5, 1000, 20, 30], [], [], [], [1] + [0] * 6]
-    assert read.head.accounts == [("completed", "stub", None), ("failed", "", None)]
+    assert read.head.accounts == [("completed", "stub", None, None), ("failed", "", None, None)]
     assert read.head.spent == {"stub": [22, 4, 12, 2200, 44, 66], "": [0] * 6}
 
 

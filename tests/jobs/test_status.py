@@ -55,6 +55,15 @@ def test_without_a_queue_storage_alone_says_how_far_a_batch_is(shelf: Shelf) -> 
     assert (now.workers, now.queue_fault) == ([], "NIGHTPRESS_REDIS_URL names no queue to ask")
 
 
+def test_the_cost_of_an_open_batch_is_in_the_currency_of_its_rows(shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    reader = StatusReader(shelf.store, None, clock=shelf.clock)
+    assert reader.batch("night-1").currency == "USD"
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.write("night-1", [shelf.priced(1, "EUR")])
+    assert reader.batch("night-1").currency == "EUR"
+
+
 def test_a_reader_goes_on_from_what_it_has_read(shelf: Shelf) -> None:
     shelf.accept(rows=100)
     reader = StatusReader(shelf.store, None, clock=shelf.clock)

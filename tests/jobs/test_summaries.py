@@ -1,6 +1,7 @@
 """Shows jobs/summaries.py: each round is summed up once, whoever does it, and is read once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -152,6 +153,14 @@ def test_a_summary_of_a_release_that_knew_no_templates_is_read() -> None:
     line = unsealed(one.to_bytes())
     assert b'"k","",' in line
     assert Summary.from_bytes(line.replace(b'"k","",', b'"k",')) == one
+
+
+def test_a_summary_holds_what_is_in_other_currencies() -> None:
+    added = {("t", "m", "k", ""): Tally(1)}
+    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), "USD", added, {"EUR": added})
+    assert Summary.from_bytes(one.to_bytes()) == one
+    assert b"others" not in replace(one, others={}).to_bytes()
+    assert dict(one.by_currency) == {"USD": added, "EUR": added}
 
 
 def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:

@@ -25,6 +25,7 @@ from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
+from jobs.prices import Prices
 from jobs.publish import close, publish, read_published, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
@@ -135,6 +136,21 @@ def test_every_row_of_a_batch_is_completed_and_published(night: Night, until: Ca
     first = output[0]
     assert {"worker", "started_at", "finished_at", "seed", "model_revision", "engine"} <= first.keys()
     assert first["usage"]["charge"] > 0
+
+
+def test_the_bill_is_in_the_currency_of_the_workers(night: Night, until: Callable[..., Any]) -> None:
+    """Who publishes has prices of its own."""
+    night.settings = night.settings.model_copy(update={"prices": Prices(version="ours", currency="EUR")})
+    night.accept(chats(2))
+    night.start(StubEngine())
+    until(lambda: len(night.outcomes()) == 2, 20, "the outcomes")
+    done = publish(night.store, night.batch_id, prices=Prices())
+    assert isinstance(done, Done)
+    output, _ = night.published(done)
+    usage = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
+    assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
+    assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
+    assert "currency" not in output[0]
 
 
 def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:

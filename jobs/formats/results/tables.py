@@ -18,6 +18,7 @@ import orjson
 from jobs.formats.cells import guarded
 from jobs.formats.parquet import modules
 from jobs.kinds import Kind
+from jobs.output_rows import PRICED
 from jobs.usage import NAMES
 
 HEAD: Final = ("row", "custom_id", "kind", "status")
@@ -72,7 +73,7 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]
         *((name,) for name in HEAD),
         *outputs,
         *(("error", name) for name in ERROR),
-        *(("usage", name) for name in (*NAMES, "prices")),
+        *(("usage", name) for name in (*NAMES, *PRICED)),
         *((name,) for name in (*RECEIPT, "metadata")),
     ]
     return [Column(".".join(path), path) for path in paths]
