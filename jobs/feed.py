@@ -22,7 +22,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 
 SHARE_ROWS: Final = 64
-"""A batch with nothing on the lane gets so many rows however full the window is: the urgent wait behind nobody."""
+"""A batch of which nothing waits gets so many rows however full the window is: the urgent wait behind nobody."""
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""
@@ -85,26 +85,30 @@ class Feeder:
         self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
 
-    def top_up(self, lane: str, ready: int | None = None) -> int:
+    def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
         A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
 
         `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
-        for the share of a batch that has nothing there; so is one on which all batches were seen to be at their end; the
-        markers of a batch that is not fed, no oftener. So this may be called after every claim.
+        for the share of a batch of which nothing waits there, and at once when the caller is `hungry`: it got less than it
+        asked for, since what waits may not be claimed. One on which all batches were seen to be at their end is looked at
+        once in `scan_s` too; the markers of a batch that is not fed, no oftener. So this may be called after every claim.
         """
         settings = self._settings
-        enough = ready is not None and (2 * ready > settings.window_rows or self._is_at_end(lane))
+        full = ready is not None and 2 * ready > settings.window_rows
+        enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
         if enough and not self._due(lane):
             return 0
         snapshot = self._queue.snapshot(lane)
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
         added, fault = 0, None
         for index in self._batches:
+            schedule = snapshot.batches.get(index.batch.batch_id)
+            if lane not in index.batch.lanes or (full and _has_its_share(index, schedule)):
+                continue
             try:
-                if lane in index.batch.lanes and not self._is_held(index):
-                    schedule = snapshot.batches.get(index.batch.batch_id)
+                if not self._is_held(index):
                     fed = self._feed(lane, index, schedule, self._share(window, schedule))
                     window = window.minus(fed)
                     added += fed.rows
@@ -136,12 +140,11 @@ class Feeder:
         return True
 
     def _share(self, window: Room, schedule: BatchSchedule | None) -> Room:
-        """The window, or for a batch with nothing on the lane its least share, where the window has less."""
+        """The window, or for a batch of which nothing waits its least share, where the window has less."""
         settings = self._settings
         size = SHARE_ROWS * max(settings.inline_bytes, REFERENCE_BYTES)
         least = Room(min(SHARE_ROWS, settings.window_rows), min(size, settings.window_bytes))
-        idle = schedule is None or schedule.live == 0
-        return least if idle and (window.rows < least.rows or window.size < least.size) else window
+        return least if not _waiting(schedule) and (window.rows < least.rows or window.size < least.size) else window
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
@@ -242,6 +245,18 @@ class Feeder:
             crashes=tries.crashes,
             solo_crashes=tries.solo_crashes,
         )
+
+
+def _waiting(schedule: BatchSchedule | None) -> int:
+    """How many rows of a batch wait on the lane."""
+    return 0 if schedule is None else schedule.ready + schedule.delayed
+
+
+def _has_its_share(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
+    """Whether a lane that is more than half full needs no more of this batch, as far as the queue shows."""
+    if schedule is None or schedule.round != index.round:
+        return False
+    return schedule.at_end or schedule.closed or _waiting(schedule) > 0
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:

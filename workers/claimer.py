@@ -154,7 +154,7 @@ class Claimer:
             self._to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
             self._say_paused(reply)
             self._take_up(reply.jobs)
-            self._feed(reply)
+            self._feed(reply, hungry=found < room and not self._to_be_empty)
             self._said_away, self.store_fault = False, ""
         return 0.0 if found else POLL_S
 
@@ -202,11 +202,11 @@ class Claimer:
             logger().error("lane.paused", lane=self._line.lane, reason=reply.reason)
         self._said_reason = reply.reason
 
-    def _feed(self, reply: ClaimReply) -> None:
-        """Keep the lane's window filled, if this claim found it low."""
-        if not reply.paused and reply.ready * 2 < self._line.settings.window_rows:
+    def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
+        """Keep the lane fed. Both ask the storage from time to time, however often they are called."""
+        if not reply.paused:
             self._line.batches.scan()
-            self._line.feeder.top_up(self._line.lane, reply.ready)
+            self._line.feeder.top_up(self._line.lane, reply.ready, hungry=hungry)
 
     @contextlib.contextmanager
     def _waiting_for_what_is_away(self) -> Iterator[None]:

@@ -183,9 +183,9 @@ class Drain:
             for job in reply.jobs:
                 load_request(line.store, job.key.batch_id, LANE, job)
             done = [Settlement(job.lease) for job in reply.jobs]
-            if self._feeds and place == 0 and reply.ready * 2 < line.settings.window_rows:  # as the runner does
+            if self._feeds and place == 0:  # as the claimer does
                 line.batches.scan()
-                line.feeder.top_up(LANE, reply.ready)
+                line.feeder.top_up(LANE, reply.ready, hungry=len(reply.jobs) < self._n)
 
 
 def feed_paced(line: Line, jobs: int, rate: float) -> dict[str, Any]:

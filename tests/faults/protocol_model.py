@@ -268,16 +268,16 @@ class Worker(Process):
         self.claims += 1
         self.to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
         self._take_up(reply.jobs)
-        self._feed(reply)
+        self._feed(reply, hungry=len(reply.jobs) < n and not self.to_be_empty)
 
     def top_up(self) -> None:
         self.batches.scan()
         self.feeder.top_up(LANE)
 
-    def _feed(self, reply: ClaimReply) -> None:
-        if not reply.paused and reply.ready * 2 < SETTINGS.window_rows:
+    def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
+        if not reply.paused:
             self.batches.scan()
-            self.feeder.top_up(LANE, reply.ready)
+            self.feeder.top_up(LANE, reply.ready, hungry=hungry)
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
         for n, job in enumerate(jobs):

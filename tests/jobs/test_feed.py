@@ -174,6 +174,24 @@ def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Pat
     assert desk.feeder.top_up(LANE, ready=100) == 0
 
 
+def test_a_batch_whose_share_was_claimed_gets_the_next_while_that_is_at_work(
+    tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """A caller that is hungry gets it at once; others when the lane is looked at again."""
+    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk.accept(300, "first")
+    desk.top_up()
+    urgent = desk.accept(200, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
+    assert len(desk.claim(SHARE_ROWS)) == SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=100) == 0
+    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 0
+    assert {job.key.batch_id for job in desk.claim(SHARE_ROWS, "c-2")} == {urgent.batch_id}
+    desk.now = 2.0
+    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
+
+
 def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:

@@ -1,0 +1,170 @@
+"""Shows workers/claimer.py: whose rows are begun next, and what a claim costs. Claim by claim, in this thread."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.batch import Batch
+from jobs.feed import Feeder
+from jobs.intake import IntakeOptions, accept
+from jobs.job import Job
+from jobs.job_queue import LanePolicy, Settlement, WorkerRecord
+from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.redis_queue import RedisQueue
+from jobs.retry import RetryPolicy
+from jobs.settings import Settings
+from jobs.storage import LocalStore
+from jobs.tenants import TenantShare
+from workers.claimer import Claimer
+from workers.doubts import Doubts
+from workers.flusher import Flusher
+from workers.heartbeat import Heartbeat, Pulse
+from workers.leases import Leases
+from workers.line import Line
+from workers.outcomes import Outcomes
+
+LANE = "stub"
+SLOTS = 16
+ASKED = frozenset({"list", "read", "read_range", "reader", "exists", "size", "create"})
+
+
+class Counted(LocalStore):
+    """Counts what is asked of it."""
+
+    asked = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ASKED:
+            self.asked += 1
+        return super().__getattribute__(name)
+
+
+class Post:
+    """A claimer with all that it stands between, and no thread: it claims when it is told to. Its clock is moved by hand."""
+
+    def __init__(self, folder: Path, client: redis.Redis, **given: Any) -> None:
+        self.settings = Settings(model=LANE, scan_s=2.0, spool_dir=folder / "spool", **given)
+        self.store = Counted(str(folder / "store"))
+        self.queue = RedisQueue(client, policy=LanePolicy(tenants=self.settings.tenants))
+        self.now = 0.0
+        self.batches = OpenBatches(self.store, scan_s=self.settings.scan_s, monotonic=lambda: self.now)
+        feeder = Feeder(self.store, self.queue, self.batches, self.settings, lambda: self.now)
+        outcomes = Outcomes("w-1", LANE, "cpu", {"engine": "stub"}, self.settings.prices, RetryPolicy(3, 0.0, 0.0))
+        kinds = dict(load_kinds())
+        self.line = Line(LANE, self.store, self.queue, self.batches, feeder, kinds, outcomes, self.settings)
+        self.leases = Leases.from_settings(self.settings)
+        heartbeat = Heartbeat(self.queue, self.leases, LANE, self.settings, self._record)
+        self.flusher = Flusher(
+            self.store,
+            self.queue,
+            self.leases,
+            heartbeat,
+            lane=LANE,
+            worker="w-1",
+            incarnation="i",
+            settings=self.settings,
+        )
+        self.doubts = Doubts(3)
+        self.claimer = Claimer(
+            self.line,
+            self.leases,
+            self.flusher,
+            self.doubts,
+            slots=SLOTS,
+            claim_id="w-1-i-{}".format,
+            record=self._record,
+            clock=lambda: datetime.now(UTC),
+            pulse=Pulse(),
+        )
+
+    def _record(self, running: int) -> WorkerRecord:
+        return WorkerRecord("w-1", 1, "n-1", LANE, running)
+
+    def accept(self, name: str, rows: int, prompt: str = "Say it.", **options: Any) -> Batch:
+        line = json.dumps({"kind": "chat", "prompt": prompt}).encode() + b"\n"
+        chosen = IntakeOptions(name=name, **options)
+        made = accept(
+            self.store,
+            io.BytesIO(line * rows),
+            chosen,
+            kinds=self.line.kinds,
+            settings=self.settings,
+            run_key=name,
+        )
+        return made.batch
+
+    def claim(self) -> None:
+        """One turn of the claimer's loop."""
+        self.claimer._claim()
+
+    def begun(self) -> list[Job]:
+        """The jobs that were begun since, which are in hand still."""
+        return [turn.attempt.job for turn in self.claimer.ready()]
+
+    def turn(self) -> Mapping[str, int]:
+        """Claim, and finish at once what was begun. How many rows those were, by the name of their batch."""
+        self.claim()
+        jobs = self.begun()
+        self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+        self.leases.let_go(job.lease for job in jobs)
+        return Counter(job.key.batch_id.rpartition("-")[0] for job in jobs)
+
+
+@pytest.fixture
+def post(tmp_path: Path, fake_client: redis.Redis) -> Post:
+    return Post(tmp_path, fake_client, window_rows=400)
+
+
+# -- whose rows are next
+
+
+def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(post: Post) -> None:
+    post.accept("large", 1000)
+    post.turn()
+    post.accept("urgent", 50, priority=9)
+    post.now += post.settings.scan_s
+    post.turn()
+    assert post.queue.snapshot(LANE).ready > post.settings.window_rows / 2
+    assert [post.turn() for _ in range(3)] == [{"urgent": 32}, {"urgent": 18, "large": 14}, {"large": 32}]
+
+
+def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
+    tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """What waits may not be claimed. So the worker, which has room, looks for other rows at each claim, and is kept busy."""
+    post = Post(tmp_path, fake_client, window_rows=400, tenants={"a": TenantShare(rows_in_flight=2)})
+    post.accept("large", 1000, tenant="a")
+    post.turn()
+    post.accept("other", 300, tenant="b")
+    post.now += post.settings.scan_s
+    post.turn()
+    assert post.queue.snapshot(LANE).ready > post.settings.window_rows / 2
+    done: Counter[str] = Counter()
+    for _ in range(16):
+        done += Counter(post.turn())
+    assert done["other"] == 300
+
+
+def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(post: Post) -> None:
+    """But once in `scan_s`, and then no more for each batch that has rows waiting."""
+    for n in range(8):
+        post.accept(f"b{n}", 200)
+    post.now += post.settings.scan_s
+    post.turn()
+    post.now += post.settings.scan_s
+    post.turn()
+    asked = post.store.asked
+    for _ in range(5):
+        assert sum(post.turn().values()) == 2 * SLOTS
+    assert post.store.asked == asked
+    post.now += post.settings.scan_s
+    post.turn()
+    assert 0 < post.store.asked - asked < 4
