@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
 from jobs.batch import BatchPaths
+from jobs.damage import Damage
 from jobs.errors import RowError, StoreDamaged
 from jobs.input_rows import lane_input, read_row, read_rows
 from jobs.job import InputSlice, Job, RowRequest
@@ -81,6 +82,8 @@ class Feeder:
         self._batches = batches
         self._settings = settings
         self._monotonic = monotonic
+        self._damage = Damage(monotonic)
+        self._faults: dict[str, StoreDamaged] = {}
         self._looked_at: dict[str, float] = {}
         self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
@@ -88,34 +91,40 @@ class Feeder:
     def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
-        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end, until a look shows that
+        it was restored. It is looked at again less and less often.
 
         `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
         for the share of a batch of which nothing waits there, and at once when the caller is `hungry`: it got less than it
         asked for, since what waits may not be claimed. One on which all batches were seen to be at their end is looked at
         once in `scan_s` too; the markers of a batch that is not fed, no oftener. So this may be called after every claim.
         """
-        settings = self._settings
-        full = ready is not None and 2 * ready > settings.window_rows
+        full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
-        if enough and not self._due(lane):
-            return 0
+        added = 0 if enough and not self._due(lane) else self._feed_all(lane, full=full)
+        if lane in self._faults:
+            raise self._faults[lane]
+        return added
+
+    def _feed_all(self, lane: str, *, full: bool) -> int:
+        """Feed each batch that needs it. Returns how many rows were added, and keeps what was found damaged."""
+        settings = self._settings
         snapshot = self._queue.snapshot(lane)
         window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
-        added, fault = 0, None
+        added = 0
+        self._faults.pop(lane, None)
         for index in self._batches:
             schedule = snapshot.batches.get(index.batch.batch_id)
             if lane not in index.batch.lanes or (full and _has_its_share(index, schedule)):
                 continue
             try:
-                if not self._is_held(index):
-                    fed = self._feed(lane, index, schedule, self._share(window, schedule))
-                    window = window.minus(fed)
-                    added += fed.rows
+                with self._damage.remembered(index.batch.batch_id):
+                    if not self._is_held(index):
+                        fed = self._feed(lane, index, schedule, self._share(window, schedule))
+                        window = window.minus(fed)
+                        added += fed.rows
             except StoreDamaged as error:
-                fault = error
-        if fault is not None:
-            raise fault
+                self._faults[lane] = error
         return added
 
     def _is_at_end(self, lane: str) -> bool:
@@ -204,6 +213,14 @@ class Feeder:
         if index.round == round_ and (current.done or current.closed or current.paused):
             forget, finish = current.may_be_forgotten, current.may_finish
             self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
+
+    def set_aside(self, lane: str, batch_id: str, round_: int) -> None:
+        """Take what waits of a batch off the lane, whose requests cannot be read: it is fed again once they can be.
+
+        What runs may run to its end. To the queue this is as if it had forgotten the rest, so that nothing is charged to it.
+        """
+        self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
+        self._ended.discard((lane, batch_id, round_))
 
     def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
         """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""

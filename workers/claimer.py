@@ -221,16 +221,30 @@ class Claimer:
             self._said_away = True
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
-        """Begin claimed jobs. What one needs may be away: then it and those after it go back unharmed."""
+        """Begin claimed jobs. What one needs may be away: then it and those after it go back unharmed.
+
+        Or it is damaged: then the others go on, and what waits of its batch is set aside, so that it does not come first again.
+        """
+        damaged: list[Lease] = []
+        fault: StoreDamaged | None = None
         for n, job in enumerate(jobs):
             try:
                 turn = self._begun(job)
+            except StoreDamaged as error:
+                damaged.append(job.lease)
+                fault = error
+                continue
             except UnavailableError:
-                self._release([other.lease for other in jobs[n:]])
+                self._release([*damaged, *(other.lease for other in jobs[n:])])
                 raise
             if turn is not None:
                 self._ready.append(turn)
                 self._found.set()
+        if fault is not None:
+            self._release(damaged)
+            for batch_id, round_ in {(lease.key.batch_id, lease.round) for lease in damaged}:
+                self._line.feeder.set_aside(self._line.lane, batch_id, round_)
+            raise fault
 
     def _begun(self, job: Job) -> Turn | None:
         """The first prompts of a job; None when it needs no engine and is done."""

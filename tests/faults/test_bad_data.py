@@ -13,6 +13,8 @@ import pytest
 
 from jobs.batch import BatchPaths
 from jobs.errors import StoreDamaged
+from jobs.feed import Feeder
+from jobs.open_batches import OpenBatches
 from jobs.rounds import latest_done
 from tests.faults.premises import LANE, ROWS, Premises
 
@@ -170,6 +172,36 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
     night.until(looks_again, 90, "the next look at the batch that is restored")
     assert night.finish(hurt) == {"completed": ROWS}
     assert all(process.poll() is None for process in night.workers), "no worker died of it"
+
+
+@pytest.mark.smoke
+def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[..., Premises]) -> None:
+    """Its rows are on the queue by their place and first in turn. They cost no attempt, and go on once it is restored."""
+    night = make_night(more={"inline_bytes": 0})
+    night.work()
+    night.queue.pause(LANE)
+    hurt = night.submit(priority=9)
+    batches = OpenBatches(night.store)
+    batches.scan()
+    assert Feeder(night.store, night.queue, batches, night.settings).top_up(LANE) == ROWS
+    path = Path(night.store_url) / BatchPaths(hurt).input(LANE)
+    whole = path.read_bytes()
+    path.unlink()
+    other = night.submit(prompt="Tell {}.".format)
+    night.queue.resume(LANE)
+
+    def other_published() -> bool:
+        with contextlib.suppress(StoreDamaged):
+            night.sweep()
+        return latest_done(night.store, other) is not None
+
+    night.until(other_published, 60, f"the other batch to be published: {night.logs()}")
+    assert night.check(other) == {"completed": ROWS}
+    assert night.live(hurt) == night.outcomes(hurt) == 0
+    path.write_bytes(whole)
+    assert night.finish(hurt) == {"completed": ROWS}
+    assert {row["attempt"] for row in night.outputs(hurt).values()} == {1}
+    assert {line.status for line in night.lines(hurt)} == {"completed"}
 
 
 def test_a_request_of_1_mib_and_a_completion_of_10(make_night: Callable[..., Premises]) -> None:

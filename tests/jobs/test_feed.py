@@ -436,6 +436,25 @@ def test_an_input_that_is_missing_is_waited_for(desk: Desk) -> None:
         desk.top_up()
 
 
+def test_an_input_that_is_missing_is_looked_for_less_and_less_often(desk: Desk) -> None:
+    """Until it is restored each call says so, also one that looks at nothing; the other batch is fed."""
+    hurt, other = desk.accept(2), desk.accept(2, name="other")
+    path = Path(desk.store.url) / BatchPaths(hurt.batch_id).input(LANE)
+    whole = path.read_bytes()
+    path.unlink()
+    store = Opened(desk.store.url)
+    feeder = Feeder(store, desk.queue, desk.batches, desk.settings, monotonic=lambda: desk.now)
+    for desk.now in range(8):
+        for ready in (0, desk.settings.window_rows):
+            with pytest.raises(StoreDamaged, match="Restore it"):
+                feeder.top_up(LANE, ready)
+    assert {job.key.batch_id for job in desk.claim()} == {other.batch_id}
+    assert store.opened.count(BatchPaths(hurt.batch_id).input(LANE)) == 4
+    path.write_bytes(whole)
+    desk.now = 16.0
+    assert feeder.top_up(LANE, 0) == 2
+
+
 def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
     """A feeder and a sweeper that know the batch, and ones that meet it damaged: what is wrong is raised at the end."""
     hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)

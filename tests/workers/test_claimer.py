@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.batch import Batch
+from jobs.batch import Batch, BatchPaths
+from jobs.damage import MOST_S
+from jobs.errors import StoreUnavailable
 from jobs.feed import Feeder
 from jobs.intake import IntakeOptions, accept
 from jobs.job import Job
@@ -20,8 +22,10 @@ from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
+from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import LocalStore
+from jobs.sweep import Sweeper
 from jobs.tenants import TenantShare
 from workers.claimer import Claimer
 from workers.doubts import Doubts
@@ -37,14 +41,20 @@ ASKED = frozenset({"list", "read", "read_range", "reader", "exists", "size", "cr
 
 
 class Counted(LocalStore):
-    """Counts what is asked of it."""
+    """Counts what is asked of it. Of the batch that is `away` no request can be read by its place."""
 
     asked = 0
+    away = "none"
 
     def __getattribute__(self, name: str) -> Any:
         if name in ASKED:
             self.asked += 1
         return super().__getattribute__(name)
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        if self.away in path:
+            raise StoreUnavailable("storage: it is away")
+        return super().read_range(path, offset, length)
 
 
 class Post:
@@ -168,3 +178,74 @@ def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(post: Post) 
     post.now += post.settings.scan_s
     post.turn()
     assert 0 < post.store.asked - asked < 4
+
+
+# -- what is damaged
+
+
+def input_of(post: Post, batch: Batch) -> Path:
+    return Path(post.store.url) / BatchPaths(batch.batch_id).input(LANE)
+
+
+def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_no_other_waiting(
+    tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is charged to its rows, and they come again by themselves once its input is restored."""
+    post = Post(tmp_path, fake_client, inline_bytes=0)
+    hurt, sound = post.accept("hurt", 40, priority=9), post.accept("sound", 100)
+    post.claim()
+    whole = input_of(post, hurt).read_bytes()
+    input_of(post, hurt).unlink()
+    assert [post.turn() for _ in range(6)] == [{}, *[{"sound": 32}] * 3, {"sound": 4}, {}]
+    assert "Restore it from a backup" in post.claimer.store_fault
+    assert capsys.readouterr().out.count("store.unavailable") == 1
+    assert post.leases.holding == 0
+    snapshot = post.queue.snapshot(LANE)
+    assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
+    assert sound.batch_id in snapshot.batches
+    input_of(post, hurt).write_bytes(whole)
+    post.now += MOST_S
+    post.claim()
+    post.claim()
+    jobs = post.begun()
+    assert [(job.key.batch_id, job.attempt, job.crashes) for job in jobs] == [(hurt.batch_id, 1, 0)] * 32
+    assert post.claimer.store_fault == ""
+
+
+def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, fake_client: redis.Redis) -> None:
+    """The audit then feeds what was taken off the lane, once its input is restored."""
+    post = Post(tmp_path, fake_client, inline_bytes=0)
+    hurt = post.accept("hurt", 40)
+    post.claim()
+    post.claim()
+    jobs = post.begun()
+    running, others = [job.lease for job in jobs[:8]], [job.lease for job in jobs[8:]]
+    whole = input_of(post, hurt).read_bytes()
+    input_of(post, hurt).unlink()
+    post.queue.release(LANE, others)
+    post.leases.let_go(others)
+    post.claim()
+    assert post.queue.snapshot(LANE).batches[hurt.batch_id].live == 8
+    finished = [Outcome(one.key.row, 1, one.fence, one.claim_id, "completed", True, "chat", {}) for one in running]
+    write(post.store, BatchPaths(hurt.batch_id), finished, "w-1", "i", 1)
+    assert post.queue.settle(LANE, [Settlement(lease) for lease in running]) == frozenset()
+    post.leases.let_go(running)
+    input_of(post, hurt).write_bytes(whole)
+    sweeper = Sweeper(post.store, post.queue, OpenBatches(post.store), post.settings.prices)
+    sweeper.sweep()
+    post.now += MOST_S
+    assert [post.turn(), post.turn(), post.turn()] == [{}, {"hurt": 32}, {}]
+
+
+def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_client: redis.Redis) -> None:
+    """Also the rows of a damaged batch that stood before it."""
+    post = Post(tmp_path, fake_client, inline_bytes=0)
+    hurt, sound = post.accept("hurt", 4, priority=9), post.accept("sound", 4)
+    post.claim()
+    input_of(post, hurt).unlink()
+    post.store.away = sound.batch_id
+    post.claim()
+    assert post.leases.holding == 0
+    assert post.queue.snapshot(LANE).ready == 8
+    post.store.away = "none"
+    assert [post.turn(), post.turn()] == [{"sound": 4}, {}]
