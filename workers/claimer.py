@@ -170,10 +170,16 @@ class Claimer:
             self._flusher.hasten()
             return True
         with self._waiting_for_what_is_away():
+            fault: StoreDamaged | None = None
             for batch_id, _ in found:
-                self._look_at(batch_id)
+                try:
+                    self._look_at(batch_id)
+                except StoreDamaged as error:  # nobody can know: the sweeper asks again once it is restored
+                    fault = error
             self._doubts.settle(found)
             self._looking = None
+            if fault is not None:
+                raise fault
         return self._looking is not None
 
     def _look_at(self, batch_id: str) -> None:

@@ -226,7 +226,7 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     post.leases.let_go(others)
     post.claim()
     assert post.queue.snapshot(LANE).batches[hurt.batch_id].live == 8
-    finished = [Outcome(one.key.row, 1, one.fence, one.claim_id, "completed", True, "chat", {}) for one in running]
+    finished = [Outcome(one.key.row, 1, one.fence, one.claim_id, "completed", True, "chat") for one in running]
     write(post.store, BatchPaths(hurt.batch_id), finished, "w-1", "i", 1)
     assert post.queue.settle(LANE, [Settlement(lease) for lease in running]) == frozenset()
     post.leases.let_go(running)
@@ -249,3 +249,19 @@ def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_cli
     assert post.queue.snapshot(LANE).ready == 8
     post.store.away = "none"
     assert [post.turn(), post.turn()] == [{"sound": 4}, {}]
+
+
+def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
+    post: Post, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worker saw three rows of it fail, and cannot read what the others did: that is said, and all go on."""
+    hurt, _ = post.accept("hurt", 40, priority=9), post.accept("sound", 40)
+    post.claim()
+    failed = [Outcome(row, 1, row, "c", "failed", True, "chat", error={"code": "empty_output"}) for row in range(3)]
+    write(post.store, BatchPaths(hurt.batch_id), failed, "w-2", "i", 1)
+    (segment,) = (Path(post.store.url) / BatchPaths(hurt.batch_id).segments).iterdir()
+    segment.write_bytes(b"torn")
+    for outcome in failed:
+        post.doubts.note(hurt.batch_id, outcome)
+    assert [post.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
+    assert capsys.readouterr().out.count("store.unavailable") == 1
