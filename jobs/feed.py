@@ -21,15 +21,10 @@ from jobs.open_batches import OpenBatches
 from jobs.outcomes import OutcomeIndex
 from jobs.settings import Settings
 from jobs.storage import Store
-
-SHARE_ROWS: Final = 64
-"""A batch of which nothing waits gets so many rows however full the window is: the urgent wait behind nobody."""
+from jobs.window import REFERENCE_BYTES, Room, Window, waiting
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""
-
-REFERENCE_BYTES: Final = 32
-"""About what a request takes on the queue that stays in storage."""
 
 MISMATCHES: Final = 8
 """How often in a row others may have moved the cursor before this feeder leaves the batch to them."""
@@ -37,23 +32,6 @@ MISMATCHES: Final = 8
 
 class FeedQueue(Schedule, Lanes, Protocol):
     """What a feeder asks of the queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many rows and request bytes a lane still takes, or how many were put there."""
-
-    rows: int
-    size: int
-
-    @property
-    def left(self) -> bool:
-        """Whether it takes any more."""
-        return self.rows > 0 and self.size > 0
-
-    def minus(self, taken: "Room") -> "Room":
-        """What is left of it."""
-        return Room(self.rows - taken.rows, self.size - taken.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +86,20 @@ class Feeder:
 
     def _feed_all(self, lane: str, *, full: bool) -> int:
         """Feed each batch that needs it. Returns how many rows were added, and keeps what was found damaged."""
-        settings = self._settings
         snapshot = self._queue.snapshot(lane)
-        window = Room(settings.window_rows - snapshot.ready - snapshot.delayed, settings.window_bytes - snapshot.bytes)
+        here = [index for index in self._batches if lane in index.batch.lanes]
+        window = Window(self._settings, snapshot, (index.batch for index in here))
         added = 0
         self._faults.pop(lane, None)
-        for index in self._batches:
+        for index in here:
             schedule = snapshot.batches.get(index.batch.batch_id)
-            if lane not in index.batch.lanes or (full and _has_its_share(index, schedule)):
+            if full and _has_its_share(index, schedule):
                 continue
             try:
                 with self._damage.remembered(index.batch.batch_id):
                     if not self._is_held(index):
-                        fed = self._feed(lane, index, schedule, self._share(window, schedule))
-                        window = window.minus(fed)
+                        fed = self._feed(lane, index, schedule, window.room(index.batch))
+                        window.take(index.batch, fed)
                         added += fed.rows
             except StoreDamaged as error:
                 self._faults[lane] = error
@@ -147,13 +125,6 @@ class Feeder:
             return False
         self._looked_at[what] = now
         return True
-
-    def _share(self, window: Room, schedule: BatchSchedule | None) -> Room:
-        """The window, or for a batch of which nothing waits its least share, where the window has less."""
-        settings = self._settings
-        size = SHARE_ROWS * max(settings.inline_bytes, REFERENCE_BYTES)
-        least = Room(min(SHARE_ROWS, settings.window_rows), min(size, settings.window_bytes))
-        return least if not _waiting(schedule) and (window.rows < least.rows or window.size < least.size) else window
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch as far as there is room. Returns what was put on the lane."""
@@ -264,16 +235,11 @@ class Feeder:
         )
 
 
-def _waiting(schedule: BatchSchedule | None) -> int:
-    """How many rows of a batch wait on the lane."""
-    return 0 if schedule is None else schedule.ready + schedule.delayed
-
-
 def _has_its_share(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
     """Whether a lane that is more than half full needs no more of this batch, as far as the queue shows."""
     if schedule is None or schedule.round != index.round:
         return False
-    return schedule.at_end or schedule.closed or _waiting(schedule) > 0
+    return schedule.at_end or schedule.closed or waiting(schedule) > 0
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:

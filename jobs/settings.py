@@ -114,8 +114,18 @@ class Settings(BaseSettings):
     spool_bytes: int = Field(
         default=1 << 30, ge=0, description="So much of them a worker keeps there; then it claims no more."
     )
-    window_rows: int = Field(default=4096, ge=1, le=1_000_000, description="Rows of a lane on the queue at once.")
-    window_bytes: int = Field(default=64 << 20, ge=1 << 16, description="Request bytes of a lane on the queue at once.")
+    window_rows: int = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="Rows of a lane on the queue at once. So that no batch waits for all others, "
+        "each priority may add about twice as many, and each open batch 8.",
+    )
+    window_bytes: int = Field(
+        default=64 << 20,
+        ge=1 << 16,
+        description="Request bytes of a lane on the queue at once; beyond that as for window_rows.",
+    )
     inline_bytes: int = Field(
         default=16 << 10, ge=0, description="A longer request stays in storage until it is claimed."
     )

@@ -16,7 +16,7 @@ import redis
 from jobs import feed
 from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
-from jobs.feed import SHARE_ROWS, Feeder, load_request
+from jobs.feed import Feeder, load_request
 from jobs.intake import IntakeOptions, accept
 from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
 from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
@@ -29,6 +29,7 @@ from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper
+from jobs.window import FEW_ROWS, SHARE_ROWS
 
 LANE = "stub"
 KINDS = load_kinds()
@@ -219,6 +220,15 @@ def test_a_share_is_whole_although_the_window_has_less_left(tmp_path: Path, fake
     desk.accept(100, "second")
     desk.accept(10, "third")
     assert desk.top_up() == SHARE_ROWS + 10
+    assert desk.top_up() == 0
+
+
+def test_many_open_batches_do_not_fill_the_queue(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=20)
+    batches = [desk.accept(15, f"b{n}") for n in range(8)]
+    desk.top_up()
+    snapshot = desk.snapshot()
+    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, 15, 10, *[FEW_ROWS] * 5]
     assert desk.top_up() == 0
 
 
