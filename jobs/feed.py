@@ -160,9 +160,14 @@ class Feeder:
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again."""
+        """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again.
+
+        So does one that was not read before feeding for `scan_s`: a queue that forgot counts its versions from 1 again.
+        """
         version = schedule.version if schedule is not None and schedule.round == index.round else None
-        if version is None or self._seen.get((lane, index.batch.batch_id)) != version:
+        feeds = schedule is None or not schedule.at_end
+        due = feeds and self._due(f"{lane}/{index.batch.batch_id} read")
+        if due or version is None or self._seen.get((lane, index.batch.batch_id)) != version:
             index.refresh()
             if version is not None:
                 self._seen[lane, index.batch.batch_id] = version
