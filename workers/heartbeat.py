@@ -22,6 +22,8 @@ from jobs.settings import Settings
 from workers.leases import Leases
 
 BEAT_S: Final = 5.0
+AGAIN_S: Final = 0.2
+"""How soon it tries again while Redis is away: as soon as idle workers claim, who find leases that ran out meanwhile."""
 
 
 class Pulse:
@@ -47,7 +49,7 @@ class Pulse:
 
 
 class Heartbeat:
-    """Beats three times in a lease until stopped. Use as a context manager.
+    """Beats three times in a lease until stopped, and at once when Redis is back. Use as a context manager.
 
     When one of `pulses` is older than `step_limit_s`, the engine (or a kind) hangs: all leases in hand are given up. After
     `exit_limit_s` more the process ends by `end_process`, so that the fleet replaces it: nothing else stops a hung thread.
@@ -111,7 +113,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         away = False
-        while not self._stop.wait(self._beat_s):
+        while not self._stop.wait(AGAIN_S if away else self._beat_s):
             try:
                 self.beat()
                 away = False

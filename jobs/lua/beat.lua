@@ -7,8 +7,9 @@
 -- Reply  {lost, cancelled}: the numbers, from 1, of leases that no longer hold, and of those whose batch was closed
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
-local now = now_ms()
-local expiry = string.format('%d', now + tonumber(ARGV[1]))
+local now, lease_ms = now_ms(), tonumber(ARGV[1])
+local expiry = text_of(now + lease_ms)
+note_presence(now, lease_ms)
 redis.call('HSET', WORKERS, ARGV[2], string.format('%d|', now + tonumber(ARGV[4])) .. ARGV[3])
 local lost, cancelled = {}, {}
 each_lease(ARGV[5], function(number, job, r, held)

@@ -63,11 +63,11 @@ end
 
 redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[8])) .. ARGV[5])
 local in_groups = sum_of(TENANTS)
-all_groups({'paused', 'reason', 'now', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
+all_groups({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
 if not is_whole(in_groups) then
   mend(now, lease_ms)
 end
-follow_clock(now)
+note_presence(now, lease_ms)
 
 lost = take_reports(ARGV[3])
 local before = redis.call('LRANGE', CLAIM, 0, -1)
@@ -82,12 +82,12 @@ if #before > 0 then
   return reply()
 end
 
--- The jobs of a place whose time has come, as many as one claim looks at.
-local function come_due(place)
-  return sizes[place] > 0 and redis.call('ZRANGEBYSCORE', place, '-inf', text_of(now), 'LIMIT', 0, ARGV[9]) or {}
+-- The jobs of a place whose time had come by then, as many as one claim looks at.
+local function come_due(place, by)
+  return sizes[place] > 0 and redis.call('ZRANGEBYSCORE', place, '-inf', text_of(by), 'LIMIT', 0, ARGV[9]) or {}
 end
 
-local due = come_due(DELAYED)
+local due = come_due(DELAYED, now)
 load_jobs(due)
 for _, job in ipairs(due) do
   local r = get_job(job)
@@ -101,7 +101,7 @@ for _, job in ipairs(due) do
   end
 end
 
-local expired = come_due(LEASED)
+local expired = come_due(LEASED, number_in_meta('grace') > now and number_in_meta('silence') or now)
 if #expired > 0 then
   rescue(expired, tonumber(ARGV[10]))
 end

@@ -16,7 +16,8 @@
 --            the dying sort before all. What an older release wrote is let go, and made anew as all that is lost
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
---   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim), of deficit round robin: turn|<level>, deficit|<group>,
+--   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim or beat), silence (when the last one began),
+--            grace (until when leases are spared that ran out since), of deficit round robin: turn|<level>, deficit|<group>,
 --            served|<group> (when), a group being <9-priority>|<tenant>,
 --            and of crashes: deaths (in a row), finished (rows since resumed), apart, turn
 --   workers  HASH worker -> expiry|record
@@ -34,6 +35,7 @@ local MOST_SOLO = 2 -- a job that crashed so often with nothing beside it is dyi
 local AT_A_TIME = 1000 -- so many arguments one command gets: Lua's stack is bounded
 local MANY = 16 -- where so many come at once, Redis is made to keep them as a table: a list would be read through for each
 local LONG = string.rep('.', 65) -- longer than what it puts into a list
+local MOST_GRACE_MS = 15000 -- in it a worker that lives beats three times
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -518,5 +520,34 @@ local function end_row_of_deaths()
   if meta('deaths') then
     set_meta('deaths', false)
     redis.call('DEL', CRASHED)
+  end
+end
+
+-- The clock was set back, or another server's clock is behind: what is leased or delayed must not wait until it has caught up.
+local function follow_clock(back)
+  for _, key in ipairs({LEASED, DELAYED}) do
+    local found = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      redis.call('ZADD', key, tonumber(found[i + 1]) - back, found[i])
+    end
+  end
+  for _, field in ipairs({'silence', 'grace'}) do
+    if meta(field) then
+      set_meta(field, text_of(meta(field) - back))
+    end
+  end
+end
+
+-- Note that a worker is here. If for longer than a lease none was, then Redis could not be reached, or its clock jumped: those
+-- who live get a while to say so, in which leases are not rescued that ran out since. What ran out before has had its time. A
+-- lane without a note has no leases, or a claim mends them anew.
+local function note_presence(now, lease_ms)
+  local last = tonumber(meta('now')) or now
+  set_meta('now', text_of(now))
+  if last - now > 1000 then
+    follow_clock(last - now)
+  elseif now - last > lease_ms then
+    set_meta('silence', text_of(last))
+    set_meta('grace', text_of(now + math.min(lease_ms, MOST_GRACE_MS)))
   end
 end

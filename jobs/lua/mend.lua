@@ -1,5 +1,5 @@
 -- mend: put before claim. A server that evicts loses whole keys: make all other keys again from `payload`
--- and `jobs`. Rows that are then missing are fed again, once storage is audited. A clock that was set back is followed.
+-- and `jobs`. Rows that are then missing are fed again, once storage is audited.
 
 local ALL = {__index = function() return 0 end} -- of a hash of which every number is known
 
@@ -52,20 +52,6 @@ local function mend(now, lease_ms)
   for _, job in ipairs(redis.call('HKEYS', JOBS)) do
     if redis.call('HEXISTS', PAYLOAD, job) == 0 then
       redis.call('HDEL', JOBS, job)
-    end
-  end
-end
-
--- The clock was set back, or another server's clock is behind: what is leased or delayed must not wait until it has caught up.
-local function follow_clock(now)
-  local back = number_in_meta('now') - now
-  set_meta('now', text_of(now))
-  if back > 1000 then
-    for _, key in ipairs({LEASED, DELAYED}) do
-      local found = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-      for i = 1, #found, 2 do
-        redis.call('ZADD', key, tonumber(found[i + 1]) - back, found[i])
-      end
     end
   end
 end

@@ -1,7 +1,8 @@
 """A Redis whose time a test moves: the imitation by its clock, a real server by moving all that it waits for.
 
-On a real server a script takes `ms` off every due time, expiry and time to live, which to the queue is the same as time
-that passes. Both can save all keys, and go back to them, as a server does that comes up with old data.
+On a real server a script takes `ms` off every due time, expiry and time to live, and off when a worker was last heard, which
+to the queue is the same as time that passes. Both can save all keys, and go back to them, as a server does that comes up
+with old data.
 """
 
 import time
@@ -19,6 +20,11 @@ for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
   if string.match(key, ':leased$') or string.match(key, ':delayed$') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
+    end
+  end
+  for _, field in ipairs(string.match(key, ':meta$') and {'now', 'silence', 'grace'} or {}) do
+    if redis.call('HEXISTS', key, field) == 1 then
+      redis.call('HINCRBY', key, field, -tonumber(ARGV[1]))
     end
   end
   local left = redis.call('PTTL', key)

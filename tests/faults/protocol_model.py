@@ -90,6 +90,12 @@ class World:
         self.ms += ms
         self.server.pass_ms(ms)
 
+    def let_leases_run_out(self) -> None:
+        """Of whoever says nothing more, while somebody else is there: it is no outage."""
+        self.pass_ms(LEASE_MS - 1)
+        self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
+        self.pass_ms(2)
+
     def disturb(self) -> None:
         self.disturbances += 1
         self.claims.clear()

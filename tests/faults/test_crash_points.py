@@ -18,7 +18,7 @@ from jobs.rounds import latest_done
 from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.moved_time import ImitatedServer
-from tests.faults.protocol_model import LEASE_MS, Process, SweeperProcess, Worker, World
+from tests.faults.protocol_model import Process, SweeperProcess, Worker, World
 from tests.faults.stepping import Fate
 from tests.faults.test_protocol_cases import submit
 
@@ -51,7 +51,7 @@ class Night:
             self.drive(self.sweeper, self.sweeper.sweeper.sweep)
             if latest_done(self.world.store, self.batch_id):
                 return
-            self.world.pass_ms(LEASE_MS + 1)
+            self.world.let_leases_run_out()
 
     def drive(self, process: Process, act: Callable[[], object]) -> None:
         process.start(act)

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.redis_queue import TRIES
 from tests.faults.cut_network import Mode, Proxy
-from tests.faults.premises import ROWS, Premises
+from tests.faults.premises import LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -124,6 +124,31 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
         night.until(lambda part=part: night.log("w0").count("queue.unavailable") >= part, 30, "the worker to notice")
         proxy.mode = "open"
     assert night.finish(batch_id) == {"completed": 4 * ROWS}
+
+
+def test_all_workers_cut_off_past_their_leases(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
+) -> None:
+    """As many as would pause the lane by their deaths. Nobody died: each keeps what it has in hand, and goes on with it."""
+    deaths, in_hand = 3, 16
+    night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "most_deaths": deaths})
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit(rows := deaths * (in_hand + 2), max_tokens=60)
+    for _ in range(deaths):
+        night.work(proxy.url)
+    night.leased(deaths * in_hand)
+    proxy.mode = "cut"
+    night.until(lambda: _all_ran_out(night), 60, "all leases to run out")
+    assert night.outcomes(batch_id) < rows // 2
+    proxy.mode = "open"
+    assert night.finish(batch_id) == {"completed": rows}
+    assert not list(night.events("lane.paused"))
+    done_once(night, batch_id, rows)
+
+
+def _all_ran_out(night: Premises) -> bool:
+    seconds, us = night.client.time()
+    return night.client.zcount(f"np:1:{{{LANE}}}:leased", seconds * 1000 + us // 1000, "+inf") == 0
 
 
 @pytest.fixture

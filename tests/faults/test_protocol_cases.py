@@ -11,7 +11,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.published import verify
 from jobs.rounds import close, latest_done
 from tests.faults.moved_time import ImitatedServer
-from tests.faults.protocol_model import LANE, LEASE_MS, SETTINGS, SweeperProcess, Worker, World
+from tests.faults.protocol_model import LANE, SETTINGS, SweeperProcess, Worker, World
 
 TURNS = 20
 
@@ -67,7 +67,7 @@ def test_a_cancelled_batch_ends_though_the_queue_waits_for_rows_that_nobody_feed
     later = Worker(world, "w1")  # knows from the start that the batch is closed
     for _ in range(TURNS):
         turn(later)
-        world.pass_ms(LEASE_MS + 1)
+        world.let_leases_run_out()
         if sweeper.sweeper.sweep() == 0:
             break
     done = latest_done(world.store, batch)

@@ -243,11 +243,14 @@ class Protocol(RuleBasedStateMachine):
         if dies:
             self.world.disturb()
             worker.die()
-        self.world.pass_ms(LEASE_MS + 1)
+        self.world.let_leases_run_out()
 
-    @rule(ms=st.sampled_from([6_000, 31_000, LEASE_MS + 1, 5 * LEASE_MS]))
-    def time_passes(self, ms: int) -> None:
-        self.world.pass_ms(ms)
+    @rule(ms=st.sampled_from([6_000, 31_000, None, 5 * LEASE_MS]))
+    def time_passes(self, ms: int | None) -> None:
+        if ms is None:
+            self.world.let_leases_run_out()
+        else:
+            self.world.pass_ms(ms)
 
     @rule()
     def save(self) -> None:

@@ -59,3 +59,14 @@ def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
     assert value is not None
     client.hdel(key(name), field)
     client.hset(key(name), other, value)
+
+
+def pass_ms(client: redis.Redis, ms: int) -> None:
+    """Let time pass in which nobody asks the queue for anything, or Redis' clock jump: all that it waits for comes nearer."""
+    for name in ("leased", "delayed"):
+        members: list[Any] = client.zrange(key(name), 0, -1)
+        for member in members:
+            client.zincrby(key(name), -ms, member)
+    for name in ("now", "silence", "grace"):
+        if client.hexists(key("meta"), name):
+            client.hincrby(key("meta"), name, -ms)

@@ -10,7 +10,7 @@ from jobs.errors import QueueUnavailable
 from jobs.job import JobKey, Lease
 from jobs.job_queue import Beat, Schedule, WorkerRecord
 from jobs.settings import Settings
-from workers.heartbeat import Heartbeat, Pulse
+from workers.heartbeat import AGAIN_S, Heartbeat, Pulse
 from workers.leases import Leases
 
 HELD = Lease(JobKey("b", 0), 1, 1, "w-1-0")
@@ -109,3 +109,25 @@ def test_a_doubt_is_cleared_before_a_write(heart: Heart) -> None:
     heart.queue.away, heart.queue.lost = False, frozenset([DONE])
     heart.heartbeat.confirm()
     assert not heart.leases.holds(DONE)
+
+
+class Stop:
+    """In place of the event that ends the thread: notes how long it waits for each beat. Redis is away for the first two."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.waited: list[float] = []
+
+    def wait(self, timeout_s: float) -> bool:
+        self.waited.append(timeout_s)
+        self.queue.away = len(self.waited) <= 2
+        return len(self.waited) > 4
+
+
+def test_it_beats_as_soon_as_redis_is_back(heart: Heart) -> None:
+    """Whoever claims then must see that this worker lives."""
+    stop: Any = Stop(heart.queue)
+    heart.heartbeat._stop = stop
+    heart.heartbeat._run()
+    assert stop.waited == [10 / 3, AGAIN_S, AGAIN_S, 10 / 3, 10 / 3]
+    assert len(heart.queue.renewed) == 2

@@ -1,0 +1,161 @@
+"""Shows what the scripts make of a lane on which nobody was heard for longer than a lease: who lives gets time to say so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from jobs.job import Job
+from jobs.job_queue import ClaimReply, LanePolicy, Settlement, WorkerRecord
+from jobs.redis_queue import RedisQueue
+from tests.jobs.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
+
+GRACE_MS = 15_000
+OUTAGE_MS = LEASE_MS + 2_000
+HOUR_MS = 3_600_000
+WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().most_deaths)]
+
+
+@pytest.fixture
+def queue(client: redis.Redis) -> RedisQueue:
+    return RedisQueue(client, max_attempts=3)
+
+
+def claims(queue: RedisQueue, worker: WorkerRecord, n: int, time: int = 0) -> ClaimReply:
+    """The claim of a worker that lives only once, so that its name is its incarnation's too."""
+    return queue.claim(LANE, f"{worker.worker}-1-{time}", n, LEASE_MS, worker)
+
+
+def beats(queue: RedisQueue, worker: WorkerRecord, jobs: Sequence[Job]) -> None:
+    assert queue.beat(LANE, [job.lease for job in jobs], LEASE_MS, worker).lost == frozenset()
+
+
+@pytest.fixture
+def in_hand(queue: RedisQueue) -> dict[str, Sequence[Job]]:
+    """What each of as many workers holds as would pause the lane by their deaths."""
+    fed(queue, [row(n) for n in range(100)])
+    return {worker.worker: claims(queue, worker, 10).jobs for worker in WORKERS}
+
+
+@pytest.mark.parametrize("ms", [pytest.param(OUTAGE_MS, id="an outage"), pytest.param(HOUR_MS, id="the clock jumped")])
+@pytest.mark.parametrize("first", ["claim", "beat"])
+def test_after_an_outage_nobody_who_lives_loses_a_lease(
+    queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]], ms: int, first: str
+) -> None:
+    """Whatever comes through first: the claims of all, or one beat and then the claims."""
+    pass_ms(client, ms)
+    if first == "beat":
+        beats(queue, WORKERS[0], in_hand["w-0"])
+    for worker in WORKERS:
+        reply = claims(queue, worker, 1, time=1)
+        assert [(job.crashes, job.suspect) for job in reply.jobs] == [(0, False)]
+        assert not reply.paused
+    for worker in WORKERS:
+        beats(queue, worker, in_hand[worker.worker])
+    pass_ms(client, GRACE_MS + 1)
+    assert not claims(queue, WORKERS[0], 1, time=2).paused
+    assert not client.exists(key("crashed"))
+    for jobs in in_hand.values():
+        assert queue.settle(LANE, [Settlement(job.lease) for job in jobs]) == frozenset()
+
+
+def test_one_that_died_in_an_outage_is_missed_after_the_grace(
+    queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
+) -> None:
+    pass_ms(client, OUTAGE_MS)
+    for worker in WORKERS[1:]:
+        beats(queue, worker, in_hand[worker.worker])
+    pass_ms(client, GRACE_MS - 1_000)
+    assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [False]
+    pass_ms(client, 1_001)
+    jobs = claims(queue, WORKERS[1], 10, time=2).jobs
+    assert {(job.rescued, job.lost[0]) for job in jobs} <= {(True, job.lease) for job in in_hand["w-0"]}
+    assert len(jobs) == len(in_hand["w-0"]) // 2, "the first half of what was lost together"
+
+
+def test_the_death_of_the_only_worker_needs_no_grace(queue: RedisQueue, client: redis.Redis) -> None:
+    """Whoever takes its place is there before its leases run out."""
+    fed(queue, [row(0)])
+    claims(queue, WORKERS[0], 1)
+    pass_ms(client, LEASE_MS - 1_000)
+    assert claims(queue, WORKERS[1], 1).jobs == []
+    pass_ms(client, 1_001)
+    assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [True]
+
+
+def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: RedisQueue, client: redis.Redis) -> None:
+    """None lives through the grace that it is given: it is for leases that ran out in the silence before, and no others."""
+    fed(queue, [row(n) for n in range(100)])
+    lives = 0
+    while not claims(queue, replace(ME, worker=f"w-{lives}"), 5).paused:
+        lives += 1
+        assert lives < 20
+        pass_ms(client, OUTAGE_MS)
+    assert lives == LanePolicy().most_deaths + 1
+
+
+def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> None:
+    """Whose only worker lives, and holds nothing else."""
+    fed(queue, [row(0)])
+    held = claims(queue, ME, 1).jobs
+    for time in range(1, 5):
+        pass_ms(client, OUTAGE_MS)
+        assert claims(queue, ME, 1, time).jobs == []
+        beats(queue, ME, held)
+    assert counts(queue) == (0, 0, 1)
+
+
+def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, client: redis.Redis) -> None:
+    """It had jumped ahead, which gave a grace, and is right again: the last time that anyone was heard lies in the future."""
+    fed(queue, [row(0)])
+    claims(queue, WORKERS[0], 1)
+    pass_ms(client, HOUR_MS)
+    assert claims(queue, WORKERS[1], 1).jobs == []
+    pass_ms(client, -HOUR_MS)
+    assert claims(queue, WORKERS[1], 1, time=1).jobs == []
+    pass_ms(client, GRACE_MS + 1)
+    assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=2).jobs] == [True]
+
+
+def test_whoever_beats_first_after_the_clock_was_set_back_keeps_its_leases(
+    queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
+) -> None:
+    """And so do all others: each lease has as long to run as before."""
+    pass_ms(client, -HOUR_MS)
+    beats(queue, WORKERS[0], in_hand["w-0"])
+    assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [False]
+    seconds, _ = client.time()
+    expiries: list[Any] = client.zrange(key("leased"), 0, -1, withscores=True)
+    left_ms = [expiry - int(seconds) * 1000 for _, expiry in expiries]
+    assert 0 < min(left_ms) <= max(left_ms) <= LEASE_MS + 1_000
+    for worker in WORKERS:
+        beats(queue, worker, in_hand[worker.worker])
+
+
+def test_a_lane_that_lost_its_note_of_the_last_time_gives_each_lease_a_term_anew(
+    queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
+) -> None:
+    pass_ms(client, OUTAGE_MS)
+    client.delete(key("meta"))
+    assert [job.rescued for job in claims(queue, WORKERS[0], 1, time=1).jobs] == [False]
+    for worker in WORKERS:
+        beats(queue, worker, in_hand[worker.worker])
+
+
+@pytest.mark.parametrize("server", ["redis-server", "valkey"])
+def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server: str) -> None:
+    with redis.Redis.from_url(servers(server)) as client:
+        client.flushall()
+        queue = RedisQueue(client, max_attempts=3)
+        fed(queue, [row(0), row(1)])
+        held = claims(queue, WORKERS[0], 1).jobs
+        pass_ms(client, OUTAGE_MS)
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1)
+        try:
+            assert [job.rescued for job in claims(queue, WORKERS[1], 1).jobs] == [False]
+            beats(queue, WORKERS[0], held)
+        finally:
+            client.config_set("maxmemory", 0)
