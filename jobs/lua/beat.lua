@@ -10,7 +10,7 @@ redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at
 local now, lease_ms = now_ms(), tonumber(ARGV[1])
 local expiry = text_of(now + lease_ms)
 note_presence(now, lease_ms)
-redis.call('HSET', WORKERS, ARGV[2], string.format('%d|', now + tonumber(ARGV[4])) .. ARGV[3])
+show_worker(now, ARGV[2], ARGV[3], tonumber(ARGV[4]))
 local lost, cancelled = {}, {}
 each_lease(ARGV[5], function(number, job, r, held)
   if not held then

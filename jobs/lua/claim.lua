@@ -61,7 +61,7 @@ local function reply()
           meta('reason') or '', lost}
 end
 
-redis.call('HSET', WORKERS, worker, string.format('%d|', now + tonumber(ARGV[8])) .. ARGV[5])
+show_worker(now, worker, ARGV[5], tonumber(ARGV[8]))
 local in_groups = sum_of(TENANTS)
 all_groups({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
 if not is_whole(in_groups) then

@@ -36,6 +36,7 @@ local AT_A_TIME = 1000 -- so many arguments one command gets: Lua's stack is bou
 local MANY = 16 -- where so many come at once, Redis is made to keep them as a table: a list would be read through for each
 local LONG = string.rep('.', 65) -- longer than what it puts into a list
 local MOST_GRACE_MS = 15000 -- in it a worker that lives beats three times
+local DAY_MS = 86400000
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -550,4 +551,16 @@ local function note_presence(now, lease_ms)
     set_meta('silence', text_of(last))
     set_meta('grace', text_of(now + math.min(lease_ms, MOST_GRACE_MS)))
   end
+end
+
+-- Show a worker for so long. One that is new here takes the records along that are a day old.
+local function show_worker(now, worker, record, shown_ms)
+  if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
+  local gone, workers = {}, redis.call('HGETALL', WORKERS)
+  for i = 1, #workers, 2 do
+    if (tonumber(string.match(workers[i + 1], '^(%d+)|')) or 0) < now - DAY_MS then
+      gone[#gone + 1] = workers[i]
+    end
+  end
+  call_on('HDEL', WORKERS, gone)
 end

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -517,6 +518,26 @@ def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client:
     assert queue.snapshot(LANE).workers == [ME]
     client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
     assert queue.snapshot(LANE).workers == []
+
+
+@pytest.mark.parametrize("first", ["claim", "beat"])
+def test_whoever_comes_anew_takes_records_along_that_are_a_day_old(
+    queue: RedisQueue, client: redis.Redis, first: str
+) -> None:
+    """Each start of a fleet leaves a few; and one that is damaged is as if it were lost."""
+    queue.beat(LANE, [], LEASE_MS, ME)
+    seconds, _ = client.time()
+    ages_s = {"yesterday": 90_000, "this morning": 40_000}
+    client.hset(key("workers"), mapping={name: f"{(int(seconds) - age) * 1000}|{{}}" for name, age in ages_s.items()})
+    client.hset(key("workers"), "damaged", "{}")
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert client.hlen(key("workers")) == 4, "one that is known looks after none"
+    anew = replace(ME, worker="w-2")
+    if first == "claim":
+        queue.claim(LANE, "w-2-0", 1, LEASE_MS, anew)
+    else:
+        queue.beat(LANE, [], LEASE_MS, anew)
+    assert set(client.hkeys(key("workers"))) == {b"w-1", b"w-2", b"this morning"}
 
 
 # -- settle, release
