@@ -122,7 +122,7 @@ class RedisQueue:
         """The queue at `url`: redis://, or rediss:// for TLS, of one server or of any node of a Redis Cluster.
 
         Nothing is asked of the server yet. One that does not answer is noticed after `TRIES` times `timeout_s`. `ca` is a
-        file with the certificates to trust in place of the system's. Raises QueueUnavailable for a wrong URL.
+        file with the certificates to trust in place of the system's. Raises QueueUnavailable for a wrong URL or file.
         """
         options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         options["health_check_interval"] = 0  # it retries within each retry
@@ -130,12 +130,14 @@ class RedisQueue:
             parts = urlsplit(url)
             name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
             if ca is not None and parts.scheme == "rediss":
-                options["ssl_ca_certs"] = str(ca)
+                options["ssl_ca_certs"] = _readable(ca)
             client = redis.Redis.from_url(url, retry=_retry(), **options)
-        except ValueError:  # its words may hold a part of the password
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # connects nowhere, and takes no option that is not its own
+        except (ValueError, TypeError, redis.exceptions.RedisError):  # its words may hold a part of the password
             raise QueueUnavailable(
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
-                "percent-encode special characters in the password"
+                "percent-encode special characters in the password, and leave out options that its scheme does not take"
             ) from None
         return cls(
             client, max_attempts, name, policy, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options)
@@ -334,6 +336,14 @@ def _head(sha: str, lane: str, more_keys: int) -> tuple[int, bytes]:
     """How each call of a script on a lane begins, packed, and of how many parts that is."""
     parts = ("EVALSHA", sha, len(KEYS) + more_keys, *_keys(lane))
     return len(parts), packed(parts)
+
+
+def _readable(ca: Path) -> str:
+    try:
+        ca.open("rb").close()
+    except OSError:
+        raise QueueUnavailable(f"NIGHTPRESS_REDIS_CA names no file that can be read: {ca}") from None
+    return str(ca)
 
 
 def _first_line(error: Exception) -> str:

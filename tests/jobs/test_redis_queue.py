@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -781,12 +782,31 @@ def test_no_server_is_said_in_one_line_without_the_password() -> None:
         pytest.param("redis://host:99999/0", id="port"),
         pytest.param("redis://:sec/ret@host:6379/0", id="slash in the password"),
         pytest.param("redis://:sec#ret@host:6379/0", id="hash in the password"),
+        pytest.param("redis://:sec?ret=1@host:6379/0", id="question mark in the password"),
+        pytest.param("redis://:secret@host:6379/0?timeout=3", id="unknown option"),
+        pytest.param("redis://:secret@host:6379/0?ssl_cert_reqs=none", id="option of another scheme"),
+        pytest.param("rediss://:secret@host:6379/0?ssl_cert_reqs=maybe", id="option with a wrong value"),
     ],
 )
 def test_a_wrong_url_is_said_without_any_of_it(url: str) -> None:
     with pytest.raises(QueueUnavailable, match="not a Redis URL") as raised:
         RedisQueue.from_url(url)
     assert "sec" not in str(raised.value)
+
+
+@pytest.mark.parametrize("options", ["?max_connections=1", "?socket_keepalive=true&db=0"])
+def test_options_of_a_url_are_taken(redis_url: str, options: str) -> None:
+    queue = RedisQueue.from_url(redis_url + options)
+    assert queue.lanes() == []
+    queue.close()
+
+
+@pytest.mark.parametrize("ca", ["none.pem", "."])
+def test_a_ca_that_is_no_file_is_said_with_its_setting(tmp_path: Path, ca: str) -> None:
+    with pytest.raises(QueueUnavailable, match=r"^NIGHTPRESS_REDIS_CA names no file that can be read: /") as raised:
+        RedisQueue.from_url("rediss://:secret@host:6379/0", ca=tmp_path / ca)
+    assert "secret" not in str(raised.value)
+    RedisQueue.from_url("redis://host:6379/0", ca=tmp_path / ca).close()
 
 
 def test_a_server_that_hangs_is_noticed_after_a_few_timeouts() -> None:
