@@ -13,7 +13,8 @@ import pytest
 from jobs.redis_queue import RedisQueue
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
-LEASE_S = 2.0
+LEASE_S = 8.0
+"""So long that a new worker is there within it: else those who may live would be waited for first."""
 GRACE_S = 5.0
 SLACK_S = 5.0
 """What a machine that runs other things meanwhile may add; the promise itself is printed beside."""
@@ -46,6 +47,7 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     cluster_shell: Any, redis_url: str, until: Any
 ) -> None:
     shell = cluster_shell
+    shell.env["NIGHTPRESS_LEASE_S"] = str(LEASE_S)
     process, queue = started(shell, redis_url, until, rows=40, step_s=0.02)
     (worker,) = until(lambda: queue.snapshot("stub").workers, 20, "the worker")
     queue.close()
