@@ -24,7 +24,7 @@ for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
   end
   for _, field in ipairs(string.match(key, ':meta$') and {'now', 'silence', 'grace'} or {}) do
     if redis.call('HEXISTS', key, field) == 1 then
-      redis.call('HINCRBY', key, field, -tonumber(ARGV[1]))
+      redis.call('HINCRBY', key, field, string.format('%d', -tonumber(ARGV[1])))
     end
   end
   local left = redis.call('PTTL', key)
