@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ MOST_ATTEMPTS: Final = 3
 LEASE_S: Final = 1.0
 GRACE_S: Final = 5.0
 """How long a worker may take that is told to end by SIGTERM."""
+QUIET_S: Final = 1.0
+BUSY_S: Final = 15.0
+EVEN: Final[Mapping[str, Any]] = {"prompt": lambda _: "Tell a long story.", "seed": 40}
+"""Fields of rows that all say as many words as `max_tokens` lets them, up to 118. Of others some say one and some 119."""
 
 ENTRY: Final = f"""
 import signal, sys
@@ -54,6 +59,12 @@ signal.signal(signal.SIGTERM, lambda *_: worker.stop({GRACE_S}))
 worker.run()
 """
 NIGHTPRESS: Final = str(Path(sys.executable).with_name("nightpress"))
+
+
+def slack_s() -> float:
+    """What the machine may add to a time that was promised: little, and more where others want its cores as well."""
+    wanted = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return min(QUIET_S * max(wanted, 1.0), BUSY_S)
 
 
 @dataclass
@@ -191,6 +202,17 @@ class Premises:
     def at_least(self, batch_id: str, rows: int) -> None:
         """Wait until so many rows have an outcome in storage."""
         self.until(lambda: self.outcomes(batch_id) >= rows, 150, f"{rows} rows: {self.logs()}")
+
+    def at_work(self, batch_id: str) -> None:
+        """Assert that rows of a batch are left: a fault that comes after all of them tells nothing."""
+        batch = load_batch(self.store, batch_id)
+        assert batch is not None
+        assert self.outcomes(batch_id) < batch.rows, "it was done before"
+
+    def outlast(self, leases: float = 2.0) -> None:
+        """Wait so long that leases which nobody renewed would have run out."""
+        since = time.monotonic()
+        self.until(lambda: time.monotonic() - since > leases * self.settings.lease_s, 3600)
 
     def outcomes(self, batch_id: str) -> int:
         """Rows that have an outcome in storage."""
@@ -340,7 +362,7 @@ class Premises:
         """How often an event stands in the logs."""
         return self.raw_logs().count(event.encode())
 
-    def hears(self, event: str, timeout_s: float = 30.0) -> None:
+    def hears(self, event: str, timeout_s: float = 90.0) -> None:
         """Wait until some process has said so."""
         self.until(lambda: self.said(event), timeout_s, f"{event}: {self.logs()}")
 

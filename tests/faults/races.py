@@ -22,6 +22,6 @@ def race(night: Premises, *calls: tuple[str, ...]) -> list[int]:
     for left in night.folder.glob("ready-*"):
         left.unlink()
     processes = [night.run_code(RACER, *words) for words in calls]
-    night.until(lambda: len(list(night.folder.glob("ready-*"))) == len(calls), 60, "all to be ready")
+    night.until(lambda: len(list(night.folder.glob("ready-*"))) == len(calls), 150, "all to be ready")
     (night.folder / "go").touch()
-    return [process.wait(60) for process in processes]
+    return [process.wait(150) for process in processes]

@@ -84,7 +84,7 @@ def test_rays_control_store_killed_at_half_and_the_worker_with_it(night: Premise
     first = fleet(night, cluster.address)
     night.at_least(batch_id, ROWS // 4)
     kill_control_store(cluster)
-    (worker,) = night.lane().workers
+    (worker,) = night.until(lambda: night.lane().workers, 60, "the worker to beat")
     os.kill(worker.pid, signal.SIGKILL)
     first.wait(120)
     said_and_ended(night, first)

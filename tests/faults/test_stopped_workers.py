@@ -13,14 +13,12 @@ from datetime import datetime
 import pytest
 
 from tests.faults.cut_network import Proxy
-from tests.faults.premises import GRACE_S, Premises
+from tests.faults.premises import EVEN, GRACE_S, Premises, slack_s
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 FEW = 8
 """As many as an engine has slots: all are in hand at once."""
-SLACK_S = 5.0
-"""What a machine that runs other things meanwhile may add; the figure itself is printed (`pytest -rP`)."""
 
 
 def lower_fences_win(night: Premises, batch_id: str) -> None:
@@ -32,7 +30,7 @@ def lower_fences_win(night: Premises, batch_id: str) -> None:
 
 
 def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> None:
-    """`w0` has all rows in hand, stands still, and `w1` takes them over."""
+    """`w0` has all rows in hand, none of them done, stands still, and `w1` takes them over."""
     sleeper = night.work(proxy.url)
     night.leased(FEW)
     sleeper.send_signal(signal.SIGSTOP)
@@ -43,17 +41,17 @@ def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> Non
 
 @pytest.fixture
 def slow(make_night: Callable[..., Premises]) -> Premises:
-    """Rows of 2 s, of which all are in hand at once."""
-    return make_night(stub={"step_s": 0.03})
+    """Rows of 6 s, of which all are in hand at once."""
+    return make_night(stub={"step_s": 0.1})
 
 
 def test_it_goes_on_after_the_other_has_written(slow: Premises, make_proxy: Callable[[int], Proxy]) -> None:
     proxy = make_proxy(slow.server.port)
-    batch_id = slow.submit(FEW, max_tokens=60)
+    batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     stopped_past_its_leases(slow, proxy, batch_id)
-    slow.until(lambda: slow.completed(batch_id, "w1") == FEW, 60, "the other to write")
+    slow.until(lambda: slow.completed(batch_id, "w1") == FEW, 120, "the other to write")
     slow.workers[0].send_signal(signal.SIGCONT)
-    slow.until(lambda: slow.completed(batch_id, "w0") > 0, 60, "the first to write, cut off")
+    slow.until(lambda: slow.completed(batch_id, "w0") > 0, 90, "the first to write, cut off")
     proxy.mode = "open"
     assert slow.finish(batch_id) == {"completed": FEW}
     lower_fences_win(slow, batch_id)
@@ -61,15 +59,15 @@ def test_it_goes_on_after_the_other_has_written(slow: Premises, make_proxy: Call
 
 def test_it_goes_on_and_writes_before_the_other(slow: Premises, make_proxy: Callable[[int], Proxy]) -> None:
     proxy = make_proxy(slow.server.port)
-    batch_id = slow.submit(FEW, max_tokens=60)
+    batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     stopped_past_its_leases(slow, proxy, batch_id)
-    slow.until(lambda: list(slow.events("job.rescued")), 60, "the other to take over")
+    slow.until(lambda: list(slow.events("job.rescued")), 90, "the other to take over")
     slow.workers[1].send_signal(signal.SIGSTOP)
     assert slow.completed(batch_id, "w1") == 0
     slow.workers[0].send_signal(signal.SIGCONT)
-    slow.until(lambda: slow.completed(batch_id, "w0") > 0, 60, "the first to write, cut off")
+    slow.until(lambda: slow.completed(batch_id, "w0") > 0, 90, "the first to write, cut off")
     slow.workers[1].send_signal(signal.SIGCONT)
-    slow.until(lambda: slow.completed(batch_id, "w1") > 0, 60, "the other to write")
+    slow.until(lambda: slow.completed(batch_id, "w1") > 0, 90, "the other to write")
     proxy.mode = "open"
     assert slow.finish(batch_id) == {"completed": FEW}
     lower_fences_win(slow, batch_id)
@@ -108,12 +106,13 @@ def test_it_had_written_but_not_reported_when_it_was_stopped(
 @pytest.mark.smoke
 def test_one_that_can_ask_when_it_goes_on_writes_nothing_of_what_it_lost(slow: Premises) -> None:
     """Its rows take so long that none is done as it is stopped: what it was just about to write it would write."""
-    batch_id = slow.submit(FEW, max_tokens=200)
+    batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     sleeper = slow.work()
     slow.leased(FEW)
     sleeper.send_signal(signal.SIGSTOP)
+    assert slow.completed(batch_id, "w0") == 0
     slow.work()
-    slow.until(lambda: list(slow.events("job.rescued")), 60, "the other to take over")
+    slow.until(lambda: list(slow.events("job.rescued")), 90, "the other to take over")
     sleeper.send_signal(signal.SIGCONT)
     counts = slow.finish(batch_id)
     lost = {line.fence for line in slow.lines(batch_id) if line.status == "crashed"}
@@ -156,10 +155,10 @@ def test_told_to_end_it_gives_all_back_within_its_grace_time(make_night: Callabl
     night.at_least(batch_id, 1)  # so the others run
     told = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(60) == 0, night.logs()
+    assert worker.wait(120) == 0, night.logs()
     ended_s = time.monotonic() - told
     print(f"the worker ended {ended_s:.2f} s after SIGTERM; grace {GRACE_S} s")  # noqa: T201
-    assert ended_s <= GRACE_S + SLACK_S
+    assert ended_s <= GRACE_S + slack_s()
     lane = night.lane()
     assert (lane.leased, lane.suspects) == (0, 0), "something was left to run out"
     night.configure(stub={"step_s": 0.004})
@@ -185,5 +184,5 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     started_s, cost_s = (datetime.fromisoformat(event["timestamp"]).timestamp() - killed for event in (other, first))
     promised_s = 2 + lease_s + (started_s if started_s > lease_s else 0)
     print(f"taken over {cost_s:.2f} s after the kill; lease {lease_s} s, promised {promised_s:.2f} s")  # noqa: T201
-    assert cost_s <= promised_s + SLACK_S
+    assert cost_s <= promised_s + slack_s()
     assert night.finish(batch_id) == {"completed": FEW}
