@@ -5,7 +5,6 @@ that a segment's name promises is in it, which each reading compares.
 """
 
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +16,13 @@ from jobs.errors import StoreUnavailable
 from jobs.rounds import latest_done
 from jobs.storage import Store
 from tests.conftest import BUCKET
-from tests.faults.premises import LEASE_S, ROWS, Premises
+from tests.faults.premises import ROWS, Premises
 from tests.faults.storage_faults import Disk, Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
+LEASE_S = 5.0
+"""None may run out because a worker waited for a core: that costs a row a second time, which nothing here may."""
 SILENT_S = 240
 """Three tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
 
@@ -35,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def on_disk(disk: Disk, make_night: Callable[..., Premises]) -> Premises:
     """A night whose store is a small disk, and whose spool is not on it."""
-    return make_night(store_url=str(disk.folder / "store"))
+    return make_night(store_url=str(disk.folder / "store"), more={"lease_s": LEASE_S})
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
 def over_s3(proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., Premises]) -> Premises:
     """A night whose workers reach their store through the proxy, and this process without it."""
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
-    made = make_night(store_url=url, store_options=options)
+    made = make_night(store_url=url, store_options=options, more={"lease_s": LEASE_S})
     made.store = Store.open(url, s3_options)
     return made
 
@@ -64,9 +65,8 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     on_disk.hears("store.unavailable")
     on_disk.hears("No space left on device")
     there = on_disk.outcomes(batch_id)
-    on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 30, "all other rows to wait for room")
-    since = time.monotonic()
-    on_disk.until(lambda: time.monotonic() - since > 2 * LEASE_S, 30, "their leases to be renewed")
+    on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 90, "all other rows to wait for room")
+    on_disk.outlast()
     assert on_disk.lane().leased == ROWS - there, "finished rows keep their leases"
     assert on_disk.outcomes(batch_id) == there < ROWS
     disk.clear()
@@ -84,9 +84,15 @@ def test_a_read_only_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     on_disk.at_least(batch_id, ROWS // 5)
     disk.read_only()
     on_disk.hears("Read-only file system")
+    there = on_disk.outcomes(batch_id)
+    on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 90, "all other rows to wait")
+    on_disk.outlast()
+    assert on_disk.lane().leased == ROWS - there, "finished rows keep their leases"
+    assert on_disk.outcomes(batch_id) == there < ROWS
     disk.writable()
     assert on_disk.finish(batch_id) == {"completed": ROWS}
     assert worker.poll() is None
+    assert {line.status for line in on_disk.lines(batch_id)} == {"completed"}, "no lease ran out meanwhile"
     assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
 
 
@@ -109,8 +115,8 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     over_s3.at_least(batch_id, ROWS // 5)
     proxy.cut(silent=silent)
     over_s3.hears("store.unavailable", SILENT_S if silent else 60)
-    there = over_s3.outcomes(batch_id)
-    assert there < ROWS
+    over_s3.outlast()
+    over_s3.at_work(batch_id)
     assert over_s3.lane().leased > 0, "finished rows keep their leases meanwhile"
     proxy.heal()
     assert over_s3.finish(batch_id) == {"completed": ROWS}
@@ -120,11 +126,12 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
 
 
 def test_a_store_that_takes_seconds_for_each_write_costs_no_lease(over_s3: Premises, proxy: Proxy) -> None:
-    """Each write takes five leases."""
+    """Each write takes three leases, and less than a client waits for an answer (15 s)."""
+    over_s3.configure(more={"lease_s": 3.0})
     batch_id = over_s3.submit(rows := ROWS // 2)
-    proxy.delay_s = 5 * LEASE_S
+    proxy.delay_s = 9.0
     over_s3.work()
-    assert over_s3.finish(batch_id) == {"completed": rows}
+    assert over_s3.finish(batch_id, timeout_s=300) == {"completed": rows}
     assert proxy.delayed >= 1
     assert [line.status for line in over_s3.lines(batch_id)] == ["completed"] * rows, "no lease ran out meanwhile"
 
@@ -147,7 +154,7 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3: Premises, proxy: Proxy, s3_options: dict[str, str]
 ) -> None:
     """It answers well, and says of each file that the right is missing: who sweeps says so once, and publishes."""
-    over_s3.configure(more={"compact_segments": 2})
+    over_s3.configure(more={"lease_s": LEASE_S, "compact_segments": 2})
     over_s3.store = Store.open(over_s3.store_url, over_s3.store_options)
     proxy.keeps = True
     batch_id = over_s3.submit()
