@@ -6,6 +6,7 @@ is lost, or it is made twice. Whatever happens, each row gets one outcome, nothi
 accounted for.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,9 @@ from jobs.published import OUTPUT, read_published, read_usage, verify
 from jobs.rounds import latest_done
 from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
+from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer
-from tests.faults.protocol_model import Process, SweeperProcess, Worker, World
+from tests.faults.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World
 from tests.faults.stepping import Fate
 from tests.faults.test_protocol_cases import submit
 
@@ -49,7 +51,7 @@ class Night:
                 self.drive(worker, partial(worker.flush, 100))
                 self.drive(worker, worker.beat)
             self.drive(self.sweeper, self.sweeper.sweeper.sweep)
-            if latest_done(self.world.store, self.batch_id):
+            if latest_done(self.world.store, self.batch_id) and not self.live():
                 return
             self.world.let_leases_run_out()
 
@@ -64,6 +66,11 @@ class Night:
             else:
                 process.suffer(self.fate)
 
+    def live(self) -> int:
+        """Its jobs on the queue."""
+        schedule = self.world.queue.snapshot(LANE).batches.get(self.batch_id)
+        return 0 if schedule is None else schedule.live
+
     def check(self) -> None:
         store = self.world.store
         done = latest_done(store, self.batch_id)
@@ -72,7 +79,11 @@ class Night:
         assert done.counts["completed"] == ROWS
         rows = list(read_published(store, done, self.batch_id, OUTPUT))
         assert [row["row"] for row in rows] == list(range(ROWS))
+        assert self.live() == 0, "a job outlives its batch"
+        assert lane_faults(self.world.server.client, LANE) == []
         lines = list(each_outcome(store, BatchPaths(self.batch_id)))
+        attempts = Counter((line.row, line.round) for line in lines if line.status == "failed")
+        assert max(attempts.values(), default=0) <= MAX_ATTEMPTS
         usage = read_usage(store, done, self.batch_id)
         spent = total(line.usage + line.wasted for line in lines)
         accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
