@@ -16,7 +16,13 @@ from jobs.open_batches import OpenBatches
 from jobs.rounds import close
 from tests.faults.premises import LANE, ROWS, Premises
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def night(make_night: Callable[..., Premises]) -> Premises:
+    """Rows of 0.6 s: at each fault some of them are left."""
+    return make_night(stub={"step_s": 0.01})
 
 
 @pytest.mark.smoke
@@ -25,6 +31,7 @@ def test_a_worker_killed_in_mid_batch(night: Premises) -> None:
     victim, _ = night.work(), night.work()
     night.at_least(batch_id, ROWS // 4)
     victim.kill()
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
@@ -35,6 +42,7 @@ def test_the_only_worker_killed_again_and_again(night: Premises) -> None:
         night.at_least(batch_id, part * ROWS // 5)
         victim.kill()
         victim.wait()
+        night.at_work(batch_id)
     night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -45,8 +53,9 @@ def test_a_worker_that_stood_still_past_its_lease_does_no_harm_when_it_goes_on(n
     sleeper = night.work()
     night.at_least(batch_id, ROWS // 5)
     sleeper.send_signal(signal.SIGSTOP)
+    night.at_work(batch_id)
     night.work()
-    night.until(lambda: list(night.events("job.rescued")), 30, "its rows to be taken over")
+    night.until(lambda: list(night.events("job.rescued")), 120, "its rows to be taken over")
     sleeper.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": ROWS}
     assert night.log("w0").count('"event": "lease.lost"') > 0, "it knows that it has lost them"
@@ -57,6 +66,7 @@ def test_the_server_killed_and_started_empty(night: Premises) -> None:
     night.work()
     night.at_least(batch_id, ROWS // 4)
     night.server.kill()
+    night.at_work(batch_id)
     night.server.start()
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -67,6 +77,7 @@ def test_everything_wiped_at_half(night: Premises) -> None:
     night.work(), night.work()
     night.at_least(batch_id, ROWS // 2)
     night.client.flushall()
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
@@ -75,6 +86,7 @@ def test_scripts_flushed_at_half(night: Premises) -> None:
     night.work()
     night.at_least(batch_id, ROWS // 2)
     night.client.script_flush()
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
@@ -92,6 +104,7 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
             if value is not None:
                 pipe.restore(key, 0, value)
         pipe.execute()
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
@@ -113,6 +126,7 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
         worker.kill()
         worker.wait()
     night.client.delete(f"np:1:{{{LANE}}}:{key}")
+    night.at_work(batch_id)
     if dies:
         night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
@@ -130,14 +144,14 @@ def in_every_state(night: Premises) -> str:
     batches.scan()
     Feeder(night.store, night.queue, batches, night.settings).top_up(LANE)
     delayed = night.queue.claim(LANE, "ghost-1-1", 6, 60_000, GHOST).jobs
-    night.queue.settle(LANE, [Settlement(job.lease, "retry", 3_000) for job in delayed])
-    night.queue.claim(LANE, "ghost-2-1", 6, 5_000, GHOST)
+    night.queue.settle(LANE, [Settlement(job.lease, "retry", 8_000) for job in delayed])
+    night.queue.claim(LANE, "ghost-2-1", 6, 8_000, GHOST)
     night.queue.claim(LANE, "ghost-3-1", 6, 1, GHOST)
 
     def rescued() -> bool:
         return night.queue.claim(LANE, "ghost-4-1", 0, 1_000, GHOST).leased == 6
 
-    night.until(rescued, 10, "six leases to run out")
+    night.until(rescued, 60, "six leases to run out")
     lane = night.lane()
     assert (lane.suspects, lane.delayed, lane.leased, night.lane_faults()) == (6, 6, 6, [])
     return batch_id
@@ -173,12 +187,19 @@ def test_cancelled_at_half(night: Premises) -> None:
 
 
 def test_the_store_moved_away_for_a_while(night: Premises) -> None:
+    """For longer than leases last that nobody renews."""
+    night.configure(more={"lease_s": 4.0})
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 4)
     home = Path(night.store.url)
     home.rename(home.with_name("away"))
     night.hears("store.unavailable")
+    night.outlast(3)
+    assert night.lane().leased > 0, "what is finished keeps its lease"
     assert not home.exists(), "an empty store was made in its place"
     home.with_name("away").rename(home)
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
+    assert {line.status for line in night.lines(batch_id)} == {"completed"}, "no lease ran out meanwhile"
+    assert len(night.lines(batch_id)) == ROWS, "no row was done twice"
