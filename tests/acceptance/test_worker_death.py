@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.redis_queue import RedisQueue
+from tests.faults.premises import Premises
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 LEASE_S = 8.0
@@ -31,28 +32,31 @@ def events(shell: Any, name: str) -> list[float]:
     return found
 
 
-def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float) -> tuple[Any, RedisQueue]:
-    """A fleet of one worker that has four rows in its slots."""
+def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float) -> tuple[Any, RedisQueue, str]:
+    """A fleet of one worker that has four rows in its slots, and their batch."""
     toml = f'[models.stub]\nengine = "stub"\noptions = {{ step_s = {step_s}, slots = 4 }}\n'
     (shell.folder / "nightpress.toml").write_text(toml)
     shell.rows([{"kind": "chat", "model": "stub", "prompt": f"Say {i}.", "max_tokens": 200} for i in range(rows)])
-    assert shell.run("enqueue", "rows.jsonl").returncode == 0
+    enqueued = shell.run("enqueue", "rows.jsonl")
+    assert enqueued.returncode == 0
     process = shell.start("work", "--workers", "1", "--until-empty")
     queue = RedisQueue.from_url(redis_url)
     until(lambda: queue.snapshot("stub").leased >= 4, 120, "rows in hand")
-    return process, queue
+    return process, queue, enqueued.stdout.strip()
 
 
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
-    cluster_shell: Any, redis_url: str, until: Any
+    cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
+    """It held rows, which another takes over; I1 to I6 hold, as after each fault."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_LEASE_S"] = str(LEASE_S)
-    process, queue = started(shell, redis_url, until, rows=40, step_s=0.02)
+    process, queue, batch_id = started(shell, redis_server.url, until, rows=40, step_s=0.02)
     (worker,) = until(lambda: queue.snapshot("stub").workers, 20, "the worker")
-    queue.close()
     killed = time.time()
     os.kill(worker.pid, signal.SIGKILL)
+    assert queue.snapshot("stub").leased > 0, "it held no row"
+    queue.close()
     until(lambda: events(shell, "job.rescued"), 60, "the rescue\n")
     cost_s = events(shell, "job.rescued")[0] - killed
     print(f"rows were taken up again {cost_s:.2f} s after the kill; lease {LEASE_S} s, promised {LEASE_S + 2} s")  # noqa: T201
@@ -60,13 +64,16 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     process.wait(120)
     assert process.returncode == 0, shell.logs()
     assert "Traceback" not in shell.logs()
+    night = Premises(shell.folder / "premises", redis_server, until, str(shell.folder / ".nightpress/store"))
+    assert night.check(batch_id) == {"completed": 40}
+    night.close()
 
 
 def test_a_drain_gives_all_back_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
     """Rows of minutes, and 5 s of grace."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_GRACE_S"] = str(GRACE_S)
-    process, queue = started(shell, redis_url, until, rows=40, step_s=3.0)
+    process, queue, _ = started(shell, redis_url, until, rows=40, step_s=3.0)
     told = time.time()
     process.send_signal(signal.SIGTERM)
     until(lambda: queue.snapshot("stub").leased == 0, 30, "all to be given back")
