@@ -13,13 +13,13 @@ import pytest
 
 from jobs.redis_queue import TRIES
 from tests.faults.cut_network import Mode, Proxy
-from tests.faults.premises import LANE, ROWS, Premises
+from tests.faults.premises import EVEN, LANE, ROWS, Premises
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
-LEASE_S = 2.0
-"""Longer than a client takes to give up, also where other things run meanwhile: no lease may run out for that."""
+LEASE_S = 5.0
+"""Much longer than a client takes to give up, also where a worker waits for a core: no lease may run out for that."""
 ALL_SENT = 2 * TRIES
 """The replies to a command and to all that are sent again, so that the client gives up, and once more."""
 
@@ -51,14 +51,14 @@ def test_a_lost_reply(
 
 def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]) -> None:
     """Rows take two leases: the heart must beat on after them, or they run out."""
-    night = make_night(stub={"step_s": 0.06}, more={"lease_s": LEASE_S})
+    night = make_night(stub={"step_s": 0.1}, more={"lease_s": LEASE_S})
     proxy = make_proxy(night.server.port)
-    batch_id = night.submit(rows := 24, max_tokens=60)
+    batch_id = night.submit(rows := 16, max_tokens=100, **EVEN)
     night.work(proxy.url)
     night.leased()
     proxy.lose_replies(night.sha("beat"), ALL_SENT)
     night.until(lambda: proxy.lost == ALL_SENT, 60, "the replies to be lost")
-    assert night.outcomes(batch_id) < rows // 2
+    assert night.outcomes(batch_id) <= rows // 2
     assert night.finish(batch_id) == {"completed": rows}
     done_once(night, batch_id, rows)
 
@@ -121,7 +121,7 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
     for part in range(1, 9):
         night.at_least(batch_id, part * ROWS // 3)
         proxy.mode = "cut"
-        night.until(lambda part=part: night.log("w0").count("queue.unavailable") >= part, 30, "the worker to notice")
+        night.until(lambda part=part: night.log("w0").count("queue.unavailable") >= part, 60, "the worker to notice")
         proxy.mode = "open"
     assert night.finish(batch_id) == {"completed": 4 * ROWS}
 
