@@ -4,6 +4,7 @@ Leases and delays are kept in Redis' time, so a worker's clock decides nothing; 
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -47,9 +48,9 @@ def true_time(night: Premises) -> float:
     ],
 )
 def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: int) -> None:
-    """All leases run out at once, or not for an hour: the worker that lives keeps what it has, and no retry waits an hour."""
+    """All leases run out at once, or not for an hour. It costs each row a lease at most, and no retry waits an hour."""
     night = moved_night
-    night.configure(stub={"step_s": 0.02})
+    night.configure(stub={"step_s": 0.02}, more={"lease_s": 5.0})
     batch_id = night.submit()
     night.work(), night.work()
     night.at_least(batch_id, ROWS // 8)
@@ -58,7 +59,11 @@ def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: in
     assert night.queue.settle(LANE, [Settlement(job.lease, "retry", 15_000) for job in jobs]) == frozenset()
     clock.move(hours * HOUR_S)
     assert true_time(night) > HOUR_S - 60
+    night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
+    lost = Counter(line.row for line in night.lines(batch_id) if line.status == "crashed")
+    assert max(lost.values(), default=0) <= 1
+    assert [worker.poll() for worker in night.workers] == [None, None], "no worker ends for that"
 
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["an hour ahead", "an hour behind"])
