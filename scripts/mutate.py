@@ -1,12 +1,13 @@
 """A check of the checks: takes away each guard of the protocol in turn, and sees that some test notices.
 
-    python scripts/mutate.py                     # all of them; about five minutes
+    python scripts/mutate.py                     # all of them; about a quarter of an hour
     python scripts/mutate.py --only fence        # those whose name holds a word
     python scripts/mutate.py --list
 
 The guards stand in `guards.toml`. Each is taken away in a copy of the tree, never in place, and its tests run there until the
-first that fails. Prints a line for each guard: what noticed, or that nobody did. Exit status: 0 each was noticed; 1 one was
-not, or its change does not fit the code any more.
+first that fails; before, all of them have to pass in a copy as it is. Prints for each guard, by rule, what noticed, or that
+nobody did. Only a test that fails notices: code that cannot be imported or never ends shows nothing of the guard. Exit
+status: 0 each was noticed; 1 one was not, or its change does not fit the code any more.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +33,19 @@ LONGEST_S: Final = 300
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard, and how to take it away: `old` stands once in `file`, and `new` takes its place."""
+    """A guard, the rule that it keeps, and how to take it away: `old` stands once in `file`, and `new` takes its place."""
 
     name: str
+    rule: str
     file: str
     old: str
     new: str
     tests: Sequence[str]
+
+    @property
+    def shown(self) -> str:
+        """Its rule and its name."""
+        return f"{f'rule {self.rule}' if self.rule.isdigit() else self.rule}: {self.name}"
 
     def places(self, root: Path) -> int:
         """How often `old` is found."""
@@ -49,32 +57,64 @@ class Guard:
         path.write_text(path.read_text().replace(self.old, self.new))
 
 
+@dataclass(frozen=True)
+class Found:
+    """What came of one guard."""
+
+    noticed: bool
+    said: str
+
+
 def guards() -> list[Guard]:
-    """Those of `guards.toml`."""
-    return [Guard(**values) for values in tomllib.loads(GUARDS.read_text())["guard"]]
+    """Those of `guards.toml`: by the number of the rule, then those of no number by what they hold up."""
+    found = [Guard(**values) for values in tomllib.loads(GUARDS.read_text())["guard"]]
+    return sorted(found, key=lambda guard: (not guard.rule.isdigit(), guard.rule.zfill(2)))
 
 
-def noticed(guard: Guard) -> str | None:
-    """The test that fails without the guard; None when all pass."""
+def tried(guard: Guard) -> Found:
+    """Take one guard away, and see who notices."""
+    if (places := guard.places(ROOT)) != 1:
+        return Found(False, f"DOES NOT FIT: its text stands {places} times in {guard.file}")
+    before, said = _as_it_is(tuple(guard.tests))
+    if before != 0:
+        return Found(False, f"SHOWS NOTHING: the tests fail without it, too: {said}")
+    status, said = _run(guard.tests, guard)
+    if status == 0:
+        return Found(False, "NOBODY NOTICED")
+    return Found(True, f"noticed by {said}") if status == 1 else Found(False, f"SHOWS NOTHING: {said}")
+
+
+@cache
+def _as_it_is(tests: tuple[str, ...]) -> tuple[int | None, str]:
+    """The tests of a guard with nothing taken away."""
+    return _run(tests, None)
+
+
+def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
+    """Run tests until the first that fails, in a copy without the guard. Returns pytest's status, and which test it was.
+
+    The status is None when they did not end in time.
+    """
     with tempfile.TemporaryDirectory(prefix="nightpress-mutant-") as folder:
         root = Path(folder)
         for name in COPIED:
             source = ROOT / name
             ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
             shutil.copytree(source, root / name, ignore=ignored) if source.is_dir() else shutil.copy(source, root)
-        guard.take_away(root)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *guard.tests]
+        if guard is not None:
+            guard.take_away(root)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
         env = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             ended = subprocess.run(
                 command, cwd=root, env=env, capture_output=True, text=True, timeout=LONGEST_S, check=False
             )
         except subprocess.TimeoutExpired:
-            return "a test that never ends"
-    if ended.returncode == 0:
-        return None
+            return None, f"a test does not end in {LONGEST_S} s"
     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", ended.stdout, flags=re.MULTILINE)
-    return failed[1] if failed else f"pytest, with status {ended.returncode}: {ended.stdout[-300:]}"
+    if ended.returncode == 1 and failed:
+        return 1, failed[1]
+    return ended.returncode, f"pytest, with status {ended.returncode}: {ended.stdout[-300:]}"
 
 
 def main() -> int:
@@ -87,17 +127,12 @@ def main() -> int:
     wrong = 0
     for guard in chosen:
         if args.list:
-            print(f"{guard.file}: {guard.name}")
+            print(f"{guard.shown} ({guard.file})")
             continue
         began = time.monotonic()
-        if guard.places(ROOT) != 1:
-            found: str | None = None
-            said = f"DOES NOT FIT: its text stands {guard.places(ROOT)} times in {guard.file}"
-        else:
-            found = noticed(guard)
-            said = f"noticed by {found}" if found else "NOBODY NOTICED"
-        wrong += found is None
-        print(f"{guard.name}\n    {said} ({time.monotonic() - began:.0f} s)", flush=True)
+        found = tried(guard)
+        wrong += not found.noticed
+        print(f"{guard.shown}\n    {found.said} ({time.monotonic() - began:.0f} s)", flush=True)
     if not args.list:
         print(f"{len(chosen)} guards, {wrong} that nobody noticed")
     return 1 if wrong else 0
