@@ -724,6 +724,20 @@ def test_cancel_takes_what_waits_off_the_queue(nightpress: Callable[..., Ran], s
     assert nightpress("status", "--json", given_queue=queue).json()["batches"][0]["state"] == "cancelling"
 
 
+def test_cancel_writes_the_marker_before_it_tells_the_queue(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    """Else a feeder that comes in between would put back what was taken off."""
+    closed: list[bool] = []
+
+    class Watched(RedisQueue):
+        def drop(self, *args: Any, **options: Any) -> int:
+            closed.append(shelf.store.exists("batches/night-1/closed-1.json"))
+            return super().drop(*args, **options)
+
+    shelf.accept(rows=3)
+    assert nightpress("cancel", "night-1", given_queue=Watched(fakeredis.FakeRedis())).status == 0
+    assert closed == [True]
+
+
 def test_cancel_holds_also_when_the_queue_is_away(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     server = fakeredis.FakeServer()
     server.connected = False

@@ -19,7 +19,7 @@ from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import Feeder, load_request
 from jobs.intake import IntakeOptions, accept
 from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
-from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
+from jobs.job_queue import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.publish import close, publish, reopen, verify
@@ -241,6 +241,27 @@ def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: r
     assert other.top_up() == 50
     assert one.top_up() == 0
     assert one.snapshot().ready == 50
+
+
+def test_rows_that_have_outcomes_by_now_are_not_fed_when_others_moved_the_cursor_back(
+    tmp_path: Path, fake_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between what this feeder saw and what it feeds, the rows that it fed before are done, and the queue forgets all."""
+    desk = Desk(tmp_path, fake_client, window_rows=5)
+    batch = desk.accept(10)
+    assert desk.top_up() == 5
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim()])
+    feed_rows = desk.queue.feed
+
+    def forgotten(*args: Any, **options: Any) -> FeedReply:
+        monkeypatch.undo()
+        desk.complete(batch, range(5))
+        fake_client.flushall()
+        return feed_rows(*args, **options)
+
+    monkeypatch.setattr(desk.queue, "feed", forgotten)
+    assert desk.top_up() == 5
+    assert sorted(job.key.row for job in desk.claim(claim_id="c-2")) == [5, 6, 7, 8, 9]
 
 
 def test_long_requests_stay_in_storage(tmp_path: Path, fake_client: redis.Redis) -> None:

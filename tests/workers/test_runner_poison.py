@@ -12,7 +12,7 @@ from jobs.generation import Completion
 from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
-from tests.workers.test_runner import LANE, Night, Scripted, chats, lose, row_of, said, until_published
+from tests.workers.test_runner import LANE, Night, Scripted, chats, dead_worker, lose, row_of, said, until_published
 from workers.runner import Runner
 
 
@@ -94,3 +94,19 @@ def test_when_every_row_kills_its_worker_the_lane_pauses(
     assert (snapshot.paused, worker.deaths) == (True, 5)
     assert "workers died 5 times in a row" in snapshot.reason
     assert [line for line in night.outcomes() if line.final] == []
+
+
+def test_beside_a_suspect_its_worker_claims_nothing(night: Night, fake_client: redis.Redis) -> None:
+    """Else a crash that comes after some steps would point at others too."""
+    night.accept(chats(5))
+    dead_worker(night, 1, "dead-1-0")
+    lose(fake_client)
+    claimer = Runner(night.line(), Scripted(said), worker="w-1", node="n-1")._claimer
+    claimer._claim()
+    (suspect,) = (turn.attempt.job for turn in claimer.ready())
+    assert (suspect.suspect, night.queue.snapshot(LANE).ready) == (True, 4)
+    claimer._claim()
+    assert list(claimer.ready()) == []
+    claimer._leases.let_go([suspect.lease])
+    claimer._claim()
+    assert len(list(claimer.ready())) == 4
