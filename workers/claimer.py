@@ -61,7 +61,8 @@ def taken(attempt: Attempt, turn: Callable[[], Sequence[GenerationRequest]]) -> 
 class Claimer:
     """Claims for one runner. Use as a context manager: leaving it ends the thread, and what is ready stays leased.
 
-    `store_fault` says why no more can be read from the storage at the moment; empty while it can.
+    `store_fault` says why no more can be read from the storage at the moment, `queue_fault` why Redis gives or takes no rows;
+    empty while they do.
     `claim_id` names the n-th claim of this life of the worker. `pulse` shows a kind that hangs.
     """
 
@@ -91,7 +92,7 @@ class Claimer:
         self._ready: deque[Turn] = deque()
         self._claims = 0
         self._said_away = False
-        self.store_fault = ""
+        self.store_fault = self.queue_fault = ""
         self._said_reason = ""
         self._to_be_empty = False
         self._stopping = False
@@ -155,7 +156,7 @@ class Claimer:
             self._say_paused(reply)
             self._take_up(reply.jobs)
             self._feed(reply, hungry=found < room and not self._to_be_empty)
-            self._said_away, self.store_fault = False, ""
+            self._said_away, self.store_fault, self.queue_fault = False, "", ""
         return 0.0 if found else POLL_S
 
     def _in_doubt(self) -> bool:
@@ -222,6 +223,7 @@ class Claimer:
         except (QueueUnavailable, StoreUnavailable) as error:
             event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
             self.store_fault = str(error) if isinstance(error, StoreUnavailable) else ""
+            self.queue_fault = str(error) if isinstance(error, QueueUnavailable) else ""
             if not self._said_away:
                 logger().warning(event, error=str(error))
             self._said_away = True

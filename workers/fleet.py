@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable, StoreUnavailable, UnavailableError
+from jobs.errors import ModelUnavailable, QueueUnavailable, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.control_store import ControlStore, end_now
@@ -31,7 +31,7 @@ BACKOFF_MAX_S: Final = 60.0
 HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
 LISTEN_S: Final = 2.0
-"""How often the workers are asked whether the storage takes what they have."""
+"""How often the workers are asked whether Redis and the storage take what they have."""
 PATIENCE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """How long Ray waits for its control store, in its own settings; without it, 60 s."""
 START_TRIES: Final = 4
@@ -121,6 +121,7 @@ class Fleet:
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _listened: float = float("-inf")
     _store_fault: str = ""
+    _queue_fault: str = ""
     _control_store: ControlStore | None = None
 
     def staff(self, alias: str, n: int) -> None:
@@ -201,16 +202,20 @@ class Fleet:
                 said.append(ray.get(reference))
         return said
 
-    def ask_of_the_storage(self) -> None:
-        """Raise StoreUnavailable while the storage takes or gives nothing to a worker: the command itself reads little of it.
+    def ask_the_workers(self) -> None:
+        """Raise StoreUnavailable or QueueUnavailable while either does not do what a worker asks: the command asks little.
 
-        The workers are asked once in `LISTEN_S`.
+        So only a worker notices that Redis is full. They are asked once in `LISTEN_S`.
         """
         if self.monotonic() - self._listened >= LISTEN_S:
             self._listened = self.monotonic()
-            self._store_fault = next((fault for one in self.statuses() if (fault := one["store_fault"])), "")
+            said = self.statuses()
+            self._store_fault = next((fault for one in said if (fault := one["store_fault"])), "")
+            self._queue_fault = next((fault for one in said if (fault := one["queue_fault"])), "")
         if self._store_fault:
             raise StoreUnavailable(self._store_fault)
+        if self._queue_fault:
+            raise QueueUnavailable(self._queue_fault)
 
     def _start(self, post: Post) -> None:
         from workers import actor

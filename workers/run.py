@@ -131,7 +131,7 @@ class Run:
             elif index.done is None:
                 index.refresh()
             if fleet is not None:
-                fleet.ask_of_the_storage()
+                fleet.ask_the_workers()
         if index is not None and index.done is None and index.current.paused is not None:
             batch_id = self.batch.batch_id
             raise BatchPaused(

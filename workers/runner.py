@@ -122,6 +122,11 @@ class Runner:
         return self._flusher.store_fault or self._claimer.store_fault
 
     @property
+    def queue_fault(self) -> str:
+        """Why Redis gives or takes no rows at the moment, as when it is full; empty while it does."""
+        return self._claimer.queue_fault
+
+    @property
     def lease_losses(self) -> int:
         """Leases that ran out or were given up, ever."""
         return self._leases.losses

@@ -140,7 +140,7 @@ class Work:
         with self._outages.waited_for():
             found.append(sweeper.sweep())
             if fleet is not None:
-                fleet.ask_of_the_storage()
+                fleet.ask_the_workers()
         return found[0] if found else None
 
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:

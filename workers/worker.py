@@ -102,6 +102,7 @@ class Worker:
             "model": self._plan.alias,
             "running": runner.running if runner else 0,
             "store_fault": runner.store_fault if runner else "",
+            "queue_fault": runner.queue_fault if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
             "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
             **self._timings,

@@ -63,10 +63,10 @@ def write_rows(night: Premises) -> None:
     (night.folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def of_the_command(night: Premises) -> list[str]:
-    """What the command itself says of the storage: lines for a person, or events with a message."""
+def of_the_command(night: Premises, of: str = "store") -> list[str]:
+    """What the command itself says of the storage or the queue: lines for a person, or events with a message."""
     lines = night.raw_logs().decode().splitlines()
-    events = [json.loads(line) for line in lines if line.startswith("{") and '"store.' in line]
+    events = [json.loads(line) for line in lines if line.startswith("{") and f'"{of}.' in line]
     people = [line for line in lines if line.startswith("nightpress: ")]
     return [event["message"] for event in events if "message" in event] + people
 

@@ -413,6 +413,17 @@ class Silent:
         return refuse if name in self.away else getattr(self._queue, name)
 
 
+def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: Night, until: Callable[..., Any]) -> None:
+    """So that a command can say it: it feeds nothing itself."""
+    night.accept(chats(3))
+    queue = Silent(night.queue, "feed")
+    runner = night.start(Scripted(said), queue)
+    until(lambda: runner.queue_fault == "Redis is away", 10, "the fault")
+    queue.away.clear()
+    until_published(night, until)
+    until(lambda: runner.queue_fault == "", 10, "its end")
+
+
 @pytest.mark.parametrize("away", ["claim", "settle", "snapshot"])
 def test_a_queue_that_is_away_is_waited_for(night: Night, until: Callable[..., Any], away: str) -> None:
     night.accept(chats(3))
