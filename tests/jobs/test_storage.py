@@ -355,10 +355,29 @@ class Forgetful(MemoryFileSystem):  # type: ignore[misc]
         super().pipe_file(path, value, mode="overwrite", **kwargs)
 
 
-def test_check_refuses_a_store_on_which_both_writers_succeed() -> None:
-    fsspec.register_implementation("forgetful", Forgetful, clobber=True)
-    with pytest.raises(StoreUnavailable, match=r"cannot be used: .*Use a local disk"):
-        Store.open("forgetful://here").check()
+class ForgetfulOfEmpty(MemoryFileSystem):  # type: ignore[misc]
+    """One that does so where there is nothing to write."""
+
+    protocol = "forgetful-of-empty"
+    store: ClassVar[dict[str, Any]] = {}
+    one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        with self.one_at_a_time:
+            super().pipe_file(path, value, mode=mode if value else "overwrite", **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("system", "why"),
+    [
+        pytest.param(Forgetful, "two writers of one name did not end", id="both writers succeed"),
+        pytest.param(ForgetfulOfEmpty, "it lets an empty file replace another", id="an empty file replaces another"),
+    ],
+)
+def test_check_refuses_a_store_that_overwrites(system: type[MemoryFileSystem], why: str) -> None:
+    fsspec.register_implementation(system.protocol, system, clobber=True)
+    with pytest.raises(StoreUnavailable, match=rf"cannot be used: {why}.*Use a local disk"):
+        Store.open(f"{system.protocol}://here").check()
 
 
 class Unanswered(MemoryFileSystem):  # type: ignore[misc]

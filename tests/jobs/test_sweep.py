@@ -19,7 +19,7 @@ from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
 from jobs.intake import IntakeOptions, accept
 from jobs.job import Job
-from jobs.job_queue import Settlement, WorkerRecord
+from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
 from jobs.publish import publish
@@ -318,6 +318,61 @@ def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     night.finish(night.claim())
     night.sweep()
     assert (night.published(batch).round, night.rows(batch)) == (2, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("hours", "expires"), [pytest.param(1, True, id="an hour ahead"), pytest.param(-1, False, id="an hour behind")]
+)
+def test_a_sweeper_whose_clock_is_wrong_may_end_a_batch_too_early_but_none_twice(
+    night: Night, hours: int, expires: bool
+) -> None:
+    """A deadline is as right as the clock of whoever sweeps; what is done stays, and all abide by the one marker."""
+    batch = night.accept(4, deadline=EIGHT)
+    night.finish(night.claim(1))
+    running = night.claim(1)
+    true = EIGHT - timedelta(minutes=30)
+    night.now = true + timedelta(hours=hours)
+    night.sweep()
+    assert (read_round(night.store, batch).closed is not None) is expires
+    night.finish(running)  # it ran, and counts although the marker stands
+    for now in (true, EIGHT, EIGHT + timedelta(hours=hours)):
+        night.now = now
+        night.sweep()
+    assert night.published(batch).counts == {"completed": 2, "failed": 0, "cancelled": 0, "expired": 2}
+    assert night.store.list(BatchPaths(batch.batch_id).root).count("done-1.json") == 1
+    assert night.claim() == []
+
+
+@pytest.mark.parametrize("rows", [3, 300])
+def test_what_is_cancelled_gets_its_outcome_at_publishing_and_not_one_by_one(night: Night, rows: int) -> None:
+    """However many rows there are, nothing is written of one that never ran."""
+    batch = night.accept(rows)
+    night.finish(night.claim(1))
+    files = night.store.list(BatchPaths(batch.batch_id).root)
+    close(night.store, batch.batch_id, "cancelled")
+    night.queue.drop(LANE, batch.batch_id, 1, forget=False)
+    night.sweep()
+    assert night.published(batch).counts == {"completed": 1, "failed": 0, "cancelled": rows - 1, "expired": 0}
+    assert len(night.store.list(BatchPaths(batch.batch_id).segments)) == 1
+    more = set(night.store.list(BatchPaths(batch.batch_id).root)) - set(files)
+    assert more == {"closed-1.json", "done-1.json", "published"}
+
+
+def test_what_is_done_just_as_a_sweep_asks_the_queue_is_not_fed_again(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage is read after the queue was seen to be drained: what it lacks then has been forgotten."""
+    batch = night.accept(3)
+    jobs, snapshot = night.claim(), night.queue.snapshot
+
+    def drained(lane: str) -> LaneSnapshot:
+        monkeypatch.undo()
+        night.finish(jobs)
+        return snapshot(lane)
+
+    monkeypatch.setattr(night.queue, "snapshot", drained)
+    night.sweep()
+    assert night.rows(batch) == [0, 1, 2]
 
 
 def test_a_batch_of_nothing_but_failures_pauses_itself_and_says_why(make_night: Callable[..., Night]) -> None:

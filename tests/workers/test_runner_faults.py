@@ -13,6 +13,7 @@ from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import load_batch, read_round, resume
+from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
@@ -165,6 +166,20 @@ def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
     assert len(output) == len(engine.submitted) == 200
     fences = [line.fence for line in night.outcomes()]
     assert len(fences) == len(set(fences)) == 200
+
+
+def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: Night) -> None:
+    changed(night, flush_bytes=1)
+    night.accept(chats(3))
+    line = night.line()
+    line.batches.scan()
+    line.feeder.top_up(LANE)
+    full, free = (Runner(night.line(), Scripted(said), worker=f"w-{n}", node="n-1") for n in range(2))
+    full._flusher.put(night.batch_id, Outcome(9, 1, 1, "c", "crashed", False, "chat", model=LANE), None)
+    assert full._flusher.full
+    for runner, leased in ((full, 0), (free, 3)):
+        runner._claimer._claim()
+        assert night.queue.snapshot(LANE).leased == leased
 
 
 def test_outcomes_on_the_spool_keep_their_order(night: Night, until: Callable[..., Any], gate: Gate) -> None:
