@@ -229,6 +229,21 @@ def test_a_round_carries_what_completed_and_bills_the_difference(stored: Any) ->
     assert verify(stored.store, "night-1") == []
 
 
+def test_what_came_too_late_for_its_round_is_waste_of_the_next(stored: Any) -> None:
+    """A second text of a row that is published already changes nothing, and what it cost is not forgotten."""
+    stored.accept(rows=2)
+    stored.write("night-1", [stored.completed(0), stored.failed(1)])
+    first = stored.publish()
+    stored.write("night-1", [replace(stored.completed(0), fence=2)])
+    assert stored.publish() == first
+    reopen(stored.store, "night-1", clock=stored.clock)
+    stored.write("night-1", [stored.completed(1, round_=2)])
+    new = read_usage(stored.store, stored.publish(), "night-1")["new"]
+    of_row = {row: stored.completed(row).usage for row in range(2)}
+    assert Usage.from_dict(new) == of_row[1]
+    assert Usage.from_dict(new["wasted"]) == of_row[0]
+
+
 def test_a_row_sent_back_that_fails_is_not_published_with_its_old_text(stored: Any) -> None:
     stored.accept(rows=2)
     stored.write("night-1", [stored.completed(0), stored.completed(1)])
