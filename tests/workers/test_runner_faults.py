@@ -117,9 +117,11 @@ class Stuck(Scripted):
 
     def __init__(self) -> None:
         super().__init__(said)
+        self.stepping = threading.Event()
         self.let = threading.Event()
 
     def step(self) -> Sequence[Completion]:
+        self.stepping.set()
         self.let.wait(30)
         return super().step()
 
@@ -271,6 +273,7 @@ def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step
     engine = Stuck()
     runner = night.start(engine)
     until(lambda: night.queue.snapshot(LANE).leased == 8, 20, "the rows in hand")
+    until(engine.stepping.is_set, 20, "the step")
     runner.stop(0.2)
     schedule = until(
         lambda: (found := night.queue.snapshot(LANE).batches[night.batch_id]).ready == 8 and found, 10, "the release"
