@@ -189,9 +189,12 @@ class Sweeper:
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
         """Rows lack outcomes though no job is live: the queue forgot them. Feed those lanes from the beginning.
 
-        When that was done before and did not help, storage itself may have lost what they asked for.
+        Not while a lane of the batch is unknown to it: that one's rows are missing, and its worker will feed them. When feeding
+        again was done before and did not help, storage itself may have lost what they asked for.
         """
         batch_id = index.batch.batch_id
+        if None in seen.values():
+            return
         if (batch_id, index.round) in self._fed_again and seen and all(map(_is_over, seen.values())):
             self._fail_unreadable(index)
             index.refresh()

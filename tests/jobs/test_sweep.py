@@ -74,15 +74,15 @@ class Night:
         sweeper.sweep()
         return sweeper
 
-    def claim(self, n: int = 100) -> Sequence[Job]:
+    def claim(self, n: int = 100, lane: str = LANE) -> Sequence[Job]:
         """As a worker does that asks more than once: feed, then claim."""
         self.batches.scan(now=True)
         for _ in range(2):
-            self.feeder.top_up(LANE)
+            self.feeder.top_up(lane)
         self.claims += 1
-        return self.queue.claim(LANE, f"w-i-{self.claims}", n, 60_000, ME).jobs
+        return self.queue.claim(lane, f"w-i-{self.claims}", n, 60_000, ME).jobs
 
-    def finish(self, jobs: Sequence[Job], *, status: str = "completed") -> None:
+    def finish(self, jobs: Sequence[Job], *, status: str = "completed", lane: str = LANE) -> None:
         """Flush, then settle."""
         said: dict[str, Any] = (
             {"output": {"text": "x"}} if status == "completed" else {"error": {"code": "empty_output"}}
@@ -90,13 +90,13 @@ class Night:
         outcomes = [
             Outcome(
                 job.key.row, job.lease.round, job.lease.fence, job.lease.claim_id, cast("Any", status), True, "chat",
-                model=LANE, usage=Usage(10, 0, 5, 7, 1, 2), **said,
+                model=lane, usage=Usage(10, 0, 5, 7, 1, 2), **said,
             )
             for job in jobs
         ]  # fmt: skip
         self.segments += 1
         write(self.store, BatchPaths(jobs[0].key.batch_id), outcomes, "w", "i", self.segments)
-        self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+        self.queue.settle(lane, [Settlement(job.lease) for job in jobs])
 
     def published(self, batch: Batch) -> Done:
         current = read_round(self.store, batch)
@@ -635,3 +635,32 @@ def test_what_is_missing_of_a_batch_that_is_being_deleted_is_no_damage(short: tu
     night.store.delete(paths.acceptance)
     night.store.delete(f"{paths.root}/published")
     assert sweeper.sweep() == 0
+
+
+def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(tmp_path: Path, fake_client: redis.Redis) -> None:
+    settings = Settings(store_url=str(tmp_path / "store"), model=LANE, scan_s=1e-9, models={"late": {"engine": "stub"}})
+    night = Night(Store.open(settings.store_url), RedisQueue(fake_client), settings)
+    lines = [orjson.dumps({"kind": "chat", "model": model, "prompt": "Say."}) for model in (LANE, LANE, "late")]
+    batch = accept(night.store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
+    jobs = night.claim()
+    night.finish(jobs[:1])
+    night.queue.settle(LANE, [Settlement(jobs[1].lease)])  # its outcome is lost
+
+    def version() -> int:
+        return night.queue.snapshot(LANE).batches[batch.batch_id].version
+
+    before = version()
+    for _ in range(3):
+        night.sweep()
+    assert version() == before, "the worker of the other lane has not loaded its model yet"
+    late = night.claim(lane="late")
+    night.sweep()
+    assert version() == before, "it works"
+    night.finish(late, lane="late")
+    night.sweep()
+    again = night.claim()
+    assert [job.key.row for job in again] == [1]
+    night.finish(again)
+    assert night.claim(lane="late") == []
+    night.sweep()
+    assert night.rows(batch) == [0, 1, 2]
