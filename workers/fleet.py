@@ -158,23 +158,25 @@ class Fleet:
             _, left = ray.wait(left, num_returns=len(left), timeout=0.2)
             meanwhile()
         for post in posts:
-            ray.kill(post.handle)
-            post.handle = None
+            self._end(post)
         logger().info("fleet.stopped")
 
     def kill(self) -> None:
         """End all workers now. Their leases run out, and their rows are done again."""
-        import ray
-
         if self._control_store is not None:
             if self._control_store.lost:
                 return  # nobody is there to end them: Ray does it soon
             self._control_store.close()
             self._control_store = None
         for post in self.posts:
-            if post.handle is not None:
-                ray.kill(post.handle)
-                post.handle = None
+            self._end(post)
+
+    def _end(self, post: Post) -> None:
+        import ray
+
+        if post.handle is not None:  # whoever drains may have been told to kill meanwhile
+            ray.kill(post.handle)
+            post.handle = None
 
     def _watch_the_control_store(self) -> None:
         import ray

@@ -1,0 +1,38 @@
+"""Shows the drain of workers/fleet.py on an imitation of Ray."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.settings import Settings
+from tests.workers.imitated_ray import ImitatedRay
+from workers.fleet import Fleet
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> ImitatedRay:
+    made = ImitatedRay([Counter({"CPU": 2})], draining_s=30.0)
+    made.take_the_place_of_ray(monkeypatch)
+    return made
+
+
+@pytest.fixture
+def fleet(cluster: ImitatedRay) -> Iterator[Fleet]:
+    made = Fleet(Settings(), "redis://nowhere", monotonic=cluster.monotonic)
+    made.staff("stub", 2)
+    cluster.place()
+    yield made
+    made.kill()
+
+
+def test_it_waits_until_the_workers_have_ended(fleet: Fleet, cluster: ImitatedRay) -> None:
+    fleet.drain(60.0)
+    assert cluster.seconds == pytest.approx(30.0, abs=1.0)
+    assert [actor.killed for actor in cluster.actors] == [True, True]
+
+
+def test_it_ends_when_the_workers_are_killed_meanwhile(fleet: Fleet, cluster: ImitatedRay) -> None:
+    fleet.drain(60.0, meanwhile=fleet.kill)
+    assert cluster.seconds < 1.0
+    assert [actor.killed for actor in cluster.actors] == [True, True]
