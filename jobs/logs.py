@@ -54,6 +54,7 @@ EVENTS: Final[dict[str, str]] = {
     "worker.hung": "The engine makes no step and cannot be stopped; the process ends: hung_s.",
     "worker.failed": "The engine failed; its rows go to other workers and the process ends: error.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
+    "model.waiting": "A model has rows and no worker, since there is no room for one: model, lacks, needs, total, held_by.",
     "model.unknown": "An open batch needs a model that the catalog lacks: model, known.",
     "fleet.started": "The workers are up: workers, lanes, address or timings.",
     "fleet.stopped": "No worker is left.",

@@ -23,6 +23,8 @@ from jobs.errors import ModelUnavailable, QueueUnavailable, StoreUnavailable, Un
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.control_store import ControlStore, end_now
+from workers.post import Post
+from workers.sharing import PLACE_S, Room, Waiting, moves
 from workers.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
@@ -30,6 +32,10 @@ BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 HEALTHY_S: Final = 120.0
 """A worker that has lived so long starts again from the shortest backoff."""
+SHARE_S: Final = 2.0
+"""How often it is asked whether the workers are shared well among the models."""
+ENDING_S: Final = 10.0
+"""So much longer than its grace time a draining worker is waited for."""
 LISTEN_S: Final = 2.0
 """How often the workers are asked whether Redis and the storage take what they have."""
 PATIENCE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -93,22 +99,6 @@ def workers_per_lane(card: ModelCard) -> int:
 
 
 @dataclass
-class Post:
-    """A place of the fleet: one alias, and whoever works there at the moment."""
-
-    alias: str
-    number: int
-    handle: Any = None
-    running: Any = None
-    loaded: Any = None
-    worker: str = ""
-    started: float = 0.0
-    deaths: int = 0
-    failed_starts: int = 0
-    start_at: float = 0.0
-
-
-@dataclass
 class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second."""
 
@@ -120,6 +110,9 @@ class Fleet:
     posts: list[Post] = field(default_factory=list)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _listened: float = float("-inf")
+    _shared: float = float("-inf")
+    _left: float = float("-inf")
+    _waiting: Waiting = field(default_factory=Waiting)
     _store_fault: str = ""
     _queue_fault: str = ""
     _control_store: ControlStore | None = None
@@ -137,10 +130,46 @@ class Fleet:
         UnavailableError when Ray's control store is lost.
         """
         self._watch_the_control_store()
+        self._note_the_placed()
+        self._note_those_who_left()
         self._note_the_dead()
         for post in self.posts:
-            if post.handle is None and self.monotonic() >= post.start_at:
+            if post.handle is None and not post.parked and self.monotonic() >= post.start_at:
                 self._start(post)
+
+    def share(self, has_work: Callable[[str], bool]) -> None:
+        """Where the cluster has less room than there are posts, give it to the models that have work: see `sharing`.
+
+        `has_work` says it of a lane, and is asked once in `SHARE_S`, if at all. What it raises leaves this call.
+        """
+        import ray
+
+        from workers import actor
+
+        now = self.monotonic()
+        if now - self._shared < SHARE_S or all(post.at_work for post in self.posts):
+            return
+        self._shared = now
+        if any(post.leaving for post in self.posts) or now - self._left < PLACE_S:  # Ray needs a moment to give it away
+            return
+        working = {alias for alias in {post.alias for post in self.posts} if has_work(self.settings.lane_of(alias))}
+        for post in self.posts:
+            if post.alias not in working or post.placed:
+                post.waiting_since = None
+            elif post.waiting_since is None:
+                post.waiting_since = now
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room = Room.seen(ray.available_resources(), nodes, self.posts)
+        todo = moves(self.posts, working, room, now)
+        self._waiting.say(todo.without, self.posts, room)
+        for post in todo.withdraw:
+            self._end(post, parked=True)
+        for post in todo.leave:
+            logger().info("worker.draining", worker=post.worker)
+            actor.stop(post.handle, self.settings.grace_s)
+            post.leaving_until = now + self.settings.grace_s + ENDING_S
+        for post in todo.come_back:
+            post.parked = False
 
     def drain(self, grace_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Stop all workers: what is nearly done finishes within `grace_s`. Returns when none is left."""
@@ -148,11 +177,15 @@ class Fleet:
 
         from workers import actor
 
+        self._note_the_placed()
+        for post in self.posts:
+            if post.pending:
+                self._end(post)
         posts = [post for post in self.posts if post.handle is not None]
         for post in posts:
             logger().info("worker.draining", worker=post.worker)
             actor.stop(post.handle, grace_s)
-        until = self.monotonic() + grace_s + 10.0
+        until = self.monotonic() + grace_s + ENDING_S
         left = [post.running for post in posts]
         while left and self.monotonic() < until:
             _, left = ray.wait(left, num_returns=len(left), timeout=0.2)
@@ -171,12 +204,12 @@ class Fleet:
         for post in self.posts:
             self._end(post)
 
-    def _end(self, post: Post) -> None:
+    def _end(self, post: Post, *, parked: bool = False) -> None:
         import ray
 
         if post.handle is not None:  # whoever drains may have been told to kill meanwhile
             ray.kill(post.handle)
-            post.handle = None
+        post.vacate(parked=parked)
 
     def _watch_the_control_store(self) -> None:
         import ray
@@ -196,7 +229,8 @@ class Fleet:
 
         from workers import actor
 
-        asked = [actor.status(post.handle) for post in self.posts if post.handle is not None]
+        self._note_the_placed()
+        asked = [actor.status(post.handle) for post in self.posts if post.placed]
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=timeout_s) if asked else ([], [])
         said = []
         for reference in ready:
@@ -225,8 +259,11 @@ class Fleet:
         card = self.settings.catalog[post.alias]
         post.worker = f"{self.name}-{post.alias}-{post.number}"[:64].replace("/", "-")
         plan = WorkerPlan(post.worker, post.alias, self.redis_url, self.settings, self.only)
-        post.handle = actor.start(plan, num_cpus=1.0, num_gpus=self._gpus(card))
+        gpus = self._gpus(card)
+        post.needs = {"GPU": gpus, "CPU": 1.0} if gpus else {"CPU": 1.0}
+        post.handle = actor.start(plan, num_cpus=1.0, num_gpus=gpus)
         post.running, post.loaded = actor.run(post.handle), actor.loaded(post.handle)
+        post.arrived = actor.status(post.handle)
         post.started = self.monotonic()
 
     def _gpus(self, card: ModelCard) -> float:
@@ -236,11 +273,28 @@ class Fleet:
             return 0.0
         return card.num_gpus if ray.cluster_resources().get("GPU", 0.0) > 0 else 0.0
 
+    def _note_the_placed(self) -> None:
+        import ray
+
+        for post in self.posts:
+            if post.pending and ray.wait([post.arrived], timeout=0)[0]:
+                post.placed = True
+
+    def _note_those_who_left(self) -> None:
+        import ray
+
+        for post in self.posts:
+            if post.leaving_until is not None:
+                ended, _ = ray.wait([post.running], timeout=0)
+                if ended or self.monotonic() >= post.leaving_until:
+                    self._end(post, parked=True)
+                    self._left = self.monotonic()
+
     def _note_the_dead(self) -> None:
         import ray
 
         for post in self.posts:
-            if post.handle is None:
+            if post.handle is None or post.leaving:
                 continue
             ended, _ = ray.wait([post.running], timeout=0)
             if not ended:
@@ -261,11 +315,9 @@ class Fleet:
                 )
 
     def _bury(self, post: Post, cause: str) -> None:
-        import ray
-
-        ray.kill(post.handle)
-        post.handle = None
-        post.failed_starts = 0 if self._was_loaded(post) else post.failed_starts + 1
+        loaded = post.loaded
+        self._end(post)
+        post.failed_starts = 0 if self._was_loaded(loaded) else post.failed_starts + 1
         post.deaths = 1 if self.monotonic() - post.started > HEALTHY_S else post.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 2)) if post.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
@@ -273,11 +325,11 @@ class Fleet:
         cause = (cause.splitlines() or [""])[0][:200]
         logger().warning("worker.died", worker=post.worker, error=cause, backoff_s=round(backoff_s, 1))
 
-    def _was_loaded(self, post: Post) -> bool:
+    def _was_loaded(self, loaded: Any) -> bool:
         import ray
 
         try:
-            ray.get(post.loaded, timeout=1.0)
+            ray.get(loaded, timeout=1.0)
         except (ray.exceptions.RayError, TimeoutError):
             return False
         return True

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from jobs.batch import Batch, Done
 from jobs.errors import BatchPaused
@@ -24,6 +24,7 @@ from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.outages import Outages
+from workers.sharing import has_work
 
 TICK_S = 0.2
 
@@ -131,6 +132,7 @@ class Run:
             elif index.done is None:
                 index.refresh()
             if fleet is not None:
+                fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
                 fleet.ask_the_workers()
         if index is not None and index.done is None and index.current.paused is not None:
             batch_id = self.batch.batch_id

@@ -29,6 +29,7 @@ from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.metrics import FleetMetrics
 from workers.outages import Outages
+from workers.sharing import has_work
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
@@ -140,6 +141,7 @@ class Work:
         with self._outages.waited_for():
             found.append(sweeper.sweep())
             if fleet is not None:
+                fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
                 fleet.ask_the_workers()
         return found[0] if found else None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.cluster_utils import Cluster
 
 from jobs.publish import verify
 from jobs.segment import read_outcomes
@@ -129,3 +130,23 @@ def test_everything_killed_and_the_same_command_goes_on(shell: Any, until: Any) 
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     goes_on_to_the_end(shell)
+
+
+def test_more_models_than_cores_are_all_served(shell: Any) -> None:
+    """Each of two cores holds a worker; the third model has its worker when another has nothing left to do."""
+    aliases = ("one", "two", "three")
+    (shell.folder / "nightpress.toml").write_text("".join(f'[models.{a}]\nengine = "stub"\n' for a in aliases))
+    shell.rows([chat(n, model=alias) for alias in aliases for n in range(3)])
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        shell.env["NIGHTPRESS_RAY_ADDRESS"] = cluster.address
+        ended = shell.run("run", "rows.jsonl", "--out", "out", timeout_s=180.0)
+    finally:
+        cluster.shutdown()
+    assert ended.returncode == 0, ended.stderr
+    assert [row["model"] for row in lines_of(shell.folder / "out/output.jsonl")] == [
+        a for a in aliases for _ in range(3)
+    ]
+    said = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert len([log for log in said if log["event"] == "model.waiting"]) == 1
+    assert not [log for log in said if log["event"] in ("batch.reset", "worker.died")]

@@ -36,3 +36,12 @@ def test_it_ends_when_the_workers_are_killed_meanwhile(fleet: Fleet, cluster: Im
     fleet.drain(60.0, meanwhile=fleet.kill)
     assert cluster.seconds < 1.0
     assert [actor.killed for actor in cluster.actors] == [True, True]
+
+
+def test_it_does_not_wait_for_those_that_wait_for_room(fleet: Fleet, cluster: ImitatedRay) -> None:
+    cluster.draining_s = 0.0
+    fleet.staff("stub", 4)
+    cluster.place()
+    fleet.drain(60.0)
+    assert cluster.seconds < 1.0
+    assert [actor.killed for actor in cluster.actors] == [True] * 4
