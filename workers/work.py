@@ -15,7 +15,7 @@ from typing import Final
 from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
-from jobs.errors import NoBatch, RequestError, UnavailableError
+from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
@@ -136,14 +136,22 @@ class Work:
             self._metrics.note(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
     def _sweep(self, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
-        """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once."""
-        found: list[int] = []
+        """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once.
+
+        A damaged batch is open, even where it is none of those that could be counted, and no other waits for it.
+        """
+        still_open, damage = None, None
         with self._outages.waited_for():
-            found.append(sweeper.sweep())
+            try:
+                still_open = sweeper.sweep()
+            except StoreDamaged as error:
+                still_open, damage = max(1, len(list(sweeper.batches))), error
             if fleet is not None:
                 fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
                 fleet.ask_the_workers()
-        return found[0] if found else None
+            if damage is not None:
+                raise damage
+        return still_open
 
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:
         for alias in aliases:

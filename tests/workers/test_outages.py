@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
 from workers.outages import Outages
 
 
@@ -28,3 +28,19 @@ def test_another_fault_is_not_waited_for() -> None:
     outages = Outages(lambda event, message: pytest.fail(f"{event} {message}"))
     with pytest.raises(KeyError), outages.waited_for():
         raise KeyError("bug")
+
+
+def test_what_is_damaged_is_named_once_and_is_not_away() -> None:
+    said: list[tuple[str, str]] = []
+    outages = Outages(lambda event, message: said.append((event, message)))
+    one, other = StoreDamaged("a/1.jsonl is damaged. Restore it."), StoreDamaged("b/2.jsonl is damaged. Restore it.")
+    for fault in (QueueUnavailable("Redis does not answer"), one, one, other, other, None, other):
+        with outages.waited_for():
+            if fault is not None:
+                raise fault
+    assert said[1:] == [
+        ("store.damaged", "a/1.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
+        ("queue.back", "Redis is back; going on"),
+        ("store.damaged", "b/2.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
+        ("store.damaged", "b/2.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
+    ]

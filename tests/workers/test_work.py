@@ -6,13 +6,17 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from jobs.batch import BatchPaths
 from jobs.errors import RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.open_batches import OpenBatches
+from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader
 from jobs.storage import Store
-from workers.work import known, log_progress
+from jobs.sweep import Sweeper
+from workers.work import Work, known, log_progress
 
 
 def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Path) -> None:
@@ -47,3 +51,25 @@ def test_a_batch_that_was_deleted_since_the_last_sweep_ends_no_fleet(tmp_path: P
     with capture_logs() as logs:
         log_progress(StatusReader(Store.open(str(tmp_path))), ["gone-1"])
     assert logs == []
+
+
+@pytest.mark.parametrize("healthy", [0, 2])
+def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
+    tmp_path: Path, fake_queue: RedisQueue, healthy: int
+) -> None:
+    settings = Settings(store_url=str(tmp_path), model="stub")
+    store = Store.open(settings.store_url)
+    line = orjson.dumps({"kind": "chat", "prompt": "Say."})
+    ids = [
+        accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key=f"{n}").batch.batch_id
+        for n in range(healthy + 1)
+    ]
+    store.create(BatchPaths(ids[0]).closed(1), b"\xff\xff")
+    sweeper = Sweeper(store, fake_queue, OpenBatches(store, scan_s=0.0), settings.prices)
+    work = Work(settings)
+    with capture_logs() as logs:
+        found = [work._sweep(sweeper) for _ in range(3)]
+    assert all(found), "so that the log says how far all others are, and no fleet ends before it is done"
+    (said,) = [log for log in logs if log["event"].startswith(("store.", "queue."))]
+    assert said["event"] == "store.damaged"
+    assert "Restore it from a backup" in said["message"]
