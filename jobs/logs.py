@@ -41,7 +41,7 @@ EVENTS: Final[dict[str, str]] = {
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
-    "store.damaged": "A file of a batch is damaged, and the batch waits for its backup; all others go on: message.",
+    "store.damaged": "A file of a batch is damaged, and the batch waits for its backup; all others go on: error or message.",
     "store.kept": "Files may not be deleted, and stay; all goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",

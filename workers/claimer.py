@@ -61,8 +61,8 @@ def taken(attempt: Attempt, turn: Callable[[], Sequence[GenerationRequest]]) -> 
 class Claimer:
     """Claims for one runner. Use as a context manager: leaving it ends the thread, and what is ready stays leased.
 
-    `store_fault` says why no more can be read from the storage at the moment, `queue_fault` why Redis gives or takes no rows;
-    empty while they do.
+    `store_fault` says why no more can be read from the storage at the moment, `store_damage` what of it is damaged, and
+    `queue_fault` why Redis gives or takes no rows; empty while all is well.
     `claim_id` names the n-th claim of this life of the worker. `pulse` shows a kind that hangs.
     """
 
@@ -92,7 +92,7 @@ class Claimer:
         self._ready: deque[Turn] = deque()
         self._claims = 0
         self._said_away = False
-        self.store_fault = self.queue_fault = ""
+        self.store_fault = self.store_damage = self.queue_fault = ""
         self._said_reason = ""
         self._to_be_empty = False
         self._stopping = False
@@ -156,7 +156,7 @@ class Claimer:
             self._say_paused(reply)
             self._take_up(reply.jobs)
             self._feed(reply, hungry=found < room and not self._to_be_empty)
-            self._said_away, self.store_fault, self.queue_fault = False, "", ""
+            self._said_away, self.store_fault, self.store_damage, self.queue_fault = False, "", "", ""
         return 0.0 if found else POLL_S
 
     def _in_doubt(self) -> bool:
@@ -217,13 +217,17 @@ class Claimer:
 
     @contextlib.contextmanager
     def _waiting_for_what_is_away(self) -> Iterator[None]:
-        """Redis or the storage may be away for a while: say so once, and go on with what is in hand."""
+        """Redis or the storage may be away for a while, or a file be damaged: say so once, and go on with what is in hand."""
         try:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
-            event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
-            self.store_fault = str(error) if isinstance(error, StoreUnavailable) else ""
-            self.queue_fault = str(error) if isinstance(error, QueueUnavailable) else ""
+            self.store_fault = self.store_damage = self.queue_fault = ""
+            if isinstance(error, QueueUnavailable):
+                event, self.queue_fault = "queue.unavailable", str(error)
+            elif isinstance(error, StoreDamaged):
+                event, self.store_damage = "store.damaged", str(error)
+            else:
+                event, self.store_fault = "store.unavailable", str(error)
             if not self._said_away:
                 logger().warning(event, error=str(error))
             self._said_away = True

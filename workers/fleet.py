@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable, QueueUnavailable, StoreUnavailable, UnavailableError
+from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.control_store import ControlStore, end_now
@@ -38,6 +38,8 @@ ENDING_S: Final = 10.0
 """So much longer than its grace time a draining worker is waited for."""
 LISTEN_S: Final = 2.0
 """How often the workers are asked whether Redis and the storage take what they have."""
+FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
+"""What a worker says of itself, and what it is; the first is told that any of them has."""
 PATIENCE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """How long Ray waits for its control store, in its own settings; without it, 60 s."""
 START_TRIES: Final = 4
@@ -113,8 +115,7 @@ class Fleet:
     _shared: float = float("-inf")
     _left: float = float("-inf")
     _waiting: Waiting = field(default_factory=Waiting)
-    _store_fault: str = ""
-    _queue_fault: str = ""
+    _fault: UnavailableError | None = None
     _control_store: ControlStore | None = None
 
     def staff(self, alias: str, n: int) -> None:
@@ -241,17 +242,15 @@ class Fleet:
     def ask_the_workers(self) -> None:
         """Raise StoreUnavailable or QueueUnavailable while either does not do what a worker asks: the command asks little.
 
-        So only a worker notices that Redis is full. They are asked once in `LISTEN_S`.
+        So only a worker notices that Redis is full. StoreDamaged where one has met no more than a damaged file. They are asked
+        once in `LISTEN_S`.
         """
         if self.monotonic() - self._listened >= LISTEN_S:
             self._listened = self.monotonic()
             said = self.statuses()
-            self._store_fault = next((fault for one in said if (fault := one["store_fault"])), "")
-            self._queue_fault = next((fault for one in said if (fault := one["queue_fault"])), "")
-        if self._store_fault:
-            raise StoreUnavailable(self._store_fault)
-        if self._queue_fault:
-            raise QueueUnavailable(self._queue_fault)
+            self._fault = next((fault(one[name]) for name, fault in FAULTS.items() for one in said if one[name]), None)
+        if self._fault is not None:
+            raise self._fault
 
     def _start(self, post: Post) -> None:
         from workers import actor

@@ -25,7 +25,7 @@ class Outages:
     def waited_for(self) -> Iterator[None]:
         """Whatever is away in this block is said, once; the block ends where it was. All is back when it gets through.
 
-        What is damaged is named once, until a block gets through without any; whoever raises it has met all else.
+        What is damaged is named once; whoever raises it has met all else.
         """
         try:
             yield
@@ -35,7 +35,6 @@ class Outages:
         except (QueueUnavailable, StoreUnavailable) as error:
             self._note(error)
         else:
-            self._damage.clear()
             self._say_back()
 
     def _say_back(self) -> None:

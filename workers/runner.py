@@ -127,6 +127,11 @@ class Runner:
         return self._claimer.queue_fault
 
     @property
+    def store_damage(self) -> str:
+        """Which file of the storage is damaged, so that its batch waits; empty while none is known."""
+        return self._claimer.store_damage
+
+    @property
     def lease_losses(self) -> int:
         """Leases that ran out or were given up, ever."""
         return self._leases.losses

@@ -103,6 +103,7 @@ class Worker:
             "running": runner.running if runner else 0,
             "store_fault": runner.store_fault if runner else "",
             "queue_fault": runner.queue_fault if runner else "",
+            "store_damage": runner.store_damage if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
             "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
             **self._timings,

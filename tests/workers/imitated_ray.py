@@ -59,13 +59,15 @@ class Handle:
 
 @dataclass
 class ImitatedRay:
-    """A cluster of nodes, each with what is free on it. A worker drains for `draining_s`, and what was freed is given away
-    after `freeing_s`.
+    """A cluster of nodes, each with what is free on it. `said` is what each worker says of itself.
+
+    A worker drains for `draining_s`, and what was freed is given away after `freeing_s`.
     """
 
     nodes: Sequence[Counter[str]]
     seconds: float = 0.0
     actors: list[Handle] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
     slow: bool = False
     draining_s: float = 0.0
     freeing_s: float = 0.0
@@ -118,7 +120,7 @@ class ImitatedRay:
     def get(self, reference: Reference, **_: Any) -> Any:
         if reference.handle.killed:
             raise ray.exceptions.RayActorError
-        return {"worker": reference.handle.plan.worker, "store_fault": ""}
+        return {"worker": reference.handle.plan.worker, **self.said}
 
     def kill(self, handle: Any) -> None:
         if not isinstance(handle, Handle):

@@ -42,5 +42,4 @@ def test_what_is_damaged_is_named_once_and_is_not_away() -> None:
         ("store.damaged", "a/1.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
         ("queue.back", "Redis is back; going on"),
         ("store.damaged", "b/2.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
-        ("store.damaged", "b/2.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from jobs.batch import BatchPaths
 from jobs.errors import StoreSilent, StoreUnavailable
 from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
@@ -369,3 +370,12 @@ def test_a_batch_of_which_one_row_completed_is_not_doubted(night: Night, until: 
     night.start(Scripted(lambda r: said(r) if row_of(r) == 0 else broken(r)))
     output, errors = night.published(until_published(night, until))
     assert (len(output), len(errors)) == (1, 59)
+
+
+def test_an_input_that_is_damaged_is_not_a_storage_that_is_away(night: Night, until: Callable[..., Any]) -> None:
+    night.accept(chats(3))
+    path = Path(night.store.url) / BatchPaths(night.batch_id).input(LANE)
+    path.unlink()
+    runner = night.start(Scripted(said))
+    assert "Restore it from a backup" in until(lambda: runner.store_damage, 20, "the damage to be known")
+    assert runner.store_fault == ""

@@ -1,10 +1,11 @@
-"""Shows the drain of workers/fleet.py on an imitation of Ray."""
+"""Shows workers/fleet.py on an imitation of Ray: its drain, and what it hears of the storage."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.workers.imitated_ray import ImitatedRay
 from workers.fleet import Fleet
@@ -45,3 +46,24 @@ def test_it_does_not_wait_for_those_that_wait_for_room(fleet: Fleet, cluster: Im
     fleet.drain(60.0)
     assert cluster.seconds < 1.0
     assert [actor.killed for actor in cluster.actors] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        pytest.param({"store_fault": "is full", "store_damage": "is damaged"}, StoreUnavailable, id="away"),
+        pytest.param({"store_fault": "", "store_damage": "is damaged"}, StoreDamaged, id="damaged"),
+        pytest.param({"store_fault": "", "store_damage": ""}, None, id="well"),
+    ],
+)
+def test_what_workers_say_of_the_storage_is_told_apart(
+    fleet: Fleet, cluster: ImitatedRay, said: dict[str, str], fault: type[StoreUnavailable] | None
+) -> None:
+    cluster.said = said
+    for _ in range(2):
+        try:
+            fleet.ask_the_workers()
+            found = None
+        except StoreUnavailable as error:
+            found = type(error)
+        assert found is fault
