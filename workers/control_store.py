@@ -76,6 +76,11 @@ class ControlStore:
             self._over.set()
 
     @property
+    def away(self) -> bool:
+        """Whether it did not answer at the last look: what Ray would ask it takes until it is back."""
+        return self._away_s > 0.0
+
+    @property
     def lost(self) -> bool:
         """Whether Ray is about to give up."""
         return self._away_s >= self._orderly_s

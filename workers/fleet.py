@@ -150,6 +150,8 @@ class Fleet:
         now = self.monotonic()
         if now - self._shared < SHARE_S or all(post.at_work for post in self.posts):
             return
+        if self._control_store is not None and self._control_store.away:
+            return
         self._shared = now
         if any(post.leaving for post in self.posts) or now - self._left < PLACE_S:  # Ray needs a moment to give it away
             return

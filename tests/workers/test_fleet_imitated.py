@@ -8,6 +8,7 @@ import pytest
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.workers.imitated_ray import ImitatedRay
+from workers.control_store import ControlStore
 from workers.fleet import Fleet
 
 
@@ -67,3 +68,24 @@ def test_what_workers_say_of_the_storage_is_told_apart(
         except StoreUnavailable as error:
             found = type(error)
         assert found is fault
+
+
+def test_nothing_is_asked_of_ray_while_its_control_store_is_away(fleet: Fleet, cluster: ImitatedRay) -> None:
+    fleet.kill()
+    answers = True
+    fleet._control_store = ControlStore("head:6379", 60.0, answers=lambda _: answers, monotonic=cluster.monotonic)
+    fleet._control_store.look()
+    cluster.seconds, answers = 1.0, False
+    fleet._control_store.look()
+    asked: list[str] = []
+
+    def has_work(lane: str) -> bool:
+        asked.append(lane)
+        return False
+
+    fleet.share(has_work)
+    assert asked == []
+    cluster.seconds, answers = 4.0, True
+    fleet._control_store.look()
+    fleet.share(has_work)
+    assert asked == ["stub"]
