@@ -19,7 +19,7 @@ run: $(VENV)/.run ## install, then write the sample rows with a small model, int
 
 test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -m "not faults or smoke" --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke" --cov --cov-report=term
 
 faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times
 	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest tests/faults || exit 1; done

@@ -15,11 +15,25 @@ import pytest
 import redis
 import structlog
 from moto.server import ThreadedMotoServer
+from xdist.scheduler import LoadScopeScheduling
 
 from jobs.redis_queue import RedisQueue
 from jobs.storage import Store
 
 BUCKET = "nightpress"
+STARTS_RAY = ("tests/acceptance/", "tests/workers/test_fleet.py")
+
+
+class RayApart(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that start Ray come one after the other, beside all others: each takes what the machine has."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ray" if nodeid.startswith(STARTS_RAY) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayApart:
+    """Used with `-n`."""
+    return RayApart(config, log)
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:
