@@ -197,8 +197,8 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     whole = input_of(post, hurt).read_bytes()
     input_of(post, hurt).unlink()
     assert [post.turn() for _ in range(6)] == [{}, *[{"sound": 32}] * 3, {"sound": 4}, {}]
-    assert "Restore it from a backup" in post.claimer.store_fault
-    assert capsys.readouterr().out.count("store.unavailable") == 1
+    assert "Restore it from a backup" in post.claimer.store_damage
+    assert capsys.readouterr().out.count("store.damaged") == 1
     assert post.leases.holding == 0
     snapshot = post.queue.snapshot(LANE)
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
@@ -264,4 +264,4 @@ def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
     for outcome in failed:
         post.doubts.note(hurt.batch_id, outcome)
     assert [post.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
-    assert capsys.readouterr().out.count("store.unavailable") == 1
+    assert capsys.readouterr().out.count("store.damaged") == 1

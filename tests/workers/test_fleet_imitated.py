@@ -60,7 +60,7 @@ def test_it_does_not_wait_for_those_that_wait_for_room(fleet: Fleet, cluster: Im
 def test_what_workers_say_of_the_storage_is_told_apart(
     fleet: Fleet, cluster: ImitatedRay, said: dict[str, str], fault: type[StoreUnavailable] | None
 ) -> None:
-    cluster.said = said
+    cluster.said = {"queue_fault": "", **said}
     for _ in range(2):
         try:
             fleet.ask_the_workers()
