@@ -1,8 +1,10 @@
 """Servers and stores for tests: their own, on free ports of 127.0.0.1, with nothing left on disk."""
 
+import io
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -185,11 +187,28 @@ def fake_queue(fake_client: redis.Redis) -> RedisQueue:
     return RedisQueue(fake_client, max_attempts=3)
 
 
+class OneWriteAtATime:
+    """What S3 promises of conditional writes and the imitation does not: it looks first, and writes then."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["REQUEST_METHOD"] not in ("PUT", "POST"):
+            return self._app(environ, start_response)
+        if length := environ.get("CONTENT_LENGTH"):  # whoever sends slowly keeps nobody else waiting
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
+        with self._lock:
+            return self._app(environ, start_response)
+
+
 @pytest.fixture(scope="session")
 def s3_options() -> Iterator[dict[str, str]]:
     """The options of an S3 server that runs for the whole session, with one bucket."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
+    server._server.app = OneWriteAtATime(server._server.app)
     host, port = server.get_host_and_port()
     options = {"endpoint_url": f"http://{host}:{port}", "key": "test", "secret": "test"}
     fsspec.filesystem("s3", **options).mkdir(BUCKET)
