@@ -60,8 +60,7 @@ def owed(store: Store, batch_id: str) -> str | None:
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
-    current = read_round(store, batch)
-    done = current.done or current.before
+    done = read_round(store, batch).latest
     return None if done is None or is_delivered(store, batch, done) else shown(batch.output_url)
 
 

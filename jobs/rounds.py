@@ -76,6 +76,11 @@ class Round:
         """How the batch ended; None while it is open."""
         return None if self.goes_on else self.done
 
+    @property
+    def latest(self) -> Done | None:
+        """The highest published round: this one, or the one that it goes on from."""
+        return self.done or self.before
+
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome: a completed one in any round, another only if it is final and of this.
 
@@ -151,8 +156,7 @@ def is_open(store: Store, batch_id: str) -> bool:
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
     """The highest published round: the truth about the batch so far."""
-    current = read_round(store, accepted(store, batch_id))
-    return current.done or current.before
+    return read_round(store, accepted(store, batch_id)).latest
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
@@ -227,8 +231,7 @@ def end(store: Store, batch: Batch, clock: Clock = now) -> None:
     changes nothing.
     """
     paths = BatchPaths(batch.batch_id)
-    current = read_round(store, batch)
-    if (published := current.done or current.before) is not None:
+    if (published := read_round(store, batch).latest) is not None:
         store.create(paths.unsummed(published.round), b"")
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")

@@ -15,7 +15,15 @@ from datetime import datetime
 from typing import Final
 
 from jobs.breaker import trip
-from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
+from jobs.errors import (
+    CheckFailed,
+    QueueUnavailable,
+    RowError,
+    StoreDamaged,
+    StoreUnavailable,
+    UnavailableError,
+    collected,
+)
 from jobs.feed import load_request
 from jobs.generation import GenerationRequest
 from jobs.job import Job, Lease, RowRequest
@@ -34,6 +42,9 @@ POLL_S: Final = 0.2
 
 HASTE_S: Final = 0.02
 """How often a worker that has to become empty looks whether its outcomes are written."""
+
+WELL: Final = ("", "")
+"""What a claimer says while nothing is away and nothing is damaged."""
 
 AHEAD: Final = 1.0
 """How many jobs are in hand beyond the slots, as a share of those: rows of one token end a whole batch of slots at once."""
@@ -61,8 +72,7 @@ def taken(attempt: Attempt, turn: Callable[[], Sequence[GenerationRequest]]) -> 
 class Claimer:
     """Claims for one runner. Use as a context manager: leaving it ends the thread, and what is ready stays leased.
 
-    `store_fault` says why no more can be read from the storage at the moment, `store_damage` what of it is damaged, and
-    `queue_fault` why Redis gives or takes no rows; empty while all is well.
+    `fault` is the event of `logs` that says what is away or damaged at the moment, and why; both empty while all is well.
     `claim_id` names the n-th claim of this life of the worker. `pulse` shows a kind that hangs.
     """
 
@@ -91,8 +101,7 @@ class Claimer:
         self._pulse = pulse
         self._ready: deque[Turn] = deque()
         self._claims = 0
-        self._said_away = False
-        self.store_fault = self.store_damage = self.queue_fault = ""
+        self.fault = WELL
         self._said_reason = ""
         self._to_be_empty = False
         self._stopping = False
@@ -156,7 +165,7 @@ class Claimer:
             self._say_paused(reply)
             self._take_up(reply.jobs)
             self._feed(reply, hungry=found < room and not self._to_be_empty)
-            self._said_away, self.store_fault, self.store_damage, self.queue_fault = False, "", "", ""
+            self.fault = WELL
         return 0.0 if found else POLL_S
 
     def _in_doubt(self) -> bool:
@@ -171,16 +180,14 @@ class Claimer:
             self._flusher.hasten()
             return True
         with self._waiting_for_what_is_away():
-            fault: StoreDamaged | None = None
+            faults: list[StoreDamaged] = []
             for batch_id, _ in found:
-                try:
+                with collected(faults):  # nobody can know: the sweeper asks again once it is restored
                     self._look_at(batch_id)
-                except StoreDamaged as error:  # nobody can know: the sweeper asks again once it is restored
-                    fault = error
             self._doubts.settle(found)
             self._looking = None
-            if fault is not None:
-                raise fault
+            if faults:
+                raise faults[-1]
         return self._looking is not None
 
     def _look_at(self, batch_id: str) -> None:
@@ -221,16 +228,12 @@ class Claimer:
         try:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
-            self.store_fault = self.store_damage = self.queue_fault = ""
-            if isinstance(error, QueueUnavailable):
-                event, self.queue_fault = "queue.unavailable", str(error)
-            elif isinstance(error, StoreDamaged):
-                event, self.store_damage = "store.damaged", str(error)
-            else:
-                event, self.store_fault = "store.unavailable", str(error)
-            if not self._said_away:
+            event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
+            if isinstance(error, StoreDamaged):
+                event = "store.damaged"
+            if self.fault == WELL:
                 logger().warning(event, error=str(error))
-            self._said_away = True
+            self.fault = event, str(error)
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
         """Begin claimed jobs. What one needs may be away: then it and those after it go back unharmed.

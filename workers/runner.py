@@ -119,17 +119,21 @@ class Runner:
     @property
     def store_fault(self) -> str:
         """Why the storage takes or gives nothing at the moment; empty while it does."""
-        return self._flusher.store_fault or self._claimer.store_fault
+        return self._flusher.store_fault or self._claimers("store.unavailable")
 
     @property
     def queue_fault(self) -> str:
         """Why Redis gives or takes no rows at the moment, as when it is full; empty while it does."""
-        return self._claimer.queue_fault
+        return self._claimers("queue.unavailable")
 
     @property
     def store_damage(self) -> str:
         """Which file of the storage is damaged, so that its batch waits; empty while none is known."""
-        return self._claimer.store_damage
+        return self._claimers("store.damaged")
+
+    def _claimers(self, event: str) -> str:
+        said, why = self._claimer.fault
+        return why if said == event else ""
 
     @property
     def lease_losses(self) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
-from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
+from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.open_batches import OpenBatches
@@ -140,17 +140,17 @@ class Work:
 
         A damaged batch is open, even where it is none of those that could be counted, and no other waits for it.
         """
-        still_open, damage = None, None
+        still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():
-            try:
+            with collected(damage):
                 still_open = sweeper.sweep()
-            except StoreDamaged as error:
-                still_open, damage = max(1, len(list(sweeper.batches))), error
+            if damage:
+                still_open = max(1, len(list(sweeper.batches)))
             if fleet is not None:
                 fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
                 fleet.ask_the_workers()
-            if damage is not None:
-                raise damage
+            if damage:
+                raise damage[0]
         return still_open
 
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:

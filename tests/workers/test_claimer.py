@@ -27,7 +27,7 @@ from jobs.settings import Settings
 from jobs.storage import LocalStore
 from jobs.sweep import Sweeper
 from jobs.tenants import TenantShare
-from workers.claimer import Claimer
+from workers.claimer import WELL, Claimer
 from workers.doubts import Doubts
 from workers.flusher import Flusher
 from workers.heartbeat import Heartbeat, Pulse
@@ -197,7 +197,9 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     whole = input_of(post, hurt).read_bytes()
     input_of(post, hurt).unlink()
     assert [post.turn() for _ in range(6)] == [{}, *[{"sound": 32}] * 3, {"sound": 4}, {}]
-    assert "Restore it from a backup" in post.claimer.store_damage
+    event, why = post.claimer.fault
+    assert event == "store.damaged"
+    assert "Restore it from a backup" in why
     assert capsys.readouterr().out.count("store.damaged") == 1
     assert post.leases.holding == 0
     snapshot = post.queue.snapshot(LANE)
@@ -209,7 +211,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     post.claim()
     jobs = post.begun()
     assert [(job.key.batch_id, job.attempt, job.crashes) for job in jobs] == [(hurt.batch_id, 1, 0)] * 32
-    assert post.claimer.store_fault == ""
+    assert post.claimer.fault == WELL
 
 
 def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, fake_client: redis.Redis) -> None:
