@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from jobs.errors import CheckFailed, RowError
 from jobs.job import Job, Lease, RowRequest
 from jobs.job_queue import Settlement
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
 from jobs.segment import Outcome
-from jobs.segment_line import to_line
 from workers.attempt import Attempt
 
 
@@ -59,7 +60,7 @@ class Outcomes:
             receipt={**self.identity, **attempt.receipt, **ours},
         )
         try:
-            to_line(job.key.batch_id, outcome)
+            orjson.dumps((outcome.output, outcome.error, outcome.receipt))
         except TypeError as fault:  # it must not come up in the segment, which other rows are in
             failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it said is not JSON: {fault}")
             said, receipt = _said(failed, attempt.row), {**self.identity, **ours}
