@@ -238,7 +238,7 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
 
 def is_writable(url: str) -> bool:
     """Whether there is a file system for URLs like this one that can write, though its package may not be installed here."""
-    return url.partition("://")[0] in {*fsspec.available_protocols()} - _READ_ONLY - _AROUND_ANOTHER
+    return scheme(url) in {*fsspec.available_protocols()} - _READ_ONLY - _AROUND_ANOTHER
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
+from jobs.destinations import local_path
 from jobs.errors import RequestError
 from jobs.places import scheme
 from jobs.prices import Prices
@@ -203,8 +204,8 @@ class Settings(BaseSettings):
 
         A store in a folder needs none: beside it they are those of S3.
         """
-        ours = scheme(self.store_url)
-        return self.store_options if scheme(url) == ("s3" if ours in {"", "file", "local"} else ours) else {}
+        ours = scheme(self.store_url) if local_path(self.store_url) is None else "s3"
+        return self.store_options if scheme(url) == ours else {}
 
     def lane_of(self, alias: str) -> str:
         """The lane of a model that the catalog has."""
