@@ -22,6 +22,18 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 MIB = 1 << 20
 
 
+def it_is_published_beside_damage(night: Premises, other: str) -> None:
+    """Whatever the sweeper says of the batch that is damaged."""
+
+    def published() -> bool:
+        with contextlib.suppress(StoreDamaged):
+            night.sweep()
+        return latest_done(night.store, other) is not None
+
+    night.until(published, 60, f"the other batch to be published: {night.logs()}")
+    assert night.check(other) == {"completed": ROWS}
+
+
 def key(name: str) -> str:
     return f"np:1:{{{LANE}}}:{name}"
 
@@ -147,14 +159,7 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
         path.write_bytes((whole or b"")[:place] + b"\xff\xff" + (whole or b"")[place + 2 :])
     other = night.submit(ROWS, prompt="Tell {}.".format)
     night.work()
-
-    def other_published() -> bool:
-        with contextlib.suppress(StoreDamaged):
-            night.sweep()
-        return latest_done(night.store, other) is not None
-
-    night.until(other_published, 60, f"the other batch to be published: {night.logs()}")
-    assert night.check(other) == {"completed": ROWS}
+    it_is_published_beside_damage(night, other)
     assert not night.store.exists(BatchPaths(hurt).done(1))
     if part == "input":  # which nobody but a feeder reads
         night.hears("Restore it from a backup")
@@ -192,14 +197,7 @@ def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[
     path.unlink()
     other = night.submit(prompt="Tell {}.".format)
     night.queue.resume(LANE)
-
-    def other_published() -> bool:
-        with contextlib.suppress(StoreDamaged):
-            night.sweep()
-        return latest_done(night.store, other) is not None
-
-    night.until(other_published, 60, f"the other batch to be published: {night.logs()}")
-    assert night.check(other) == {"completed": ROWS}
+    it_is_published_beside_damage(night, other)
     assert night.live(hurt) == night.outcomes(hurt) == 0
     path.write_bytes(whole)
     assert night.finish(hurt) == {"completed": ROWS}

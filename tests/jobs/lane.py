@@ -8,6 +8,7 @@ import redis
 from jobs.job import Job
 from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
+from tests.faults.moved_time import AGE
 
 LANE = "m@1"
 LEASE_MS = 60_000
@@ -63,10 +64,4 @@ def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
 
 def pass_ms(client: redis.Redis, ms: int) -> None:
     """Let time pass in which nobody asks the queue for anything, or Redis' clock jump: all that it waits for comes nearer."""
-    for name in ("leased", "delayed"):
-        members: list[Any] = client.zrange(key(name), 0, -1)
-        for member in members:
-            client.zincrby(key(name), -ms, member)
-    for name in ("now", "silence", "grace"):
-        if client.hexists(key("meta"), name):
-            client.hincrby(key("meta"), name, -ms)
+    client.eval(AGE, 0, str(ms))
