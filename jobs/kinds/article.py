@@ -1,12 +1,13 @@
 """An article: an outline, then its sections side by side, then title and description.
 
 What a small model writes is read leniently, and what it leaves out is filled in: a usual outline, the topic as the title,
-the first sentences as the description. But a section that was cut off ends at its last whole sentence, and an article
-with a section of no words or of no whole sentence is not published.
+the first sentences as the description. But a section that was cut off ends at its last whole sentence; one
+of no words, or of no whole sentence, is asked for again, and an article that lacks it also then is not published.
 """
 
 import re
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -19,6 +20,7 @@ from jobs.kinds.templating import Templates
 
 WORDS_A_SECTION: Final = 120
 MOST_WORDS_A_SECTION: Final = 400
+TRIES: Final = 3
 META_DESCRIPTION: Final = 160
 TITLE: Final = 120
 HEADING: Final = 100
@@ -82,7 +84,7 @@ class ArticleKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Article]:
-        """Outline (unless given), sections side by side, title and description side by side."""
+        """Outline (unless given), sections side by side, and what is no section again; title and description side by side."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
         headings = request.outline
@@ -90,22 +92,42 @@ class ArticleKind:
             sections = max(1, round(request.target_words / WORDS_A_SECTION))
             (answer,) = yield [self._prompt("outline", request, 16 * sections + 24, sections=sections)]
             headings = _headings(answer, request, sections)
-        words = min(MOST_WORDS_A_SECTION, max(30, request.target_words // len(headings)))
-        answers = yield [
-            self._prompt(f"section {n}", request, words * 2 + 20, heading=heading, words=words, headings=headings)
-            for n, heading in enumerate(headings, 1)
-        ]
-        sections_written = [_section(answer, heading) for heading, answer in zip(headings, answers, strict=True)]
+        texts = yield from self._sections(request, headings)
         title, description = yield [
             self._prompt("title", request, 40, headings=headings),
             self._prompt("meta description", request, 70, headings=headings),
         ]
-        return _article(request, title, description, list(zip(headings, sections_written, strict=True)))
+        return _article(request, title, description, list(zip(headings, texts, strict=True)))
 
     def expected_tokens(self, request: BaseModel) -> int:
         """About one and a half for each word, and the outline, title and description."""
         language = getattr(request, "language", "en")
         return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
+
+    def _sections(
+        self, request: ArticleRequest, headings: Sequence[str]
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
+        """The text below each heading. Raises CheckFailed when one came out as no section `TRIES` times."""
+        words = min(MOST_WORDS_A_SECTION, max(30, request.target_words // len(headings)))
+        due = {
+            n: self._prompt(f"section {n}", request, words * 2 + 20, heading=heading, words=words, headings=headings)
+            for n, heading in enumerate(headings, 1)
+        }
+        sections: dict[int, str] = {}
+        for tries in range(1, TRIES + 1):
+            answers = yield list(due.values())
+            for (n, prompt), answer in zip(list(due.items()), answers, strict=True):
+                try:
+                    sections[n] = _section(answer, headings[n - 1])
+                except CheckFailed:
+                    if tries == TRIES:
+                        raise
+                    due[n] = replace(prompt, label=f"section {n}, try {tries + 1}", replaces=prompt.label)
+                else:
+                    del due[n]
+            if not due:
+                break
+        return [sections[n] for n in sorted(sections)]
 
     def _prompt(self, label: str, request: ArticleRequest, max_tokens: int, **values: object) -> Prompt:
         step = "section" if label.startswith("section") else label.replace(" ", "_")
@@ -170,7 +192,7 @@ def _section(answer: Completion, heading: str) -> str:
         raise CheckFailed("empty_output", f"the section {heading!r} came out empty")
     if answer.finish_reason == "length":
         text = whole(text)
-        if not text:
+        if not _WORD.search(text):
             raise CheckFailed("output_incomplete", f"the section {heading!r} ended before its first sentence did")
     return _closed(text)
 

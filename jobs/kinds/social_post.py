@@ -148,6 +148,6 @@ def _words(request: SocialPostRequest, answer: Completion) -> str:
         raise CheckFailed("empty_output", "the model wrote no post")
     if answer.finish_reason == "length":
         text = whole(text)
-        if not text:
+        if not re.search(r"\w", text):
             raise CheckFailed("output_incomplete", "the post ended before its first sentence did")
     return text

@@ -118,14 +118,39 @@ def test_a_section_is_markdown_below_its_heading(converse: Callable[..., Any], w
         pytest.param("", "empty_output", id="nothing"),
         pytest.param("## Leaves\n---\n...", "empty_output", id="no word below its heading"),
         pytest.param(("No sentence ends here", "length"), "output_incomplete", id="cut before its first sentence"),
+        pytest.param(("//. Tea is", "length"), "output_incomplete", id="no word in what is whole"),
         pytest.param(("", "length"), "empty_output", id="nothing up to max_tokens"),
     ],
 )
 def test_an_article_that_cannot_be_published(failed: Callable[..., CheckFailed], written: Says, code: str) -> None:
     request = {"topic": "Tea", "outline": ["Water", "Leaves"]}
-    error = failed("article", request, lambda p: written if p.label == "section 2" else "A sentence.")
+    error = failed("article", request, lambda p: written if p.label.startswith("section 2") else "A sentence.")
     assert error.code == code
     assert "'Leaves'" in error.message
+
+
+@pytest.mark.parametrize(
+    "first", [pytest.param("## Leaves", id="nothing"), pytest.param(("Leaves are a", "length"), id="no whole sentence")]
+)
+def test_what_is_no_section_is_asked_for_again(converse: Callable[..., Any], first: Says) -> None:
+    """A long article is not lost for one section, and what replaces it is billed in its place."""
+    said = {"section 2": first, "section 2, try 2": first, "section 2, try 3": "Dry them.", "section 4": first}
+    output, turns = converse(
+        "article",
+        {"topic": "Tea", "outline": ["Water", "Leaves", "Cups", "Time"]},
+        lambda prompt: said.get(prompt.label, f"This is {prompt.label}."),
+    )
+    assert [[(prompt.label, prompt.replaces) for prompt in turn] for turn in turns[1:-1]] == [
+        [("section 2, try 2", "section 2"), ("section 4, try 2", "section 4")],
+        [("section 2, try 3", "section 2, try 2")],
+    ]
+    assert turns[1][0].messages == turns[0][1].messages
+    assert re.findall(r"^[A-Z].*\.$", output.body_markdown, re.MULTILINE) == [
+        "This is section 1.",
+        "Dry them.",
+        "This is section 3.",
+        "This is section 4, try 2.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_a_post_of_too_many_bytes_fails(failed: Callable[..., CheckFailed]) -> N
         pytest.param("https://made.up/", "empty_output", id="a link only"),
         pytest.param('"..."', "empty_output", id="no word"),
         pytest.param(("Fresh bread and", "length"), "output_incomplete", id="cut before its first sentence"),
+        pytest.param(("...! Fresh bread and", "length"), "output_incomplete", id="no word in what is whole"),
     ],
 )
 def test_a_post_that_cannot_be_published(failed: Callable[..., CheckFailed], written: Any, code: str) -> None:
