@@ -18,9 +18,9 @@ from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.published import read_usage
 from jobs.rounds import Clock, accepted, list_batches, load_batch, now, read_round
-from jobs.segment_files import list_files, some_outcomes
+from jobs.segment_files import each_heads, list_files, some_outcomes, until_read
 from jobs.storage import Store
-from jobs.usage import Usage
+from jobs.usage import Usage, total
 
 WINDOW_S: Final = 30.0
 EARLIEST: Final = 8
@@ -70,7 +70,8 @@ class Rate:
 class BatchStatus:
     """One batch at one moment. `waiting` rows are not on the queue yet; without a queue, all that lack an outcome.
 
-    `delivered`: whether a published round is at the batch's output URL; None where it has none.
+    `delivered`: whether a published round is at the batch's output URL; None where it has none. `late`: what attempts cost
+    that came after the round was published; None where nobody looked.
     """
 
     id: str
@@ -95,6 +96,7 @@ class BatchStatus:
     paused_reason: str | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
+    late: Usage | None = None
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
     expected_end: datetime | None = None
@@ -136,7 +138,8 @@ class Status:
 class StatusReader:
     """Reads the status of batches again and again, and only what is new since the last time.
 
-    `lanes` are looked at for workers even if the queue has heard of no batch in them.
+    `lanes` are looked at for workers even if the queue has heard of no batch in them. `counts_late`: of published batches, it
+    reads the heads of all segments, to tell what came late.
     """
 
     store: Store
@@ -144,6 +147,7 @@ class StatusReader:
     prices: Prices = field(default_factory=Prices)
     clock: Clock = now
     lanes: Collection[str] = ()
+    counts_late: bool = False
     _indexes: dict[str, OutcomeIndex] = field(default_factory=dict)
     _rates: dict[str, Rate] = field(default_factory=dict)
     _began: dict[str, datetime] = field(default_factory=dict)
@@ -162,6 +166,8 @@ class StatusReader:
         for batch_id in batch_ids:
             with collected(faults):
                 batches.append(self._of(batch_id, lanes))
+                if self.counts_late and batches[-1].state == "published":
+                    batches[-1] = self._with_late(batches[-1])
         workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
         paused = {lane: snapshot.reason for lane, snapshot in (lanes or {}).items() if snapshot.paused}
         return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault, paused)
@@ -206,6 +212,10 @@ class StatusReader:
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
         )
 
+    def _with_late(self, one: BatchStatus) -> BatchStatus:
+        """What came late changes nothing that was published, and nobody is charged for it; a further round has it as wasted."""
+        return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
+
     def _with_rate(self, index: OutcomeIndex, status: BatchStatus) -> BatchStatus:
         """The rate over the window; before that spans enough, the mean since the first row was started."""
         at = self.clock()
@@ -245,6 +255,23 @@ def first_started(store: Store, paths: BatchPaths) -> datetime | None:
         if "started_at" in outcome.receipt
     ]
     return min(map(datetime.fromisoformat, started), default=None)
+
+
+def spent(store: Store, batch_id: str, currency: str) -> Usage:
+    """What all attempts of a batch cost, by the heads of its segments. Amounts are those in this currency."""
+    paths = BatchPaths(batch_id)
+
+    def added() -> Usage:
+        listing, seen, sums = list_files(store, paths), set[str](), Usage()
+        for _, heads in each_heads(store, [*listing.alone, *listing.compacted]):
+            for head in heads:
+                if head.name not in seen:
+                    seen.add(head.name)
+                    of_head = total(Usage(*counts) for counts in head.spent.values())
+                    sums += of_head if head.currency in {None, currency} else replace(of_head, device_cost=0, charge=0)
+        return sums
+
+    return until_read(store, added)
 
 
 def listed(store: Store, published: int, faults: list[StoreDamaged] | None = None) -> Sequence[str]:

@@ -38,13 +38,14 @@ def status(
 ) -> None:
     """Show how far the batches are.
 
-    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers. A damaged batch is named,
-    with exit status 3.
+    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers, and of BATCH also what came
+    too late for them. A damaged batch is named, with exit status 3.
     """
     from jobs.status import listed
 
     session: Session = ctx.obj
     reader = _reader(session)
+    reader.counts_late = batch is not None
     faults: list[StoreDamaged] = []
     now = reader.read(
         [session.batch(batch).batch_id] if batch else listed(session.store, LAST_PUBLISHED, faults), faults

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 from jobs.prices import formatted
 from jobs.status import BatchStatus, Status
+from jobs.usage import Usage
 
 BAR = 30
 WORKER_BAR = 10
@@ -43,6 +44,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if one.published_at is not None:
         took = spoken((one.published_at - one.created_at).total_seconds())
         yield f"  published {_moment(one.published_at)}, {took} after it was made"
+        if one.late is not None and one.late != Usage():
+            cost = formatted(one.late.device_cost, one.currency)
+            yield f"  late: {one.late.completion_tokens:,} tokens, {cost} of devices, came after that; nobody is charged for them"
         if one.delivered is False:
             yield "  its outputs are not at its output URL yet: a fleet takes them there, or nightpress publish"
         yield f"  see: nightpress results {one.id}"

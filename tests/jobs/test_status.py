@@ -1,5 +1,6 @@
 """Status: counts, rates and expected end, from storage and the queue, and at the end exactly what was published."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from jobs.batch import BatchPaths
 from jobs.commands.status_view import lines
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreDamaged
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.redis_queue import RedisQueue
 from jobs.rounds import close, reopen
@@ -113,6 +114,40 @@ def test_at_the_end_every_number_is_the_published_one(shelf: Shelf) -> None:
     assert one.wasted.prompt_tokens == 100
     assert (one.published_at, one.expected_end) == (done.at, None)
     assert one == StatusReader(shelf.store, None).batch("night-1"), "and a reader that saw nothing before says the same"
+
+
+def test_what_comes_after_the_publishing_is_told_apart_and_changes_nothing(shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    shelf.write("night-1", [shelf.completed(2), shelf.completed(0)], worker="v")
+    reader = StatusReader(shelf.store, None, clock=shelf.clock, counts_late=True)
+    assert reader.batch("night-1").late is None, "nothing can be late yet"
+    shelf.publish()
+    before = reader.batch("night-1")
+    assert before.late == Usage()
+    shelf.write("night-1", [shelf.completed(1)])
+    shelf.write("night-1", [shelf.priced(0, "EUR")])
+    now = reader.batch("night-1")
+    assert before.currency == "USD"
+    assert now.late == shelf.completed(1).usage + replace(shelf.completed(0).usage, device_cost=0, charge=0)
+    assert replace(now, late=Usage()) == before
+    assert StatusReader(shelf.store).batch("night-1").late is None, "nobody has asked"
+    reopen(shelf.store, "night-1", clock=shelf.clock)
+    shelf.publish()
+    again = reader.batch("night-1")
+    assert (again.completed, again.late) == (3, Usage()), "a late attempt completes its row in the next round"
+    assert again.wasted.prompt_tokens == before.wasted.prompt_tokens + now.late.prompt_tokens - 101
+
+
+def test_the_published_numbers_are_told_also_where_a_late_segment_is_damaged(shelf: Shelf) -> None:
+    shelf.accept(rows=1)
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.publish()
+    shelf.store.create(BatchPaths("night-1").segment(f"w-1-000099-{'0' * 64}.jsonl"), b"{}\n")
+    faults: list[StoreDamaged] = []
+    now = StatusReader(shelf.store, None, clock=shelf.clock, counts_late=True).read(["night-1"], faults)
+    assert [(one.completed, one.late) for one in now.batches] == [(1, None)]
+    assert len(faults) == 1
 
 
 WORKER = WorkerRecord("w-stub-0", 4711, "node-1", "stub", 1)

@@ -1,5 +1,6 @@
 """How a status looks: whole lines of a known shape, that fit."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,6 +62,23 @@ def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
     assert rates.endswith("(in 1 min 3 s)")
     assert tokens == "  tokens: 301,222 prompt, 120,333 completion"
     assert cost == "  cost: 0.013889 USD of devices, 7.825540 USD charged, so far"
+
+
+@pytest.mark.parametrize(
+    ("late", "said"),
+    [
+        pytest.param(None, [], id="nobody looked"),
+        pytest.param(Usage(), [], id="nothing"),
+        pytest.param(
+            Usage(completion_tokens=1_200, device_cost=13_889_000),
+            ["  late: 1,200 tokens, 0.013889 USD of devices, came after that; nobody is charged for them"],
+            id="some",
+        ),
+    ],
+)
+def test_what_came_late_is_said(late: Usage | None, said: list[str]) -> None:
+    shown = batch_lines(replace(RUNNING, state="published", published_at=NOW, late=late), NOW)
+    assert [line for line in shown if "late" in line] == said
 
 
 def test_one_line_for_a_log() -> None:
