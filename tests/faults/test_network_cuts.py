@@ -129,14 +129,18 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
 def test_all_workers_cut_off_past_their_leases(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """As many as would pause the lane by their deaths. Nobody died: each keeps what it has in hand, and goes on with it."""
+    """As many as would pause the lane by their deaths. Nobody died: each keeps what it has in hand, and goes on with it.
+
+    Some rows are done, so there is room, and workers claim as soon as they can. But none waits: the reply to its claim could
+    be lost, and then no worker would know that it has it.
+    """
     deaths, in_hand = 3, 16
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "most_deaths": deaths})
     proxy = make_proxy(night.server.port)
-    batch_id = night.submit(rows := deaths * (in_hand + 2), max_tokens=60)
+    batch_id = night.submit(rows := deaths * in_hand, max_tokens=60)
     for _ in range(deaths):
         night.work(proxy.url)
-    night.leased(deaths * in_hand)
+    night.until(lambda: _all_is_known(night, rows), 60, "each to have room, and to say what it has in hand")
     proxy.mode = "cut"
     night.until(lambda: _all_ran_out(night), 60, "all leases to run out")
     assert night.outcomes(batch_id) < rows // 2
@@ -144,6 +148,11 @@ def test_all_workers_cut_off_past_their_leases(
     assert night.finish(batch_id) == {"completed": rows}
     assert not list(night.events("lane.paused"))
     done_once(night, batch_id, rows)
+
+
+def _all_is_known(night: Premises, rows: int) -> bool:
+    lane = night.lane()
+    return not lane.ready and 0 < lane.leased < rows and sum(one.running for one in lane.workers) == lane.leased
 
 
 def _all_ran_out(night: Premises) -> bool:
