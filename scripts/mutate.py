@@ -1,6 +1,6 @@
 """A check of the checks: takes away each guard of the protocol in turn, and sees that some test notices.
 
-    python scripts/mutate.py                     # all of them; about a quarter of an hour
+    python scripts/mutate.py                     # all of them; about an hour on 2 cores
     python scripts/mutate.py --only fence        # those whose name holds a word
     python scripts/mutate.py --list
 
