@@ -20,7 +20,7 @@ from jobs.published import read_usage
 from jobs.rounds import Clock, accepted, list_batches, load_batch, now, read_round
 from jobs.segment_files import each_heads, list_files, some_outcomes, until_read
 from jobs.storage import Store
-from jobs.usage import Usage, total
+from jobs.usage import Usage
 
 WINDOW_S: Final = 30.0
 EARLIEST: Final = 8
@@ -267,7 +267,7 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
             for head in heads:
                 if head.name not in seen:
                     seen.add(head.name)
-                    of_head = total(Usage(*counts) for counts in head.spent.values())
+                    of_head = head.usage + head.wasted
                     sums += of_head if head.currency in {None, currency} else replace(of_head, device_cost=0, charge=0)
         return sums
 
