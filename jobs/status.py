@@ -213,7 +213,7 @@ class StatusReader:
         )
 
     def _with_late(self, one: BatchStatus) -> BatchStatus:
-        """What came late changes nothing that was published, and nobody is charged for it; a further round has it as wasted."""
+        """What ended late is in nothing that was published, and is charged only if a further round publishes a row of it."""
         return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
 
     def _with_rate(self, index: OutcomeIndex, status: BatchStatus) -> BatchStatus:

@@ -38,8 +38,8 @@ def status(
 ) -> None:
     """Show how far the batches are.
 
-    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers, and of BATCH also what came
-    too late for them. A damaged batch is named, with exit status 3.
+    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers, and of BATCH also what ended
+    too late for them, by the head of each segment. A damaged batch is named, with exit status 3.
     """
     from jobs.status import listed
 
@@ -57,7 +57,8 @@ def status(
             while not _settled(now):
                 screen(session, now, as_json)
                 session.sleep(interval_s)
-                now = reader.read(shown)
+                faults.clear()
+                now = reader.read(shown, faults)
     if now.batches or not faults:
         _print(session, now, as_json=as_json)
     session.say_damaged(faults)

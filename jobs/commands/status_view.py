@@ -6,7 +6,6 @@ from textwrap import wrap
 
 from jobs.prices import formatted
 from jobs.status import BatchStatus, Status
-from jobs.usage import Usage
 
 BAR = 30
 WORKER_BAR = 10
@@ -44,9 +43,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if one.published_at is not None:
         took = spoken((one.published_at - one.created_at).total_seconds())
         yield f"  published {_moment(one.published_at)}, {took} after it was made"
-        if one.late is not None and one.late != Usage():
+        if one.late is not None and one.late.device_ns > 0:
             cost = formatted(one.late.device_cost, one.currency)
-            yield f"  late: {one.late.completion_tokens:,} tokens, {cost} of devices, came after that; nobody is charged for them"
+            yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"
         if one.delivered is False:
             yield "  its outputs are not at its output URL yet: a fleet takes them there, or nightpress publish"
         yield f"  see: nightpress results {one.id}"

@@ -1,13 +1,12 @@
 """An article: an outline, then its sections side by side, then title and description.
 
 What a small model writes is read leniently, and what it leaves out is filled in: a usual outline, the topic as the title,
-the first sentences as the description. But a section that was cut off ends at its last whole sentence; one
-of no words, or of no whole sentence, is asked for again, and an article that lacks it also then is not published.
+the first sentences as the description. A section that was cut off ends at its last whole sentence. One without any, or
+without words, is asked for again; an article that lacks it also then is not published.
 """
 
 import re
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -109,27 +108,36 @@ class ArticleKind:
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
         """The text below each heading. Raises CheckFailed when one came out as no section `TRIES` times."""
         words = min(MOST_WORDS_A_SECTION, max(30, request.target_words // len(headings)))
-        due = {
-            n: self._prompt(f"section {n}", request, words * 2 + 20, heading=heading, words=words, headings=headings)
-            for n, heading in enumerate(headings, 1)
-        }
-        sections: dict[int, str] = {}
+        labels = [f"section {n}" for n in range(1, len(headings) + 1)]
+        sections: dict[str, str] = {}
         for tries in range(1, TRIES + 1):
-            answers = yield list(due.values())
-            for (n, prompt), answer in zip(list(due.items()), answers, strict=True):
+            due = {label: heading for label, heading in zip(labels, headings, strict=True) if label not in sections}
+            answers = yield [
+                self._prompt(
+                    _tried(label, tries),
+                    request,
+                    words * 2 + 20,
+                    replaces=_tried(label, tries - 1) if tries > 1 else None,
+                    heading=heading,
+                    words=words,
+                    headings=headings,
+                    again=tries > 1,
+                )
+                for label, heading in due.items()
+            ]
+            for (label, heading), answer in zip(due.items(), answers, strict=True):
                 try:
-                    sections[n] = _section(answer, headings[n - 1])
+                    sections[label] = _section(answer, heading)
                 except CheckFailed:
                     if tries == TRIES:
                         raise
-                    due[n] = replace(prompt, label=f"section {n}, try {tries + 1}", replaces=prompt.label)
-                else:
-                    del due[n]
-            if not due:
+            if len(sections) == len(labels):
                 break
-        return [sections[n] for n in sorted(sections)]
+        return [sections[label] for label in labels]
 
-    def _prompt(self, label: str, request: ArticleRequest, max_tokens: int, **values: object) -> Prompt:
+    def _prompt(
+        self, label: str, request: ArticleRequest, max_tokens: int, *, replaces: str | None = None, **values: object
+    ) -> Prompt:
         step = "section" if label.startswith("section") else label.replace(" ", "_")
         messages, sha256 = self._templates.turns(
             "article_system.j2", f"article_{step}.j2", request=request, language=named(request.language), **values
@@ -143,8 +151,13 @@ class ArticleKind:
                 repetition_penalty=1.1,
             ),
             label=label,
+            replaces=replaces,
             template_sha256=sha256,
         )
+
+
+def _tried(label: str, tries: int) -> str:
+    return label if tries == 1 else f"{label}, try {tries}"
 
 
 def _tokens_factor(language: str) -> int:

@@ -137,10 +137,12 @@ def test_all_workers_cut_off_past_their_leases(
     deaths, in_hand = 3, 16
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "most_deaths": deaths})
     proxy = make_proxy(night.server.port)
-    batch_id = night.submit(rows := deaths * in_hand, max_tokens=60)
     for _ in range(deaths):
         night.work(proxy.url)
-    night.until(lambda: _all_is_known(night, rows), 60, "each to have room, and to say what it has in hand")
+    night.until(lambda: len(night.lane().workers) == deaths, 60, "all workers")
+    batch_id = night.submit(rows := deaths * in_hand, max_tokens=60)
+    night.until(lambda: _all_is_known(night, rows), 60, "some room, and each to say what it has in hand")
+    assert all(one.running for one in night.lane().workers)
     proxy.mode = "cut"
     night.until(lambda: _all_ran_out(night), 60, "all leases to run out")
     assert night.outcomes(batch_id) < rows // 2

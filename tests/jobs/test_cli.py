@@ -15,6 +15,7 @@ import orjson
 import pytest
 from rich.console import Console
 
+from jobs.batch import BatchPaths
 from jobs.cli import main
 from jobs.commands.session import Session
 from jobs.errors import QueueUnavailable, StoreUnavailable
@@ -499,6 +500,24 @@ def test_status_watches_until_the_batch_is_published(nightpress: Callable[..., R
     ]
     assert ran.out.splitlines()[3] == "night-1  published"
     assert "tokens: 3,435 prompt, 300 completion" in ran.out
+
+
+def test_a_watch_goes_on_where_another_batch_is_damaged(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    for batch_id in ("night-1", "night-2"):
+        shelf.accept(batch_id, rows=2)
+
+    def work(seconds: float) -> None:
+        shelf.pass_s(seconds)
+        shelf.store.create(BatchPaths("night-2").segment(f"w-a-1-{'0' * 64}.jsonl"), b"{}\n")
+        if shelf.store.list(BatchPaths("night-1").segments):
+            shelf.publish()
+        else:
+            shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])
+
+    ran = nightpress("status", "--watch", sleep=work)
+    assert ran.status == 3
+    assert "night-1  published" in ran.out
+    assert ran.err.splitlines()[-1].endswith("is damaged. Restore it from a backup.")
 
 
 def test_on_a_terminal_the_watch_is_drawn_in_place(

@@ -70,8 +70,8 @@ def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
         pytest.param(None, [], id="nobody looked"),
         pytest.param(Usage(), [], id="nothing"),
         pytest.param(
-            Usage(completion_tokens=1_200, device_cost=13_889_000),
-            ["  late: 1,200 tokens, 0.013889 USD of devices, came after that; nobody is charged for them"],
+            Usage(completion_tokens=1_200, device_ns=1, device_cost=13_889_000),
+            ["  late: 1,200 completion tokens, 0.013889 USD of devices, ended after that"],
             id="some",
         ),
     ],
