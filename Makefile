@@ -22,7 +22,7 @@ test: $(VENV)/.test ## install what tests need, and run them; of the fault suite
 	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke" --cov --cov-report=term
 
 faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times
-	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest -n 6 tests/faults || exit 1; done
+	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest -n 6 tests/faults tests/acceptance/test_two_nodes.py || exit 1; done
 
 mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
 	@$(BIN)/python scripts/mutate.py

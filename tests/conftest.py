@@ -119,9 +119,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Server]:
-    """A server of this test alone: Debian's redis-server where there is one, else the embedded one."""
-    server = Server(shutil.which("redis-server") or _valkey(), tmp_path)
+def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server of this test alone: of the binary that it asks for, else Debian's where there is one, else the embedded one."""
+    if name := getattr(request, "param", None):
+        binary = BINARIES[name]()
+        if binary is None:
+            pytest.skip(f"{name} is not installed")
+    else:
+        binary = shutil.which("redis-server") or _valkey()
+    server = Server(binary, tmp_path)
     yield server
     server.kill()
 

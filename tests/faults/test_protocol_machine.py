@@ -37,6 +37,7 @@ from jobs.published import verify
 from jobs.redis_queue import KEYS
 from jobs.rounds import accepted, close, reopen, resume
 from jobs.rounds import pause as hold
+from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer, RealServer
 from tests.faults.protocol_checks import Published
@@ -383,7 +384,7 @@ def _quiet() -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.timeout(36_000 if LONG else 300 + 10 * EXAMPLES)
-@pytest.mark.parametrize("name", ["fake", "redis-server"])
+@pytest.mark.parametrize("name", ["fake", *BINARIES])
 def test_no_order_of_events_loses_a_row_or_publishes_one_twice(
     name: str, servers: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

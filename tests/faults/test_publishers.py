@@ -87,7 +87,7 @@ def test_a_late_first_attempt_completes_a_reopened_row(make_night: Callable[...,
     """A worker stands still with all rows in hand while its batch is cancelled, published and opened again.
 
     Redis is away when it goes on, so nobody can tell it that its leases are gone: what it writes is of round 1, and completes
-    rows of round 2. Another worker does some of them a second time. Each is published and charged once.
+    rows of round 2. Each is published and charged once, whoever else does it.
     """
     night = make_night(stub={"step_s": 0.05})
     rows = 8

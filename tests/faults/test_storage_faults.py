@@ -5,6 +5,7 @@ that a segment's name promises is in it, which each reading compares.
 """
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ MIB = 8
 LEASE_S = 5.0
 """None may run out because a worker waited for a core: that costs a row a second time, which nothing here may."""
 SILENT_S = 240
+GONE_S = 60.0
 """Three tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
 
 
@@ -113,9 +115,10 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     batch_id = over_s3.submit()
     worker = over_s3.work()
     over_s3.at_least(batch_id, ROWS // 5)
+    cut_at = time.monotonic()
     proxy.cut(silent=silent)
     over_s3.hears("store.unavailable", SILENT_S if silent else 60)
-    over_s3.outlast()
+    over_s3.until(lambda: time.monotonic() - cut_at > GONE_S, 120, "a minute")
     over_s3.at_work(batch_id)
     assert over_s3.lane().leased > 0, "finished rows keep their leases meanwhile"
     proxy.heal()
