@@ -7,7 +7,7 @@ before or after it took effect, or the action dies there. Two threads never run 
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
@@ -125,9 +125,9 @@ class SteppedStore(LocalStore):
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
         self._gate.through(f"open {path}", lambda: None)
-        with super().writer(path) as file:
-            yield file
-            self._gate.through(f"link {path}", lambda: None)
+        with ExitStack() as stack:
+            yield stack.enter_context(super().writer(path))
+            self._gate.through(f"link {path}", stack.close)  # the second time there is nothing left to link
 
     def read(self, path: str) -> bytes:
         return self._gate.through(f"read {path}", lambda: super(SteppedStore, self).read(path))

@@ -1,0 +1,40 @@
+"""Shows what becomes of a streamed file by the fate of the call that gives it its name."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import StoreUnavailable
+from tests.faults.stepping import Fate, Gate, Killed, SteppedStore
+
+
+@pytest.mark.parametrize(
+    ("fates", "is_there", "error"),
+    [
+        pytest.param(["made"], True, None, id="it is made"),
+        pytest.param(["resent", "made"], True, None, id="it is made twice"),
+        pytest.param(["resent", "dies"], True, Killed, id="the process dies before it is made again"),
+        pytest.param(["fails after"], True, StoreUnavailable, id="its reply is lost"),
+        pytest.param(["fails"], False, StoreUnavailable, id="it is away"),
+        pytest.param(["dies"], False, Killed, id="the process dies before it"),
+    ],
+)
+def test_a_streamed_file_is_there_from_its_link_on(
+    tmp_path: Path, fates: list[Fate], is_there: bool, error: type[BaseException] | None
+) -> None:
+    gate = Gate()
+    store = SteppedStore(str(tmp_path), gate, lambda _, __: None, lambda _, __: None)
+
+    def write() -> None:
+        with store.writer("a/file") as file:
+            file.write(b"all of it")
+
+    action = gate.start(write)
+    action.step("made")
+    assert action.at == "link a/file"
+    assert store.list("a") == []
+    for fate in fates:
+        action.step(fate)
+    assert action.over
+    assert (store.list("a") == ["file"] and store.read("a/file") == b"all of it") is is_there
+    assert type(action.error) is (error or type(None))
