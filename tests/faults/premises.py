@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +36,7 @@ from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from jobs.usage import NAMES, Usage, total
+from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
 
 LANE: Final = "stub"
@@ -269,8 +269,7 @@ class Premises:
         assert verify(self.store, batch_id) == []  # I1, I2, I3
         self.until(lambda: self.live(batch_id) == 0, 10, "I4: no job outlives its batch")
         self.until(lambda: not self.lane_faults(), 10, "I4: each job in one state")
-        attempts = Counter((line.row, line.round) for line in self.lines(batch_id) if line.status == "failed")
-        assert max(attempts.values(), default=0) <= MOST_ATTEMPTS, "I5"
+        assert attempts_too_many(self.lines(batch_id), MOST_ATTEMPTS) == [], "I5"
         done = latest_done(self.store, batch_id)
         assert done is not None
         usage = read_usage(self.store, done, batch_id)

@@ -6,7 +6,6 @@ is lost, or it is made twice. Whatever happens, each row gets one outcome, nothi
 accounted for.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from jobs.published import OUTPUT, read_published, read_usage, verify
 from jobs.rounds import latest_done
 from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
+from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer
 from tests.faults.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World
@@ -82,8 +82,7 @@ class Night:
         assert self.live() == 0, "a job outlives its batch"
         assert lane_faults(self.world.server.client, LANE) == []
         lines = list(each_outcome(store, BatchPaths(self.batch_id)))
-        attempts = Counter((line.row, line.round) for line in lines if line.status == "failed")
-        assert max(attempts.values(), default=0) <= MAX_ATTEMPTS
+        assert attempts_too_many(lines, MAX_ATTEMPTS) == []
         usage = read_usage(store, done, self.batch_id)
         spent = total(line.usage + line.wasted for line in lines)
         accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])

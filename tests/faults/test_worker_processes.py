@@ -15,7 +15,7 @@ from jobs.job_queue import Settlement, WorkerRecord
 from jobs.open_batches import OpenBatches
 from jobs.rounds import close
 from tests.conftest import BINARIES, Server
-from tests.faults.premises import LANE, ROWS, Premises
+from tests.faults.premises import LANE, MOST_ATTEMPTS, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 on_each_server = pytest.mark.parametrize("redis_server", list(BINARIES), indirect=True)
@@ -62,6 +62,25 @@ def test_a_worker_that_stood_still_past_its_lease_does_no_harm_when_it_goes_on(n
     sleeper.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": ROWS}
     assert night.log("w0").count('"event": "lease.lost"') > 0, "it knows that it has lost them"
+
+
+@pytest.mark.parametrize("told", [signal.SIGKILL, signal.SIGSTOP], ids=["is killed", "stands still past its leases"])
+def test_rows_fail_and_are_tried_again_while_a_worker(
+    make_night: Callable[..., Premises], told: signal.Signals
+) -> None:
+    """A row whose attempts all fail has failed with the last, and none of a lost lease counts."""
+    night = make_night(stub={"step_s": 0.01, "failure_rate": 0.6})
+    batch_id = night.submit()
+    victim, _ = night.work(), night.work()
+    night.at_least(batch_id, ROWS // 5)
+    victim.send_signal(told)
+    night.at_work(batch_id)
+    night.hears("job.rescued")
+    victim.send_signal(signal.SIGCONT)
+    counts = night.finish(batch_id)
+    assert counts["completed"] + counts["failed"] == ROWS
+    ended = {line.attempt for line in night.lines(batch_id) if line.status == "failed" and line.final}
+    assert ended == {MOST_ATTEMPTS}
 
 
 @on_each_server
