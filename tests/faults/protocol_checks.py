@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +16,8 @@ from tests.faults.protocol_model import World
 
 DONE: Final = re.compile(r"done-(\d+)\.json")
 REOPEN: Final = re.compile(r"reopen-(\d+)\.json")
-SUMMED: Final = (
-    "prompt_tokens",
-    "cached_prompt_tokens",
-    "completion_tokens",
-    "device_ns",
-    "device_cost",
-    "charge",
-)
+COSTS: Final = ("prompt_tokens", "cached_prompt_tokens", "completion_tokens", "device_ns", "device_cost")
+SUMMED: Final = (*COSTS, "charge")
 
 
 class Published:
@@ -85,6 +80,7 @@ class _Round:
         (usage,) = map(json.loads, self._lines("usage.json"))
         for name in SUMMED:
             assert usage[name] == sum(json.loads(line)["usage"][name] for line in output), name
+        self._account(usage)
         before = completed.get((self._batch, self._number - 1), {})
         winners = self._winners()
         for row, line in rows.items():
@@ -101,19 +97,28 @@ class _Round:
         assert len(data) == said["bytes"]
         return str(data, "utf-8").splitlines(keepends=True)
 
+    def _account(self, usage: dict[str, Any]) -> None:
+        """I6: all that the attempts cost is in `output.jsonl` or wasted. Only what is published is charged."""
+        lines = [values for _, _, values in self._listed()]
+        for name in COSTS:
+            spent = sum(values["usage"][name] + values["wasted"][name] for values in lines)
+            assert usage[name] + usage["wasted"][name] == spent, f"{name}: the segments say {spent}: {usage}"
+
     def _winners(self) -> dict[int, dict[str, Any]]:
-        """Rule 18, over the segments that the publisher listed."""
-        names = self._world.listings[self._done["segments_sha256"]]
+        """Rule 18."""
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
-        for name in names:
+        for name, number, values in self._listed():
+            if self._counts(values):
+                place = (values["status"] != "completed", values["fence"], name.encode(), number)
+                best[values["row"]] = min(best.get(values["row"], (place, values)), (place, values), key=lambda x: x[0])
+        return {row: values for row, (_, values) in best.items()}
+
+    def _listed(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
+        """Each line of the segments that the publisher listed, with its segment's name and its number."""
+        for name in self._world.listings[self._done["segments_sha256"]]:
             lines = self._world.segments[f"batches/{self._batch}/segments/{name}"].splitlines()[1:]
             for number, values in enumerate(map(_values, lines)):
-                if self._counts(values):
-                    place = (values["status"] != "completed", values["fence"], name.encode(), number)
-                    best[values["row"]] = min(
-                        best.get(values["row"], (place, values)), (place, values), key=lambda x: x[0]
-                    )
-        return {row: values for row, (_, values) in best.items()}
+                yield name, number, values
 
     def _counts(self, values: dict[str, Any]) -> bool:
         """Rule 8. A refused row is of round 0; a row that was sent back needs a text of that round or later."""

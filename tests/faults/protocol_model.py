@@ -343,6 +343,7 @@ class Worker(Process):
             output=text if ending == "completed" else None,
             error=None if ending == "completed" else {"code": "empty_output", "message": lease.claim_id},
             usage=PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu"),
+            wasted=PRICES.price(Usage(0, cost, cost, 10 * cost), model=LANE, device="cpu"),
             model=LANE,
             receipt={"worker": self.name},
         )

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs.accounts import tallies
+from jobs.accounts import Tally, tallies
 from jobs.errors import RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -337,7 +337,9 @@ class Protocol(RuleBasedStateMachine):
                 path.name for path in self.published.folder(batch).iterdir()
             )
         charged = tallies(self.world.store, "batch").get(PRICES.currency, {})
-        for batch, tally in charged.items():
+        assert charged.keys() <= set(self.published.batches())
+        for batch in self.published.batches():
+            tally = charged.get(batch, Tally())
             assert (tally.rows, tally.usage.charge) == self.published.charged(batch)
 
     def _lane_faults(self) -> list[str]:
