@@ -20,7 +20,7 @@ from jobs.errors import NightpressError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.open_batches import OpenBatches
-from jobs.redis_queue import RedisQueue
+from jobs.redis_queue import KEYS, RedisQueue
 from jobs.rounds import close, is_open, reopen
 from jobs.settings import Settings
 from jobs.storage import Store
@@ -29,7 +29,6 @@ from jobs.sweep import Sweeper
 LANE: Final = "stub"
 LEASE_S: Final = 1.0
 ATTEMPTS: Final = 3
-KEYS: Final = ("batches", "jobs", "payload", "ready", "delayed", "leased", "suspects", "tenants", "meta", "counts")
 ENTRY: Final = """
 import sys
 from jobs.settings import Settings
