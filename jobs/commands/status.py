@@ -44,8 +44,7 @@ def status(
     from jobs.status import listed
 
     session: Session = ctx.obj
-    reader = _reader(session)
-    reader.counts_late = batch is not None
+    reader = _reader(session, counts_late=batch is not None)
     faults: list[StoreDamaged] = []
     now = reader.read(
         [session.batch(batch).batch_id] if batch else listed(session.store, LAST_PUBLISHED, faults), faults
@@ -111,12 +110,12 @@ def outcome_counts(one: BatchStatus) -> str:
     return f"{one.rows:,} rows: {counts}"
 
 
-def _reader(session: Session) -> StatusReader:
+def _reader(session: Session, *, counts_late: bool = False) -> StatusReader:
     from jobs.status import StatusReader
 
     settings = session.settings
     lanes = [settings.lane_of(alias) for alias in settings.catalog]
-    return StatusReader(session.store, session.queue, settings.prices, session.clock, lanes)
+    return StatusReader(session.store, session.queue, settings.prices, session.clock, lanes, counts_late)
 
 
 def _say_fault(session: Session, now: Status) -> None:

@@ -16,10 +16,10 @@ from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.fields import LanguageTag, Line, Text, named
 from jobs.kinds.prose import FENCE, answered, clipped, slug_of, unmarked, whole
 from jobs.kinds.templating import Templates
+from jobs.kinds.tries import TRIES, tried
 
 WORDS_A_SECTION: Final = 120
 MOST_WORDS_A_SECTION: Final = 400
-TRIES: Final = 3
 META_DESCRIPTION: Final = 160
 TITLE: Final = 120
 HEADING: Final = 100
@@ -114,10 +114,10 @@ class ArticleKind:
             due = {label: heading for label, heading in zip(labels, headings, strict=True) if label not in sections}
             answers = yield [
                 self._prompt(
-                    _tried(label, tries),
+                    tried(label, tries),
                     request,
                     words * 2 + 20,
-                    replaces=_tried(label, tries - 1) if tries > 1 else None,
+                    replaces=tried(label, tries - 1) if tries > 1 else None,
                     heading=heading,
                     words=words,
                     headings=headings,
@@ -154,10 +154,6 @@ class ArticleKind:
             replaces=replaces,
             template_sha256=sha256,
         )
-
-
-def _tried(label: str, tries: int) -> str:
-    return label if tries == 1 else f"{label}, try {tries}"
 
 
 def _tokens_factor(language: str) -> int:

@@ -17,8 +17,8 @@ from jobs.kinds.fields import Line, Text
 from jobs.kinds.platforms import LIMITS, LINK, Platform
 from jobs.kinds.prose import answered, bare, whole
 from jobs.kinds.templating import Templates
+from jobs.kinds.tries import TRIES, tried
 
-TRIES: Final = 3
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
 ROOM: Final = 40
 """The least length that must be left for the model's words."""
@@ -131,7 +131,7 @@ class SocialPostKind:
         return Prompt(
             messages=messages,
             params=SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
-            label="post" if n == 0 else f"post, try {n + 1}",
+            label=tried("post", n + 1),
             replaces=before,
             template_sha256=sha256,
         )

@@ -25,8 +25,8 @@ MIB = 8
 LEASE_S = 5.0
 """None may run out because a worker waited for a core: that costs a row a second time, which nothing here may."""
 SILENT_S = 240
-GONE_S = 60.0
 """Three tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
+GONE_S = 60.0
 
 
 @pytest.fixture
