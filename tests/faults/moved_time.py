@@ -1,8 +1,7 @@
-"""A Redis whose time a test moves: the imitation by its clock, a real server by moving all that it waits for.
+"""A Redis whose time a test moves: the imitation by its clock, a real server by telling its scripts what time it is.
 
-On a real server a script takes `ms` off every due time, expiry and time to live, and off when a worker was last heard, which
-to the queue is the same as time that passes. Both can save all keys, and go back to them, as a server does that comes up
-with old data.
+So the time is exact on both, and no example depends on how long it takes. Both can save all keys, and go back to them, as a
+server does that comes up with old data.
 """
 
 import time
@@ -15,24 +14,17 @@ import redis
 
 from tests.faults.protocol_model import EVENING
 
-AGE: Final = """
+SHORTEN: Final = """
 for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
-  if string.match(key, ':leased$') or string.match(key, ':delayed$') then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
-      redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
-    end
-  end
-  for _, field in ipairs(string.match(key, ':meta$') and {'now', 'silence', 'grace'} or {}) do
-    if redis.call('HEXISTS', key, field) == 1 then
-      redis.call('HINCRBY', key, field, string.format('%d', -tonumber(ARGV[1])))
-    end
-  end
   local left = redis.call('PTTL', key)
   if left >= 0 then
     redis.call('PEXPIRE', key, math.max(left - tonumber(ARGV[1]), 0))
   end
 end
 """
+"""How long keys live is the one thing that the server measures by a clock of its own."""
+
+EVENING_MS: Final = round(EVENING.timestamp() * 1000)
 
 Saved = tuple[int, dict[bytes, tuple[bytes, int]]]
 
@@ -40,8 +32,10 @@ Saved = tuple[int, dict[bytes, tuple[bytes, int]]]
 class ImitatedServer:
     """fakeredis, with a clock of its own."""
 
+    now_ms = None
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ms = round(EVENING.timestamp() * 1000)
+        self.ms = EVENING_MS
         clock = SimpleNamespace(time=lambda: self.ms / 1000, sleep=time.sleep)
         for module in ("_helpers", "_socket._base", "commands_mixins.server_mixin"):
             monkeypatch.setattr(f"fakeredis.{module}.time", clock)
@@ -59,25 +53,28 @@ class ImitatedServer:
 
 
 class RealServer:
-    """A server on a port of its own. A lease is far longer than an example takes, so its own clock hardly matters."""
+    """A server on a port of its own, whose scripts go by `now_ms`."""
 
     def __init__(self, url: str) -> None:
+        self.ms = EVENING_MS
         self.client = redis.Redis.from_url(url)
         self.client.flushall()
-        self._age = self.client.register_script(AGE)
-        self._aged = 0
+        self._shorten = self.client.register_script(SHORTEN)
+
+    def now_ms(self) -> int:
+        return self.ms
 
     def pass_ms(self, ms: int) -> None:
-        self._aged += ms
-        self._age(args=[ms])
+        self.ms += ms
+        self._shorten(args=[ms])
 
     def save(self) -> Saved:
-        return self._aged, _dump(self.client)
+        return self.ms, _dump(self.client)
 
     def roll_back(self, saved: Saved) -> None:
         """Time does not go back with the data."""
         _restore(self.client, saved)
-        self._age(args=[self._aged - saved[0]])
+        self._shorten(args=[self.ms - saved[0]])
 
 
 def _dump(client: Any) -> dict[bytes, tuple[bytes, int]]:

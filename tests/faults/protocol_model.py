@@ -47,6 +47,10 @@ class Server(Protocol):
 
     client: Any
 
+    @property
+    def now_ms(self) -> Callable[[], int] | None:
+        """What its scripts are told; None where it has a clock that can be moved."""
+
     def pass_ms(self, ms: int) -> None: ...
 
     def save(self) -> object: ...
@@ -119,7 +123,7 @@ class World:
             self._sent(packet)
             fed(packet)
 
-        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent)
+        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent, self.server.now_ms)
 
     def _made(self, path: str, data: bytes) -> None:
         self.made.setdefault(path, len(self.made))

@@ -8,7 +8,7 @@ before or after it took effect, or the action dies there. Two threads never run 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.redis_queue import RedisQueue
@@ -152,23 +152,55 @@ class SteppedStore(LocalStore):
 
 Packet = tuple[str, str, tuple[Any, ...], tuple[str, ...]]
 
+ASKED: Final = "redis.call('TIME')"
+TOLD: Final = "{string.match(KEYS[#KEYS], '(%d+)[.](%d+)$')}"
+"""How the scripts learn the time: from the server, or from the name of the last key."""
+
 
 class SteppedQueue(RedisQueue):
-    """The queue of one process. Each script is a step; `sent` is told of each that may change something, once it has run."""
+    """The queue of one process. Each script is a step; `sent` is told of each that may change something, once it has run.
 
-    def __init__(self, client: Any, max_attempts: int, gate: Gate, sent: Callable[[Packet], None]) -> None:
+    With `now_ms` the scripts are told the time at each call, and do not ask the server, whose clock a test cannot move.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        max_attempts: int,
+        gate: Gate,
+        sent: Callable[[Packet], None],
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
+        self._now_ms = now_ms
         super().__init__(client, max_attempts)
         self._gate = gate
         self._sent = sent
 
+    def _use(self, client: Any) -> None:
+        super()._use(client)
+        if self._now_ms is not None:
+            scripts: dict[str, Any] = self._scripts
+            sources: dict[str, str] = {name: script.script for name, script in scripts.items()}
+            assert all(source.count(ASKED) == 1 for source in sources.values())
+            self._scripts = {
+                name: client.register_script(source.replace(ASKED, TOLD)) for name, source in sources.items()
+            }
+
     def _run(self, script: str, lane: str, *args: Any, more_keys: Any = ()) -> Any:
         def make() -> Any:
-            reply = super(SteppedQueue, self)._run(script, lane, *args, more_keys=more_keys)
+            keys = (*more_keys, *self._told(lane))
+            reply = super(SteppedQueue, self)._run(script, lane, *args, more_keys=keys)
             if script not in READS_ONLY:
                 self._sent((script, lane, args, tuple(more_keys)))
             return reply
 
         return self._gate.through(script, make, QueueUnavailable)
+
+    def _told(self, lane: str) -> tuple[str, ...]:
+        if self._now_ms is None:
+            return ()
+        s, ms = divmod(self._now_ms(), 1000)
+        return (f"np:1:{{{lane}}}:at:{s}.{ms * 1000}",)
 
     def send_again(self, packet: Packet) -> None:
         """A packet that the network kept for a while arrives once more; nobody hears the reply."""

@@ -1,18 +1,37 @@
 """A lane under test: feed it, claim from it, let its leases run out, and count what it holds."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import redis
 
 from jobs.job import Job
 from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
-from tests.faults.moved_time import AGE
 
 LANE = "m@1"
 LEASE_MS = 60_000
 ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
+
+AGE: Final = """
+for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
+  if string.match(key, ':leased$') or string.match(key, ':delayed$') then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
+    end
+  end
+  for _, field in ipairs(string.match(key, ':meta$') and {'now', 'silence', 'grace'} or {}) do
+    if redis.call('HEXISTS', key, field) == 1 then
+      redis.call('HINCRBY', key, field, string.format('%d', -tonumber(ARGV[1])))
+    end
+  end
+  local left = redis.call('PTTL', key)
+  if left >= 0 then
+    redis.call('PEXPIRE', key, math.max(left - tonumber(ARGV[1]), 0))
+  end
+end
+"""
+"""Takes `ms` off every due time, expiry and time to live, and off when a worker was last heard."""
 
 
 def row(n: int, *, cost: int = 10, priority: int = 4, tenant: str = "t", **fields: Any) -> FeedRow:
