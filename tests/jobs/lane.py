@@ -8,6 +8,7 @@ import redis
 from jobs.job import Job
 from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
+from tests.faults.moved_time import SHORTEN
 
 LANE = "m@1"
 LEASE_MS = 60_000
@@ -25,13 +26,9 @@ for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
       redis.call('HINCRBY', key, field, string.format('%d', -tonumber(ARGV[1])))
     end
   end
-  local left = redis.call('PTTL', key)
-  if left >= 0 then
-    redis.call('PEXPIRE', key, math.max(left - tonumber(ARGV[1]), 0))
-  end
 end
 """
-"""Takes `ms` off every due time, expiry and time to live, and off when a worker was last heard."""
+"""Takes `ms` off every due time and expiry, and off when a worker was last heard."""
 
 
 def row(n: int, *, cost: int = 10, priority: int = 4, tenant: str = "t", **fields: Any) -> FeedRow:
@@ -83,4 +80,4 @@ def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
 
 def pass_ms(client: redis.Redis, ms: int) -> None:
     """Let time pass in which nobody asks the queue for anything, or Redis' clock jump: all that it waits for comes nearer."""
-    client.eval(AGE, 0, str(ms))
+    client.eval(AGE + SHORTEN, 0, str(ms))
