@@ -21,10 +21,10 @@ from pydantic_settings import (
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
 from jobs.destinations import local_path
+from jobs.did_you_mean import meant, nearest
 from jobs.errors import RequestError
 from jobs.places import scheme
 from jobs.prices import Prices
-from jobs.spelling import meant, nearest
 from jobs.tenants import TenantShare
 
 TOML_NAME = "nightpress.toml"

@@ -131,7 +131,7 @@ def resume(
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
     """The lane, if a model or the queue has it: a misspelt one would be paused to no effect."""
-    from jobs.spelling import meant
+    from jobs.did_you_mean import meant
 
     known = _lanes(session)
     if session.queue is not None:

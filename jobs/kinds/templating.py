@@ -12,9 +12,9 @@ from typing import Any, Final
 import jinja2
 from jinja2 import meta
 
+from jobs.did_you_mean import meant
 from jobs.errors import RequestError
 from jobs.generation import Message
-from jobs.spelling import meant
 
 SHIPPED: Final = Path(__file__).with_name("templates")
 
