@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from jobs.accounts.summaries import Tally, short_template, summaries
 from jobs.errors import RowError
 from jobs.intake import IntakeOptions, spooled
 from jobs.job import RowRequest
@@ -19,7 +20,6 @@ from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.spool import Spool
 from jobs.storage import Store
-from jobs.summaries import Tally, short_template, summaries
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import orjson
 
+from jobs.accounts.summaries import FOLDER, catch_up
 from jobs.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
 from jobs.job import RowRequest
 from jobs.published import ERRORS, OUTPUT, USAGE
 from jobs.rounds import to_bytes
 from jobs.storage import Store
-from jobs.summaries import FOLDER, catch_up
 
 KINDS = ("article", "social_post", "translation", "chat")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

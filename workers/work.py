@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Final
 
+from jobs.accounts.summaries import catch_up
 from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
@@ -23,7 +24,6 @@ from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader
 from jobs.storage import Store
-from jobs.summaries import catch_up
 from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs.accounts import Tally, tallies
+from jobs.accounts.tallies import Tally, tallies
 from jobs.errors import RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds

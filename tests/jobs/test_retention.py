@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from jobs.accounts import tallies
+from jobs.accounts.tallies import tallies
 from jobs.batch import Batch, BatchPaths, Done
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake import IntakeOptions, accept

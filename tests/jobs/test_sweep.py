@@ -11,7 +11,7 @@ import orjson
 import pytest
 import redis
 
-from jobs.accounts import tallies
+from jobs.accounts.tallies import tallies
 from jobs.batch import Batch, BatchPaths, Done
 from jobs.collection import collect
 from jobs.damage import Damage

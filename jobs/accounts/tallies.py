@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, assert_never
 
+from jobs.accounts.summaries import Group, Summary, Tally, summaries
 from jobs.errors import StoreDamaged
 from jobs.storage import Store
-from jobs.summaries import Group, Summary, Tally, summaries
 
 __all__ = ["Key", "Tally", "tallies"]
 

@@ -1,4 +1,4 @@
-"""Shows jobs/summaries.py: each round is summed up once, whoever does it, and is read once."""
+"""Shows jobs/accounts/summaries.py: each round is summed up once, whoever does it, and is read once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pytest
 
-from jobs import summaries as module
+from jobs.accounts import summaries as module
+from jobs.accounts.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
 from jobs.batch import BatchPaths
 from jobs.checksum import unsealed
 from jobs.damage import Damage
@@ -21,7 +22,6 @@ from jobs.retention import delete
 from jobs.rounds import reopen
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 

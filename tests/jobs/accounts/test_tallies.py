@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.accounts import Key, Tally, tallies
+from jobs.accounts.tallies import Key, Tally, tallies
 from jobs.rounds import reopen
 from jobs.usage import Usage
 
