@@ -6,8 +6,8 @@ whether they win or not. Published rows are copied as bytes: nothing here looks 
 
 from collections.abc import Mapping
 
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.ledger import Ledger
-from jobs.outcomes import OutcomeIndex
 from jobs.segment import Segment
 from jobs.segment_files import each_segments
 from jobs.segment_line import LINE_END

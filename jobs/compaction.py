@@ -19,8 +19,8 @@ from typing import Final
 
 import orjson
 
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.logs import logger
-from jobs.outcomes import OutcomeIndex
 from jobs.segment import read_segments
 from jobs.segment_files import Compacted, each_segments
 from jobs.segment_head import SEGMENT_FORMAT, damaged

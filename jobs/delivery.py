@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from jobs.batch import Batch, BatchPaths, Delivered, Done
+from jobs.batches.batch import Batch, BatchPaths, Delivered, Done
+from jobs.batches.published import ERRORS, OUTPUT, published_lines
+from jobs.batches.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
 from jobs.damage import Damage
 from jobs.destinations import local_path, within, written
 from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable, collected
@@ -24,8 +26,6 @@ from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.logs import logger
 from jobs.places import shown
-from jobs.published import ERRORS, OUTPUT, published_lines
-from jobs.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
 
 RETRY_S: Final = 30.0

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.input import lane_input, read_row, read_rows
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.damage import Damage
 from jobs.errors import RowError, StoreDamaged
-from jobs.input_rows import lane_input, read_row, read_rows
 from jobs.job import InputSlice, Job, RowRequest
 from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
 from jobs.logs import logger
-from jobs.open_batches import OpenBatches
-from jobs.outcomes import OutcomeIndex
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.window import REFERENCE_BYTES, Room, Window, waiting

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from jobs.batch import FORMAT, Batch
+from jobs.batches.batch import FORMAT, Batch
 from jobs.prices import Prices
 from jobs.segment_head import Account
 from jobs.usage import NAMES, Usage, counts_of, total

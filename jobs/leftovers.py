@@ -8,10 +8,10 @@ all its folders, and a hidden file that anyone wrote to lately stays.
 from collections.abc import Iterator
 from datetime import timedelta
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.rounds import list_batches, read_marker
 from jobs.concurrency import each
 from jobs.logs import logger
-from jobs.rounds import list_batches, read_marker
 from jobs.storage import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)

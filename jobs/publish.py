@@ -21,17 +21,12 @@ from typing import Any, BinaryIO, Final, Generic, TypeVar, get_args
 
 import orjson
 
-from jobs.batch import Done, PublishedFile, Status
-from jobs.collection import collect
-from jobs.errors import NoBatch
-from jobs.input_rows import read_rows
-from jobs.job import RowRequest
-from jobs.ledger import Ledger
-from jobs.outcomes import OutcomeIndex
-from jobs.output_rows import closed_row
-from jobs.prices import Prices
-from jobs.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
-from jobs.rounds import (
+from jobs.batches.batch import Done, PublishedFile, Status
+from jobs.batches.input import read_rows
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.output_rows import closed_row
+from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
+from jobs.batches.rounds import (
     Clock,
     accepted,
     close,
@@ -44,6 +39,11 @@ from jobs.rounds import (
     reopen,
     to_bytes,
 )
+from jobs.collection import collect
+from jobs.errors import NoBatch
+from jobs.job import RowRequest
+from jobs.ledger import Ledger
+from jobs.prices import Prices
 from jobs.segment_files import until_read
 from jobs.storage import CHUNK_BYTES, Store
 from jobs.winners import BUCKET_BYTES, Winners

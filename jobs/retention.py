@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from jobs.accounts.summaries import sum_up
-from jobs.batch import Batch, BatchPaths, Reopen
+from jobs.batches.batch import Batch, BatchPaths, Reopen
+from jobs.batches.rounds import accepted, is_left_over, is_marker, list_batches, load_batch, now, read_round, to_bytes
 from jobs.concurrency import each
 from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
-from jobs.rounds import accepted, is_left_over, is_marker, list_batches, load_batch, now, read_round, to_bytes
 from jobs.storage import Store
 
 Clock = Callable[[], datetime]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.segment_head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
 from jobs.segment_line import LineStatus, Outcome, parse, to_line
 from jobs.storage import Store

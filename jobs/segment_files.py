@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.errors import StoreUnavailable
 from jobs.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
 from jobs.segment_line import Outcome

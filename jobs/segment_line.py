@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from jobs.output_rows import PRICED, published_row
+from jobs.batches.output_rows import PRICED, published_row
 from jobs.usage import Usage
 
 LineStatus = Literal["completed", "failed", "crashed"]

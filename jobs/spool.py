@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 import orjson
 
-from jobs.batch import LaneInput
+from jobs.batches.batch import LaneInput
 from jobs.checksum import sealed
 from jobs.formats.record import Record
 from jobs.job import RowRequest

@@ -15,19 +15,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Final
 
-from jobs.batch import CloseReason, Done
-from jobs.breaker import trip
+from jobs.batches.batch import CloseReason, Done
+from jobs.batches.breaker import trip
+from jobs.batches.input import unreadable
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import accepted, go_on
 from jobs.compaction import compact
 from jobs.damage import Damage
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
-from jobs.input_rows import unreadable
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
-from jobs.open_batches import OpenBatches
-from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import accepted, go_on
 from jobs.segment import Outcome, write
 from jobs.storage import Store
 

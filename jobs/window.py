@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from jobs.batch import Batch
+from jobs.batches.batch import Batch
 from jobs.job_queue import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 

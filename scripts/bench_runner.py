@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs import logs
+from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings

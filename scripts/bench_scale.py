@@ -26,14 +26,14 @@ import redis
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from jobs.batch import Done
+from jobs.batches.batch import Done
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import accepted
 from jobs.compaction import compact
 from jobs.logs import configure
-from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import publish, verify
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import accepted
 from jobs.storage import Store
 from scripts.scale_bench import batches, night
 from scripts.scale_bench.plot import draw

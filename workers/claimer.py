@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from jobs.breaker import trip
+from jobs.batches.breaker import trip
 from jobs.errors import (
     CheckFailed,
     QueueUnavailable,

@@ -72,9 +72,9 @@ def run(
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
+    from jobs.batches.rounds import read_round
     from jobs.formats.source import name_of
     from jobs.intake import IntakeOptions, accept_file
-    from jobs.rounds import read_round
     from workers.interrupts import draining
     from workers.report import Reporter
     from workers.run import Run

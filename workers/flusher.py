@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 
 from jobs import segment
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.errors import QueueUnavailable, StoreSilent, StoreUnavailable
 from jobs.job import Lease
 from jobs.job_queue import Schedule, Settlement

@@ -17,9 +17,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import CODES
 from jobs.job_queue import LaneSnapshot
-from jobs.outcomes import OutcomeIndex
 from jobs.segment import Outcome
 from workers.engine import EngineStats
 

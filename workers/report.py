@@ -8,9 +8,9 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from jobs.batch import Batch, Done
+from jobs.batches.batch import Batch, Done
+from jobs.batches.published import copy_published, read_usage
 from jobs.prices import formatted
-from jobs.published import copy_published, read_usage
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.run import Moment

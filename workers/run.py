@@ -11,13 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
-from jobs.batch import Batch, Done
+from jobs.batches.batch import Batch, Done
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import accepted, read_round
 from jobs.errors import BatchPaused
 from jobs.logs import logger
-from jobs.open_batches import OpenBatches
-from jobs.outcomes import OutcomeIndex
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import accepted, read_round
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from jobs.batches.open_batches import OpenBatches
 from jobs.job_queue import Lanes
 from jobs.logs import logger
-from jobs.open_batches import OpenBatches
 from workers.post import Post
 
 PLACE_S: Final = 5.0

@@ -13,13 +13,13 @@ from functools import cached_property, partial
 from typing import Final
 
 from jobs.accounts.summaries import catch_up
+from jobs.batches.open_batches import OpenBatches
 from jobs.damage import Damage
 from jobs.delivery import Deliverer
 from jobs.errands import Errands
 from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader

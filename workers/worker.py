@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.batches.open_batches import OpenBatches
 from jobs.feed import Feeder
 from jobs.kinds.registry import load_kinds
 from jobs.logs import configure, logger
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings

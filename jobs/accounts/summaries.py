@@ -26,14 +26,14 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from jobs.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.batches.input import read_rows
+from jobs.batches.published import OUTPUT, damaged, path_of, read_published, read_usage
+from jobs.batches.rounds import list_batches, load_batch, read_marker, read_round
 from jobs.checksum import sealed, unsealed
 from jobs.concurrency import each
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged, collected
-from jobs.input_rows import read_rows
-from jobs.published import OUTPUT, damaged, path_of, read_published, read_usage
-from jobs.rounds import list_batches, load_batch, read_marker, read_round
 from jobs.storage import Store
 from jobs.usage import Usage
 

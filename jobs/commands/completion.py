@@ -13,7 +13,7 @@ def batches(incomplete: str) -> list[str]:
     """Batches of the store."""
 
     def found(session: Session) -> Iterable[str]:
-        from jobs.rounds import list_batches
+        from jobs.batches.rounds import list_batches
 
         return list_batches(session.store)
 

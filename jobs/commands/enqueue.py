@@ -194,7 +194,7 @@ def _run_key(named: str | None, *, again: bool) -> str:
 
 def _say(session: Session, accepted: Accepted) -> None:
     """How many rows were taken, and what is wrong with the first of those that were refused."""
-    from jobs.rounds import is_open
+    from jobs.batches.rounds import is_open
 
     batch = accepted.batch
     if not accepted.created:

@@ -55,7 +55,7 @@ def retry(
 
     Completed rows are kept, and not billed again.
     """
-    from jobs.rounds import reopen
+    from jobs.batches.rounds import reopen
 
     session: Session = ctx.obj
     found = session.batch(batch)

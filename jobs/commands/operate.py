@@ -11,7 +11,7 @@ from jobs.commands.session import BATCH, Session
 from jobs.errors import QueueUnavailable, RequestError
 
 if TYPE_CHECKING:
-    from jobs.batch import Batch, Closed
+    from jobs.batches.batch import Batch, Closed
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def cancel(
 
     What is done stays; the rest is published as cancelled.
     """
-    from jobs.rounds import close, is_open
+    from jobs.batches.rounds import close, is_open
 
     session: Session = ctx.obj
     found = session.batch(batch)
@@ -64,7 +64,7 @@ def publish(
 
     Workers do this by themselves, as soon as every row has its outcome.
     """
-    from jobs.batch import Done
+    from jobs.batches.batch import Done
     from jobs.publish import publish as publish_batch
 
     session: Session = ctx.obj
@@ -116,7 +116,7 @@ def resume(
     ],
 ) -> None:
     """Let a paused lane go on, or a paused batch."""
-    from jobs.rounds import resume as resume_batch
+    from jobs.batches.rounds import resume as resume_batch
 
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
@@ -148,6 +148,6 @@ def _lanes(session: Session) -> set[str]:
 
 
 def _is_batch(session: Session, name: str) -> bool:
-    from jobs.rounds import list_batches
+    from jobs.batches.rounds import list_batches
 
     return bool(name) and any(batch_id.startswith(name) for batch_id in list_batches(session.store))

@@ -19,7 +19,7 @@ from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
 
 if TYPE_CHECKING:
-    from jobs.batch import Batch
+    from jobs.batches.batch import Batch
     from jobs.formats.results.tables import Column
 
 OUTPUT = "output.jsonl"
@@ -45,7 +45,7 @@ def results(
 
     The completed rows, in the order of the input; of an unfinished batch those so far, which is said.
     """
-    from jobs.rounds import latest_done
+    from jobs.batches.rounds import latest_done
 
     session: Session = ctx.obj
     found = session.batch(batch)
@@ -80,8 +80,8 @@ class _Counted:
 
 def _lines(session: Session, batch: Batch, *, errors: bool) -> Iterator[bytes]:
     """The rows as the published files have them, or would have them by now."""
-    from jobs.published import published_lines
-    from jobs.rounds import latest_done
+    from jobs.batches.published import published_lines
+    from jobs.batches.rounds import latest_done
 
     done = latest_done(session.store, batch.batch_id)
     if done is not None:
@@ -133,8 +133,8 @@ def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
 
 def error_rows(session: Session, batch: Batch) -> Iterator[Mapping[str, Any]]:
     """The rows that did not complete: as published, else those that have failed for good so far."""
-    from jobs.published import read_published
-    from jobs.rounds import latest_done
+    from jobs.batches.published import read_published
+    from jobs.batches.rounds import latest_done
 
     done = latest_done(session.store, batch.batch_id)
     if done is None:
@@ -145,7 +145,7 @@ def error_rows(session: Session, batch: Batch) -> Iterator[Mapping[str, Any]]:
 
 
 def _say_if_reopened(session: Session, batch: Batch, round_: int) -> None:
-    from jobs.rounds import is_open
+    from jobs.batches.rounds import is_open
 
     if is_open(session.store, batch.batch_id):
         session.say(f"{batch.batch_id}: round {round_ + 1} is open; this is what round {round_} published")
@@ -155,9 +155,9 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
     """The rows that have an outcome in storage by now, in input order: what would be published of them at this moment."""
     import orjson
 
+    from jobs.batches.outcome_index import OutcomeIndex
     from jobs.collection import collect
     from jobs.ledger import Ledger
-    from jobs.outcomes import OutcomeIndex
     from jobs.segment_files import until_read
     from jobs.winners import Winners
 

@@ -32,9 +32,9 @@ def delete(
     output URL go too, which is said. What a deletion that was interrupted left is deleted by its whole id.
     """
     from jobs import logs
+    from jobs.batches.rounds import is_left_over, list_batches
     from jobs.delivery import owed
     from jobs.retention import delete as delete_batch
-    from jobs.rounds import is_left_over, list_batches
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)

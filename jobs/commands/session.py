@@ -22,7 +22,7 @@ from jobs.errors import NoBatch, RequestError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jobs.batch import Batch
+    from jobs.batches.batch import Batch
     from jobs.errors import StoreDamaged
     from jobs.redis_queue import RedisQueue
     from jobs.settings import Settings
@@ -135,7 +135,7 @@ class Session:
 
     def batch(self, name: str) -> Batch:
         """The batch of this id, or the only one whose id starts so. Raises NoBatch, or RequestError where there are several."""
-        from jobs.rounds import list_batches, load_batch
+        from jobs.batches.rounds import list_batches, load_batch
 
         batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
         if batch is not None:

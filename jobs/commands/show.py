@@ -13,7 +13,7 @@ from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 
 if TYPE_CHECKING:
-    from jobs.batch import Batch
+    from jobs.batches.batch import Batch
     from jobs.segment import Outcome
 
 
@@ -88,7 +88,7 @@ def _prompts(
 
 def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
     """The row's normalised request; None when intake refused it, or it cannot be read back. Rows stand in order."""
-    from jobs.input_rows import read_rows
+    from jobs.batches.input import read_rows
 
     for lane in batch.lanes:
         for request in read_rows(session.store, batch.batch_id, lane):
@@ -101,7 +101,7 @@ def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | 
 
 def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
     """Every line of the row in any segment, each segment once. Heads tell which files to read."""
-    from jobs.batch import BatchPaths
+    from jobs.batches.batch import BatchPaths
     from jobs.segment_files import each_heads, each_segments, list_files
 
     seen: set[str] = set()
@@ -123,8 +123,8 @@ def _shown(outcome: Outcome) -> Mapping[str, Any]:
 
 def published_row(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | None:
     """The row as it was published last; None while the batch was never published."""
-    from jobs.published import read_published
-    from jobs.rounds import latest_done
+    from jobs.batches.published import read_published
+    from jobs.batches.rounds import latest_done
 
     done = latest_done(session.store, batch.batch_id)
     if done is None:

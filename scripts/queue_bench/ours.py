@@ -20,18 +20,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import list_batches
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake import IntakeOptions, accept
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.logs import configure
-from jobs.open_batches import OpenBatches
 from jobs.publish import publish, read_published
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
-from jobs.rounds import list_batches
 from jobs.segment_head import parse_heads
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store

@@ -11,11 +11,11 @@ from typing import Any, Final
 import orjson
 
 from jobs import segment
-from jobs.batch import Batch, BatchPaths, LaneInput
+from jobs.batches.batch import Batch, BatchPaths, LaneInput
+from jobs.batches.rounds import list_batches, to_bytes
 from jobs.intake import IntakeOptions, accept
 from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
-from jobs.rounds import list_batches, to_bytes
 from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import Store

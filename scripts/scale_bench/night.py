@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from jobs import segment
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.open_batches import OpenBatches
 from jobs.feed import Feeder
 from jobs.job import Lease
 from jobs.job_queue import Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import KEYS, RedisQueue, _sources
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings

@@ -14,7 +14,7 @@ import pytest
 from openai.types import BatchError, Completion
 from openai.types.chat import ChatCompletion
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.formats.cells import unguarded
 from jobs.segment import Outcome, write
 from jobs.storage import Store

@@ -21,15 +21,15 @@ from typing import Any, Final
 
 import redis
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.published import ERRORS, OUTPUT, read_published, read_usage, verify
+from jobs.batches.rounds import is_open, latest_done, load_batch
 from jobs.intake import IntakeOptions, accept
 from jobs.job_queue import LaneSnapshot
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
-from jobs.outcomes import OutcomeIndex
-from jobs.published import ERRORS, OUTPUT, read_published, read_usage, verify
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import is_open, latest_done, load_batch
 from jobs.segment import Outcome, read_outcomes
 from jobs.segment_files import each_outcome
 from jobs.settings import Settings

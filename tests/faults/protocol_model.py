@@ -14,12 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
 from jobs import segment
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.open_batches import OpenBatches
 from jobs.errors import UnavailableError
 from jobs.feed import Feeder, load_request
 from jobs.job import Job, JobKey, Lease, RowRequest
 from jobs.job_queue import ClaimReply, Settlement, WorkerRecord
-from jobs.open_batches import OpenBatches
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
 from jobs.segment import Outcome

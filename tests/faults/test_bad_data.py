@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import latest_done
 from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
-from jobs.open_batches import OpenBatches
-from jobs.rounds import latest_done
 from tests.faults.premises import LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import BatchPaths
-from jobs.published import OUTPUT, read_published, read_usage, verify
-from jobs.rounds import latest_done
+from jobs.batches.batch import BatchPaths
+from jobs.batches.published import OUTPUT, read_published, read_usage, verify
+from jobs.batches.rounds import latest_done
 from jobs.segment_files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from jobs.batches.open_batches import OpenBatches
 from jobs.feed import Feeder
-from jobs.open_batches import OpenBatches
 from tests.faults.premises import EVEN, LANE, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.rounds import load_batch
+from jobs.batches.rounds import load_batch
 from tests.faults.each_step import EACH_STEP
 from tests.faults.premises import Premises
 from tests.faults.races import race

@@ -29,14 +29,14 @@ from hypothesis.stateful import (
 )
 
 from jobs.accounts.tallies import Tally, tallies
+from jobs.batches.published import verify
+from jobs.batches.rounds import accepted, close, reopen, resume
+from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.publish import publish
-from jobs.published import verify
 from jobs.redis_queue import KEYS
-from jobs.rounds import accepted, close, reopen, resume
-from jobs.rounds import pause as hold
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer, RealServer

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.batch import BatchPaths
-from jobs.published import verify
-from jobs.rounds import close, latest_done, reopen
+from jobs.batches.batch import BatchPaths
+from jobs.batches.published import verify
+from jobs.batches.rounds import close, latest_done, reopen
 from tests.faults.each_step import EACH_STEP
 from tests.faults.premises import EVEN, ROWS, Premises
 from tests.faults.races import race

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from tests.faults.premises import Premises
 from workers.fleet import PATIENCE
 

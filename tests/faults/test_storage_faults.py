@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from jobs.batches.rounds import latest_done
 from jobs.errors import StoreUnavailable
-from jobs.rounds import latest_done
 from jobs.storage import Store
 from tests.conftest import BUCKET
 from tests.faults.premises import ROWS, Premises

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.published import verify
+from jobs.batches.published import verify
 from tests.conftest import BUCKET, free_port
 from tests.faults.premises import Premises
 from tests.faults.storage_faults import Proxy, small_disk

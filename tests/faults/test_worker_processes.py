@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import close
 from jobs.feed import Feeder
 from jobs.job_queue import Settlement, WorkerRecord
-from jobs.open_batches import OpenBatches
-from jobs.rounds import close
 from tests.conftest import BINARIES, Server
 from tests.faults.premises import LANE, MOST_ATTEMPTS, ROWS, Premises
 

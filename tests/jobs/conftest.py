@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from jobs.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.batches.rounds import close, to_bytes
 from jobs.job import RowRequest
 from jobs.prices import Prices
 from jobs.publish import publish
-from jobs.rounds import close, to_bytes
 from jobs.segment import EVERY_ROUND, Outcome, write
 from jobs.storage import Store
 from jobs.usage import Usage

@@ -15,13 +15,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.rounds import pause
 from jobs.cli import main
 from jobs.commands.session import Session
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.job_queue import FeedRow, WorkerRecord
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import pause
 from jobs.settings import Settings
 from jobs.usage import Usage
 

@@ -7,14 +7,14 @@ from typing import Any, cast
 import pytest
 
 from jobs import compaction
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.published import published_lines, read_usage, verify
+from jobs.batches.rounds import accepted
 from jobs.compaction import compact
 from jobs.errors import StoreUnavailable
-from jobs.outcomes import OutcomeIndex
 from jobs.prices import Prices
 from jobs.publish import publish
-from jobs.published import published_lines, read_usage, verify
-from jobs.rounds import accepted
 from jobs.segment_files import each_outcome, list_files
 from jobs.storage import Store
 from tests.jobs.test_segment import of_format_1

@@ -13,7 +13,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from structlog.testing import capture_logs
 
-from jobs.batch import Batch, BatchPaths
+from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.rounds import latest_done, reopen
 from jobs.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
@@ -22,7 +23,6 @@ from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import publish
 from jobs.retention import delete
-from jobs.rounds import latest_done, reopen
 from jobs.settings import Settings
 from jobs.status import StatusReader
 
@@ -83,7 +83,7 @@ def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_p
 
 
 def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Path) -> None:
-    from jobs.open_batches import OpenBatches
+    from jobs.batches.open_batches import OpenBatches
     from jobs.redis_queue import RedisQueue
     from jobs.sweep import Sweeper
 
@@ -290,7 +290,7 @@ def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
     desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
 ) -> None:
     """After its marker, before or after it said that something is owed."""
-    from jobs.open_batches import OpenBatches
+    from jobs.batches.open_batches import OpenBatches
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     whole = desk.shelf.store

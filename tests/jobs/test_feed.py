@@ -14,14 +14,14 @@ import pytest
 import redis
 
 from jobs import feed
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.open_batches import OpenBatches
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import Feeder, load_request
 from jobs.intake import IntakeOptions, accept
 from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
 from jobs.job_queue import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.publish import close, publish, reopen, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.outcome_index import OutcomeIndex, load_batch
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.intake import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
 from jobs.job import RowRequest
 from jobs.json_lines import MAX_ROW_BYTES
 from jobs.kinds.registry import load_kinds
-from jobs.outcomes import OutcomeIndex, load_batch
 from jobs.segment import Outcome, read_outcomes
 from jobs.settings import Settings
 from jobs.spool import NAMES_IN_MEMORY

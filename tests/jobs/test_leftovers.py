@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.published import verify
+from jobs.batches.rounds import reopen
 from jobs.leftovers import clear
-from jobs.published import verify
-from jobs.rounds import reopen
 from jobs.storage import LocalStore
 
 PATHS = BatchPaths("night-1")

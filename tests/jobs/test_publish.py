@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs import publish as publishing
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify

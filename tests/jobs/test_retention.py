@@ -8,14 +8,14 @@ import orjson
 import pytest
 
 from jobs.accounts.tallies import tallies
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.rounds import list_batches, load_batch, read_round, reopen
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import close, publish
 from jobs.retention import delete, expired
-from jobs.rounds import list_batches, load_batch, read_round, reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from jobs import segment
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.output_rows import error_row, output_row
 from jobs.errors import StoreUnavailable
-from jobs.output_rows import error_row, output_row
 from jobs.segment import EVERY_ROUND, HeadRow, Outcome
 from jobs.segment_line import LINE_END
 from jobs.storage import Store

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.errors import StoreUnavailable
 from jobs.segment_files import AHEAD_BYTES, Compacted, ahead, each_heads, some_outcomes, until_read
 

@@ -12,7 +12,10 @@ import pytest
 import redis
 
 from jobs.accounts.tallies import tallies
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
+from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
 from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
@@ -21,12 +24,9 @@ from jobs.intake import IntakeOptions, accept
 from jobs.job import Job
 from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.publish import publish
-from jobs.published import ERRORS, OUTPUT, read_published, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
-from jobs.rounds import close, is_left_over, is_open, read_round, reopen, resume
 from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.status import StatusReader, listed

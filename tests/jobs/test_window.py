@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.batch import Batch
+from jobs.batches.batch import Batch
 from jobs.job_queue import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 from jobs.window import FEW_ROWS, SHARE_ROWS, Room, Window

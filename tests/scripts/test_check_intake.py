@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
 from jobs.storage import Store
 from scripts import check_intake
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.outcomes import load_batch
+from jobs.batches.outcome_index import load_batch
 from jobs.storage import Store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"

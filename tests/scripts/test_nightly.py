@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.batch import Done
+from jobs.batches.batch import Done
+from jobs.batches.rounds import is_open
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.rounds import is_open
 from jobs.storage import Store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"

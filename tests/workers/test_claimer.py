@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.batch import Batch, BatchPaths
+from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.open_batches import OpenBatches
 from jobs.damage import MOST_S
 from jobs.errors import StoreUnavailable
 from jobs.feed import Feeder
@@ -19,7 +20,6 @@ from jobs.intake import IntakeOptions, accept
 from jobs.job import Job
 from jobs.job_queue import LanePolicy, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.segment import Outcome, write

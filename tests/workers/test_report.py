@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
 from jobs.intake import IntakeOptions, accept_file
 from jobs.publish import publish
 from jobs.segment import Outcome, write

@@ -6,17 +6,17 @@ import orjson
 import pytest
 import redis
 
-from jobs.batch import Batch, Done
+from jobs.batches.batch import Batch, Done
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import reopen
 from jobs.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.publish import publish
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
-from jobs.rounds import reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

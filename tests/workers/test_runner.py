@@ -15,7 +15,8 @@ import pytest
 import redis
 from pydantic import BaseModel
 
-from jobs.batch import Done
+from jobs.batches.batch import Done
+from jobs.batches.open_batches import OpenBatches
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
@@ -24,7 +25,6 @@ from jobs.job import Job, Lease
 from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.prices import Prices
 from jobs.publish import close, publish, read_published, verify
 from jobs.redis_queue import RedisQueue

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.rounds import load_batch, read_round, resume
 from jobs.errors import StoreSilent, StoreUnavailable
 from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import load_batch, read_round, resume
 from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import LocalStore

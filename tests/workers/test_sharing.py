@@ -9,12 +9,12 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import close
 from jobs.intake import IntakeOptions, accept
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
-from jobs.rounds import close
 from jobs.settings import Settings
 from jobs.storage import Store
 from tests.workers.imitated_ray import ImitatedRay

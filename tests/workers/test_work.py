@@ -6,11 +6,11 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.open_batches import OpenBatches
 from jobs.errors import RequestError
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.batches.output_rows import PRICED
 from jobs.formats.cells import guarded
 from jobs.formats.parquet import modules
 from jobs.kinds import Kind
-from jobs.output_rows import PRICED
 from jobs.usage import NAMES
 
 HEAD: Final = ("row", "custom_id", "kind", "status")

@@ -11,7 +11,8 @@ import pytest
 
 from jobs.accounts import summaries as module
 from jobs.accounts.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.rounds import reopen
 from jobs.checksum import unsealed
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
@@ -19,7 +20,6 @@ from jobs.estimate import estimate
 from jobs.intake import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.retention import delete
-from jobs.rounds import reopen
 from jobs.settings import Settings
 from jobs.storage import Store
 

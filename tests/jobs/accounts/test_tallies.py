@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.accounts.tallies import Key, Tally, tallies
-from jobs.rounds import reopen
+from jobs.batches.rounds import reopen
 from jobs.usage import Usage
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from jobs import retention
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.rounds import reopen
 from jobs.cli import main
 from jobs.commands.session import Session
-from jobs.rounds import reopen
 from jobs.settings import Settings
 
 

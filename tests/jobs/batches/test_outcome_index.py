@@ -1,4 +1,4 @@
-"""Shows jobs/outcomes.py: what storage knows of an open batch, incrementally and over rounds."""
+"""Shows jobs/batches/outcome_index.py: what storage knows of an open batch, incrementally and over rounds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from jobs import segment_files
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import close, reopen
 from jobs.compaction import compact
-from jobs.outcomes import OutcomeIndex
-from jobs.rounds import close, reopen
 from jobs.segment import Outcome, SegmentHead, read_heads
 from jobs.storage import Store
 

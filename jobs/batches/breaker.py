@@ -10,9 +10,9 @@ takes seconds by default (`backoff_s`, `max_attempts`), other rows are begun.
 from collections import Counter
 from typing import Final
 
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import Clock, pause
 from jobs.logs import logger
-from jobs.outcomes import OutcomeIndex
-from jobs.rounds import Clock, pause
 from jobs.segment_files import some_outcomes
 from jobs.storage import Store
 

@@ -1,13 +1,12 @@
-"""Shows jobs/rounds.py: the markers, what they say together, and rule by rule which line counts."""
+"""Shows jobs/batches/rounds.py: the markers, what they say together, and rule by rule which line counts."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from jobs.batch import BatchPaths, Reopen
-from jobs.errors import ConflictError, RequestError, StoreUnavailable
-from jobs.rounds import (
+from jobs.batches.batch import BatchPaths, Reopen
+from jobs.batches.rounds import (
     Round,
     accepted,
     close,
@@ -20,6 +19,7 @@ from jobs.rounds import (
     reopen,
     to_bytes,
 )
+from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.segment import HeadRow
 from jobs.storage import Store
 

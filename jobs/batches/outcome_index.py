@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from jobs.batch import Batch, BatchPaths, Closed, Done
+from jobs.batches.batch import Batch, BatchPaths, Closed, Done
+from jobs.batches.published import ERRORS, read_published
+from jobs.batches.rounds import Round, list_batches, load_batch, read_round
 from jobs.errors import StoreUnavailable
-from jobs.published import ERRORS, read_published
-from jobs.rounds import Round, list_batches, load_batch, read_round
 from jobs.segment import SOLO, HeadRow, SegmentHead
 from jobs.segment_files import Compacted, each_heads, list_files
 from jobs.storage import Store

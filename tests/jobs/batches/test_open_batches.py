@@ -1,4 +1,4 @@
-"""Shows jobs/open_batches.py: which batches are unfinished follows from storage, and hints only spare a scan."""
+"""Shows jobs/batches/open_batches.py: which batches are unfinished follows from storage, and hints only spare a scan."""
 
 import io
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.open_batches import OpenBatches
 from jobs.intake import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.open_batches import OpenBatches
 from jobs.prices import Prices
 from jobs.publish import close, publish, reopen
 from jobs.retention import delete

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
 from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
 from jobs.segment import EVERY_ROUND, HeadRow
 from jobs.storage import Store

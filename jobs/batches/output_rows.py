@@ -7,7 +7,7 @@ cost, so that waste can be added up from the files alone.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobs.batch import Closed
+from jobs.batches.batch import Closed
 from jobs.errors import CODES
 from jobs.job import RowRequest
 from jobs.usage import NAMES, counts_of

@@ -1,4 +1,4 @@
-"""Shows jobs/published.py: a published file is checked as it is read, and `verify` names each fault."""
+"""Shows jobs/batches/published.py: a published file is checked as it is read, and `verify` names each fault."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from jobs.batch import BatchPaths, Done
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.published import path_of, read_published, read_usage, verify
+from jobs.batches.rounds import to_bytes
 from jobs.errors import StoreUnavailable
-from jobs.published import path_of, read_published, read_usage, verify
-from jobs.rounds import to_bytes
 
 PATHS = BatchPaths("night-1")
 Files = dict[str, list[dict[str, Any]]]

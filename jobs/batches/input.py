@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from jobs.batch import Batch, BatchPaths
+from jobs.batches.batch import Batch, BatchPaths
 from jobs.errors import StoreDamaged
 from jobs.job import RowRequest
 from jobs.storage import Store

@@ -9,12 +9,12 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from jobs.batch import BatchPaths
+from jobs.batches.batch import BatchPaths
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import end, go_on, list_batches, load_batch
 from jobs.concurrency import each
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.outcomes import OutcomeIndex
-from jobs.rounds import end, go_on, list_batches, load_batch
 from jobs.storage import Store
 
 

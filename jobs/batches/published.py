@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from jobs.batch import Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.rounds import accepted, latest_done
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.local_files import replaced
-from jobs.rounds import accepted, latest_done
 from jobs.storage import Store
 from jobs.usage import Usage, total
 
