@@ -7,10 +7,10 @@ whether they win or not. Published rows are copied as bytes: nothing here looks 
 from collections.abc import Mapping
 
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.segments.files import each_segments
+from jobs.batches.segments.line import LINE_END
+from jobs.batches.segments.segment import Segment
 from jobs.ledger import Ledger
-from jobs.segment import Segment
-from jobs.segment_files import each_segments
-from jobs.segment_line import LINE_END
 from jobs.storage import Store
 from jobs.winners import Winners
 

@@ -21,9 +21,10 @@ from typing import Any, BinaryIO, Final, cast
 
 import orjson
 
-from jobs import segment
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import is_left_over, is_open, load_batch, now, to_bytes
+from jobs.batches.segments import segment
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
@@ -34,7 +35,6 @@ from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.request_lines import TENANT, Defaults, LineFault, LineReader
-from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.spool import NAMES_IN_MEMORY, Spool
 from jobs.storage import Store

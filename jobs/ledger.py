@@ -12,8 +12,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jobs.batches.batch import FORMAT, Batch
+from jobs.batches.segments.head import Account
 from jobs.prices import Prices
-from jobs.segment_head import Account
 from jobs.usage import NAMES, Usage, counts_of, total
 
 AMOUNTS: Final = ("device_cost", "charge")

@@ -39,12 +39,12 @@ from jobs.batches.rounds import (
     reopen,
     to_bytes,
 )
+from jobs.batches.segments.files import until_read
 from jobs.collection import collect
 from jobs.errors import NoBatch
 from jobs.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.prices import Prices
-from jobs.segment_files import until_read
 from jobs.storage import CHUNK_BYTES, Store
 from jobs.winners import BUCKET_BYTES, Winners
 

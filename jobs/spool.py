@@ -14,11 +14,11 @@ from typing import BinaryIO, Final
 import orjson
 
 from jobs.batches.batch import LaneInput
+from jobs.batches.segments.segment import EVERY_ROUND, Outcome
 from jobs.checksum import sealed
 from jobs.formats.record import Record
 from jobs.job import RowRequest
 from jobs.request_lines import LineFault, LineReader
-from jobs.segment import EVERY_ROUND, Outcome
 from jobs.settings import Settings
 
 SHOWN_FAULTS: Final = 10_000

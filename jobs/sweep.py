@@ -21,14 +21,14 @@ from jobs.batches.input import unreadable
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import accepted, go_on
-from jobs.compaction import compact
+from jobs.batches.segments.compaction import compact
+from jobs.batches.segments.segment import Outcome, write
 from jobs.damage import Damage
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.job_queue import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publish import close, publish
-from jobs.segment import Outcome, write
 from jobs.storage import Store
 
 SEGMENT_ROWS: Final = 4_096

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from jobs.batches.segments.head import HeadRow
 from jobs.errors import StoreUnavailable
-from jobs.segment_head import HeadRow
 from jobs.usage import NAMES
 
 BUCKET_BYTES: Final = 16 << 20

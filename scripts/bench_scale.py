@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from jobs.batches.batch import Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import accepted
-from jobs.compaction import compact
+from jobs.batches.segments.compaction import compact
 from jobs.logs import configure
 from jobs.prices import Prices
 from jobs.publish import publish, verify

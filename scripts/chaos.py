@@ -32,9 +32,9 @@ from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage, verify
 from jobs.batches.rounds import accepted, is_open, latest_done
+from jobs.batches.segments.files import each_outcome, list_files
+from jobs.batches.segments.segment import Outcome, Segment, read_segments
 from jobs.errors import RequestError
-from jobs.segment import Outcome, Segment, read_segments
-from jobs.segment_files import each_outcome, list_files
 from jobs.usage import NAMES, Usage, total
 
 SETTLE_S: Final = 180.0

@@ -86,7 +86,7 @@ def peak_bytes() -> int:
 def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
     """What differs between the refused rows of the store and those that the file was made with."""
     from jobs.batches.batch import BatchPaths
-    from jobs.segment import read_outcomes
+    from jobs.batches.segments.segment import read_outcomes
     from jobs.storage import Store
 
     store, paths = Store.open(store_url), BatchPaths(batch_id)

@@ -20,13 +20,13 @@ from typing import Final
 
 import orjson
 
-from jobs import segment
 from jobs.batches.batch import BatchPaths
+from jobs.batches.segments import segment
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import QueueUnavailable, StoreSilent, StoreUnavailable
 from jobs.job import Lease
 from jobs.job_queue import Schedule, Settlement
 from jobs.logs import logger
-from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.doubts import Doubts

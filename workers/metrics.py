@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import CODES
 from jobs.job_queue import LaneSnapshot
-from jobs.segment import Outcome
 from workers.engine import EngineStats
 
 METRICS: Final[dict[str, str]] = {

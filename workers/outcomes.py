@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import CheckFailed, RowError
 from jobs.job import Job, Lease, RowRequest
 from jobs.job_queue import Settlement
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
-from jobs.segment import Outcome
 from workers.attempt import Attempt
 
 

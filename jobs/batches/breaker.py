@@ -12,8 +12,8 @@ from typing import Final
 
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import Clock, pause
+from jobs.batches.segments.files import some_outcomes
 from jobs.logs import logger
-from jobs.segment_files import some_outcomes
 from jobs.storage import Store
 
 SEGMENTS: Final = 8

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, read_published
 from jobs.batches.rounds import Round, list_batches, load_batch, read_round
+from jobs.batches.segments.files import Compacted, each_heads, list_files
+from jobs.batches.segments.segment import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable
-from jobs.segment import SOLO, HeadRow, SegmentHead
-from jobs.segment_files import Compacted, each_heads, list_files
 from jobs.storage import Store
 from jobs.usage import Usage
 

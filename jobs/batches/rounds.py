@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
 from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
-from jobs.segment import EVERY_ROUND, HeadRow
 from jobs.storage import Store
 
 Clock = Callable[[], datetime]

@@ -156,9 +156,9 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
     import orjson
 
     from jobs.batches.outcome_index import OutcomeIndex
+    from jobs.batches.segments.files import until_read
     from jobs.collection import collect
     from jobs.ledger import Ledger
-    from jobs.segment_files import until_read
     from jobs.winners import Winners
 
     def collected() -> Winners:

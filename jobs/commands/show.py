@@ -14,7 +14,7 @@ from jobs.errors import RequestError
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch
-    from jobs.segment import Outcome
+    from jobs.batches.segments.segment import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +32,8 @@ def show(
 
     Its request, what the model was asked first, every attempt with its worker, times and checks, its outcome and usage.
     """
+    from jobs.batches.segments.files import until_read
     from jobs.commands.show_view import lines
-    from jobs.segment_files import until_read
 
     session: Session = ctx.obj
     found = session.batch(batch)
@@ -102,7 +102,7 @@ def request_of(session: Session, batch: Batch, row: int) -> Mapping[str, Any] | 
 def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
     """Every line of the row in any segment, each segment once. Heads tell which files to read."""
     from jobs.batches.batch import BatchPaths
-    from jobs.segment_files import each_heads, each_segments, list_files
+    from jobs.batches.segments.files import each_heads, each_segments, list_files
 
     seen: set[str] = set()
     files = list_files(session.store, BatchPaths(batch.batch_id))

@@ -23,6 +23,7 @@ from typing import Any, Final
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import list_batches
+from jobs.batches.segments.head import parse_heads
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake import IntakeOptions, accept
@@ -32,7 +33,6 @@ from jobs.logs import configure
 from jobs.publish import publish, read_published
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
-from jobs.segment_head import parse_heads
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 from workers.engine import EngineStats

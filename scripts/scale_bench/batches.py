@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import orjson
 
-from jobs import segment
 from jobs.batches.batch import Batch, BatchPaths, LaneInput
 from jobs.batches.rounds import list_batches, to_bytes
+from jobs.batches.segments import segment
+from jobs.batches.segments.segment import Outcome
 from jobs.intake import IntakeOptions, accept
 from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
-from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.usage import Usage

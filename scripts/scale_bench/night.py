@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jobs import segment
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.segments import segment
 from jobs.feed import Feeder
 from jobs.job import Lease
 from jobs.job_queue import Settlement, WorkerRecord

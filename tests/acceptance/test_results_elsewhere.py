@@ -15,8 +15,8 @@ from openai.types import BatchError, Completion
 from openai.types.chat import ChatCompletion
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.segments.segment import Outcome, write
 from jobs.formats.cells import unguarded
-from jobs.segment import Outcome, write
 from jobs.storage import Store
 from jobs.usage import Usage
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
+from jobs.batches.segments.segment import read_outcomes
 from jobs.publish import verify
-from jobs.segment import read_outcomes
 from jobs.storage import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]

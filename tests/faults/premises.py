@@ -26,12 +26,12 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import ERRORS, OUTPUT, read_published, read_usage, verify
 from jobs.batches.rounds import is_open, latest_done, load_batch
+from jobs.batches.segments.files import each_outcome
+from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.intake import IntakeOptions, accept
 from jobs.job_queue import LaneSnapshot
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue
-from jobs.segment import Outcome, read_outcomes
-from jobs.segment_files import each_outcome
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
-from jobs import segment
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.segments import segment
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import UnavailableError
 from jobs.feed import Feeder, load_request
 from jobs.job import Job, JobKey, Lease, RowRequest
 from jobs.job_queue import ClaimReply, Settlement, WorkerRecord
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
-from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from jobs.sweep import Sweeper

@@ -15,7 +15,7 @@ import pytest
 from jobs.batches.batch import BatchPaths
 from jobs.batches.published import OUTPUT, read_published, read_usage, verify
 from jobs.batches.rounds import latest_done
-from jobs.segment_files import each_outcome
+from jobs.batches.segments.files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults

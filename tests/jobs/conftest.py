@@ -14,10 +14,10 @@ import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
 from jobs.batches.rounds import close, to_bytes
+from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
 from jobs.job import RowRequest
 from jobs.prices import Prices
 from jobs.publish import publish
-from jobs.segment import EVERY_ROUND, Outcome, write
 from jobs.storage import Store
 from jobs.usage import Usage
 

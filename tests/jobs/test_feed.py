@@ -16,6 +16,7 @@ import redis
 from jobs import feed
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import Feeder, load_request
 from jobs.intake import IntakeOptions, accept
@@ -25,7 +26,6 @@ from jobs.kinds.registry import load_kinds
 from jobs.publish import close, publish, reopen, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
-from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from jobs import publish as publishing
 from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
-from jobs.segment import Outcome
 from jobs.storage import Store
 from jobs.usage import Usage, total
 from jobs.winners import Winners

@@ -15,7 +15,7 @@ from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.redis_queue import RedisQueue
 from jobs.status import Rate, StatusReader, first_started, listed
 from jobs.usage import Usage
-from tests.jobs.test_segment import of_format_1
+from tests.jobs.batches.segments.test_segment import of_format_1
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf

@@ -16,6 +16,7 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
+from jobs.batches.segments.segment import Outcome, write
 from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
@@ -27,7 +28,6 @@ from jobs.kinds.registry import load_kinds
 from jobs.publish import publish
 from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
-from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.status import StatusReader, listed
 from jobs.storage import LocalStore, Store

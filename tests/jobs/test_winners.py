@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.batches.segments.segment import HeadRow
 from jobs.errors import StoreUnavailable
-from jobs.segment import HeadRow
 from jobs.winners import Winners
 
 Line = tuple[HeadRow, int, int]

@@ -13,6 +13,7 @@ import redis
 
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.segments.segment import Outcome, write
 from jobs.damage import MOST_S
 from jobs.errors import StoreUnavailable
 from jobs.feed import Feeder
@@ -22,7 +23,6 @@ from jobs.job_queue import LanePolicy, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
-from jobs.segment import Outcome, write
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from jobs.sweep import Sweeper

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.job import Job
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.redis_queue import RedisQueue
-from jobs.segment import Outcome, read_outcomes
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from workers.flusher import Flusher

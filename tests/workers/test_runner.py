@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from jobs.batches.batch import Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
@@ -29,7 +30,6 @@ from jobs.prices import Prices
 from jobs.publish import close, publish, read_published, verify
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
-from jobs.segment import Outcome, read_outcomes
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper

@@ -10,11 +10,11 @@ import redis
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round, resume
+from jobs.batches.segments.segment import Outcome
 from jobs.errors import StoreSilent, StoreUnavailable
 from jobs.generation import Completion
 from jobs.job_queue import WorkerRecord
 from jobs.redis_queue import RedisQueue
-from jobs.segment import Outcome
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
@@ -204,7 +204,7 @@ def test_outcomes_on_the_spool_keep_their_order(night: Night, until: Callable[..
 
 def ordered(night: Night) -> list[Any]:
     """All lines in the order in which their segments were written: a name has the number of its segment."""
-    from jobs.segment import read_outcomes
+    from jobs.batches.segments.segment import read_outcomes
 
     folder = f"batches/{night.batch_id}/segments"
     names = sorted(night.store.list(folder), key=lambda name: int(name.split("-")[-2]))

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from jobs import segment_files
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, reopen
-from jobs.compaction import compact
-from jobs.segment import Outcome, SegmentHead, read_heads
+from jobs.batches.segments import files as segment_files
+from jobs.batches.segments.compaction import compact
+from jobs.batches.segments.segment import Outcome, SegmentHead, read_heads
 from jobs.storage import Store
 
 

@@ -19,8 +19,8 @@ from jobs.batches.rounds import (
     reopen,
     to_bytes,
 )
+from jobs.batches.segments.segment import HeadRow
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
-from jobs.segment import HeadRow
 from jobs.storage import Store
 
 

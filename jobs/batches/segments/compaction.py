@@ -20,10 +20,10 @@ from typing import Final
 import orjson
 
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.segments.files import Compacted, each_segments
+from jobs.batches.segments.head import SEGMENT_FORMAT, damaged
+from jobs.batches.segments.segment import read_segments
 from jobs.logs import logger
-from jobs.segment import read_segments
-from jobs.segment_files import Compacted, each_segments
-from jobs.segment_head import SEGMENT_FORMAT, damaged
 from jobs.storage import Store
 
 SMALL_BYTES: Final = 1 << 20

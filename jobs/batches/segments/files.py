@@ -15,9 +15,9 @@ from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
 from jobs.errors import StoreUnavailable
-from jobs.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
-from jobs.segment_line import Outcome
 from jobs.storage import Store
 
 T = TypeVar("T")

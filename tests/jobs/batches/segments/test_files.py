@@ -1,4 +1,4 @@
-"""Shows jobs/segment_files.py: files in their order however they arrive, few at a time, and a file that is gone."""
+"""Shows jobs/batches/segments/files.py: files in their order however they arrive, few at a time, and a file that is gone."""
 
 import threading
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.segments.files import AHEAD_BYTES, Compacted, ahead, each_heads, some_outcomes, until_read
 from jobs.errors import StoreUnavailable
-from jobs.segment_files import AHEAD_BYTES, Compacted, ahead, each_heads, some_outcomes, until_read
 
 PATHS = BatchPaths("night-1")
 

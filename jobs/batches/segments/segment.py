@@ -13,8 +13,8 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.batch import BatchPaths
-from jobs.segment_head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
-from jobs.segment_line import LineStatus, Outcome, parse, to_line
+from jobs.batches.segments.head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
+from jobs.batches.segments.line import LineStatus, Outcome, parse, to_line
 from jobs.storage import Store
 from jobs.usage import NAMES, Usage, counts_of, total
 

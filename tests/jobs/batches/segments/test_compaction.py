@@ -1,4 +1,4 @@
-"""Shows jobs/compaction.py: fewer files, the same outcomes; whoever dies, is late or does it twice."""
+"""Shows jobs/batches/segments/compaction.py: fewer files, the same outcomes; whoever dies, is late or does it twice."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,18 +6,18 @@ from typing import Any, cast
 
 import pytest
 
-from jobs import compaction
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import published_lines, read_usage, verify
 from jobs.batches.rounds import accepted
-from jobs.compaction import compact
+from jobs.batches.segments import compaction
+from jobs.batches.segments.compaction import compact
+from jobs.batches.segments.files import each_outcome, list_files
 from jobs.errors import StoreUnavailable
 from jobs.prices import Prices
 from jobs.publish import publish
-from jobs.segment_files import each_outcome, list_files
 from jobs.storage import Store
-from tests.jobs.test_segment import of_format_1
+from tests.jobs.batches.segments.test_segment import of_format_1
 
 PATHS = BatchPaths("night-1")
 ROWS = 12

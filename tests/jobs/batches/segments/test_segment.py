@@ -1,4 +1,4 @@
-"""Shows jobs/segment.py: what is written is read back, heads are enough for an index, and damage is noticed."""
+"""Shows jobs/batches/segments/segment.py: what is written is read back, heads are enough for an index, and damage is noticed."""
 
 import hashlib
 import itertools
@@ -9,12 +9,12 @@ from itertools import starmap
 import orjson
 import pytest
 
-from jobs import segment
 from jobs.batches.batch import BatchPaths
 from jobs.batches.output_rows import error_row, output_row
+from jobs.batches.segments import segment
+from jobs.batches.segments.line import LINE_END
+from jobs.batches.segments.segment import EVERY_ROUND, HeadRow, Outcome
 from jobs.errors import StoreUnavailable
-from jobs.segment import EVERY_ROUND, HeadRow, Outcome
-from jobs.segment_line import LINE_END
 from jobs.storage import Store
 from jobs.usage import Usage, total
 

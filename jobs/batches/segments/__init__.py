@@ -1,0 +1,1 @@
+"""Segments: immutable files of attempt outcomes, their heads, their lines, and how small ones are put together."""
