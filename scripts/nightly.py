@@ -23,9 +23,9 @@ from jobs import logs, settings
 from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import read_round
+from jobs.commands.typed_times import parsed
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake import IntakeOptions, accept_file
-from jobs.moments import parsed
 from jobs.storage import Store
 from workers.interrupts import draining
 from workers.work import Work

@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from jobs import cli
+from jobs.commands import cli
 from jobs.errors import CODES
 from jobs.logs import EVENTS
 from jobs.settings import Settings

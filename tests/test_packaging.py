@@ -114,7 +114,7 @@ def test_metadata_names_command_licence_and_private_classifier(wheel: Path) -> N
     assert said["License-Expression"] == "Apache-2.0"
     assert "Private :: Do Not Upload" in (said.get_all("Classifier") or [])
     assert "Apache License" in metadata(wheel, "licenses/LICENSE")
-    assert "nightpress = jobs.cli:main" in metadata(wheel, "entry_points.txt")
+    assert "nightpress = jobs.commands.cli:main" in metadata(wheel, "entry_points.txt")
 
 
 def test_jobs_and_workers_resolve_to_our_distribution(machine: Machine) -> None:
@@ -195,8 +195,14 @@ def imported(*command: str) -> set[str]:
     ("command", "forbidden"),
     [
         pytest.param(["-c", "import jobs, workers"], HEAVY | IO, id="the packages"),
-        pytest.param(["-c", "import jobs.cli; jobs.cli.main(['--help'])"], HEAVY | {"redis"}, id="--help"),
-        pytest.param(["-c", "import jobs.cli; jobs.cli.main(['run', '--help'])"], HEAVY | {"redis"}, id="run --help"),
+        pytest.param(
+            ["-c", "import jobs.commands.cli; jobs.commands.cli.main(['--help'])"], HEAVY | {"redis"}, id="--help"
+        ),
+        pytest.param(
+            ["-c", "import jobs.commands.cli; jobs.commands.cli.main(['run', '--help'])"],
+            HEAVY | {"redis"},
+            id="run --help",
+        ),
     ],
 )
 def test_importing_loads_nothing_heavy(command: Sequence[str], forbidden: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that need workers: `run`, `work` and `models pull`, added to those of `jobs/cli.py`.
+"""The commands that need workers: `run`, `work` and `models pull`, added to those of `jobs/commands/cli.py`.
 
 Thin: each reads its options, calls `run.py`, `work.py` or `models.py`, and says how it went. Standard output is for
 results, standard error for progress. Heavy imports wait until a command runs.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
 from jobs.formats import InputFormat

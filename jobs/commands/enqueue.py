@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.formats import InputFormat
@@ -76,9 +76,9 @@ def enqueue(
     Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
     """
     from jobs import logs
+    from jobs.commands.typed_times import parsed
     from jobs.delivery import checked_place
     from jobs.intake import IntakeOptions, StrictRefused, accept_file
-    from jobs.moments import parsed
 
     session: Session = ctx.obj
     settings = session.settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.formats import InputFormat

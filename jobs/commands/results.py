@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import orjson
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError

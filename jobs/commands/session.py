@@ -126,7 +126,7 @@ class Session:
 
     def moment(self, typed: str | None, option: str) -> datetime | None:
         """A moment to come that an option names. Raises RequestError when it is none, or past."""
-        from jobs.moments import parsed
+        from jobs.commands.typed_times import parsed
 
         moment = parsed(typed, self.clock()) if typed else None
         if moment is not None and moment <= self.clock():

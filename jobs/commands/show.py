@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import completion
+from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def wait(
     Exit status 0 when every row completed, 1 when some did not, 4 when it is not published: it paused itself, or the time is
     over.
     """
-    from jobs.moments import parsed
+    from jobs.commands.typed_times import parsed
     from jobs.publish import publish
 
     session: Session = ctx.obj

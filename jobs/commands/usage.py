@@ -56,7 +56,7 @@ def usage(
     out and named, with exit status 3.
     """
     from jobs.accounts.tallies import tallies
-    from jobs.moments import parsed
+    from jobs.commands.typed_times import parsed
 
     session: Session = ctx.obj
     now = session.clock()

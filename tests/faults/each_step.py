@@ -4,7 +4,7 @@ from typing import Final
 
 EACH_STEP: Final = """
 import os, signal, sys
-from jobs.cli import main
+from jobs.commands.cli import main
 
 steps, dies_at = 0, None
 

@@ -5,7 +5,7 @@ from tests.faults.premises import Premises
 RACER = """
 import os, sys, time
 import jobs.commands.operate, jobs.delivery, jobs.intake, jobs.kinds.registry, jobs.publish
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.settings import load
 load()
 open(f"ready-{os.getpid()}", "w").close()

@@ -63,7 +63,7 @@ def test_one_file_enqueued_by_several_processes_at_once_is_one_batch(night: Prem
 
 STOPS = """
 import os, signal, sys
-from jobs.cli import main
+from jobs.commands.cli import main
 link = os.link
 def stopping(source, target):
     if str(target).endswith("batch.json"):

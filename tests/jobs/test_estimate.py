@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.estimate import HISTORY_ROWS, estimate
 from jobs.intake import IntakeOptions

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.job import RowRequest

@@ -9,7 +9,7 @@ import redis
 from jobs.batches.batch import Batch, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import reopen
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake import IntakeOptions, accept

@@ -9,7 +9,7 @@ import pytest
 from jobs import retention
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import reopen
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.settings import Settings
 

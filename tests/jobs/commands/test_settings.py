@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.settings import Settings
 

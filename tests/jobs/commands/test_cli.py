@@ -17,7 +17,7 @@ from rich.console import Console
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import pause
-from jobs.cli import main
+from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.job_queue import FeedRow, WorkerRecord
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:
     Shelf = Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def test_another_package_adds_a_command_and_a_damaged_one_is_named(tmp_path: Pat
 
 def command(*args: str, cwd: Path, **env: str) -> Ran:
     """Runs a command in a process of its own."""
-    code = "import sys; from jobs.cli import main; sys.exit(main())"
+    code = "import sys; from jobs.commands.cli import main; sys.exit(main())"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
     done = subprocess.run(
         [sys.executable, "-c", code, *args],
@@ -225,7 +225,7 @@ def command(*args: str, cwd: Path, **env: str) -> Ran:
 
 def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "import sys; from jobs.cli import main; main(['--help']);"
+        "import sys; from jobs.commands.cli import main; main(['--help']);"
         "print(sorted({'torch', 'ray', 'transformers', 'redis', 'fsspec', 'pydantic', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -668,7 +668,7 @@ def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
 
 def test_enqueue_reads_standard_input(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from jobs.cli import main; sys.exit(main())", "enqueue", "-"],
+        [sys.executable, "-c", "import sys; from jobs.commands.cli import main; sys.exit(main())", "enqueue", "-"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         input=GOOD * 2,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobs.commands.typed_times import parsed
 from jobs.errors import RequestError
-from jobs.moments import parsed
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
