@@ -28,9 +28,9 @@ from jobs.batches.segments.segment import Outcome
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
+from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import InputFormat, Record
 from jobs.formats.source import name_of, opened, plain
-from jobs.json_lines import Finding, read_value
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger

@@ -16,9 +16,9 @@ from pydantic_core import ErrorDetails
 
 from jobs.did_you_mean import meant
 from jobs.errors import CODES, RequestError
+from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 from jobs.job import RowRequest
-from jobs.json_lines import Finding
 from jobs.kinds import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"

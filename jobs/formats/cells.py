@@ -16,8 +16,8 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import Record
-from jobs.json_lines import Finding, read_value
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""

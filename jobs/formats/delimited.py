@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 
 from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Fields, is_known
+from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 from jobs.formats.record import Record
-from jobs.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 
 DELIMITERS: Final = ",;\t"
 

@@ -7,9 +7,9 @@ from typing import BinaryIO
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
 from jobs.formats.cells import Fields
+from jobs.formats.json_lines import Finding, numbered, read_object
 from jobs.formats.record import InputFormat, Record
 from jobs.formats.source import peeked, replacing
-from jobs.json_lines import Finding, numbered, read_object
 
 _PARQUET = b"PAR1"
 _REFUSED = {

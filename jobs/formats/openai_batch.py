@@ -8,9 +8,9 @@ we cannot follow, is the row's fault, never passed over. Format: https://platfor
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
+from jobs.formats.json_lines import Finding, numbered, read_object
 from jobs.formats.record import Record
 from jobs.generation import MOST_LOGPROBS
-from jobs.json_lines import Finding, numbered, read_object
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 """What a line has. A line that has a url and a body is one of these."""

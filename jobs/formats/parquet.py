@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs.errors import RequestError
+from jobs.formats.json_lines import unkept
 from jobs.formats.record import Record
-from jobs.json_lines import unkept
 
 ROWS: Final = 1_024
 """How many rows are held at a time."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from jobs.json_lines import Finding
+from jobs.formats.json_lines import Finding
 
 
 class InputFormat(StrEnum):

@@ -20,9 +20,9 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex, load_batch
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
 from jobs.job import RowRequest
-from jobs.json_lines import MAX_ROW_BYTES
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.spool import NAMES_IN_MEMORY

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from jobs.formats import Record
+from jobs.formats.json_lines import read_object
 from jobs.job import RowRequest
-from jobs.json_lines import read_object
 from jobs.kinds import Conversation
 from jobs.request_lines import Defaults, LineFault, LineReader
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.formats.cells import FORMULA, Cells, guarded, unguarded
-from jobs.json_lines import Finding
+from jobs.formats.json_lines import Finding
 
 
 class AnyField:

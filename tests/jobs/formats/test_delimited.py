@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jobs.errors import RequestError
 from jobs.formats import delimited
 from jobs.formats.cells import guarded
-from jobs.json_lines import MAX_ROW_BYTES, Finding
+from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 
 class TextAndList:

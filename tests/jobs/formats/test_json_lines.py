@@ -1,4 +1,4 @@
-"""Shows jobs/json_lines.py: bytes into lines, and lines into objects that can be written back."""
+"""Shows jobs/formats/json_lines.py: bytes into lines, and lines into objects that can be written back."""
 
 import io
 import tracemalloc
@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from jobs.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object, read_value, unkept
+from jobs.formats.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object, read_value, unkept
 
 BOM = b"\xef\xbb\xbf"
 FULL = b"{}".ljust(MAX_ROW_BYTES)
