@@ -13,12 +13,12 @@ from typing import BinaryIO, Final, Literal
 
 from jobs.accounts.summaries import Tally, short_template, summaries
 from jobs.errors import RowError
-from jobs.intake import IntakeOptions, spooled
+from jobs.intake.accept import IntakeOptions, spooled
+from jobs.intake.staging import Spool
 from jobs.job import RowRequest
 from jobs.kinds import Kind
 from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
-from jobs.spool import Spool
 from jobs.storage import Store
 from jobs.usage import Usage
 

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 from jobs.errors import CheckFailed, RowError
 from jobs.formats import Record
 from jobs.generation import Prompt
+from jobs.intake.row_reader import LineFault, LineReader
 from jobs.job import RowRequest
 from jobs.kinds import Kind
-from jobs.request_lines import LineFault, LineReader
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4

@@ -26,7 +26,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, GenerationRequest
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy

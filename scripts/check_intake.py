@@ -59,7 +59,7 @@ def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
 
 def taken_in(path: Path, store_url: str) -> dict[str, Any]:
     """Take the file in, in this process, and say what it took."""
-    from jobs.intake import IntakeOptions, accept_file
+    from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
     from jobs.storage import Store
 

@@ -16,7 +16,7 @@ import orjson
 
 from jobs import logs, settings
 from jobs.errors import NightpressError
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.storage import Store
 

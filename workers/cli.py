@@ -74,7 +74,7 @@ def run(
     from jobs import logs
     from jobs.batches.rounds import read_round
     from jobs.formats.source import name_of
-    from jobs.intake import IntakeOptions, accept_file
+    from jobs.intake.accept import IntakeOptions, accept_file
     from workers.interrupts import draining
     from workers.report import Reporter
     from workers.run import Run

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from jobs.estimate import Estimate
-    from jobs.intake import Accepted, IntakeOptions
+    from jobs.intake.accept import Accepted, IntakeOptions
 
 SHOWN = 20
 
@@ -78,7 +78,7 @@ def enqueue(
     from jobs import logs
     from jobs.commands.typed_times import parsed
     from jobs.delivery import checked_place
-    from jobs.intake import IntakeOptions, StrictRefused, accept_file
+    from jobs.intake.accept import IntakeOptions, StrictRefused, accept_file
 
     session: Session = ctx.obj
     settings = session.settings

@@ -13,8 +13,8 @@ from jobs.errors import RequestError
 from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
+    from jobs.intake.row_reader import LineFault
     from jobs.preview import Preview
-    from jobs.request_lines import LineFault
 
 
 def register(app: typer.Typer) -> None:
@@ -46,10 +46,10 @@ def preview(
     """
     from jobs.formats.detection import records
     from jobs.formats.source import opened, plain
-    from jobs.intake import IntakeOptions, line_reader
+    from jobs.intake.accept import IntakeOptions, line_reader
+    from jobs.intake.row_reader import LineFault
     from jobs.kinds.registry import load_kinds
     from jobs.preview import previews
-    from jobs.request_lines import LineFault
 
     session: Session = ctx.obj
     settings = session.settings
@@ -90,7 +90,7 @@ def _most(shown: Preview, prompt: Any) -> int:
 
 
 def _as_json(shown: Preview | LineFault) -> dict[str, Any]:
-    from jobs.request_lines import LineFault
+    from jobs.intake.row_reader import LineFault
 
     if isinstance(shown, LineFault):
         return {"row": shown.row, "custom_id": shown.custom_id, "kind": shown.kind, "error": shown.error}

@@ -26,7 +26,7 @@ from jobs.batches.rounds import list_batches
 from jobs.batches.segments.head import parse_heads
 from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.logs import configure

@@ -28,7 +28,7 @@ from jobs.batches.published import ERRORS, OUTPUT, read_published, read_usage, v
 from jobs.batches.rounds import is_open, latest_done, load_batch
 from jobs.batches.segments.files import each_outcome
 from jobs.batches.segments.segment import Outcome, read_outcomes
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job_queue import LaneSnapshot
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue

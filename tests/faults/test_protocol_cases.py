@@ -8,7 +8,7 @@ import pytest
 
 from jobs.batches.published import verify
 from jobs.batches.rounds import close, latest_done
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from tests.faults.moved_time import ImitatedServer
 from tests.faults.protocol_model import LANE, SETTINGS, SweeperProcess, Worker, World

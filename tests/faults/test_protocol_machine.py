@@ -33,7 +33,7 @@ from jobs.batches.published import verify
 from jobs.batches.rounds import accepted, close, reopen, resume
 from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.publish import publish
 from jobs.redis_queue import KEYS

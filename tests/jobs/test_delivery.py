@@ -18,7 +18,7 @@ from jobs.batches.rounds import latest_done, reopen
 from jobs.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import publish

@@ -10,7 +10,7 @@ import pytest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.estimate import HISTORY_ROWS, estimate
-from jobs.intake import IntakeOptions
+from jobs.intake.accept import IntakeOptions
 from jobs.job import RowRequest
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds

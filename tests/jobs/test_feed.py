@@ -19,7 +19,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.feed import Feeder, load_request
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
 from jobs.job_queue import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds

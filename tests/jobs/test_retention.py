@@ -11,7 +11,7 @@ from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.rounds import list_batches, load_batch, read_round, reopen
 from jobs.errors import ConflictError, NoBatch, RequestError
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import close, publish

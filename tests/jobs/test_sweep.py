@@ -21,7 +21,7 @@ from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.feed import Feeder
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job import Job
 from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds

@@ -17,7 +17,7 @@ from jobs.batches.segments.segment import Outcome, write
 from jobs.damage import MOST_S
 from jobs.errors import StoreUnavailable
 from jobs.feed import Feeder
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job import Job
 from jobs.job_queue import LanePolicy, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds

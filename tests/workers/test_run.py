@@ -12,7 +12,7 @@ from jobs.batches.rounds import reopen
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.publish import publish
 from jobs.redis_queue import RedisQueue

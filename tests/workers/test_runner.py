@@ -21,7 +21,7 @@ from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.feed import Feeder
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job import Job, Lease
 from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind

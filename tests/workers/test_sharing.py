@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue

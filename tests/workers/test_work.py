@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import RequestError
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import ModelUnavailable
-from jobs.intake import IntakeOptions, accept_file
+from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.worker import Worker, WorkerPlan

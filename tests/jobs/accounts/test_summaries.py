@@ -17,7 +17,7 @@ from jobs.checksum import unsealed
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.estimate import estimate
-from jobs.intake import IntakeOptions
+from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.retention import delete
 from jobs.settings import Settings

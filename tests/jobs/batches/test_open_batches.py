@@ -9,7 +9,7 @@ import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
-from jobs.intake import IntakeOptions, accept
+from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publish import close, publish, reopen

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from jobs.batches.batch import BatchPaths
-from jobs.intake import Accepted, IntakeOptions, accept
+from jobs.intake.accept import Accepted, IntakeOptions, accept
 from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings

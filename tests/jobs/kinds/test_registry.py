@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from jobs.errors import RequestError
+from jobs.intake.row_reader import Envelope
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
-from jobs.request_lines import Envelope
 
 KINDS = load_kinds()
 

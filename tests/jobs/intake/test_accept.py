@@ -1,4 +1,4 @@
-"""Shows jobs/intake.py: what becomes of a file."""
+"""Shows jobs/intake/accept.py: what becomes of a file."""
 
 import io
 import itertools
@@ -21,11 +21,11 @@ from jobs.batches.outcome_index import OutcomeIndex, load_batch
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
-from jobs.intake import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake.accept import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
-from jobs.spool import NAMES_IN_MEMORY
 from jobs.storage import LocalStore, Store
 
 KINDS = load_kinds()

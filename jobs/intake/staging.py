@@ -17,8 +17,8 @@ from jobs.batches.batch import LaneInput
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome
 from jobs.checksum import sealed
 from jobs.formats.record import Record
+from jobs.intake.row_reader import LineFault, LineReader
 from jobs.job import RowRequest
-from jobs.request_lines import LineFault, LineReader
 from jobs.settings import Settings
 
 SHOWN_FAULTS: Final = 10_000

@@ -1,4 +1,4 @@
-"""Shows jobs/spool.py: what is read, kept on disk, with each custom_id taken once."""
+"""Shows jobs/intake/staging.py: what is read, kept on disk, with each custom_id taken once."""
 
 import hashlib
 from dataclasses import replace
@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from jobs.formats import Record
+from jobs.intake.row_reader import LineFault, LineReader
+from jobs.intake.staging import SHOWN_FAULTS, Spool
 from jobs.job import RowRequest
-from jobs.request_lines import LineFault, LineReader
 from jobs.settings import Settings
-from jobs.spool import SHOWN_FAULTS, Spool
 
 SETTINGS = Settings(model="stub")
 

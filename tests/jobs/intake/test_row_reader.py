@@ -1,4 +1,4 @@
-"""Shows jobs/request_lines.py: what one line may say, and which of its faults is told."""
+"""Shows jobs/intake/row_reader.py: what one line may say, and which of its faults is told."""
 
 import json
 from typing import Any, Self
@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from jobs.formats import Record
 from jobs.formats.json_lines import read_object
+from jobs.intake.row_reader import Defaults, LineFault, LineReader
 from jobs.job import RowRequest
 from jobs.kinds import Conversation
-from jobs.request_lines import Defaults, LineFault, LineReader
 
 
 class NoteRequest(BaseModel):

@@ -31,12 +31,12 @@ from jobs.formats.detection import records as records_of
 from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import InputFormat, Record
 from jobs.formats.source import name_of, opened, plain
+from jobs.intake.row_reader import TENANT, Defaults, LineFault, LineReader
+from jobs.intake.staging import NAMES_IN_MEMORY, Spool
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
-from jobs.request_lines import TENANT, Defaults, LineFault, LineReader
 from jobs.settings import Settings
-from jobs.spool import NAMES_IN_MEMORY, Spool
 from jobs.storage import Store
 
 SEGMENT_ROWS: Final = 4_096

@@ -1,0 +1,1 @@
+"""Intake: rows of a file become an accepted batch in the store."""
