@@ -15,8 +15,8 @@ from jobs.accounts.summaries import Tally, short_template, summaries
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, spooled
 from jobs.intake.staging import Spool
-from jobs.job import RowRequest
 from jobs.kinds import Kind
+from jobs.lanes.job import RowRequest
 from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -15,8 +15,8 @@ from jobs.errors import CheckFailed, RowError
 from jobs.formats import Record
 from jobs.generation import Prompt
 from jobs.intake.row_reader import LineFault, LineReader
-from jobs.job import RowRequest
 from jobs.kinds import Kind
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4

@@ -42,7 +42,7 @@ from jobs.batches.rounds import (
 from jobs.batches.segments.files import until_read
 from jobs.collection import collect
 from jobs.errors import NoBatch
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.ledger import Ledger
 from jobs.prices import Prices
 from jobs.storage import CHUNK_BYTES, Store

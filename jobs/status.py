@@ -17,7 +17,7 @@ from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, 
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.delivery import is_delivered
 from jobs.errors import QueueUnavailable, StoreDamaged, collected
-from jobs.job_queue import Lanes, LaneSnapshot, WorkerRecord
+from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.prices import Prices
 from jobs.storage import Store
 from jobs.usage import Usage

@@ -25,7 +25,7 @@ from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.segment import Outcome, write
 from jobs.damage import Damage
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
-from jobs.job_queue import BatchSchedule, Lanes
+from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publish import close, publish

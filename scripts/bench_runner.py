@@ -24,11 +24,11 @@ from pathlib import Path
 from jobs import logs
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
-from jobs.feed import Feeder
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.feed import Feeder
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import Store

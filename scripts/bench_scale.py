@@ -30,10 +30,10 @@ from jobs.batches.batch import Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import accepted
 from jobs.batches.segments.compaction import compact
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.prices import Prices
 from jobs.publish import publish, verify
-from jobs.redis_queue import RedisQueue
 from jobs.storage import Store
 from scripts.scale_bench import batches, night
 from scripts.scale_bench.plot import draw

@@ -23,7 +23,7 @@ from jobs.accounts.summaries import FOLDER, catch_up
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
 from jobs.batches.published import ERRORS, OUTPUT, USAGE
 from jobs.batches.rounds import to_bytes
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.storage import Store
 
 KINDS = ("article", "social_post", "translation", "chat")

@@ -21,7 +21,7 @@ from jobs.batches.rounds import close, is_open, reopen
 from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import KEYS, RedisQueue
+from jobs.lanes.redis_queue import KEYS, RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

@@ -20,8 +20,8 @@ from pathlib import Path
 import redis
 
 from jobs.errors import QueueUnavailable, UnavailableError
-from jobs.job_queue import FeedRow, Settlement, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from workers import embedded
 
 LANE = "full"

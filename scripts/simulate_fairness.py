@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.errors import UnavailableError
-from jobs.job import Lease
-from jobs.job_queue import FeedRow, LanePolicy, Settlement, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.job import Lease
+from jobs.lanes.protocol import FeedRow, LanePolicy, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.tenants import TenantShare
 from workers import embedded
 

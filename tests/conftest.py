@@ -19,7 +19,7 @@ import structlog
 from moto.server import ThreadedMotoServer
 from xdist.scheduler import LoadScopeScheduling
 
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.storage import Store
 
 BUCKET = "nightpress"

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
-from jobs.job import Job, RowRequest
 from jobs.kinds import Conversation, Kind
+from jobs.lanes.job import Job, RowRequest
 from jobs.logs import logger
 from jobs.usage import Usage, total
 

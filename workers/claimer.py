@@ -24,11 +24,11 @@ from jobs.errors import (
     UnavailableError,
     collected,
 )
-from jobs.feed import load_request
 from jobs.generation import GenerationRequest
-from jobs.job import Job, Lease, RowRequest
-from jobs.job_queue import ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
+from jobs.lanes.feed import load_request
+from jobs.lanes.job import Job, Lease, RowRequest
+from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.logs import logger
 from workers.attempt import Attempt
 from workers.doubts import Doubts, Round

@@ -148,7 +148,7 @@ def replay(
     """
     from jobs import logs
     from jobs.commands.show import published_row, request_of
-    from jobs.job import RowRequest
+    from jobs.lanes.job import RowRequest
     from workers.replay import replay as replay_row
     from workers.replay import told
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from jobs.errors import QueueUnavailable, UnavailableError
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 
 START_S: Final = 20.0

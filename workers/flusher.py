@@ -24,8 +24,8 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import QueueUnavailable, StoreSilent, StoreUnavailable
-from jobs.job import Lease
-from jobs.job_queue import Schedule, Settlement
+from jobs.lanes.job import Lease
+from jobs.lanes.protocol import Schedule, Settlement
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from jobs.errors import QueueUnavailable
-from jobs.job_queue import Schedule, WorkerRecord
+from jobs.lanes.protocol import Schedule, WorkerRecord
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.leases import Leases

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from jobs.job import Lease
+from jobs.lanes.job import Lease
 from jobs.settings import Settings
 
 

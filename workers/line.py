@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.feed import Feeder
-from jobs.job_queue import Schedule
 from jobs.kinds import Kind
+from jobs.lanes.feed import Feeder
+from jobs.lanes.protocol import Schedule
 from jobs.settings import Settings
 from jobs.storage import Store
 from workers.metrics import WorkerMetrics

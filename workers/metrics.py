@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import CODES
-from jobs.job_queue import LaneSnapshot
+from jobs.lanes.protocol import LaneSnapshot
 from workers.engine import EngineStats
 
 METRICS: Final[dict[str, str]] = {

@@ -15,8 +15,8 @@ import orjson
 
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import CheckFailed, RowError
-from jobs.job import Job, Lease, RowRequest
-from jobs.job_queue import Settlement
+from jobs.lanes.job import Job, Lease, RowRequest
+from jobs.lanes.protocol import Settlement
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
 from workers.attempt import Attempt

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import CheckFailed, RequestError, RowError
-from jobs.job import Job, JobKey, Lease, RowRequest
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.settings import Settings
 from workers.attempt import Attempt
 from workers.engine import Engine

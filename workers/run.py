@@ -16,8 +16,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import accepted, read_round
 from jobs.errors import BatchPaused
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

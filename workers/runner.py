@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 
 from jobs.errors import QueueUnavailable, RowError
 from jobs.generation import Completion
-from jobs.job import Lease
-from jobs.job_queue import WorkerRecord
+from jobs.lanes.job import Lease
+from jobs.lanes.protocol import WorkerRecord
 from jobs.logs import logger
 from workers.attempt import Attempt
 from workers.claimer import POLL_S, Claimer, Turn, taken

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.job_queue import Lanes
+from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
 from workers.post import Post
 

@@ -19,8 +19,8 @@ from jobs.delivery import Deliverer
 from jobs.errands import Errands
 from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader
 from jobs.storage import Store

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.feed import Feeder
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.feed import Feeder
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
-from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.errors import StoreDamaged
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.storage import Store
 
 

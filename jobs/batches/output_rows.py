@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jobs.batches.batch import Closed
 from jobs.errors import CODES
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.usage import NAMES, counts_of
 
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from jobs.batches.batch import Batch
     from jobs.errors import StoreDamaged
-    from jobs.redis_queue import RedisQueue
+    from jobs.lanes.redis_queue import RedisQueue
     from jobs.settings import Settings
     from jobs.storage import Store
 
@@ -76,7 +76,7 @@ class Session:
             return self.given_queue
         if self.settings.redis_url is None:
             return None
-        from jobs.redis_queue import RedisQueue
+        from jobs.lanes.redis_queue import RedisQueue
 
         return RedisQueue.from_settings(self.settings)
 

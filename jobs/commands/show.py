@@ -64,8 +64,8 @@ def _prompts(
 ) -> Iterator[Mapping[str, Any]]:
     """What the row asks first, as its kind and its templates are now. Later prompts hold what the model answered."""
     from jobs.errors import RowError
-    from jobs.job import RowRequest
     from jobs.kinds.registry import load_kinds
+    from jobs.lanes.job import RowRequest
     from jobs.preview import first_prompts
 
     kind = load_kinds(session.settings.templates_dir).get(request["kind"]) if request is not None else None

@@ -18,8 +18,8 @@ from jobs.did_you_mean import meant
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
-from jobs.job import RowRequest
 from jobs.kinds import Kind
+from jobs.lanes.job import RowRequest
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 _NAME_CHARACTERS: Final = 256

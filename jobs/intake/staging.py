@@ -18,7 +18,7 @@ from jobs.batches.segments.segment import EVERY_ROUND, Outcome
 from jobs.checksum import sealed
 from jobs.formats.record import Record
 from jobs.intake.row_reader import LineFault, LineReader
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 
 SHOWN_FAULTS: Final = 10_000

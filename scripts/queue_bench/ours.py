@@ -24,14 +24,14 @@ from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import list_batches
 from jobs.batches.segments.head import parse_heads
-from jobs.feed import Feeder, load_request
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.feed import Feeder, load_request
+from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.publish import publish, read_published
-from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store

@@ -15,8 +15,8 @@ from jobs.batches.rounds import list_batches, to_bytes
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.usage import Usage

@@ -18,11 +18,11 @@ from typing import Any, Final
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments import segment
-from jobs.feed import Feeder
-from jobs.job import Lease
-from jobs.job_queue import Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import KEYS, RedisQueue, _sources
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import Lease
+from jobs.lanes.protocol import Settlement, WorkerRecord
+from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from tests.faults.premises import Premises
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]

@@ -29,9 +29,9 @@ from jobs.batches.rounds import is_open, latest_done, load_batch
 from jobs.batches.segments.files import each_outcome
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job_queue import LaneSnapshot
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import LaneSnapshot
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

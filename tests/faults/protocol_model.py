@@ -18,9 +18,9 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import UnavailableError
-from jobs.feed import Feeder, load_request
-from jobs.job import Job, JobKey, Lease, RowRequest
-from jobs.job_queue import ClaimReply, Settlement, WorkerRecord
+from jobs.lanes.feed import Feeder, load_request
+from jobs.lanes.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.prices import Prices
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.storage import LocalStore
 
 Fate = Literal["made", "resent", "fails", "fails after", "dies"]

@@ -15,7 +15,7 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import latest_done
 from jobs.errors import StoreDamaged
-from jobs.feed import Feeder
+from jobs.lanes.feed import Feeder
 from tests.faults.premises import LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]

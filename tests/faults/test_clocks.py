@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.job_queue import Settlement, WorkerRecord
+from jobs.lanes.protocol import Settlement, WorkerRecord
 from tests.conftest import Server
 from tests.faults.premises import LANE, ROWS, Premises
 from tests.faults.wrong_clock import Clock

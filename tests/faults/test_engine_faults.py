@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.feed import Feeder
+from jobs.lanes.feed import Feeder
 from tests.faults.premises import EVEN, LANE, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]

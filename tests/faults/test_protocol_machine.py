@@ -35,8 +35,8 @@ from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.redis_queue import KEYS
 from jobs.publish import publish
-from jobs.redis_queue import KEYS
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
 from tests.faults.moved_time import ImitatedServer, RealServer

@@ -12,8 +12,8 @@ import pytest
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close
-from jobs.feed import Feeder
-from jobs.job_queue import Settlement, WorkerRecord
+from jobs.lanes.feed import Feeder
+from jobs.lanes.protocol import Settlement, WorkerRecord
 from tests.conftest import BINARIES, Server
 from tests.faults.premises import LANE, MOST_ATTEMPTS, ROWS, Premises
 

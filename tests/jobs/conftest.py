@@ -15,7 +15,7 @@ import pytest
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
 from jobs.batches.rounds import close, to_bytes
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.prices import Prices
 from jobs.publish import publish
 from jobs.storage import Store

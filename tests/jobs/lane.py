@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import redis
 
-from jobs.job import Job
-from jobs.job_queue import FeedRow, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import FeedRow, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from tests.faults.moved_time import SHORTEN
 
 LANE = "m@1"

@@ -84,7 +84,7 @@ def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_p
 
 def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Path) -> None:
     from jobs.batches.open_batches import OpenBatches
-    from jobs.redis_queue import RedisQueue
+    from jobs.lanes.redis_queue import RedisQueue
     from jobs.sweep import Sweeper
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))

@@ -11,9 +11,9 @@ from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.estimate import HISTORY_ROWS, estimate
 from jobs.intake.accept import IntakeOptions
-from jobs.job import RowRequest
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.job import RowRequest
 from jobs.preview import first_prompts
 from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings

@@ -20,13 +20,13 @@ from jobs.batches.segments.segment import Outcome, write
 from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
-from jobs.feed import Feeder
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job import Job
-from jobs.job_queue import LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.publish import publish
-from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
 from jobs.settings import Settings
 from jobs.status import StatusReader, listed

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt, SamplingParams
-from jobs.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.usage import Usage
 from workers.attempt import Attempt
 

@@ -16,12 +16,12 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome, write
 from jobs.damage import MOST_S
 from jobs.errors import StoreUnavailable
-from jobs.feed import Feeder
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job import Job
-from jobs.job_queue import LanePolicy, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import LanePolicy, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore

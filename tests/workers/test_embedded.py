@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from jobs.errors import QueueUnavailable, UnavailableError
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from workers import embedded
 

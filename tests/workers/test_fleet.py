@@ -11,7 +11,7 @@ import ray
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, UnavailableError
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from workers.fleet import Fleet, connect, workers_per_lane
 

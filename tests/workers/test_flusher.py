@@ -6,9 +6,9 @@ import pytest
 import redis
 
 from jobs.batches.segments.segment import Outcome, read_outcomes
-from jobs.job import Job
-from jobs.job_queue import FeedRow, Settlement, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from workers.flusher import Flusher

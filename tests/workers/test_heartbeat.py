@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from jobs.errors import QueueUnavailable
-from jobs.job import JobKey, Lease
-from jobs.job_queue import Beat, Schedule, WorkerRecord
+from jobs.lanes.job import JobKey, Lease
+from jobs.lanes.protocol import Beat, Schedule, WorkerRecord
 from jobs.settings import Settings
 from workers.heartbeat import AGAIN_S, Heartbeat, Pulse
 from workers.leases import Leases

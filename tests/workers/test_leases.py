@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.job import JobKey, Lease
+from jobs.lanes.job import JobKey, Lease
 from workers.leases import Leases, Phase
 
 LIMITS_S = {Phase.WAITING: 10.0, Phase.RUNNING: 20.0, Phase.SETTLING: 40.0}

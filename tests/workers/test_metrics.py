@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome
 from jobs.intake.accept import IntakeOptions, accept_file
-from jobs.job_queue import LaneSnapshot
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import LaneSnapshot
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.sweep import Sweeper

@@ -10,7 +10,7 @@ import pytest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.job import RowRequest
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from workers.replay import replay, told
 

@@ -14,8 +14,8 @@ from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.publish import publish
-from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
 from jobs.settings import Settings
 from jobs.storage import Store

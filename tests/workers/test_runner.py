@@ -19,16 +19,16 @@ from jobs.batches.batch import Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
-from jobs.feed import Feeder
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job import Job, Lease
-from jobs.job_queue import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import Job, Lease
+from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
 from jobs.publish import close, publish, read_published, verify
-from jobs.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store

@@ -13,8 +13,8 @@ from jobs.batches.rounds import load_batch, read_round, resume
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import StoreSilent, StoreUnavailable
 from jobs.generation import Completion
-from jobs.job_queue import WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import LocalStore
 from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published

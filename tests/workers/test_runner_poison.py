@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from jobs.generation import Completion
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from tests.workers.test_runner import LANE, Night, Scripted, chats, dead_worker, lose, row_of, said, until_published

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job_queue import FeedRow, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.storage import Store
 from tests.workers.imitated_ray import ImitatedRay

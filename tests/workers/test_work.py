@@ -11,7 +11,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.status import StatusReader
 from jobs.storage import Store

@@ -20,8 +20,8 @@ from jobs.batches.rounds import pause
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import QueueUnavailable, StoreUnavailable
-from jobs.job_queue import FeedRow, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import FeedRow, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.usage import Usage
 

@@ -10,8 +10,8 @@ from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
-from jobs.job import RowRequest
 from jobs.kinds import Conversation
+from jobs.lanes.job import RowRequest
 from jobs.preview import estimated, first_prompts
 from jobs.settings import Settings
 

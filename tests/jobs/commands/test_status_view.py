@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.commands.status_view import batch_lines, lines, progress_line, spoken
-from jobs.job_queue import WorkerRecord
+from jobs.lanes.protocol import WorkerRecord
 from jobs.status import BatchStatus, Status
 from jobs.usage import Usage
 

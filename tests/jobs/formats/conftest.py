@@ -9,8 +9,8 @@ import pytest
 
 from jobs.batches.batch import BatchPaths
 from jobs.intake.accept import Accepted, IntakeOptions, accept
-from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from jobs.storage import Store
 

@@ -23,8 +23,8 @@ from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake.accept import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
 from jobs.intake.staging import NAMES_IN_MEMORY
-from jobs.job import RowRequest
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 

@@ -10,8 +10,8 @@ from pydantic_core import PydanticCustomError
 from jobs.formats import Record
 from jobs.formats.json_lines import read_object
 from jobs.intake.row_reader import Defaults, LineFault, LineReader
-from jobs.job import RowRequest
 from jobs.kinds import Conversation
+from jobs.lanes.job import RowRequest
 
 
 class NoteRequest(BaseModel):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 import redis
 
-from jobs.job import Job
-from jobs.job_queue import LanePolicy, Settlement
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import LanePolicy, Settlement
+from jobs.lanes.redis_queue import RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
 
 MOST_DEATHS = LanePolicy().most_deaths

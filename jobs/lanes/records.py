@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.job import InputSlice, Job, JobKey, Lease
-from jobs.job_queue import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
+from jobs.lanes.job import InputSlice, Job, JobKey, Lease
+from jobs.lanes.protocol import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 RECORD_MS: Final = 15_000
 """A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""

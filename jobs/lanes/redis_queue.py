@@ -21,8 +21,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from jobs.errors import QueueUnavailable
-from jobs.job import Lease
-from jobs.job_queue import (
+from jobs.lanes.job import Lease
+from jobs.lanes.protocol import (
     Beat,
     ClaimReply,
     FeedReply,
@@ -32,7 +32,7 @@ from jobs.job_queue import (
     Settlement,
     WorkerRecord,
 )
-from jobs.queue_records import (
+from jobs.lanes.records import (
     feed_args,
     jobs_of,
     lease_lines,
@@ -43,7 +43,7 @@ from jobs.queue_records import (
     schedules_of,
     shares,
 )
-from jobs.redis_wire import Wire, packed
+from jobs.lanes.redis_wire import Wire, packed
 from jobs.settings import Settings
 
 KEYS: Final = (

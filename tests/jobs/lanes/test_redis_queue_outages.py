@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.job import Job
-from jobs.job_queue import ClaimReply, LanePolicy, Settlement, WorkerRecord
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.job import Job
+from jobs.lanes.protocol import ClaimReply, LanePolicy, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
 
 GRACE_MS = 15_000

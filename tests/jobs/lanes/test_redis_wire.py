@@ -1,4 +1,4 @@
-"""Shows jobs/redis_wire.py: no reply is taken for another's, and a lost connection is made anew."""
+"""Shows jobs/lanes/redis_wire.py: no reply is taken for another's, and a lost connection is made anew."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from jobs.redis_wire import Wire
+from jobs.lanes.redis_wire import Wire
 
 if TYPE_CHECKING:
     from tests.conftest import Server

@@ -1,4 +1,4 @@
-"""Shows jobs/job.py: a row on the queue, and the forms in which it travels."""
+"""Shows jobs/lanes/job.py: a row on the queue, and the forms in which it travels."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 
 TEXT = st.text()
 OPTIONAL: dict[str, st.SearchStrategy[Any]] = {

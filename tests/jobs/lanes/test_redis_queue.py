@@ -1,4 +1,4 @@
-"""Shows jobs/redis_queue.py and jobs/lua/: every branch of every script, over an imitation and real servers."""
+"""Shows jobs/lanes/redis_queue.py and jobs/lua/: every branch of every script, over an imitation and real servers."""
 
 import socket
 import threading
@@ -13,9 +13,9 @@ import pytest
 import redis
 
 from jobs.errors import QueueUnavailable
-from jobs.job import InputSlice, Job, JobKey, Lease
-from jobs.job_queue import FeedRow, Settlement
-from jobs.redis_queue import KEYS, PROBE, SLOW_S, TRIES, RedisQueue
+from jobs.lanes.job import InputSlice, Job, JobKey, Lease
+from jobs.lanes.protocol import FeedRow, Settlement
+from jobs.lanes.redis_queue import KEYS, PROBE, SLOW_S, TRIES, RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, rename, row, rows_of
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Shows jobs/redis_queue.py on Redis as it is deployed: a cluster, TLS, users with few rights, and no password anywhere."""
+"""Shows jobs/lanes/redis_queue.py on Redis as it is deployed: a cluster, TLS, users with few rights, and no password anywhere."""
 
 import shutil
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from jobs.errors import QueueUnavailable
-from jobs.job_queue import Settlement, WorkerRecord
-from jobs.redis_queue import COMMANDS, RedisQueue
+from jobs.lanes.protocol import Settlement, WorkerRecord
+from jobs.lanes.redis_queue import COMMANDS, RedisQueue
 from jobs.settings import Settings
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
@@ -160,5 +160,5 @@ def test_a_password_never_shows(guarded: str, url: str) -> None:
 
 
 def test_the_readme_shows_the_rights() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     assert " ".join(f"+{command}" for command in COMMANDS) in " ".join(readme.split())

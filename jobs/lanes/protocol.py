@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from jobs.job import InputSlice, Job, Lease
+from jobs.lanes.job import InputSlice, Job, Lease
 from jobs.tenants import TenantShare
 
 

@@ -1,4 +1,4 @@
-"""Shows jobs/window.py: how much of each batch a lane takes, when it is full and when many batches are open."""
+"""Shows jobs/lanes/window.py: how much of each batch a lane takes, when it is full and when many batches are open."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from jobs.batches.batch import Batch
-from jobs.job_queue import BatchSchedule, LaneSnapshot
+from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
+from jobs.lanes.window import FEW_ROWS, SHARE_ROWS, Room, Window
 from jobs.settings import Settings
-from jobs.window import FEW_ROWS, SHARE_ROWS, Room, Window
 
 ROWS = 1000
 KIB = 1 << 10

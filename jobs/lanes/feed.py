@@ -16,12 +16,12 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.damage import Damage
 from jobs.errors import RowError, StoreDamaged
-from jobs.job import InputSlice, Job, RowRequest
-from jobs.job_queue import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
+from jobs.lanes.job import InputSlice, Job, RowRequest
+from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
+from jobs.lanes.window import REFERENCE_BYTES, Room, Window, waiting
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.window import REFERENCE_BYTES, Room, Window, waiting
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""

@@ -1,4 +1,4 @@
-"""Shows jobs/feed.py and jobs/sweep.py: what is on the lane follows from storage."""
+"""Shows jobs/lanes/feed.py and jobs/sweep.py: what is on the lane follows from storage."""
 
 import io
 import json
@@ -13,23 +13,23 @@ from typing import Any, BinaryIO
 import pytest
 import redis
 
-from jobs import feed
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
-from jobs.feed import Feeder, load_request
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.job import InputSlice, Job, JobKey, Lease, RowRequest
-from jobs.job_queue import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.kinds.registry import load_kinds
+from jobs.lanes import feed
+from jobs.lanes.feed import Feeder, load_request
+from jobs.lanes.job import InputSlice, Job, JobKey, Lease, RowRequest
+from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
 from jobs.publish import close, publish, reopen, verify
-from jobs.redis_queue import RedisQueue
 from jobs.retention import delete
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper
-from jobs.window import FEW_ROWS, SHARE_ROWS
 
 LANE = "stub"
 KINDS = load_kinds()

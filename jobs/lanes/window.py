@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jobs.batches.batch import Batch
-from jobs.job_queue import BatchSchedule, LaneSnapshot
+from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 
 SHARE_ROWS: Final = 64

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import redis
 
-from jobs.job_queue import LanePolicy, Settlement
-from jobs.redis_queue import RedisQueue
+from jobs.lanes.protocol import LanePolicy, Settlement
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.tenants import TenantShare
 from tests.jobs.lane import LANE, claim, counts, expire, fed, key, row, rows_of
 
