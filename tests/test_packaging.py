@@ -104,7 +104,7 @@ def test_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert held == sources
-    assert {"jobs/py.typed", "workers/py.typed", "jobs/lua/claim.lua"} <= held
+    assert {"jobs/py.typed", "workers/py.typed", "jobs/lanes/lua/claim.lua"} <= held
     assert any(name.endswith(".j2") for name in held)
 
 

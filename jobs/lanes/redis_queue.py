@@ -357,5 +357,5 @@ def _retry() -> Retry:
 @cache
 def _sources() -> Mapping[str, str]:
     """Each script by its name, with what is put before it."""
-    lua = {path.name.removesuffix(".lua"): path.read_text() for path in (files("jobs") / "lua").iterdir()}
+    lua = {path.name.removesuffix(".lua"): path.read_text() for path in (files("jobs.lanes") / "lua").iterdir()}
     return {name: "".join(lua[part] for part in ("lane", *BEFORE.get(name, ()), name)) for name in SCRIPTS}

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/redis_queue.py and jobs/lua/: every branch of every script, over an imitation and real servers."""
+"""Shows jobs/lanes/redis_queue.py and jobs/lanes/lua/: every branch of every script, over an imitation and real servers."""
 
 import socket
 import threading
