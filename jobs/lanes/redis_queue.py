@@ -357,5 +357,9 @@ def _retry() -> Retry:
 @cache
 def _sources() -> Mapping[str, str]:
     """Each script by its name, with what is put before it."""
-    lua = {path.name.removesuffix(".lua"): path.read_text() for path in (files("jobs.lanes") / "lua").iterdir()}
-    return {name: "".join(lua[part] for part in ("lane", *BEFORE.get(name, ()), name)) for name in SCRIPTS}
+    scripts = files("jobs.lanes") / "lua"
+    parts = {part: (scripts / "parts" / f"{part}.lua").read_text() for part in ("lane", *chain(*BEFORE.values()))}
+    return {
+        name: "".join(parts[part] for part in ("lane", *BEFORE.get(name, ()))) + (scripts / f"{name}.lua").read_text()
+        for name in SCRIPTS
+    }

@@ -1,4 +1,4 @@
-"""Shows jobs/lua/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died, and of the lane."""
+"""Shows lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died, and of the lane."""
 
 import itertools
 from collections.abc import Iterator, Sequence
