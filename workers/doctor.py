@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobs.catalog import ModelCard
-from jobs.doctor import Check
+from jobs.operations.doctor import Check
 from jobs.settings import Settings
 
 INSTALL = "pip install 'nightpress[workers]'"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt
-from jobs.preview import Counter
+from jobs.operations.preview import Counter
 from jobs.settings import Settings
 from workers.models import load_tokenizer, locate
 

@@ -21,8 +21,8 @@ from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, c
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
+from jobs.operations.status import StatusReader
 from jobs.settings import Settings
-from jobs.status import StatusReader
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers import embedded

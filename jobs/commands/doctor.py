@@ -25,7 +25,7 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from jobs.doctor import examine
+    from jobs.operations.doctor import examine
 
     session: Session = ctx.obj
     faults = 0

@@ -16,8 +16,8 @@ from jobs.formats.results import ResultForm
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from jobs.estimate import Estimate
     from jobs.intake.accept import Accepted, IntakeOptions
+    from jobs.operations.estimate import Estimate
 
 SHOWN = 20
 
@@ -137,9 +137,9 @@ def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: b
     """What the file would take. Exit status 1 when rows would be refused."""
     from dataclasses import asdict
 
-    from jobs.estimate import estimate
     from jobs.formats.source import opened
     from jobs.kinds.registry import load_kinds
+    from jobs.operations.estimate import estimate
 
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)

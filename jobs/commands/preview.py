@@ -14,7 +14,7 @@ from jobs.formats import InputFormat
 
 if TYPE_CHECKING:
     from jobs.intake.row_reader import LineFault
-    from jobs.preview import Preview
+    from jobs.operations.preview import Preview
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def preview(
     from jobs.intake.accept import IntakeOptions, line_reader
     from jobs.intake.row_reader import LineFault
     from jobs.kinds.registry import load_kinds
-    from jobs.preview import previews
+    from jobs.operations.preview import previews
 
     session: Session = ctx.obj
     settings = session.settings

@@ -66,7 +66,7 @@ def _prompts(
     from jobs.errors import RowError
     from jobs.kinds.registry import load_kinds
     from jobs.lanes.job import RowRequest
-    from jobs.preview import first_prompts
+    from jobs.operations.preview import first_prompts
 
     kind = load_kinds(session.settings.templates_dir).get(request["kind"]) if request is not None else None
     if request is None or kind is None:

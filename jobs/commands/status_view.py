@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from textwrap import wrap
 
+from jobs.operations.status import BatchStatus, Status
 from jobs.prices import formatted
-from jobs.status import BatchStatus, Status
 
 BAR = 30
 WORKER_BAR = 10

@@ -20,11 +20,11 @@ from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.operations.status import StatusReader
 from jobs.prices import Prices
 from jobs.publish import publish
 from jobs.retention import delete
 from jobs.settings import Settings
-from jobs.status import StatusReader
 
 
 @dataclass

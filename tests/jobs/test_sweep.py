@@ -26,10 +26,10 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.operations.status import StatusReader, listed
 from jobs.publish import publish
 from jobs.retention import delete
 from jobs.settings import Settings
-from jobs.status import StatusReader, listed
 from jobs.storage import LocalStore, Store
 from jobs.sweep import Sweeper
 from jobs.usage import Usage

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog import ModelCard
-from jobs.doctor import Check
+from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers import doctor
 

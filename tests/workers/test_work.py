@@ -12,8 +12,8 @@ from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.operations.status import StatusReader
 from jobs.settings import Settings
-from jobs.status import StatusReader
 from jobs.storage import Store
 from jobs.sweep import Sweeper
 from workers.work import Work, known, log_progress

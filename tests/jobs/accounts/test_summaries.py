@@ -16,9 +16,9 @@ from jobs.batches.rounds import reopen
 from jobs.checksum import unsealed
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
-from jobs.estimate import estimate
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
+from jobs.operations.estimate import estimate
 from jobs.retention import delete
 from jobs.settings import Settings
 from jobs.storage import Store

@@ -619,7 +619,7 @@ def test_doctor_ends_with_status_3_when_something_is_missing(
         def ping(self) -> None:
             raise QueueUnavailable("Redis at localhost:1 does not answer")
 
-    monkeypatch.setattr("jobs.doctor.entry_points", lambda group: [])
+    monkeypatch.setattr("jobs.operations.doctor.entry_points", lambda group: [])
     ran = nightpress("doctor", given_queue=Silent())
     assert ran.status == 3
     assert "FAIL  redis: Redis at localhost:1 does not answer" in ran.out

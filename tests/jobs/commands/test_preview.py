@@ -1,4 +1,4 @@
-"""Shows jobs/commands/preview.py and jobs/preview.py."""
+"""Shows jobs/commands/preview.py and jobs/operations/preview.py."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
 from jobs.kinds import Conversation
 from jobs.lanes.job import RowRequest
-from jobs.preview import estimated, first_prompts
+from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 
 

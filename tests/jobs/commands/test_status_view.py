@@ -7,7 +7,7 @@ import pytest
 
 from jobs.commands.status_view import batch_lines, lines, progress_line, spoken
 from jobs.lanes.protocol import WorkerRecord
-from jobs.status import BatchStatus, Status
+from jobs.operations.status import BatchStatus, Status
 from jobs.usage import Usage
 
 NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)

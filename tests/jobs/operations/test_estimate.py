@@ -1,4 +1,4 @@
-"""Shows jobs/estimate.py, and `enqueue --dry-run`."""
+"""Shows jobs/operations/estimate.py, and `enqueue --dry-run`."""
 
 import io
 from pathlib import Path
@@ -9,12 +9,12 @@ import pytest
 
 from jobs.commands.cli import main
 from jobs.commands.session import Session
-from jobs.estimate import HISTORY_ROWS, estimate
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import RowRequest
-from jobs.preview import first_prompts
+from jobs.operations.estimate import HISTORY_ROWS, estimate
+from jobs.operations.preview import first_prompts
 from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.usage import Usage

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import doctor
-from jobs.doctor import Check, Pinged
 from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.operations import doctor
+from jobs.operations.doctor import Check, Pinged
 from jobs.settings import Settings
 from jobs.storage import Store
 
@@ -133,7 +133,8 @@ def test_another_package_adds_its_checks_and_a_damaged_one_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "printing_press.py").write_text(
-        "from jobs.doctor import Check\ndef checks(settings):\n    yield Check('ink', False, settings.model, 'buy some')\n"
+        "from jobs.operations.doctor import Check\n"
+        "def checks(settings):\n    yield Check('ink', False, settings.model, 'buy some')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     points = [

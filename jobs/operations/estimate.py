@@ -17,7 +17,7 @@ from jobs.intake.accept import IntakeOptions, spooled
 from jobs.intake.staging import Spool
 from jobs.kinds import Kind
 from jobs.lanes.job import RowRequest
-from jobs.preview import estimated, first_prompts
+from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.usage import Usage

@@ -1,0 +1,1 @@
+"""Operations: what an operator asks before, during and after a night."""
