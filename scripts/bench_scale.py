@@ -33,7 +33,7 @@ from jobs.batches.segments.compaction import compact
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.prices import Prices
-from jobs.publish import publish, verify
+from jobs.publishing.publish import publish, verify
 from jobs.storage import Store
 from scripts.scale_bench import batches, night
 from scripts.scale_bench.plot import draw

@@ -22,9 +22,9 @@ from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import KEYS, RedisQueue
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 
 LANE: Final = "stub"
 LEASE_S: Final = 1.0

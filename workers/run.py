@@ -18,9 +18,9 @@ from jobs.batches.rounds import accepted, read_round
 from jobs.errors import BatchPaused
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.outages import Outages

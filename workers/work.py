@@ -15,16 +15,16 @@ from typing import Final
 from jobs.accounts.summaries import catch_up
 from jobs.batches.open_batches import OpenBatches
 from jobs.damage import Damage
-from jobs.delivery import Deliverer
 from jobs.errands import Errands
 from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.operations.status import StatusReader
+from jobs.publishing.delivery import Deliverer
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.metrics import FleetMetrics

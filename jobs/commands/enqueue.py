@@ -77,8 +77,8 @@ def enqueue(
     """
     from jobs import logs
     from jobs.commands.typed_times import parsed
-    from jobs.delivery import checked_place
     from jobs.intake.accept import IntakeOptions, StrictRefused, accept_file
+    from jobs.publishing.delivery import checked_place
 
     session: Session = ctx.obj
     settings = session.settings

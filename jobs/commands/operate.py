@@ -65,7 +65,7 @@ def publish(
     Workers do this by themselves, as soon as every row has its outcome.
     """
     from jobs.batches.batch import Done
-    from jobs.publish import publish as publish_batch
+    from jobs.publishing.publish import publish as publish_batch
 
     session: Session = ctx.obj
     found = session.batch(batch)
@@ -83,8 +83,8 @@ def publish(
 
 def _deliver(session: Session, batch: Batch) -> None:
     """Take the outputs to where they are owed, now that there is somebody to do it."""
-    from jobs.delivery import Deliverer
     from jobs.kinds.registry import load_kinds
+    from jobs.publishing.delivery import Deliverer
 
     kinds = load_kinds(session.settings.templates_dir)
     Deliverer(session.store, session.settings.options_for, kinds, session.clock).deliver_batch(batch.batch_id)

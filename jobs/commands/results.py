@@ -157,9 +157,9 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 
     from jobs.batches.outcome_index import OutcomeIndex
     from jobs.batches.segments.files import until_read
-    from jobs.collection import collect
-    from jobs.ledger import Ledger
-    from jobs.winners import Winners
+    from jobs.publishing.candidates import collect
+    from jobs.publishing.ledger import Ledger
+    from jobs.publishing.winners import Winners
 
     def collected() -> Winners:
         index = OutcomeIndex(session.store, batch)

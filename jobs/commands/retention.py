@@ -33,8 +33,8 @@ def delete(
     """
     from jobs import logs
     from jobs.batches.rounds import is_left_over, list_batches
-    from jobs.delivery import owed
-    from jobs.retention import delete as delete_batch
+    from jobs.publishing.delivery import owed
+    from jobs.publishing.retention import delete as delete_batch
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
@@ -67,10 +67,10 @@ def sweep(
     """
     from jobs import logs
     from jobs.concurrency import each
-    from jobs.delivery import owed
     from jobs.leftovers import clear
-    from jobs.retention import delete as delete_batch
-    from jobs.retention import expired
+    from jobs.publishing.delivery import owed
+    from jobs.publishing.retention import delete as delete_batch
+    from jobs.publishing.retention import expired
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)

@@ -78,7 +78,7 @@ def wait(
     over.
     """
     from jobs.commands.typed_times import parsed
-    from jobs.publish import publish
+    from jobs.publishing.publish import publish
 
     session: Session = ctx.obj
     until = parsed(timeout, session.clock()) if timeout is not None else None

@@ -15,10 +15,10 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
-from jobs.delivery import is_delivered
 from jobs.errors import QueueUnavailable, StoreDamaged, collected
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.prices import Prices
+from jobs.publishing.delivery import is_delivered
 from jobs.storage import Store
 from jobs.usage import Usage
 

@@ -31,7 +31,7 @@ from jobs.lanes.feed import Feeder, load_request
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
-from jobs.publish import publish, read_published
+from jobs.publishing.publish import publish, read_published
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.publish import verify
+from jobs.publishing.publish import verify
 from jobs.storage import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]

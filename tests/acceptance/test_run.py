@@ -11,7 +11,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from jobs.batches.segments.segment import read_outcomes
-from jobs.publish import verify
+from jobs.publishing.publish import verify
 from jobs.storage import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]

@@ -32,9 +32,9 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults

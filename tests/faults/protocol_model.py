@@ -22,10 +22,10 @@ from jobs.lanes.feed import Feeder, load_request
 from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.prices import Prices
+from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore
-from jobs.sweep import Sweeper
 from jobs.usage import Usage
 from tests.faults.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
 from workers.outcomes import Outcomes

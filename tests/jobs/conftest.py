@@ -17,7 +17,7 @@ from jobs.batches.rounds import close, to_bytes
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
 from jobs.lanes.job import RowRequest
 from jobs.prices import Prices
-from jobs.publish import publish
+from jobs.publishing.publish import publish
 from jobs.storage import Store
 from jobs.usage import Usage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.batches.batch import Done
 from jobs.batches.rounds import is_open
 from jobs.prices import Prices
-from jobs.publish import close, publish
+from jobs.publishing.publish import close, publish
 from jobs.storage import Store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"

@@ -22,10 +22,10 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore
-from jobs.sweep import Sweeper
 from jobs.tenants import TenantShare
 from workers.claimer import WELL, Claimer
 from workers.doubts import Doubts

@@ -19,9 +19,9 @@ from jobs.batches.segments.segment import Outcome
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from workers.metrics import METRICS, FleetMetrics, WorkerMetrics
 from workers.worker import Worker, WorkerPlan
 

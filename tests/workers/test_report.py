@@ -9,7 +9,7 @@ import pytest
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.segments.segment import Outcome, write
 from jobs.intake.accept import IntakeOptions, accept_file
-from jobs.publish import publish
+from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.storage import Store
 from jobs.usage import Usage

@@ -15,11 +15,11 @@ from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.publish import publish
-from jobs.retention import delete
+from jobs.publishing.publish import publish
+from jobs.publishing.retention import delete
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from workers.run import Run
 
 

@@ -28,11 +28,11 @@ from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
-from jobs.publish import close, publish, read_published, verify
+from jobs.publishing.publish import close, publish, read_published, verify
+from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
-from jobs.sweep import Sweeper
 from workers.engine import Engine, EngineStats
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes

@@ -13,9 +13,9 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status import StatusReader
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import Store
-from jobs.sweep import Sweeper
 from workers.work import Work, known, log_progress
 
 

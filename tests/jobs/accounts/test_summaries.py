@@ -19,7 +19,7 @@ from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
-from jobs.retention import delete
+from jobs.publishing.retention import delete
 from jobs.settings import Settings
 from jobs.storage import Store
 

@@ -12,8 +12,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
-from jobs.publish import close, publish, reopen
-from jobs.retention import delete
+from jobs.publishing.publish import close, publish, reopen
+from jobs.publishing.retention import delete
 from jobs.settings import Settings
 from jobs.storage import Store
 

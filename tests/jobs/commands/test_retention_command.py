@@ -6,11 +6,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from jobs import retention
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import reopen
 from jobs.commands.cli import main
 from jobs.commands.session import Session
+from jobs.publishing import retention
 from jobs.settings import Settings
 
 

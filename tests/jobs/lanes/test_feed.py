@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/feed.py and jobs/sweep.py: what is on the lane follows from storage."""
+"""Shows jobs/lanes/feed.py and jobs/publishing/sweeper.py: what is on the lane follows from storage."""
 
 import io
 import json
@@ -25,11 +25,11 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease, RowRequest
 from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
-from jobs.publish import close, publish, reopen, verify
-from jobs.retention import delete
+from jobs.publishing.publish import close, publish, reopen, verify
+from jobs.publishing.retention import delete
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
-from jobs.sweep import Sweeper
 
 LANE = "stub"
 KINDS = load_kinds()

@@ -15,7 +15,7 @@ from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.files import each_outcome, list_files
 from jobs.errors import StoreUnavailable
 from jobs.prices import Prices
-from jobs.publish import publish
+from jobs.publishing.publish import publish
 from jobs.storage import Store
 from tests.jobs.batches.segments.test_segment import of_format_1
 

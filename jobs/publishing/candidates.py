@@ -10,9 +10,9 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.files import each_segments
 from jobs.batches.segments.line import LINE_END
 from jobs.batches.segments.segment import Segment
-from jobs.ledger import Ledger
+from jobs.publishing.ledger import Ledger
+from jobs.publishing.winners import Winners
 from jobs.storage import Store
-from jobs.winners import Winners
 
 
 def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:

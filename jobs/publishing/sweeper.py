@@ -28,7 +28,7 @@ from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
-from jobs.publish import close, publish
+from jobs.publishing.publish import close, publish
 from jobs.storage import Store
 
 SEGMENT_ROWS: Final = 4_096

@@ -1,4 +1,4 @@
-"""Shows jobs/delivery.py: the outputs of a published round are taken to the batch's output URL, once, and tried again."""
+"""Shows jobs/publishing/delivery.py: the outputs of a published round go to the batch's output URL, once, and are tried again."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -15,15 +15,15 @@ from structlog.testing import capture_logs
 
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import latest_done, reopen
-from jobs.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results import ResultForm
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.operations.status import StatusReader
 from jobs.prices import Prices
-from jobs.publish import publish
-from jobs.retention import delete
+from jobs.publishing.delivery import Deliverer, checked_place, is_delivered, owed
+from jobs.publishing.publish import publish
+from jobs.publishing.retention import delete
 from jobs.settings import Settings
 
 
@@ -85,7 +85,7 @@ def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_p
 def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Path) -> None:
     from jobs.batches.open_batches import OpenBatches
     from jobs.lanes.redis_queue import RedisQueue
-    from jobs.sweep import Sweeper
+    from jobs.publishing.sweeper import Sweeper
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     queue = RedisQueue(fakeredis.FakeRedis())

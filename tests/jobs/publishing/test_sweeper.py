@@ -1,4 +1,4 @@
-"""Shows jobs/sweep.py: the soft deadline, which publishes what is ready and goes on with the rest, and the breaker."""
+"""Shows jobs/publishing/sweeper.py: the soft deadline, which publishes what is ready and goes on, and the breaker."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,6 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
 from jobs.batches.segments.segment import Outcome, write
-from jobs.collection import collect
 from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions, accept
@@ -27,11 +26,12 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status import StatusReader, listed
-from jobs.publish import publish
-from jobs.retention import delete
+from jobs.publishing.candidates import collect
+from jobs.publishing.publish import publish
+from jobs.publishing.retention import delete
+from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.storage import LocalStore, Store
-from jobs.sweep import Sweeper
 from jobs.usage import Usage
 
 LANE = "stub"
@@ -609,14 +609,14 @@ def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
     night.finish(night.claim())
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr("jobs.publish.collect", collect)
+        monkeypatch.setattr("jobs.publishing.publish.collect", collect)
         names = collect(*given) if collected else []
         published_and_deleted(night, batch)
         if again:
             night.accept(2)
         return names or collect(*given)
 
-    monkeypatch.setattr("jobs.publish.collect", meanwhile)
+    monkeypatch.setattr("jobs.publishing.publish.collect", meanwhile)
     assert sweeper.sweep() == 0
     assert (sweeper.published, night.store.list("unsummed")) == ({}, [])
     assert not is_left_over(night.store, batch.batch_id)

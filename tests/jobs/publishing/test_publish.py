@@ -1,4 +1,4 @@
-"""Shows jobs/publish.py: one outcome for each row, in order, whoever publishes, over rounds, ends and ties."""
+"""Shows jobs/publishing/publish.py: one outcome for each row, in order, whoever publishes, over rounds, ends and ties."""
 
 import hashlib
 import os
@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs import publish as publishing
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
-from jobs.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
+from jobs.publishing import publish as publishing
+from jobs.publishing.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
+from jobs.publishing.winners import Winners
 from jobs.storage import Store
 from jobs.usage import Usage, total
-from jobs.winners import Winners
 
 PATHS = BatchPaths("night-1")
 

@@ -40,13 +40,13 @@ from jobs.batches.rounds import (
     to_bytes,
 )
 from jobs.batches.segments.files import until_read
-from jobs.collection import collect
 from jobs.errors import NoBatch
 from jobs.lanes.job import RowRequest
-from jobs.ledger import Ledger
 from jobs.prices import Prices
+from jobs.publishing.candidates import collect
+from jobs.publishing.ledger import Ledger
+from jobs.publishing.winners import BUCKET_BYTES, Winners
 from jobs.storage import CHUNK_BYTES, Store
-from jobs.winners import BUCKET_BYTES, Winners
 
 __all__ = [
     "Incomplete",

@@ -1,4 +1,4 @@
-"""Shows jobs/retention.py: what is published may go, what is open stays, and the accounts keep both."""
+"""Shows jobs/publishing/retention.py: what is published may go, what is open stays, and the accounts keep both."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,8 +14,8 @@ from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
-from jobs.publish import close, publish
-from jobs.retention import delete, expired
+from jobs.publishing.publish import close, publish
+from jobs.publishing.retention import delete, expired
 from jobs.settings import Settings
 from jobs.storage import Store
 

@@ -1,4 +1,4 @@
-"""Shows jobs/winners.py: the winner rule, tie by tie, and that spilling to scratch files changes nothing."""
+"""Shows jobs/publishing/winners.py: the winner rule, tie by tie, and that spilling to scratch files changes nothing."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobs.batches.segments.segment import HeadRow
 from jobs.errors import StoreUnavailable
-from jobs.winners import Winners
+from jobs.publishing.winners import Winners
 
 Line = tuple[HeadRow, int, int]
 """A line with the place of its segment and its number there."""
