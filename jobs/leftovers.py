@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.rounds import list_batches, read_marker
-from jobs.concurrency import each
 from jobs.logs import logger
-from jobs.storage import Store
+from jobs.store.fan_out import each
+from jobs.store.store import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)
 """No writer that lives leaves its file alone for so long."""

@@ -20,12 +20,12 @@ from pydantic_settings import (
 )
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
-from jobs.destinations import local_path
 from jobs.did_you_mean import meant, nearest
 from jobs.errors import RequestError
-from jobs.places import scheme
 from jobs.prices import Prices
+from jobs.store.destinations import local_path
 from jobs.tenants import TenantShare
+from jobs.urls import scheme
 
 TOML_NAME = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"

@@ -31,7 +31,7 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.engine import EngineStats
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes

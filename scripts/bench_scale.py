@@ -34,7 +34,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.prices import Prices
 from jobs.publishing.publish import publish, verify
-from jobs.storage import Store
+from jobs.store.store import Store
 from scripts.scale_bench import batches, night
 from scripts.scale_bench.plot import draw
 from scripts.scale_bench.processes import Part, free_port, server

@@ -24,7 +24,7 @@ from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
 from jobs.batches.published import ERRORS, OUTPUT, USAGE
 from jobs.batches.rounds import to_bytes
 from jobs.lanes.job import RowRequest
-from jobs.storage import Store
+from jobs.store.store import Store
 
 KINDS = ("article", "social_post", "translation", "chat")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

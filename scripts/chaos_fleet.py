@@ -24,7 +24,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import KEYS, RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 LANE: Final = "stub"
 LEASE_S: Final = 1.0

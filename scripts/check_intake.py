@@ -61,7 +61,7 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
     """Take the file in, in this process, and say what it took."""
     from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
-    from jobs.storage import Store
+    from jobs.store.store import Store
 
     started = time.monotonic()
     settings = Settings(store_url=store_url, model="stub")
@@ -87,7 +87,7 @@ def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> lis
     """What differs between the refused rows of the store and those that the file was made with."""
     from jobs.batches.batch import BatchPaths
     from jobs.batches.segments.segment import read_outcomes
-    from jobs.storage import Store
+    from jobs.store.store import Store
 
     store, paths = Store.open(store_url), BatchPaths(batch_id)
     said: dict[int, tuple[str, int | None]] = {}

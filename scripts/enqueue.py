@@ -18,7 +18,7 @@ from jobs import logs, settings
 from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.storage import Store
+from jobs.store.store import Store
 
 
 def rows(path: Path) -> Iterator[dict[str, object]]:

@@ -26,7 +26,7 @@ from jobs.batches.rounds import read_round
 from jobs.commands.typed_times import parsed
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.interrupts import draining
 from workers.work import Work
 

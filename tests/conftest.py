@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from xdist.scheduler import LoadScopeScheduling
 
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.storage import Store
+from jobs.store.store import Store
 
 BUCKET = "nightpress"
 STARTS_RAY = ("tests/acceptance/", "tests/workers/test_fleet.py")

@@ -28,7 +28,7 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Schedule, Settlement
 from jobs.logs import logger
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.doubts import Doubts
 from workers.heartbeat import Heartbeat
 from workers.leases import Leases

@@ -8,7 +8,7 @@ from jobs.kinds import Kind
 from jobs.lanes.feed import Feeder
 from jobs.lanes.protocol import Schedule
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Outcomes
 

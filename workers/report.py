@@ -12,7 +12,7 @@ from jobs.batches.batch import Batch, Done
 from jobs.batches.published import copy_published, read_usage
 from jobs.prices import formatted
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.run import Moment
 
 PLAIN_S: Final = 10.0

@@ -20,7 +20,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.outages import Outages

@@ -14,7 +14,6 @@ from typing import Final
 
 from jobs.accounts.summaries import catch_up
 from jobs.batches.open_batches import OpenBatches
-from jobs.damage import Damage
 from jobs.errands import Errands
 from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
@@ -24,7 +23,8 @@ from jobs.operations.status import StatusReader
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.damage import Damage
+from jobs.store.store import Store
 from workers import embedded
 from workers.fleet import Fleet, connect, workers_per_lane
 from workers.metrics import FleetMetrics

@@ -18,7 +18,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.engine import Engine
 from workers.metrics import WorkerMetrics
 from workers.models import identity, make_engine

@@ -30,11 +30,11 @@ from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
 from jobs.batches.input import read_rows
 from jobs.batches.published import OUTPUT, damaged, path_of, read_published, read_usage
 from jobs.batches.rounds import list_batches, load_batch, read_marker, read_round
-from jobs.checksum import sealed, unsealed
-from jobs.concurrency import each
-from jobs.damage import Damage
 from jobs.errors import StoreDamaged, collected
-from jobs.storage import Store
+from jobs.store.checksum import sealed, unsealed
+from jobs.store.damage import Damage
+from jobs.store.fan_out import each
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 FOLDER: Final = "usage"

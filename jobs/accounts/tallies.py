@@ -10,7 +10,7 @@ from typing import Literal, assert_never
 
 from jobs.accounts.summaries import Group, Summary, Tally, summaries
 from jobs.errors import StoreDamaged
-from jobs.storage import Store
+from jobs.store.store import Store
 
 __all__ = ["Key", "Tally", "tallies"]
 

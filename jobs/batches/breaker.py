@@ -14,7 +14,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import Clock, pause
 from jobs.batches.segments.files import some_outcomes
 from jobs.logs import logger
-from jobs.storage import Store
+from jobs.store.store import Store
 
 SEGMENTS: Final = 8
 """So many segments are read to tell what most rows failed with."""

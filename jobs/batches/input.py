@@ -11,7 +11,7 @@ from typing import BinaryIO
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.errors import StoreDamaged
 from jobs.lanes.job import RowRequest
-from jobs.storage import Store
+from jobs.store.store import Store
 
 
 def read_row(line: bytes) -> RowRequest | None:

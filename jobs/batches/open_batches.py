@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import end, go_on, list_batches, load_batch
-from jobs.concurrency import each
-from jobs.damage import Damage
 from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.storage import Store
+from jobs.store.damage import Damage
+from jobs.store.fan_out import each
+from jobs.store.store import Store
 
 
 class OpenBatches:

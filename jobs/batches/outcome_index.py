@@ -14,7 +14,7 @@ from jobs.batches.rounds import Round, list_batches, load_batch, read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
 from jobs.batches.segments.segment import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 __all__ = ["OutcomeIndex", "list_batches", "load_batch"]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
 from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
 from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
-from jobs.storage import Store
+from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
 Marker = TypeVar("Marker", bound=BaseModel)

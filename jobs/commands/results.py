@@ -14,9 +14,9 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
+from jobs.store.destinations import is_folder, local_path, within, written
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch

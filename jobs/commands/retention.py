@@ -66,11 +66,11 @@ def sweep(
     killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
-    from jobs.concurrency import each
     from jobs.leftovers import clear
     from jobs.publishing.delivery import owed
     from jobs.publishing.retention import delete as delete_batch
     from jobs.publishing.retention import expired
+    from jobs.store.fan_out import each
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jobs.errors import StoreDamaged
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.settings import Settings
-    from jobs.storage import Store
+    from jobs.store.store import Store
 
 BATCH = "A batch's id, or how it starts."
 """The help of every argument that names a batch."""
@@ -63,7 +63,7 @@ class Session:
     def store(self) -> Store:
         """The storage of the settings, which may have to warn. Raises StoreUnavailable."""
         from jobs import logs
-        from jobs.storage import Store
+        from jobs.store.store import Store
 
         logs.warn(self.settings.log_format)
 

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from jobs.commands.session import Session
-from jobs.places import HIDDEN, shown
+from jobs.urls import HIDDEN, shown
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential")
 """An option of a file system whose name holds one of these is not shown."""

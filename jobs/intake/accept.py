@@ -37,7 +37,7 @@ from jobs.kinds import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
 

@@ -15,11 +15,11 @@ import orjson
 
 from jobs.batches.batch import LaneInput
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome
-from jobs.checksum import sealed
 from jobs.formats.record import Record
 from jobs.intake.row_reader import LineFault, LineReader
 from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
+from jobs.store.checksum import sealed
 
 SHOWN_FAULTS: Final = 10_000
 NAMES_IN_MEMORY: Final = 100_000

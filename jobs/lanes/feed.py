@@ -14,14 +14,14 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.input import lane_input, read_row, read_rows
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.damage import Damage
 from jobs.errors import RowError, StoreDamaged
 from jobs.lanes.job import InputSlice, Job, RowRequest
 from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
 from jobs.lanes.window import REFERENCE_BYTES, Room, Window, waiting
 from jobs.logs import logger
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.damage import Damage
+from jobs.store.store import Store
 
 CHUNK_ROWS: Final = 512
 """The most rows of one feed: a longer step of the queue would keep others waiting."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from jobs.checksum import sealed, unsealed
+from jobs.store.checksum import sealed, unsealed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from importlib.metadata import entry_points
 from typing import Final, Protocol
 
 from jobs.errors import NightpressError, QueueUnavailable, StoreUnavailable
-from jobs.places import shown
 from jobs.settings import Settings
+from jobs.urls import shown
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_REDIS: Final = (7, 0)

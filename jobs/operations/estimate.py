@@ -19,7 +19,7 @@ from jobs.kinds import Kind
 from jobs.lanes.job import RowRequest
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200

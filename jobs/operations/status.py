@@ -19,7 +19,7 @@ from jobs.errors import QueueUnavailable, StoreDamaged, collected
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 WINDOW_S: Final = 30.0

@@ -12,7 +12,7 @@ from jobs.batches.segments.line import LINE_END
 from jobs.batches.segments.segment import Segment
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import Winners
-from jobs.storage import Store
+from jobs.store.store import Store
 
 
 def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:

@@ -17,16 +17,16 @@ from typing import BinaryIO, Final
 from jobs.batches.batch import Batch, BatchPaths, Delivered, Done
 from jobs.batches.published import ERRORS, OUTPUT, published_lines
 from jobs.batches.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
-from jobs.damage import Damage
-from jobs.destinations import local_path, within, written
 from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable, collected
 from jobs.formats.results import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.logs import logger
-from jobs.places import shown
-from jobs.storage import Store
+from jobs.store.damage import Damage
+from jobs.store.destinations import local_path, within, written
+from jobs.store.store import Store
+from jobs.urls import shown
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""
@@ -42,7 +42,7 @@ def checked_place(url: str, form: ResultForm) -> str:
         raise RequestError("--output-url is empty: give it a path or a URL")
     path = local_path(url)
     if path is None:
-        from jobs.object_storage import UNWRITABLE, is_writable
+        from jobs.store.objects import UNWRITABLE, is_writable
 
         if not is_writable(url):
             raise RequestError(f"--output-url {shown(url)}: {UNWRITABLE}")

@@ -46,7 +46,7 @@ from jobs.prices import Prices
 from jobs.publishing.candidates import collect
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import BUCKET_BYTES, Winners
-from jobs.storage import CHUNK_BYTES, Store
+from jobs.store.store import CHUNK_BYTES, Store
 
 __all__ = [
     "Incomplete",

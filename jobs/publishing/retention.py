@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from jobs.accounts.summaries import sum_up
 from jobs.batches.batch import Batch, BatchPaths, Reopen
 from jobs.batches.rounds import accepted, is_left_over, is_marker, list_batches, load_batch, now, read_round, to_bytes
-from jobs.concurrency import each
 from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
-from jobs.storage import Store
+from jobs.store.fan_out import each
+from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
 

@@ -23,13 +23,13 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import accepted, go_on
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.segment import Outcome, write
-from jobs.damage import Damage
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publishing.publish import close, publish
-from jobs.storage import Store
+from jobs.store.damage import Damage
+from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
 """The most rows of a segment that says which of them cannot be read back."""

@@ -34,7 +34,7 @@ from jobs.logs import configure
 from jobs.publishing.publish import publish, read_published
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import LocalStore, Store
+from jobs.store.store import LocalStore, Store
 from workers.engine import EngineStats
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner

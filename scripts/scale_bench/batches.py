@@ -18,7 +18,7 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 LANE: Final = "stub"

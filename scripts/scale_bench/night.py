@@ -25,7 +25,7 @@ from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from scripts.scale_bench.batches import LANE, completed
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.publishing.publish import verify
-from jobs.storage import Store
+from jobs.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 SLOW = '[models.stub]\nengine = "stub"\noptions = { step_s = 0.05, slots = 4 }\n'

@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletion
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.segment import Outcome, write
 from jobs.formats.cells import unguarded
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 ARTICLES = 200

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.publishing.publish import verify
-from jobs.storage import Store
+from jobs.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 90

@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.segments.segment import read_outcomes
 from jobs.publishing.publish import verify
-from jobs.storage import Store
+from jobs.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 

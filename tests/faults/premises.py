@@ -34,7 +34,7 @@ from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults

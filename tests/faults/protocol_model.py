@@ -25,7 +25,7 @@ from jobs.prices import Prices
 from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import LocalStore
+from jobs.store.store import LocalStore
 from jobs.usage import Usage
 from tests.faults.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
 from workers.outcomes import Outcomes

@@ -15,7 +15,7 @@ import structlog
 
 from jobs.batches.rounds import latest_done
 from jobs.errors import StoreUnavailable
-from jobs.storage import Store
+from jobs.store.store import Store
 from tests.conftest import BUCKET
 from tests.faults.premises import ROWS, Premises
 from tests.faults.storage_faults import Disk, Proxy, small_disk

@@ -18,7 +18,7 @@ from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
 from jobs.lanes.job import RowRequest
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.published import verify
 from jobs.batches.rounds import reopen
 from jobs.leftovers import clear
-from jobs.storage import LocalStore
+from jobs.store.store import LocalStore
 
 PATHS = BatchPaths("night-1")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.batches.batch import BatchPaths
-from jobs.storage import Store
+from jobs.store.store import Store
 from scripts import check_intake
 
 SCRIPT = Path(check_intake.__file__)

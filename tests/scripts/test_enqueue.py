@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from jobs.batches.outcome_index import load_batch
-from jobs.storage import Store
+from jobs.store.store import Store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"
 

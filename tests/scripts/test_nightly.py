@@ -9,7 +9,7 @@ from jobs.batches.batch import Done
 from jobs.batches.rounds import is_open
 from jobs.prices import Prices
 from jobs.publishing.publish import close, publish
-from jobs.storage import Store
+from jobs.store.store import Store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
 

@@ -14,7 +14,6 @@ import redis
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments.segment import Outcome, write
-from jobs.damage import MOST_S
 from jobs.errors import StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -25,7 +24,8 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import LocalStore
+from jobs.store.damage import MOST_S
+from jobs.store.store import LocalStore
 from jobs.tenants import TenantShare
 from workers.claimer import WELL, Claimer
 from workers.doubts import Doubts

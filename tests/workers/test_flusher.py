@@ -10,7 +10,7 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.storage import LocalStore
+from jobs.store.store import LocalStore
 from workers.flusher import Flusher
 from workers.heartbeat import Heartbeat
 from workers.leases import Leases

@@ -21,7 +21,7 @@ from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.metrics import METRICS, FleetMetrics, WorkerMetrics
 from workers.worker import Worker, WorkerPlan
 

@@ -11,7 +11,7 @@ from jobs.batches.segments.segment import Outcome, write
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.publishing.publish import publish
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 from workers.report import Reporter
 from workers.run import Moment

@@ -19,7 +19,7 @@ from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.run import Run
 
 

@@ -32,7 +32,7 @@ from jobs.publishing.publish import close, publish, read_published, verify
 from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
-from jobs.storage import LocalStore, Store
+from jobs.store.store import LocalStore, Store
 from workers.engine import Engine, EngineStats
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes

@@ -11,7 +11,7 @@ import redis
 from jobs.generation import Completion
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from tests.workers.test_runner import LANE, Night, Scripted, chats, dead_worker, lose, row_of, said, until_published
 from workers.runner import Runner
 

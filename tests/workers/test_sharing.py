@@ -16,7 +16,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from tests.workers.imitated_ray import ImitatedRay
 from workers.fleet import Fleet
 from workers.sharing import LONG_S, PLACE_S, has_work

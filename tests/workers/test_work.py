@@ -15,7 +15,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status import StatusReader
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.work import Work, known, log_progress
 
 

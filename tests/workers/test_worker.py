@@ -11,7 +11,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import ModelUnavailable
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 from workers.worker import Worker, WorkerPlan
 
 

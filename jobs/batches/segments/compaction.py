@@ -24,7 +24,7 @@ from jobs.batches.segments.files import Compacted, each_segments
 from jobs.batches.segments.head import SEGMENT_FORMAT, damaged
 from jobs.batches.segments.segment import read_segments
 from jobs.logs import logger
-from jobs.storage import Store
+from jobs.store.store import Store
 
 SMALL_BYTES: Final = 1 << 20
 """A segment whose lines are so large stays in its own file."""

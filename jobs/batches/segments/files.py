@@ -18,7 +18,7 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
 from jobs.errors import StoreUnavailable
-from jobs.storage import Store
+from jobs.store.store import Store
 
 T = TypeVar("T")
 

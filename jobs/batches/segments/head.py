@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from jobs.errors import StoreDamaged
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 SEGMENT_FORMAT: Final = 2

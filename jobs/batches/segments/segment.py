@@ -15,7 +15,7 @@ import orjson
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse, to_line
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import NAMES, Usage, counts_of, total
 
 __all__ = [

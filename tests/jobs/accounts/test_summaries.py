@@ -13,15 +13,15 @@ from jobs.accounts import summaries as module
 from jobs.accounts.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import reopen
-from jobs.checksum import unsealed
-from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
 from jobs.publishing.retention import delete
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.checksum import unsealed
+from jobs.store.damage import Damage
+from jobs.store.store import Store
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import close, publish, reopen
 from jobs.publishing.retention import delete
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 KINDS = load_kinds()
 SETTINGS = Settings(model="stub")

@@ -11,7 +11,7 @@ from jobs.batches.rounds import close, reopen
 from jobs.batches.segments import files as segment_files
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.segment import Outcome, SegmentHead, read_heads
-from jobs.storage import Store
+from jobs.store.store import Store
 
 
 def crashed(row: int, *, solo: bool | None = None) -> Outcome:

@@ -21,7 +21,7 @@ from jobs.batches.rounds import (
 )
 from jobs.batches.segments.segment import HeadRow
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
-from jobs.storage import Store
+from jobs.store.store import Store
 
 
 @pytest.mark.parametrize(

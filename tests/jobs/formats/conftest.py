@@ -12,7 +12,7 @@ from jobs.intake.accept import Accepted, IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")

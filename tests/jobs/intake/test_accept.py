@@ -26,7 +26,7 @@ from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from jobs.storage import LocalStore, Store
+from jobs.store.store import LocalStore, Store
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")

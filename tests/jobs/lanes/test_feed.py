@@ -29,7 +29,7 @@ from jobs.publishing.publish import close, publish, reopen, verify
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import LocalStore, Store
+from jobs.store.store import LocalStore, Store
 
 LANE = "stub"
 KINDS = load_kinds()

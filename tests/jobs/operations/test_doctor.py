@@ -11,7 +11,7 @@ from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.operations import doctor
 from jobs.operations.doctor import Check, Pinged
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 GOOD = {"redis_version": "7.0.15", "maxmemory": "0", "maxmemory_policy": "noeviction"}
 

@@ -19,7 +19,7 @@ from jobs.prices import Prices
 from jobs.publishing import publish as publishing
 from jobs.publishing.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
 from jobs.publishing.winners import Winners
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage, total
 
 PATHS = BatchPaths("night-1")

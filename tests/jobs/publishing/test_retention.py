@@ -17,7 +17,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import close, publish
 from jobs.publishing.retention import delete, expired
 from jobs.settings import Settings
-from jobs.storage import Store
+from jobs.store.store import Store
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf

@@ -17,7 +17,6 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
 from jobs.batches.segments.segment import Outcome, write
-from jobs.damage import Damage
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -31,7 +30,8 @@ from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.storage import LocalStore, Store
+from jobs.store.damage import Damage
+from jobs.store.store import LocalStore, Store
 from jobs.usage import Usage
 
 LANE = "stub"

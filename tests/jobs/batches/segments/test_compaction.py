@@ -16,7 +16,7 @@ from jobs.batches.segments.files import each_outcome, list_files
 from jobs.errors import StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.storage import Store
+from jobs.store.store import Store
 from tests.jobs.batches.segments.test_segment import of_format_1
 
 PATHS = BatchPaths("night-1")

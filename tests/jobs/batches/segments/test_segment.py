@@ -15,7 +15,7 @@ from jobs.batches.segments import segment
 from jobs.batches.segments.line import LINE_END
 from jobs.batches.segments.segment import EVERY_ROUND, HeadRow, Outcome
 from jobs.errors import StoreUnavailable
-from jobs.storage import Store
+from jobs.store.store import Store
 from jobs.usage import Usage, total
 
 PATHS = BatchPaths("night-1")

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from jobs.errors import StoreKeeps, StoreUnavailable
 from jobs.logs import logger
-from jobs.places import shown
+from jobs.urls import shown
 
 CHUNK_BYTES: Final = 4 << 20
 """How much is read at a time from a file that is streamed."""
@@ -50,7 +50,7 @@ class Store(ABC):
         scheme, separator, rest = url.partition("://")
         if not separator or scheme in {"file", "local"}:
             return LocalStore(rest if separator else url)
-        from jobs.object_storage import ObjectStore  # fsspec, only where it is used
+        from jobs.store.objects import ObjectStore  # fsspec, only where it is used
 
         return ObjectStore(url, options or {})
 

@@ -1,11 +1,11 @@
-"""Shows jobs/concurrency.py: answers in order however they come, as many at once as may be, and faults in their place."""
+"""Shows jobs/store/fan_out.py: answers in order however they come, as many at once as may be, and faults in their place."""
 
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from jobs.concurrency import each
+from jobs.store.fan_out import each
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -43,7 +43,7 @@ def written(place: str, options: Mapping[str, str], *, with_folders: bool = Fals
     """
     path = local_path(place)
     if path is None:
-        from jobs.object_storage import created_url  # fsspec takes its time, and most outputs stay here
+        from jobs.store.objects import created_url  # fsspec takes its time, and most outputs stay here
 
         with created_url(place, options) as target:
             yield target

@@ -1,4 +1,4 @@
-"""Shows jobs/storage.py and jobs/object_storage.py: one contract over a folder, an S3 server and fsspec's memory."""
+"""Shows jobs/store/store.py and jobs/store/objects.py: one contract over a folder, an S3 server and fsspec's memory."""
 
 import errno
 import os
@@ -19,10 +19,10 @@ import pytest
 import structlog
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
-from jobs import object_storage
 from jobs.errors import RequestError, StoreKeeps, StoreSilent, StoreUnavailable
-from jobs.object_storage import ObjectStore, created_url, open_url
-from jobs.storage import LocalStore, Store
+from jobs.store import objects as object_storage
+from jobs.store.objects import ObjectStore, created_url, open_url
+from jobs.store.store import LocalStore, Store
 from tests.faults.storage_faults import Proxy
 
 
@@ -432,7 +432,7 @@ def test_a_conflict_is_asked_again() -> None:
 def test_a_crash_between_the_temporary_file_and_its_link_leaves_nothing_visible(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     program = (
-        "import os, sys; from jobs.storage import LocalStore; os.link = lambda *a: os._exit(9);"
+        "import os, sys; from jobs.store.store import LocalStore; os.link = lambda *a: os._exit(9);"
         "LocalStore(sys.argv[1]).create('folder/file', b'half')"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -555,7 +555,7 @@ def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
 
 
 def test_a_local_store_loads_no_fsspec() -> None:
-    program = "import sys, jobs, jobs.storage; jobs.storage.Store.open('x'); sys.exit('fsspec' in sys.modules)"
+    program = "import sys, jobs, jobs.store.store; jobs.store.store.Store.open('x'); sys.exit('fsspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

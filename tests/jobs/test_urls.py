@@ -1,10 +1,10 @@
-"""Shows jobs/places.py, and that no message of a store tells its password."""
+"""Shows jobs/urls.py, and that no message of a store tells its password."""
 
 import pytest
 
 from jobs.errors import NightpressError
-from jobs.places import scheme, shown
-from jobs.storage import Store
+from jobs.store.store import Store
+from jobs.urls import scheme, shown
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Shows jobs/damage.py: what was found damaged stands for a while, and is looked at less and less often."""
+"""Shows jobs/store/damage.py: what was found damaged stands for a while, and is looked at less and less often."""
 
 import pytest
 
-from jobs.damage import MOST_S, Damage
 from jobs.errors import StoreDamaged, StoreUnavailable
+from jobs.store.damage import MOST_S, Damage
 
 
 class Thing:

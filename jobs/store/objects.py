@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from jobs.errors import RequestError, StoreSilent, StoreUnavailable
-from jobs.places import scheme, shown
-from jobs.storage import CHUNK_BYTES, LocalStore, Store
+from jobs.store.store import CHUNK_BYTES, LocalStore, Store
+from jobs.urls import scheme, shown
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""

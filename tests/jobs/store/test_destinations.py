@@ -1,12 +1,12 @@
-"""Shows jobs/destinations.py: which places are of this machine, and that a file appears there whole or not at all."""
+"""Shows jobs/store/destinations.py: which places are of this machine, and that a file appears there whole or not at all."""
 
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from jobs.destinations import is_folder, local_path, within, written
 from jobs.errors import RequestError
+from jobs.store.destinations import is_folder, local_path, within, written
 
 
 @pytest.mark.parametrize(

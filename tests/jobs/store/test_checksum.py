@@ -1,9 +1,9 @@
-"""Shows jobs/checksum.py: what is damaged into other JSON is noticed."""
+"""Shows jobs/store/checksum.py: what is damaged into other JSON is noticed."""
 
 import orjson
 import pytest
 
-from jobs.checksum import sealed, unsealed
+from jobs.store.checksum import sealed, unsealed
 
 TEXT = b'{"row":1,"words":["a","b"]}'
 

@@ -1,0 +1,1 @@
+"""The store: files that outlive every process, on a local disk or an object store."""
