@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.fields import LanguageTag, Line, Text, named
-from jobs.kinds.prose import FENCE, answered, clipped, slug_of, unmarked, whole
-from jobs.kinds.templating import Templates
-from jobs.kinds.tries import TRIES, tried
+from jobs.writing.asking_again import TRIES, tried
+from jobs.writing.fields import LanguageTag, Line, Text, named
+from jobs.writing.prose import FENCE, answered, clipped, slug_of, unmarked, whole
+from jobs.writing.templates import Templates
 
 WORDS_A_SECTION: Final = 120
 MOST_WORDS_A_SECTION: Final = 400

@@ -6,9 +6,9 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobs.generation import Completion, Message, Prompt
-from jobs.kinds.choices import ChoiceFields, Generated, ResponseFormat, generated
-from jobs.kinds.fields import Text
-from jobs.kinds.templating import Templates
+from jobs.writing.fields import Text
+from jobs.writing.templates import Templates
+from jobs.writing.verbatim import ChoiceFields, Generated, ResponseFormat, generated
 
 MAX_TOKENS: Final = 256
 

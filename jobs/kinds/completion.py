@@ -6,9 +6,9 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from jobs.generation import Completion, Prompt
-from jobs.kinds.choices import ChoiceFields, Generated, generated
-from jobs.kinds.fields import Text
-from jobs.kinds.templating import Templates
+from jobs.writing.fields import Text
+from jobs.writing.templates import Templates
+from jobs.writing.verbatim import ChoiceFields, Generated, generated
 
 MAX_TOKENS: Final = 256
 

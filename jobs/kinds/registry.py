@@ -11,8 +11,8 @@ from jobs.kinds.article import ArticleKind
 from jobs.kinds.chat import ChatKind
 from jobs.kinds.completion import CompletionKind
 from jobs.kinds.social_post import SocialPostKind
-from jobs.kinds.templating import Templates
 from jobs.kinds.translation import TranslationKind
+from jobs.writing.templates import Templates
 
 GROUP: Final = "nightpress.kinds"
 

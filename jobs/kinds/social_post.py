@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.fields import Line, Text
-from jobs.kinds.platforms import LIMITS, LINK, Platform
-from jobs.kinds.prose import answered, bare, whole
-from jobs.kinds.templating import Templates
-from jobs.kinds.tries import TRIES, tried
+from jobs.writing.asking_again import TRIES, tried
+from jobs.writing.fields import Line, Text
+from jobs.writing.platforms import LIMITS, LINK, Platform
+from jobs.writing.prose import answered, bare, whole
+from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
 ROOM: Final = 40

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.fields import LanguageTag, Line, Text, named
-from jobs.kinds.prose import FENCE, answered, bare, sentences
-from jobs.kinds.templating import Templates
+from jobs.writing.fields import LanguageTag, Line, Text, named
+from jobs.writing.prose import FENCE, answered, bare, sentences
+from jobs.writing.templates import Templates
 
 _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")

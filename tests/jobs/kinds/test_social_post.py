@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion
-from jobs.kinds.platforms import LIMITS
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.social_post import SocialPostRequest
+from jobs.writing.platforms import LIMITS
 
 BREAD = {"topic": "Bread", "platform": "x"}
 KIND = load_kinds()["social_post"]

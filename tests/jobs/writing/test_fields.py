@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/fields.py."""
+"""Shows jobs/writing/fields.py."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.kinds.fields import LanguageTag, Line, Text, named
+from jobs.writing.fields import LanguageTag, Line, Text, named
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/prose.py: what models write, read leniently."""
+"""Shows jobs/writing/prose.py: what models write, read leniently."""
 
 import re
 import time
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.kinds.prose import answered, bare, clipped, sentences, slug_of, unfenced, unmarked, whole
+from jobs.writing.prose import answered, bare, clipped, sentences, slug_of, unfenced, unmarked, whole
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/templating.py: templates, those of users over them, and their hashes."""
+"""Shows jobs/writing/templates.py: templates, those of users over them, and their hashes."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import RequestError
 from jobs.kinds.registry import load_kinds
-from jobs.kinds.templating import SHIPPED, Templates
+from jobs.writing.templates import SHIPPED, Templates
 
 TEA = {"topic": "Tea", "outline": ["A"]}
 

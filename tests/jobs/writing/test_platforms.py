@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/platforms.py: lengths as each platform counts them."""
+"""Shows jobs/writing/platforms.py: lengths as each platform counts them."""
 
 import unicodedata
 from typing import get_args
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.kinds.platforms import (
+from jobs.writing.platforms import (
     LIMITS,
     LINK,
     Platform,
