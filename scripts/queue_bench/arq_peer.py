@@ -1,4 +1,4 @@
-"""arq in `scripts/bench_queue.py`: it is given the shortest poll, since it sleeps between reads."""
+"""arq in `scripts/bench/lanes.py`: it is given the shortest poll, since it sleeps between reads."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The job of every peer in `scripts/bench_queue.py`, and what the bench asks for. Runs in the peers' environments.
+"""The job of every peer in `scripts/bench/lanes.py`, and what the bench asks for. Runs in the peers' environments.
 
 It does nothing but count. The first and the last run are timed; where jobs come at a rate, each carries when it was
 enqueued, and tells how long it waited. While workers are broken each run takes its time and is written down, results are

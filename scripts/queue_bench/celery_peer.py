@@ -1,4 +1,4 @@
-"""Celery in `scripts/bench_queue.py`: solo pool, no gossip."""
+"""Celery in `scripts/bench/lanes.py`: solo pool, no gossip."""
 
 import sys
 import time

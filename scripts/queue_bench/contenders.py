@@ -1,4 +1,4 @@
-"""The systems that `bench_queue.py` compares: where each is installed, and how a step of one is run on an emptied server."""
+"""The systems that `bench/lanes.py` compares: where each is installed, and how a step of one is run on an emptied server."""
 
 import contextlib
 import json

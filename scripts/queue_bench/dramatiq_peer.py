@@ -1,4 +1,4 @@
-"""Dramatiq in `scripts/bench_queue.py`: 8 threads (its default) that share a prefetch, or one."""
+"""Dramatiq in `scripts/bench/lanes.py`: 8 threads (its default) that share a prefetch, or one."""
 
 import os
 import sys

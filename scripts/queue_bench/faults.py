@@ -1,4 +1,4 @@
-"""What a fault costs each system of `bench_queue.py`: jobs without a result, jobs with two, and the time to recover.
+"""What a fault costs each system of `bench/lanes.py`: jobs without a result, jobs with two, and the time to recover.
 
 The same is done to all. Jobs of 10 ms are enqueued and a worker is started, which may have 8 in hand. The faults are spread
 evenly over the drain, and after each another worker is started:

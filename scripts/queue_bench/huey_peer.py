@@ -1,4 +1,4 @@
-"""Huey in `scripts/bench_queue.py`: 8 threads or one. It takes a job off its list before it runs it."""
+"""Huey in `scripts/bench/lanes.py`: 8 threads or one. It takes a job off its list before it runs it."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Nightpress in `scripts/bench_queue.py`: one step of a turn in a process of its own, as each peer's program does it.
+"""Nightpress in `scripts/bench/lanes.py`: one step of a turn in a process of its own, as each peer's program does it.
 
     python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | results
 

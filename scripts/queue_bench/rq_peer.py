@@ -1,4 +1,4 @@
-"""RQ in `scripts/bench_queue.py`: SimpleWorker, which does not fork, and takes one job at a time."""
+"""RQ in `scripts/bench/lanes.py`: SimpleWorker, which does not fork, and takes one job at a time."""
 
 import sys
 import time

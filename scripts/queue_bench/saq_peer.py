@@ -1,4 +1,4 @@
-"""SAQ in `scripts/bench_queue.py`: as many coroutines as the batch."""
+"""SAQ in `scripts/bench/lanes.py`: as many coroutines as the batch."""
 
 import asyncio
 import sys

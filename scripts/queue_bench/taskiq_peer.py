@@ -1,4 +1,4 @@
-"""taskiq in `scripts/bench_queue.py`: its list broker, which is its fastest; its stream broker, which acknowledges."""
+"""taskiq in `scripts/bench/lanes.py`: its list broker, which is its fastest; its stream broker, which acknowledges."""
 
 import asyncio
 import sys

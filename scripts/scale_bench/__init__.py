@@ -1,1 +1,1 @@
-"""The parts of `scripts/bench_scale.py`."""
+"""The parts of `scripts/bench/scale.py`."""

@@ -1,4 +1,4 @@
-"""Rows and outcomes of `scripts/bench_scale.py`: a batch through the real intake or made by hand, and its segments."""
+"""Rows and outcomes of `scripts/bench/scale.py`: a batch through the real intake or made by hand, and its segments."""
 
 import hashlib
 import random

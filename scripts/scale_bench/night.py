@@ -1,4 +1,4 @@
-"""The night of `scripts/bench_scale.py`: light workers, a feeder and one whole worker on one real Redis and one real store.
+"""The night of `scripts/bench/scale.py`: light workers, a feeder and one whole worker on one real Redis and one real store.
 
 A light worker is what a worker is to Redis and to storage: it has a name and a record, claims, waits as long as the
 stub's timing model says, writes segments and settles. It has no engine and no process of its own, so that a thousand of

@@ -1,4 +1,4 @@
-"""The plot of `scripts/bench_scale.py`: rates, memory and latency over rows."""
+"""The plot of `scripts/bench/scale.py`: rates, memory and latency over rows."""
 
 import sys
 from collections.abc import Mapping, Sequence

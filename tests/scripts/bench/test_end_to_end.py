@@ -1,6 +1,6 @@
-"""`scripts/bench_end_to_end.py`: how a run's rate is counted."""
+"""`scripts/bench/end_to_end.py`: how a run's rate is counted."""
 
-from scripts.bench_end_to_end import rate
+from scripts.bench.end_to_end import rate
 
 
 def test_the_rate_counts_from_the_first_row_that_began_to_the_last_that_ended() -> None:

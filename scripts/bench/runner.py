@@ -3,7 +3,7 @@
 A real redis-server, a local store and the stub engine with a step of 20 ms, 64 slots and rows of 30 to 360 tokens. Counted
 from the first full step until no row is left to claim; what is missing from 100 % is claiming, composing and checking.
 
-    python scripts/bench_runner.py --rows 400
+    python scripts/bench/runner.py --rows 400
 """
 
 import argparse

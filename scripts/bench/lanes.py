@@ -1,6 +1,6 @@
 """Our queue beside its peers on one Redis: how fast it drains and fills, what it takes, and what a killed worker costs.
 
-    python scripts/bench_queue.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
+    python scripts/bench/lanes.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
         [--fault kill,unacked,stop] [--kills 5] [--json FILE]
 
 Each peer is installed into an environment of its own under the cache folder. All run in turn, each step in processes of
@@ -34,7 +34,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.queue_bench import faults
 from scripts.queue_bench.contenders import NOTES, PACKAGES, STEP_S, Bench, wait_for

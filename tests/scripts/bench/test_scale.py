@@ -1,4 +1,4 @@
-"""`scripts/bench_scale.py`: a very short night, and the table."""
+"""`scripts/bench/scale.py`: a very short night, and the table."""
 
 import json
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench_scale import FIGURES, merged, table
+from scripts.bench.scale import FIGURES, merged, table
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_scale.py"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "bench" / "scale.py"
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")

@@ -1,4 +1,4 @@
-"""`scripts/bench_engines.py`: the workload that follows from a seed, and the table."""
+"""`scripts/bench/engines.py`: the workload that follows from a seed, and the table."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts import bench_engines
-from scripts.bench_engines import Contender, contenders_of, environment, table
+from scripts.bench import engines
+from scripts.bench.engines import Contender, contenders_of, environment, table
 from scripts.engine_bench.limits import memory_limit
 from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
@@ -47,7 +47,7 @@ def test_a_contender_that_cheats_ends_the_benchmark(tmp_path: Path) -> None:
 def test_an_environment_is_made_once(tmp_path: Path) -> None:
     (tmp_path / ".ready").touch()
     assert environment(tmp_path, ["nothing-of-this-name"]) == str(tmp_path / "bin" / "python")
-    assert bench_engines.PEERS.keys() == {"vllm", "openvino"}
+    assert engines.PEERS.keys() == {"vllm", "openvino"}
 
 
 def test_what_memory_allows() -> None:

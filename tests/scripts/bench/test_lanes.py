@@ -1,11 +1,11 @@
-"""`scripts/bench_queue.py`: our own side of it, on few jobs."""
+"""`scripts/bench/lanes.py`: our own side of it, on few jobs."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_queue.py"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "bench" / "lanes.py"
 
 
 def bench(*args: str) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,9 @@
 """What the way from a file to published content costs: `nightpress run` beside its engine alone, in turn, pinned alike.
 
-    python scripts/bench_end_to_end.py --rows 512 --turns 3
+    python scripts/bench/end_to_end.py --rows 512 --turns 3
 
 The engine's thread has one core; server, Ray, storage and all other threads of the worker have another. Rows are of the
-mixed shape of `bench_engines.py`, and may not end before their length, so both make the same number of tokens. Counted after
+mixed shape of `bench/engines.py`, and may not end before their length, so both make the same number of tokens. Counted after
 load: the engine from the first request to the last answer, the run from the first row that began to the last that ended.
 """
 
@@ -18,9 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from scripts.bench_engines import ROOT, model_folder, pinned
+from scripts.bench.engines import ROOT, model_folder, pinned
 from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
 ALIAS: Final = "bench"

@@ -1,6 +1,6 @@
 """How long `nightpress usage` takes over many published batches.
 
-    python scripts/bench_usage.py --batches 10000
+    python scripts/bench/usage.py --batches 10000
 
 Writes the files of batches as they stand when they are published, sums them up once, as a fleet does while it works,
 and then times whole commands: a new process each, and where the system allows it, with nothing of the store in its page

@@ -1,6 +1,6 @@
 """Whether a step's time is shared fairly: what long and short rows are said to have taken in a mix, beside what they take alone.
 
-    python scripts/bench_shares.py [--rows 64] [--slots 16] [--turns 3]
+    python scripts/bench/shares.py [--rows 64] [--slots 16] [--turns 3]
 
 Rows of each sort run alone, and then half of each together, several for each slot, so that slots are full for most of the time:
 a step of few rows costs each of them more, whatever is fair. In the mix the ratio of what a long
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from jobs.catalog import ModelCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from scripts.bench_engines import model_folder
+from scripts.bench.engines import model_folder
 from workers.engine import Engine
 from workers.models import make_engine
 

@@ -1,6 +1,6 @@
 """How long `nightpress run` takes to its first completed row, and how much of that a bare script does not take.
 
-    python scripts/bench_start.py --turns 3
+    python scripts/bench/start.py --turns 3
 
 Runs both in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The
 clock starts with the process and stops when the row is on disk. The first turn is the colder one: files may have to be read

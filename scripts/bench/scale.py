@@ -1,8 +1,8 @@
 """How everything grows with a batch: time, rows/s, Redis' memory and latency, and the peak of memory of each process.
 
-    python scripts/bench_scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
-    python scripts/bench_scale.py --rows 1000000 --phases publish
-    python scripts/bench_scale.py --rows 100000 --s3
+    python scripts/bench/scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
+    python scripts/bench/scale.py --rows 1000000 --phases publish
+    python scripts/bench/scale.py --rows 100000 --s3
 
 For each number of rows, one after the other, each in processes of its own: *intake* accepts rows of 2 KB; in the *night* 1,000
 light workers, a feeder and one whole worker empty the batch over a real Redis, on the stub's timing model; *publish*
@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import redis
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from jobs.batches.batch import Done
 from jobs.batches.outcome_index import OutcomeIndex

@@ -1,4 +1,4 @@
-"""`scripts/bench_shares.py`: what all rows took, idle time and loading are all the time that there was."""
+"""`scripts/bench/shares.py`: what all rows took, idle time and loading are all the time that there was."""
 
 import random
 import time
@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="the extra `workers` is not installed")
 
 import torch
 
-from scripts.bench_shares import Books, Sort, at_once, closed, ratios
+from scripts.bench.shares import Books, Sort, at_once, closed, ratios
 from tests.workers.engines.architectures import Numbers, make
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
 from workers.engines.placement import Placement
