@@ -20,8 +20,8 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from scripts.bench.engine_peers.workload import SHAPES, Workload, requests_of
 from scripts.bench.engines import ROOT, model_folder, pinned
-from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
 ALIAS: Final = "bench"
 
@@ -30,7 +30,14 @@ def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
     """Tokens a second of the engine alone."""
     work.write(scratch / "workload.json")
     report = scratch / "alone.json"
-    module = [sys.executable, "-m", "scripts.engine_bench.ours", str(scratch / "workload.json"), str(report), str(end)]
+    module = [
+        sys.executable,
+        "-m",
+        "scripts.bench.engine_peers.ours",
+        str(scratch / "workload.json"),
+        str(report),
+        str(end),
+    ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     subprocess.run(pinned(core, module), cwd=ROOT, env=env, check=True)
     found = json.loads(report.read_text())

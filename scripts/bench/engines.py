@@ -32,10 +32,10 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from scripts.engine_bench.limits import memory_limit
-from scripts.engine_bench.shapes import SHAPES as MODELS
-from scripts.engine_bench.shapes import random_model
-from scripts.engine_bench.workload import SHAPES, Workload, requests_of
+from scripts.bench.engine_peers.limits import memory_limit
+from scripts.bench.engine_peers.shapes import SHAPES as MODELS
+from scripts.bench.engine_peers.shapes import random_model
+from scripts.bench.engine_peers.workload import SHAPES, Workload, requests_of
 
 ROOT: Final = Path(__file__).parents[2]
 PEERS: Final[dict[str, list[str]]] = {
@@ -86,7 +86,7 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, devic
     """Ours, padded batches, and the peers that were asked for."""
 
     def module(name: str, python: str = sys.executable, *more: str) -> list[str]:
-        return [python, "-m", f"scripts.engine_bench.{name}", *more]
+        return [python, "-m", f"scripts.bench.engine_peers.{name}", *more]
 
     found = [
         Contender("ours", module("ours")),
@@ -139,7 +139,7 @@ def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
 
 def limit(work: Workload, core: int | None) -> tuple[float, str]:
     """Tokens a second that the machine allows, and by what."""
-    asked = ["-m", "scripts.engine_bench.limits", work.folder, work.dtype, str(work.slots), work.device]
+    asked = ["-m", "scripts.bench.engine_peers.limits", work.folder, work.dtype, str(work.slots), work.device]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = pinned(core, [sys.executable, *asked])
     done = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from scripts.bench import engines
+from scripts.bench.engine_peers.limits import memory_limit
+from scripts.bench.engine_peers.workload import SHAPES, Workload, requests_of
 from scripts.bench.engines import Contender, contenders_of, environment, table
-from scripts.engine_bench.limits import memory_limit
-from scripts.engine_bench.workload import SHAPES, Workload, requests_of
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))

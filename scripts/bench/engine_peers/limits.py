@@ -1,6 +1,6 @@
 """What the machine itself allows, in tokens a second, measured in a process of its own.
 
-    python -m scripts.engine_bench.limits FOLDER DTYPE ROWS DEVICE
+    python -m scripts.bench.engine_peers.limits FOLDER DTYPE ROWS DEVICE
 
 prints, as JSON: `products_s`, what the linear layers take at so many rows; `weight_bytes`, which each step reads; `token_bytes`,
 which each token of a text in the cache takes; and `bytes_per_s`, as the device reads a large block.

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from scripts.engine_bench.clock import Clock
-from scripts.engine_bench.workload import Workload
+from scripts.bench.engine_peers.clock import Clock
+from scripts.bench.engine_peers.workload import Workload
 
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

@@ -6,8 +6,8 @@ A batch ends with its longest answer; what the others wrote after their own end 
 
 import sys
 
-from scripts.engine_bench.clock import Clock
-from scripts.engine_bench.workload import Workload
+from scripts.bench.engine_peers.clock import Clock
+from scripts.bench.engine_peers.workload import Workload
 
 clock = Clock()
 

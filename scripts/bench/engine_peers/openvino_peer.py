@@ -2,8 +2,8 @@
 
 import sys
 
-from scripts.engine_bench.clock import Clock
-from scripts.engine_bench.workload import Workload
+from scripts.bench.engine_peers.clock import Clock
+from scripts.bench.engine_peers.workload import Workload
 
 clock = Clock()
 

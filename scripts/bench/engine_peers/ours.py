@@ -5,8 +5,8 @@ A third argument is a token that no text may have, so that texts end where they 
 
 import sys
 
-from scripts.engine_bench.clock import Clock
-from scripts.engine_bench.workload import Workload
+from scripts.bench.engine_peers.clock import Clock
+from scripts.bench.engine_peers.workload import Workload
 
 clock = Clock()
 
