@@ -18,7 +18,7 @@ queued job, less its payload of `--bytes`. Ours contain the request's other fiel
 request up by, which depends on its length alone (up to a fifth: 2,176 bytes take 2,560). The lines under the table say what
 is left without them: what the queue itself takes, which is what is promised to be at most 300; and what it is with them.
 
-With --fault, workers are broken while they drain, `--kills` times each: `scripts/queue_bench/faults.py` says how, and what
+With --fault, workers are broken while they drain, `--kills` times each: `scripts/bench/queue_peers/faults.py` says how, and what
 is counted. `default` and `kept` are each peer's settings: as they come, and those that keep most, as its documentation has
 them, with redelivery as soon as it allows; they are said below the tables. `n` is how often the fault came to be.
 """
@@ -36,8 +36,8 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from scripts.queue_bench import faults
-from scripts.queue_bench.contenders import NOTES, PACKAGES, STEP_S, Bench, wait_for
+from scripts.bench.queue_peers import faults
+from scripts.bench.queue_peers.contenders import NOTES, PACKAGES, STEP_S, Bench, wait_for
 from workers import embedded
 
 LANE: Final = "stub"

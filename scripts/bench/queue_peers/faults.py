@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.queue_bench.contenders import Bench
+from scripts.bench.queue_peers.contenders import Bench
 
 FAULTS: Final = ("kill", "unacked", "stop")
 JOB_S: Final = 0.01

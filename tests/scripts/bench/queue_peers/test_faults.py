@@ -1,11 +1,11 @@
-"""`scripts/queue_bench/faults.py`: what is counted after workers were broken, the table, and our own side of it."""
+"""`scripts/bench/queue_peers/faults.py`: what is counted after workers were broken, the table, and our own side of it."""
 
 from pathlib import Path
 
 import pytest
 
-from scripts.queue_bench.contenders import Bench
-from scripts.queue_bench.faults import FAULTS, Record, Trial, lines, tally
+from scripts.bench.queue_peers.contenders import Bench
+from scripts.bench.queue_peers.faults import FAULTS, Record, Trial, lines, tally
 from workers import embedded
 
 
