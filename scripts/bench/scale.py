@@ -35,9 +35,9 @@ from jobs.logs import configure
 from jobs.prices import Prices
 from jobs.publishing.publish import publish, verify
 from jobs.store.store import Store
-from scripts.scale_bench import batches, night
-from scripts.scale_bench.plot import draw
-from scripts.scale_bench.processes import Part, free_port, server
+from scripts.bench.scale_parts import batches, night
+from scripts.bench.scale_parts.plot import draw
+from scripts.bench.scale_parts.processes import Part, free_port, server
 
 SAMPLED_S: Final = 0.25
 FIGURES: Final = (

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-SCRIPT: Final = Path(__file__).parents[1] / "bench" / "scale.py"
+SCRIPT: Final = Path(__file__).parents[1] / "scale.py"
 
 
 class Part:

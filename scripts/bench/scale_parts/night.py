@@ -26,7 +26,7 @@ from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
-from scripts.scale_bench.batches import LANE, completed
+from scripts.bench.scale_parts.batches import LANE, completed
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
