@@ -25,7 +25,7 @@ faults: $(VENV)/.test ## break everything in turn, and see that no row is lost o
 	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest -n 6 tests/faults tests/acceptance/test_two_nodes.py || exit 1; done
 
 mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
-	@$(BIN)/python scripts/mutate.py
+	@$(BIN)/python scripts/checks/mutate.py
 
 check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the README's tables
 	$(BIN)/ruff check .

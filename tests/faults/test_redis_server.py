@@ -193,7 +193,7 @@ def test_full_it_does_not_grow_while_rows_are_lost_and_retried() -> None:
     """`FAULTS_FULL_MINUTES=10` does so for ten minutes."""
     if MINUTES is None:
         pytest.skip("takes minutes: FAULTS_FULL_MINUTES=10; tests/jobs/lanes/test_redis_queue.py has a short one")
-    script = Path(__file__).parents[2] / "scripts/fill_redis.py"
+    script = Path(__file__).parents[2] / "scripts/checks/full_redis.py"
     command = [sys.executable, str(script), "--minutes", MINUTES]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout)  # noqa: T201

@@ -741,7 +741,7 @@ def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str], ser
 
 @pytest.mark.parametrize("server", ["redis-server", "valkey"])
 def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str], server: str) -> None:
-    """Many lives of a worker, each of which releases, retries and loses jobs; scripts/fill_redis.py does so for long."""
+    """Many lives of a worker, each of which releases, retries and loses jobs; scripts/checks/full_redis.py does so for long."""
     with redis.Redis.from_url(servers(server)) as client:
         client.flushall()
         client.config_set("hash-max-listpack-value", 1)  # a record of one byte more must not change a key's form

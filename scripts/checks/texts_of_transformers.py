@@ -1,7 +1,7 @@
 """Whether a model writes in slots, token for token, what `generate` of transformers writes for each prompt alone.
 
-    python scripts/check_texts.py --prompts 300
-    python scripts/check_texts.py --model my-model --prompts 50
+    python scripts/checks/texts_of_transformers.py --prompts 300
+    python scripts/checks/texts_of_transformers.py --model my-model --prompts 50
 
 Greedy, in fp32, in random mixes, orders, lengths and slot counts, with and without shared prefixes, by a seed. A text that
 differs is looked at in fp64: where the two best logits lie within 1e-4 of each other there, it is a tie, which rounding may break

@@ -1,6 +1,7 @@
 """Intake of a large file: what memory and time it takes, and whether each duplicate is found, and nothing else.
 
-    python scripts/check_intake.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered] [--folder F] [--json FILE]
+    python scripts/checks/intake_memory.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered]
+        [--folder F] [--json FILE]
 
 It makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand has the custom_id of an earlier one,
 which may stand anywhere before it. A process of its own takes the file in, over a store in a folder, as `enqueue` does;

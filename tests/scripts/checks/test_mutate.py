@@ -1,11 +1,11 @@
-"""`scripts/mutate.py`: each guard can be taken away from the code as it stands, and what that breaks is told."""
+"""`scripts/checks/mutate.py`: each guard can be taken away from the code as it stands, and what that breaks is told."""
 
 from pathlib import Path
 
 import pytest
 
-from scripts import mutate
-from scripts.mutate import GUARDS, ROOT, Guard, guards, tried
+from scripts.checks import mutate
+from scripts.checks.mutate import GUARDS, ROOT, Guard, guards, tried
 
 
 @pytest.mark.parametrize("guard", guards(), ids=lambda guard: guard.name)

@@ -1,4 +1,4 @@
-"""Shows scripts/check_intake.py: a small file of each format, and that a wrong row is noticed."""
+"""Shows scripts/checks/intake_memory.py: a small file of each format, and that a wrong row is noticed."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from jobs.batches.batch import BatchPaths
 from jobs.store.store import Store
-from scripts import check_intake
+from scripts.checks import intake_memory as check_intake
 
 SCRIPT = Path(check_intake.__file__)
 

@@ -1,8 +1,8 @@
 """A check of the checks: takes away each guard of the protocol in turn, and sees that some test notices.
 
-    python scripts/mutate.py                     # all of them; about an hour on 2 cores
-    python scripts/mutate.py --only fence        # those whose name holds a word
-    python scripts/mutate.py --list
+    python scripts/checks/mutate.py                     # all of them; about an hour on 2 cores
+    python scripts/checks/mutate.py --only fence        # those whose name holds a word
+    python scripts/checks/mutate.py --list
 
 The guards stand in `guards.toml`. Each is taken away in a copy of the tree, never in place, and its tests run there until the
 first that fails; before, all of them have to pass in a copy as it is. Prints for each guard, by rule, what noticed, or that
@@ -25,8 +25,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
-GUARDS: Final = ROOT / "scripts" / "guards.toml"
+ROOT: Final = Path(__file__).parents[2]
+GUARDS: Final = ROOT / "scripts" / "checks" / "guards.toml"
 COPIED: Final = ("jobs", "workers", "scripts", "tests", "pyproject.toml")
 LONGEST_S: Final = 300
 

@@ -1,6 +1,6 @@
 """A fleet under a random schedule of faults: worker processes on the stub engine, a real server, a store on disk.
 
-    python scripts/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
+    python scripts/checks/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
 
 Batches are submitted, cancelled and reopened all along. What is printed is the schedule, one JSON line a fault; --replay
 reads it back from such an output. At the end every batch is worked off and published, and the invariants are asked for:

@@ -1,6 +1,6 @@
 """Who gets how much of a full fleet: a seeded simulation of tenants over the real scripts of the queue, on a real server.
 
-    python scripts/simulate_fairness.py [--seed 1] [--hours 4] [--slots 64]
+    python scripts/checks/fairness.py [--seed 1] [--hours 4] [--slots 64]
 
 Every tenant always has rows waiting. A slot takes a row's expected tokens at a steady rate. Time is simulated: the queue's
 memory of when it served whom is moved instead of waiting. Without ageing, a tenant of low priority would get nothing.

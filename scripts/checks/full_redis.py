@@ -1,6 +1,6 @@
 """A lane on a Redis with no room left: claim, beat, release, retry and rescue go on, feeding is refused, nothing grows.
 
-    python scripts/fill_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
+    python scripts/checks/full_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
 
 Feeds a lane, sets maxmemory below what is used, then lets jobs be released, retried and lost, over and over. Exit status 1
 if feeding was not refused, or if memory grew by over 2 % in the second half of the time. In the first, each row comes to be
