@@ -27,8 +27,8 @@ from jobs.commands.typed_times import parsed
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.store.store import Store
-from workers.interrupts import draining
-from workers.work import Work
+from workers.commands.interrupts import draining
+from workers.commands.work import Work
 
 
 def main() -> int:

@@ -19,12 +19,12 @@ import torch
 
 from jobs import settings
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
+from workers.commands.work import known
 from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.placement import Placement
 from workers.models import resolve
-from workers.work import known
 
 CPU: Final = Placement(torch.device("cpu"), torch.float32, "cpu")
 BEGINNINGS: Final = (

@@ -1,4 +1,4 @@
-"""Shows workers/run.py, as far as it needs no Ray."""
+"""Shows workers/commands/run.py, as far as it needs no Ray."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.run import Run
+from workers.commands.run import Run
 
 
 @pytest.fixture

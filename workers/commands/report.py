@@ -13,7 +13,7 @@ from jobs.batches.published import copy_published, read_usage
 from jobs.prices import formatted
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.run import Moment
+from workers.commands.run import Moment
 
 PLAIN_S: Final = 10.0
 """Without a terminal, a line so often in place of a bar."""

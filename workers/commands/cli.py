@@ -75,9 +75,9 @@ def run(
     from jobs.batches.rounds import read_round
     from jobs.formats.source import name_of
     from jobs.intake.accept import IntakeOptions, accept_file
-    from workers.interrupts import draining
-    from workers.report import Reporter
-    from workers.run import Run
+    from workers.commands.interrupts import draining
+    from workers.commands.report import Reporter
+    from workers.commands.run import Run
 
     session: Session = ctx.obj
     settings, store = session.settings, session.store
@@ -118,8 +118,8 @@ def work(
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
-    from workers.interrupts import draining
-    from workers.work import Work
+    from workers.commands.interrupts import draining
+    from workers.commands.work import Work
 
     session: Session = ctx.obj
     logs.configure(session.settings.log_level, session.settings.log_format)
@@ -149,8 +149,8 @@ def replay(
     from jobs import logs
     from jobs.commands.show import published_row, request_of
     from jobs.lanes.job import RowRequest
-    from workers.replay import replay as replay_row
-    from workers.replay import told
+    from workers.commands.replay import replay as replay_row
+    from workers.commands.replay import told
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
@@ -186,7 +186,7 @@ def pull(
 ) -> None:
     """Fetch a model's files, and convert them where that is needed, for machines without a network."""
     from workers import models
-    from workers.work import known
+    from workers.commands.work import known
 
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]

@@ -1,4 +1,4 @@
-"""Shows workers/work.py, as far as it needs no Ray."""
+"""Shows workers/commands/work.py, as far as it needs no Ray."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from jobs.operations.status import StatusReader
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.work import Work, known, log_progress
+from workers.commands.work import Work, known, log_progress
 
 
 def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Path) -> None:

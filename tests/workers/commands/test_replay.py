@@ -1,4 +1,4 @@
-"""Shows workers/replay.py, and the command: the same comes out, or what differs is named."""
+"""Shows workers/commands/replay.py, and the command: the same comes out, or what differs is named."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from workers.replay import replay, told
+from workers.commands.replay import replay, told
 
 SETTINGS = Settings(model="stub")
 ROW = RowRequest(3, 4, "social_post", "stub", {"topic": "Tea", "platform": "mastodon"}, seed=11)

@@ -1,4 +1,4 @@
-"""Shows workers/report.py: what a person reads at the end of a run."""
+"""Shows workers/commands/report.py: what a person reads at the end of a run."""
 
 import json
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.usage import Usage
-from workers.report import Reporter
-from workers.run import Moment
+from workers.commands.report import Reporter
+from workers.commands.run import Moment
 
 
 @pytest.fixture

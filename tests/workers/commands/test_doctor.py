@@ -8,7 +8,7 @@ import pytest
 from jobs.catalog import ModelCard
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
-from workers import doctor
+from workers.commands import doctor
 
 
 def found(checks: list[Check]) -> dict[str, Check]:
