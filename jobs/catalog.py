@@ -1,4 +1,4 @@
-"""The catalog of models: alias -> what it is and how to run it. Data only; `workers/models.py` turns it into weights.
+"""The catalog of models: alias -> what it is and how to run it. Data only; `workers/engines/weights.py` turns it into weights.
 
 A lane is the queue of one model and revision, so its name is made here, where both a submitting machine and a worker
 can see it.

@@ -21,7 +21,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import CODES
 from jobs.lanes.protocol import LaneSnapshot
-from workers.engine import EngineStats
+from workers.engines.protocol import EngineStats
 
 METRICS: Final[dict[str, str]] = {
     "nightpress_rows_total": "Attempts that are durable, by outcome: completed, failed, retried, crashed.",

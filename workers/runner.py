@@ -26,7 +26,7 @@ from jobs.logs import logger
 from workers.attempt import Attempt
 from workers.claimer import POLL_S, Claimer, Turn, taken
 from workers.doubts import Doubts
-from workers.engine import Engine
+from workers.engines.protocol import Engine
 from workers.flusher import Flusher
 from workers.heartbeat import Heartbeat, Pulse
 from workers.leases import Leases, Phase

@@ -19,9 +19,9 @@ from jobs.logs import configure, logger
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.engine import Engine
+from workers.engines.protocol import Engine
+from workers.engines.weights import identity, make_engine
 from workers.metrics import WorkerMetrics
-from workers.models import identity, make_engine
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
 

@@ -131,7 +131,7 @@ def exported(folder: Path, dtype: str, cache: Path) -> Path:
 def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
     """The folder of a model, made where it is not there yet."""
     from jobs.catalog import SHIPPED
-    from workers.models import resolve
+    from workers.engines.weights import resolve
 
     small = resolve("smollm2-135m", SHIPPED["smollm2-135m"], cache)
     return small if name == "smollm2" else random_model(name, small, cache, device)

@@ -32,7 +32,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.engine import EngineStats
+from workers.engines.protocol import EngineStats
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner

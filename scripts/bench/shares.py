@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from jobs.catalog import ModelCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from scripts.bench.engines import model_folder
-from workers.engine import Engine
-from workers.models import make_engine
+from workers.engines.protocol import Engine
+from workers.engines.weights import make_engine
 
 Found = TypeVar("Found")
 

@@ -24,7 +24,7 @@ from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.placement import Placement
-from workers.models import resolve
+from workers.engines.weights import resolve
 
 CPU: Final = Placement(torch.device("cpu"), torch.float32, "cpu")
 BEGINNINGS: Final = (

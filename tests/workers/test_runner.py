@@ -33,7 +33,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import LocalStore, Store
-from workers.engine import Engine, EngineStats
+from workers.engines.protocol import Engine, EngineStats
 from workers.engines.stub import StubEngine, StubOptions
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner

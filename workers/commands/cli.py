@@ -185,12 +185,12 @@ def pull(
     ],
 ) -> None:
     """Fetch a model's files, and convert them where that is needed, for machines without a network."""
-    from workers import models
     from workers.commands.work import known
+    from workers.engines import weights
 
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
-    session.write(models.pull(alias, card, session.settings.cache_dir))
+    session.write(weights.pull(alias, card, session.settings.cache_dir))
 
 
 def _invoked() -> str:

@@ -14,8 +14,8 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.settings import Settings
 from workers.attempt import Attempt
-from workers.engine import Engine
-from workers.models import identity, make_engine
+from workers.engines.protocol import Engine
+from workers.engines.weights import identity, make_engine
 
 COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """What of a receipt decides the text, beside the templates, the params and the request itself."""

@@ -7,7 +7,7 @@ from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
-from workers.models import load_tokenizer, locate
+from workers.engines.weights import load_tokenizer, locate
 
 
 def counter(settings: Settings, model: str) -> Counter | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from jobs.generation import Completion, ContinuationScore, GenerationRequest
-from workers.engine import Engine, EngineStats
+from workers.engines.protocol import Engine, EngineStats
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class _Parts:
 
 
 class ScoringEngine:
-    """The engine. See `workers.engine.Engine` for the five methods. `inner` is the one that computes."""
+    """The engine. See `workers.engines.protocol.Engine` for the five methods. `inner` is the one that computes."""
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner

@@ -33,7 +33,7 @@ from typing import Final, Literal, assert_never
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
-from workers.engine import EngineStats
+from workers.engines.protocol import EngineStats
 from workers.engines.stub_text import likelihoods, speak, text_of
 
 SLOW_STEPS: Final = 10
@@ -78,7 +78,7 @@ class _Running:
 
 
 class StubEngine:
-    """The stub. See `workers.engine.Engine` for the five methods.
+    """The stub. See `workers.engines.protocol.Engine` for the five methods.
 
     Args:
         options: The timing, and what goes wrong how often.

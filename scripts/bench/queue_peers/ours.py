@@ -35,7 +35,7 @@ from jobs.publishing.publish import publish, read_published
 from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import LocalStore, Store
-from workers.engine import EngineStats
+from workers.engines.protocol import EngineStats
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
 

@@ -14,7 +14,6 @@ import torch
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from jobs.logs import logger
-from workers.engine import EngineStats
 from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.faults import fault_of, is_out_of_memory
 from workers.engines.causal.graphs import CacheLost, Recorder
@@ -24,6 +23,7 @@ from workers.engines.causal.sampler import Drawing
 from workers.engines.causal.scheduler import Piece, Scheduler, Text
 from workers.engines.causal.shares import NOTHING_MEASURED, split, weights_of
 from workers.engines.pinning import Core
+from workers.engines.protocol import EngineStats
 from workers.engines.stop_texts import stop_at
 from workers.engines.stopping import Ending
 
@@ -38,7 +38,7 @@ Result = Ending | Fault
 
 
 class SlotEngine:
-    """The engine. See `workers.engine.Engine` for the five methods.
+    """The engine. See `workers.engines.protocol.Engine` for the five methods.
 
     Args:
         model: A loaded model, whose attention is that of slots.

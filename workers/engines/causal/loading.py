@@ -14,7 +14,6 @@ from transformers.utils.logging import disable_progress_bar
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.logs import logger
-from workers.engine import Engine
 from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.fused import fuse
 from workers.engines.causal.graphs import CudaGraphs, Recorder
@@ -26,6 +25,7 @@ from workers.engines.encoding import Encoder
 from workers.engines.options import parse_options
 from workers.engines.pinning import Core
 from workers.engines.placement import Placement, place
+from workers.engines.protocol import Engine
 
 DEFAULT_SLOTS: Final = 64
 PADDED_SLOTS: Final = 8

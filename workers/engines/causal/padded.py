@@ -15,12 +15,12 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from jobs.generation import Completion, Fault, GenerationRequest
-from workers.engine import EngineStats
 from workers.engines.causal.faults import fault_of
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.sampler import Drawing, choose
 from workers.engines.causal.shares import split
 from workers.engines.encoding import Encoded
+from workers.engines.protocol import EngineStats
 from workers.engines.stopping import Ending, Stopping
 
 DECODE_WEIGHT: Final = 4
@@ -30,7 +30,7 @@ Result = Ending | Fault
 
 
 class PaddedEngine:
-    """The engine. See `workers.engine.Engine` for the five methods.
+    """The engine. See `workers.engines.protocol.Engine` for the five methods.
 
     Args:
         model: A loaded model.

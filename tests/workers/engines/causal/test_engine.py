@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 from jobs.catalog import SHIPPED
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from tests.workers.engines.architectures import ARCHITECTURES, PADDED, VOCABULARY, Numbers, make
-from workers.engine import Engine
 from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model, wrap
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded import PaddedEngine
 from workers.engines.placement import Placement
+from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
-from workers.models import make_engine, resolve
+from workers.engines.weights import make_engine, resolve
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)

@@ -15,7 +15,7 @@ from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub import StubEngine
-from workers.models import identity, locate, make_engine, pull, resolve
+from workers.engines.weights import identity, locate, make_engine, pull, resolve
 
 SMALL = SHIPPED["smollm2-135m"]
 needs_small_model = pytest.mark.skipif(
@@ -42,7 +42,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    code = "import sys, workers.models; sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+    code = "import sys, workers.engines.weights; sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -121,7 +121,7 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
 def test_pull_fetches_from_the_hub_and_says_what_it_answered(hub: str, tmp_path: Path) -> None:
     """Only what a model needs is fetched; a repository that is not there is no matter of the network."""
     code = (
-        "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.models import pull\n"
+        "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import pull\n"
         "for source in ('someone/small', 'someone/absent'):\n"
         "    try: print(pull('m', ModelCard(source=source), Path(sys.argv[1])))\n"
         "    except Exception as error: print(type(error).__name__, error)"
@@ -225,7 +225,7 @@ def test_the_small_model_is_found_without_loading_it(tmp_path: Path) -> None:
 def test_two_processes_convert_at_once(tiny_gguf: Path, tmp_path: Path) -> None:
     """Both begin before there is a folder, both get the same whole one, and nothing half-made stays."""
     code = (
-        "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.models import resolve\n"
+        "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import resolve\n"
         "import torch, transformers\n"
         "gguf = Path(sys.argv[2]); card = ModelCard(source=str(gguf.parent), gguf_file=gguf.name)\n"
         "print('ready', flush=True); sys.stdin.readline()\n"

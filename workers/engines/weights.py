@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engine import Engine
 from workers.engines.options import parse_options
+from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub import StubEngine, StubOptions
 
