@@ -20,9 +20,9 @@ import torch
 from jobs import settings
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from workers.commands.work import known
-from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model
 from workers.engines.causal.model import CausalModel
+from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.placement import Placement
 from workers.engines.weights import resolve
 

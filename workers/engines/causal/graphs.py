@@ -21,7 +21,7 @@ import torch
 from jobs.logs import logger
 from workers.engines.causal.attention import Layout
 from workers.engines.causal.cache import SlotCache
-from workers.engines.causal.closeness import difference
+from workers.engines.causal.logit_distance import difference
 from workers.engines.causal.scheduler import Piece, Text
 
 TRIALS: Final = 2

@@ -14,13 +14,13 @@ from transformers.utils.logging import disable_progress_bar
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.logs import logger
-from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.fused import fuse
 from workers.engines.causal.graphs import CudaGraphs, Recorder
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.packed import pack
-from workers.engines.causal.padded import PaddedEngine
+from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.probe import Unfit, fit_for_slots
+from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.encoding import Encoder
 from workers.engines.options import parse_options
 from workers.engines.pinning import Core

@@ -10,7 +10,7 @@ import torch
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.attention import NAME
-from workers.engines.causal.closeness import TOLERANCE, difference
+from workers.engines.causal.logit_distance import TOLERANCE, difference
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime import Runtime
 from workers.engines.causal.scheduler import Piece, Text

@@ -13,8 +13,8 @@ import torch
 
 from workers.engines.causal.attention import LAYOUT, Chunk, Layout
 from workers.engines.causal.cache import SlotCache
-from workers.engines.causal.closeness import TOLERANCE
 from workers.engines.causal.graphs import RecordedSteps, Recorder
+from workers.engines.causal.logit_distance import TOLERANCE
 from workers.engines.causal.sampler import Drawing, choose
 from workers.engines.causal.scheduler import Piece
 

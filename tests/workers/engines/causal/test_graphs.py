@@ -23,12 +23,12 @@ from structlog.testing import capture_logs
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from tests.workers.engines.architectures import VOCABULARY, Numbers, make
 from workers.engines.causal.attention import LAYOUT
-from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.scheduler import Piece
-from workers.engines.causal.shares import weights_of
+from workers.engines.causal.slot_engine import SlotEngine
+from workers.engines.causal.time_shares import weights_of
 from workers.engines.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/engine.py: the texts of `generate`, whoever shares the slots, and faults that stay alone."""
+"""Shows workers/engines/causal/slot_engine.py: the texts of `generate`, whoever shares the slots, and faults that stay alone."""
 
 import importlib.util
 import itertools
@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from jobs.catalog import SHIPPED
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from tests.workers.engines.architectures import ARCHITECTURES, PADDED, VOCABULARY, Numbers, make
-from workers.engines.causal.engine import SlotEngine
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model, wrap
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.padded import PaddedEngine
+from workers.engines.causal.padded_engine import PaddedEngine
+from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.placement import Placement
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine

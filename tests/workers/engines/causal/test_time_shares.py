@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/shares.py."""
+"""Shows workers/engines/causal/time_shares.py."""
 
 import pytest
 
@@ -8,7 +8,7 @@ pytest.importorskip("transformers", reason="the extra `workers` is not installed
 from jobs.generation import GenerationRequest, Prompt
 from workers.engines.causal.runtime import Spent
 from workers.engines.causal.scheduler import Piece, Text
-from workers.engines.causal.shares import NOTHING_MEASURED, split, weights_of
+from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
 
 
 def piece(start: int, size: int, *, last: bool = True) -> Piece:

@@ -18,7 +18,7 @@ from jobs.generation import Completion, Fault, GenerationRequest
 from workers.engines.causal.faults import fault_of
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.sampler import Drawing, choose
-from workers.engines.causal.shares import split
+from workers.engines.causal.time_shares import split
 from workers.engines.encoding import Encoded
 from workers.engines.protocol import EngineStats
 from workers.engines.stopping import Ending, Stopping

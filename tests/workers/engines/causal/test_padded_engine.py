@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/padded.py: padding, and isolation of what fails."""
+"""Shows workers/engines/causal/padded_engine.py: padding, and isolation of what fails."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from jobs.generation import Completion, GenerationRequest, Message, Prompt, Samp
 from workers.engines import placement
 from workers.engines.causal.loading import load_model
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.padded import PaddedEngine
+from workers.engines.causal.padded_engine import PaddedEngine
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)
 TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]
