@@ -16,8 +16,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from workers.engines.causal import gpu_attention
-from workers.engines.causal.decode_kernel import attend_each
-from workers.engines.causal.tiles import is_tiled, keys_of
+from workers.engines.causal.kernels.cpu.attention import attend_each
+from workers.engines.causal.kernels.cpu.tiles import is_tiled, keys_of
 
 NAME: Final = "nightpress"
 SHORT: Final = 32

@@ -13,7 +13,7 @@ from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
 from workers.engines.causal.attention import LAYOUT
-from workers.engines.causal.tiles import TiledBlocks, is_fit, moved
+from workers.engines.causal.kernels.cpu.tiles import TiledBlocks, is_fit, moved
 
 
 class PlainBlocks:

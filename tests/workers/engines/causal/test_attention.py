@@ -6,7 +6,7 @@ import torch
 from workers.engines.causal.attention import LAYOUT, Chunk, Layout, attend
 from workers.engines.causal.cache import PlainBlocks
 from workers.engines.causal.gpu_attention import written_out
-from workers.engines.causal.tiles import TiledBlocks
+from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 

@@ -1,13 +1,13 @@
-"""`workers/engines/causal/decode_kernel.py` and `vectors.py`: one query a text, beside the same attention written out in fp64."""
+"""Shows kernels/cpu/attention.py and vectors.py: one query a text, beside the same attention written out in fp64."""
 
 from typing import NamedTuple
 
 import pytest
 import torch
 
-from workers.engines.causal.decode_kernel import attend_each
 from workers.engines.causal.gpu_attention import written_out
-from workers.engines.causal.tiles import TiledBlocks
+from workers.engines.causal.kernels.cpu.attention import attend_each
+from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
 
 
 class Heads(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from workers.engines.causal.products import Panels, is_fit
+from workers.engines.causal.kernels.cpu.products import Panels, is_fit
 
 ROWS: Final = 64
 """For about so many rows a product the weights are arranged; others are computed as well."""

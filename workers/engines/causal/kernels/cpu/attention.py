@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numba import types
 
-from workers.engines.causal.attention_loops import scorer, weigher
-from workers.engines.causal.loops import Loops, compiled, compiled_here, exp, narrow, wide
-from workers.engines.causal.tiles import TILE, shown
+from workers.engines.causal.kernels.cpu.attention_loops import scorer, weigher
+from workers.engines.causal.kernels.cpu.loops import Loops, compiled, compiled_here, exp, narrow, wide
+from workers.engines.causal.kernels.cpu.tiles import TILE, shown
 
 
 def attend_each(

@@ -13,8 +13,8 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from workers.engines.causal.loops import compiled_here
-from workers.engines.causal.vectors import (
+from workers.engines.causal.kernels.cpu.loops import compiled_here
+from workers.engines.causal.kernels.cpu.vectors import (
     FLOAT,
     HALF,
     LINE,

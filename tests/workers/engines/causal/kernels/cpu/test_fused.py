@@ -1,4 +1,4 @@
-"""`workers/engines/causal/fused.py`: the same numbers as the model's own parts, and nothing else is replaced."""
+"""`workers/engines/causal/kernels/cpu/fused.py`: the same numbers as the model's own parts, and nothing else is replaced."""
 
 import copy
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from workers.engines.causal.fused import FusedGate, FusedNorm, Part, SharedProduct, fuse
-from workers.engines.causal.packed import PackedLinear, computes_in_bf16, pack
+from workers.engines.causal.kernels.cpu.fused import FusedGate, FusedNorm, Part, SharedProduct, fuse
+from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16, pack
 
 CPU = torch.device("cpu")
 SMALL: dict[str, Any] = {

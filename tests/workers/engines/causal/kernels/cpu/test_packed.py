@@ -1,4 +1,4 @@
-"""`workers/engines/causal/packed.py`: packed layers give the numbers of the plain ones."""
+"""`workers/engines/causal/kernels/cpu/packed.py`: packed layers give the numbers of the plain ones."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from workers.engines.causal.packed import PackedLinear, pack
+from workers.engines.causal.kernels.cpu.packed import PackedLinear, pack
 
 CPU = torch.device("cpu")
 computes_in_bfloat16 = pytest.mark.skipif(

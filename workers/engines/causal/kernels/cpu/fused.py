@@ -13,9 +13,9 @@ import torch
 from numba import types
 from torch import nn
 
-from workers.engines.causal.loops import compiled, exp, narrow, wide
-from workers.engines.causal.packed import PackedLinear, computes_in_bf16
-from workers.engines.causal.tiles import shown
+from workers.engines.causal.kernels.cpu.loops import compiled, exp, narrow, wide
+from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16
+from workers.engines.causal.kernels.cpu.tiles import shown
 
 NEAR: Final = 2.0**-7
 """How far an output may lie from the model's own, beside its greatest: the last place of a bfloat16."""

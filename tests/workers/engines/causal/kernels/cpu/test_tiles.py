@@ -1,9 +1,9 @@
-"""`workers/engines/causal/tiles.py`: what is put into blocks is what comes out of them."""
+"""`workers/engines/causal/kernels/cpu/tiles.py`: what is put into blocks is what comes out of them."""
 
 import pytest
 import torch
 
-from workers.engines.causal.tiles import TILE, TiledBlocks, is_fit, is_tiled, keys_of
+from workers.engines.causal.kernels.cpu.tiles import TILE, TiledBlocks, is_fit, is_tiled, keys_of
 
 FORMATS = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 

@@ -1,10 +1,10 @@
-"""`workers/engines/causal/products.py`: the products of a linear layer, beside the same in fp64."""
+"""`workers/engines/causal/kernels/cpu/products.py`: the products of a linear layer, beside the same in fp64."""
 
 import pytest
 import torch
 
-from workers.engines.causal.packed import PackedLinear, computes_in_bf16
-from workers.engines.causal.products import OUTPUTS, ROWS, Panels, can_multiply, is_fit
+from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16
+from workers.engines.causal.kernels.cpu.products import OUTPUTS, ROWS, Panels, can_multiply, is_fit
 
 NEAREST = 2.0**-8
 """How far a bfloat16 may be from what it stands for, in parts of it."""

@@ -5,8 +5,8 @@ from typing import Any, Final
 from numba import types
 from numba.extending import intrinsic
 
-from workers.engines.causal.tiles import TILE
-from workers.engines.causal.vectors import (
+from workers.engines.causal.kernels.cpu.tiles import TILE
+from workers.engines.causal.kernels.cpu.vectors import (
     FLOAT,
     HALF,
     LINE,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from numba import types
 
-from workers.engines.causal.loops import Loops, compiled
+from workers.engines.causal.kernels.cpu.loops import Loops, compiled
 
 TILE: Final = 16
 """Tokens whose keys are interleaved: the float32 of a vector register of 512 bits."""

@@ -1,4 +1,4 @@
-"""`workers/engines/causal/loops.py`: numbers as they are, and loops that are compiled wherever one may write."""
+"""`workers/engines/causal/kernels/cpu/loops.py`: numbers as they are, and loops that are compiled wherever one may write."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from workers.engines.causal.loops import compiled, compiled_here, exp, narrow, wide
-from workers.engines.causal.tiles import shown
+from workers.engines.causal.kernels.cpu.loops import compiled, compiled_here, exp, narrow, wide
+from workers.engines.causal.kernels.cpu.tiles import shown
 
 
 def test_loops_are_compiled_where_no_folder_can_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:

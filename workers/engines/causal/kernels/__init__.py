@@ -1,0 +1,1 @@
+"""Kernels: the products and the attention of a step, written for one kind of processor."""

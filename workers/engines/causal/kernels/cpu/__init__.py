@@ -1,0 +1,1 @@
+"""Kernels for CPUs: packed products, fused layers and attention, compiled by Numba."""
