@@ -15,9 +15,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from workers.engines.causal import gpu_attention
 from workers.engines.causal.kernels.cpu.attention import attend_each
 from workers.engines.causal.kernels.cpu.tiles import is_tiled, keys_of
+from workers.engines.causal.kernels.gpu import attention as gpu_attention
 
 NAME: Final = "nightpress"
 SHORT: Final = 32

@@ -5,8 +5,8 @@ import torch
 
 from workers.engines.causal.attention import LAYOUT, Chunk, Layout, attend
 from workers.engines.causal.cache import PlainBlocks
-from workers.engines.causal.gpu_attention import written_out
 from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
+from workers.engines.causal.kernels.gpu.attention import written_out
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from workers.engines.causal.gpu_attention import written_out
 from workers.engines.causal.kernels.cpu.attention import attend_each
 from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
+from workers.engines.causal.kernels.gpu.attention import written_out
 
 
 class Heads(NamedTuple):

@@ -65,7 +65,7 @@ def attend_each(
     Returns:
         [texts, key heads, queries a key head, value size], in the format of the values.
     """
-    from workers.engines.causal.triton_kernels import attend_part, join_parts
+    from workers.engines.causal.kernels.gpu.triton_kernels import attend_part, join_parts
 
     texts, heads, queries, size = query.shape
     value_size = values.shape[3]

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/gpu_attention.py: each text's attention over its own tokens, as it is written out.
+"""Shows workers/engines/causal/kernels/gpu/attention.py: each text's attention over its own tokens, as it is written out.
 
 On a machine without CUDA the kernels run in Triton's interpreter, where Triton is installed: in a process of its own, since
 Triton is then another one from its import on.
@@ -18,8 +18,8 @@ pytest.importorskip("torch", reason="the extra `workers` is not installed")
 import torch
 from structlog.testing import capture_logs
 
-from workers.engines.causal import gpu_attention
-from workers.engines.causal.gpu_attention import FORMATS, is_fit, written_out
+from workers.engines.causal.kernels.gpu import attention as gpu_attention
+from workers.engines.causal.kernels.gpu.attention import FORMATS, is_fit, written_out
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
@@ -35,8 +35,8 @@ FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
 
 PROGRAM = """
 import json, sys, torch
-from workers.engines.causal import gpu_attention
-from workers.engines.causal.gpu_attention import distance
+from workers.engines.causal.kernels.gpu import attention as gpu_attention
+from workers.engines.causal.kernels.gpu.attention import distance
 if sys.argv[2] == "cpu":  # the interpreter is slow
     gpu_attention.LENGTHS = (1, 16, 31, 33, 64, 65, 513)
 names = ("queries", "size", "value_size", "softcap", "window")
