@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
     args = parser.parse_args()
     from jobs.catalog import ModelCard
-    from workers.engines.placement import place
+    from workers.engines.device.placement import place
 
     args.cache.mkdir(parents=True, exist_ok=True)
     folder = model_folder("smollm2", args.cache)

@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
     args = parser.parse_args()
     from jobs.catalog import ModelCard
-    from workers.engines.placement import place
+    from workers.engines.device.placement import place
 
     placement = place(ModelCard(device=args.device))
     device = placement.device.type

@@ -23,7 +23,7 @@ from workers.commands.work import known
 from workers.engines.causal.loading import CausalOptions, engine_of, load_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.slot_engine import SlotEngine
-from workers.engines.placement import Placement
+from workers.engines.device.placement import Placement
 from workers.engines.weights import resolve
 
 CPU: Final = Placement(torch.device("cpu"), torch.float32, "cpu")

@@ -65,7 +65,7 @@ def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
     """
     if card.engine == "stub":
         return {"model_revision": STUB_REVISION}
-    from workers.engines.placement import place
+    from workers.engines.device.placement import place
 
     return {"model_revision": _on_this_machine(alias, card).revision, "dtype": place(card).dtype_name}
 

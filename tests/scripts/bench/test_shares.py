@@ -13,7 +13,7 @@ import torch
 from scripts.bench.shares import Books, Sort, at_once, closed, ratios
 from tests.workers.engines.architectures import Numbers, make
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
-from workers.engines.placement import Placement
+from workers.engines.device.placement import Placement
 
 
 def test_the_books_of_an_engine_close_within_a_thousandth() -> None:

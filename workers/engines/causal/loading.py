@@ -21,10 +21,10 @@ from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.probe import Unfit, fit_for_slots
 from workers.engines.causal.slot_engine import SlotEngine
+from workers.engines.device.pinning import Core
+from workers.engines.device.placement import Placement, place
 from workers.engines.encoding import Encoder
 from workers.engines.options import parse_options
-from workers.engines.pinning import Core
-from workers.engines.placement import Placement, place
 from workers.engines.protocol import Engine
 
 DEFAULT_SLOTS: Final = 64

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from workers.engines.device.placement import Placement
 from workers.engines.encoding import Encoder
-from workers.engines.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)

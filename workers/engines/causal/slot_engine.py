@@ -22,7 +22,7 @@ from workers.engines.causal.runtime import Runtime, Spent
 from workers.engines.causal.sampler import Drawing
 from workers.engines.causal.scheduler import Piece, Scheduler, Text
 from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
-from workers.engines.pinning import Core
+from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
 from workers.engines.stop_texts import stop_at
 from workers.engines.stopping import Ending

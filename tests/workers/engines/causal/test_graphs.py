@@ -29,7 +29,7 @@ from workers.engines.causal.model import CausalModel
 from workers.engines.causal.scheduler import Piece
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.causal.time_shares import weights_of
-from workers.engines.placement import Placement
+from workers.engines.device.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 

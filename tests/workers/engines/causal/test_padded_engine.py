@@ -15,10 +15,10 @@ import torch
 
 from jobs.errors import CODES
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
-from workers.engines import placement
 from workers.engines.causal.loading import load_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
+from workers.engines.device import placement
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)
 TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]

@@ -14,7 +14,7 @@ from workers.engines.causal.attention import NAME
 from workers.engines.causal.loading import wrap
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.probe import Unfit, fit_for_slots
-from workers.engines.placement import Placement
+from workers.engines.device.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 

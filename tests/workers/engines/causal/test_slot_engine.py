@@ -26,7 +26,7 @@ from workers.engines.causal.loading import CausalOptions, engine_of, load_model,
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.slot_engine import SlotEngine
-from workers.engines.placement import Placement
+from workers.engines.device.placement import Placement
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.weights import make_engine, resolve

@@ -1,4 +1,4 @@
-"""Shows workers/engines/placement.py."""
+"""Shows workers/engines/device/placement.py."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engines import placement
+from workers.engines.device import placement
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`workers/engines/pinning.py`: each worker a core, and only the thread that steps is kept there."""
+"""`workers/engines/device/pinning.py`: each worker a core, and only the thread that steps is kept there."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import ModelUnavailable
-from workers.engines.pinning import Core
+from workers.engines.device.pinning import Core
 
 CORES = sorted(os.sched_getaffinity(0))
 
