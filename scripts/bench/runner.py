@@ -33,7 +33,7 @@ from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.engines.protocol import EngineStats
-from workers.engines.stub import StubEngine, StubOptions
+from workers.engines.stub.engine import StubEngine, StubOptions
 from workers.outcomes import Outcomes
 from workers.runner import Line, Runner
 

@@ -18,7 +18,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.store import LocalStore
 from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
-from workers.engines.stub import StubEngine
+from workers.engines.stub.engine import StubEngine
 from workers.runner import Runner
 
 

@@ -23,7 +23,7 @@ from jobs.errors import ModelUnavailable
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
-from workers.engines.stub import StubEngine, StubOptions
+from workers.engines.stub.engine import StubEngine, StubOptions
 
 STUB_REVISION = "stub-1"
 """Changes whenever the stub's texts do."""

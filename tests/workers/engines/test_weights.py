@@ -14,7 +14,7 @@ from jobs.catalog import SHIPPED, ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.scoring import ScoringEngine
-from workers.engines.stub import StubEngine
+from workers.engines.stub.engine import StubEngine
 from workers.engines.weights import identity, locate, make_engine, pull, resolve
 
 SMALL = SHIPPED["smollm2-135m"]

@@ -8,7 +8,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from workers.engines.options import parse_options
-from workers.engines.stub import StubEngine, StubOptions
+from workers.engines.stub.engine import StubEngine, StubOptions
 
 
 @dataclass

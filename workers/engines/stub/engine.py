@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from workers.engines.protocol import EngineStats
-from workers.engines.stub_text import likelihoods, speak, text_of
+from workers.engines.stub.text import likelihoods, speak, text_of
 
 SLOW_STEPS: Final = 10
 STALL_S: Final = 1e8
