@@ -25,7 +25,7 @@ def counter(settings: Settings, model: str) -> Counter | None:
         tokenizer = load_tokenizer(model, card, folder)
     except ModelUnavailable:
         return None
-    from workers.engines.encoding import Encoded, Encoder
+    from workers.engines.text.encoding import Encoded, Encoder
 
     encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None)
 

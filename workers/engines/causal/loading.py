@@ -23,9 +23,9 @@ from workers.engines.causal.probe import Unfit, fit_for_slots
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement, place
-from workers.engines.encoding import Encoder
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
+from workers.engines.text.encoding import Encoder
 
 DEFAULT_SLOTS: Final = 64
 PADDED_SLOTS: Final = 8

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers.engines.device.placement import Placement
-from workers.engines.encoding import Encoder
+from workers.engines.text.encoding import Encoder
 
 
 @dataclass(frozen=True, slots=True)

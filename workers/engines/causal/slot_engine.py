@@ -24,8 +24,8 @@ from workers.engines.causal.scheduler import Piece, Scheduler, Text
 from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
-from workers.engines.stop_texts import stop_at
-from workers.engines.stopping import Ending
+from workers.engines.text.stop_texts import stop_at
+from workers.engines.text.stopping import Ending
 
 TAIL: Final = 8
 """A stop text is looked for in the last tokens first: four for each of its characters, and so many more."""

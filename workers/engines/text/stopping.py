@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from jobs.generation import FinishReason, GenerationRequest, TokenLogprob
-from workers.engines.stop_texts import stop_at
+from workers.engines.text.stop_texts import stop_at
 
 
 @dataclass(frozen=True, slots=True)

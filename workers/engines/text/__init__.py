@@ -1,0 +1,1 @@
+"""Text: prompts become tokens, tokens become text, and a text ends."""
