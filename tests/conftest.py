@@ -23,7 +23,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.store import Store
 
 BUCKET = "nightpress"
-STARTS_RAY = ("tests/acceptance/", "tests/workers/test_fleet.py")
+STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_fleet.py")
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]

@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.bench.queue_peers import faults
 from scripts.bench.queue_peers.contenders import NOTES, PACKAGES, STEP_S, Bench, wait_for
-from workers import embedded
+from workers.fleet import embedded_redis
 
 LANE: Final = "stub"
 RATE: Final = 150
@@ -175,7 +175,7 @@ def main() -> None:
         sys.exit(f"--fault {','.join(sorted(unknown))}: the known faults are {', '.join(faults.FAULTS)}")
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
-        embedded.server(Path(scratch) / "server") as url,
+        embedded_redis.server(Path(scratch) / "server") as url,
     ):
         bench = Bench(url, Path(scratch), args.cache, args.jobs, args.bytes)
         for name in names[1:]:

@@ -27,7 +27,7 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import FeedRow, LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.tenants import TenantShare
-from workers import embedded
+from workers.fleet import embedded_redis
 
 LANE = "simulated"
 TOKENS_PER_S = 20
@@ -160,7 +160,7 @@ def main() -> int:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            embedded.server(Path(folder)) as url,
+            embedded_redis.server(Path(folder)) as url,
             redis.Redis.from_url(url) as client,
         ):
             queue = RedisQueue(client, policy=LanePolicy(age_s=AGE_S, tenants=shares))

@@ -22,7 +22,7 @@ import redis
 from jobs.errors import QueueUnavailable, UnavailableError
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from workers import embedded
+from workers.fleet import embedded_redis
 
 LANE = "full"
 LONG_MS, SHORT_MS = 60_000, 20
@@ -113,7 +113,7 @@ def main() -> int:
     try:
         with (
             tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # the server ends as it is removed
-            embedded.server(Path(folder)) as url,
+            embedded_redis.server(Path(folder)) as url,
             redis.Redis.from_url(url) as client,
         ):
             print(

@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.batch import BatchPaths
 from tests.faults.premises import Premises
-from workers.fleet import PATIENCE
+from workers.fleet.fleet import PATIENCE
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 ROWS = 300

@@ -21,10 +21,10 @@ from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers import embedded
-from workers.fleet import Fleet, connect, workers_per_lane
-from workers.outages import Outages
-from workers.sharing import has_work
+from workers.fleet import embedded_redis
+from workers.fleet.allocation import has_work
+from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.outages import Outages
 
 TICK_S = 0.2
 
@@ -147,7 +147,7 @@ class Run:
 
     @cached_property
     def _outages(self) -> Outages:
-        folder = None if self.settings.redis_url is not None else embedded.folder_of(self.settings)
+        folder = None if self.settings.redis_url is not None else embedded_redis.folder_of(self.settings)
         return Outages(lambda _, message: self.say(message), folder)
 
     def _say(self, phase: str, index: OutcomeIndex | None = None) -> None:
@@ -171,6 +171,6 @@ class Run:
             yield self.settings.redis_url.get_secret_value()
             return
         began = time.monotonic()
-        with embedded.server(embedded.folder_of(self.settings)) as url:
+        with embedded_redis.server(embedded_redis.folder_of(self.settings)) as url:
             self.timings["server_s"] = round(time.monotonic() - began, 2)
             yield url

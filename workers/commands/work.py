@@ -14,7 +14,6 @@ from typing import Final
 
 from jobs.accounts.summaries import catch_up
 from jobs.batches.open_batches import OpenBatches
-from jobs.errands import Errands
 from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
@@ -25,11 +24,12 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
 from jobs.store.store import Store
-from workers import embedded
-from workers.fleet import Fleet, connect, workers_per_lane
+from workers.fleet import embedded_redis
+from workers.fleet.after_publishing import Errands
+from workers.fleet.allocation import has_work
+from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.outages import Outages
 from workers.metrics import FleetMetrics
-from workers.outages import Outages
-from workers.sharing import has_work
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
@@ -163,7 +163,7 @@ class Work:
 
     @cached_property
     def _outages(self) -> Outages:
-        folder = None if self.settings.redis_url is not None else embedded.folder_of(self.settings)
+        folder = None if self.settings.redis_url is not None else embedded_redis.folder_of(self.settings)
         return Outages(lambda event, message: logger().warning(event, message=message), folder)
 
     def _hasten(self, fleet: Fleet) -> None:
@@ -175,7 +175,7 @@ class Work:
         if self.settings.redis_url is not None:
             yield self.settings.redis_url.get_secret_value()
             return
-        with embedded.server(embedded.folder_of(self.settings)) as url:
+        with embedded_redis.server(embedded_redis.folder_of(self.settings)) as url:
             yield url
 
 

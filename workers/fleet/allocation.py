@@ -15,7 +15,7 @@ from typing import Final
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
-from workers.post import Post
+from workers.fleet.replica import Post
 
 PLACE_S: Final = 5.0
 """A worker that has not come to life after so long may be waiting for room."""

@@ -1,4 +1,4 @@
-"""Shows workers/sharing.py: where there are more models than room, each has its turn. Ray is imitated."""
+"""Shows workers/fleet/allocation.py: where there are more models than room, each has its turn. Ray is imitated."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +18,8 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.store import Store
 from tests.workers.imitated_ray import ImitatedRay
-from workers.fleet import Fleet
-from workers.sharing import LONG_S, PLACE_S, has_work
+from workers.fleet.allocation import LONG_S, PLACE_S, has_work
+from workers.fleet.fleet import Fleet
 
 CPUS_2 = [Counter({"CPU": 2})]
 GPU_1 = [Counter({"CPU": 8, "GPU": 1})]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
-from workers import embedded
+from workers.fleet import embedded_redis
 
 
 class Outages:
@@ -56,4 +56,4 @@ class Outages:
             self._say("queue.unavailable" if is_queue else "store.unavailable", what)
         if is_queue and self._folder is not None:
             with contextlib.suppress(UnavailableError):  # said already; the next round tries again
-                embedded.revive(self._folder)
+                embedded_redis.revive(self._folder)

@@ -1,4 +1,4 @@
-"""Shows jobs/errands.py: what follows a publishing holds nobody up, and is not forgotten."""
+"""Shows workers/fleet/after_publishing.py: what follows a publishing holds nobody up, and is not forgotten."""
 
 import threading
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.errands import LOOK_S, Errands
 from jobs.errors import StoreUnavailable
+from workers.fleet.after_publishing import LOOK_S, Errands
 
 
 class Slow:

@@ -1,4 +1,4 @@
-"""Shows workers/fleet.py and workers/actor.py on a local Ray: the dead are replaced, the rest drain."""
+"""Shows workers/fleet/fleet.py and workers/fleet/actor.py on a local Ray: the dead are replaced, the rest drain."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from workers.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.fleet import Fleet, connect, workers_per_lane
 
 pytestmark = pytest.mark.ray
 
@@ -83,7 +83,7 @@ def test_a_model_that_is_not_there_ends_the_fleet_with_its_remedy(fleet: Fleet, 
 def test_workers_that_die_before_they_are_loaded_end_the_fleet(
     fleet: Fleet, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.fleet.BACKOFF_S", 0.01)
+    monkeypatch.setattr("workers.fleet.fleet.BACKOFF_S", 0.01)
     fleet.staff("broken", 1)
 
     def watched() -> bool:

@@ -1,9 +1,9 @@
-"""Shows workers/outages.py: one line when something goes, one when it is back, and nothing between."""
+"""Shows workers/fleet/outages.py: one line when something goes, one when it is back, and nothing between."""
 
 import pytest
 
 from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
-from workers.outages import Outages
+from workers.fleet.outages import Outages
 
 
 def test_each_is_said_once_and_its_return_too() -> None:

@@ -1,4 +1,4 @@
-"""Shows workers/fleet.py on an imitation of Ray: its drain, and what it hears of the storage."""
+"""Shows workers/fleet/fleet.py on an imitation of Ray: its drain, and what it hears of the storage."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.workers.imitated_ray import ImitatedRay
-from workers.control_store import ControlStore
-from workers.fleet import Fleet
+from workers.fleet.fleet import Fleet
+from workers.fleet.gcs_watch import ControlStore
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
-from workers.control_store import ControlStore, end_now
-from workers.post import Post
-from workers.sharing import PLACE_S, Room, Waiting, moves
+from workers.fleet.allocation import PLACE_S, Room, Waiting, moves
+from workers.fleet.gcs_watch import ControlStore, end_now
+from workers.fleet.replica import Post
 from workers.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
@@ -145,7 +145,7 @@ class Fleet:
         """
         import ray
 
-        from workers import actor
+        from workers.fleet import actor
 
         now = self.monotonic()
         if now - self._shared < SHARE_S or all(post.at_work for post in self.posts):
@@ -178,7 +178,7 @@ class Fleet:
         """Stop all workers: what is nearly done finishes within `grace_s`. Returns when none is left."""
         import ray
 
-        from workers import actor
+        from workers.fleet import actor
 
         self._note_the_placed()
         for post in self.posts:
@@ -230,7 +230,7 @@ class Fleet:
         """What the workers say of themselves, of those that answer in time."""
         import ray
 
-        from workers import actor
+        from workers.fleet import actor
 
         self._note_the_placed()
         asked = [actor.status(post.handle) for post in self.posts if post.placed]
@@ -255,7 +255,7 @@ class Fleet:
             raise self._fault
 
     def _start(self, post: Post) -> None:
-        from workers import actor
+        from workers.fleet import actor
 
         card = self.settings.catalog[post.alias]
         post.worker = f"{self.name}-{post.alias}-{post.number}"[:64].replace("/", "-")

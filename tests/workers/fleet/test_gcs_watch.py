@@ -1,4 +1,4 @@
-"""Shows workers/control_store.py: a control store that is lost is said, and ends the command before Ray does."""
+"""Shows workers/fleet/gcs_watch.py: a control store that is lost is said, and ends the command before Ray does."""
 
 import socket
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import UnavailableError
 from tests.conftest import free_port
-from workers.control_store import LOOK_S, ControlStore, listens
+from workers.fleet.gcs_watch import LOOK_S, ControlStore, listens
 
 PATIENCE_S = 60.0
 
