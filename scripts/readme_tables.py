@@ -19,7 +19,7 @@ from jobs.commands import cli
 from jobs.errors import CODES
 from jobs.logs import EVENTS
 from jobs.settings import Settings
-from workers.metrics import METRICS
+from workers.worker.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)

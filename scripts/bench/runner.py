@@ -29,13 +29,13 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.engines.protocol import EngineStats
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.outcomes import Outcomes
-from workers.runner import Line, Runner
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
+from workers.worker.runner import Line, Runner
 
 
 @dataclass

@@ -32,7 +32,7 @@ ATTEMPTS: Final = 3
 ENTRY: Final = """
 import sys
 from jobs.settings import Settings
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 Worker(WorkerPlan(sys.argv[1], "stub", sys.argv[2], Settings())).run()
 """
 TOML: Final = f"""

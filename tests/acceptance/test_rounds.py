@@ -22,7 +22,7 @@ BAD = 50
 ENTRY = """
 import sys
 from jobs.settings import Settings
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 Worker(WorkerPlan("alone", "flaky", sys.argv[1], Settings())).run()
 """
 TOML = """

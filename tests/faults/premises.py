@@ -53,7 +53,7 @@ EVEN: Final[Mapping[str, Any]] = {"prompt": lambda _: "Tell a long story.", "see
 ENTRY: Final = f"""
 import signal, sys
 from jobs.settings import Settings
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 worker = Worker(WorkerPlan(sys.argv[1], "stub", sys.argv[2], Settings()))
 signal.signal(signal.SIGTERM, lambda *_: worker.stop({GRACE_S}))
 worker.run()

@@ -1,8 +1,8 @@
 """The processes of the protocol's model: the real intake, feeder, sweeper, publisher and queue, with a worker in between.
 
 The world holds what outlives a process: a store in a folder, a Redis, and a clock that only the test moves. A process
-holds what dies with it. The worker follows `workers/claimer.py` and `workers/flusher.py` step by step, with neither their threads
-nor an engine; the outcomes of its attempts are chosen by the test.
+holds what dies with it. The worker follows `claimer.py` and `flusher.py` of `workers/worker/` step by step, with neither their
+threads nor an engine; the outcomes of its attempts are chosen by the test.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.prices import Prices
 from jobs.publishing.sweeper import Sweeper
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import LocalStore
 from jobs.usage import Usage
 from tests.faults.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
-from workers.outcomes import Outcomes
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
 
 LANE: Final = "stub"
 LEASE_MS: Final = 60_000

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 WORKER = f"""
 from jobs.settings import load
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 settings = load()
 Worker(WorkerPlan("w0", "{LANE}", settings.redis_url.get_secret_value(), settings)).run()
 """

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import ray
 
-from workers.worker import WorkerPlan
+from workers.worker.worker import WorkerPlan
 
 
 @dataclass(frozen=True, eq=False)

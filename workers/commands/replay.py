@@ -13,9 +13,9 @@ from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.settings import Settings
-from workers.attempt import Attempt
 from workers.engines.protocol import Engine
 from workers.engines.weights import identity, make_engine
+from workers.worker.attempt import Attempt
 
 COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """What of a receipt decides the text, beside the templates, the params and the request itself."""

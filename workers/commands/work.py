@@ -29,7 +29,7 @@ from workers.fleet.after_publishing import Errands
 from workers.fleet.allocation import has_work
 from workers.fleet.fleet import Fleet, connect, workers_per_lane
 from workers.fleet.outages import Outages
-from workers.metrics import FleetMetrics
+from workers.worker.metrics import FleetMetrics
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import ray
 
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 
 CONTROL: Final = "control"
 

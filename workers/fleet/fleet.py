@@ -25,7 +25,7 @@ from jobs.settings import Settings
 from workers.fleet.allocation import PLACE_S, Room, Waiting, moves
 from workers.fleet.gcs_watch import ControlStore, end_now
 from workers.fleet.replica import Post
-from workers.worker import WorkerPlan
+from workers.worker.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
 """Before the second start in a row; the first is at once, and each further one waits twice as long."""

@@ -32,12 +32,12 @@ from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.publishing.publish import publish, read_published
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import LocalStore, Store
 from workers.engines.protocol import EngineStats
-from workers.outcomes import Outcomes
-from workers.runner import Line, Runner
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
+from workers.worker.runner import Line, Runner
 
 LANE: Final = "stub"
 LEASE_MS: Final = 60_000

@@ -23,13 +23,13 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
 from scripts.bench.scale_parts.batches import LANE, completed
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.outcomes import Outcomes
-from workers.runner import Line, Runner
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
+from workers.worker.runner import Line, Runner
 
 LEASE_MS: Final = 180_000
 """Longer than a row of a light worker can wait for its segment."""

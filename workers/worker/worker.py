@@ -16,14 +16,14 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.engines.protocol import Engine
 from workers.engines.weights import identity, make_engine
-from workers.metrics import WorkerMetrics
-from workers.outcomes import Outcomes
-from workers.runner import Line, Runner
+from workers.worker.metrics import WorkerMetrics
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
+from workers.worker.runner import Line, Runner
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from jobs.lanes.feed import load_request
 from jobs.lanes.job import Job, Lease, RowRequest
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.logs import logger
-from workers.attempt import Attempt
-from workers.doubts import Doubts, Round
-from workers.flusher import Flusher
-from workers.heartbeat import Pulse
-from workers.leases import Leases
-from workers.line import Line
+from workers.worker.attempt import Attempt
+from workers.worker.context import Line
+from workers.worker.failing_batches import Doubts, Round
+from workers.worker.flusher import Flusher
+from workers.worker.heartbeat import Pulse
+from workers.worker.leases import Leases
 
 POLL_S: Final = 0.2
 """How long an idle worker waits before it asks for jobs again."""

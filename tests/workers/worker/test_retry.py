@@ -1,11 +1,11 @@
-"""Shows jobs/retry.py: which failures are tried again, and when."""
+"""Shows workers/worker/retry.py: which failures are tried again, and when."""
 
 import random
 
 import pytest
 
 from jobs.errors import CheckFailed, GenerationFailed, RowError
-from jobs.retry import RetryPolicy
+from workers.worker.retry import RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=5, base_s=1.0, cap_s=10.0)
 

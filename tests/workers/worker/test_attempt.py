@@ -1,4 +1,4 @@
-"""Shows workers/attempt.py: the conversation of one row, its usage and its receipt."""
+"""Shows workers/worker/attempt.py: the conversation of one row, its usage and its receipt."""
 
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt, SamplingParams
 from jobs.lanes.job import Job, JobKey, Lease, RowRequest
 from jobs.usage import Usage
-from workers.attempt import Attempt
+from workers.worker.attempt import Attempt
 
 
 class EchoRequest(BaseModel):

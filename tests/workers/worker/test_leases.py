@@ -1,9 +1,9 @@
-"""Shows workers/leases.py: each phase has its limit, and who may write is who holds the lease."""
+"""Shows workers/worker/leases.py: each phase has its limit, and who may write is who holds the lease."""
 
 import pytest
 
 from jobs.lanes.job import JobKey, Lease
-from workers.leases import Leases, Phase
+from workers.worker.leases import Leases, Phase
 
 LIMITS_S = {Phase.WAITING: 10.0, Phase.RUNNING: 20.0, Phase.SETTLING: 40.0}
 

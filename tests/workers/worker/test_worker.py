@@ -1,4 +1,4 @@
-"""Shows workers/worker.py: a worker put together from settings, without Ray."""
+"""Shows workers/worker/worker.py: a worker put together from settings, without Ray."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jobs.errors import ModelUnavailable
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.worker import Worker, WorkerPlan
+from workers.worker.worker import Worker, WorkerPlan
 
 
 @pytest.fixture

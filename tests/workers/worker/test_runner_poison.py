@@ -1,4 +1,4 @@
-"""Shows the suspects of workers/runner.py: rows that a worker dies of, in a lane of many that it does not."""
+"""Shows the suspects of workers/worker/runner.py: rows that a worker dies of, in a lane of many that it does not."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +12,18 @@ from jobs.generation import Completion
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.store import Store
-from tests.workers.test_runner import LANE, Night, Scripted, chats, dead_worker, lose, row_of, said, until_published
-from workers.runner import Runner
+from tests.workers.worker.test_runner import (
+    LANE,
+    Night,
+    Scripted,
+    chats,
+    dead_worker,
+    lose,
+    row_of,
+    said,
+    until_published,
+)
+from workers.worker.runner import Runner
 
 
 class Death(BaseException):

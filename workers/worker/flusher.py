@@ -29,11 +29,11 @@ from jobs.lanes.protocol import Schedule, Settlement
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.doubts import Doubts
-from workers.heartbeat import Heartbeat
-from workers.leases import Leases
-from workers.metrics import WorkerMetrics
-from workers.spool import OutcomeSpool
+from workers.worker.failing_batches import Doubts
+from workers.worker.heartbeat import Heartbeat
+from workers.worker.leases import Leases
+from workers.worker.metrics import WorkerMetrics
+from workers.worker.outcome_spool import OutcomeSpool
 
 RETRY_S: Final = 0.5
 GIVE_UP_S: Final = 30.0

@@ -1,4 +1,4 @@
-"""Shows workers/heartbeat.py: what a beat renews, what it learns, and the end of a process whose engine hangs."""
+"""Shows workers/worker/heartbeat.py: what a beat renews, what it learns, and the end of a process whose engine hangs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from jobs.errors import QueueUnavailable
 from jobs.lanes.job import JobKey, Lease
 from jobs.lanes.protocol import Beat, Schedule, WorkerRecord
 from jobs.settings import Settings
-from workers.heartbeat import AGAIN_S, Heartbeat, Pulse
-from workers.leases import Leases
+from workers.worker.heartbeat import AGAIN_S, Heartbeat, Pulse
+from workers.worker.leases import Leases
 
 HELD = Lease(JobKey("b", 0), 1, 1, "w-1-0")
 DONE = Lease(JobKey("b", 1), 1, 2, "w-1-0")

@@ -1,7 +1,7 @@
 """What an attempt came to: the line for its segment, and the report for the queue.
 
 The only place that turns the end of an attempt into an outcome; whether a failure may be retried is decided by
-`jobs.retry`. A claim that follows a lost lease also gives a line for the attempt that was lost, and a burial gives the
+`workers.worker.retry`. A claim that follows a lost lease also gives a line for the attempt that was lost, and a burial gives the
 final failure of a row that workers died of.
 """
 
@@ -18,8 +18,8 @@ from jobs.errors import CheckFailed, RowError
 from jobs.lanes.job import Job, Lease, RowRequest
 from jobs.lanes.protocol import Settlement
 from jobs.prices import Prices
-from jobs.retry import RetryPolicy
-from workers.attempt import Attempt
+from workers.worker.attempt import Attempt
+from workers.worker.retry import RetryPolicy
 
 
 @dataclass(frozen=True)

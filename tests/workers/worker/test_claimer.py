@@ -1,4 +1,4 @@
-"""Shows workers/claimer.py: whose rows are begun next, and what a claim costs. Claim by claim, in this thread."""
+"""Shows workers/worker/claimer.py: whose rows are begun next, and what a claim costs. Claim by claim, in this thread."""
 
 import io
 import json
@@ -22,18 +22,18 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.damage import MOST_S
 from jobs.store.store import LocalStore
 from jobs.tenants import TenantShare
-from workers.claimer import WELL, Claimer
-from workers.doubts import Doubts
-from workers.flusher import Flusher
-from workers.heartbeat import Heartbeat, Pulse
-from workers.leases import Leases
-from workers.line import Line
-from workers.outcomes import Outcomes
+from workers.worker.claimer import WELL, Claimer
+from workers.worker.context import Line
+from workers.worker.failing_batches import Doubts
+from workers.worker.flusher import Flusher
+from workers.worker.heartbeat import Heartbeat, Pulse
+from workers.worker.leases import Leases
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
 
 LANE = "stub"
 SLOTS = 16

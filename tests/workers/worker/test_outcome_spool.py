@@ -1,4 +1,4 @@
-"""Shows workers/spool.py: chunks on local disk, in order, whole or not at all."""
+"""Shows workers/worker/outcome_spool.py: chunks on local disk, in order, whole or not at all."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.spool import OutcomeSpool
+from workers.worker.outcome_spool import OutcomeSpool
 
 
 @pytest.fixture

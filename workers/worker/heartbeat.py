@@ -19,7 +19,7 @@ from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Schedule, WorkerRecord
 from jobs.logs import logger
 from jobs.settings import Settings
-from workers.leases import Leases
+from workers.worker.leases import Leases
 
 BEAT_S: Final = 5.0
 AGAIN_S: Final = 0.2

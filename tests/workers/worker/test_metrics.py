@@ -1,4 +1,4 @@
-"""Shows workers/metrics.py: what a scrape of a working fleet says, and that each metric of the README's table moves."""
+"""Shows workers/worker/metrics.py: what a scrape of a working fleet says, and that each metric of the README's table moves."""
 
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +22,8 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.metrics import METRICS, FleetMetrics, WorkerMetrics
-from workers.worker import Worker, WorkerPlan
+from workers.worker.metrics import METRICS, FleetMetrics, WorkerMetrics
+from workers.worker.worker import Worker, WorkerPlan
 
 SECRET = "a secret that nobody may read"
 

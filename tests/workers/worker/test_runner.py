@@ -1,4 +1,4 @@
-"""Shows workers/runner.py: one row's life as a straight line, and every way in which a claimed job ends.
+"""Shows workers/worker/runner.py: one row's life as a straight line, and every way in which a claimed job ends.
 
 A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
@@ -30,13 +30,13 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
 from jobs.publishing.publish import close, publish, read_published, verify
 from jobs.publishing.sweeper import Sweeper
-from jobs.retry import RetryPolicy
 from jobs.settings import Settings
 from jobs.store.store import LocalStore, Store
 from workers.engines.protocol import Engine, EngineStats
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.outcomes import Outcomes
-from workers.runner import Line, Runner
+from workers.worker.outcome import Outcomes
+from workers.worker.retry import RetryPolicy
+from workers.worker.runner import Line, Runner
 
 LANE = "stub"
 

@@ -9,8 +9,8 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.protocol import Schedule
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.metrics import WorkerMetrics
-from workers.outcomes import Outcomes
+from workers.worker.metrics import WorkerMetrics
+from workers.worker.outcome import Outcomes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Shows workers/runner.py when engines and rows hang, the storage or the local disk fails, and a drain has little time."""
+"""Shows workers/worker/runner.py when engines and rows hang, the storage or the local disk fails, and a drain has little time."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +17,9 @@ from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.store import LocalStore
-from tests.workers.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
+from tests.workers.worker.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
 from workers.engines.stub.engine import StubEngine
-from workers.runner import Runner
+from workers.worker.runner import Runner
 
 
 class Gate(LocalStore):
@@ -314,7 +314,7 @@ def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Night
     with pytest.raises(MemoryError):
         runner.run()
     assert night.queue.snapshot(LANE).leased == 3
-    from tests.workers.test_runner import lose
+    from tests.workers.worker.test_runner import lose
 
     lose(fake_client)
     found = []

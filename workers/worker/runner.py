@@ -23,14 +23,14 @@ from jobs.generation import Completion
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import WorkerRecord
 from jobs.logs import logger
-from workers.attempt import Attempt
-from workers.claimer import POLL_S, Claimer, Turn, taken
-from workers.doubts import Doubts
 from workers.engines.protocol import Engine
-from workers.flusher import Flusher
-from workers.heartbeat import Heartbeat, Pulse
-from workers.leases import Leases, Phase
-from workers.line import Line
+from workers.worker.attempt import Attempt
+from workers.worker.claimer import POLL_S, Claimer, Turn, taken
+from workers.worker.context import Line
+from workers.worker.failing_batches import Doubts
+from workers.worker.flusher import Flusher
+from workers.worker.heartbeat import Heartbeat, Pulse
+from workers.worker.leases import Leases, Phase
 
 __all__ = ["Line", "Runner"]
 

@@ -1,4 +1,4 @@
-"""Shows workers/flusher.py: of a lease that another worker has by now, nothing is written."""
+"""Shows workers/worker/flusher.py: of a lease that another worker has by now, nothing is written."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.store import LocalStore
-from workers.flusher import Flusher
-from workers.heartbeat import Heartbeat
-from workers.leases import Leases
+from workers.worker.flusher import Flusher
+from workers.worker.heartbeat import Heartbeat
+from workers.worker.leases import Leases
 
 LANE = "stub"
 FOLDER = "batches/b/segments"
