@@ -131,10 +131,10 @@ class Settings(BaseSettings):
         default=16 << 10, ge=0, description="A longer request stays in storage until it is claimed."
     )
     max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts of a row before its failure is final.")
-    most_deaths: int = Field(
+    pause_after_deaths: int = Field(
         default=5, ge=1, description="So many deaths of workers in a row, with no row finished, may pause their lane."
     )
-    age_s: float = Field(
+    priority_aging_s: float = Field(
         default=600.0,
         gt=0,
         description="Rows of a tenant that wait so long unserved gain a level of priority, for a turn.",
@@ -145,12 +145,14 @@ class Settings(BaseSettings):
     )
     backoff_s: float = Field(default=1.0, ge=0, description="Full-jitter backoff: base.")
     backoff_max_s: float = Field(default=60.0, ge=0, description="Full-jitter backoff: cap.")
-    grace_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")
-    sweep_s: float = Field(default=1.0, gt=0, description="How often open batches are looked at for publishing.")
+    drain_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")
+    publish_check_s: float = Field(
+        default=1.0, gt=0, description="How often open batches are looked at for publishing."
+    )
     breaker_rows: int = Field(
         default=50, ge=0, description="A batch of which so many rows failed and none completed is paused. 0: never."
     )
-    scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
+    batch_scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
     metrics_port: int | None = Field(
         default=None, ge=0, le=65535, description="Where `nightpress work` answers Prometheus. None: nowhere."
     )

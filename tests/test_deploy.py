@@ -53,7 +53,7 @@ def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
     assert "--maxmemory-policy noeviction" in command
     assert "--appendonly no" in command
     grace = int(compose["services"]["ray-head"]["stop_grace_period"].removesuffix("s"))
-    assert grace > Settings.model_fields["grace_s"].default
+    assert grace > Settings.model_fields["drain_s"].default
 
 
 def test_ray_takes_the_cluster_file() -> None:

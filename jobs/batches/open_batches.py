@@ -21,19 +21,19 @@ from jobs.store.store import Store
 class OpenBatches:
     """Batches that are accepted and not published. `only` limits them to some. One thread at a time.
 
-    `scan` asks the storage at most once in `scan_s` seconds.
+    `scan` asks the storage at most once in `batch_scan_s` seconds.
     """
 
     def __init__(
         self,
         store: Store,
         only: frozenset[str] | None = None,
-        scan_s: float = 2.0,
+        batch_scan_s: float = 2.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._only = only
-        self._scan_s = scan_s
+        self._batch_scan_s = batch_scan_s
         self._monotonic = monotonic
         self._scanned_at = float("-inf")
         self._trusts_hints = False
@@ -59,7 +59,7 @@ class OpenBatches:
 
     def scan(self, *, now: bool = False) -> None:
         """Look for batches that are new, and let go of those that are published or deleted. Raises StoreUnavailable."""
-        if not now and self._monotonic() - self._scanned_at < self._scan_s:
+        if not now and self._monotonic() - self._scanned_at < self._batch_scan_s:
             return
         self._scanned_at = self._monotonic()
         self.fault = None

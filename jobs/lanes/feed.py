@@ -72,10 +72,10 @@ class Feeder:
         A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end, until a look shows that
         it was restored. It is looked at again less and less often.
 
-        `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `scan_s`,
+        `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `batch_scan_s`,
         for the share of a batch of which nothing waits there, and at once when the caller is `hungry`: it got less than it
         asked for, since what waits may not be claimed. One on which all batches were seen to be at their end is looked at
-        once in `scan_s` too; the markers of a batch that is not fed, no oftener. So this may be called after every claim.
+        once in `batch_scan_s` too; the markers of a batch that is not fed, no oftener. So this may be called after every claim.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -119,9 +119,9 @@ class Feeder:
         return index.closed is not None or index.current.paused is not None or index.done is not None
 
     def _due(self, what: str) -> bool:
-        """Whether `scan_s` has passed since this was last asked of the same thing and answered by yes."""
+        """Whether `batch_scan_s` has passed since this was last asked of the same thing and answered by yes."""
         now = self._monotonic()
-        if now - self._looked_at.get(what, float("-inf")) < self._settings.scan_s:
+        if now - self._looked_at.get(what, float("-inf")) < self._settings.batch_scan_s:
             return False
         self._looked_at[what] = now
         return True
@@ -162,7 +162,7 @@ class Feeder:
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
         """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again.
 
-        So does one that was not read before feeding for `scan_s`: a queue that forgot counts its versions from 1 again.
+        So does one that was not read before feeding for `batch_scan_s`: a queue that forgot counts its versions from 1 again.
         """
         version = schedule.version if schedule is not None and schedule.round == index.round else None
         feeds = schedule is None or not schedule.at_end

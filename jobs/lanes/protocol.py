@@ -26,8 +26,8 @@ class LanePolicy:
     not served gains a level of priority, and what share each tenant has; one that is not named has weight 1 and no cap.
     """
 
-    most_deaths: int = 5
-    age_s: float = 600.0
+    pause_after_deaths: int = 5
+    priority_aging_s: float = 600.0
     tenants: Mapping[str, TenantShare] = field(default_factory=dict)
 
 

@@ -93,7 +93,7 @@ class RedisQueue:
         policy = policy or LanePolicy()
         self._max_attempts = max_attempts
         self._name = name
-        self._rules = (LOOK_AT, policy.most_deaths, int(policy.age_s * 1000), shares(policy))
+        self._rules = (LOOK_AT, policy.pause_after_deaths, int(policy.priority_aging_s * 1000), shares(policy))
         self._cluster = cluster
         self._use(client)
 
@@ -107,7 +107,7 @@ class RedisQueue:
         """The queue of the settings, or the one at `url` by their rules. Raises QueueUnavailable."""
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
-        policy = LanePolicy(settings.most_deaths, settings.age_s, settings.tenants)
+        policy = LanePolicy(settings.pause_after_deaths, settings.priority_aging_s, settings.tenants)
         return cls.from_url(url, settings.max_attempts, policy=policy, ca=settings.redis_ca)
 
     @classmethod

@@ -38,11 +38,11 @@ Worker(WorkerPlan(sys.argv[1], "stub", sys.argv[2], Settings())).run()
 TOML: Final = f"""
 lease_s = {LEASE_S}
 flush_s = 0.1
-scan_s = 0.2
+batch_scan_s = 0.2
 max_attempts = {ATTEMPTS}
 backoff_s = 0.05
 breaker_rows = 0
-most_deaths = 1000000
+pause_after_deaths = 1000000
 [models.stub]
 engine = "stub"
 options = {{ step_s = 0.01, slots = 8, failure_rate = 0.02 }}
@@ -66,7 +66,7 @@ class Chaos:
         self._server = self._start_server()
         self.queue = RedisQueue.from_url(self._url, max_attempts=ATTEMPTS)
         self._settings = Settings(store_url=self.store.url, model="stub", breaker_rows=0, max_attempts=ATTEMPTS)
-        self._batches = OpenBatches(self.store, scan_s=0.2)
+        self._batches = OpenBatches(self.store, batch_scan_s=0.2)
         self._sweeper = Sweeper(
             self.store,
             self.queue,

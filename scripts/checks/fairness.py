@@ -32,7 +32,7 @@ from workers.fleet import embedded_redis
 LANE = "simulated"
 TOKENS_PER_S = 20
 LEASE_MS = 3_600_000
-AGE_S = 600.0
+PRIORITY_AGING_S = 600.0
 BACKLOG = 200
 
 
@@ -163,7 +163,7 @@ def main() -> int:
             embedded_redis.server(Path(folder)) as url,
             redis.Redis.from_url(url) as client,
         ):
-            queue = RedisQueue(client, policy=LanePolicy(age_s=AGE_S, tenants=shares))
+            queue = RedisQueue(client, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=shares))
             night = Night(client, queue, random.Random(args.seed), args.slots)
             night.work_for(args.hours * 3600)
     except UnavailableError as error:

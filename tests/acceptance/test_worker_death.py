@@ -72,7 +72,7 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
 def test_a_drain_gives_all_back_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
     """Rows of minutes, and 5 s of grace."""
     shell = cluster_shell
-    shell.env["NIGHTPRESS_GRACE_S"] = str(GRACE_S)
+    shell.env["NIGHTPRESS_DRAIN_S"] = str(GRACE_S)
     process, queue, _ = started(shell, redis_url, until, rows=40, step_s=3.0)
     told = time.time()
     process.send_signal(signal.SIGTERM)

@@ -101,7 +101,7 @@ class Premises:
             "model": LANE,
             "lease_s": LEASE_S,
             "flush_s": 0.1,
-            "scan_s": 0.2,
+            "batch_scan_s": 0.2,
             "max_attempts": MOST_ATTEMPTS,
             "backoff_s": 0.05,
             "breaker_rows": 0,
@@ -240,7 +240,7 @@ class Premises:
     def sweep(self) -> None:
         """One look of this process's sweeper."""
         if self._sweeper is None:
-            batches = OpenBatches(self.store, scan_s=0.0)
+            batches = OpenBatches(self.store, batch_scan_s=0.0)
             self._sweeper = Sweeper(
                 self.store,
                 self.queue,

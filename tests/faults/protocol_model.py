@@ -35,7 +35,7 @@ LEASE_MS: Final = 60_000
 MAX_ATTEMPTS: Final = 3
 EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 PRICES: Final = Prices()
-SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, scan_s=5.0)
+SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
 PACKETS: Final = 40
 """How many packets the network may still deliver once more."""
 
@@ -206,7 +206,7 @@ class SweeperProcess(Process):
     def restart(self) -> None:
         super().restart()
         world = self.world
-        self.batches = OpenBatches(self.store, scan_s=SETTINGS.scan_s, monotonic=world.monotonic)
+        self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
         self.sweeper = Sweeper(
             self.store, self.queue, self.batches, PRICES, world.now, compact_segments=2, compact_every=timedelta(0)
         )
@@ -233,7 +233,7 @@ class Worker(Process):
         self.lives += 1
         self.queue = world.queue_behind(self.gate, self._sent)
         self.fed: dict[tuple[str, int], int] = {}
-        self.batches = OpenBatches(self.store, scan_s=SETTINGS.scan_s, monotonic=world.monotonic)
+        self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
         self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
         self.outcomes = Outcomes(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0

@@ -91,7 +91,7 @@ PUBLISHED_S = 120.0
 
 
 def waiting(night: Premises, batch_id: str) -> None:
-    batches = OpenBatches(night.store, scan_s=0.0)
+    batches = OpenBatches(night.store, batch_scan_s=0.0)
     batches.scan()
     assert Feeder(night.store, night.queue, batches, night.settings).top_up(LANE) == ROWS
 

@@ -135,7 +135,7 @@ def test_all_workers_cut_off_past_their_leases(
     be lost, and then no worker would know that it has it.
     """
     deaths, in_hand = 3, 16
-    night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "most_deaths": deaths})
+    night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "pause_after_deaths": deaths})
     proxy = make_proxy(night.server.port)
     for _ in range(deaths):
         night.work(proxy.url)

@@ -77,7 +77,7 @@ class Run:
             joined = pool.submit(self._connect) if self.batch.lanes else None
             with self._server() as url:
                 queue = RedisQueue.from_settings(self.settings, url)
-                batches = OpenBatches(self.store, only, self.settings.scan_s)
+                batches = OpenBatches(self.store, only, self.settings.batch_scan_s)
                 sweeper = Sweeper(
                     self.store,
                     queue,
@@ -106,7 +106,7 @@ class Run:
                     logger().info("run.timed", **self.timings)
                     return done
                 time.sleep(TICK_S)
-            fleet.drain(self.settings.grace_s, meanwhile=lambda: self._drain_shown(fleet))
+            fleet.drain(self.settings.drain_s, meanwhile=lambda: self._drain_shown(fleet))
             return self._swept(sweeper)
         finally:
             fleet.kill()

@@ -63,7 +63,7 @@ class Work:
             queue = RedisQueue.from_settings(self.settings, url)
             queue.ping(slow=lambda words: logger().warning("queue.unavailable", error=words))
             store = Store.open(self.settings.store_url, self.settings.store_options)
-            batches = OpenBatches(store, scan_s=self.settings.scan_s)
+            batches = OpenBatches(store, batch_scan_s=self.settings.batch_scan_s)
             kinds = load_kinds(self.settings.templates_dir)
             deliverer = Deliverer(store, self.settings.options_for, kinds)
             errands = Errands(deliverer.deliver, partial(catch_up, store, Damage()))
@@ -84,7 +84,7 @@ class Work:
                 self._staff(fleet, self.aliases)
                 logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.aliases), address=address)
                 self._loop(fleet, sweeper)
-                fleet.drain(self.settings.grace_s, meanwhile=lambda: self._hasten(fleet))
+                fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
                 self._finish(errands)
             finally:
@@ -97,7 +97,7 @@ class Work:
         progress = StatusReader(sweeper.store, sweeper.queue)
         while not self._interrupts and time.time() < self.until:
             fleet.watch()
-            if time.monotonic() - swept_at >= self.settings.sweep_s:
+            if time.monotonic() - swept_at >= self.settings.publish_check_s:
                 swept_at = time.monotonic()
                 still_open = self._sweep(sweeper, fleet)
                 if still_open == 0 and self.until_empty:
@@ -110,11 +110,11 @@ class Work:
             if self.settings.metrics_port is not None and time.monotonic() - noted_at >= METRICS_S:
                 noted_at = time.monotonic()
                 self._note(fleet, sweeper)
-            time.sleep(min(TICK_S, self.settings.sweep_s))
+            time.sleep(min(TICK_S, self.settings.publish_check_s))
 
     def _finish(self, errands: Errands) -> None:
         """What was published is delivered before the end; once interrupted, only within the grace time."""
-        last = time.monotonic() + self.settings.grace_s
+        last = time.monotonic() + self.settings.drain_s
         while not errands.finish(TICK_S) and not (self._interrupts and time.monotonic() >= last):
             if self._interrupts > 1:
                 return

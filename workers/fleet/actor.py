@@ -43,9 +43,9 @@ def loaded(handle: Any) -> Any:
     return handle.wait_loaded.options(concurrency_group=CONTROL).remote()
 
 
-def stop(handle: Any, grace_s: float) -> None:
+def stop(handle: Any, drain_s: float) -> None:
     """Ask the worker to drain. Returns at once."""
-    handle.stop.options(concurrency_group=CONTROL).remote(grace_s)
+    handle.stop.options(concurrency_group=CONTROL).remote(drain_s)
 
 
 def status(handle: Any) -> Any:

@@ -169,13 +169,13 @@ class Fleet:
             self._end(post, parked=True)
         for post in todo.leave:
             logger().info("worker.draining", worker=post.worker)
-            actor.stop(post.handle, self.settings.grace_s)
-            post.leaving_until = now + self.settings.grace_s + ENDING_S
+            actor.stop(post.handle, self.settings.drain_s)
+            post.leaving_until = now + self.settings.drain_s + ENDING_S
         for post in todo.come_back:
             post.parked = False
 
-    def drain(self, grace_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Stop all workers: what is nearly done finishes within `grace_s`. Returns when none is left."""
+    def drain(self, drain_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Stop all workers: what is nearly done finishes within `drain_s`. Returns when none is left."""
         import ray
 
         from workers.fleet import actor
@@ -187,8 +187,8 @@ class Fleet:
         posts = [post for post in self.posts if post.handle is not None]
         for post in posts:
             logger().info("worker.draining", worker=post.worker)
-            actor.stop(post.handle, grace_s)
-        until = self.monotonic() + grace_s + ENDING_S
+            actor.stop(post.handle, drain_s)
+        until = self.monotonic() + drain_s + ENDING_S
         left = [post.running for post in posts]
         while left and self.monotonic() < until:
             _, left = ray.wait(left, num_returns=len(left), timeout=0.2)

@@ -140,16 +140,16 @@ class Runner:
         """Leases that ran out or were given up, ever."""
         return self._leases.losses
 
-    def stop(self, grace_s: float) -> None:
+    def stop(self, drain_s: float) -> None:
         """Begin to drain. May be called from any thread, and again with less grace.
 
         What the engine has not begun goes back at once. Rows that run may finish for the first three quarters of the grace
         time, or all but its last 2 s; the rest of it is for giving back what did not and writing what did, so that the
         worker is done when it is over.
         """
-        finish_s = grace_s - min(2.0, grace_s / 4)
+        finish_s = drain_s - min(2.0, drain_s / 4)
         self._give_up_at = min(self._give_up_at, self._monotonic() + finish_s)
-        self._flusher.end_by(time.monotonic() + grace_s)
+        self._flusher.end_by(time.monotonic() + drain_s)
         self._stopping.set()
         self._claimer.stop()
         for after_s, phases in ((0.0, [Phase.WAITING]), (finish_s, [Phase.WAITING, Phase.RUNNING])):

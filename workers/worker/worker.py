@@ -51,7 +51,7 @@ class Worker:
         self._loaded = threading.Event()
         self._runner: Runner | None = None
         self._engine: Engine | None = None
-        self._stop_grace_s: float | None = None
+        self._stop_drain_s: float | None = None
         self._lock = threading.Lock()
         self._timings: dict[str, float] = {}
         self._metrics = WorkerMetrics()
@@ -69,8 +69,8 @@ class Worker:
         runner = Runner(self._line(device), engine, worker=plan.worker, node=plan.node, end_process=self._end_process)
         with self._lock:
             self._engine, self._runner = engine, runner
-            if self._stop_grace_s is not None:
-                runner.stop(self._stop_grace_s)
+            if self._stop_drain_s is not None:
+                runner.stop(self._stop_drain_s)
         self._loaded.set()
         try:
             runner.run()
@@ -86,12 +86,12 @@ class Worker:
         """Return once the engine is loaded; never, if it cannot be."""
         self._loaded.wait()
 
-    def stop(self, grace_s: float) -> None:
+    def stop(self, drain_s: float) -> None:
         """Begin to drain; see Runner.stop."""
         with self._lock:
-            self._stop_grace_s = grace_s
+            self._stop_drain_s = drain_s
             if self._runner is not None:
-                self._runner.stop(grace_s)
+                self._runner.stop(drain_s)
 
     def status(self) -> Mapping[str, Any]:
         """What the worker is doing: its jobs in hand, its engine's account once that is loaded, and its metrics."""
@@ -113,7 +113,7 @@ class Worker:
         plan, settings = self._plan, self._plan.settings
         store = Store.open(settings.store_url, settings.store_options)
         queue = RedisQueue.from_settings(settings, plan.redis_url)
-        batches = OpenBatches(store, plan.only, settings.scan_s)
+        batches = OpenBatches(store, plan.only, settings.batch_scan_s)
         card = settings.catalog[plan.alias]
         return Line(
             lane=settings.lane_of(plan.alias),

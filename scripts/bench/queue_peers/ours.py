@@ -113,7 +113,7 @@ def line(settings: Settings) -> Line:
     log = env("LOG")
     store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else Store.open(settings.store_url)
     queue = RedisQueue.from_settings(settings)
-    batches = OpenBatches(store, scan_s=settings.scan_s)
+    batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
     outcomes = Outcomes("w-1", LANE, "cpu", {"engine": "stub"}, settings.prices, retry)
     return Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)

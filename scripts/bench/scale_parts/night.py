@@ -120,7 +120,7 @@ def feed(settings: Settings) -> None:
     of time and of CPU.
     """
     store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
-    batches = OpenBatches(store, scan_s=settings.scan_s)
+    batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     feeder = Feeder(store, queue, batches, settings)
     rows, busy_s, cpu_s = 0, 0.0, 0.0
 
@@ -144,7 +144,7 @@ def feed(settings: Settings) -> None:
 def whole(settings: Settings) -> None:
     """One worker as it is shipped, over the stub engine, until SIGTERM."""
     store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
-    batches = OpenBatches(store, scan_s=settings.scan_s)
+    batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     outcomes = Outcomes("whole", LANE, "cpu", {"engine": "stub"}, settings.prices, RetryPolicy(settings.max_attempts))
     line = Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)
     runner = Runner(line, StubEngine(StubOptions(step_s=STEP_S)), worker="whole", node="bench")

@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def batches(store: Store) -> OpenBatches:
-    return OpenBatches(store, scan_s=0.0)
+    return OpenBatches(store, batch_scan_s=0.0)
 
 
 def made(store: Store, name: str = "b", priority: int = 4) -> Batch:
@@ -73,7 +73,7 @@ def test_a_folder_that_was_never_accepted_is_no_batch(store: Store, batches: Ope
 
 def test_storage_is_asked_no_oftener_than_it_may_be(store: Store) -> None:
     now = [0.0]
-    batches = OpenBatches(store, scan_s=10.0, monotonic=lambda: now[0])
+    batches = OpenBatches(store, batch_scan_s=10.0, monotonic=lambda: now[0])
     assert found(batches) == []
     batch = made(store)
     assert found(batches) == []
@@ -116,7 +116,7 @@ def test_a_damaged_batch_without_hint_hides_no_other(store: Store, batches: Open
 
 def test_a_batch_that_cannot_be_read_is_tried_less_and_less_often(store: Store) -> None:
     now = [0.0]
-    batches = OpenBatches(store, scan_s=0.0, monotonic=lambda: now[0])
+    batches = OpenBatches(store, batch_scan_s=0.0, monotonic=lambda: now[0])
     batch = made(store)
     path = Path(store.url) / BatchPaths(batch.batch_id).acceptance
     whole = path.read_bytes()
@@ -154,7 +154,7 @@ def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, ba
 def test_a_batch_that_another_published_and_deleted_is_forgotten(store: Store, limited: bool) -> None:
     """Its folder, read again, looks like that of a batch whose first round is open."""
     gone, stays = made(store, "a"), made(store, "b")
-    batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, scan_s=0.0)
+    batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, batch_scan_s=0.0)
     assert found(batches) == [gone.batch_id, stays.batch_id]
     ended(store, gone)
     delete(store, gone.batch_id)

@@ -44,7 +44,7 @@ class Desk:
         self.settings = Settings(model="stub", max_attempts=3, **settings)
         self.store = Store.open(str(folder))
         self.queue = RedisQueue(client, max_attempts=3)
-        self.batches = OpenBatches(self.store, scan_s=0.0)
+        self.batches = OpenBatches(self.store, batch_scan_s=0.0)
         self.now = 0.0
         self.feeder = Feeder(self.store, self.queue, self.batches, self.settings, monotonic=lambda: self.now)
         self.segments = 0
@@ -161,7 +161,7 @@ def test_an_urgent_batch_gets_its_share_of_a_full_window(tmp_path: Path, fake_cl
 
 def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
     """A claimer says how many wait: an urgent batch gets its share soon, and again when it has nothing left."""
-    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
     urgent = desk.accept(100, "urgent", priority=9)
@@ -179,7 +179,7 @@ def test_a_batch_whose_share_was_claimed_gets_the_next_while_that_is_at_work(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
     """A caller that is hungry gets it at once; others when the lane is looked at again."""
-    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
     urgent = desk.accept(200, "urgent", priority=9)
@@ -197,7 +197,7 @@ def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
     """The tail of the last batch asks no more of the queue; a new batch is fed at once, a queue that forgot is soon noticed."""
-    desk = Desk(tmp_path, fake_client, window_rows=100, scan_s=2.0)
+    desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(10, "first")
     assert desk.top_up() == 10
     assert desk.feeder.top_up(LANE, ready=10) == 0
@@ -381,7 +381,7 @@ def test_a_feeder_that_comes_to_what_another_began_anew_reads_what_was_done_mean
     fake_client.flushall()
     other.batches.scan()
     assert other.top_up() == 2
-    one.now = one.settings.scan_s
+    one.now = one.settings.batch_scan_s
     assert one.top_up() == 4
     assert sorted(job.key.row for job in one.claim(claim_id="c-2")) == [0, 1, 10, 11, 12, 13]
 
@@ -410,7 +410,7 @@ def test_the_markers_of_a_batch_that_is_not_fed_are_read_from_time_to_time(desk:
     close(desk.store, batch.batch_id, "cancelled")
     desk.top_up()
     assert desk.snapshot().ready == 10
-    desk.now = desk.settings.scan_s
+    desk.now = desk.settings.batch_scan_s
     desk.top_up()
     assert desk.snapshot().ready == 0
 
@@ -514,7 +514,7 @@ def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
     path = Path(desk.store.url) / paths.segment(name)
     whole = path.read_bytes()
     path.write_bytes(whole[:5] + b"\xff" + whole[6:])
-    met = OpenBatches(desk.store, scan_s=0.0)
+    met = OpenBatches(desk.store, batch_scan_s=0.0)
     met.scan()
     assert [index.batch.batch_id for index in met] == [other.batch_id]
     desk.queue.drop(LANE, hurt.batch_id, 1, forget=True)

@@ -15,7 +15,7 @@ from tests.jobs.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
 GRACE_MS = 15_000
 OUTAGE_MS = LEASE_MS + 2_000
 HOUR_MS = 3_600_000
-WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().most_deaths)]
+WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().pause_after_deaths)]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: Re
         lives += 1
         assert lives < 20
         pass_ms(client, OUTAGE_MS)
-    assert lives == LanePolicy().most_deaths + 1
+    assert lives == LanePolicy().pause_after_deaths + 1
 
 
 def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> None:

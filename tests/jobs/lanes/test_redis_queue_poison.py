@@ -12,7 +12,7 @@ from jobs.lanes.protocol import LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
 
-MOST_DEATHS = LanePolicy().most_deaths
+PAUSE_AFTER_DEATHS = LanePolicy().pause_after_deaths
 BUSY = replace(ME, running=3)
 
 
@@ -213,7 +213,7 @@ def test_when_every_row_crashes_the_lane_pauses_and_nothing_is_buried(queue: Red
     fed(queue, [row(n) for n in range(300)])
     night = Deaths(queue, client, set(range(300)), in_hand=64)
     night.work()
-    assert (night.deaths, night.buried) == (MOST_DEATHS, set())
+    assert (night.deaths, night.buried) == (PAUSE_AFTER_DEATHS, set())
     snapshot = queue.snapshot(LANE)
     assert (snapshot.paused, snapshot.ready) == (True, 300)
     assert snapshot.reason.startswith("workers died 5 times in a row")
@@ -230,7 +230,7 @@ def test_the_lane_pauses_rather_than_bury(queue: RedisQueue, client: redis.Redis
     fed(queue, [row(0), row(1)])
     night = Deaths(queue, client, {0, 1})
     night.work()
-    assert (night.deaths, night.buried) == (MOST_DEATHS, {0})
+    assert (night.deaths, night.buried) == (PAUSE_AFTER_DEATHS, {0})
     assert queue.snapshot(LANE).paused
     queue.resume(LANE)
     (job,) = claim(queue, 5, "w-9-0")
@@ -239,7 +239,7 @@ def test_the_lane_pauses_rather_than_bury(queue: RedisQueue, client: redis.Redis
 
 def test_finished_rows_between_deaths_keep_the_lane_going(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(n) for n in range(64)])
-    for n in range(2 * MOST_DEATHS):
+    for n in range(2 * PAUSE_AFTER_DEATHS):
         lost(queue, client, 1, f"dead-{n}-0")
         settled(queue, claim(queue, 1, f"w-{n}-0"))
     assert not queue.snapshot(LANE).paused

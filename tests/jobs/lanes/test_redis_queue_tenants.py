@@ -10,11 +10,11 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.tenants import TenantShare
 from tests.jobs.lane import LANE, claim, counts, expire, fed, key, row, rows_of
 
-AGE_S = 600.0
+PRIORITY_AGING_S = 600.0
 
 
 def queue_with(client: redis.Redis, **shares: TenantShare) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3, policy=LanePolicy(age_s=AGE_S, tenants=shares))
+    return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=shares))
 
 
 def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
@@ -75,9 +75,9 @@ def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> No
     queue = queue_with(client)
     fed(queue, [row(n, priority=6) for n in range(4)] + [row(10 + n, priority=4, tenant="old") for n in range(4)])
     assert rows_of(claim(queue, 1, "w-1-0")) == [0]
-    not_served_for(client, "5|old", 2 * AGE_S - 1)
+    not_served_for(client, "5|old", 2 * PRIORITY_AGING_S - 1)
     assert rows_of(claim(queue, 1, "w-1-1")) == [1]
-    not_served_for(client, "5|old", AGE_S)
+    not_served_for(client, "5|old", PRIORITY_AGING_S)
     assert rows_of(claim(queue, 1, "w-1-2")) == [10]
     assert rows_of(claim(queue, 2, "w-1-3")) == [2, 3]
 

@@ -92,7 +92,7 @@ def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Pat
     sweeper = Sweeper(
         desk.shelf.store,
         queue,
-        OpenBatches(desk.shelf.store, scan_s=0.0),
+        OpenBatches(desk.shelf.store, batch_scan_s=0.0),
         Prices(),
         after=lambda _: desk.deliverer.deliver(),
     )
@@ -294,7 +294,7 @@ def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     whole = desk.shelf.store
-    batches = OpenBatches(whole, scan_s=0.0)
+    batches = OpenBatches(whole, batch_scan_s=0.0)
     batches.scan()
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
     try:

@@ -52,7 +52,7 @@ class Night:
     segments: int = 0
 
     def __post_init__(self) -> None:
-        self.batches = OpenBatches(self.store, scan_s=0.0)
+        self.batches = OpenBatches(self.store, batch_scan_s=0.0)
         self.feeder = Feeder(self.store, self.queue, self.batches, self.settings)
 
     def accept(self, rows: int, bad: int = 0, **options: Any) -> Batch:
@@ -65,7 +65,7 @@ class Night:
         sweeper = Sweeper(
             self.store,
             self.queue,
-            OpenBatches(self.store, scan_s=0.0),
+            OpenBatches(self.store, batch_scan_s=0.0),
             self.settings.prices,
             clock=lambda: self.now,
             breaker_rows=self.settings.breaker_rows,
@@ -112,7 +112,7 @@ class Night:
 @pytest.fixture
 def make_night(tmp_path: Path, fake_client: redis.Redis) -> Callable[..., Night]:
     def make(**settings: Any) -> Night:
-        chosen = Settings(store_url=str(tmp_path / "store"), model="stub", scan_s=1e-9, **settings)
+        chosen = Settings(store_url=str(tmp_path / "store"), model="stub", batch_scan_s=1e-9, **settings)
         return Night(Store.open(chosen.store_url), RedisQueue(fake_client), chosen)
 
     return make
@@ -524,7 +524,7 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
     whole = path.read_bytes()
     path.write_bytes(whole[:-9] + b"\xff" + whole[-8:])
     store, seconds = Counted(night.store.url), [0.0]
-    batches, damage = OpenBatches(store, scan_s=0.0), Damage(lambda: seconds[0])
+    batches, damage = OpenBatches(store, batch_scan_s=0.0), Damage(lambda: seconds[0])
     sweeper = Sweeper(store, night.queue, batches, night.settings.prices, clock=lambda: night.now, damage=damage)
     for _ in range(60):  # one a second
         with pytest.raises(StoreDamaged, match="Restore it from a backup"):
@@ -546,7 +546,7 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
 def short(make_night: Callable[..., Night]) -> tuple[Night, Sweeper]:
     """A night, and a sweeper that scans but once: what comes then it learns from the batches themselves."""
     night = make_night(breaker_rows=0)
-    batches = OpenBatches(night.store, scan_s=1e9)
+    batches = OpenBatches(night.store, batch_scan_s=1e9)
     return night, Sweeper(night.store, night.queue, batches, night.settings.prices, clock=lambda: night.now)
 
 
@@ -575,7 +575,7 @@ def test_a_batch_that_another_publishes_and_deletes_ends_no_sweep(short: tuple[N
 def test_a_batch_that_is_found_deleted_leaves_the_queue(night: Night, round_: int) -> None:
     """Also where its folder was read again, and looked like that of a first round."""
     batch = night.accept(2)
-    batches = OpenBatches(night.store, scan_s=0.0)
+    batches = OpenBatches(night.store, batch_scan_s=0.0)
     sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=lambda: night.now)
     if round_ == 2:
         night.finish(night.claim(), status="failed")
@@ -638,7 +638,9 @@ def test_what_is_missing_of_a_batch_that_is_being_deleted_is_no_damage(short: tu
 
 
 def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(tmp_path: Path, fake_client: redis.Redis) -> None:
-    settings = Settings(store_url=str(tmp_path / "store"), model=LANE, scan_s=1e-9, models={"late": {"engine": "stub"}})
+    settings = Settings(
+        store_url=str(tmp_path / "store"), model=LANE, batch_scan_s=1e-9, models={"late": {"engine": "stub"}}
+    )
     night = Night(Store.open(settings.store_url), RedisQueue(fake_client), settings)
     lines = [orjson.dumps({"kind": "chat", "model": model, "prompt": "Say."}) for model in (LANE, LANE, "late")]
     batch = accept(night.store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch

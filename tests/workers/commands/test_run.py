@@ -49,7 +49,7 @@ def published(store: Store, batch: Batch, settings: Settings) -> Done:
 def test_a_run_whose_batch_is_deleted_meanwhile_ends(
     store: Store, batch: Batch, settings: Settings, fake_client: redis.Redis
 ) -> None:
-    batches = OpenBatches(store, frozenset([batch.batch_id]), scan_s=0.0)
+    batches = OpenBatches(store, frozenset([batch.batch_id]), batch_scan_s=0.0)
     batches.scan()
     published(store, batch, settings)
     delete(store, batch.batch_id)

@@ -65,7 +65,7 @@ def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
         for n in range(healthy + 1)
     ]
     store.create(BatchPaths(ids[0]).closed(1), b"\xff\xff")
-    sweeper = Sweeper(store, fake_queue, OpenBatches(store, scan_s=0.0), settings.prices)
+    sweeper = Sweeper(store, fake_queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)
     work = Work(settings)
     with capture_logs() as logs:
         found = [work._sweep(sweeper) for _ in range(3)]

@@ -66,7 +66,7 @@ def make_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Place]
     def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> Place:
         imitation = ImitatedRay([Counter(node) for node in nodes], draining_s=3.0, freeing_s=4.0)
         imitation.take_the_place_of_ray(monkeypatch)
-        settings = Settings(models={alias: {"engine": "stub", **card} for alias, card in models.items()}, grace_s=5)
+        settings = Settings(models={alias: {"engine": "stub", **card} for alias, card in models.items()}, drain_s=5)
         made.append(Place(imitation, Fleet(settings, "redis://nowhere", monotonic=imitation.monotonic)))
         made[-1].staff(**workers)
         return made[-1]
@@ -302,7 +302,7 @@ def test_workers_that_are_slow_to_come_to_life_cost_nobody_a_worker(make_place: 
 def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queue: RedisQueue) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub", models={"other": {"engine": "stub"}})
     store = Store.open(settings.store_url)
-    batches = OpenBatches(store, scan_s=0.0)
+    batches = OpenBatches(store, batch_scan_s=0.0)
     assert not has_work(fake_queue, batches, "stub")
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
@@ -326,6 +326,6 @@ def test_a_closed_batch_that_was_never_fed_is_no_work(tmp_path: Any, fake_queue:
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
     close(store, batch.batch_id, "cancelled")
-    batches = OpenBatches(store, scan_s=0.0)
+    batches = OpenBatches(store, batch_scan_s=0.0)
     batches.scan()
     assert not has_work(fake_queue, batches, "stub")

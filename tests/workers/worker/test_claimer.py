@@ -61,11 +61,11 @@ class Post:
     """A claimer with all that it stands between, and no thread: it claims when it is told to. Its clock is moved by hand."""
 
     def __init__(self, folder: Path, client: redis.Redis, **given: Any) -> None:
-        self.settings = Settings(model=LANE, scan_s=2.0, spool_dir=folder / "spool", **given)
+        self.settings = Settings(model=LANE, batch_scan_s=2.0, spool_dir=folder / "spool", **given)
         self.store = Counted(str(folder / "store"))
         self.queue = RedisQueue(client, policy=LanePolicy(tenants=self.settings.tenants))
         self.now = 0.0
-        self.batches = OpenBatches(self.store, scan_s=self.settings.scan_s, monotonic=lambda: self.now)
+        self.batches = OpenBatches(self.store, batch_scan_s=self.settings.batch_scan_s, monotonic=lambda: self.now)
         feeder = Feeder(self.store, self.queue, self.batches, self.settings, lambda: self.now)
         outcomes = Outcomes("w-1", LANE, "cpu", {"engine": "stub"}, self.settings.prices, RetryPolicy(3, 0.0, 0.0))
         kinds = dict(load_kinds())
@@ -140,7 +140,7 @@ def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(post: Po
     post.accept("large", 1000)
     post.turn()
     post.accept("urgent", 50, priority=9)
-    post.now += post.settings.scan_s
+    post.now += post.settings.batch_scan_s
     post.turn()
     assert post.queue.snapshot(LANE).ready > post.settings.window_rows / 2
     assert [post.turn() for _ in range(3)] == [{"urgent": 32}, {"urgent": 18, "large": 14}, {"large": 32}]
@@ -154,7 +154,7 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     post.accept("large", 1000, tenant="a")
     post.turn()
     post.accept("other", 300, tenant="b")
-    post.now += post.settings.scan_s
+    post.now += post.settings.batch_scan_s
     post.turn()
     assert post.queue.snapshot(LANE).ready > post.settings.window_rows / 2
     done: Counter[str] = Counter()
@@ -164,18 +164,18 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
 
 
 def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(post: Post) -> None:
-    """But once in `scan_s`, and then no more for each batch that has rows waiting."""
+    """But once in `batch_scan_s`, and then no more for each batch that has rows waiting."""
     for n in range(8):
         post.accept(f"b{n}", 200)
-    post.now += post.settings.scan_s
+    post.now += post.settings.batch_scan_s
     post.turn()
-    post.now += post.settings.scan_s
+    post.now += post.settings.batch_scan_s
     post.turn()
     asked = post.store.asked
     for _ in range(5):
         assert sum(post.turn().values()) == 2 * SLOTS
     assert post.store.asked == asked
-    post.now += post.settings.scan_s
+    post.now += post.settings.batch_scan_s
     post.turn()
     assert 0 < post.store.asked - asked < 4
 

@@ -54,7 +54,7 @@ def look_at(moved: set[str], samples: dict[str, dict[tuple[tuple[str, str], ...]
 def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str, until: Any) -> None:
     """Redis forgets everything in the middle, so that leases are lost as well."""
     settings = Settings(
-        store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, scan_s=0.1, log_level="error", max_attempts=2,
+        store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, batch_scan_s=0.1, log_level="error", max_attempts=2,
         models={"stub": {"engine": "stub", "slots": 4, "options": {"step_s": 0.002, "failure_rate": 0.4, "seed": 3}}},
         backoff_s=0.0, lease_s=0.6,
     )  # fmt: skip
@@ -64,7 +64,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
     queue = RedisQueue.from_settings(settings, redis_url)
     fleet = FleetMetrics()
-    sweeper = Sweeper(store, queue, OpenBatches(store, scan_s=0.1), settings.prices, took=fleet.published)
+    sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, took=fleet.published)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     port = fleet.serve("127.0.0.1", 0)
 

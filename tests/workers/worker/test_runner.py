@@ -61,7 +61,7 @@ class Night:
         return self.batch_id
 
     def line(self, queue: Any = None) -> Line:
-        batches = OpenBatches(self.store, scan_s=0.0)
+        batches = OpenBatches(self.store, batch_scan_s=0.0)
         outcomes = Outcomes(
             "w-1",
             "stub",
@@ -82,7 +82,7 @@ class Night:
         return runner
 
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.store, self.queue, OpenBatches(self.store, scan_s=0.0), self.settings.prices)
+        return Sweeper(self.store, self.queue, OpenBatches(self.store, batch_scan_s=0.0), self.settings.prices)
 
     def outcomes(self) -> list[Outcome]:
         folder = f"batches/{self.batch_id}/segments"
@@ -103,7 +103,7 @@ class Night:
 
 @pytest.fixture
 def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
-    settings = Settings(lease_s=60, flush_s=0.02, sweep_s=0.01, max_attempts=3, model="stub")
+    settings = Settings(lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub")
     made = Night(Store.open(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
     yield made
     made.stop()

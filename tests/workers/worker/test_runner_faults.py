@@ -52,7 +52,7 @@ def gate(tmp_path: Path) -> Gate:
 @pytest.fixture
 def night(gate: Gate, tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
     settings = Settings(
-        lease_s=60, flush_s=0.02, sweep_s=0.01, max_attempts=3, model="stub", spool_dir=tmp_path / "spool"
+        lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub", spool_dir=tmp_path / "spool"
     )
     made = Night(gate, RedisQueue(fake_client, max_attempts=3), settings)
     yield made
@@ -328,7 +328,7 @@ def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
     night: Night, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
     """The second lease of a row is composed and submitted before the first is known to be lost: the two are told apart."""
-    changed(night, lease_s=0.5, scan_s=0.05)
+    changed(night, lease_s=0.5, batch_scan_s=0.05)
     night.accept(chats(8))
     answers = threading.Event()
     engine = Scripted(lambda r: said(r) if answers.is_set() else None, slots=8)

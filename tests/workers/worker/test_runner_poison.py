@@ -73,7 +73,7 @@ class Replaced:
 
 @pytest.fixture
 def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
-    settings = Settings(lease_s=60, flush_s=0.02, sweep_s=0.01, max_attempts=3, model="stub")
+    settings = Settings(lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub")
     made = Night(Store.open(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
     yield made
     made.stop()

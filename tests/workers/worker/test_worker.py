@@ -17,7 +17,7 @@ from workers.worker.worker import Worker, WorkerPlan
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, scan_s=0.1, log_level="error")
+    return Settings(store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, batch_scan_s=0.1, log_level="error")
 
 
 def test_a_worker_works_and_answers_and_stops(

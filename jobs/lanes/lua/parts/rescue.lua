@@ -5,7 +5,7 @@
 -- the job is dying. When workers die again and again and no row is finished in between, and not only a few jobs are
 -- involved, then the model or the node is at fault: the lane is paused, and nothing is buried.
 
-local function rescue(expired, most_deaths)
+local function rescue(expired, pause_after_deaths)
   -- The jobs that ran out, by incarnation, and the incarnations in order.
   local function lost_together()
     local lost, order = {}, {}
@@ -45,7 +45,7 @@ local function rescue(expired, most_deaths)
     local deaths = number_in_meta('deaths')
     local jobs = redis.call('SCARD', CRASHED) - deaths
     local finished = number_in_meta('finished')
-    if deaths < most_deaths or jobs * 20 <= finished then
+    if deaths < pause_after_deaths or jobs * 20 <= finished then
       return false
     end
     local reason = 'workers died %d times in a row, over %d rows, and finished none in between: the model or the node is at fault'
