@@ -23,9 +23,8 @@ from jobs.catalog import SHIPPED, ModelCard, lane_of
 from jobs.did_you_mean import meant, nearest
 from jobs.errors import RequestError
 from jobs.prices import Prices
-from jobs.store.destinations import local_path
 from jobs.tenants import TenantShare
-from jobs.urls import scheme
+from jobs.urls import local_path, scheme
 
 TOML_NAME = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"

@@ -1,6 +1,7 @@
 """Places: which file system a path or a URL is of, and how it may be shown, without what may be a password."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 HIDDEN: Final = "***"
@@ -25,3 +26,14 @@ def shown(place: str) -> str:
     name, colon, _ = user.partition(":")
     who = f"{name}:{HIDDEN}@" if colon else f"{HIDDEN}@" if at else ""
     return f"{scheme}://{who}{host}{slash}{path}{f'?{HIDDEN}' if query else ''}"
+
+
+_LOCAL: Final = ("file://", "local://")
+
+
+def local_path(place: str) -> Path | None:
+    """The path of a place on this machine; None for a URL of another."""
+    for scheme in _LOCAL:
+        if place.startswith(scheme):
+            return Path(place.removeprefix(scheme))
+    return None if "://" in place else Path(place)

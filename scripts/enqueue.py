@@ -18,7 +18,7 @@ from jobs import logs, settings
 from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 
 def rows(path: Path) -> Iterator[dict[str, object]]:
@@ -32,7 +32,7 @@ def main() -> int:
     """Make the batch. Returns the exit status."""
     chosen = settings.load()
     logs.configure("warning", chosen.log_format)
-    store = Store.open(chosen.store_url, chosen.store_options)
+    store = open_store(chosen.store_url, chosen.store_options)
     lines = (orjson.dumps(row) for row in rows(Path(sys.argv[1])))
     kinds = load_kinds(chosen.templates_dir)
     run_key = f"products:{datetime.now(UTC).date()}"

@@ -26,6 +26,7 @@ from jobs.batches.rounds import read_round
 from jobs.commands.typed_times import parsed
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from workers.commands.interrupts import draining
 from workers.commands.work import Work
@@ -50,7 +51,7 @@ def main() -> int:
 def _night(args: argparse.Namespace) -> int:
     chosen = settings.load()
     logs.configure(chosen.log_level, chosen.log_format)
-    store = Store.open(chosen.store_url, chosen.store_options)
+    store = open_store(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
     early = _early(args, until)

@@ -20,6 +20,7 @@ from moto.server import ThreadedMotoServer
 from xdist.scheduler import LoadScopeScheduling
 
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 BUCKET = "nightpress"
@@ -226,5 +227,5 @@ def s3_options() -> Iterator[dict[str, str]]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind."""
     if request.param == "local":
-        return Store.open(str(tmp_path / "store"))
-    return Store.open(f"s3://{BUCKET}/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
+        return open_store(str(tmp_path / "store"))
+    return open_store(f"s3://{BUCKET}/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.request_row import RowRequest
 from jobs.errors import StoreDamaged
-from jobs.lanes.job import RowRequest
 from jobs.store.store import Store
 
 

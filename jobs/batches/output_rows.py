@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobs.batches.batch import Closed
+from jobs.batches.request_row import RowRequest
 from jobs.errors import CODES
-from jobs.lanes.job import RowRequest
 from jobs.usage import NAMES, counts_of
 
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")

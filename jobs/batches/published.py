@@ -16,7 +16,7 @@ import orjson
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.rounds import accepted, latest_done
 from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.local_files import replaced
+from jobs.store.destinations import replaced
 from jobs.store.store import Store
 from jobs.usage import Usage, total
 

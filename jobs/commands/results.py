@@ -16,7 +16,8 @@ from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 from jobs.formats.results import ResultForm
-from jobs.store.destinations import is_folder, local_path, within, written
+from jobs.store.destinations import is_folder, within, written
+from jobs.urls import local_path
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch

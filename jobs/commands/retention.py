@@ -66,10 +66,9 @@ def sweep(
     killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
-    from jobs.leftovers import clear
     from jobs.publishing.delivery import owed
+    from jobs.publishing.retention import clear_leftovers, expired
     from jobs.publishing.retention import delete as delete_batch
-    from jobs.publishing.retention import expired
     from jobs.store.fan_out import each
 
     session: Session = ctx.obj
@@ -104,6 +103,6 @@ def sweep(
     for error in stay:
         session.say(f"nightpress: {error}")
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
-    if not dry_run and (left := clear(session.store, ago)):
+    if not dry_run and (left := clear_leftovers(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
     session.say_damaged(faults)

@@ -63,11 +63,11 @@ class Session:
     def store(self) -> Store:
         """The storage of the settings, which may have to warn. Raises StoreUnavailable."""
         from jobs import logs
-        from jobs.store.store import Store
+        from jobs.store.opening import open_store
 
         logs.warn(self.settings.log_format)
 
-        return Store.open(self.settings.store_url, self.settings.store_options)
+        return open_store(self.settings.store_url, self.settings.store_options)
 
     @cached_property
     def queue(self) -> RedisQueue | None:

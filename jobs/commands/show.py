@@ -63,9 +63,9 @@ def _prompts(
     session: Session, request: Mapping[str, Any] | None, attempts: Sequence[Outcome]
 ) -> Iterator[Mapping[str, Any]]:
     """What the row asks first, as its kind and its templates are now. Later prompts hold what the model answered."""
+    from jobs.batches.request_row import RowRequest
     from jobs.errors import RowError
     from jobs.kinds.registry import load_kinds
-    from jobs.lanes.job import RowRequest
     from jobs.operations.preview import first_prompts
 
     kind = load_kinds(session.settings.templates_dir).get(request["kind"]) if request is not None else None

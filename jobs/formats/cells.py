@@ -16,11 +16,9 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from jobs.formats.formulas import unguarded
 from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import Record
-
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
@@ -101,16 +99,6 @@ class Cells:
             schemas = self._fields.of_kind(kind)
             self._of_kind[kind] = [_cell(schemas.get(name, {})) for name in self._names]
         return self._of_kind[kind]
-
-
-def unguarded(cell: str) -> str:
-    """The cell without the apostrophe that keeps a spreadsheet program from running it as a formula."""
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
-
-
-def guarded(cell: str) -> str:
-    """The cell as a spreadsheet program may see it. Undone by `unguarded`."""
-    return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def _cell(schema: Mapping[str, Any]) -> _Cell:

@@ -14,12 +14,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from jobs.batches.request_row import RowRequest
 from jobs.did_you_mean import meant
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 from jobs.kinds import Kind
-from jobs.lanes.job import RowRequest
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 _NAME_CHARACTERS: Final = 256

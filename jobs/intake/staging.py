@@ -14,10 +14,10 @@ from typing import BinaryIO, Final
 import orjson
 
 from jobs.batches.batch import LaneInput
+from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome
 from jobs.formats.record import Record
 from jobs.intake.row_reader import LineFault, LineReader
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from jobs.store.checksum import sealed
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
-from jobs.batches.batch import BatchPaths
-from jobs.batches.input import lane_input, read_row, read_rows
+from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.errors import RowError, StoreDamaged
-from jobs.lanes.job import InputSlice, Job, RowRequest
+from jobs.errors import StoreDamaged
+from jobs.lanes.job import InputSlice
 from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
 from jobs.lanes.window import REFERENCE_BYTES, Room, Window, waiting
 from jobs.logs import logger
@@ -245,31 +244,3 @@ def _has_its_share(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0
-
-
-def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """The request of a claimed job. Raises RowError `bad_record` when storage has none that can be read back.
-
-    What the queue says of it may be damaged, and decides nothing: the row is then looked for in the whole input.
-    """
-    try:
-        return _named(store, batch_id, lane, job)
-    except RowError:
-        for request in read_rows(store, batch_id, lane):
-            if request.row == job.key.row:
-                return request
-        raise
-
-
-def _named(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """What the job brings, or names a place of."""
-    payload = job.payload
-    try:
-        if isinstance(payload, InputSlice):
-            payload = store.read_range(BatchPaths(batch_id).input(lane), payload.offset, payload.length)
-        request = RowRequest.from_bytes(payload)
-    except (ValueError, TypeError, KeyError) as error:
-        raise RowError("bad_record", f"the stored request cannot be read back: {error}") from error
-    if request.row != job.key.row:
-        raise RowError("bad_record", f"the stored request is that of row {request.row}")
-    return request

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from jobs.accounts.summaries import Tally, short_template, summaries
+from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, spooled
 from jobs.intake.staging import Spool
 from jobs.kinds import Kind
-from jobs.lanes.job import RowRequest
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.store.store import Store

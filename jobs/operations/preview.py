@@ -11,12 +11,12 @@ from importlib.metadata import entry_points
 from itertools import islice
 from typing import Final, Protocol
 
+from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RowError
 from jobs.formats import Record
 from jobs.generation import Prompt
 from jobs.intake.row_reader import LineFault, LineReader
 from jobs.kinds import Kind
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4

@@ -4,7 +4,6 @@ Storage is the truth for outcomes, and the queue for what waits and what is leas
 Of a published batch every number is the published one. What is shown, and how, is left to the command.
 """
 
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,15 +16,13 @@ from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, 
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.errors import QueueUnavailable, StoreDamaged, collected
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
+from jobs.operations.rate import Rate
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
 from jobs.store.store import Store
 from jobs.usage import Usage
 
-WINDOW_S: Final = 30.0
 EARLIEST: Final = 8
-SHORTEST_S: Final = 4.0
-"""A window shorter than this says little: outcomes arrive with each flush."""
 
 State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
 """`open` is said of a batch that is not published when no queue can be asked for more."""
@@ -36,34 +33,6 @@ _ENDING: Final[Mapping[CloseReason, State]] = {
     "expired": "expiring",
     "postponed": "publishing",
 }
-
-
-class Rate:
-    """Rows and completion tokens a second over the last `window_s` seconds. Each reading brings its own time."""
-
-    def __init__(self, window_s: float = WINDOW_S, shortest_s: float = SHORTEST_S) -> None:
-        self.window_s = window_s
-        self.shortest_s = shortest_s
-        self._samples: deque[tuple[datetime, int, int]] = deque()
-
-    def sample(self, at: datetime, rows: int, tokens: int) -> None:
-        """Take a reading of the two counters. A counter that fell (a new round) begins a new window."""
-        if self._samples and rows < self._samples[-1][1]:
-            self._samples.clear()
-        self._samples.append((at, rows, tokens))
-        while len(self._samples) > 2 and self._samples[1][0] <= at - timedelta(seconds=self.window_s):
-            self._samples.popleft()
-
-    @property
-    def per_second(self) -> tuple[float, float] | None:
-        """Rows and tokens a second; None until the readings span `shortest_s`."""
-        if not self._samples:
-            return None
-        (began, rows, tokens), (ended, rows_now, tokens_now) = self._samples[0], self._samples[-1]
-        elapsed_s = (ended - began).total_seconds()
-        if elapsed_s < self.shortest_s:
-            return None
-        return (rows_now - rows) / elapsed_s, (tokens_now - tokens) / elapsed_s
 
 
 @dataclass(frozen=True, slots=True)

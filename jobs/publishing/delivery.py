@@ -24,9 +24,9 @@ from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds import Kind
 from jobs.logs import logger
 from jobs.store.damage import Damage
-from jobs.store.destinations import local_path, within, written
+from jobs.store.destinations import within, written
 from jobs.store.store import Store
-from jobs.urls import shown
+from jobs.urls import local_path, shown
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""

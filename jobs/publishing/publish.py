@@ -26,6 +26,7 @@ from jobs.batches.input import read_rows
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import closed_row
 from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
+from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import (
     Clock,
     accepted,
@@ -41,7 +42,6 @@ from jobs.batches.rounds import (
 )
 from jobs.batches.segments.files import until_read
 from jobs.errors import NoBatch
-from jobs.lanes.job import RowRequest
 from jobs.prices import Prices
 from jobs.publishing.candidates import collect
 from jobs.publishing.ledger import Ledger

@@ -5,20 +5,38 @@ whoever creates it has decided. Then the acceptance goes, so that nothing takes 
 markers last, since intake takes nothing in where they are: they would rule over the next batch of the same id. If the deletion
 dies before the acceptance has gone, the marker stands for a round whose deadline is past: it runs nothing. The next sweep, or
 the next deletion, goes on.
+
+Leftovers go too, which killed processes left and nobody will ever read: the folder of a publisher who did not decide its
+round, once the round is decided; and on a local disk the hidden files of writers that were killed, once they are old. What an
+open batch still needs is never among them: an undecided round keeps all its folders, and a hidden file that anyone wrote to
+lately stays.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from jobs.accounts.summaries import sum_up
-from jobs.batches.batch import Batch, BatchPaths, Reopen
-from jobs.batches.rounds import accepted, is_left_over, is_marker, list_batches, load_batch, now, read_round, to_bytes
+from jobs.batches.batch import Batch, BatchPaths, Done, Reopen
+from jobs.batches.rounds import (
+    accepted,
+    is_left_over,
+    is_marker,
+    list_batches,
+    load_batch,
+    now,
+    read_marker,
+    read_round,
+    to_bytes,
+)
 from jobs.errors import RequestError, StoreDamaged, collected
 from jobs.logs import logger
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
+
+LEAST_AGE: timedelta = timedelta(days=1)
+"""No writer that lives leaves its file alone for so long."""
 
 
 def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
@@ -84,3 +102,31 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
     if not store.create(BatchPaths(batch.batch_id).reopen(marker.round), to_bytes(marker)):
         raise RequestError(f"{batch.batch_id} was reopened at this moment: it stays")
+
+
+def clear_leftovers(store: Store, age: timedelta) -> int:
+    """Delete what is left over; hidden files if nobody wrote to them for `age`, and for a day at least. Returns how many."""
+
+    def look_at(batch_id: str) -> int:
+        folders = list(_undecided(store, BatchPaths(batch_id)))
+        for folder in folders:
+            store.delete(folder)
+        return len(folders)
+
+    count = sum(each(look_at, list_batches(store), store.reads_at_once))
+    count += store.delete_unfinished(max(age, LEAST_AGE))
+    if count:
+        logger().info("leftovers.deleted", count=count)
+    return count
+
+
+def _undecided(store: Store, paths: BatchPaths) -> Iterator[str]:
+    """Folders of published rounds that no `done-<round>.json` names."""
+    folders = store.list(f"{paths.root}/published")
+    for round_ in sorted({int(n) for n in (name.partition("-")[0] for name in folders) if n.isdecimal()}):
+        if not store.exists(paths.done(round_)):
+            continue
+        done = read_marker(store, paths.done(round_), Done)
+        for name in folders:
+            if name.startswith(f"{round_}-") and f"published/{name}" != done.folder:
+                yield f"{paths.root}/published/{name}"

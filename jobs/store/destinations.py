@@ -3,22 +3,13 @@
 A file appears there whole or not at all, in place of what stood there. `file://` is this machine's own disk.
 """
 
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
-from jobs.local_files import replaced
-
-_LOCAL: Final = ("file://", "local://")
-
-
-def local_path(place: str) -> Path | None:
-    """The path of a place on this machine; None for a URL of another."""
-    for scheme in _LOCAL:
-        if place.startswith(scheme):
-            return Path(place.removeprefix(scheme))
-    return None if "://" in place else Path(place)
+from jobs.urls import local_path
 
 
 def is_folder(place: str) -> bool:
@@ -52,3 +43,16 @@ def written(place: str, options: Mapping[str, str], *, with_folders: bool = Fals
         path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as target:
         yield target
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Write a file anew. Raises OSError. Any number may do so at once: the last to end decides."""
+    partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, Final, cast
 import fsspec
 
 from jobs.errors import RequestError, StoreSilent, StoreUnavailable
-from jobs.store.store import CHUNK_BYTES, LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.store import CHUNK_BYTES, Store
 from jobs.urls import scheme, shown
 
 PART_BYTES: Final = 16 << 20
@@ -69,6 +70,9 @@ class ObjectStore(Store):
         self._root = root.rstrip("/")
         self._in_parts = _in_parts(url)
         self._at_once: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}  # spares s3fs a request for the size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ObjectStore, (self.url, dict(self.options))
 
     def create(self, path: str, data: bytes) -> bool:
         for _ in range(CONFLICT_TRIES):

@@ -16,7 +16,7 @@ from jobs.did_you_mean import meant
 from jobs.errors import RequestError
 from jobs.generation import Message
 
-SHIPPED: Final = Path(__file__).with_name("templates")
+SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
 
 
 @dataclass(frozen=True, slots=True)

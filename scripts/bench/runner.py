@@ -30,7 +30,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.engines.protocol import EngineStats
 from workers.engines.stub.engine import StubEngine, StubOptions
 from workers.worker.outcome import Outcomes
@@ -104,7 +104,7 @@ def _answering(url: str) -> RedisQueue:
 
 def _measure(folder: str, url: str, rows: int, seed: int, store_url: str) -> Watched:
     settings = Settings(model="stub", flush_s=0.5)
-    store, queue, kinds = Store.open(store_url), _answering(url), load_kinds()
+    store, queue, kinds = open_store(store_url), _answering(url), load_kinds()
     chance = random.Random(seed)
     sizes = [chance.randint(30, 360) for _ in range(rows)]
     lines = [{"kind": "chat", "prompt": f"Row {n}.", "max_tokens": k} for n, k in enumerate(sizes)]

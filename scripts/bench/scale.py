@@ -34,6 +34,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.prices import Prices
 from jobs.publishing.publish import publish, verify
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from scripts.bench.scale_parts import batches, night
 from scripts.bench.scale_parts.plot import draw
@@ -84,7 +85,7 @@ def run_part(part: str, args: argparse.Namespace) -> None:
     """What a process of the bench does."""
     configure("warning", "json")
     options = json.loads(args.store_options)
-    store, settings = Store.open(args.store, options), None
+    store, settings = open_store(args.store, options), None
     if args.redis:
         settings = night.settings_of(args.store, args.redis, args.window)
         {
@@ -164,7 +165,7 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
     if "night" in args.phases:
         found |= whole_night(rows, args, store)
     if "publish" in args.phases:
-        opened = Store.open(store)
+        opened = open_store(store)
         if not opened.list("batches"):
             Part("accept", rows, args, store).wait()
             Part("segments", rows, args, store).wait()

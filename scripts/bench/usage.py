@@ -22,9 +22,9 @@ import orjson
 from jobs.accounts.summaries import FOLDER, catch_up
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
 from jobs.batches.published import ERRORS, OUTPUT, USAGE
+from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import to_bytes
-from jobs.lanes.job import RowRequest
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 KINDS = ("article", "social_post", "translation", "chat")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def main() -> None:
         for n in range(args.batches):
             _write(root, n, args.rows)
         began = time.monotonic()
-        catch_up(Store.open(str(root)))
+        catch_up(open_store(str(root)))
         print(f"{args.batches:,} batches summed up in {time.monotonic() - began:.1f} s, once, beside the work")
         env = {**os.environ, "NIGHTPRESS_STORE_URL": str(root)}
         for more in (["--by", "batch"], ["--by", "tenant"], ["--by", "day", "--since", "2026-01-05"]):

@@ -24,7 +24,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import KEYS, RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 LANE: Final = "stub"
 LEASE_S: Final = 1.0
@@ -56,7 +56,7 @@ class Chaos:
         self._folder = folder
         (folder / "nightpress.toml").write_text(TOML)
         self._home = folder / ".nightpress/store"
-        self.store = Store.open(str(self._home))
+        self.store = open_store(str(self._home))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])

@@ -62,11 +62,11 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
     """Take the file in, in this process, and say what it took."""
     from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
-    from jobs.store.store import Store
+    from jobs.store.opening import open_store
 
     started = time.monotonic()
     settings = Settings(store_url=store_url, model="stub")
-    accepted = accept_file(Store.open(store_url), path, IntakeOptions(), settings, "check")
+    accepted = accept_file(open_store(store_url), path, IntakeOptions(), settings, "check")
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "batch": accepted.batch.batch_id,
@@ -88,9 +88,9 @@ def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> lis
     """What differs between the refused rows of the store and those that the file was made with."""
     from jobs.batches.batch import BatchPaths
     from jobs.batches.segments.segment import read_outcomes
-    from jobs.store.store import Store
+    from jobs.store.opening import open_store
 
-    store, paths = Store.open(store_url), BatchPaths(batch_id)
+    store, paths = open_store(store_url), BatchPaths(batch_id)
     said: dict[int, tuple[str, int | None]] = {}
     for name in store.list(paths.segments):
         for outcome in read_outcomes(store, paths.segment(name)):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.publishing.publish import verify
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 SLOW = '[models.stub]\nengine = "stub"\noptions = { step_s = 0.05, slots = 4 }\n'
@@ -46,7 +46,7 @@ def said(shell: Any) -> list[dict[str, Any]]:
 
 
 def all_published(shell: Any) -> bool:
-    store = Store.open(str(store_path(shell)))
+    store = open_store(str(store_path(shell)))
     (batch_id,) = store.list("batches")
     return verify(store, batch_id) == []
 

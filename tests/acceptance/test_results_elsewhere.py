@@ -16,8 +16,8 @@ from openai.types.chat import ChatCompletion
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.segment import Outcome, write
-from jobs.formats.cells import unguarded
-from jobs.store.store import Store
+from jobs.formats.formulas import unguarded
+from jobs.store.opening import open_store
 from jobs.usage import Usage
 
 ARTICLES = 200
@@ -68,7 +68,7 @@ def batch_id(shell: Any) -> str:
     enqueued = shell.run("enqueue", str(shell.rows(topics)), "--model", "stub")
     assert enqueued.returncode == 0, enqueued.stderr
     batch_id = str(enqueued.stdout.strip())
-    store = Store.open(str(shell.folder / ".nightpress/store"))
+    store = open_store(str(shell.folder / ".nightpress/store"))
     write(store, BatchPaths(batch_id), [article(row) for row in range(ARTICLES)], "w", "s", 1)
     published = shell.run("publish", batch_id)
     assert published.returncode == 0, published.stderr
@@ -95,7 +95,7 @@ def test_an_openai_batch_file_is_answered_line_by_line(shell: Any) -> None:
     (shell.folder / "batch.jsonl").write_text(good[0] + "".join(bad) + good[1])
     ran = shell.run("run", "batch.jsonl", "--model", "stub", "--out", "out")
     assert ran.returncode == 1, ran.stderr
-    (batch_id,) = Store.open(str(shell.folder / ".nightpress/store")).list("batches")
+    (batch_id,) = open_store(str(shell.folder / ".nightpress/store")).list("batches")
 
     answered = [json.loads(one) for one in shell.run("results", batch_id, "--format", "openai").stdout.splitlines()]
     assert [(one["custom_id"], one["error"], one["response"]["status_code"]) for one in answered] == [

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.publishing.publish import verify
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 90
@@ -104,7 +104,7 @@ def test_what_an_operator_reaches_for(fleet: Any, until: Any) -> None:
 
 def soft_deadline(shell: Any, until: Any) -> str:
     """What is ready comes as round 1, the rest as round 2; what was published stays, and each row is charged once."""
-    store = Store.open(str(shell.folder / ".nightpress/store"))
+    store = open_store(str(shell.folder / ".nightpress/store"))
     batch = enqueue(shell, chats(ROWS, "slow"), "soft.jsonl", "--publish-at", "+5s", "--output-url", "delivered/")
     done = until(lambda: "done-1.json" in store.list(f"batches/{batch}"), 60, "round 1")
     assert done
@@ -142,7 +142,7 @@ def breaker(shell: Any) -> str:
 
 def failed_retry(shell: Any) -> str:
     """Each further round runs what failed and nothing else, until all is there; it is paid for those rows alone."""
-    store = Store.open(str(shell.folder / ".nightpress/store"))
+    store = open_store(str(shell.folder / ".nightpress/store"))
     post = {"kind": "social_post", "model": "flaky", "topic": "Tea", "platform": "mastodon"}
     batch = enqueue(shell, [post, *chats(40, "flaky", max_tokens=2)], "flaky.jsonl")
     before: dict[int, dict[str, Any]] = {}
@@ -193,5 +193,5 @@ def delete_and_sweep(shell: Any, *batches: str) -> None:
     assert shell.run("delete", batches[0]).returncode == 0
     swept = shell.run("sweep", "--older-than", "0h")
     assert sorted(swept.stdout.split()) == sorted(batches[1:]), swept.stderr
-    assert Store.open(str(shell.folder / ".nightpress/store")).list("batches") == [shell_open]
+    assert open_store(str(shell.folder / ".nightpress/store")).list("batches") == [shell_open]
     assert used(shell) == before

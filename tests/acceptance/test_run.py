@@ -12,6 +12,7 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.segments.segment import read_outcomes
 from jobs.publishing.publish import verify
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
@@ -43,7 +44,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def store_of(shell: Any) -> Store:
-    return Store.open(str(shell.folder / ".nightpress/store"))
+    return open_store(str(shell.folder / ".nightpress/store"))
 
 
 def mixed(shell: Any) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.publishing.publish import verify
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 500
@@ -51,7 +51,7 @@ def test_a_worker_killed_at_half_loses_and_doubles_nothing(cluster_shell: Any, u
     os.kill(victim["pid"], signal.SIGKILL)
     waited = shell.run("wait", batch_id, timeout_s=120)
     assert waited.returncode == 0, waited.stderr + shell.logs()
-    assert verify(Store.open(str(shell.folder / ".nightpress/store")), batch_id) == []
+    assert verify(open_store(str(shell.folder / ".nightpress/store")), batch_id) == []
     results = shell.run("results", batch_id, "-o", "out.jsonl")
     assert results.returncode == 0, results.stderr
     rows = lines_of(shell.folder / "out.jsonl")

@@ -34,7 +34,7 @@ from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
@@ -86,7 +86,7 @@ class Premises:
         self.folder.mkdir(exist_ok=True)
         self.store_url = self.store_url or str(self.folder / "store")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
-        self.store = Store.open(self.store_url, self.store_options)
+        self.store = open_store(self.store_url, self.store_options)
         self.configure()
         self._connect(self.server)
 

@@ -15,16 +15,18 @@ from typing import Any, Final, Literal, Protocol
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import UnavailableError
-from jobs.lanes.feed import Feeder, load_request
-from jobs.lanes.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import Job, JobKey, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
+from jobs.lanes.requests import load_request
 from jobs.prices import Prices
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import LocalStore
+from jobs.store.local import LocalStore
 from jobs.usage import Usage
 from tests.faults.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
 from workers.worker.outcome import Outcomes

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.store.store import LocalStore
+from jobs.store.local import LocalStore
 
 Fate = Literal["made", "resent", "fails", "fails after", "dies"]
 Reply = TypeVar("Reply")

@@ -15,7 +15,7 @@ import structlog
 
 from jobs.batches.rounds import latest_done
 from jobs.errors import StoreUnavailable
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from tests.conftest import BUCKET
 from tests.faults.premises import ROWS, Premises
 from tests.faults.storage_faults import Disk, Proxy, small_disk
@@ -54,7 +54,7 @@ def over_s3(proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., 
     """A night whose workers reach their store through the proxy, and this process without it."""
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
     made = make_night(store_url=url, store_options=options, more={"lease_s": LEASE_S})
-    made.store = Store.open(url, s3_options)
+    made.store = open_store(url, s3_options)
     return made
 
 
@@ -158,7 +158,7 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
 ) -> None:
     """It answers well, and says of each file that the right is missing: who sweeps says so once, and publishes."""
     over_s3.configure(more={"lease_s": LEASE_S, "compact_segments": 2})
-    over_s3.store = Store.open(over_s3.store_url, over_s3.store_options)
+    over_s3.store = open_store(over_s3.store_url, over_s3.store_options)
     proxy.keeps = True
     batch_id = over_s3.submit()
     over_s3.work()

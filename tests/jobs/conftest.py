@@ -13,11 +13,12 @@ from typing import Any, cast
 import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, to_bytes
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
-from jobs.lanes.job import RowRequest
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -134,7 +135,7 @@ class Shelf:
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(Store.open(str(tmp_path / "store")))
+    return Shelf(open_store(str(tmp_path / "store")))
 
 
 class Killed(BaseException):

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.errors import NightpressError
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from jobs.urls import scheme, shown
 
 
@@ -28,6 +28,6 @@ def test_which_file_system_a_place_is_of() -> None:
 
 def test_a_store_that_is_not_there_does_not_tell_its_password() -> None:
     with pytest.raises(NightpressError) as raised:
-        Store.open("nosuch://ann:s3cret@host/a").list("batches")
+        open_store("nosuch://ann:s3cret@host/a").list("batches")
     assert "nosuch://ann:***@host/a" in str(raised.value)
     assert "s3cret" not in str(raised.value)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from jobs.batches.outcome_index import load_batch
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"
 
@@ -21,7 +21,7 @@ def test_rows_of_a_csv_become_a_batch_and_again_the_same_one(tmp_path: Path) -> 
     first, again = enqueue(tmp_path, "products.csv"), enqueue(tmp_path, "products.csv")
     assert (first.returncode, first.stderr) == (0, "")
     assert again.stdout == first.stdout
-    batch = load_batch(Store.open(str(tmp_path / ".nightpress/store")), first.stdout.strip())
+    batch = load_batch(open_store(str(tmp_path / ".nightpress/store")), first.stdout.strip())
     assert batch is not None
     assert (batch.rows, batch.refused, dict(batch.kinds)) == (2, 0, {"article": 2})
 

@@ -9,7 +9,7 @@ from jobs.batches.batch import Done
 from jobs.batches.rounds import is_open
 from jobs.prices import Prices
 from jobs.publishing.publish import close, publish
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
 
@@ -33,7 +33,7 @@ def test_a_night_that_is_given_again_after_its_soft_deadline_goes_on(tmp_path: P
     file = inbox / "rows.jsonl"
     file.write_text('{"kind": "chat", "prompt": "Hi?"}\n')
     assert night(tmp_path).returncode == 3
-    store = Store.open(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     (batch_id,) = store.list("batches")
     close(store, batch_id, "postponed")
     assert isinstance(publish(store, batch_id, prices=Prices()), Done)

@@ -147,8 +147,8 @@ def replay(
     With its receipt's model, seed and params, on this machine. Nothing is stored or charged.
     """
     from jobs import logs
+    from jobs.batches.request_row import RowRequest
     from jobs.commands.show import published_row, request_of
-    from jobs.lanes.job import RowRequest
     from workers.commands.replay import replay as replay_row
     from workers.commands.replay import told
 

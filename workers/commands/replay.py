@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.job import Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
 from workers.engines.weights import identity, make_engine

@@ -23,7 +23,7 @@ from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.fleet import embedded_redis
 from workers.fleet.after_publishing import Errands
 from workers.fleet.allocation import has_work
@@ -62,7 +62,7 @@ class Work:
         with self._server() as url:
             queue = RedisQueue.from_settings(self.settings, url)
             queue.ping(slow=lambda words: logger().warning("queue.unavailable", error=words))
-            store = Store.open(self.settings.store_url, self.settings.store_options)
+            store = open_store(self.settings.store_url, self.settings.store_options)
             batches = OpenBatches(store, batch_scan_s=self.settings.batch_scan_s)
             kinds = load_kinds(self.settings.templates_dir)
             deliverer = Deliverer(store, self.settings.options_for, kinds)

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.kinds import Conversation, Kind
-from jobs.lanes.job import Job, RowRequest
+from jobs.lanes.job import Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from jobs.batches.breaker import trip
+from jobs.batches.request_row import RowRequest
 from jobs.errors import (
     CheckFailed,
     QueueUnavailable,
@@ -26,9 +27,9 @@ from jobs.errors import (
 )
 from jobs.generation import GenerationRequest
 from jobs.kinds import Kind
-from jobs.lanes.feed import load_request
-from jobs.lanes.job import Job, Lease, RowRequest
+from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
+from jobs.lanes.requests import load_request
 from jobs.logs import logger
 from workers.worker.attempt import Attempt
 from workers.worker.context import Line

@@ -13,9 +13,10 @@ from typing import Any
 
 import orjson
 
+from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import CheckFailed, RowError
-from jobs.lanes.job import Job, Lease, RowRequest
+from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import Settlement
 from jobs.prices import Prices
 from workers.worker.attempt import Attempt

@@ -17,7 +17,7 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.weights import identity, make_engine
 from workers.worker.metrics import WorkerMetrics
@@ -111,7 +111,7 @@ class Worker:
 
     def _line(self, device: str) -> Line:
         plan, settings = self._plan, self._plan.settings
-        store = Store.open(settings.store_url, settings.store_options)
+        store = open_store(settings.store_url, settings.store_options)
         queue = RedisQueue.from_settings(settings, plan.redis_url)
         batches = OpenBatches(store, plan.only, settings.batch_scan_s)
         card = settings.catalog[plan.alias]

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.output_rows import PRICED
-from jobs.formats.cells import guarded
+from jobs.formats.formulas import guarded
 from jobs.formats.parquet import modules
 from jobs.kinds import Kind
 from jobs.usage import NAMES

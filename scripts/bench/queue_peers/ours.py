@@ -27,13 +27,15 @@ from jobs.batches.segments.head import parse_heads
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.feed import Feeder, load_request
+from jobs.lanes.feed import Feeder
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.requests import load_request
 from jobs.logs import configure
 from jobs.publishing.publish import publish, read_published
 from jobs.settings import Settings
-from jobs.store.store import LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.opening import open_store
 from workers.engines.protocol import EngineStats
 from workers.worker.outcome import Outcomes
 from workers.worker.retry import RetryPolicy
@@ -111,7 +113,7 @@ class Told(LocalStore):
 def line(settings: Settings) -> Line:
     """What a worker makes of its settings."""
     log = env("LOG")
-    store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else Store.open(settings.store_url)
+    store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
     queue = RedisQueue.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)

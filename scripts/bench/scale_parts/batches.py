@@ -11,12 +11,12 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.batch import Batch, BatchPaths, LaneInput
+from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import list_batches, to_bytes
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.usage import Usage

@@ -24,6 +24,7 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from scripts.bench.scale_parts.batches import LANE, completed
 from workers.engines.stub.engine import StubEngine, StubOptions
@@ -104,7 +105,7 @@ def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
 
 def light(settings: Settings, workers: int, size: int, name: str) -> None:
     """Run light workers until SIGTERM."""
-    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     due = [(0.0, n, LightWorker(f"{name}{n}", store, queue, size)) for n in range(workers)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
@@ -119,7 +120,7 @@ def feed(settings: Settings) -> None:
     """Feed as a claimer does, whenever the lane is half empty, until SIGTERM. Then say how many rows, and in how many seconds
     of time and of CPU.
     """
-    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     feeder = Feeder(store, queue, batches, settings)
     rows, busy_s, cpu_s = 0, 0.0, 0.0
@@ -143,7 +144,7 @@ def feed(settings: Settings) -> None:
 
 def whole(settings: Settings) -> None:
     """One worker as it is shipped, over the stub engine, until SIGTERM."""
-    store, queue = Store.open(settings.store_url), EvalClaims.from_settings(settings)
+    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     outcomes = Outcomes("whole", LANE, "cpu", {"engine": "stub"}, settings.prices, RetryPolicy(settings.max_attempts))
     line = Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)

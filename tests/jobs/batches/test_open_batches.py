@@ -15,6 +15,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import close, publish, reopen
 from jobs.publishing.retention import delete
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 KINDS = load_kinds()
@@ -24,7 +25,7 @@ EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
+from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
 from jobs.kinds import Conversation
-from jobs.lanes.job import RowRequest
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 

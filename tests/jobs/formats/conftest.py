@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.request_row import RowRequest
 from jobs.intake.accept import Accepted, IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
 @pytest.fixture
 def take(tmp_path: Path) -> Callable[..., Taken]:
     def taken(data: bytes, **options: Any) -> Taken:
-        store = Store.open(str(tmp_path / "store"))
+        store = open_store(str(tmp_path / "store"))
         accepted = accept(
             store, io.BytesIO(data), IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key="k"
         )

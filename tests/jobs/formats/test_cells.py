@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.formats.cells import FORMULA, Cells, guarded, unguarded
+from jobs.formats.cells import Cells
+from jobs.formats.formulas import FORMULA, guarded, unguarded
 from jobs.formats.json_lines import Finding
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.errors import RequestError
 from jobs.formats import delimited
-from jobs.formats.cells import guarded
+from jobs.formats.formulas import guarded
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from jobs.formats.cells import guarded
+from jobs.formats.formulas import guarded
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -18,15 +18,17 @@ from structlog.testing import capture_logs
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex, load_batch
+from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake.accept import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
 from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
-from jobs.store.store import LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.opening import open_store
+from jobs.store.store import Store
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")
@@ -34,7 +36,7 @@ SETTINGS = Settings(tenant="house", model="stub")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def taken(store: Store, data: bytes | Iterable[bytes], run_key: str = "k", **options: Any) -> Accepted:
@@ -348,7 +350,7 @@ def test_killed_at_any_write_there_is_no_batch_or_a_whole_one(tmp_path: Path, wr
         taken(dying, data)
     except StoreUnavailable:
         assert dying.left < 0
-    store = Store.open(str(tmp_path))
+    store = open_store(str(tmp_path))
     (batch_id,) = store.list("batches") or [""]
     whole = load_batch(store, batch_id) is not None if batch_id else False
     assert whole == (writes >= 4)

@@ -7,11 +7,11 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.batches.request_row import RowRequest
 from jobs.formats import Record
 from jobs.formats.json_lines import read_object
 from jobs.intake.row_reader import Defaults, LineFault, LineReader
 from jobs.kinds import Conversation
-from jobs.lanes.job import RowRequest
 
 
 class NoteRequest(BaseModel):

@@ -7,10 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from jobs.batches.request_row import RowRequest
 from jobs.formats import Record
 from jobs.intake.row_reader import LineFault, LineReader
 from jobs.intake.staging import SHOWN_FAULTS, Spool
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 
 SETTINGS = Settings(model="stub")

@@ -15,21 +15,24 @@ import redis
 
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes import feed
-from jobs.lanes.feed import Feeder, load_request
-from jobs.lanes.job import InputSlice, Job, JobKey, Lease, RowRequest
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.requests import load_request
 from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
 from jobs.publishing.publish import close, publish, reopen, verify
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.opening import open_store
 
 LANE = "stub"
 KINDS = load_kinds()
@@ -42,7 +45,7 @@ class Desk:
 
     def __init__(self, folder: Path, client: redis.Redis, **settings: Any) -> None:
         self.settings = Settings(model="stub", max_attempts=3, **settings)
-        self.store = Store.open(str(folder))
+        self.store = open_store(str(folder))
         self.queue = RedisQueue(client, max_attempts=3)
         self.batches = OpenBatches(self.store, batch_scan_s=0.0)
         self.now = 0.0

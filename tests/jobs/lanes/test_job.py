@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.lanes.job import Job, JobKey, Lease, RowRequest
+from jobs.batches.request_row import RowRequest
+from jobs.lanes.job import Job, JobKey, Lease
 
 TEXT = st.text()
 OPTIONAL: dict[str, st.SearchStrategy[Any]] = {

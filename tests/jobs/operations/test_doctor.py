@@ -11,6 +11,7 @@ from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.operations import doctor
 from jobs.operations.doctor import Check, Pinged
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 GOOD = {"redis_version": "7.0.15", "maxmemory": "0", "maxmemory_policy": "noeviction"}
@@ -108,14 +109,14 @@ def test_no_queue_at_all_is_only_a_hint_since_run_brings_its_own() -> None:
 
 
 def test_a_local_folder_is_safe_storage_and_nothing_is_left_in_it(tmp_path: Path) -> None:
-    store = Store.open(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     assert doctor.storage(lambda: store).ok
     assert store.list("check") == []
 
 
 def test_storage_that_cannot_be_written_is_a_fault_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    check = doctor.storage(lambda: Store.open(str(tmp_path / "file")))
+    check = doctor.storage(lambda: open_store(str(tmp_path / "file")))
     assert not check.ok
     assert "NIGHTPRESS_STORE_URL" in check.remedy
 
@@ -150,7 +151,7 @@ def test_another_package_adds_its_checks_and_a_damaged_one_is_named(
 
 def test_everything_is_examined_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "entry_points", lambda group: [])
-    store = Store.open(str(tmp_path))
+    store = open_store(str(tmp_path))
     checks = list(doctor.examine(Settings(), queue(GOOD), lambda: store))
     assert [check.name for check in checks] == ["python", "redis version", "redis memory", "storage"]
     assert all(check.ok for check in checks)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import RowRequest
 from jobs.operations.estimate import HISTORY_ROWS, estimate
 from jobs.operations.preview import first_prompts
 from jobs.prices import Prices, TokenPrices

@@ -13,7 +13,8 @@ from jobs.commands.status_view import lines
 from jobs.errors import RequestError, StoreDamaged
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.operations.status import Rate, StatusReader, first_started, listed
+from jobs.operations.rate import Rate
+from jobs.operations.status import StatusReader, first_started, listed
 from jobs.usage import Usage
 from tests.jobs.batches.segments.test_segment import of_format_1
 

@@ -19,6 +19,7 @@ from jobs.prices import Prices
 from jobs.publishing import publish as publishing
 from jobs.publishing.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
 from jobs.publishing.winners import Winners
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.usage import Usage, total
 
@@ -387,7 +388,7 @@ def test_two_rounds_of_any_lines_publish_every_row_once(
 ) -> None:
     """Whatever lies in the segments: each row once, the sums exact, and what was carried unchanged."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no disk decides here, and 60 examples would wait for it
-    shelf = type(shelf)(Store.open(str(tmp_path_factory.mktemp("store"))))
+    shelf = type(shelf)(open_store(str(tmp_path_factory.mktemp("store"))))
     shelf.accept(rows=5)
 
     def outcome(n: int, row: int, round_: int, fence: int, status: Any, final: bool) -> Outcome:

@@ -31,7 +31,9 @@ from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
-from jobs.store.store import LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.opening import open_store
+from jobs.store.store import Store
 from jobs.usage import Usage
 
 LANE = "stub"
@@ -113,7 +115,7 @@ class Night:
 def make_night(tmp_path: Path, fake_client: redis.Redis) -> Callable[..., Night]:
     def make(**settings: Any) -> Night:
         chosen = Settings(store_url=str(tmp_path / "store"), model="stub", batch_scan_s=1e-9, **settings)
-        return Night(Store.open(chosen.store_url), RedisQueue(fake_client), chosen)
+        return Night(open_store(chosen.store_url), RedisQueue(fake_client), chosen)
 
     return make
 
@@ -641,7 +643,7 @@ def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(tmp_path: Path, fa
     settings = Settings(
         store_url=str(tmp_path / "store"), model=LANE, batch_scan_s=1e-9, models={"late": {"engine": "stub"}}
     )
-    night = Night(Store.open(settings.store_url), RedisQueue(fake_client), settings)
+    night = Night(open_store(settings.store_url), RedisQueue(fake_client), settings)
     lines = [orjson.dumps({"kind": "chat", "model": model, "prompt": "Say."}) for model in (LANE, LANE, "late")]
     batch = accept(night.store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
     jobs = night.claim()

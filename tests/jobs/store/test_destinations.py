@@ -6,7 +6,8 @@ import fsspec
 import pytest
 
 from jobs.errors import RequestError
-from jobs.store.destinations import is_folder, local_path, within, written
+from jobs.store.destinations import is_folder, within, written
+from jobs.urls import local_path
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from jobs.errors import RequestError, StoreKeeps, StoreSilent, StoreUnavailable
 from jobs.store import objects as object_storage
+from jobs.store.local import LocalStore
 from jobs.store.objects import ObjectStore, created_url, open_url
-from jobs.store.store import LocalStore, Store
+from jobs.store.opening import open_store
+from jobs.store.store import Store
 from tests.faults.storage_faults import Proxy
 
 
@@ -30,11 +32,11 @@ from tests.faults.storage_faults import Proxy
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     match request.param:
         case "local":
-            return Store.open(str(tmp_path / "store"))
+            return open_store(str(tmp_path / "store"))
         case "s3":
-            return Store.open(f"s3://nightpress/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
+            return open_store(f"s3://nightpress/{uuid.uuid4().hex}", request.getfixturevalue("s3_options"))
         case _:
-            return Store.open(f"memory://{uuid.uuid4().hex}")
+            return open_store(f"memory://{uuid.uuid4().hex}")
 
 
 @pytest.mark.parametrize("first", [b"one", b""], ids=["bytes", "empty"])
@@ -208,7 +210,7 @@ def test_s3_is_asked_for_as_many_files_at_once_as_are_worth_it() -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Together)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     options = {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "key": "test", "secret": "test"}
-    store = Store.open("s3://bucket/x", options)
+    store = open_store("s3://bucket/x", options)
     try:
         with ThreadPoolExecutor(at_once) as pool:
             assert set(pool.map(store.read, map(str, range(at_once)))) == {b"ok"}
@@ -221,7 +223,7 @@ def test_an_upload_in_parts_has_few_of_them_in_memory(
     s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_storage, "PART_BYTES", 5 << 20)
-    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
+    store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
     store.create("first", b"x")  # it connects now
     under_way, most = 0, 0
 
@@ -240,7 +242,7 @@ def test_an_upload_in_parts_has_few_of_them_in_memory(
 
 
 def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) -> None:
-    store, asked = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", s3_options), []
+    store, asked = open_store(f"s3://nightpress/{uuid.uuid4().hex}", s3_options), []
     names = [f"many/{n}" for n in range(1001)]
     for name in names[:3] + names[-3:]:
         store.create(name, b"x")
@@ -254,7 +256,7 @@ def test_s3_takes_a_thousand_names_with_one_request(s3_options: dict[str, str]) 
 def test_files_that_s3_does_not_delete_are_named_although_it_answers_well(s3_options: dict[str, str]) -> None:
     """Of what nobody needs it is said once, and again when it had gone well meanwhile."""
     proxy = Proxy.before(s3_options["endpoint_url"])
-    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
+    store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
     for name in (names := [f"many/{n}" for n in range(5)]):
         store.create(name, b"x")
     right = r"cannot delete many/0, many/1, many/2 and 2 more: AccessDenied\. Give the credentials .*s3:DeleteObject"
@@ -294,7 +296,7 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
     monkeypatch.setattr(S3FileSystem, "read_timeout", 0.2)
     proxy = Proxy.before(s3_options["endpoint_url"])
     options = {**s3_options, "endpoint_url": proxy.url}
-    store = Store.open(f"s3://nightpress/{uuid.uuid4().hex}", options)
+    store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", options)
     proxy.cut(silent=True)
 
     def delivered() -> None:
@@ -377,7 +379,7 @@ class ForgetfulOfEmpty(MemoryFileSystem):  # type: ignore[misc]
 def test_check_refuses_a_store_that_overwrites(system: type[MemoryFileSystem], why: str) -> None:
     fsspec.register_implementation(system.protocol, system, clobber=True)
     with pytest.raises(StoreUnavailable, match=rf"cannot be used: {why}.*Use a local disk"):
-        Store.open(f"{system.protocol}://here").check()
+        open_store(f"{system.protocol}://here").check()
 
 
 class Unanswered(MemoryFileSystem):  # type: ignore[misc]
@@ -397,7 +399,7 @@ class Unanswered(MemoryFileSystem):  # type: ignore[misc]
 
 def test_a_lost_reply_is_settled_by_reading_back() -> None:
     fsspec.register_implementation("unanswered", Unanswered, clobber=True)
-    store = Store.open("unanswered://here")
+    store = open_store("unanswered://here")
     assert store.create("file", b"mine")
     assert not store.create("file", b"yours")
     with store.writer("streamed") as file:
@@ -421,7 +423,7 @@ class Contended(MemoryFileSystem):  # type: ignore[misc]
 
 def test_a_conflict_is_asked_again() -> None:
     fsspec.register_implementation("contended", Contended, clobber=True)
-    store = Store.open("contended://here")
+    store = open_store("contended://here")
     Contended.answers = object_storage.CONFLICT_TRIES - 1
     assert store.create("file", b"mine")
     Contended.answers = object_storage.CONFLICT_TRIES
@@ -474,7 +476,7 @@ def test_local_create_is_durable_before_it_is_visible(tmp_path: Path, monkeypatc
 
 def test_faults_of_a_disk_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a file, and no folder")
-    store = Store.open(str(tmp_path / "file"))
+    store = open_store(str(tmp_path / "file"))
     with pytest.raises(StoreUnavailable, match=r"cannot write .*: Not a directory") as raised:
         store.create("a", b"x")
     assert "\n" not in str(raised.value)
@@ -501,7 +503,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_faults_of_a_service_are_one_line(url: str, message: str, s3_options: dict[str, str]) -> None:
     with pytest.raises(StoreUnavailable, match=message) as raised:
-        Store.open(url, s3_options).create("a", b"x")
+        open_store(url, s3_options).create("a", b"x")
     assert "\n" not in str(raised.value)
 
 
@@ -509,7 +511,7 @@ def test_s3_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     options = {"endpoint_url": "http://127.0.0.1:9", "key": "test", "secret": "test"}
     with pytest.raises(StoreUnavailable, match="cannot list"):
-        Store.open("s3://bucket/x", options).list("a")
+        open_store("s3://bucket/x", options).list("a")
 
 
 def test_a_url_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +548,7 @@ def test_what_cannot_be_written_to_is_refused_before_anything_is_made() -> None:
 
 
 def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
-    store = Store.open("s3://nightpress/ends", s3_options)
+    store = open_store("s3://nightpress/ends", s3_options)
     store.create("early", b"x" * 100_000)
     with open_url("s3://nightpress/ends/early", s3_options) as file:
         store.delete("early")
@@ -555,13 +557,13 @@ def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
 
 
 def test_a_local_store_loads_no_fsspec() -> None:
-    program = "import sys, jobs, jobs.store.store; jobs.store.store.Store.open('x'); sys.exit('fsspec' in sys.modules)"
+    program = "import sys, jobs, jobs.store.store; jobs.store.store.open_store('x'); sys.exit('fsspec' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_local_folder_that_is_moved_away_is_not_an_empty_one(tmp_path: Path) -> None:
     """Nothing is made in its place, and all is there when it is back."""
-    store = Store.open(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     assert store.list("batches") == []
     store.create("batches/b/batch.json", b"{}")
     (tmp_path / "store").rename(tmp_path / "away")
@@ -582,7 +584,7 @@ def test_a_disk_that_turns_read_only_in_the_middle_of_a_write_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then what was begun cannot be cleared away either, which must not stand in place of the fault itself."""
-    store = Store.open(str(tmp_path))
+    store = open_store(str(tmp_path))
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")

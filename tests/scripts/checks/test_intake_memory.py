@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.batches.batch import BatchPaths
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from scripts.checks import intake_memory as check_intake
 
 SCRIPT = Path(check_intake.__file__)
@@ -36,7 +36,7 @@ def test_a_duplicate_that_is_not_found_is_told(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
     found = check_intake.taken_in(path, url)
     assert check_intake.wrong_rows(url, found["batch"], found["rows"], 1) == []
-    store, paths = Store.open(url), BatchPaths(found["batch"])
+    store, paths = open_store(url), BatchPaths(found["batch"])
     store.delete(paths.segment(store.list(paths.segments)[0]))
     assert len(check_intake.wrong_rows(url, found["batch"], found["rows"], 1)) == 4
 

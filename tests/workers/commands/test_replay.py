@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
+from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.lanes.job import RowRequest
 from jobs.settings import Settings
 from workers.commands.replay import replay, told
 

@@ -11,7 +11,7 @@ from jobs.batches.segments.segment import Outcome, write
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.publishing.publish import publish
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from jobs.usage import Usage
 from workers.commands.report import Reporter
 from workers.commands.run import Moment
@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Reporter, Done, str]:
     """A batch of three rows, of which some completed."""
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 3)
     batch = accept_file(store, path, IntakeOptions(), settings, "k").batch

@@ -19,6 +19,7 @@ from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from workers.commands.run import Run
 
@@ -30,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Store:
-    return Store.open(settings.store_url)
+    return open_store(settings.store_url)
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status import StatusReader
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.commands.work import Work, known, log_progress
 
 
 def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Path) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub")
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     lines = [orjson.dumps({"kind": "chat", "prompt": "a secret"}), b"{"]
     made = accept(store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k")
     with capture_logs() as logs:
@@ -49,7 +49,7 @@ def test_a_model_that_the_catalog_lacks_is_named_with_those_that_it_has() -> Non
 
 def test_a_batch_that_was_deleted_since_the_last_sweep_ends_no_fleet(tmp_path: Path) -> None:
     with capture_logs() as logs:
-        log_progress(StatusReader(Store.open(str(tmp_path))), ["gone-1"])
+        log_progress(StatusReader(open_store(str(tmp_path))), ["gone-1"])
     assert logs == []
 
 
@@ -58,7 +58,7 @@ def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
     tmp_path: Path, fake_queue: RedisQueue, healthy: int
 ) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub")
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     ids = [
         accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key=f"{n}").batch.batch_id

@@ -16,7 +16,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from tests.workers.imitated_ray import ImitatedRay
 from workers.fleet.allocation import LONG_S, PLACE_S, has_work
 from workers.fleet.fleet import Fleet
@@ -301,7 +301,7 @@ def test_workers_that_are_slow_to_come_to_life_cost_nobody_a_worker(make_place: 
 
 def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queue: RedisQueue) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub", models={"other": {"engine": "stub"}})
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     batches = OpenBatches(store, batch_scan_s=0.0)
     assert not has_work(fake_queue, batches, "stub")
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
@@ -322,7 +322,7 @@ def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queu
 
 def test_a_closed_batch_that_was_never_fed_is_no_work(tmp_path: Any, fake_queue: RedisQueue) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub")
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
     close(store, batch.batch_id, "cancelled")

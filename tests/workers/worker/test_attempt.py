@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
+from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt, SamplingParams
-from jobs.lanes.job import Job, JobKey, Lease, RowRequest
+from jobs.lanes.job import Job, JobKey, Lease
 from jobs.usage import Usage
 from workers.worker.attempt import Attempt
 

@@ -24,7 +24,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import MOST_S
-from jobs.store.store import LocalStore
+from jobs.store.local import LocalStore
 from jobs.tenants import TenantShare
 from workers.worker.claimer import WELL, Claimer
 from workers.worker.context import Line

@@ -10,7 +10,7 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.store import LocalStore
+from jobs.store.local import LocalStore
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat
 from workers.worker.leases import Leases

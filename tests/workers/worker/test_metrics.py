@@ -21,7 +21,7 @@ from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.worker.metrics import METRICS, FleetMetrics, WorkerMetrics
 from workers.worker.worker import Worker, WorkerPlan
 
@@ -60,7 +60,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     )  # fmt: skip
     rows = tmp_path / "rows.jsonl"
     rows.write_text(f'{{"kind": "chat", "prompt": "{SECRET}"}}\n' * 60)
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
     queue = RedisQueue.from_settings(settings, redis_url)
     fleet = FleetMetrics()

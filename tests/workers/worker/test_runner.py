@@ -31,7 +31,9 @@ from jobs.prices import Prices
 from jobs.publishing.publish import close, publish, read_published, verify
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.store import LocalStore, Store
+from jobs.store.local import LocalStore
+from jobs.store.opening import open_store
+from jobs.store.store import Store
 from workers.engines.protocol import Engine, EngineStats
 from workers.engines.stub.engine import StubEngine, StubOptions
 from workers.worker.outcome import Outcomes
@@ -104,7 +106,7 @@ class Night:
 @pytest.fixture
 def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
     settings = Settings(lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub")
-    made = Night(Store.open(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
+    made = Night(open_store(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
     yield made
     made.stop()
 

@@ -16,7 +16,7 @@ from jobs.generation import Completion
 from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.store import LocalStore
+from jobs.store.local import LocalStore
 from tests.workers.worker.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
 from workers.engines.stub.engine import StubEngine
 from workers.worker.runner import Runner

@@ -11,7 +11,7 @@ import redis
 from jobs.generation import Completion
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from tests.workers.worker.test_runner import (
     LANE,
     Night,
@@ -74,7 +74,7 @@ class Replaced:
 @pytest.fixture
 def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
     settings = Settings(lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub")
-    made = Night(Store.open(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
+    made = Night(open_store(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
     yield made
     made.stop()
 

@@ -11,7 +11,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import ModelUnavailable
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.settings import Settings
-from jobs.store.store import Store
+from jobs.store.opening import open_store
 from workers.worker.worker import Worker, WorkerPlan
 
 
@@ -25,7 +25,7 @@ def test_a_worker_works_and_answers_and_stops(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 20)
-    store = Store.open(settings.store_url)
+    store = open_store(settings.store_url)
     batch = accept_file(store, path, IntakeOptions(), settings, "k").batch
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     status = worker.status()
@@ -69,7 +69,7 @@ def test_an_engine_that_fails_ends_the_process(
     path.write_text('{"kind": "chat", "prompt": "guilty"}\n')
     models = {"stub": {"engine": "stub", "options": {"faults": {"guilty": "out_of_memory"}}}}
     settings = Settings(**{**settings.model_dump(), "models": models, "log_level": "error"})
-    accept_file(Store.open(settings.store_url), path, IntakeOptions(), settings, "k")
+    accept_file(open_store(settings.store_url), path, IntakeOptions(), settings, "k")
     ended: list[int] = []
     with pytest.raises(MemoryError):
         Worker(WorkerPlan("w-1", "stub", redis_url, settings), ended.append).run()

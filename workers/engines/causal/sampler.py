@@ -16,7 +16,7 @@ from typing import Final
 import torch
 
 from jobs.generation import LEAST_LOGPROB, SamplingParams
-from workers.engines.likelihood import Likelihood
+from workers.engines.text.encoding import Likelihood
 
 CANDIDATES: Final = 256
 """Among so many of the likeliest tokens the end of top_p is looked for, before all are sorted."""

@@ -7,7 +7,15 @@ from typing import Any
 from jinja2 import TemplateError
 
 from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
-from workers.engines.likelihood import Likelihood
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """A token that was chosen, its log probability, and the likeliest tokens there with theirs."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

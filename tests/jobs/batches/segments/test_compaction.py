@@ -16,6 +16,7 @@ from jobs.batches.segments.files import each_outcome, list_files
 from jobs.errors import StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
+from jobs.store.opening import open_store
 from jobs.store.store import Store
 from tests.jobs.batches.segments.test_segment import of_format_1
 
@@ -74,7 +75,7 @@ def filled(shelf: Any) -> Any:
 @pytest.fixture
 def expected(tmp_path: Any, shelf: Any) -> tuple[Any, ...]:
     """What is published where nobody compacts."""
-    return finished(fill(type(shelf)(Store.open(str(tmp_path / "other")))))
+    return finished(fill(type(shelf)(open_store(str(tmp_path / "other")))))
 
 
 def test_fewer_files_and_the_same_outcomes(store: Store, shelf: Any, expected: tuple[Any, ...]) -> None:
@@ -175,7 +176,7 @@ def test_two_compactors_that_saw_different_segments(filled: Any, expected: tuple
 
 
 def fill_again(shelf: Any) -> Store:
-    other = type(shelf)(Store.open(f"{shelf.store.url}-again"))
+    other = type(shelf)(open_store(f"{shelf.store.url}-again"))
     return cast("Store", fill(other).store)
 
 

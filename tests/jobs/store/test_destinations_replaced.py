@@ -1,10 +1,10 @@
-"""Shows jobs/local_files.py: a file is replaced as a whole, or stays as it was."""
+"""Shows how jobs/store/destinations.py replaces: a file is replaced as a whole, or stays as it was."""
 
 from pathlib import Path
 
 import pytest
 
-from jobs.local_files import replaced
+from jobs.store.destinations import replaced
 
 
 def test_a_file_appears_whole_in_place_of_what_stood_there(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Rates: how fast a count grows, over the last seconds."""
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Final
+
+WINDOW_S: Final = 30.0
+
+
+SHORTEST_S: Final = 4.0
+"""A window shorter than this says little: outcomes arrive with each flush."""
+
+
+class Rate:
+    """Rows and completion tokens a second over the last `window_s` seconds. Each reading brings its own time."""
+
+    def __init__(self, window_s: float = WINDOW_S, shortest_s: float = SHORTEST_S) -> None:
+        self.window_s = window_s
+        self.shortest_s = shortest_s
+        self._samples: deque[tuple[datetime, int, int]] = deque()
+
+    def sample(self, at: datetime, rows: int, tokens: int) -> None:
+        """Take a reading of the two counters. A counter that fell (a new round) begins a new window."""
+        if self._samples and rows < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((at, rows, tokens))
+        while len(self._samples) > 2 and self._samples[1][0] <= at - timedelta(seconds=self.window_s):
+            self._samples.popleft()
+
+    @property
+    def per_second(self) -> tuple[float, float] | None:
+        """Rows and tokens a second; None until the readings span `shortest_s`."""
+        if not self._samples:
+            return None
+        (began, rows, tokens), (ended, rows_now, tokens_now) = self._samples[0], self._samples[-1]
+        elapsed_s = (ended - began).total_seconds()
+        if elapsed_s < self.shortest_s:
+            return None
+        return (rows_now - rows) / elapsed_s, (tokens_now - tokens) / elapsed_s

@@ -1,0 +1,199 @@
+"""A store in a local folder. A file is written under a dotted name, made durable, and linked to its own name."""
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from jobs.errors import StoreUnavailable
+from jobs.store.store import CHUNK_BYTES, Store
+
+_HIDDEN: Final = ".new-"
+"""What the name of a local file begins with while it is written."""
+
+
+class LocalStore(Store):
+    """A folder. A file is written under a dotted name, made durable, and then linked to its name, which never overwrites."""
+
+    reads_at_once = 2
+
+    def __init__(self, folder: str) -> None:
+        self._root = Path(folder).expanduser().absolute()
+        self.url = str(self._root)
+        self._seen = self._root.is_dir()
+        self.options = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LocalStore, (self.url,)
+
+    def create(self, path: str, data: bytes) -> bool:
+        with self._new(path) as file:
+            file.write(data)
+        return file.linked or self.read(path) == data
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        with self._new(path) as raw:
+            buffered = io.BufferedWriter(raw, CHUNK_BYTES)
+            yield cast("BinaryIO", buffered)
+            buffered.flush()
+            buffered.detach()
+
+    def read(self, path: str) -> bytes:
+        with self._faults("read", path):
+            return (self._root / path).read_bytes()
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        with self._faults("read", path):
+            descriptor = os.open(self._root / path, os.O_RDONLY)
+            try:
+                return os.pread(descriptor, length, offset)
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        with self._faults("read", path):
+            file = (self._root / path).open("rb", buffering=1 << 20)
+        with file:
+            yield file
+
+    def exists(self, path: str) -> bool:
+        try:
+            with self._faults("find", path):
+                (self._root / path).stat()
+        except KeyError:
+            return False
+        return True
+
+    def list(self, folder: str) -> list[str]:
+        try:
+            with self._faults("list", folder):
+                return sorted(name for name in os.listdir(self._root / folder) if not name.startswith("."))  # noqa: PTH208
+        except KeyError:
+            return []
+
+    def size(self, path: str) -> int:
+        with self._faults("find", path):
+            return (self._root / path).stat().st_size
+
+    def delete(self, path: str) -> None:
+        target = self._root / path
+        try:
+            with self._faults("delete", path):
+                if target.is_dir():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink()
+        except KeyError:
+            return
+
+    def delete_unfinished(self, age: timedelta) -> int:
+        count, newest = 0, time.time() - age.total_seconds()
+        for folder, _, names in os.walk(self._root):
+            for hidden in (Path(folder, name) for name in names if name.startswith(_HIDDEN)):
+                with self._faults("delete", str(hidden)), suppress(FileNotFoundError):
+                    if hidden.stat().st_mtime <= newest:
+                        hidden.unlink()
+                        count += 1
+        return count
+
+    @contextmanager
+    def _new(self, path: str) -> Iterator["_NewFile"]:
+        """A file under a dotted name, which is linked to its own when the block ends well."""
+        target = self._root / path
+        hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
+        with self._faults("write", path):
+            try:
+                file = _NewFile(hidden, self)
+            except FileNotFoundError:
+                if self._seen and not self._root.is_dir():
+                    raise
+                _make_folder(target.parent)
+                file = _NewFile(hidden, self)
+        try:
+            yield file
+            with self._faults("write", path):
+                os.fsync(file.fileno())
+                file.linked = _link(hidden, target)
+                _sync_folder(target.parent)
+        finally:
+            with contextlib.suppress(OSError):  # the fault that matters has been raised; a hidden file harms nobody
+                file.close()
+                hidden.unlink(missing_ok=True)
+
+    @contextmanager
+    def _faults(self, verb: str, path: str) -> Iterator[None]:
+        try:
+            yield
+            self._seen = self._seen or self._root.is_dir()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            if self._seen and not self._root.is_dir():  # not empty, but moved away or no longer mounted
+                raise StoreUnavailable(f"storage: the folder {self._root} is gone: put it back, or mount it") from error
+            if verb == "write":
+                raise self._fault(verb, path, error) from error
+            raise KeyError(path) from None
+        except OSError as error:
+            raise self._fault(verb, path, error) from error
+
+    def _fault(self, verb: str, path: str, error: OSError) -> StoreUnavailable:
+        reason = (error.strerror or str(error)).splitlines()[0]
+        if verb == "delete" and error.errno in (errno.EACCES, errno.EPERM):
+            return self._kept([path], reason, "Give this user the right to write in the folders of the store")
+        return StoreUnavailable(
+            f"storage: cannot {verb} {self._root / path}: {reason}. Look at the disk's space and rights."
+        )
+
+
+class _NewFile(io.FileIO):
+    """A file that is being written. `linked` says whether it took its name, or another had it."""
+
+    linked = False
+
+    def __init__(self, path: Path, store: LocalStore) -> None:
+        super().__init__(path, "xb")
+        self._store = store
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        with self._store._faults("write", str(self.name)):  # noqa: SLF001 - the same module
+            done = 0
+            while done < len(view):  # a raw file may take only a part
+                done += super().write(view[done:])
+        return done
+
+
+def _link(hidden: Path, target: Path) -> bool:
+    try:
+        os.link(hidden, target)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a file is no safer than the folders that lead to it."""
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        return
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
