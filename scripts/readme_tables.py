@@ -19,7 +19,8 @@ from jobs.commands import cli
 from jobs.errors import CODES
 from jobs.logs import EVENTS
 from jobs.settings import Settings
-from workers.worker.metrics import METRICS
+from workers.fleet import metrics as fleet
+from workers.worker import metrics as worker
 
 README = Path(__file__).parents[1] / "README.md"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
@@ -72,7 +73,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
     "settings": (("setting", "default", "what it does"), settings),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
-    "metrics": (("metric", "means"), lambda: named(METRICS)),
+    "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),
 }
 
 
