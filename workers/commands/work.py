@@ -82,7 +82,7 @@ class Work:
             fleet = Fleet(self.settings, url)
             try:
                 self._staff(fleet, self.aliases)
-                logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.aliases), address=address)
+                logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.aliases), address=address)
                 self._loop(fleet, sweeper)
                 fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
