@@ -557,7 +557,9 @@ def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
 
 
 def test_a_local_store_loads_no_fsspec() -> None:
-    program = "import sys; from jobs.store.opening import open_store; open_store('x'); sys.exit('fsspec' in sys.modules)"
+    program = (
+        "import sys; from jobs.store.opening import open_store; open_store('x'); sys.exit('fsspec' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
