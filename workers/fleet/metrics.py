@@ -26,7 +26,7 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_open_batches": "Batches that are not published.",
     "nightpress_publish_duration_seconds": "Histogram of how long the publishing of a round took.",
 }
-"""The metrics that a fleet adds to those of its workers, with their help texts, as the README shows them."""
+"""The metrics that a fleet adds to those of its workers, with their help texts, as docs/reference.md shows them."""
 
 
 @dataclass

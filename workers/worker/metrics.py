@@ -31,7 +31,7 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_lease_losses_total": "Leases that ran out under a worker or were given up.",
     "nightpress_flush_duration_seconds": "Histogram of how long the storage took to make a segment durable.",
 }
-"""The metrics of one worker, with their help texts, as the README shows them."""
+"""The metrics of one worker, with their help texts, as docs/reference.md shows them."""
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds."""

@@ -434,7 +434,7 @@ def test_a_conflict_is_asked_again() -> None:
 def test_a_crash_between_the_temporary_file_and_its_link_leaves_nothing_visible(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     program = (
-        "import os, sys; from jobs.store.store import LocalStore; os.link = lambda *a: os._exit(9);"
+        "import os, sys; from jobs.store.local import LocalStore; os.link = lambda *a: os._exit(9);"
         "LocalStore(sys.argv[1]).create('folder/file', b'half')"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -557,7 +557,9 @@ def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
 
 
 def test_a_local_store_loads_no_fsspec() -> None:
-    program = "import sys, jobs, jobs.store.store; jobs.store.store.open_store('x'); sys.exit('fsspec' in sys.modules)"
+    program = (
+        "import sys; from jobs.store.opening import open_store; open_store('x'); sys.exit('fsspec' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

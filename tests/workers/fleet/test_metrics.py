@@ -1,4 +1,4 @@
-"""Shows workers/fleet/metrics.py: what a scrape of a working fleet gets, and that each metric of the README's table moves."""
+"""Shows workers/fleet/metrics.py: what a scrape of a working fleet gets, and that every documented metric moves."""
 
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
