@@ -28,6 +28,7 @@ from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
+from jobs.lanes.job import ClaimId
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
@@ -177,7 +178,7 @@ class Drain:
         me = WorkerRecord(f"w-{place}", os.getpid(), "bench", LANE, 0)
         incarnation, claims = secrets.token_hex(4), 0
         while sum(self._settled) < self._jobs:
-            claim_id = f"w-{place}-{incarnation}-{claims}"
+            claim_id = str(ClaimId(me.worker, incarnation, claims))
             reply = line.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
             self._settled.append(len(done))
             self._lost += len(reply.lost)
@@ -205,7 +206,7 @@ def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
     done: list[Settlement] = []
     while len(waits) < jobs:
-        reply = line.schedule.claim(LANE, f"w-1-paced-{claims}", n, LEASE_MS, me, settle=done)
+        reply = line.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me, settle=done)
         claims += 1
         waits += [time.time() - float(job.payload) for job in reply.jobs if isinstance(job.payload, bytes)]
         done = [Settlement(job.lease) for job in reply.jobs]
