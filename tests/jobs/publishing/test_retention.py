@@ -9,12 +9,12 @@ import pytest
 
 from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Batch, BatchPaths, Done
-from jobs.batches.rounds import list_batches, load_batch, read_round, reopen
+from jobs.batches.rounds import close, list_batches, load_batch, read_round, reopen
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish
+from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete, expired
 from jobs.settings import Settings
 from jobs.store.store import Store
