@@ -56,7 +56,7 @@ def usage(
     out and named, with exit status 3.
     """
     from jobs.accounts.tallies import tallies
-    from jobs.commands.typed_times import parsed
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
     now = session.clock()
@@ -64,8 +64,8 @@ def usage(
     sums = tallies(
         session.store,
         by.value,
-        since=parsed(since, now) if since else None,
-        until=parsed(until, now) if until else None,
+        since=parse(since, now) if since else None,
+        until=parse(until, now) if until else None,
         faults=faults,
     )
     if form is Form.CSV and not as_json:
