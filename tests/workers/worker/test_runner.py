@@ -23,7 +23,7 @@ from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job, Lease
