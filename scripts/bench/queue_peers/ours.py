@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.published import read_published
 from jobs.batches.rounds import list_batches
 from jobs.batches.segments.head import parse_heads
 from jobs.generation import Completion, GenerationRequest
@@ -33,7 +34,7 @@ from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
 from jobs.logs import configure
-from jobs.publishing.publish import publish, read_published
+from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.store.opening import open_store

@@ -13,6 +13,8 @@ import redis
 from pydantic import BaseModel
 
 from jobs.batches.batch import Done
+from jobs.batches.published import read_published
+from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.generation import Completion, Prompt
 from jobs.kinds import Kind
@@ -20,7 +22,7 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish, read_published
+from jobs.publishing.publish import publish
 from jobs.store.local import LocalStore
 from tests.support.engines import Scripted, answer, fault, row_of
 from tests.support.night import LANE, chats
