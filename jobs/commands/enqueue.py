@@ -10,8 +10,8 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.formats import InputFormat
-from jobs.formats.results import ResultForm
+from jobs.formats.record import InputFormat
+from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -137,13 +137,13 @@ def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: b
     """What the file would take. Exit status 1 when rows would be refused."""
     from dataclasses import asdict
 
-    from jobs.formats.source import opened
+    from jobs.formats.source import open_source
     from jobs.kinds.registry import load_kinds
     from jobs.operations.estimate import estimate
 
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)
-    with opened(file, settings.options_for(file)) as source:
+    with open_source(file, settings.options_for(file)) as source:
         found = estimate(session.store, source, options, kinds, settings)
     if as_json:
         session.write_json({**asdict(found), "usage": found.usage.as_dict(), "currency": settings.prices.currency})

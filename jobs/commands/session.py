@@ -147,7 +147,7 @@ class Session:
         if found:
             raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        raise NoBatch(f"no batch {name!r} in {self.store.shown}: `nightpress status` lists them")
+        raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status` lists them")
 
 
 def _fitted(line: str, console: Console) -> Sequence[str]:

@@ -133,7 +133,7 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
     if as_json:
         session.write_json(now.as_dict())
     elif not now.batches:
-        session.say(f"no batches in {session.store.shown}: `nightpress enqueue FILE` makes one")
+        session.say(f"no batches in {session.store.redacted_url}: `nightpress enqueue FILE` makes one")
     else:
         for line in lines(now, session.clock(), session.out.width):
             session.write(line)

@@ -15,11 +15,12 @@ from jobs.batches.published import read_usage
 from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.batches.segments.name import SegmentName
-from jobs.errors import QueueUnavailable, StoreDamaged, collected
+from jobs.errors import QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.operations.rate import Rate
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
+from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -134,7 +135,7 @@ class StatusReader:
         lanes, fault = self._snapshots()
         batches = []
         for batch_id in batch_ids:
-            with collected(faults):
+            with collect_damage(faults):
                 batches.append(self._of(batch_id, lanes))
                 if self.counts_late and batches[-1].state == "published":
                     batches[-1] = self._with_late(batches[-1])
@@ -249,7 +250,7 @@ def listed(store: Store, published: int, faults: list[StoreDamaged] | None = Non
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []
     for batch_id in list_batches(store):
-        with collected(faults):
+        with collect_damage(faults):
             if (batch := load_batch(store, batch_id)) is None:
                 continue
             if (done := read_round(store, batch).published) is None:

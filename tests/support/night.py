@@ -34,7 +34,7 @@ from jobs.batches.rounds import latest_done
 from jobs.batches.segments.name import SegmentName
 from jobs.batches.segments.segment import Outcome, read_outcomes, write
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Job, Lease

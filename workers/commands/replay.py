@@ -15,7 +15,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
-from workers.engines.weights import identity, make_engine
+from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
 
 COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")

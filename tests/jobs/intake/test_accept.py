@@ -387,7 +387,7 @@ def test_what_fails_after_the_acceptance_makes_it_no_less_accepted(store: Store)
     assert (first.created, first.batch.batch_id) == (True, known.batch_id)
     assert load_batch(store, known.batch_id) == first.batch
     assert [(log["event"], log["batch"]) for log in logs] == [
-        ("batch.unhinted", known.batch_id),
+        ("batch.hint_failed", known.batch_id),
         ("batch.accepted", known.batch_id),
     ]
     assert taken(away, jsonl(chat())).created is False, "nor is it when it is asked for again"

@@ -171,6 +171,6 @@ def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
     attempt.close()
     attempt.close()
     said = capsys.readouterr().out
-    assert said.count("kind.unended") == 1
+    assert said.count("kind.close_failed") == 1
     assert "b-1/7" in said
     assert "echo" in said

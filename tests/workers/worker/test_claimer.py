@@ -17,7 +17,7 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.store.damage import MOST_S
 from jobs.store.local import LocalStore
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 from tests.support.clocks import MovedClock
 from tests.support.night import LANE, settings_of
 from tests.support.outcomes import completed, failed
@@ -121,7 +121,7 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
     """What waits may not be claimed. So the worker, which has room, looks for other rows at each claim, and is kept busy."""
-    desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantShare(rows_in_flight=2)})
+    desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     desk.accept(1000, "large", tenant="a")
     desk.turn()
     desk.accept(300, "other", tenant="b")

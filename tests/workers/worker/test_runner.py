@@ -17,7 +17,7 @@ from jobs.batches.published import read_published
 from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.generation import Completion, Prompt
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue

@@ -10,7 +10,7 @@ import redis
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round, resume
-from jobs.errors import StoreSilent, StoreUnavailable
+from jobs.errors import StoreTimeout, StoreUnavailable
 from jobs.generation import Completion
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.local import LocalStore
@@ -39,7 +39,7 @@ class Gate(LocalStore):
                 raise StoreUnavailable("storage: cannot write: No space left on device")
         created = super().create(path, data)
         if self.silent and "/segments/" in path:
-            raise StoreSilent("storage: cannot write: no answer came")
+            raise StoreTimeout("storage: cannot write: no answer came")
         return created
 
 
