@@ -14,11 +14,13 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
-from jobs.errors import QueueUnavailable, StoreDamaged, collected
+from jobs.batches.segments.name import SegmentName
+from jobs.errors import QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.operations.rate import Rate
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
+from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -133,7 +135,7 @@ class StatusReader:
         lanes, fault = self._snapshots()
         batches = []
         for batch_id in batch_ids:
-            with collected(faults):
+            with collect_damage(faults):
                 batches.append(self._of(batch_id, lanes))
                 if self.counts_late and batches[-1].state == "published":
                     batches[-1] = self._with_late(batches[-1])
@@ -217,7 +219,7 @@ class StatusReader:
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
     """About when the first row of the batch was started, from the first lines of each worker's first segments."""
     files = list_files(store, paths)
-    earliest = sorted(files.alone, key=lambda path: int(path.split("-")[-2]))[:EARLIEST]
+    earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:EARLIEST]
     started = [
         outcome.receipt["started_at"]
         for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], EARLIEST)
@@ -248,7 +250,7 @@ def listed(store: Store, published: int, faults: list[StoreDamaged] | None = Non
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []
     for batch_id in list_batches(store):
-        with collected(faults):
+        with collect_damage(faults):
             if (batch := load_batch(store, batch_id)) is None:
                 continue
             if (done := read_round(store, batch).published) is None:

@@ -23,7 +23,8 @@ from jobs.intake.row_reader import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.logs import EVENTS
 from jobs.settings import Settings
-from workers.worker.metrics import METRICS
+from workers.fleet import metrics as fleet
+from workers.worker import metrics as worker
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
@@ -126,7 +127,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
     "kinds": (("kind", "field", "type", "meaning"), kinds),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
-    "metrics": (("metric", "means"), lambda: named(METRICS)),
+    "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),
 }
 
 

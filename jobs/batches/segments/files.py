@@ -51,7 +51,7 @@ def until_read(store: Store, read: Callable[[], T]) -> T:
     for _ in range(TRIES):
         with suppress(Compacted):
             return read()
-    raise StoreUnavailable(f"storage {store.shown}: segments go while they are read. Try again later.")
+    raise StoreUnavailable(f"storage {store.redacted_url}: segments go while they are read. Try again later.")
 
 
 def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequence[SegmentHead]]]:

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import latest_done, reopen
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
-from jobs.formats.results import ResultForm
+from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.operations.status import StatusReader

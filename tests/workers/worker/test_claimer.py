@@ -25,7 +25,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import MOST_S
 from jobs.store.local import LocalStore
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 from workers.worker.claimer import WELL, Claimer
 from workers.worker.context import Line
 from workers.worker.failing_batches import Doubts
@@ -150,7 +150,7 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
     """What waits may not be claimed. So the worker, which has room, looks for other rows at each claim, and is kept busy."""
-    post = Post(tmp_path, fake_client, window_rows=400, tenants={"a": TenantShare(rows_in_flight=2)})
+    post = Post(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     post.accept("large", 1000, tenant="a")
     post.turn()
     post.accept("other", 300, tenant="b")

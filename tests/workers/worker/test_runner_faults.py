@@ -10,8 +10,9 @@ import redis
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round, resume
+from jobs.batches.segments.name import SegmentName
 from jobs.batches.segments.segment import Outcome
-from jobs.errors import StoreSilent, StoreUnavailable
+from jobs.errors import StoreTimeout, StoreUnavailable
 from jobs.generation import Completion
 from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
@@ -40,7 +41,7 @@ class Gate(LocalStore):
                 raise StoreUnavailable("storage: cannot write: No space left on device")
         created = super().create(path, data)
         if self.silent and "/segments/" in path:
-            raise StoreSilent("storage: cannot write: no answer came")
+            raise StoreTimeout("storage: cannot write: no answer came")
         return created
 
 
@@ -207,7 +208,7 @@ def ordered(night: Night) -> list[Any]:
     from jobs.batches.segments.segment import read_outcomes
 
     folder = f"batches/{night.batch_id}/segments"
-    names = sorted(night.store.list(folder), key=lambda name: int(name.split("-")[-2]))
+    names = sorted(night.store.list(folder), key=lambda name: SegmentName.parse(name).n)
     return [line for name in names for line in read_outcomes(night.store, f"{folder}/{name}")]
 
 
