@@ -20,7 +20,7 @@ from jobs.logs import EVENTS
 from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "Finding": 0, "LineFault": 2}
+CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "Finding": 0, "RowFault": 2}
 """Whose argument a code is, and which."""
 RAYS_KEYS = {"job_id", "task_id", "worker_id", "actor_id", "node_id"}
 LEVELS = {"debug", "info", "warning", "error", "exception"}

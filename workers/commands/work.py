@@ -14,15 +14,15 @@ from typing import Final
 
 from jobs.accounts.summaries import catch_up
 from jobs.batches.open_batches import OpenBatches
-from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
+from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.damage import Damage
+from jobs.store.damage import Damage, collect_damage
 from jobs.store.opening import open_store
 from workers.fleet import embedded_redis
 from workers.fleet.after_publishing import Errands
@@ -147,7 +147,7 @@ class Work:
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():
-            with collected(damage):
+            with collect_damage(damage):
                 still_open = sweeper.sweep()
             if damage:
                 still_open = max(1, len(list(sweeper.batches)))
