@@ -15,6 +15,7 @@ import pytest
 import redis
 from pydantic import BaseModel
 
+from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import read_published, verify
@@ -155,6 +156,17 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: Night, until: Callabl
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
     assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
     assert "currency" not in output[0]
+
+
+def test_a_row_is_billed_to_its_tenant(night: Night, until: Callable[..., Any]) -> None:
+    tenants = ["acme", "default", "zeta"]
+    night.accept([{**row, "tenant": tenant} for row, tenant in zip(chats(3), tenants, strict=True)])
+    night.start(StubEngine())
+    output, _ = night.published(until_published(night, until))
+    assert [row["tenant"] for row in output] == tenants
+    assert {name: tally.rows for name, tally in tallies(night.store, "tenant")["USD"].items()} == dict.fromkeys(
+        tenants, 1
+    )
 
 
 def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:
