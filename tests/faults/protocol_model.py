@@ -345,6 +345,7 @@ class Worker(Process):
             final=not retry,
             kind=row.kind,
             custom_id=row.custom_id,
+            tenant=row.tenant,
             attempt=job.attempt,
             output=text if ending == "completed" else None,
             error=None if ending == "completed" else {"code": "empty_output", "message": lease.claim_id},
