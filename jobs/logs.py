@@ -3,12 +3,14 @@
 The name of an event is stable: a thing, a dot and what happened to it. Its values are flat keys. Prompts, outputs and
 secrets are never logged. Ray's own JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so our keys
 are `job`, `worker` and `node`.
+
+A program that uses these packages as a library need not configure anything. Until `configure` was called, events go to the
+standard library's logger `nightpress`, which shows nothing unless that program asks for it.
 """
 
+import logging
 import sys
 from typing import Any, Final
-
-import structlog
 
 EVENTS: Final[dict[str, str]] = {
     "batch.accepted": "A batch was accepted: batch, rows, refused.",
@@ -65,11 +67,17 @@ EVENTS: Final[dict[str, str]] = {
 """Every event that Nightpress logs -> what it means: its keys. `a or b` names keys of which an event has one."""
 
 
+LIBRARY: Final = "nightpress"
+"""The name of the standard library's logger that takes the events of a process without a configured structlog."""
+
+
 def configure(level: str = "info", form: str = "auto") -> None:
     """Send logs of this level and above to standard error.
 
     `form` is `console` (for a person), `json` (one object a line) or `auto` (console on a terminal, else json).
     """
+    import structlog
+
     json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(pad_event_to=20)
     structlog.configure(
@@ -85,12 +93,51 @@ def configure(level: str = "info", form: str = "auto") -> None:
     )
 
 
-def configure_warnings(form: str = "auto") -> None:
-    """Send warnings and errors to standard error, unless `configure` was called before."""
-    if not structlog.is_configured():
-        configure("warning", form)
+def show_warnings(form: str = "auto") -> None:
+    """Send warnings and errors to standard error, unless `configure` was called before.
+
+    structlog is imported with the first of them, since its import takes a fifth of the time of a short command.
+    """
+    _unconfigured.form_of_warnings = form
 
 
 def logger() -> Any:
-    """The logger of this process."""
-    return structlog.get_logger()
+    """The logger of this process. It has the methods debug, info, warning and error."""
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        return structlog.get_logger()
+    return _unconfigured
+
+
+class _Unconfigured:
+    """The logger of a process that has not called `configure`. After `show_warnings`, its first warning calls it."""
+
+    def __init__(self) -> None:
+        self.form_of_warnings: str | None = None
+        self._library = logging.getLogger(LIBRARY)
+        self._library.addHandler(logging.NullHandler())
+
+    def debug(self, event: str, **keys: object) -> None:
+        self._log(logging.DEBUG, event, keys)
+
+    def info(self, event: str, **keys: object) -> None:
+        self._log(logging.INFO, event, keys)
+
+    def warning(self, event: str, **keys: object) -> None:
+        self._report("warning", event, keys)
+
+    def error(self, event: str, **keys: object) -> None:
+        self._report("error", event, keys)
+
+    def _report(self, level: str, event: str, keys: dict[str, object]) -> None:
+        if self.form_of_warnings is None:
+            self._log(logging.getLevelNamesMapping()[level.upper()], event, keys)
+        else:
+            configure("warning", self.form_of_warnings)
+            getattr(logger(), level)(event, **keys)
+
+    def _log(self, level: int, event: str, keys: dict[str, object]) -> None:
+        self._library.log(level, "%s%s", event, "".join(f" {key}={value!r}" for key, value in keys.items()))
+
+
+_unconfigured: Final = _Unconfigured()

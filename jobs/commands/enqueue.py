@@ -76,9 +76,9 @@ def enqueue(
     Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
     """
     from jobs import logs
-    from jobs.commands.typed_times import parsed
     from jobs.intake.accept import IntakeOptions, StrictRefused, accept_file
     from jobs.publishing.delivery import checked_place
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
     settings = session.settings
@@ -86,7 +86,7 @@ def enqueue(
 
     def moment(typed: str | None, option: str) -> datetime | None:
         """What is there already by its run key may be asked for after its time."""
-        return parsed(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
+        return parse(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
 
     options = IntakeOptions(
         kind=kind,

@@ -65,7 +65,7 @@ class Session:
         from jobs import logs
         from jobs.store.opening import open_store
 
-        logs.configure_warnings(self.settings.log_format)
+        logs.show_warnings(self.settings.log_format)
 
         return open_store(self.settings.store_url, self.settings.store_options)
 
@@ -126,9 +126,9 @@ class Session:
 
     def moment(self, typed: str | None, option: str) -> datetime | None:
         """A moment to come that an option names. Raises RequestError when it is none, or past."""
-        from jobs.commands.typed_times import parsed
+        from jobs.typed_times import parse
 
-        moment = parsed(typed, self.clock()) if typed else None
+        moment = parse(typed, self.clock()) if typed else None
         if moment is not None and moment <= self.clock():
             raise RequestError(f"{option} {typed} is past: name a moment to come, such as 06:00 or +8h")
         return moment

@@ -77,11 +77,11 @@ def wait(
     Exit status 0 when every row completed, 1 when some did not, 4 when it is not published: it paused itself, or the time is
     over.
     """
-    from jobs.commands.typed_times import parsed
     from jobs.publishing.publish import publish
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
-    until = parsed(timeout, session.clock()) if timeout is not None else None
+    until = parse(timeout, session.clock()) if timeout is not None else None
     batch_id = session.batch(batch).batch_id
     reader = _reader(session)
     now = reader.read([batch_id])

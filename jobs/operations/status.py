@@ -14,6 +14,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
+from jobs.batches.segments.name import SegmentName
 from jobs.errors import QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot, WorkerRecord
 from jobs.operations.rate import Rate
@@ -218,7 +219,7 @@ class StatusReader:
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
     """About when the first row of the batch was started, from the first lines of each worker's first segments."""
     files = list_files(store, paths)
-    earliest = sorted(files.alone, key=lambda path: int(path.split("-")[-2]))[:EARLIEST]
+    earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:EARLIEST]
     started = [
         outcome.receipt["started_at"]
         for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], EARLIEST)

@@ -12,12 +12,13 @@ open batch still needs is never among them: an undecided round keeps all its fol
 lately stays.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from jobs.accounts.summaries import sum_up
 from jobs.batches.batch import Batch, BatchPaths, Done, Reopen
 from jobs.batches.rounds import (
+    Clock,
     accepted,
     is_left_over,
     is_marker,
@@ -33,8 +34,6 @@ from jobs.logs import logger
 from jobs.store.damage import collect_damage
 from jobs.store.fan_out import each
 from jobs.store.store import Store
-
-Clock = Callable[[], datetime]
 
 LEAST_AGE: timedelta = timedelta(days=1)
 """No writer that lives leaves its file alone for so long."""

@@ -28,8 +28,8 @@ from workers.fleet import embedded_redis
 from workers.fleet.after_publishing import Errands
 from workers.fleet.allocation import has_work
 from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.metrics import FleetMetrics
 from workers.fleet.outages import Outages
-from workers.worker.metrics import FleetMetrics
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
@@ -82,7 +82,7 @@ class Work:
             fleet = Fleet(self.settings, url)
             try:
                 self._staff(fleet, self.aliases)
-                logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.aliases), address=address)
+                logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.aliases), address=address)
                 self._loop(fleet, sweeper)
                 fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
@@ -133,7 +133,7 @@ class Work:
         """Bring the metrics up to date; while Redis is away they stay as they are."""
         with contextlib.suppress(UnavailableError):
             lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
-            self._metrics.note(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
+            self._metrics.update(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
     def _sweep(self, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once.

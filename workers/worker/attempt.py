@@ -18,7 +18,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind
-from jobs.lanes.job import Job
+from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 
@@ -154,8 +154,8 @@ class Attempt:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
         self._params[prompt.label] = params.as_receipt()
         adapter = prompt.adapter or self.row.adapter
-        claim = self.job.lease.claim_id.rpartition("-")[
-            2
-        ]  # another lease has other ids, also after the queue forgot its count
+        claim = ClaimId.parse(
+            self.job.lease.claim_id
+        ).n  # tells two leases apart also after the queue forgot its counts
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))

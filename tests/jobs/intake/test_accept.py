@@ -17,8 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.batches.batch import BatchPaths
-from jobs.batches.outcome_index import OutcomeIndex, load_batch
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.request_row import RowRequest
+from jobs.batches.rounds import load_batch
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 
 from jobs.batches.batch import Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.published import read_published, verify
+from jobs.batches.rounds import close
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.generation import Completion, Fault, GenerationRequest, Prompt
@@ -28,7 +30,7 @@ from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish, read_published, verify
+from jobs.publishing.publish import publish
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore

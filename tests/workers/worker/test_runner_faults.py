@@ -10,6 +10,7 @@ import redis
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round, resume
+from jobs.batches.segments.name import SegmentName
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import StoreTimeout, StoreUnavailable
 from jobs.generation import Completion
@@ -207,7 +208,7 @@ def ordered(night: Night) -> list[Any]:
     from jobs.batches.segments.segment import read_outcomes
 
     folder = f"batches/{night.batch_id}/segments"
-    names = sorted(night.store.list(folder), key=lambda name: int(name.split("-")[-2]))
+    names = sorted(night.store.list(folder), key=lambda name: SegmentName.parse(name).n)
     return [line for name in names for line in read_outcomes(night.store, f"{folder}/{name}")]
 
 
