@@ -23,7 +23,7 @@ from jobs.lanes.protocol import LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.damage import MOST_S
+from jobs.store.damage import MAX_S
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
 from workers.worker.claimer import WELL, Claimer
@@ -206,7 +206,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
     assert sound.batch_id in snapshot.batches
     input_of(post, hurt).write_bytes(whole)
-    post.now += MOST_S
+    post.now += MAX_S
     post.claim()
     post.claim()
     jobs = post.begun()
@@ -235,7 +235,7 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     input_of(post, hurt).write_bytes(whole)
     sweeper = Sweeper(post.store, post.queue, OpenBatches(post.store), post.settings.prices)
     sweeper.sweep()
-    post.now += MOST_S
+    post.now += MAX_S
     assert [post.turn(), post.turn(), post.turn()] == [{}, {"hurt": 32}, {}]
 
 
