@@ -99,7 +99,7 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
 
     def is_there(batch_id: str) -> bool:
         try:
-            with damage.remembered(batch_id):
+            with damage.look(batch_id):
                 return sum_up(store, batch_id)
         except StoreDamaged as error:
             faults[batch_id] = error

@@ -55,7 +55,7 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
         return
     options, proxy = request.getfixturevalue("s3_options"), request.getfixturevalue("proxy")
     url = f"s3://{BUCKET}/{uuid.uuid4().hex}"
-    yield Outage(url, {**options, "endpoint_url": proxy.url}, proxy.cut, proxy.heal, "Look at the service")
+    yield Outage(url, {**options, "endpoint_url": proxy.url}, proxy.cut, proxy.heal, "Check the service")
 
 
 def write_rows(night: Premises) -> None:

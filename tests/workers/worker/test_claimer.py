@@ -15,7 +15,7 @@ from jobs.errors import StoreUnavailable
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import Settlement, WorkerRecord
-from jobs.store.damage import MOST_S
+from jobs.store.damage import MAX_S
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
 from tests.support.clocks import MovedClock
@@ -177,7 +177,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
     assert sound.batch_id in snapshot.batches
     input_of(desk, hurt).write_bytes(whole)
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     desk.claim_once()
     desk.claim_once()
     jobs = desk.begun()
@@ -204,7 +204,7 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     desk.leases.let_go(running)
     input_of(desk, hurt).write_bytes(whole)
     desk.sweep()
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     assert [desk.turn(), desk.turn(), desk.turn()] == [{}, {"hurt": 32}, {}]
 
 
