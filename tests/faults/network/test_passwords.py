@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from tests.faults.premises import LANE, ROWS, Premises
-from tests.faults.test_storage_said import START_S
+from tests.faults.reports import START_S
 
 if TYPE_CHECKING:
     from tests.conftest import Server

@@ -12,7 +12,7 @@ import fakeredis
 import pytest
 import redis
 
-from tests.faults.protocol_model import EVENING
+from tests.faults.model.protocol_model import EVENING
 
 SHORTEN: Final = """
 for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do

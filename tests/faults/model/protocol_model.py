@@ -19,6 +19,8 @@ from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import UnavailableError
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
@@ -28,7 +30,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.usage import Usage
-from tests.faults.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
+from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
 from workers.worker.outcome import Outcomes
 from workers.worker.retry import RetryPolicy
 
@@ -401,3 +403,9 @@ class Worker(Process):
         if leases:
             gone = self.queue.release(LANE, leases)
             self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
+
+
+def submit(world: World, rows: int) -> str:
+    lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
+    options = IntakeOptions(name="a")
+    return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id

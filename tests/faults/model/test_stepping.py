@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from jobs.errors import StoreUnavailable
-from tests.faults.stepping import Fate, Gate, Killed, SteppedQueue, SteppedStore
+from tests.faults.model.stepping import Fate, Gate, Killed, SteppedQueue, SteppedStore
 from tests.jobs.lane import LANE, ME, fed, row
 
 

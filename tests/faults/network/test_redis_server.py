@@ -16,9 +16,9 @@ import redis
 
 from jobs.errors import QueueUnavailable
 from tests.conftest import Server
-from tests.faults.cut_network import Proxy
+from tests.faults.network.cut_network import Proxy
 from tests.faults.premises import ROWS, Premises, slack_s
-from tests.faults.storage_faults import small_disk
+from tests.faults.storage.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
@@ -193,7 +193,7 @@ def test_full_it_does_not_grow_while_rows_are_lost_and_retried() -> None:
     """`FAULTS_FULL_MINUTES=10` does so for ten minutes."""
     if MINUTES is None:
         pytest.skip("takes minutes: FAULTS_FULL_MINUTES=10; tests/jobs/lanes/test_redis_queue.py has a short one")
-    script = Path(__file__).parents[2] / "scripts/checks/full_redis.py"
+    script = Path(__file__).parents[3] / "scripts/checks/full_redis.py"
     command = [sys.executable, str(script), "--minutes", MINUTES]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     print(done.stdout)  # noqa: T201

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.premises import Premises
-from tests.faults.test_storage_said import ROWS, SLOW, START_S, of_the_command, some_segments, write_rows
+from tests.faults.reports import ROWS, SLOW, START_S, of_the_command, some_segments, write_rows
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 

@@ -14,8 +14,8 @@ import pytest
 
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from tests.conftest import Server
+from tests.faults.network.wrong_clock import Clock
 from tests.faults.premises import LANE, ROWS, Premises
-from tests.faults.wrong_clock import Clock
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 HOUR_S = 3600

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.protocol_model import World
+from tests.faults.model.protocol_model import World
 
 DONE: Final = re.compile(r"done-(\d+)\.json")
 REOPEN: Final = re.compile(r"reopen-(\d+)\.json")

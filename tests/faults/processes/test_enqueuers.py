@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from jobs.batches.rounds import load_batch
-from tests.faults.each_step import EACH_STEP
 from tests.faults.premises import Premises
-from tests.faults.races import race
-from tests.faults.storage_faults import small_disk
+from tests.faults.processes.each_step import EACH_STEP
+from tests.faults.processes.races import race
+from tests.faults.storage.storage_faults import small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 ROWS = 20

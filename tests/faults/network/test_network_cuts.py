@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.lanes.redis_queue import TRIES
-from tests.faults.cut_network import Mode, Proxy
+from tests.faults.network.cut_network import Mode, Proxy
 from tests.faults.premises import EVEN, LANE, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]

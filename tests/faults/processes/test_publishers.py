@@ -13,9 +13,9 @@ import pytest
 from jobs.batches.batch import BatchPaths
 from jobs.batches.published import verify
 from jobs.batches.rounds import close, latest_done, reopen
-from tests.faults.each_step import EACH_STEP
 from tests.faults.premises import EVEN, ROWS, Premises
-from tests.faults.races import race
+from tests.faults.processes.each_step import EACH_STEP
+from tests.faults.processes.races import race
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 

@@ -19,10 +19,9 @@ from jobs.batches.segments.files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
-from tests.faults.moved_time import ImitatedServer
-from tests.faults.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World
-from tests.faults.stepping import Fate
-from tests.faults.test_protocol_cases import submit
+from tests.faults.model.moved_time import ImitatedServer
+from tests.faults.model.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World, submit
+from tests.faults.model.stepping import Fate
 
 pytestmark = pytest.mark.faults
 ROWS = 4

@@ -8,10 +8,8 @@ import pytest
 
 from jobs.batches.published import verify
 from jobs.batches.rounds import close, latest_done
-from jobs.intake.accept import IntakeOptions, accept
-from jobs.kinds.registry import load_kinds
-from tests.faults.moved_time import ImitatedServer
-from tests.faults.protocol_model import LANE, SETTINGS, SweeperProcess, Worker, World
+from tests.faults.model.moved_time import ImitatedServer
+from tests.faults.model.protocol_model import LANE, SETTINGS, SweeperProcess, Worker, World, submit
 
 TURNS = 20
 
@@ -21,12 +19,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     server = ImitatedServer(monkeypatch)
     yield World(str(tmp_path / "store"), server)
     server.client.close()
-
-
-def submit(world: World, rows: int) -> str:
-    lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
-    options = IntakeOptions(name="a")
-    return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id
 
 
 def turn(worker: Worker, n: int = 8) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.faults.cut_network import Proxy
+from tests.faults.network.cut_network import Proxy
 from tests.faults.premises import EVEN, GRACE_S, Premises, slack_s
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]

@@ -4,7 +4,6 @@ One line when it goes, one when it is back; they go on by themselves, with the r
 never there is said at once, with status 3.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,13 +14,10 @@ import pytest
 from jobs.batches.published import verify
 from tests.conftest import BUCKET, free_port
 from tests.faults.premises import Premises
-from tests.faults.storage_faults import Proxy, small_disk
+from tests.faults.reports import ROWS, SLOW, START_S, of_the_command, some_segments, write_rows
+from tests.faults.storage.storage_faults import Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
-ROWS = 60
-SLOW = {"step_s": 0.05, "slots": 4}
-START_S = 240
-"""How long Ray and a worker may take to start on a machine that runs other things meanwhile."""
 
 
 @dataclass
@@ -58,19 +54,6 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
     yield Outage(url, {**options, "endpoint_url": proxy.url}, proxy.cut, proxy.heal, "Check the service")
 
 
-def write_rows(night: Premises) -> None:
-    lines = [json.dumps({"kind": "chat", "prompt": f"Say {n}.", "max_tokens": 20}) for n in range(ROWS)]
-    (night.folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
-
-
-def of_the_command(night: Premises, of: str = "store") -> list[str]:
-    """What the command itself says of the storage or the queue: lines for a person, or events with a message."""
-    lines = night.raw_logs().decode().splitlines()
-    events = [json.loads(line) for line in lines if line.startswith("{") and f'"{of}.' in line]
-    people = [line for line in lines if line.startswith("nightpress: ")]
-    return [event["message"] for event in events if "message" in event] + people
-
-
 @pytest.mark.parametrize("command", ["run", "work"])
 def test_it_is_said_once_waited_for_and_gone_on_from(
     outage: Outage, command: str, make_night: Callable[..., Premises]
@@ -96,10 +79,6 @@ def test_it_is_said_once_waited_for_and_gone_on_from(
     (batch_id,) = night.store.list("batches")
     assert verify(night.store, batch_id) == []
     assert night.check(batch_id) == {"completed": ROWS}
-
-
-def some_segments(night: Premises) -> bool:
-    return any(len(night.store.list(f"batches/{name}/segments")) >= 2 for name in night.store.list("batches"))
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ from jobs.lanes.redis_queue import KEYS
 from jobs.publishing.publish import publish
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
-from tests.faults.moved_time import ImitatedServer, RealServer
-from tests.faults.protocol_checks import Published
-from tests.faults.protocol_model import (
+from tests.faults.model.moved_time import ImitatedServer, RealServer
+from tests.faults.model.protocol_checks import Published
+from tests.faults.model.protocol_model import (
     EVENING,
     LANE,
     LEASE_MS,
@@ -54,7 +54,7 @@ from tests.faults.protocol_model import (
     Worker,
     World,
 )
-from tests.faults.stepping import Fate
+from tests.faults.model.stepping import Fate
 
 LONG: Final = os.environ.get("FAULTS") == "long"
 EXAMPLES: Final = int(os.environ.get("FAULTS_EXAMPLES", "2000" if LONG else "40"))

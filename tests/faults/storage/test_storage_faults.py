@@ -18,7 +18,7 @@ from jobs.errors import StoreUnavailable
 from jobs.store.opening import open_store
 from tests.conftest import BUCKET
 from tests.faults.premises import ROWS, Premises
-from tests.faults.storage_faults import Disk, Proxy, small_disk
+from tests.faults.storage.storage_faults import Disk, Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
