@@ -27,7 +27,7 @@ faults: $(VENV)/.test ## break everything in turn, and see that no row is lost o
 mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
 	@$(BIN)/python scripts/checks/mutate.py
 
-check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the README's tables
+check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the tables of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy jobs workers scripts tests
@@ -36,7 +36,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, de
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
-	$(BIN)/python scripts/readme_tables.py --check
+	$(BIN)/python scripts/checks/reference.py --check
 
 clean: ## remove what was built and made here
 	rm -rf $(VENV) out dist .nightpress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*

@@ -6,9 +6,9 @@
     |- UnavailableError    something that is needed is not there                     exit status 3
     |  |- QueueUnavailable     Redis does not answer, or refuses
     |  |- StoreUnavailable     the storage does not answer, is full or read-only
-    |  |  |- StoreSilent          no answer came: what was to be written may stand
+    |  |  |- StoreTimeout          no answer came: what was to be written may stand
     |  |  |- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
-    |  |  `- StoreKeeps           files may not be deleted, and stay; no outcome depends on it
+    |  |  `- StoreDeleteFailed           files may not be deleted, and stay; no outcome depends on it
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
     |- BatchPaused         the first rows of a batch all failed                      exit status 4
     |- ConflictError       something else stands under that name                     exit status 2
@@ -21,7 +21,6 @@ one is at fault, and `retryable`: whether another attempt may succeed. Nothing e
 a third-party library is translated in the one module that imports that library.
 """
 
-from types import TracebackType
 from typing import Final
 
 
@@ -65,7 +64,7 @@ class StoreUnavailable(UnavailableError):
     """The storage does not answer, is full, or may not be written."""
 
 
-class StoreSilent(StoreUnavailable):
+class StoreTimeout(StoreUnavailable):
     """The storage took a request and did not answer: what was to be written may stand there, or come to stand there yet."""
 
 
@@ -73,24 +72,8 @@ class StoreDamaged(StoreUnavailable):
     """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
 
 
-class StoreKeeps(StoreUnavailable):
+class StoreDeleteFailed(StoreUnavailable):
     """Files were to be deleted, and stay: most often the right is missing. No outcome depends on it."""
-
-
-class collected:  # noqa: N801 - it is read as a verb
-    """What is damaged in this block goes into `faults`, and whoever looks at many goes on; without them it is raised."""
-
-    def __init__(self, faults: list[StoreDamaged] | None) -> None:
-        self._faults = faults
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        if self._faults is None or not isinstance(error, StoreDamaged):
-            return False
-        self._faults.append(error)
-        return True
 
 
 class ModelUnavailable(UnavailableError):

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
-MOST_LOGPROBS: Final = 20
+MAX_LOGPROBS: Final = 20
 """So many of the likeliest tokens may be asked for at each place (the limit of OpenAI's API)."""
 
-LEAST_LOGPROB: Final = -9999.0
+MIN_LOGPROB: Final = -9999.0
 """Stands for a token that the model gives no chance at all (OpenAI's API)."""
 
 
@@ -66,12 +66,12 @@ class SamplingParams:
             "presence_penalty": -2.0 <= self.presence_penalty <= 2.0,
             "frequency_penalty": -2.0 <= self.frequency_penalty <= 2.0,
             "logit_bias": all(-100.0 <= bias <= 100.0 for bias in self.logit_bias.values()),
-            "logprobs": self.logprobs is None or 0 <= self.logprobs <= MOST_LOGPROBS,
+            "logprobs": self.logprobs is None or 0 <= self.logprobs <= MAX_LOGPROBS,
         }
         if wrong := [name for name, right in ranges.items() if not right]:
             raise ValueError(f"out of range: {', '.join(wrong)}")
 
-    def said(self) -> Mapping[str, Any]:
+    def as_receipt(self) -> Mapping[str, Any]:
         """What differs from the defaults, but for the seed, as JSON has it: it goes into the receipt."""
         found: dict[str, Any] = {}
         for one in fields(self):

@@ -20,10 +20,10 @@ from pydantic_settings import (
 )
 
 from jobs.catalog import SHIPPED, ModelCard, lane_of
-from jobs.did_you_mean import meant, nearest
+from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.prices import Prices
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 from jobs.urls import local_path, scheme
 
 TOML_NAME = "nightpress.toml"
@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         gt=0,
         description="Rows of a tenant that wait so long unserved gain a level of priority, for a turn.",
     )
-    tenants: Mapping[TenantName, TenantShare] = Field(
+    tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
         description="By tenant: weight of its turns (1), and rows_in_flight, the most of its rows at work at once.",
     )
@@ -268,11 +268,11 @@ def _fault(toml: Path | None, *loc: str, said: str) -> str:
     if toml is not None and not (places and "__".join(loc) == loc[0]):
         places.append(str(toml))
     if said == "Extra inputs are not permitted":
-        said = "there is no such setting" + meant(loc[-1], _known(*loc[:-1]))
+        said = "there is no such setting" + did_you_mean(loc[-1], _known(*loc[:-1]))
     return f"{name}: {said} (mend {' or '.join(places or [TOML_NAME])})"
 
 
 def _known(*loc: str) -> Sequence[str]:
     """The names that may stand under this place."""
-    models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantShare, "prices": Prices}
+    models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

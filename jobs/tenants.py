@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class TenantShare(BaseModel):
+class TenantSettings(BaseModel):
     """`[tenants.<name>]`. While several tenants wait, one of weight 2 gets twice the work done of one of weight 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

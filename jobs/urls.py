@@ -1,39 +1,43 @@
-"""Places: which file system a path or a URL is of, and how it may be shown, without what may be a password."""
+"""URLs: tells which file system a path or URL belongs to, and hides passwords in messages.
+
+Wherever a `url` is asked for here, a path of this machine will do.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 HIDDEN: Final = "***"
-_SAME: Final[Mapping[str, str]] = {"s3a": "s3", "gcs": "gs", "abfs": "az"}
-"""Schemes of one file system."""
+"""Stands in messages for text that may be a password."""
 
-
-def scheme(place: str) -> str:
-    """Which file system a URL is of: its scheme, under one name where there are several; empty for a path."""
-    name, separator, _ = place.partition("://")
-    return _SAME.get(name, name) if separator else ""
-
-
-def shown(place: str) -> str:
-    """`sftp://user:secret@host/a?token=x` as `sftp://user:***@host/a?***`; a path as it is."""
-    scheme, separator, rest = place.partition("://")
-    if not separator:
-        return place
-    rest, query, _ = rest.partition("?")
-    host, slash, path = rest.partition("/")
-    user, at, host = host.rpartition("@")
-    name, colon, _ = user.partition(":")
-    who = f"{name}:{HIDDEN}@" if colon else f"{HIDDEN}@" if at else ""
-    return f"{scheme}://{who}{host}{slash}{path}{f'?{HIDDEN}' if query else ''}"
-
+_SYNONYMS: Final[Mapping[str, str]] = {"s3a": "s3", "gcs": "gs", "abfs": "az"}
+"""Another scheme of a file system -> the scheme that we use for it."""
 
 _LOCAL: Final = ("file://", "local://")
 
 
-def local_path(place: str) -> Path | None:
-    """The path of a place on this machine; None for a URL of another."""
+def scheme(url: str) -> str:
+    """The scheme of a URL, which names its file system; one name for synonyms (s3a is s3). Empty for a path."""
+    name, separator, _ = url.partition("://")
+    return _SYNONYMS.get(name, name) if separator else ""
+
+
+def redacted(url: str) -> str:
+    """A URL without its password and query: `sftp://user:***@host/a?***`. A path is returned unchanged."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    rest, query, _ = rest.partition("?")
+    host, slash, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    name, colon, _ = user.partition(":")
+    credentials = f"{name}:{HIDDEN}@" if colon else f"{HIDDEN}@" if at else ""
+    return f"{scheme}://{credentials}{host}{slash}{path}{f'?{HIDDEN}' if query else ''}"
+
+
+def local_path(url: str) -> Path | None:
+    """The path of a file or folder on this machine; None for a URL of another file system."""
     for scheme in _LOCAL:
-        if place.startswith(scheme):
-            return Path(place.removeprefix(scheme))
-    return None if "://" in place else Path(place)
+        if url.startswith(scheme):
+            return Path(url.removeprefix(scheme))
+    return None if "://" in url else Path(url)

@@ -23,11 +23,11 @@ from jobs import logs, settings
 from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import read_round
-from jobs.commands.typed_times import parsed
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from jobs.typed_times import parse
 from workers.commands.interrupts import draining
 from workers.commands.work import Work
 
@@ -87,7 +87,7 @@ def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
     if args.publish_at is None:
         return IntakeOptions()
     now = datetime.now(UTC)
-    at = parsed(args.publish_at, now)
+    at = parse(args.publish_at, now)
     if at >= until:
         print(
             f"nightly: --publish-at {args.publish_at} is past, or not before {until:%H:%M}: all comes at once",

@@ -1,4 +1,4 @@
-"""What is written once stays true: the codes, the events and the README's tables are those of the code."""
+"""What is written once stays true: the codes, the events and the tables of the docs are those of the code."""
 
 import ast
 import os
@@ -20,7 +20,7 @@ from jobs.logs import EVENTS
 from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "Finding": 0, "LineFault": 2}
+CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "Finding": 0, "RowFault": 2}
 """Whose argument a code is, and which."""
 RAYS_KEYS = {"job_id", "task_id", "worker_id", "actor_id", "node_id"}
 LEVELS = {"debug", "info", "warning", "error", "exception"}
@@ -138,50 +138,52 @@ def test_keys_are_not_those_of_rays_own_logs() -> None:
     assert {place: call.keys & RAYS_KEYS for place, call in logged().items() if call.keys & RAYS_KEYS} == {}
 
 
-def check_tables(readme: Path) -> subprocess.CompletedProcess[str]:
-    """Compare a README, beside a copy of the script, with the code."""
-    script = readme.parent / "scripts" / "readme_tables.py"
-    script.parent.mkdir(exist_ok=True)
-    shutil.copy(ROOT / "scripts" / script.name, script)
-    command = [sys.executable, str(script), "--check"]
+def check_tables(docs: Path) -> subprocess.CompletedProcess[str]:
+    """Compare the pages of a folder with the code."""
+    command = [sys.executable, str(ROOT / "scripts/checks/reference.py"), "--check", "--docs", str(docs)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=60, check=False)
 
 
-def test_readme_tables_are_those_that_the_script_writes(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text((ROOT / "README.md").read_text())
-    done = check_tables(readme)
+def test_the_tables_of_the_docs_are_those_that_the_script_writes() -> None:
+    done = check_tables(ROOT / "docs")
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("page", "old", "new", "message"),
     [
-        pytest.param("| `wait BATCH` |", "| `await BATCH` |", "not up to date: commands;", id="commands"),
-        pytest.param("| `lease_s` | 60 |", "| `lease_s` | 61 |", "not up to date: settings;", id="settings"),
-        pytest.param("| `not_json` | The ", "| `not_json` | A ", "not up to date: codes;", id="codes"),
-        pytest.param("| `fleet.stopped` |", "|  `fleet.stopped` |", "not up to date: events;", id="events"),
+        pytest.param("reference", "| `wait BATCH` |", "| `await BATCH` |", "not up to date: commands;", id="commands"),
         pytest.param(
-            "<!-- table: codes -->\n", "", "has places for ['commands', 'events', 'metrics', 'settings']", id="no place"
+            "reference", "| `lease_s` | 60 |", "| `lease_s` | 61 |", "not up to date: settings;", id="settings"
+        ),
+        pytest.param("reference", "| `not_json` |", "| `no_json` |", "not up to date: codes;", id="codes"),
+        pytest.param(
+            "reference", "| `fleet.stopped` |", "|  `fleet.stopped` |", "not up to date: events;", id="events"
+        ),
+        pytest.param("kinds", "| `article` | `topic` |", "| `article` | `topics` |", "up to date: kinds;", id="kinds"),
+        pytest.param("kinds", "| `seed` |", "| `seeds` |", "not up to date: row;", id="row"),
+        pytest.param(
+            "reference", "<!-- table: codes -->\n", "", "have places for ['commands', 'events'", id="no place"
         ),
     ],
 )
-def test_a_stale_table_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
-    readme = tmp_path / "README.md"
-    text = (ROOT / "README.md").read_text()
+def test_a_stale_table_is_named(tmp_path: Path, page: str, old: str, new: str, message: str) -> None:
+    docs = tmp_path / "docs"
+    shutil.copytree(ROOT / "docs", docs)
+    text = (docs / f"{page}.md").read_text()
     assert text.count(old) == 1
-    readme.write_text(text.replace(old, new))
-    done = check_tables(readme)
+    (docs / f"{page}.md").write_text(text.replace(old, new))
+    done = check_tables(docs)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def section(title: str) -> str:
-    """A section of the README, without its heading."""
-    readme = (ROOT / "README.md").read_text()
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", readme, flags=re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no section {title!r}"
+    """A section of the reference, without its heading."""
+    page = (ROOT / "docs" / "reference.md").read_text()
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    assert found, f"the reference has no section {title!r}"
     return found[1]
 
 
@@ -195,12 +197,12 @@ def table(title: str) -> dict[str, str]:
     ("title", "declared"),
     [pytest.param("Error codes", CODES, id="codes"), pytest.param("Log events", EVENTS, id="events")],
 )
-def test_readme_lists_what_is_declared(title: str, declared: Mapping[str, str]) -> None:
+def test_the_reference_lists_what_is_declared(title: str, declared: Mapping[str, str]) -> None:
     """Each name, in the declared words, and no other name."""
     assert table(title) == dict(declared)
 
 
-def test_readme_lists_every_setting_with_its_default() -> None:
+def test_the_reference_lists_every_setting_with_its_default() -> None:
     rows = {name.removeprefix("NIGHTPRESS_").lower(): rest for name, rest in table("Settings").items()}
     assert set(rows) == set(Settings.model_fields)
     assert [name for name, rest in rows.items() if not says_default(Settings.model_fields[name].default, rest)] == []
@@ -225,7 +227,7 @@ def commands(group: Any, before: str = "") -> Iterator[str]:
             yield before + name
 
 
-def test_readme_lists_every_command() -> None:
+def test_the_reference_lists_every_command() -> None:
     cli.load_extensions()
     typed = set(commands(typer.main.get_command(cli.app)))
     assert {"run", "work", "status"} <= typed

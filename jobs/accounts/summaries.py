@@ -30,9 +30,9 @@ from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
 from jobs.batches.input import read_rows
 from jobs.batches.published import OUTPUT, damaged, path_of, read_published, read_usage
 from jobs.batches.rounds import list_batches, load_batch, read_marker, read_round
-from jobs.errors import StoreDamaged, collected
-from jobs.store.checksum import sealed, unsealed
-from jobs.store.damage import Damage
+from jobs.errors import StoreDamaged
+from jobs.store.checksum import with_checksum, without_checksum
+from jobs.store.damage import Damage, collect_damage
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 from jobs.usage import Usage
@@ -111,12 +111,12 @@ class Summary:
         """One line of JSON, with its checksum."""
         said = {"batch_id": self.batch_id, "round": self.round, "at": self.at, "currency": self.currency}
         others = {"others": {name: _groups(added) for name, added in self.others.items()}} if self.others else {}
-        return sealed(orjson.dumps({"format": FORMAT, **said, "added": _groups(self.added), **others})) + b"\n"
+        return with_checksum(orjson.dumps({"format": FORMAT, **said, "added": _groups(self.added), **others})) + b"\n"
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "Summary":
         """Read it back. Raises ValueError, KeyError or TypeError when it is not what was written."""
-        values = orjson.loads(unsealed(line))
+        values = orjson.loads(without_checksum(line))
         others = {name: _added(groups) for name, groups in values.get("others", {}).items()}
         at = datetime.fromisoformat(values["at"])
         return cls(values["batch_id"], values["round"], at, values["currency"], _added(values["added"]), others)
@@ -128,7 +128,7 @@ def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterato
     What is damaged goes into `faults`; without them it is raised, after all others.
     """
     found: list[StoreDamaged] = [] if faults is None else faults
-    with collected(found):
+    with collect_damage(found):
         catch_up(store)
     seen: set[str] = set()
     wrong: dict[str, StoreDamaged] = {}

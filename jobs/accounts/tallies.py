@@ -12,8 +12,6 @@ from jobs.accounts.summaries import Group, Summary, Tally, summaries
 from jobs.errors import StoreDamaged
 from jobs.store.store import Store
 
-__all__ = ["Key", "Tally", "tallies"]
-
 Key = Literal["tenant", "model", "batch", "kind", "day"]
 
 

@@ -32,7 +32,7 @@ def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
         with store.reader(path) as file:
             yield file
     except KeyError as error:
-        raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.") from error
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:

@@ -10,14 +10,12 @@ from typing import Final, NamedTuple
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, read_published
-from jobs.batches.rounds import Round, list_batches, load_batch, read_round
+from jobs.batches.rounds import Round, read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
 from jobs.batches.segments.segment import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable
 from jobs.store.store import Store
 from jobs.usage import Usage
-
-__all__ = ["OutcomeIndex", "list_batches", "load_batch"]
 
 _NONE: Final = 0
 _FAILED: Final = 1

@@ -16,7 +16,7 @@ import orjson
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.rounds import accepted, latest_done
 from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.store.destinations import replaced
+from jobs.store.destinations import replace_file
 from jobs.store.store import Store
 from jobs.usage import Usage, total
 
@@ -40,14 +40,14 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.") from error
     if digest.hexdigest() != done.files[name].sha256:
         raise damaged(store, path)
 
 
 def damaged(store: Store, path: str) -> StoreDamaged:
     """The error of a file that is not what was written."""
-    return StoreDamaged(f"storage {store.shown}: {path} is damaged. Restore it from a backup.")
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.")
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
@@ -74,7 +74,7 @@ def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> Non
     """Copy the published files into a local folder; each appears whole."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in done.files:
-        with store.reader(path_of(done, batch_id, name)) as source, replaced(folder / name) as target:
+        with store.reader(path_of(done, batch_id, name)) as source, replace_file(folder / name) as target:
             shutil.copyfileobj(source, target, 1 << 20)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from jobs.store.checksum import sealed, unsealed
+from jobs.store.checksum import with_checksum, without_checksum
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class RowRequest:
 
     def to_line(self) -> bytes:
         """The line that is stored: that of `to_bytes`, with its checksum and its newline."""
-        return sealed(self.to_bytes()) + b"\n"
+        return with_checksum(self.to_bytes()) + b"\n"
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
         """Read a line back, with a checksum or without. Raises ValueError (or TypeError) when it is not one of ours."""
-        values = orjson.loads(unsealed(line))
+        values = orjson.loads(without_checksum(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")
         return cls(**values)

@@ -265,7 +265,7 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreDamaged(f"storage {store.shown}: {path} is missing. Restore it from a backup.")
+        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.")
     return marker
 
 
@@ -275,4 +275,4 @@ def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     except KeyError:
         return None
     except ValidationError as error:
-        raise StoreDamaged(f"storage {store.shown}: {path} is damaged. Restore it from a backup.") from error
+        raise StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.") from error

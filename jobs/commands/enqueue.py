@@ -10,8 +10,8 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.formats import InputFormat
-from jobs.formats.results import ResultForm
+from jobs.formats.record import InputFormat
+from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,9 +76,9 @@ def enqueue(
     Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
     """
     from jobs import logs
-    from jobs.commands.typed_times import parsed
     from jobs.intake.accept import IntakeOptions, StrictRefused, accept_file
     from jobs.publishing.delivery import checked_place
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
     settings = session.settings
@@ -86,7 +86,7 @@ def enqueue(
 
     def moment(typed: str | None, option: str) -> datetime | None:
         """What is there already by its run key may be asked for after its time."""
-        return parsed(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
+        return parse(typed, session.clock()) if typed and run_key is not None else session.moment(typed, option)
 
     options = IntakeOptions(
         kind=kind,
@@ -137,13 +137,13 @@ def _estimate(session: Session, file: str, options: IntakeOptions, *, as_json: b
     """What the file would take. Exit status 1 when rows would be refused."""
     from dataclasses import asdict
 
-    from jobs.formats.source import opened
+    from jobs.formats.source import open_source
     from jobs.kinds.registry import load_kinds
     from jobs.operations.estimate import estimate
 
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)
-    with opened(file, settings.options_for(file)) as source:
+    with open_source(file, settings.options_for(file)) as source:
         found = estimate(session.store, source, options, kinds, settings)
     if as_json:
         session.write_json({**asdict(found), "usage": found.usage.as_dict(), "currency": settings.prices.currency})

@@ -131,13 +131,13 @@ def resume(
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
     """The lane, if a model or the queue has it: a misspelt one would be paused to no effect."""
-    from jobs.did_you_mean import meant
+    from jobs.did_you_mean import did_you_mean
 
     known = _lanes(session)
     if session.queue is not None:
         known |= set(session.queue.lanes())
     if lane not in known:
-        hint = meant(lane, known) or f": the lanes are {', '.join(sorted(known))}"
+        hint = did_you_mean(lane, known) or f": the lanes are {', '.join(sorted(known))}"
         raise RequestError(f"no {what} {lane!r}{hint}")
     return lane
 

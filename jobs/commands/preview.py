@@ -10,10 +10,10 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.formats import InputFormat
+from jobs.formats.record import InputFormat
 
 if TYPE_CHECKING:
-    from jobs.intake.row_reader import LineFault
+    from jobs.intake.row_reader import RowFault
     from jobs.operations.preview import Preview
 
 
@@ -45,24 +45,24 @@ def preview(
     With their token counts. Nothing is enqueued. Of a kind that asks several times, what it asks first.
     """
     from jobs.formats.detection import records
-    from jobs.formats.source import opened, plain
-    from jobs.intake.accept import IntakeOptions, line_reader
-    from jobs.intake.row_reader import LineFault
+    from jobs.formats.source import decompressed, open_source
+    from jobs.intake.accept import IntakeOptions, row_reader
+    from jobs.intake.row_reader import RowFault
     from jobs.kinds.registry import load_kinds
     from jobs.operations.preview import previews
 
     session: Session = ctx.obj
     settings = session.settings
     kinds = load_kinds(settings.templates_dir)
-    reader = line_reader(IntakeOptions(kind=kind, model=model, set=tuple(set_ or ())), kinds, settings)
+    reader = row_reader(IntakeOptions(kind=kind, model=model, set=tuple(set_ or ())), kinds, settings)
     faults, seen = 0, False
     with ExitStack() as files:
-        text = files.enter_context(plain(files.enter_context(opened(file, settings.options_for(file)))))
+        text = files.enter_context(decompressed(files.enter_context(open_source(file, settings.options_for(file)))))
         for shown in previews(records(text, reader, form), reader, kinds, settings, limit):
-            faults, seen = faults + isinstance(shown, LineFault), True
+            faults, seen = faults + isinstance(shown, RowFault), True
             if as_json:
                 session.write_json(_as_json(shown))
-            elif isinstance(shown, LineFault):
+            elif isinstance(shown, RowFault):
                 session.write(f"row {shown.row}, {shown}")
             else:
                 _write(session, shown)
@@ -89,10 +89,10 @@ def _most(shown: Preview, prompt: Any) -> int:
     return int(shown.request.max_tokens or prompt.params.max_tokens)
 
 
-def _as_json(shown: Preview | LineFault) -> dict[str, Any]:
-    from jobs.intake.row_reader import LineFault
+def _as_json(shown: Preview | RowFault) -> dict[str, Any]:
+    from jobs.intake.row_reader import RowFault
 
-    if isinstance(shown, LineFault):
+    if isinstance(shown, RowFault):
         return {"row": shown.row, "custom_id": shown.custom_id, "kind": shown.kind, "error": shown.error}
     request = shown.request
     return {

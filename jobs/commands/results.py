@@ -15,8 +15,8 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
-from jobs.formats.results import ResultForm
-from jobs.store.destinations import is_folder, within, written
+from jobs.formats.results.form import ResultForm
+from jobs.store.destinations import file_in, is_folder, write_destination
 from jobs.urls import local_path
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _write_file(
         sys.stdout.buffer.flush()
         return
     into = is_folder(place)
-    target = within(place, f"{name}.{SUFFIXES[form]}") if into else place
+    target = file_in(place, f"{name}.{SUFFIXES[form]}") if into else place
     with _opened(session, target, with_folders=into) as file:
         write_results(lines, form, lambda: _columns(session, batch), file)
 
@@ -128,7 +128,7 @@ def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
         raise RequestError(f"markdown is a file a row, and {place} is a file: name a folder with -o")
     pages = Pages()
     for row in lines.rows():
-        with _opened(session, within(place, pages.name(row)), with_folders=True) as file:
+        with _opened(session, file_in(place, pages.name(row)), with_folders=True) as file:
             file.write(pages.text(row).encode())
 
 
@@ -180,7 +180,7 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 @contextmanager
 def _opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
     try:
-        with written(place, session.settings.options_for(place), with_folders=with_folders) as target:
+        with write_destination(place, session.settings.options_for(place), with_folders=with_folders) as target:
             yield target
     except OSError as error:
         raise RequestError(f"cannot write {place}: {error.strerror or error}") from None

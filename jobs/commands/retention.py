@@ -10,7 +10,8 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import NoBatch, RequestError, StoreDamaged, collected
+from jobs.errors import NoBatch, RequestError, StoreDamaged
+from jobs.store.damage import collect_damage
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -83,7 +84,7 @@ def sweep(
 
     def let_go(batch_id: str) -> tuple[str, str | None] | None:
         try:
-            with collected(faults):
+            with collect_damage(faults):
                 place = owed(store, batch_id)
                 if not dry_run:
                     delete_batch(store, batch_id, clock=session.clock)

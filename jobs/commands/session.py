@@ -126,9 +126,9 @@ class Session:
 
     def moment(self, typed: str | None, option: str) -> datetime | None:
         """A moment to come that an option names. Raises RequestError when it is none, or past."""
-        from jobs.commands.typed_times import parsed
+        from jobs.typed_times import parse
 
-        moment = parsed(typed, self.clock()) if typed else None
+        moment = parse(typed, self.clock()) if typed else None
         if moment is not None and moment <= self.clock():
             raise RequestError(f"{option} {typed} is past: name a moment to come, such as 06:00 or +8h")
         return moment
@@ -147,7 +147,7 @@ class Session:
         if found:
             raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        raise NoBatch(f"no batch {name!r} in {self.store.shown}: `nightpress status` lists them")
+        raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status` lists them")
 
 
 def _fitted(line: str, console: Console) -> Sequence[str]:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from jobs.commands.session import Session
-from jobs.urls import HIDDEN, shown
+from jobs.urls import HIDDEN, redacted
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential")
 """An option of a file system whose name holds one of these is not shown."""
@@ -68,9 +68,9 @@ def origins(session: Session) -> Iterator[Origin]:
 def _shown(name: str, value: Any) -> Any:
     if name == "redis_url":
         url = "" if value is None else value.get_secret_value()
-        return None if value is None else shown(url) if "://" in url else HIDDEN
+        return None if value is None else redacted(url) if "://" in url else HIDDEN
     if name == "store_url":
-        return shown(value)
+        return redacted(value)
     if name == "store_options":
         return {option: HIDDEN if _is_secret(option) else said for option, said in value.items()}
     if hasattr(value, "model_dump"):

@@ -13,7 +13,8 @@ from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:
     from jobs.errors import StoreDamaged
-    from jobs.operations.status import BatchStatus, Status, StatusReader
+    from jobs.operations.status import BatchStatus, Status
+    from jobs.operations.status_reader import StatusReader
 
 LAST_PUBLISHED = 5
 
@@ -41,7 +42,7 @@ def status(
     Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers, and of BATCH also what ended
     too late for them, by the head of each segment. A damaged batch is named, with exit status 3.
     """
-    from jobs.operations.status import listed
+    from jobs.operations.status_reader import listed
 
     session: Session = ctx.obj
     reader = _reader(session, counts_late=batch is not None)
@@ -77,11 +78,11 @@ def wait(
     Exit status 0 when every row completed, 1 when some did not, 4 when it is not published: it paused itself, or the time is
     over.
     """
-    from jobs.commands.typed_times import parsed
     from jobs.publishing.publish import publish
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
-    until = parsed(timeout, session.clock()) if timeout is not None else None
+    until = parse(timeout, session.clock()) if timeout is not None else None
     batch_id = session.batch(batch).batch_id
     reader = _reader(session)
     now = reader.read([batch_id])
@@ -111,7 +112,7 @@ def outcome_counts(one: BatchStatus) -> str:
 
 
 def _reader(session: Session, *, counts_late: bool = False) -> StatusReader:
-    from jobs.operations.status import StatusReader
+    from jobs.operations.status_reader import StatusReader
 
     settings = session.settings
     lanes = [settings.lane_of(alias) for alias in settings.catalog]
@@ -133,7 +134,7 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
     if as_json:
         session.write_json(now.as_dict())
     elif not now.batches:
-        session.say(f"no batches in {session.store.shown}: `nightpress enqueue FILE` makes one")
+        session.say(f"no batches in {session.store.redacted_url}: `nightpress enqueue FILE` makes one")
     else:
         for line in lines(now, session.clock(), session.out.width):
             session.write(line)

@@ -13,7 +13,7 @@ import typer
 from jobs.commands.session import Session
 
 if TYPE_CHECKING:
-    from jobs.accounts.tallies import Tally
+    from jobs.accounts.summaries import Tally
     from jobs.errors import StoreDamaged
 
 
@@ -56,7 +56,7 @@ def usage(
     out and named, with exit status 3.
     """
     from jobs.accounts.tallies import tallies
-    from jobs.commands.typed_times import parsed
+    from jobs.typed_times import parse
 
     session: Session = ctx.obj
     now = session.clock()
@@ -64,8 +64,8 @@ def usage(
     sums = tallies(
         session.store,
         by.value,
-        since=parsed(since, now) if since else None,
-        until=parsed(until, now) if until else None,
+        since=parse(since, now) if since else None,
+        until=parse(until, now) if until else None,
         faults=faults,
     )
     if form is Form.CSV and not as_json:
@@ -86,7 +86,7 @@ def usage(
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
-    from jobs.accounts.tallies import Tally
+    from jobs.accounts.summaries import Tally
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([by.value, "currency", *Tally().as_dict()])
@@ -99,7 +99,7 @@ def _print_table(session: Session, by: By, sums: Mapping[str, Mapping[str, Tally
     from rich import box
     from rich.table import Table
 
-    from jobs.accounts.tallies import Tally
+    from jobs.accounts.summaries import Tally
 
     for currency, tallied in sums.items():
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

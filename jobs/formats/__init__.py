@@ -9,7 +9,3 @@
 A format knows how a row is written and nothing of what it means. What is wrong with one row becomes that row's fault; only
 what is wrong with a file as a whole (a header of unknown columns, a truncated archive) is an error.
 """
-
-from jobs.formats.record import InputFormat, Record
-
-__all__ = ["InputFormat", "Record"]

@@ -9,7 +9,7 @@ from jobs.formats import delimited, openai_batch
 from jobs.formats.cells import Fields
 from jobs.formats.json_lines import Finding, numbered, read_object
 from jobs.formats.record import InputFormat, Record
-from jobs.formats.source import peeked, replacing
+from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"
 _REFUSED = {
@@ -25,7 +25,7 @@ _ARRAY = re.compile(rb"\[\s*\{")
 
 def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> Iterator[Record]:
     """The records of an open file of UTF-8, or of Parquet."""
-    match form or detected(peeked(file)):
+    match form or detected(peek(file)):
         case InputFormat.JSONL:
             return json_records(_with_newlines(file))
         case InputFormat.OPENAI:
@@ -46,7 +46,7 @@ def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
 
 def _with_newlines(file: BinaryIO) -> BinaryIO:
     """The same text; one whose lines end in a carriage return alone, as Excel for Mac writes them, with newlines."""
-    head = peeked(file)
+    head = peek(file)
     return replacing(file, b"\r", b"\n") if b"\r" in head.rstrip(b"\r") and b"\n" not in head else file
 
 

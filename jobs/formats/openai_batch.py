@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 from jobs.formats.json_lines import Finding, numbered, read_object
 from jobs.formats.record import Record
-from jobs.generation import MOST_LOGPROBS
+from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 """What a line has. A line that has a url and a body is one of these."""
@@ -97,8 +97,8 @@ def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
         return Finding("wrong_type", "logprobs", "in a chat, logprobs is true or false")
     if isinstance(top, bool) or not isinstance(top, int):
         return Finding("wrong_type", "top_logprobs", "top_logprobs is a whole number")
-    if not 0 <= top <= MOST_LOGPROBS:
-        return Finding("out_of_range", "top_logprobs", f"top_logprobs is 0 to {MOST_LOGPROBS}")
+    if not 0 <= top <= MAX_LOGPROBS:
+        return Finding("out_of_range", "top_logprobs", f"top_logprobs is 0 to {MAX_LOGPROBS}")
     if top and not wanted:
         return Finding("out_of_range", "top_logprobs", "top_logprobs needs logprobs: true")
     return {**values, "logprobs": top} if wanted else values

@@ -39,7 +39,7 @@ codecs.register_error(_DAMAGED, _mark_damage)
 
 
 @contextmanager
-def opened(source: Path | str, options: Mapping[str, str]) -> Iterator[io.BufferedReader]:
+def open_source(source: Path | str, options: Mapping[str, str]) -> Iterator[io.BufferedReader]:
     """The bytes of a path, a URL that fsspec knows (with `options`), or `-`, standard input; not decompressed.
 
     Raises RequestError when it cannot be opened, StoreUnavailable when a remote place does not answer.
@@ -61,7 +61,7 @@ def opened(source: Path | str, options: Mapping[str, str]) -> Iterator[io.Buffer
             yield file
 
 
-def name_of(source: Path | str) -> str | None:
+def source_name(source: Path | str) -> str | None:
     """What a batch of this source is called: its file's name without suffixes. None for standard input."""
     if str(source) == "-":
         return None
@@ -72,7 +72,7 @@ def name_of(source: Path | str) -> str | None:
 
 
 @contextmanager
-def plain(file: BinaryIO) -> Iterator[io.BufferedReader]:
+def decompressed(file: BinaryIO) -> Iterator[io.BufferedReader]:
     """The same file decompressed, and as UTF-8. Raises RequestError for an archive that is cut off or damaged."""
     with ExitStack() as layers:
         reader = _buffered(file.read)
@@ -87,7 +87,7 @@ def plain(file: BinaryIO) -> Iterator[io.BufferedReader]:
             ) from None
 
 
-def peeked(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
+def peek(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
     """The next bytes, which are read again afterwards. At most what one buffer holds."""
     return cast("io.BufferedReader", reader).peek(size)[:size]
 
@@ -138,7 +138,7 @@ def _buffered(read: Callable[[int], bytes]) -> io.BufferedReader:
 
 def _unwrapped(reader: io.BufferedReader) -> io.BufferedReader | None:
     """The stream within a compressed one; None when it is not compressed."""
-    head = peeked(reader, 4)
+    head = peek(reader, 4)
     if head.startswith(_GZIP):
         return _buffered(gzip.GzipFile(fileobj=reader).read)
     if head == _ZSTD:
@@ -147,7 +147,7 @@ def _unwrapped(reader: io.BufferedReader) -> io.BufferedReader | None:
 
 
 def _utf8(reader: io.BufferedReader) -> io.BufferedReader:
-    encoding = _utf16(peeked(reader, 256))
+    encoding = _utf16(peek(reader, 256))
     return reader if encoding is None else _buffered(_Transcoded(reader, encoding).read)
 
 

@@ -30,10 +30,10 @@ from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
 from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import InputFormat, Record
-from jobs.formats.source import name_of, opened, plain
-from jobs.intake.row_reader import TENANT, Defaults, LineFault, LineReader
-from jobs.intake.staging import NAMES_IN_MEMORY, Spool
-from jobs.kinds import Kind
+from jobs.formats.source import decompressed, open_source, source_name
+from jobs.intake.row_reader import TENANT, Defaults, RowFault, RowReader
+from jobs.intake.staging import NAMES_IN_MEMORY, Staging
+from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.settings import Settings
@@ -90,13 +90,13 @@ class Accepted:
 
     batch: Batch
     created: bool
-    faults: Sequence[LineFault]
+    faults: Sequence[RowFault]
 
 
 class StrictRefused(RequestError):
     """With `strict`, the file has bad lines: nothing was accepted."""
 
-    def __init__(self, faults: Sequence[LineFault], total: int) -> None:
+    def __init__(self, faults: Sequence[RowFault], total: int) -> None:
         more = [f"and {total - len(faults):,} more"] if total > len(faults) else []
         head = f"{total:,} bad line{'s' * (total != 1)}, nothing was accepted:"
         super().__init__("\n".join([head, *(str(fault) for fault in faults), *more]))
@@ -107,8 +107,8 @@ class StrictRefused(RequestError):
 def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings: Settings, run_key: str) -> Accepted:
     """Make a batch of a file, a URL, or `-`, standard input. Raises RequestError, ConflictError, StoreUnavailable."""
     kinds = load_kinds(settings.templates_dir)
-    name = options.name or name_of(path)
-    with opened(path, settings.options_for(str(path))) as file:
+    name = options.name or source_name(path)
+    with open_source(path, settings.options_for(str(path))) as file:
         return accept(store, file, replace(options, name=name), kinds=kinds, settings=settings, run_key=run_key)
 
 
@@ -129,8 +129,8 @@ def accept(
     StoreUnavailable when the storage, the input or the scratch folder fails: then there is no batch, unless the error names
     one that may have been accepted.
     """
-    with spooled(lines, options, kinds, settings, names_in_memory) as spool:
-        accepted = _accepted(store, spool, options, settings, run_key, clock)
+    with staged(lines, options, kinds, settings, names_in_memory) as staging:
+        accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
         logger().info("batch.accepted", batch=batch.batch_id, rows=batch.rows, refused=batch.refused)
@@ -138,21 +138,21 @@ def accept(
 
 
 @contextmanager
-def spooled(
+def staged(
     lines: Iterable[bytes] | BinaryIO,
     options: IntakeOptions,
     kinds: Mapping[str, Kind],
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
-) -> Iterator[Spool]:
+) -> Iterator[Staging]:
     """All rows of an input on local disk, as they would be accepted. Raises as `accept`."""
-    reader = line_reader(options, kinds, settings)
+    reader = row_reader(options, kinds, settings)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            spool = Spool(Path(scratch), settings, names_in_memory)
-            with closing(spool), _records(lines, reader, options.form) as records:
-                spool.fill(records, reader, options.limit)
-            yield spool
+            staging = Staging(Path(scratch), settings, names_in_memory)
+            with closing(staging), _records(lines, reader, options.form) as records:
+                staging.fill(records, reader, options.limit)
+            yield staging
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
         raise StoreUnavailable(
@@ -160,18 +160,18 @@ def spooled(
         ) from error
 
 
-def line_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> LineReader:
+def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
     """What reads the rows under these options. Raises RequestError when an option is wrong for every row."""
     _check(options, kinds, settings)
-    return LineReader(kinds, list(settings.catalog), _defaults(options, settings))
+    return RowReader(kinds, list(settings.catalog), _defaults(options, settings))
 
 
 @contextmanager
 def _records(
-    lines: Iterable[bytes] | BinaryIO, reader: LineReader, form: InputFormat | None
+    lines: Iterable[bytes] | BinaryIO, reader: RowReader, form: InputFormat | None
 ) -> Iterator[Iterator[Record]]:
     if isinstance(lines, io.IOBase):
-        with plain(cast("BinaryIO", lines)) as file:
+        with decompressed(cast("BinaryIO", lines)) as file:
             yield records_of(file, reader, form)
     else:
         yield json_records(lines)
@@ -179,27 +179,27 @@ def _records(
 
 def _accepted(
     store: Store,
-    spool: Spool,
+    staging: Staging,
     options: IntakeOptions,
     settings: Settings,
     run_key: str,
     clock: Callable[[], datetime],
 ) -> Accepted:
-    if not spool.rows:
+    if not staging.rows:
         raise RequestError(
             "the input holds no rows: give it JSON Lines, a CSV with a header, an OpenAI batch file, or Parquet"
         )
-    if options.strict and spool.refused:
-        raise StrictRefused(spool.faults, spool.refused)
-    batch = _batch(spool, options, options.tenant or settings.tenant, run_key, clock())
-    standing, created = _write(store, batch, spool)
-    return Accepted(standing, created, spool.faults)
+    if options.strict and staging.refused:
+        raise StrictRefused(staging.faults, staging.refused)
+    batch = _batch(staging, options, options.tenant or settings.tenant, run_key, clock())
+    standing, created = _write(store, batch, staging)
+    return Accepted(standing, created, staging.faults)
 
 
-def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
+def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
     """The acceptance."""
     typed = options.typed()
-    full = spool.sha256(tenant, typed, run_key)
+    full = staging.sha256(tenant, typed, run_key)
     name = options.name or "batch"
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "batch"
     return Batch(
@@ -212,17 +212,17 @@ def _batch(spool: Spool, options: IntakeOptions, tenant: str, run_key: str, crea
         output_url=options.output_url,
         output_form=options.output_form or "jsonl",
         run_key=run_key,
-        rows=spool.rows,
-        refused=spool.refused,
-        kinds=spool.kinds,
-        lanes=spool.lanes(),
+        rows=staging.rows,
+        refused=staging.refused,
+        kinds=staging.kinds,
+        lanes=staging.lanes(),
         options=typed,
         full_sha256=full,
         created_at=created_at,
     )
 
 
-def _write(store: Store, batch: Batch, spool: Spool) -> tuple[Batch, bool]:
+def _write(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bool]:
     """Put everything in its place, `batch.json` last. Returns the batch that stands, and whether this call made it."""
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
@@ -234,9 +234,9 @@ def _write(store: Store, batch: Batch, spool: Spool) -> tuple[Batch, bool]:
         )
     if standing is None:
         for lane in batch.lanes:
-            with store.writer(paths.input(lane)) as target, spool.lane_path(lane).open("rb") as source:
+            with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
-        for n, outcomes in enumerate(_chunks(spool.refused_outcomes()), start=1):
+        for n, outcomes in enumerate(_chunks(staging.refused_outcomes()), start=1):
             segment.write(store, paths, outcomes, "intake", batch.full_sha256[:12], n)
         created = _create(store, batch)
         standing = batch if created else load_batch(store, batch.batch_id)
@@ -246,7 +246,7 @@ def _write(store: Store, batch: Batch, spool: Spool) -> tuple[Batch, bool]:
         if created or is_open(store, batch.batch_id):
             store.create(paths.open_hint, b"")
     except StoreUnavailable as error:  # it is accepted all the same: to say otherwise would have it made twice
-        logger().warning("batch.unhinted", batch=batch.batch_id, error=str(error))
+        logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
     return standing, created
 
 

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from jobs.batches.request_row import RowRequest
-from jobs.did_you_mean import meant
+from jobs.did_you_mean import did_you_mean
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 _NAME_CHARACTERS: Final = 256
@@ -53,7 +53,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class LineFault:
+class RowFault:
     """What is wrong with a line. `field` is a path in the line, where one is at fault."""
 
     row: int
@@ -86,7 +86,7 @@ class Defaults:
     given: Mapping[str, Any]
 
 
-class LineReader:
+class RowReader:
     """Reads lines, with the kinds and models that there are.
 
     A fault has one code, that of the first thing wrong in this order: the line as JSON, the kind, the fields that any row
@@ -111,7 +111,7 @@ class LineReader:
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
 
-    def read(self, record: Record, row: int) -> RowRequest | LineFault:
+    def read(self, record: Record, row: int) -> RowRequest | RowFault:
         """One row, as its file's format has read it."""
         line, said = record.line, record.values
         if isinstance(said, Finding):
@@ -215,7 +215,7 @@ def _validated(validate: Callable[[], _Model], findings: list[Finding], known: I
 
 def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     code = _code(detail)
-    like = meant(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
+    like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
     message = f"the kind has no such field{like or ': remove it, or look for a misspelling'}"
     if code != "unknown_field":
         said = detail["msg"].removeprefix("Value error, ")
@@ -240,12 +240,12 @@ def _code(detail: ErrorDetails) -> str:
     return "out_of_range"
 
 
-def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", custom_id: str | None = None) -> LineFault:
+def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", custom_id: str | None = None) -> RowFault:
     """The first thing that is wrong; the message tells what else is."""
     code, field, message = findings[0]
     others = sorted({finding.field or "the row" for finding in findings[1:]} - {field})
     more = f" (also wrong: {_clipped(', '.join(others))})" if others else ""
-    return LineFault(row, line, code, _clipped(message) + more, field and _clipped(field), kind, custom_id)
+    return RowFault(row, line, code, _clipped(message) + more, field and _clipped(field), kind, custom_id)
 
 
 def _shown(value: object) -> str:

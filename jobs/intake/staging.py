@@ -17,15 +17,15 @@ from jobs.batches.batch import LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.segment import EVERY_ROUND, Outcome
 from jobs.formats.record import Record
-from jobs.intake.row_reader import LineFault, LineReader
+from jobs.intake.row_reader import RowFault, RowReader
 from jobs.settings import Settings
-from jobs.store.checksum import sealed
+from jobs.store.checksum import with_checksum
 
 SHOWN_FAULTS: Final = 10_000
 NAMES_IN_MEMORY: Final = 100_000
 
 
-class Spool:
+class Staging:
     """Rows as they are read: `fill` it, `close` it, then read it back.
 
     Args:
@@ -37,7 +37,7 @@ class Spool:
     def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
         self.rows = 0
         self.refused = 0
-        self.faults: list[LineFault] = []
+        self.faults: list[RowFault] = []
         self.kinds: dict[str, int] = {}
         self.codes: dict[str, int] = {}
         self._folder = folder
@@ -48,7 +48,7 @@ class Spool:
         self._refused = self._files.enter_context((folder / "refused.jsonl").open("wb"))
         self._hash = hashlib.sha256()
 
-    def fill(self, records: Iterable[Record], reader: LineReader, limit: int | None) -> None:
+    def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
         """Read all records, or the first `limit`."""
         for record in records:
             result = reader.read(record, self.rows)
@@ -87,7 +87,7 @@ class Spool:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
 
-    def _unless_named_before(self, request: RowRequest) -> RowRequest | LineFault:
+    def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
         """The request; a fault if an accepted row has its name. A refused row takes no name, so it harms no later row."""
         if request.custom_id is None:
             return request
@@ -96,7 +96,7 @@ class Spool:
             return request
         message = f"line {line} has the custom_id {request.custom_id!r} already, and keeps it: give this row another"
         where = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
-        return LineFault(*where, request.kind, request.custom_id)
+        return RowFault(*where, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
         name = self._settings.lane_of(request.model)
@@ -104,11 +104,11 @@ class Spool:
             file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
             self._lanes[name] = _Lane(request.model, file)
         said = request.to_bytes()
-        self._lanes[name].add(sealed(said) + b"\n")
+        self._lanes[name].add(with_checksum(said) + b"\n")
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
         self._hash.update(said + b"\n")  # its checksum says nothing more
 
-    def _refuse(self, fault: LineFault, raw: bytes) -> None:
+    def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1
         self.codes[fault.code] = self.codes.get(fault.code, 0) + 1
         if len(self.faults) < SHOWN_FAULTS:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from jobs.errors import RequestError
-from jobs.kinds import Kind
 from jobs.kinds.article import ArticleKind
 from jobs.kinds.chat import ChatKind
 from jobs.kinds.completion import CompletionKind
+from jobs.kinds.kind import Kind
 from jobs.kinds.social_post import SocialPostKind
 from jobs.kinds.translation import TranslationKind
 from jobs.writing.templates import Templates

@@ -25,6 +25,34 @@ class JobKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimId:
+    """Names one claim: the `n`-th of one life (`incarnation`) of a worker. It is written `<worker>-<incarnation>-<n>`.
+
+    The queue tells by it which leases belong to one life of a worker: jobs of one that run out together are suspects.
+    """
+
+    worker: str
+    incarnation: str
+    n: int
+
+    def __post_init__(self) -> None:
+        if not self.incarnation or "-" in self.incarnation:
+            raise ValueError(f"an incarnation is a word without hyphens: {self.incarnation!r}")
+
+    def __str__(self) -> str:
+        return f"{self.worker}-{self.incarnation}-{self.n}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ClaimId":
+        """The claim id that `str()` wrote. Raises ValueError when it wrote no such text."""
+        try:
+            worker, incarnation, n = text.rsplit("-", 2)
+            return cls(worker, incarnation, int(n))
+        except ValueError:
+            raise ValueError(f"no claim id: {text!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class InputSlice:
     """Where a request stands in its lane's input file: `length` bytes from `offset`, without the newline."""
 

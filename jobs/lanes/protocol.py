@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from jobs.lanes.job import InputSlice, Job, Lease
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class LanePolicy:
 
     pause_after_deaths: int = 5
     priority_aging_s: float = 600.0
-    tenants: Mapping[str, TenantShare] = field(default_factory=dict)
+    tenants: Mapping[str, TenantSettings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

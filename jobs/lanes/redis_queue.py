@@ -43,7 +43,7 @@ from jobs.lanes.records import (
     schedules_of,
     shares,
 )
-from jobs.lanes.redis_wire import Wire, packed
+from jobs.lanes.redis_wire import Wire
 from jobs.settings import Settings
 
 KEYS: Final = (
@@ -262,15 +262,11 @@ class RedisQueue:
         return self._answered(lambda: self._call(self._scripts[script], lane, more_keys, args))
 
     def _call(self, script: Any, lane: str, more_keys: Sequence[str], args: Sequence[Any]) -> Any:
+        keys = (*_keys(lane), *more_keys)
         if self._wire is not None:
-            parts, head = _head(script.sha, lane, len(more_keys))
-            try:
-                return self._wire.ask_packed(
-                    parts + len(more_keys) + len(args), head + packed(more_keys) + packed(args)
-                )
-            except redis.exceptions.NoScriptError:
-                pass
-        return script(keys=(*_keys(lane), *more_keys), args=args)
+            with contextlib.suppress(redis.exceptions.NoScriptError):
+                return self._wire.ask("EVALSHA", script.sha, len(keys), *keys, *args)
+        return script(keys=keys, args=args)
 
     def _ask(self, command: str, *args: Any) -> Any:
         return self._answered(lambda: getattr(self._client, command)(*args))
@@ -329,13 +325,6 @@ def _told(slow: Callable[[str], object] | None, words: str) -> Iterator[None]:
 @cache
 def _keys(lane: str) -> Sequence[str]:
     return tuple(f"np:1:{{{lane}}}:{key}" for key in KEYS)
-
-
-@cache
-def _head(sha: str, lane: str, more_keys: int) -> tuple[int, bytes]:
-    """How each call of a script on a lane begins, packed, and of how many parts that is."""
-    parts = ("EVALSHA", sha, len(KEYS) + more_keys, *_keys(lane))
-    return len(parts), packed(parts)
 
 
 def _readable(ca: Path) -> str:

@@ -1,16 +1,10 @@
 """The short way to Redis: connections of a client's pool that are kept at hand, for one server that is no cluster."""
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
+import hiredis
 import redis
-
-
-def packed(values: Iterable[Any]) -> bytes:
-    """Parts of a command as they travel: bytes as they are, all else as its text."""
-    parts = (value if isinstance(value, bytes) else str(value).encode() for value in values)
-    return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
 
 
 class Wire:
@@ -27,17 +21,13 @@ class Wire:
 
     def ask(self, *command: Any) -> Any:
         """Send a command, again after a lost connection as the client does, and return the reply."""
-        return self.ask_packed(len(command), packed(command))
-
-    def ask_packed(self, parts: int, command: bytes) -> Any:
-        """The same, of so many parts that were `packed` before."""
+        message = hiredis.pack_command(command)
         if self._pid != os.getpid():
             self._idle, self._pid = [], os.getpid()
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = self._pool.get_connection()
-        message = b"*%d\r\n%b" % (parts, command)
         try:
             reply = connection.retry.call_with_retry(
                 lambda: self._exchange(connection, message), lambda _: connection.disconnect()

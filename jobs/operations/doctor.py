@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from jobs.errors import NightpressError, QueueUnavailable, StoreUnavailable
 from jobs.settings import Settings
-from jobs.urls import shown
+from jobs.urls import redacted
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_REDIS: Final = (7, 0)
@@ -111,7 +111,7 @@ def storage(store: Callable[[], Checked]) -> Check:
         opened.check()
     except StoreUnavailable as error:
         return Check("storage", False, str(error), "mend NIGHTPRESS_STORE_URL and NIGHTPRESS_STORE_OPTIONS")
-    return Check("storage", True, f"{shown(opened.url)}: of two writers exactly one gets a name")
+    return Check("storage", True, f"{redacted(opened.url)}: of two writers exactly one gets a name")
 
 
 def extensions(settings: Settings) -> Iterator[Check]:

@@ -14,9 +14,9 @@ from typing import BinaryIO, Final, Literal
 from jobs.accounts.summaries import Tally, short_template, summaries
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
-from jobs.intake.accept import IntakeOptions, spooled
-from jobs.intake.staging import Spool
-from jobs.kinds import Kind
+from jobs.intake.accept import IntakeOptions, staged
+from jobs.intake.staging import Staging
+from jobs.kinds.kind import Kind
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -82,17 +82,17 @@ def estimate(
     settings: Settings,
 ) -> Estimate:
     """What the rows of an input would take. Raises as `intake.accept`; nothing is stored."""
-    with spooled(lines, options, kinds, settings) as spool:
-        seen = _counted(spool, kinds)
+    with staged(lines, options, kinds, settings) as staging:
+        seen = _counted(staging, kinds)
         history = _history(store) if seen else {}
         shown = tuple(_line(group, found, history.get(group, {}), settings) for group, found in sorted(seen.items()))
-        return Estimate(spool.rows, spool.refused, dict(sorted(spool.codes.items())), shown)
+        return Estimate(staging.rows, staging.refused, dict(sorted(staging.codes.items())), shown)
 
 
-def _counted(spool: Spool, kinds: Mapping[str, Kind]) -> Mapping[Group, _Seen]:
+def _counted(staging: Staging, kinds: Mapping[str, Kind]) -> Mapping[Group, _Seen]:
     seen: dict[Group, _Seen] = {}
-    for lane in spool.lanes():
-        for request in _requests(spool.lane_path(lane)):
+    for lane in staging.lanes():
+        for request in _requests(staging.lane_path(lane)):
             found = seen.setdefault((request.kind, request.model), _Seen(lane=lane))
             found.rows += 1
             found.cost += request.cost

@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RowError
-from jobs.formats import Record
+from jobs.formats.record import Record
 from jobs.generation import Prompt
-from jobs.intake.row_reader import LineFault, LineReader
-from jobs.kinds import Kind
+from jobs.intake.row_reader import RowFault, RowReader
+from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4
@@ -44,13 +44,13 @@ class Preview:
 
 
 def previews(
-    records: Iterable[Record], reader: LineReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
-) -> Iterator[Preview | LineFault]:
+    records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
+) -> Iterator[Preview | RowFault]:
     """The first `limit` rows."""
     counters: dict[str, Counter | None] = {}
     for number, record in enumerate(islice(records, limit)):
         request = reader.read(record, number)
-        if isinstance(request, LineFault):
+        if isinstance(request, RowFault):
             yield request
             continue
         if request.model not in counters:
@@ -58,9 +58,7 @@ def previews(
         try:
             prompts = first_prompts(request, kinds[request.kind])
         except RowError as error:
-            yield LineFault(
-                number, record.line, error.code, error.message, error.field, request.kind, request.custom_id
-            )
+            yield RowFault(number, record.line, error.code, error.message, error.field, request.kind, request.custom_id)
             continue
         count = counters[request.model]
         yield Preview(request, prompts, [(count or estimated)(prompt) for prompt in prompts], count is not None)

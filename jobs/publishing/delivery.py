@@ -17,16 +17,16 @@ from typing import BinaryIO, Final
 from jobs.batches.batch import Batch, BatchPaths, Delivered, Done
 from jobs.batches.published import ERRORS, OUTPUT, published_lines
 from jobs.batches.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
-from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable, collected
-from jobs.formats.results import ResultForm
+from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable
+from jobs.formats.results.form import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.logs import logger
-from jobs.store.damage import Damage
-from jobs.store.destinations import within, written
+from jobs.store.damage import Damage, collect_damage
+from jobs.store.destinations import file_in, write_destination
 from jobs.store.store import Store
-from jobs.urls import local_path, shown
+from jobs.urls import local_path, redacted
 
 RETRY_S: Final = 30.0
 """After a delivery that failed."""
@@ -45,7 +45,7 @@ def checked_place(url: str, form: ResultForm) -> str:
         from jobs.store.objects import UNWRITABLE, is_writable
 
         if not is_writable(url):
-            raise RequestError(f"--output-url {shown(url)}: {UNWRITABLE}")
+            raise RequestError(f"--output-url {redacted(url)}: {UNWRITABLE}")
         return url
     return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
 
@@ -61,7 +61,7 @@ def owed(store: Store, batch_id: str) -> str | None:
     if batch is None or batch.output_url is None:
         return None
     done = read_round(store, batch).latest
-    return None if done is None or is_delivered(store, batch, done) else shown(batch.output_url)
+    return None if done is None or is_delivered(store, batch, done) else redacted(batch.output_url)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Deliverer:
         for batch_id in sorted({*self.store.list("undelivered"), *self._overwritten}):
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
-            with collected(faults):
+            with collect_damage(faults):
                 self.deliver_batch(batch_id)
         if faults:
             raise faults[0]
@@ -143,22 +143,22 @@ class Deliverer:
         marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
         self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
         self._overwritten.discard(batch.batch_id)
-        logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=shown(str(batch.output_url)))
+        logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=redacted(str(batch.output_url)))
 
     def _write(self, batch: Batch, done: Done) -> None:
         url, form = str(batch.output_url), ResultForm(batch.output_form)
-        place = within(url, f"output.{SUFFIXES[form]}") if url.endswith("/") else url
+        place = file_in(url, f"output.{SUFFIXES[form]}") if url.endswith("/") else url
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         with self._opened(place) as target:
             write_results(lines, form, lambda: columns(batch.kinds, self.kinds), target)
         if url.endswith("/"):
-            with self._opened(within(url, ERRORS)) as target:
+            with self._opened(file_in(url, ERRORS)) as target:
                 target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[BinaryIO]:
         try:
-            with written(place, self.options_for(place), with_folders=True) as target:
+            with write_destination(place, self.options_for(place), with_folders=True) as target:
                 yield target
         except OSError as error:
-            raise StoreUnavailable(f"cannot write {shown(place)}: {error.strerror or error}") from error
+            raise StoreUnavailable(f"cannot write {redacted(place)}: {error.strerror or error}") from error

@@ -25,21 +25,9 @@ from jobs.batches.batch import Done, PublishedFile, Status
 from jobs.batches.input import read_rows
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import closed_row
-from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_published, read_usage, verify
+from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_usage
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import (
-    Clock,
-    accepted,
-    close,
-    end,
-    is_open,
-    latest_done,
-    load_batch,
-    now,
-    read_marker,
-    reopen,
-    to_bytes,
-)
+from jobs.batches.rounds import Clock, accepted, end, load_batch, now, read_marker, to_bytes
 from jobs.batches.segments.files import until_read
 from jobs.errors import NoBatch
 from jobs.prices import Prices
@@ -47,18 +35,6 @@ from jobs.publishing.candidates import collect
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import BUCKET_BYTES, Winners
 from jobs.store.store import CHUNK_BYTES, Store
-
-__all__ = [
-    "Incomplete",
-    "close",
-    "is_open",
-    "latest_done",
-    "publish",
-    "read_published",
-    "read_usage",
-    "reopen",
-    "verify",
-]
 
 Value = TypeVar("Value")
 

@@ -12,12 +12,13 @@ open batch still needs is never among them: an undecided round keeps all its fol
 lately stays.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from jobs.accounts.summaries import sum_up
 from jobs.batches.batch import Batch, BatchPaths, Done, Reopen
 from jobs.batches.rounds import (
+    Clock,
     accepted,
     is_left_over,
     is_marker,
@@ -28,12 +29,11 @@ from jobs.batches.rounds import (
     read_round,
     to_bytes,
 )
-from jobs.errors import RequestError, StoreDamaged, collected
+from jobs.errors import RequestError, StoreDamaged
 from jobs.logs import logger
+from jobs.store.damage import collect_damage
 from jobs.store.fan_out import each
 from jobs.store.store import Store
-
-Clock = Callable[[], datetime]
 
 LEAST_AGE: timedelta = timedelta(days=1)
 """No writer that lives leaves its file alone for so long."""
@@ -43,7 +43,7 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     """Delete a published batch, or what is left of one. Raises RequestError when it is open, NoBatch when there is nothing of it,
     StoreUnavailable when the storage is away.
 
-    Where the storage deletes nothing, StoreKeeps is raised before anything has changed.
+    Where the storage deletes nothing, StoreDeleteFailed is raised before anything has changed.
     """
     batch = load_batch(store, batch_id)
     if batch is None and not is_left_over(store, batch_id):  # an intake may be under way
@@ -70,7 +70,7 @@ def expired(
     until, batch_ids = clock() - age, list_batches(store)
 
     def ended(batch_id: str) -> datetime | None:
-        with collected(faults):
+        with collect_damage(faults):
             return _ended(store, batch_id, until)
         return None
 

@@ -20,14 +20,14 @@ from jobs.batches.breaker import trip
 from jobs.batches.input import unreadable
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import accepted, go_on
+from jobs.batches.rounds import accepted, close, go_on
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish
+from jobs.publishing.publish import publish
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 

@@ -14,13 +14,13 @@ _DIGITS: Final = 8
 _LENGTH: Final = len(_OPENS) + _DIGITS + len(_ENDS)
 
 
-def sealed(text: bytes) -> bytes:
+def with_checksum(text: bytes) -> bytes:
     """An object that is not empty, with its checksum."""
     body = text[:-1]
     return b"%b%b%08x%b" % (body, _OPENS, zlib.crc32(body), _ENDS)
 
 
-def unsealed(text: bytes) -> bytes:
+def without_checksum(text: bytes) -> bytes:
     """The object without its checksum. Raises ValueError when that is not the one of these bytes."""
     text = text.rstrip(b"\n")
     if not (text.endswith(_ENDS) and text.startswith(_OPENS, max(0, len(text) - _LENGTH))):

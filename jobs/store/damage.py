@@ -8,6 +8,7 @@ that a person gives remembers nothing, and looks at once.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Final, NamedTuple
 
 from jobs.errors import StoreDamaged
@@ -42,3 +43,22 @@ class Damage:
             self._found[name] = _Found(str(error), wait_s, self._monotonic() + wait_s)
             raise
         self._found.pop(name, None)
+
+
+class collect_damage:  # noqa: N801 - in lower case like contextlib.suppress
+    """Adds a StoreDamaged that the block raises to `found`, and goes on after the block. Without a list it is raised.
+
+    A loop over many batches uses it, so that one damaged batch does not end the loop.
+    """
+
+    def __init__(self, found: list[StoreDamaged] | None) -> None:
+        self._found = found
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if self._found is None or not isinstance(error, StoreDamaged):
+            return False
+        self._found.append(error)
+        return True

@@ -18,13 +18,13 @@ def is_folder(place: str) -> bool:
     return place.endswith("/") or (path is not None and path.is_dir())
 
 
-def within(place: str, name: str) -> str:
+def file_in(place: str, name: str) -> str:
     """The place of a file in a folder."""
     return f"{place.rstrip('/') if place.strip('/') else ''}/{name}"
 
 
 @contextmanager
-def written(place: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
+def write_destination(place: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
     """Write a file anew. Raises OSError on this machine; elsewhere StoreUnavailable, or RequestError when no output can go there.
 
     Args:
@@ -34,19 +34,19 @@ def written(place: str, options: Mapping[str, str], *, with_folders: bool = Fals
     """
     path = local_path(place)
     if path is None:
-        from jobs.store.objects import created_url  # fsspec takes its time, and most outputs stay here
+        from jobs.store.objects import write_url
 
-        with created_url(place, options) as target:
+        with write_url(place, options) as target:
             yield target
         return
     if with_folders:
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as target:
+    with replace_file(path) as target:
         yield target
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file anew. Raises OSError. Any number may do so at once: the last to end decides."""
     partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
     try:

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO, Final, cast
 
 import fsspec
 
-from jobs.errors import RequestError, StoreSilent, StoreUnavailable
+from jobs.errors import RequestError, StoreTimeout, StoreUnavailable
 from jobs.store.local import LocalStore
 from jobs.store.store import CHUNK_BYTES, Store
-from jobs.urls import scheme, shown
+from jobs.urls import redacted, scheme
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded in parts of this size."""
@@ -215,13 +215,12 @@ class ObjectStore(Store):
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
         if verb == "delete" and isinstance(error, PermissionError):
             return self._kept([path], _line(error), _remedy(True))
-        kind = StoreSilent if _is_silence(error) else StoreUnavailable
-        return kind(
-            f"storage {self.shown}: cannot {verb} {path}: {_line(error)}. Look at the service, the bucket and the credentials."
-        )
+        kind = StoreTimeout if _is_silence(error) else StoreUnavailable
+        what = f"storage {self.redacted_url}: cannot {verb} {path}: {_line(error)}"
+        return kind(f"{what}. Check the service, the bucket and the credentials.")
 
     def _contended(self, path: str) -> StoreUnavailable:
-        return StoreUnavailable(f"storage {self.shown}: writes to {path} stay in conflict. Try again later.")
+        return StoreUnavailable(f"storage {self.redacted_url}: writes to {path} stay in conflict. Try again later.")
 
 
 @contextmanager
@@ -232,10 +231,10 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         file = file_system.open(path, "rb")
     except FileNotFoundError:
         raise StoreUnavailable(
-            f"{shown(url)} is not there, or may not be read: look at its name and the credentials"
+            f"{redacted(url)} is not there, or may not be read: look at its name and the credentials"
         ) from None
     except Exception as error:  # file systems raise errors of no common class
-        raise StoreUnavailable(f"cannot read {shown(url)}: {_line(error)}") from error
+        raise StoreUnavailable(f"cannot read {redacted(url)}: {_line(error)}") from error
     with file:
         yield cast("BinaryIO", _Remote(url, file))
 
@@ -246,14 +245,14 @@ def is_writable(url: str) -> bool:
 
 
 @contextmanager
-def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
+def write_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
     """Write any URL that fsspec can write to, in place of what stands there; whole or not at all.
 
     It is spooled on the local disk first, so that nothing is sent when making it fails. Raises RequestError when no output can
     go there, StoreUnavailable when it does not.
     """
     if not is_writable(url):
-        raise RequestError(f"cannot write {shown(url)}: {UNWRITABLE}")
+        raise RequestError(f"cannot write {redacted(url)}: {UNWRITABLE}")
     with tempfile.NamedTemporaryFile(prefix="nightpress-") as spool:
         yield cast("BinaryIO", spool)
         spool.flush()
@@ -261,7 +260,7 @@ def created_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         try:
             file_system.put_file(spool.name, path, **_in_parts(url))
         except Exception as error:  # as in `open_url`
-            raise StoreUnavailable(f"cannot write {shown(url)}: {_line(error)}") from error
+            raise StoreUnavailable(f"cannot write {redacted(url)}: {_line(error)}") from error
 
 
 class _Remote:
@@ -274,7 +273,7 @@ class _Remote:
         try:
             return self._file.read(size)
         except Exception as error:  # as in `open_url`
-            raise StoreUnavailable(f"cannot read {shown(self._url)} to its end: {_line(error)}") from error
+            raise StoreUnavailable(f"cannot read {redacted(self._url)} to its end: {_line(error)}") from error
 
 
 class _Ranges(io.RawIOBase):
@@ -322,7 +321,7 @@ def _file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any
         file_system, path = fsspec.url_to_fs(url, **typed, **more, skip_instance_cache=True)
     except Exception as error:  # as in `open_url`
         extra = " Install it with: pip install 'nightpress[s3]'." if is_s3 and isinstance(error, ImportError) else ""
-        raise StoreUnavailable(f"cannot use {shown(url)}: {_line(error)}.{extra}") from error
+        raise StoreUnavailable(f"cannot use {redacted(url)}: {_line(error)}.{extra}") from error
     if is_s3:
         file_system.retries = TRIES
     if (loop := getattr(file_system, "loop", None)) is not None:

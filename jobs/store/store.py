@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import BinaryIO, Final
 
-from jobs.errors import StoreKeeps, StoreUnavailable
+from jobs.errors import StoreDeleteFailed, StoreUnavailable
 from jobs.logs import logger
-from jobs.urls import shown
+from jobs.urls import redacted
 
 CHUNK_BYTES: Final = 4 << 20
 """How much is read at a time from a file that is streamed."""
@@ -36,15 +36,15 @@ class Store(ABC):
     """False when files that were to be discarded stayed the last time."""
 
     @property
-    def shown(self) -> str:
+    def redacted_url(self) -> str:
         """Its URL without what may be a password."""
-        return shown(self.url)
+        return redacted(self.url)
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
         """Make a file that is not there yet. True: it stands there with these bytes. False: it has others.
 
-        Raises StoreSilent when nobody can say whether it stands.
+        Raises StoreTimeout when nobody can say whether it stands.
         """
 
     @abstractmethod
@@ -80,12 +80,12 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Remove a file, or a folder with all that it holds. Missing is fine. Raises StoreKeeps when some of it stays."""
+        """Remove a file, or a folder with all that it holds. Missing is fine. Raises StoreDeleteFailed when some of it stays."""
 
     def delete_files(self, paths: Sequence[str]) -> None:
         """Remove files, many with one request where the service can. Missing ones are fine. Ending early, it has removed some.
 
-        Raises StoreKeeps when some of them stay.
+        Raises StoreDeleteFailed when some of them stay.
         """
         for path in paths:
             self.delete(path)
@@ -101,16 +101,16 @@ class Store(ABC):
                 self.delete(paths[0])
             else:
                 self.delete_files(paths)
-        except StoreKeeps as error:
+        except StoreDeleteFailed as error:
             self.deletes = False
             if not said:
-                logger().warning("store.kept", error=f"{error}. All goes on, and files become more")
+                logger().warning("store.delete_failed", error=f"{error}. All goes on, and files become more")
         return self.deletes
 
-    def _kept(self, paths: Sequence[str], reason: str, remedy: str) -> StoreKeeps:
+    def _kept(self, paths: Sequence[str], reason: str, remedy: str) -> StoreDeleteFailed:
         """The error that says which files stay."""
         named = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
-        return StoreKeeps(f"storage {self.shown}: cannot delete {named}: {reason}. {remedy}")
+        return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
         """Remove files that killed writers left half written, untouched for `age`. Returns how many; an object store has none."""
@@ -142,5 +142,5 @@ class Store(ABC):
 
     def _unsafe(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(
-            f"storage {self.shown} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
+            f"storage {self.redacted_url} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
         )

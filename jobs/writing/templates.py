@@ -12,7 +12,7 @@ from typing import Any, Final
 import jinja2
 from jinja2 import meta
 
-from jobs.did_you_mean import meant
+from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.generation import Message
 
@@ -73,7 +73,7 @@ class Templates:
         used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
         for name in own:
             stem, _, suffix = name.partition(".")
-            like = f": did you mean {stem}.j2?" if f"{stem}.j2" in self._known else meant(name, self._known)
+            like = f": did you mean {stem}.j2?" if f"{stem}.j2" in self._known else did_you_mean(name, self._known)
             is_template = suffix == "j2" or stem in {known.removesuffix(".j2") for known in self._known}
             if name not in used and is_template and (all_known or like):
                 raise RequestError(f"templates_dir: {name} replaces no template{like}")

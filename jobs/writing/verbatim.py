@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.errors import CheckFailed
-from jobs.generation import MOST_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
+from jobs.generation import MAX_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 
@@ -71,7 +71,7 @@ class ChoiceFields(BaseModel):
     logprobs: int | None = Field(
         default=None,
         ge=0,
-        le=MOST_LOGPROBS,
+        le=MAX_LOGPROBS,
         description="Log probabilities: of each token, and of so many likeliest there.",
     )
 

@@ -28,12 +28,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from jobs.batches.batch import Done
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.published import verify
 from jobs.batches.rounds import accepted
 from jobs.batches.segments.compaction import compact
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
 from jobs.prices import Prices
-from jobs.publishing.publish import publish, verify
+from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from scripts.bench.scale_parts import batches, night

@@ -26,7 +26,7 @@ from jobs.catalog import ModelCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from scripts.bench.engines import model_folder
 from workers.engines.protocol import Engine
-from workers.engines.weights import make_engine
+from workers.engines.registry import make_engine
 
 Found = TypeVar("Found")
 

@@ -86,7 +86,8 @@ def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> f
 def main() -> None:
     """Run both in turn, and print a table."""
     from jobs.settings import load
-    from workers.engines.weights import identity, resolve
+    from workers.engines.registry import identity
+    from workers.engines.weights import resolve
 
     parser = argparse.ArgumentParser(description="Time to the first row, beside a bare script.")
     parser.add_argument("--turns", type=int, default=3)

@@ -26,7 +26,7 @@ from jobs.errors import UnavailableError
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import FeedRow, LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 from workers.fleet import embedded_redis
 
 LANE = "simulated"
@@ -156,7 +156,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--slots", type=int, default=64)
     args = parser.parse_args()
-    shares = {tenant.name: TenantShare(weight=tenant.weight, rows_in_flight=tenant.cap) for tenant in TENANTS}
+    shares = {tenant.name: TenantSettings(weight=tenant.weight, rows_in_flight=tenant.cap) for tenant in TENANTS}
     try:
         with (
             tempfile.TemporaryDirectory() as folder,

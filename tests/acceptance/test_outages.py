@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.publishing.publish import verify
+from jobs.batches.published import verify
 from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]

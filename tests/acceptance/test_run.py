@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
+from jobs.batches.published import verify
 from jobs.batches.segments.segment import read_outcomes
-from jobs.publishing.publish import verify
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 

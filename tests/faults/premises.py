@@ -27,6 +27,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import ERRORS, OUTPUT, read_published, read_usage, verify
 from jobs.batches.rounds import is_open, latest_done, load_batch
 from jobs.batches.segments.files import each_outcome
+from jobs.batches.segments.name import SegmentName
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -227,7 +228,7 @@ class Premises:
         paths = BatchPaths(batch_id)
         if not worker:
             return list(each_outcome(self.store, paths))
-        names = [name for name in self.store.list(paths.segments) if name.startswith(f"{worker}-")]
+        names = [name for name in self.store.list(paths.segments) if SegmentName.parse(name).worker == worker]
         return [line for name in names for line in read_outcomes(self.store, paths.segment(name))]
 
     def completed(self, batch_id: str, worker: str) -> int:

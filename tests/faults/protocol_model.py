@@ -20,7 +20,7 @@ from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import UnavailableError
 from jobs.lanes.feed import Feeder
-from jobs.lanes.job import Job, JobKey, Lease
+from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.requests import load_request
 from jobs.prices import Prices
@@ -275,7 +275,7 @@ class Worker(Process):
     def claim(self, n: int) -> None:
         if self.to_be_empty and self.leases:
             return
-        claim_id = f"{self.name}-{self.lives}-{self.claims}"
+        claim_id = str(ClaimId(self.name, str(self.lives), self.claims))
         reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record)
         self.claims += 1
         self.to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)

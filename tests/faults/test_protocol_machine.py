@@ -28,7 +28,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobs.accounts.tallies import Tally, tallies
+from jobs.accounts.summaries import Tally
+from jobs.accounts.tallies import tallies
 from jobs.batches.published import verify
 from jobs.batches.rounds import accepted, close, reopen, resume
 from jobs.batches.rounds import pause as hold

@@ -165,7 +165,7 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3.until(lambda: over_s3.segments(batch_id) > 1, 60, f"two segments: {over_s3.logs()}")
     with structlog.testing.capture_logs() as logs:
         assert over_s3.finish(batch_id) == {"completed": ROWS}
-    (said,) = [log["error"] for log in logs if log["event"] == "store.kept"]
+    (said,) = [log["error"] for log in logs if log["event"] == "store.delete_failed"]
     assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", said)
     assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
     refused = over_s3.command("delete", batch_id)

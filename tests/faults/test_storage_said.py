@@ -121,7 +121,7 @@ def test_a_storage_that_was_never_there_is_said_in_one_line_with_status_3(
     tried = night.command(*words)
     assert (tried.returncode, tried.stdout) == (3, ""), tried.stderr
     assert len(tried.stderr.splitlines()) == 1, tried.stderr
-    assert "Look at the service, the bucket and the credentials" in tried.stderr
+    assert "Check the service, the bucket and the credentials" in tried.stderr
 
 
 def test_a_fleet_that_starts_before_its_storage_is_there(

@@ -107,6 +107,6 @@ def test_every_word_is_frozen(value: object, field: str) -> None:
 
 
 def test_params_say_what_is_not_the_default_but_for_the_seed() -> None:
-    assert SamplingParams(seed=3).said() == {}
+    assert SamplingParams(seed=3).as_receipt() == {}
     params = SamplingParams(max_tokens=7, logit_bias={5: 1.0}, stop=("a",), temperature=0.0, seed=3)
-    assert params.said() == {"max_tokens": 7, "logit_bias": {"5": 1.0}, "stop": ["a"], "temperature": 0.0}
+    assert params.as_receipt() == {"max_tokens": 7, "logit_bias": {"5": 1.0}, "stop": ["a"], "temperature": 0.0}

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.errors import NightpressError
 from jobs.store.opening import open_store
-from jobs.urls import scheme, shown
+from jobs.urls import redacted, scheme
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from jobs.urls import scheme, shown
     ],
 )
 def test_what_may_be_a_password_is_hidden(place: str, said: str) -> None:
-    assert shown(place) == said
+    assert redacted(place) == said
 
 
 def test_which_file_system_a_place_is_of() -> None:

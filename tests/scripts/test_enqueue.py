@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from jobs.batches.outcome_index import load_batch
+from jobs.batches.rounds import load_batch
 from jobs.store.opening import open_store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"

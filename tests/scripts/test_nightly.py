@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from jobs.batches.batch import Done
-from jobs.batches.rounds import is_open
+from jobs.batches.rounds import close, is_open
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish
+from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"

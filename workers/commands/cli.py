@@ -22,7 +22,7 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
-from jobs.formats import InputFormat
+from jobs.formats.record import InputFormat
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
@@ -73,7 +73,7 @@ def run(
     _needs("ray", "torch", "transformers")
     from jobs import logs
     from jobs.batches.rounds import read_round
-    from jobs.formats.source import name_of
+    from jobs.formats.source import source_name
     from jobs.intake.accept import IntakeOptions, accept_file
     from workers.commands.interrupts import draining
     from workers.commands.report import Reporter
@@ -82,7 +82,7 @@ def run(
     session: Session = ctx.obj
     settings, store = session.settings, session.store
     logs.configure("warning" if sys.stderr.isatty() else settings.log_level, settings.log_format)
-    folder = out or Path("out") / (name_of(file) or "batch")
+    folder = out or Path("out") / (source_name(file) or "batch")
     options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict, form=form)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch

@@ -12,10 +12,10 @@ from typing import Any
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.job import Job, JobKey, Lease
+from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
-from workers.engines.weights import identity, make_engine
+from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
 
 COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
@@ -63,7 +63,7 @@ def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], setting
     card = settings.catalog[row.model]
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
-        job = Job(Lease(JobKey(batch_id, row.row), 0, 0, "replay"), b"")
+        job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")
         attempt = Attempt(job, row, kind, datetime.now(UTC))
         error = _converse(attempt, engine)
         receipt = {

@@ -95,7 +95,7 @@ class Run:
         for lane in self.batch.lanes.values():
             card = self.settings.catalog[lane.model]
             fleet.staff(lane.model, self.workers or workers_per_lane(card))
-        logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.batch.lanes), **self.timings)
+        logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.batch.lanes), **self.timings)
         try:
             while not self._interrupts:
                 fleet.watch()

@@ -14,22 +14,22 @@ from typing import Final
 
 from jobs.accounts.summaries import catch_up
 from jobs.batches.open_batches import OpenBatches
-from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError, collected
+from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.damage import Damage
+from jobs.store.damage import Damage, collect_damage
 from jobs.store.opening import open_store
 from workers.fleet import embedded_redis
 from workers.fleet.after_publishing import Errands
 from workers.fleet.allocation import has_work
 from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.metrics import FleetMetrics
 from workers.fleet.outages import Outages
-from workers.worker.metrics import FleetMetrics
 
 TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
@@ -82,7 +82,7 @@ class Work:
             fleet = Fleet(self.settings, url)
             try:
                 self._staff(fleet, self.aliases)
-                logger().info("fleet.started", workers=len(fleet.posts), lanes=list(self.aliases), address=address)
+                logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.aliases), address=address)
                 self._loop(fleet, sweeper)
                 fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
@@ -133,7 +133,7 @@ class Work:
         """Bring the metrics up to date; while Redis is away they stay as they are."""
         with contextlib.suppress(UnavailableError):
             lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
-            self._metrics.note(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
+            self._metrics.update(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
     def _sweep(self, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once.
@@ -142,7 +142,7 @@ class Work:
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():
-            with collected(damage):
+            with collect_damage(damage):
                 still_open = sweeper.sweep()
             if damage:
                 still_open = max(1, len(list(sweeper.batches)))

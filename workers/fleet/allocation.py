@@ -1,10 +1,10 @@
-"""Sharing: which model has the next worker, where the cluster has less room than the fleet has posts.
+"""Sharing: which model has the next worker, where the cluster has less room than the fleet has replicas.
 
 A worker whose model has nothing to do makes room for one that has. A model with rows and no worker at all is the next to get one:
 the others that want what it lacks stand back, and the one with most workers gives one up. Where there are more such models
 than there is room, they wait until another has nothing to do, the one that has waited longest first: Ray keeps no order.
 
-It looks at the posts and at what the cluster has free, and says what is to be done; the fleet does it.
+It looks at the replicas and at what the cluster has free, and says what is to be done; the fleet does it.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from typing import Final
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
-from workers.fleet.replica import Post
+from workers.fleet.replica import Replica
 
 PLACE_S: Final = 5.0
 """A worker that has not come to life after so long may be waiting for room."""
@@ -47,12 +47,14 @@ class Room:
     held: Mapping[str, float]
 
     @classmethod
-    def seen(cls, free: Mapping[str, float], nodes: Sequence[Mapping[str, float]], posts: Sequence[Post]) -> "Room":
-        """With what the posts hold."""
+    def seen(
+        cls, free: Mapping[str, float], nodes: Sequence[Mapping[str, float]], replicas: Sequence[Replica]
+    ) -> "Room":
+        """With what the replicas hold."""
         held = Counter[str]()
-        for post in posts:
-            if post.placed:
-                held.update(post.needs)
+        for replica in replicas:
+            if replica.placed:
+                held.update(replica.needs)
         return cls(free, nodes, held)
 
     def total(self, kind: str) -> float:
@@ -76,12 +78,12 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Which posts are to do what. `without` have a model with rows and no worker, each with the kind of room that it lacks."""
+    """Which replicas are to do what. `without` have a model with rows and no worker, each with the kind of room that it lacks."""
 
-    withdraw: Sequence[Post]
-    leave: Sequence[Post]
-    come_back: Sequence[Post]
-    without: Sequence[tuple[Post, str]]
+    withdraw: Sequence[Replica]
+    leave: Sequence[Replica]
+    come_back: Sequence[Replica]
+    without: Sequence[tuple[Replica, str]]
 
 
 @dataclass
@@ -90,86 +92,91 @@ class Waiting:
 
     _said: set[str] = field(default_factory=set)
 
-    def say(self, without: Sequence[tuple[Post, str]], posts: Sequence[Post], room: Room) -> None:
+    def say(self, without: Sequence[tuple[Replica, str]], replicas: Sequence[Replica], room: Room) -> None:
         """Say it of those `without` of which it was not said."""
-        self._said -= {post.alias for post in posts if post.at_work}
-        for post, kind in without:
-            if post.alias not in self._said:
-                self._said.add(post.alias)
+        self._said -= {replica.alias for replica in replicas if replica.at_work}
+        for replica, kind in without:
+            if replica.alias not in self._said:
+                self._said.add(replica.alias)
                 logger().warning(
                     "model.waiting",
-                    model=post.alias,
+                    model=replica.alias,
                     lacks=kind,
-                    needs=post.needs[kind],
+                    needs=replica.needs[kind],
                     total=room.total(kind),
-                    held_by=sorted({one.alias for one in posts if one.placed and kind in one.needs}),
+                    held_by=sorted({one.alias for one in replicas if one.placed and kind in one.needs}),
                 )
 
 
-def moves(posts: Sequence[Post], working: Collection[str], room: Room, at: float) -> Moves:
+def moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at: float) -> Moves:
     """What is to be done at the time `at`; `working` are the models that have something to do."""
-    waiting = [post for post in posts if post.alias in working and _waits(post, room, at)]
-    staffed = {post.alias for post in posts if post.at_work}
-    line = sorted((post for post in waiting if post.alias not in staffed), key=lambda post: post.waiting_since or at)
-    first = next((post for post in line if room.could_hold(post.needs)), None)
+    waiting = [replica for replica in replicas if replica.alias in working and _waits(replica, room, at)]
+    staffed = {replica.alias for replica in replicas if replica.at_work}
+    line = sorted(
+        (replica for replica in waiting if replica.alias not in staffed),
+        key=lambda replica: replica.waiting_since or at,
+    )
+    first = next((replica for replica in line if room.could_hold(replica.needs)), None)
     wanted = waiting if first is None else [first]
 
-    def stands_back(post: Post) -> bool:
-        return first is not None and post is not first and _lack(first, room) in post.needs
+    def stands_back(replica: Replica) -> bool:
+        return first is not None and replica is not first and _lack(first, room) in replica.needs
 
-    idle = [post for post in posts if post.at_work and post.alias not in working]
-    denied = [post for post in wanted if _is_denied(post, room, at)]
+    idle = [replica for replica in replicas if replica.at_work and replica.alias not in working]
+    denied = [replica for replica in wanted if _is_denied(replica, room, at)]
     leave = list(_idle_for(denied, idle, room))
     if first in denied and not leave:
-        leave = _spared_for(first, posts, room)
+        leave = _spared_for(first, replicas, room)
     return Moves(
-        withdraw=[post for post in posts if post.pending and wanted and post.alias not in working]
-        + [post for post in waiting if stands_back(post)],
+        withdraw=[replica for replica in replicas if replica.pending and wanted and replica.alias not in working]
+        + [replica for replica in waiting if stands_back(replica)],
         leave=leave,
-        come_back=[post for post in posts if post.parked and post.alias in working and not stands_back(post)],
-        without=[(post, _lack(post, room)) for post in line],
+        come_back=[
+            replica for replica in replicas if replica.parked and replica.alias in working and not stands_back(replica)
+        ],
+        without=[(replica, _lack(replica, room)) for replica in line],
     )
 
 
-def _waits(post: Post, room: Room, at: float) -> bool:
+def _waits(replica: Replica, room: Room, at: float) -> bool:
     """Whether its worker waits for room, and is not just slow to come to life."""
-    if not post.pending or at - post.started < PLACE_S:
+    if not replica.pending or at - replica.started < PLACE_S:
         return False
-    is_surely_nowhere = any(room.elsewhere(kind) < need - LEAST for kind, need in post.needs.items())
-    return is_surely_nowhere or at - post.started >= LONG_S
+    is_surely_nowhere = any(room.elsewhere(kind) < need - LEAST for kind, need in replica.needs.items())
+    return is_surely_nowhere or at - replica.started >= LONG_S
 
 
-def _is_denied(post: Post, room: Room, at: float) -> bool:
+def _is_denied(replica: Replica, room: Room, at: float) -> bool:
     """Whether somebody has to leave for it. Where enough is free, Ray may just be about to give it, unless it lies in pieces."""
-    return room.could_hold(post.needs) and (room.lacks(post.needs) is not None or at - post.started >= LONG_S)
+    return room.could_hold(replica.needs) and (room.lacks(replica.needs) is not None or at - replica.started >= LONG_S)
 
 
-def _lack(post: Post, room: Room) -> str:
-    return room.lacks(post.needs) or next(iter(post.needs))
+def _lack(replica: Replica, room: Room) -> str:
+    return room.lacks(replica.needs) or next(iter(replica.needs))
 
 
-def _idle_for(wanted: Sequence[Post], idle: Sequence[Post], room: Room) -> Iterator[Post]:
+def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) -> Iterator[Replica]:
     """As many of the idle as hold what is wanted and not free."""
     left, coming = list(idle), Counter(room.free)
-    for post in wanted:
-        if room.lacks(post.needs) is None:  # what is free lies in pieces
+    for replica in wanted:
+        if room.lacks(replica.needs) is None:  # what is free lies in pieces
             coming.clear()
-        while (lack := _lacking(coming, post.needs)) is not None:
+        while (lack := _lacking(coming, replica.needs)) is not None:
             giver = next((one for one in left if lack in one.needs), None)
             if giver is None:
                 break
             left.remove(giver)
             coming.update(giver.needs)
             yield giver
-        coming.subtract(post.needs)
+        coming.subtract(replica.needs)
 
 
-def _spared_for(first: Post, posts: Sequence[Post], room: Room) -> list[Post]:
+def _spared_for(first: Replica, replicas: Sequence[Replica], room: Room) -> list[Replica]:
     """One worker of the model with most of them, if it can spare as much as is lacking and keep one."""
     lack = _lack(first, room)
-    holders = [post for post in posts if post.at_work and lack in post.needs]
-    for alias, n in Counter(post.alias for post in holders).most_common():
-        last = max((post for post in holders if post.alias == alias), key=lambda post: post.number)
+    holders = [replica for replica in replicas if replica.at_work and lack in replica.needs]
+    for alias, n in Counter(replica.alias for replica in holders).most_common():
+        last = max((replica for replica in holders if replica.alias == alias), key=lambda replica: replica.number)
         if n > 1 and room.free.get(lack, 0.0) + (n - 1) * last.needs[lack] >= first.needs[lack] - LEAST:
             return [last]
     return []

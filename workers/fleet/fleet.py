@@ -24,7 +24,7 @@ from jobs.logs import logger
 from jobs.settings import Settings
 from workers.fleet.allocation import PLACE_S, Room, Waiting, moves
 from workers.fleet.gcs_watch import ControlStore, end_now
-from workers.fleet.replica import Post
+from workers.fleet.replica import Replica
 from workers.worker.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
@@ -43,7 +43,7 @@ FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailabl
 PATIENCE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """How long Ray waits for its control store, in its own settings; without it, 60 s."""
 START_TRIES: Final = 4
-"""A post whose workers die so often in a row before their model is loaded ends the fleet: the next would die as well."""
+"""A replica whose workers die so often in a row before their model is loaded ends the fleet: the next would die as well."""
 
 
 def connect(address: str | None, *, local: bool = False) -> str:
@@ -109,7 +109,7 @@ class Fleet:
     only: frozenset[str] | None = None
     monotonic: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)
-    posts: list[Post] = field(default_factory=list)
+    replicas: list[Replica] = field(default_factory=list)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _listened: float = float("-inf")
     _shared: float = float("-inf")
@@ -120,12 +120,12 @@ class Fleet:
 
     def staff(self, alias: str, n: int) -> None:
         """Have `n` workers for the model `alias`; those that there are stay."""
-        number = sum(post.alias == alias for post in self.posts)
-        self.posts += [Post(alias, number + i) for i in range(n - number)]
+        number = sum(replica.alias == alias for replica in self.replicas)
+        self.replicas += [Replica(alias, number + i) for i in range(n - number)]
         self.watch()
 
     def watch(self) -> None:
-        """Start whom a post lacks, and note who died. A dead worker's post is filled again after a backoff.
+        """Start whom a replica lacks, and note who died. A dead worker's replica is filled again after a backoff.
 
         Raises ModelUnavailable when a worker cannot start, because its model is not there or for a reason unknown, and
         UnavailableError when Ray's control store is lost.
@@ -134,12 +134,12 @@ class Fleet:
         self._note_the_placed()
         self._note_those_who_left()
         self._note_the_dead()
-        for post in self.posts:
-            if post.handle is None and not post.parked and self.monotonic() >= post.start_at:
-                self._start(post)
+        for replica in self.replicas:
+            if replica.handle is None and not replica.parked and self.monotonic() >= replica.start_at:
+                self._start(replica)
 
     def share(self, has_work: Callable[[str], bool]) -> None:
-        """Where the cluster has less room than there are posts, give it to the models that have work: see `sharing`.
+        """Where the cluster has less room than there are replicas, give it to the models that have work: see `sharing`.
 
         `has_work` says it of a lane, and is asked once in `SHARE_S`, if at all. What it raises leaves this call.
         """
@@ -148,31 +148,35 @@ class Fleet:
         from workers.fleet import actor
 
         now = self.monotonic()
-        if now - self._shared < SHARE_S or all(post.at_work for post in self.posts):
+        if now - self._shared < SHARE_S or all(replica.at_work for replica in self.replicas):
             return
         if self._control_store is not None and self._control_store.away:
             return
         self._shared = now
-        if any(post.leaving for post in self.posts) or now - self._left < PLACE_S:  # Ray needs a moment to give it away
+        if (
+            any(replica.leaving for replica in self.replicas) or now - self._left < PLACE_S
+        ):  # Ray needs a moment to give it away
             return
-        working = {alias for alias in {post.alias for post in self.posts} if has_work(self.settings.lane_of(alias))}
-        for post in self.posts:
-            if post.alias not in working or post.placed:
-                post.waiting_since = None
-            elif post.waiting_since is None:
-                post.waiting_since = now
+        working = {
+            alias for alias in {replica.alias for replica in self.replicas} if has_work(self.settings.lane_of(alias))
+        }
+        for replica in self.replicas:
+            if replica.alias not in working or replica.placed:
+                replica.waiting_since = None
+            elif replica.waiting_since is None:
+                replica.waiting_since = now
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        room = Room.seen(ray.available_resources(), nodes, self.posts)
-        todo = moves(self.posts, working, room, now)
-        self._waiting.say(todo.without, self.posts, room)
-        for post in todo.withdraw:
-            self._end(post, parked=True)
-        for post in todo.leave:
-            logger().info("worker.draining", worker=post.worker)
-            actor.stop(post.handle, self.settings.drain_s)
-            post.leaving_until = now + self.settings.drain_s + ENDING_S
-        for post in todo.come_back:
-            post.parked = False
+        room = Room.seen(ray.available_resources(), nodes, self.replicas)
+        todo = moves(self.replicas, working, room, now)
+        self._waiting.say(todo.without, self.replicas, room)
+        for replica in todo.withdraw:
+            self._end(replica, parked=True)
+        for replica in todo.leave:
+            logger().info("worker.draining", worker=replica.worker)
+            actor.stop(replica.handle, self.settings.drain_s)
+            replica.leaving_until = now + self.settings.drain_s + ENDING_S
+        for replica in todo.come_back:
+            replica.parked = False
 
     def drain(self, drain_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Stop all workers: what is nearly done finishes within `drain_s`. Returns when none is left."""
@@ -181,20 +185,20 @@ class Fleet:
         from workers.fleet import actor
 
         self._note_the_placed()
-        for post in self.posts:
-            if post.pending:
-                self._end(post)
-        posts = [post for post in self.posts if post.handle is not None]
-        for post in posts:
-            logger().info("worker.draining", worker=post.worker)
-            actor.stop(post.handle, drain_s)
+        for replica in self.replicas:
+            if replica.pending:
+                self._end(replica)
+        replicas = [replica for replica in self.replicas if replica.handle is not None]
+        for replica in replicas:
+            logger().info("worker.draining", worker=replica.worker)
+            actor.stop(replica.handle, drain_s)
         until = self.monotonic() + drain_s + ENDING_S
-        left = [post.running for post in posts]
+        left = [replica.running for replica in replicas]
         while left and self.monotonic() < until:
             _, left = ray.wait(left, num_returns=len(left), timeout=0.2)
             meanwhile()
-        for post in posts:
-            self._end(post)
+        for replica in replicas:
+            self._end(replica)
         logger().info("fleet.stopped")
 
     def kill(self) -> None:
@@ -204,15 +208,15 @@ class Fleet:
                 return  # nobody is there to end them: Ray does it soon
             self._control_store.close()
             self._control_store = None
-        for post in self.posts:
-            self._end(post)
+        for replica in self.replicas:
+            self._end(replica)
 
-    def _end(self, post: Post, *, parked: bool = False) -> None:
+    def _end(self, replica: Replica, *, parked: bool = False) -> None:
         import ray
 
-        if post.handle is not None:  # whoever drains may have been told to kill meanwhile
-            ray.kill(post.handle)
-        post.vacate(parked=parked)
+        if replica.handle is not None:  # whoever drains may have been told to kill meanwhile
+            ray.kill(replica.handle)
+        replica.vacate(parked=parked)
 
     def _watch_the_control_store(self) -> None:
         import ray
@@ -233,7 +237,7 @@ class Fleet:
         from workers.fleet import actor
 
         self._note_the_placed()
-        asked = [actor.status(post.handle) for post in self.posts if post.placed]
+        asked = [actor.status(replica.handle) for replica in self.replicas if replica.placed]
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=timeout_s) if asked else ([], [])
         said = []
         for reference in ready:
@@ -254,18 +258,18 @@ class Fleet:
         if self._fault is not None:
             raise self._fault
 
-    def _start(self, post: Post) -> None:
+    def _start(self, replica: Replica) -> None:
         from workers.fleet import actor
 
-        card = self.settings.catalog[post.alias]
-        post.worker = f"{self.name}-{post.alias}-{post.number}"[:64].replace("/", "-")
-        plan = WorkerPlan(post.worker, post.alias, self.redis_url, self.settings, self.only)
+        card = self.settings.catalog[replica.alias]
+        replica.worker = f"{self.name}-{replica.alias}-{replica.number}"[:64].replace("/", "-")
+        plan = WorkerPlan(replica.worker, replica.alias, self.redis_url, self.settings, self.only)
         gpus = self._gpus(card)
-        post.needs = {"GPU": gpus, "CPU": 1.0} if gpus else {"CPU": 1.0}
-        post.handle = actor.start(plan, num_cpus=1.0, num_gpus=gpus)
-        post.running, post.loaded = actor.run(post.handle), actor.loaded(post.handle)
-        post.arrived = actor.status(post.handle)
-        post.started = self.monotonic()
+        replica.needs = {"GPU": gpus, "CPU": 1.0} if gpus else {"CPU": 1.0}
+        replica.handle = actor.start(plan, num_cpus=1.0, num_gpus=gpus)
+        replica.running, replica.loaded = actor.run(replica.handle), actor.loaded(replica.handle)
+        replica.arrived = actor.status(replica.handle)
+        replica.started = self.monotonic()
 
     def _gpus(self, card: ModelCard) -> float:
         import ray
@@ -277,54 +281,54 @@ class Fleet:
     def _note_the_placed(self) -> None:
         import ray
 
-        for post in self.posts:
-            if post.pending and ray.wait([post.arrived], timeout=0)[0]:
-                post.placed = True
+        for replica in self.replicas:
+            if replica.pending and ray.wait([replica.arrived], timeout=0)[0]:
+                replica.placed = True
 
     def _note_those_who_left(self) -> None:
         import ray
 
-        for post in self.posts:
-            if post.leaving_until is not None:
-                ended, _ = ray.wait([post.running], timeout=0)
-                if ended or self.monotonic() >= post.leaving_until:
-                    self._end(post, parked=True)
+        for replica in self.replicas:
+            if replica.leaving_until is not None:
+                ended, _ = ray.wait([replica.running], timeout=0)
+                if ended or self.monotonic() >= replica.leaving_until:
+                    self._end(replica, parked=True)
                     self._left = self.monotonic()
 
     def _note_the_dead(self) -> None:
         import ray
 
-        for post in self.posts:
-            if post.handle is None or post.leaving:
+        for replica in self.replicas:
+            if replica.handle is None or replica.leaving:
                 continue
-            ended, _ = ray.wait([post.running], timeout=0)
+            ended, _ = ray.wait([replica.running], timeout=0)
             if not ended:
                 continue
             try:
-                ray.get(post.running)
+                ray.get(replica.running)
                 cause = "it ended"
             except ray.exceptions.RayTaskError as error:
                 cause = str(error.cause)
                 _raise_if_hopeless(error)
             except ray.exceptions.RayError as error:
                 cause = type(error).__name__
-            self._bury(post, cause)
-            if post.failed_starts >= START_TRIES:
+            self._bury(replica, cause)
+            if replica.failed_starts >= START_TRIES:
                 raise ModelUnavailable(
-                    f"no worker for {post.alias} can start, {post.failed_starts} have died before their model was loaded: "
+                    f"no worker for {replica.alias} can start, {replica.failed_starts} have died before their model was loaded: "
                     f"{cause}. Try `nightpress doctor`, and look at the workers' logs."
                 )
 
-    def _bury(self, post: Post, cause: str) -> None:
-        loaded = post.loaded
-        self._end(post)
-        post.failed_starts = 0 if self._was_loaded(loaded) else post.failed_starts + 1
-        post.deaths = 1 if self.monotonic() - post.started > HEALTHY_S else post.deaths + 1
-        longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (post.deaths - 2)) if post.deaths > 1 else 0.0
+    def _bury(self, replica: Replica, cause: str) -> None:
+        loaded = replica.loaded
+        self._end(replica)
+        replica.failed_starts = 0 if self._was_loaded(loaded) else replica.failed_starts + 1
+        replica.deaths = 1 if self.monotonic() - replica.started > HEALTHY_S else replica.deaths + 1
+        longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
-        post.start_at = self.monotonic() + backoff_s
+        replica.start_at = self.monotonic() + backoff_s
         cause = (cause.splitlines() or [""])[0][:200]
-        logger().warning("worker.died", worker=post.worker, error=cause, backoff_s=round(backoff_s, 1))
+        logger().warning("worker.died", worker=replica.worker, error=cause, backoff_s=round(backoff_s, 1))
 
     def _was_loaded(self, loaded: Any) -> bool:
         import ray

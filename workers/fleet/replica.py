@@ -1,4 +1,4 @@
-"""A post: a place of the fleet, for one worker of one model, and whoever works there at the moment.
+"""A replica: a place of the fleet, for one worker of one model, and whoever works there at the moment.
 
 It is *pending* from the start of its worker until Ray has found room for it, then *at work*, and *leaving* once it drains for
 another model. Without a worker it is about to get one, unless it is *parked*: then it stands back for others.
@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass
-class Post:
+class Replica:
     """`needs` are resources of the cluster by Ray's names, the scarcest first; `waiting_since` is since when its model has had
     work for it, and it had no room.
     """

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
-from jobs.kinds import Conversation, Kind
-from jobs.lanes.job import Job
+from jobs.kinds.kind import Conversation, Kind
+from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 
@@ -112,7 +112,9 @@ class Attempt:
         try:
             conversation.close()
         except Exception as error:  # noqa: BLE001 - the attempt is over, and other jobs go on
-            logger().warning("kind.unended", job=str(self.job.key), kind=self.kind.name, error=type(error).__name__)
+            logger().warning(
+                "kind.close_failed", job=str(self.job.key), kind=self.kind.name, error=type(error).__name__
+            )
 
     def _advance(self, completions: Sequence[Completion] | None) -> Sequence[GenerationRequest]:
         if self._conversation is None:
@@ -150,10 +152,10 @@ class Attempt:
             params = prompt.params.overridden({**self.row.overrides, "seed": self.seed + n})
         except ValueError as error:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
-        self._params[prompt.label] = params.said()
+        self._params[prompt.label] = params.as_receipt()
         adapter = prompt.adapter or self.row.adapter
-        claim = self.job.lease.claim_id.rpartition("-")[
-            2
-        ]  # another lease has other ids, also after the queue forgot its count
+        claim = ClaimId.parse(
+            self.job.lease.claim_id
+        ).n  # tells two leases apart also after the queue forgot its counts
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))

@@ -16,21 +16,14 @@ from typing import Final
 
 from jobs.batches.breaker import trip
 from jobs.batches.request_row import RowRequest
-from jobs.errors import (
-    CheckFailed,
-    QueueUnavailable,
-    RowError,
-    StoreDamaged,
-    StoreUnavailable,
-    UnavailableError,
-    collected,
-)
+from jobs.errors import CheckFailed, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.generation import GenerationRequest
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.requests import load_request
 from jobs.logs import logger
+from jobs.store.damage import collect_damage
 from workers.worker.attempt import Attempt
 from workers.worker.context import Line
 from workers.worker.failing_batches import Doubts, Round
@@ -183,7 +176,7 @@ class Claimer:
         with self._waiting_for_what_is_away():
             faults: list[StoreDamaged] = []
             for batch_id, _ in found:
-                with collected(faults):  # nobody can know: the sweeper asks again once it is restored
+                with collect_damage(faults):  # nobody can know: the sweeper asks again once it is restored
                     self._look_at(batch_id)
             self._doubts.settle(found)
             self._looking = None

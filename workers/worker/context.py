@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.lanes.feed import Feeder
 from jobs.lanes.protocol import Schedule
 from jobs.settings import Settings

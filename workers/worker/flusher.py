@@ -23,7 +23,7 @@ import orjson
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments import segment
 from jobs.batches.segments.segment import Outcome
-from jobs.errors import QueueUnavailable, StoreSilent, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreTimeout, StoreUnavailable
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Schedule, Settlement
 from jobs.logs import logger
@@ -239,7 +239,7 @@ class Flusher:
         try:
             with self._metrics.flush_time():
                 name = segment.write(self._store, paths, outcomes, self._worker, self._incarnation, due.n)
-        except StoreSilent:
+        except StoreTimeout:
             due.may_stand = True
             raise
         self._metrics.written(outcomes)

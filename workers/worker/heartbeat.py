@@ -5,7 +5,7 @@ It does no work, and writes nothing: what it learns stands in `Leases`, for the 
 While Redis is away it keeps trying. Once it was away for longer than a lease, each lease is in doubt: it may have run out
 in Redis, and another worker may have the row. Rows in hand go on, since to throw them away would cost more than to do
 some of them twice, and each segment is written only after `confirm` has asked again. When that gets no answer either, the
-finished lines are written all the same: storage decides, Redis only schedules (protocol, rules 8, 18 and 25). A line
+finished lines are written all the same: storage decides, Redis only schedules (rules 8, 18 and 25 of jobs/PROTOCOL.md). A line
 carries its fence, the winner of a row is the same whoever reads, and the second one is waste, which is never billed.
 """
 

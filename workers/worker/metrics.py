@@ -1,26 +1,21 @@
-"""Metrics for Prometheus: what each worker counts, and what the fleet serves of all of them on one port.
+"""The metrics of one worker, for Prometheus.
 
-A worker counts in its own process and hands its samples over as text with its status; the fleet adds the worker's name, and
-its own figures of queue and publishing. Names follow Prometheus' conventions, and OpenTelemetry's for generative AI where it
-has one (a dot is an underscore). No label is a text, a row or a batch: their values are bounded by the settings.
+A worker counts in its own process, and hands its samples over as text with its status; `workers/fleet/metrics.py` serves them.
+Names follow Prometheus' conventions, and OpenTelemetry's for generative AI where it has one (a dot is an underscore). No label
+holds a text, a row or a batch: the settings bound how many values a label has.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import CODES
-from jobs.lanes.protocol import LaneSnapshot
 from workers.engines.protocol import EngineStats
 
 METRICS: Final[dict[str, str]] = {
@@ -35,13 +30,8 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_device_seconds_total": "Time of the devices, by account: busy, idle, load.",
     "nightpress_lease_losses_total": "Leases that ran out under a worker or were given up.",
     "nightpress_flush_duration_seconds": "Histogram of how long the storage took to make a segment durable.",
-    "nightpress_workers": "Workers that answer, by model.",
-    "nightpress_queue_rows": "Rows on the queue, by lane and state: ready, delayed, leased.",
-    "nightpress_queue_oldest_age_seconds": "Age of the oldest open batch that has rows to do in a lane.",
-    "nightpress_open_batches": "Batches that are not published.",
-    "nightpress_publish_duration_seconds": "Histogram of how long the publishing of a round took.",
 }
-"""Each metric, as the README shows it."""
+"""The metrics of one worker, with their help texts, as docs/reference.md shows them."""
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Seconds."""
@@ -129,93 +119,6 @@ def _engine(stats: EngineStats, lease_losses: int) -> list[Metric]:
     ]
 
 
-@dataclass
-class FleetMetrics:
-    """What a fleet serves. `note` is called by its loop; a scrape gets what was noted last, and asks nobody."""
-
-    _metrics: list[Metric] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _stop: Callable[[], None] | None = None
-
-    def __post_init__(self) -> None:
-        self._registry = CollectorRegistry()
-        name = "nightpress_publish_duration_seconds"
-        self._publish = Histogram(name, _said(name), buckets=BUCKETS, registry=self._registry)
-        self._registry.register(_Current(self))
-
-    def serve(self, host: str, port: int) -> int:
-        """Answer scrapes from now on. Returns the port, which the system chooses for 0. Raises OSError."""
-        server, thread = start_http_server(port, host, self._registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        self._stop = stop
-        return int(server.server_port)
-
-    def close(self) -> None:
-        """Answer no more."""
-        if self._stop is not None:
-            self._stop()
-
-    def published(self, seconds: float) -> None:
-        """The publishing of a round took so long."""
-        self._publish.observe(seconds)
-
-    def note(
-        self,
-        statuses: Iterable[Mapping[str, Any]],
-        lanes: Mapping[str, LaneSnapshot],
-        indexes: Iterable[OutcomeIndex],
-        now: datetime,
-    ) -> None:
-        """How workers, queue and open batches stand."""
-        metrics = [*_workers(list(statuses)), *_queue(lanes, list(indexes), now)]
-        with self._lock:
-            self._metrics = metrics
-
-    def current(self) -> list[Metric]:
-        """What was noted last."""
-        with self._lock:
-            return self._metrics
-
-
-def _workers(statuses: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """The samples of all workers, each with the labels `worker` and `gen_ai_request_model`."""
-    merged: dict[str, Metric] = {}
-    models: dict[str, int] = {}
-    for status in statuses:
-        model = str(status["model"])
-        models[model] = models.get(model, 0) + 1
-        labels = {"worker": str(status["worker"]), "gen_ai_request_model": model}
-        for family in text_string_to_metric_families(status["metrics"]):
-            target = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-            for sample in family.samples:
-                if not sample.name.endswith("_created"):
-                    target.add_sample(sample.name, {**sample.labels, **labels}, sample.value)
-    yield from merged.values()
-    workers = GaugeMetricFamily("nightpress_workers", _said("nightpress_workers"), labels=["gen_ai_request_model"])
-    for model, n in models.items():
-        workers.add_metric([model], n)
-    yield workers
-
-
-def _queue(lanes: Mapping[str, LaneSnapshot], indexes: Sequence[OutcomeIndex], now: datetime) -> Iterator[Metric]:
-    rows = GaugeMetricFamily("nightpress_queue_rows", _said("nightpress_queue_rows"), labels=["lane", "state"])
-    name = "nightpress_queue_oldest_age_seconds"
-    oldest = GaugeMetricFamily(name, _said(name), labels=["lane"])
-    for lane, snapshot in lanes.items():
-        for state, n in (("ready", snapshot.ready), ("delayed", snapshot.delayed), ("leased", snapshot.leased)):
-            rows.add_metric([lane, state], n)
-        ages = [(now - index.batch.created_at).total_seconds() for index in indexes if lane in index.batch.lanes]
-        oldest.add_metric([lane], max(ages, default=0.0))
-    yield rows
-    yield oldest
-    yield GaugeMetricFamily("nightpress_open_batches", _said("nightpress_open_batches"), value=len(indexes))
-
-
 class _Once(Collector):
     """Families that are collected as they are."""
 
@@ -224,16 +127,6 @@ class _Once(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._families
-
-
-class _Current(Collector):
-    """What the fleet noted last."""
-
-    def __init__(self, fleet: FleetMetrics) -> None:
-        self._fleet = fleet
-
-    def collect(self) -> Iterable[Metric]:
-        return self._fleet.current()
 
 
 def _said(name: str) -> str:

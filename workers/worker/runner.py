@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from jobs.errors import QueueUnavailable, RowError
 from jobs.generation import Completion
-from jobs.lanes.job import Lease
+from jobs.lanes.job import ClaimId, Lease
 from jobs.lanes.protocol import WorkerRecord
 from jobs.logs import logger
 from workers.engines.protocol import Engine
@@ -105,7 +105,7 @@ class Runner:
             self._flusher,
             doubts,
             slots=slots,
-            claim_id=lambda n: f"{worker}-{incarnation}-{n}",
+            claim_id=lambda n: str(ClaimId(worker, incarnation, n)),
             record=record,
             clock=self._clock,
             pulse=composing,

@@ -19,7 +19,7 @@ from jobs.logs import configure, logger
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
-from workers.engines.weights import identity, make_engine
+from workers.engines.registry import identity, make_engine
 from workers.worker.metrics import WorkerMetrics
 from workers.worker.outcome import Outcomes
 from workers.worker.retry import RetryPolicy

@@ -15,6 +15,7 @@ import orjson
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse, to_line
+from jobs.batches.segments.name import SegmentName
 from jobs.store.store import Store
 from jobs.usage import NAMES, Usage, counts_of, total
 
@@ -69,7 +70,7 @@ def encode(batch_id: str, outcomes: Sequence[Outcome], worker: str, incarnation:
     """The name and the bytes of the `n`-th segment of one life of a worker."""
     head, body = encoded(batch_id, outcomes)
     data = orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + body
-    return f"{worker}-{incarnation}-{n}-{hashlib.sha256(data).hexdigest()}.jsonl", data
+    return str(SegmentName(worker, incarnation, n, hashlib.sha256(data).hexdigest())), data
 
 
 def encoded(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], bytes]:

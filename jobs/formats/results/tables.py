@@ -18,7 +18,7 @@ import orjson
 from jobs.batches.output_rows import PRICED
 from jobs.formats.formulas import guarded
 from jobs.formats.parquet import modules
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
 
 HEAD: Final = ("row", "custom_id", "kind", "status")

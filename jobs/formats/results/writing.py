@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
-from jobs.formats.results import ResultForm
+from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
     from jobs.formats.results.tables import Column

@@ -15,7 +15,7 @@ from typing import Any  # noqa: E402
 
 from jobs.catalog import ModelCard  # noqa: E402
 from jobs.generation import GenerationRequest, Prompt, SamplingParams  # noqa: E402
-from workers.engines.weights import make_engine  # noqa: E402
+from workers.engines.registry import make_engine  # noqa: E402
 
 
 def length(size: int) -> dict[str, Any]:

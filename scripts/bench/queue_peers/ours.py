@@ -22,17 +22,19 @@ from typing import Any, Final
 
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.published import read_published
 from jobs.batches.rounds import list_batches
 from jobs.batches.segments.head import parse_heads
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
+from jobs.lanes.job import ClaimId
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
 from jobs.logs import configure
-from jobs.publishing.publish import publish, read_published
+from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
@@ -177,7 +179,7 @@ class Drain:
         me = WorkerRecord(f"w-{place}", os.getpid(), "bench", LANE, 0)
         incarnation, claims = secrets.token_hex(4), 0
         while sum(self._settled) < self._jobs:
-            claim_id = f"w-{place}-{incarnation}-{claims}"
+            claim_id = str(ClaimId(me.worker, incarnation, claims))
             reply = line.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
             self._settled.append(len(done))
             self._lost += len(reply.lost)
@@ -205,7 +207,7 @@ def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
     done: list[Settlement] = []
     while len(waits) < jobs:
-        reply = line.schedule.claim(LANE, f"w-1-paced-{claims}", n, LEASE_MS, me, settle=done)
+        reply = line.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me, settle=done)
         claims += 1
         waits += [time.time() - float(job.payload) for job in reply.jobs if isinstance(job.payload, bytes)]
         done = [Settlement(job.lease) for job in reply.jobs]

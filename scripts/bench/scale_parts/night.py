@@ -20,7 +20,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.segments import segment
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
-from jobs.lanes.job import Lease
+from jobs.lanes.job import ClaimId, Lease
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
 from jobs.settings import Settings
@@ -69,7 +69,7 @@ class LightWorker:
         """End what ran, write if it is time, claim anew. Returns how many rows were settled."""
         self._finished += self._running
         record = WorkerRecord(self.name, 1, "bench", LANE, 0)
-        reply = self._queue.claim(LANE, f"{self.name}-1-{self._claims}", CLAIMED, LEASE_MS, record)
+        reply = self._queue.claim(LANE, str(ClaimId(self.name, "1", self._claims)), CLAIMED, LEASE_MS, record)
         self._claims += 1
         self._running = [job.lease for job in reply.jobs]
         settled = self._flush() if len(self._finished) >= FLUSHED or not self._running else 0

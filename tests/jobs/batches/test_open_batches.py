@@ -9,10 +9,11 @@ import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import close, reopen
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish, reopen
+from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
 from jobs.settings import Settings
 from jobs.store.opening import open_store

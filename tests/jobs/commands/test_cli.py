@@ -120,9 +120,9 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
             ["failed", "retry", "night-1", "--row", "9"], 2, "rows 0 to 3", id="retrying a row that is not there"
         ),
         pytest.param(
-            ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is no moment", id="a wrong deadline"
+            ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is not a time", id="a wrong deadline"
         ),
-        pytest.param(["usage", "--since", "once"], 2, "'once' is no moment", id="a wrong date"),
+        pytest.param(["usage", "--since", "once"], 2, "'once' is not a time", id="a wrong date"),
         pytest.param(["results", "night-1", "-o", "no/such/file"], 2, "cannot write no/such/file", id="a wrong path"),
         pytest.param(["results", "x" * 400], 2, "no batch 'xxx", id="a name that no file could have"),
         pytest.param(["enqueue", "a", "--deadline", "2020-01-01"], 2, "is past", id="a deadline that is past"),
@@ -712,7 +712,7 @@ def test_strict_refuses_the_whole_file_and_names_every_bad_line(
         pytest.param(["empty.jsonl"], "holds no rows", id="an empty file"),
         pytest.param(["good.jsonl", "--set", "language"], "FIELD=VALUE", id="a field without a value"),
         pytest.param(["good.jsonl", "--priority", "10"], "--priority", id="a priority out of range"),
-        pytest.param(["good.jsonl", "--deadline", "late"], "no moment", id="a deadline that is none"),
+        pytest.param(["good.jsonl", "--deadline", "late"], "not a time", id="a deadline that is none"),
     ],
 )
 def test_what_cannot_be_enqueued_is_a_wrong_request(

@@ -11,7 +11,7 @@ from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
-from jobs.kinds import Conversation
+from jobs.kinds.kind import Conversation
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 

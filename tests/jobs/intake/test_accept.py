@@ -17,8 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.batches.batch import BatchPaths
-from jobs.batches.outcome_index import OutcomeIndex, load_batch
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.request_row import RowRequest
+from jobs.batches.rounds import load_batch
 from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
@@ -386,7 +387,7 @@ def test_what_fails_after_the_acceptance_makes_it_no_less_accepted(store: Store)
     assert (first.created, first.batch.batch_id) == (True, known.batch_id)
     assert load_batch(store, known.batch_id) == first.batch
     assert [(log["event"], log["batch"]) for log in logs] == [
-        ("batch.unhinted", known.batch_id),
+        ("batch.hint_failed", known.batch_id),
         ("batch.accepted", known.batch_id),
     ]
     assert taken(away, jsonl(chat())).created is False, "nor is it when it is asked for again"

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from jobs.batches.request_row import RowRequest
-from jobs.formats import Record
 from jobs.formats.json_lines import read_object
-from jobs.intake.row_reader import Defaults, LineFault, LineReader
-from jobs.kinds import Conversation
+from jobs.formats.record import Record
+from jobs.intake.row_reader import Defaults, RowFault, RowReader
+from jobs.kinds.kind import Conversation
 
 
 class NoteRequest(BaseModel):
@@ -54,20 +54,20 @@ class NoteKind:
         return request.words * 2
 
 
-def read(line: dict[str, Any], **given: Any) -> RowRequest | LineFault:
+def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
     defaults = Defaults(kind=None, model="small", tenant="house", priority=4, given=given)
     raw = json.dumps(line).encode()
     record = Record(9, raw, read_object(raw))
-    return LineReader({"note": NoteKind()}, ["small", "large"], defaults).read(record, 7)
+    return RowReader({"note": NoteKind()}, ["small", "large"], defaults).read(record, 7)
 
 
 def note(**fields: Any) -> dict[str, Any]:
     return {"kind": "note", **fields}
 
 
-def fault(line: dict[str, Any]) -> LineFault:
+def fault(line: dict[str, Any]) -> RowFault:
     result = read(line)
-    assert isinstance(result, LineFault)
+    assert isinstance(result, RowFault)
     return result
 
 

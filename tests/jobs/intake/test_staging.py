@@ -8,43 +8,43 @@ import orjson
 import pytest
 
 from jobs.batches.request_row import RowRequest
-from jobs.formats import Record
-from jobs.intake.row_reader import LineFault, LineReader
-from jobs.intake.staging import SHOWN_FAULTS, Spool
+from jobs.formats.record import Record
+from jobs.intake.row_reader import RowFault, RowReader
+from jobs.intake.staging import SHOWN_FAULTS, Staging
 from jobs.settings import Settings
 
 SETTINGS = Settings(model="stub")
 
 
-class Reader(LineReader):
+class Reader(RowReader):
     """Takes a line as its custom_id, and one that begins with `!` as a fault that is told in the `words` of this release."""
 
     def __init__(self, words: str = "bad") -> None:
         self._words = words
 
-    def read(self, record: Record, row: int) -> RowRequest | LineFault:
+    def read(self, record: Record, row: int) -> RowRequest | RowFault:
         if record.raw.startswith(b"!"):
-            return LineFault(row, record.line, "not_json", self._words)
+            return RowFault(row, record.line, "not_json", self._words)
         return RowRequest(row, record.line, "chat", "stub", {}, custom_id=record.raw.decode())
 
 
-def filled(folder: Path, lines: list[bytes], reader: LineReader | None = None, in_memory: int = 10) -> Spool:
+def filled(folder: Path, lines: list[bytes], reader: RowReader | None = None, in_memory: int = 10) -> Staging:
     folder.mkdir(exist_ok=True)
-    spool = Spool(folder, SETTINGS, in_memory)
-    spool.fill((Record(n, raw, {}) for n, raw in enumerate(lines, 1)), reader or Reader(), None)
-    spool.close()
-    return spool
+    staging = Staging(folder, SETTINGS, in_memory)
+    staging.fill((Record(n, raw, {}) for n, raw in enumerate(lines, 1)), reader or Reader(), None)
+    staging.close()
+    return staging
 
 
 @pytest.mark.parametrize("in_memory", [0, 1, 3, 100])
 def test_each_custom_id_is_taken_once_in_memory_or_on_disk(tmp_path: Path, in_memory: int) -> None:
     names = [b"a", b"b", b"c", b"d", b"A", "\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), b"e\0f", b"e\0g"]
-    spool = filled(tmp_path, [*names, *names], in_memory=in_memory)
-    assert (spool.rows, spool.refused) == (16, 8)
-    assert [(fault.row, fault.line, fault.code) for fault in spool.faults] == [
+    staging = filled(tmp_path, [*names, *names], in_memory=in_memory)
+    assert (staging.rows, staging.refused) == (16, 8)
+    assert [(fault.row, fault.line, fault.code) for fault in staging.faults] == [
         (8 + n, 9 + n, "duplicate_custom_id") for n in range(8)
     ]
-    assert [fault.message.partition(" has")[0] for fault in spool.faults] == [f"line {n}" for n in range(1, 9)]
+    assert [fault.message.partition(" has")[0] for fault in staging.faults] == [f"line {n}" for n in range(1, 9)]
     assert (tmp_path / "names.sqlite").exists() == (in_memory < 8)
 
 
@@ -64,17 +64,17 @@ def test_the_hash_is_that_of_what_was_said_and_not_of_our_words(tmp_path: Path) 
 
 
 def test_the_first_faults_are_held_and_all_are_counted_and_kept(tmp_path: Path) -> None:
-    spool = filled(tmp_path, [b"!"] * (SHOWN_FAULTS + 5))
-    assert (len(spool.faults), spool.refused) == (SHOWN_FAULTS, SHOWN_FAULTS + 5)
-    outcomes = list(spool.refused_outcomes())
+    staging = filled(tmp_path, [b"!"] * (SHOWN_FAULTS + 5))
+    assert (len(staging.faults), staging.refused) == (SHOWN_FAULTS, SHOWN_FAULTS + 5)
+    outcomes = list(staging.refused_outcomes())
     assert [outcome.row for outcome in outcomes] == list(range(SHOWN_FAULTS + 5))
     assert replace(outcomes[-1], row=0) == replace(outcomes[0], error=outcomes[-1].error)
 
 
 def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
-    spool = filled(tmp_path, [b"a", b"b"])
-    (lane,) = spool.lanes().values()
-    data = spool.lane_path("stub").read_bytes()
+    staging = filled(tmp_path, [b"a", b"b"])
+    (lane,) = staging.lanes().values()
+    data = staging.lane_path("stub").read_bytes()
     assert (lane.model, lane.rows, lane.bytes) == ("stub", 2, len(data))
     assert [RowRequest.from_bytes(line).custom_id for line in data.splitlines()] == ["a", "b"]
 

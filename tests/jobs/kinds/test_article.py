@@ -13,6 +13,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
 from jobs.kinds.article import USUAL_OUTLINE, ArticleRequest
 from jobs.kinds.registry import load_kinds
+from tests.support.conversations import converse, failed
 
 KIND = load_kinds()["article"]
 Says = str | tuple[str, str]
@@ -27,7 +28,7 @@ def headings_of(output: Any) -> list[str]:
     return re.findall(r"^## (.*)$", output.body_markdown, re.MULTILINE)
 
 
-def test_an_article_is_an_outline_then_sections_side_by_side_then_its_head(converse: Callable[..., Any]) -> None:
+def test_an_article_is_an_outline_then_sections_side_by_side_then_its_head() -> None:
     output, turns = converse(
         "article",
         {"topic": "Tea", "target_words": 240},
@@ -51,7 +52,7 @@ def test_an_article_is_an_outline_then_sections_side_by_side_then_its_head(conve
     }
 
 
-def test_a_given_outline_is_kept(converse: Callable[..., Any]) -> None:
+def test_a_given_outline_is_kept() -> None:
     output, turns = converse("article", {"topic": "Tea", "outline": ["Leaves", "Water", "1. Time"]}, writer())
     assert len(turns[0]) == 3
     assert headings_of(output) == ["Leaves", "Water", "1. Time"]
@@ -70,7 +71,7 @@ def test_a_given_outline_is_kept(converse: Callable[..., Any]) -> None:
         pytest.param("", [*USUAL_OUTLINE[:2], USUAL_OUTLINE[-1]], id="nothing"),
     ],
 )
-def test_an_outline_is_read_leniently(converse: Callable[..., Any], written: Says, headings: list[str]) -> None:
+def test_an_outline_is_read_leniently(written: Says, headings: list[str]) -> None:
     output, _ = converse("article", {"topic": "Tea", "target_words": 360}, writer(outline=written))
     assert headings_of(output) == headings
 
@@ -84,9 +85,7 @@ def test_an_outline_is_read_leniently(converse: Callable[..., Any], written: Say
         pytest.param({"target_words": 360, "language": "de"}, ["Tea"], id="no English headings in German"),
     ],
 )
-def test_the_usual_outline_where_the_model_makes_none(
-    converse: Callable[..., Any], fields: Mapping[str, Any], headings: list[str]
-) -> None:
+def test_the_usual_outline_where_the_model_makes_none(fields: Mapping[str, Any], headings: list[str]) -> None:
     output, _ = converse("article", {"topic": "Tea", **fields}, writer(outline=" "))
     assert headings_of(output) == headings
 
@@ -107,7 +106,7 @@ def test_the_usual_outline_where_the_model_makes_none(
         pytest.param(("See.\n```\nrun it.\nand th", "length"), "See.\n```\nrun it.\n```", id="cut in code"),
     ],
 )
-def test_a_section_is_markdown_below_its_heading(converse: Callable[..., Any], written: Says, section: str) -> None:
+def test_a_section_is_markdown_below_its_heading(written: Says, section: str) -> None:
     output, _ = converse("article", {"topic": "Tea", "outline": ["Leaves"]}, writer(section=written))
     assert output.body_markdown == f"## Leaves\n\n{section}\n"
 
@@ -122,7 +121,7 @@ def test_a_section_is_markdown_below_its_heading(converse: Callable[..., Any], w
         pytest.param(("", "length"), "empty_output", id="nothing up to max_tokens"),
     ],
 )
-def test_an_article_that_cannot_be_published(failed: Callable[..., CheckFailed], written: Says, code: str) -> None:
+def test_an_article_that_cannot_be_published(written: Says, code: str) -> None:
     request = {"topic": "Tea", "outline": ["Water", "Leaves"]}
     error = failed("article", request, lambda p: written if p.label.startswith("section 2") else "A sentence.")
     assert error.code == code
@@ -132,7 +131,7 @@ def test_an_article_that_cannot_be_published(failed: Callable[..., CheckFailed],
 @pytest.mark.parametrize(
     "first", [pytest.param("## Leaves", id="nothing"), pytest.param(("Leaves are a", "length"), id="no whole sentence")]
 )
-def test_what_is_no_section_is_asked_for_again(converse: Callable[..., Any], first: Says) -> None:
+def test_what_is_no_section_is_asked_for_again(first: Says) -> None:
     """A long article is not lost for one section, and what replaces it is billed in its place."""
     said = {"section 2": first, "section 2, try 2": first, "section 2, try 3": "Dry them.", "section 4": first}
     output, turns = converse(
@@ -168,7 +167,7 @@ def test_what_is_no_section_is_asked_for_again(converse: Callable[..., Any], fir
         pytest.param("tea " * 40, "tea " * 29 + "tea…", id="too long"),
     ],
 )
-def test_the_title_is_one_line(converse: Callable[..., Any], written: Says, title: str) -> None:
+def test_the_title_is_one_line(written: Says, title: str) -> None:
     output, _ = converse("article", {"topic": "Growing\ntea", "outline": ["A"]}, writer(title=written))
     assert output.title == title
 
@@ -183,7 +182,7 @@ def test_the_title_is_one_line(converse: Callable[..., Any], written: Says, titl
         pytest.param("A sentence of tea. " * 10, ("A sentence of tea. " * 8).strip(), id="whole sentences that fit"),
     ],
 )
-def test_the_description_is_short(converse: Callable[..., Any], written: Says, description: str) -> None:
+def test_the_description_is_short(written: Says, description: str) -> None:
     section = "See **all** of [it](https://a.example) `here`.\n\nNot this."
     output, _ = converse("article", {"topic": "Tea", "outline": ["A"]}, writer(section=section, meta=written))
     assert output.meta_description == description
@@ -197,7 +196,7 @@ def test_the_description_is_short(converse: Callable[..., Any], written: Says, d
         pytest.param("**bold** _it_ 3", 4, id="marks are none"),
     ],
 )
-def test_words_are_counted(converse: Callable[..., Any], section: str, words: int) -> None:
+def test_words_are_counted(section: str, words: int) -> None:
     output, _ = converse("article", {"topic": "Tea", "outline": ["A"]}, writer(section=section))
     assert output.word_count == words
 
@@ -211,7 +210,7 @@ def test_the_target_decides_how_many_tokens_a_section_may_take() -> None:
     assert room(target_words=5_000) == room(target_words=4_000)  # a section stays within a small model's context
 
 
-def test_what_was_asked_for_is_in_the_prompts_and_what_all_rows_share_comes_first(converse: Callable[..., Any]) -> None:
+def test_what_was_asked_for_is_in_the_prompts_and_what_all_rows_share_comes_first() -> None:
     """The system turn and the first line of the user's hold no value of a row, so they are computed once for all."""
     shared: dict[str, set[tuple[str, str]]] = {}
     for word in ("Oolong", "Sencha"):

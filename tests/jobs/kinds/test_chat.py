@@ -1,27 +1,26 @@
 """Shows jobs/kinds/chat.py."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from jobs.errors import CheckFailed
 from jobs.generation import Completion, TokenLogprob
-from jobs.kinds import Kind
 from jobs.kinds.chat import MAX_TOKENS, ChatRequest
+from tests.support.conversations import KINDS, converse, failed
 
 USER = {"role": "user", "content": "b"}
 
 
-def test_a_prompt_is_one_turn_after_the_system_turn(converse: Callable[..., Any]) -> None:
+def test_a_prompt_is_one_turn_after_the_system_turn() -> None:
     output, [[prompt]] = converse("chat", {"prompt": "Hi?", "system": "Be kind."}, lambda _: " Hello. ")
     assert output.text == "Hello."
     assert [(m.role, m.content) for m in prompt.messages] == [("system", "Be kind."), ("user", "Hi?")]
     assert (prompt.label, prompt.params.max_tokens, prompt.template_sha256) == ("main", MAX_TOKENS, None)
 
 
-def test_messages_are_sent_as_they_are(converse: Callable[..., Any]) -> None:
+def test_messages_are_sent_as_they_are() -> None:
     turns = [
         {"role": "user", "content": " a "},
         {"role": "assistant", "content": "b"},
@@ -31,13 +30,13 @@ def test_messages_are_sent_as_they_are(converse: Callable[..., Any]) -> None:
     assert [(m.role, m.content) for m in prompt.messages] == [("user", " a "), ("assistant", "b"), ("user", "c")]
 
 
-def test_a_text_that_ended_at_max_tokens_is_what_was_asked_for(converse: Callable[..., Any]) -> None:
+def test_a_text_that_ended_at_max_tokens_is_what_was_asked_for() -> None:
     output, _ = converse("chat", {"prompt": "Hi?"}, lambda _: ("Hello and wel", "length"))
     assert output.text == "Hello and wel"
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
-def test_an_empty_answer_fails(failed: Callable[..., CheckFailed], text: str) -> None:
+def test_an_empty_answer_fails(text: str) -> None:
     assert failed("chat", {"prompt": "Hi?"}, lambda _: text).code == "empty_output"
 
 
@@ -61,7 +60,7 @@ def test_what_cannot_be_asked(request_: Mapping[str, Any], field: tuple[str, ...
     assert raised.value.errors()[0]["loc"] == field
 
 
-def test_each_of_n_answers_is_a_choice_with_its_own_prompt(converse: Callable[..., Any]) -> None:
+def test_each_of_n_answers_is_a_choice_with_its_own_prompt() -> None:
     answers = iter(["a", "b", "c"])
     output, [prompts] = converse("chat", {"prompt": "Hi?", "n": 3, "stop": ["!"]}, lambda _: next(answers))
     assert (output.text, output.choices) == ("a", ("a", "b", "c"))
@@ -69,20 +68,20 @@ def test_each_of_n_answers_is_a_choice_with_its_own_prompt(converse: Callable[..
     assert {prompt.params.stop for prompt in prompts} == {("!",)}
 
 
-def test_one_answer_has_no_choices(converse: Callable[..., Any]) -> None:
+def test_one_answer_has_no_choices() -> None:
     output, _ = converse("chat", {"prompt": "Hi?"}, lambda _: "a")
     assert output.model_dump(mode="json") == {"text": "a"}
 
 
-def test_penalties_and_biases_reach_the_engine(converse: Callable[..., Any]) -> None:
+def test_penalties_and_biases_reach_the_engine() -> None:
     asked = {"prompt": "a", "presence_penalty": 1.5, "frequency_penalty": -0.5, "logit_bias": {"17": -100}}
     _, [[prompt]] = converse("chat", asked, lambda _: "b")
     params = prompt.params
     assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (1.5, -0.5, {17: -100.0})
 
 
-def test_log_probabilities_are_asked_for_and_given_back(kinds: Mapping[str, Kind]) -> None:
-    conversation = kinds["chat"].compose(ChatRequest(prompt="a", logprobs=1))
+def test_log_probabilities_are_asked_for_and_given_back() -> None:
+    conversation = KINDS["chat"].compose(ChatRequest(prompt="a", logprobs=1))
     (prompt,) = next(conversation)
     assert prompt.params.logprobs == 1
     top = TokenLogprob(5, "b", -0.5)
@@ -104,7 +103,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
     ],
 )
 def test_a_response_format_is_a_schema_for_the_engine(
-    converse: Callable[..., Any], asked: Mapping[str, Any], schema: Mapping[str, Any] | None
+    asked: Mapping[str, Any], schema: Mapping[str, Any] | None
 ) -> None:
     request = ChatRequest.model_validate({"prompt": "a", "response_format": asked})
     again = ChatRequest.model_validate(request.model_dump(mode="json", exclude_unset=True))
@@ -113,6 +112,6 @@ def test_a_response_format_is_a_schema_for_the_engine(
     assert prompt.schema == schema
 
 
-def test_an_answer_that_is_not_json_fails(failed: Callable[..., CheckFailed]) -> None:
+def test_an_answer_that_is_not_json_fails() -> None:
     asked = {"prompt": "a", "response_format": {"type": "json_object"}}
     assert failed("chat", asked, lambda _: "Sure! {").code == "output_not_json"

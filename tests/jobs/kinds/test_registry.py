@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from jobs.errors import RequestError
 from jobs.intake.row_reader import Envelope
-from jobs.kinds import Kind
+from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
+from tests.support.conversations import converse
 
 KINDS = load_kinds()
 
@@ -137,7 +138,7 @@ def test_longer_rows_are_expected_to_take_longer() -> None:
     assert cost("social_post", platform="x") < cost("social_post", platform="linkedin")
 
 
-def test_an_installed_distribution_adds_a_kind(site: Path, converse: Callable[..., Any]) -> None:
+def test_an_installed_distribution_adds_a_kind(site: Path) -> None:
     install(site, "rhyme")
     kinds = load_kinds()
     assert [*KINDS, "rhyme"] == list(kinds)

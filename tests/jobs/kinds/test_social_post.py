@@ -1,6 +1,6 @@
 """Shows jobs/kinds/social_post.py."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,12 +13,13 @@ from jobs.generation import Completion
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.social_post import SocialPostRequest
 from jobs.writing.platforms import LIMITS
+from tests.support.conversations import converse, failed
 
 BREAD = {"topic": "Bread", "platform": "x"}
 KIND = load_kinds()["social_post"]
 
 
-def test_what_was_given_is_put_behind_the_words_exactly(converse: Callable[..., Any]) -> None:
+def test_what_was_given_is_put_behind_the_words_exactly() -> None:
     request = {
         **BREAD,
         "hashtags": ["bread", "#sunday"],
@@ -47,12 +48,12 @@ def test_what_was_given_is_put_behind_the_words_exactly(converse: Callable[..., 
         pytest.param("Bread today \U0001f35e", "Bread today \U0001f35e", id="an end without a mark"),
     ],
 )
-def test_words_are_plain_text(converse: Callable[..., Any], written: str, text: str) -> None:
+def test_words_are_plain_text(written: str, text: str) -> None:
     output, _ = converse("social_post", BREAD, lambda _: written)
     assert output.text == text
 
 
-def test_a_link_of_the_source_may_be_named(converse: Callable[..., Any]) -> None:
+def test_a_link_of_the_source_may_be_named() -> None:
     request = {"source_text": "We moved to https://new.example/ today.", "platform": "linkedin"}
     output, [[prompt]] = converse("social_post", request, lambda _: "Find us at https://new.example/ now.")
     assert output.text == "Find us at https://new.example/ now."
@@ -60,7 +61,7 @@ def test_a_link_of_the_source_may_be_named(converse: Callable[..., Any]) -> None
     assert prompt.messages[1].content.endswith("We moved to https://new.example/ today.")
 
 
-def test_a_post_that_is_too_long_is_asked_for_again(converse: Callable[..., Any]) -> None:
+def test_a_post_that_is_too_long_is_asked_for_again() -> None:
     """Each try replaces the one before, so only the last is billed; it asks for less."""
     output, turns = converse(
         "social_post", BREAD, lambda p: "Short." if p.label == "post, try 3" else "Long words. " * 40
@@ -77,13 +78,13 @@ def test_a_post_that_is_too_long_is_asked_for_again(converse: Callable[..., Any]
 
 
 @pytest.mark.parametrize("platform", [name for name in LIMITS if name != "bluesky"])
-def test_a_post_that_stays_too_long_fails(failed: Callable[..., CheckFailed], platform: Any) -> None:
+def test_a_post_that_stays_too_long_fails(platform: Any) -> None:
     error = failed("social_post", {"topic": "Bread", "platform": platform}, lambda _: "a" * (LIMITS[platform].most + 1))
     assert error.code == "post_too_long"
     assert f"{LIMITS[platform].most + 1} characters" in error.message
 
 
-def test_a_post_of_too_many_bytes_fails(failed: Callable[..., CheckFailed]) -> None:
+def test_a_post_of_too_many_bytes_fails() -> None:
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     written = "Bread " + family * 200
     assert failed("social_post", {**BREAD, "platform": "bluesky"}, lambda _: written).code == "post_too_long"
@@ -100,7 +101,7 @@ def test_a_post_of_too_many_bytes_fails(failed: Callable[..., CheckFailed]) -> N
         pytest.param(("...! Fresh bread and", "length"), "output_incomplete", id="no word in what is whole"),
     ],
 )
-def test_a_post_that_cannot_be_published(failed: Callable[..., CheckFailed], written: Any, code: str) -> None:
+def test_a_post_that_cannot_be_published(written: Any, code: str) -> None:
     assert failed("social_post", BREAD, lambda _: written).code == code
 
 
@@ -112,14 +113,14 @@ def test_a_post_that_cannot_be_published(failed: Callable[..., CheckFailed], wri
         pytest.param(("Fresh bread and", "length"), id="cut before its first sentence"),
     ],
 )
-def test_what_is_no_post_is_asked_for_again(converse: Callable[..., Any], first: Any) -> None:
+def test_what_is_no_post_is_asked_for_again(first: Any) -> None:
     answers = iter([first, "Fresh bread on Sundays."])
     output, prompts = converse("social_post", BREAD, lambda _: next(answers))
     assert output.text == "Fresh bread on Sundays."
     assert [(prompt.label, prompt.replaces) for [prompt] in prompts] == [("post", None), ("post, try 2", "post")]
 
 
-def test_a_post_that_was_cut_ends_with_a_sentence(converse: Callable[..., Any]) -> None:
+def test_a_post_that_was_cut_ends_with_a_sentence() -> None:
     output, _ = converse("social_post", BREAD, lambda _: ("Fresh bread. It costs 3.5 and", "length"))
     assert output.text == "Fresh bread."
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.translation import TranslationRequest, segmented
+from tests.support.conversations import converse, failed
 
 EN_DE = {"source_language": "en", "target_language": "de"}
 KIND = load_kinds()["translation"]
@@ -48,7 +49,7 @@ code
 """
 
 
-def test_a_translation_keeps_the_form_of_its_source(converse: Callable[..., Any]) -> None:
+def test_a_translation_keeps_the_form_of_its_source() -> None:
     """A segment a prompt, all side by side; marks, indentation, code, rules and blank lines pass through untouched."""
     output, [prompts] = converse("translation", {**EN_DE, "text": MARKDOWN, "format": "markdown"}, shout)
     sources = ["A title", "said - so", "one", "two", "three", "last"]
@@ -66,12 +67,12 @@ def test_marks_of_markdown_are_words_of_a_plain_text() -> None:
     assert [line.words for line in segmented("# one\n- two\n", "markdown")] == ["one", "two"]
 
 
-def test_a_text_of_signs_and_numbers_needs_no_prompt(converse: Callable[..., Any]) -> None:
+def test_a_text_of_signs_and_numbers_needs_no_prompt() -> None:
     output, turns = converse("translation", {**EN_DE, "text": "---\n 42 \n"}, shout)
     assert (output.text, output.segments, turns) == ("---\n 42 \n", (), [])
 
 
-def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment(converse: Callable[..., Any]) -> None:
+def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment() -> None:
     request = {**EN_DE, "target_language": "pt-BR", "text": "A parcel.\nA lamp.", "glossary": {"Parcel": "pacote"}}
     _, [[first, second]] = converse("translation", {**request, "formality": "formal"}, shout)
     for prompt in (first, second):
@@ -102,9 +103,7 @@ def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment(converse
         pytest.param("# Tea", "# Tee", "# Tee", id="marked as its source"),
     ],
 )
-def test_what_a_model_puts_around_a_segment_is_taken_off(
-    converse: Callable[..., Any], source: str, answer: str, target: str
-) -> None:
+def test_what_a_model_puts_around_a_segment_is_taken_off(source: str, answer: str, target: str) -> None:
     output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
     assert (output.text, output.segments[0].target) == (target, target)
 
@@ -119,9 +118,7 @@ def test_what_a_model_puts_around_a_segment_is_taken_off(
         pytest.param("Hi. Bye.", "Hallo. Adieu. Und", "Hallo. Adieu.", id="two"),
     ],
 )
-def test_a_model_that_runs_on_is_cut_where_the_source_ends(
-    converse: Callable[..., Any], source: str, answer: str, target: str
-) -> None:
+def test_a_model_that_runs_on_is_cut_where_the_source_ends(source: str, answer: str, target: str) -> None:
     output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: (answer, "length"))
     assert output.text == target
 
@@ -134,9 +131,7 @@ def test_a_model_that_runs_on_is_cut_where_the_source_ends(
         pytest.param(("Eins. Zwei, drei und", "length"), "output_incomplete", id="cut before its second sentence"),
     ],
 )
-def test_a_segment_that_is_not_there_fails_the_row(
-    failed: Callable[..., CheckFailed], answer: str | tuple[str, str], code: str
-) -> None:
+def test_a_segment_that_is_not_there_fails_the_row(answer: str | tuple[str, str], code: str) -> None:
     error = failed(
         "translation",
         {**EN_DE, "text": "One. Two.\nThree. Four."},

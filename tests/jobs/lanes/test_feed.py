@@ -15,7 +15,9 @@ import redis
 
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.published import verify
 from jobs.batches.request_row import RowRequest
+from jobs.batches.rounds import close, reopen
 from jobs.batches.segments.segment import Outcome, write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
@@ -27,7 +29,7 @@ from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecor
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
 from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
-from jobs.publishing.publish import close, publish, reopen, verify
+from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings

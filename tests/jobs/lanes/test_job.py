@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.batches.request_row import RowRequest
-from jobs.lanes.job import Job, JobKey, Lease
+from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 
 TEXT = st.text()
 OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
@@ -119,6 +119,35 @@ def test_every_key_survives_its_written_form(batch_id: str, row: int) -> None:
 def test_no_key(text: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         JobKey.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "text"),
+    [
+        pytest.param(ClaimId("w", "3f2a", 0), "w-3f2a-0", id="a worker"),
+        pytest.param(ClaimId("w-stub-0", "3f2a", 12), "w-stub-0-3f2a-12", id="hyphens in the worker's name"),
+    ],
+)
+def test_a_claim_id_is_written_and_read(claim_id: ClaimId, text: str) -> None:
+    assert str(claim_id) == text
+    assert ClaimId.parse(text) == claim_id
+
+
+@given(st.text(), st.from_regex(r"[^-]+", fullmatch=True), st.integers(0))
+def test_every_claim_id_survives_its_written_form(worker: str, incarnation: str, n: int) -> None:
+    assert ClaimId.parse(str(ClaimId(worker, incarnation, n))) == ClaimId(worker, incarnation, n)
+
+
+@pytest.mark.parametrize("text", ["", "w", "w-7", "w-3f2a-x", "w-3f2a-", "w--7"])
+def test_no_claim_id(text: str) -> None:
+    with pytest.raises(ValueError, match="no claim id"):
+        ClaimId.parse(text)
+
+
+@pytest.mark.parametrize("incarnation", ["", "3f-2a"])
+def test_an_incarnation_that_could_not_be_read_back_is_refused(incarnation: str) -> None:
+    with pytest.raises(ValueError, match="without hyphens"):
+        ClaimId("w", incarnation, 0)
 
 
 def test_keys_are_ordered_by_batch_then_by_row_as_a_number() -> None:

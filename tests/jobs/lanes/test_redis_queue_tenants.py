@@ -7,13 +7,13 @@ import redis
 
 from jobs.lanes.protocol import LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.tenants import TenantShare
+from jobs.tenants import TenantSettings
 from tests.jobs.lane import LANE, claim, counts, expire, fed, key, row, rows_of
 
 PRIORITY_AGING_S = 600.0
 
 
-def queue_with(client: redis.Redis, **shares: TenantShare) -> RedisQueue:
+def queue_with(client: redis.Redis, **shares: TenantSettings) -> RedisQueue:
     return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=shares))
 
 
@@ -27,7 +27,7 @@ def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
     """Also where the rows of one tenant are ten times as long, and however few a claim takes."""
-    queue = queue_with(client, b=TenantShare(weight=2), c=TenantShare(weight=4))
+    queue = queue_with(client, b=TenantSettings(weight=2), c=TenantSettings(weight=4))
     costs = {"a": 100, "b": 10, "c": 50}
     place = {"a": 0, "b": 1000, "c": 2000}
     fed(queue, [row(place[name] + i, cost=cost, tenant=name) for name, cost in costs.items() for i in range(900)])
@@ -43,7 +43,7 @@ def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
 
 
 def test_a_tenant_at_its_cap_is_passed_over_until_a_row_ends(client: redis.Redis) -> None:
-    queue = queue_with(client, a=TenantShare(rows_in_flight=2))
+    queue = queue_with(client, a=TenantSettings(rows_in_flight=2))
     fed(queue, [row(n, tenant="a", cost=99 - n) for n in range(5)] + [row(10 + n, tenant="b") for n in range(3)])
     first = claim(queue, 10, "w-1-0")
     assert sorted(rows_of(first)) == [0, 1, 10, 11, 12]
@@ -56,7 +56,7 @@ def test_a_tenant_at_its_cap_is_passed_over_until_a_row_ends(client: redis.Redis
 
 @pytest.mark.parametrize("evicted", ["flights", "meta", "leased"])
 def test_a_cap_holds_also_after_a_lost_key(client: redis.Redis, evicted: str) -> None:
-    queue = queue_with(client, a=TenantShare(rows_in_flight=2))
+    queue = queue_with(client, a=TenantSettings(rows_in_flight=2))
     fed(queue, [row(n, tenant="a") for n in range(5)])
     assert len(claim(queue, 10, "w-1-0")) == 2
     client.delete(key(evicted))
@@ -64,7 +64,7 @@ def test_a_cap_holds_also_after_a_lost_key(client: redis.Redis, evicted: str) ->
 
 
 def test_a_burial_needs_no_room(client: redis.Redis) -> None:
-    queue = queue_with(client, a=TenantShare(rows_in_flight=1))
+    queue = queue_with(client, a=TenantSettings(rows_in_flight=1))
     fed(queue, [row(0, tenant="a"), row(1, tenant="a", solo_crashes=2, crashes=2)])
     assert sorted(rows_of(claim(queue, 10, "w-1-0"))) == [1]
     expire(client, queue, claim(queue, 10, "w-1-0"))

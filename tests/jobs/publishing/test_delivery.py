@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import latest_done, reopen
 from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
-from jobs.formats.results import ResultForm
+from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.prices import Prices
 from jobs.publishing.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.publishing.publish import publish

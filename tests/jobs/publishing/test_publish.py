@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.published import read_published, read_usage, verify
+from jobs.batches.rounds import close, reopen
 from jobs.batches.segments.segment import Outcome
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing import publish as publishing
-from jobs.publishing.publish import Incomplete, close, publish, read_published, read_usage, reopen, verify
+from jobs.publishing.publish import Incomplete, publish
 from jobs.publishing.winners import Winners
 from jobs.store.opening import open_store
 from jobs.store.store import Store

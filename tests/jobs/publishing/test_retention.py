@@ -1,7 +1,7 @@
 """Shows jobs/publishing/retention.py: what is published may go, what is open stays, and the accounts keep both."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,12 +9,12 @@ import pytest
 
 from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Batch, BatchPaths, Done
-from jobs.batches.rounds import list_batches, load_batch, read_round, reopen
+from jobs.batches.rounds import close, list_batches, load_batch, read_round, reopen
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
-from jobs.publishing.publish import close, publish
+from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete, expired
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -60,6 +60,19 @@ def test_a_reopened_batch_stays(published: Shelf) -> None:
     reopen(published.store, "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="is open"):
         delete(published.store, "night-1", clock=published.clock)
+
+
+def test_a_batch_that_is_reopened_while_its_deletion_decides_stays(published: Shelf) -> None:
+    def clock() -> datetime:
+        """Asked for the time of the marker, after the round was read and before the marker is created."""
+        reopen(published.store, "night-1", clock=published.clock)
+        return published.clock()
+
+    with pytest.raises(RequestError, match="was reopened at this moment"):
+        delete(published.store, "night-1", clock=clock)
+    batch = load_batch(published.store, "night-1")
+    assert batch is not None
+    assert read_round(published.store, batch).deadline is None
 
 
 def test_a_batch_between_the_rounds_of_its_soft_deadline_stays(shelf: Shelf) -> None:

@@ -3,20 +3,20 @@
 import orjson
 import pytest
 
-from jobs.store.checksum import sealed, unsealed
+from jobs.store.checksum import with_checksum, without_checksum
 
 TEXT = b'{"row":1,"words":["a","b"]}'
 
 
 def test_a_sealed_text_is_json_and_comes_back() -> None:
-    assert orjson.loads(sealed(TEXT)) == {**orjson.loads(TEXT), "crc32": "177d029b"}
-    assert unsealed(sealed(TEXT)) == TEXT
-    assert unsealed(sealed(TEXT) + b"\n") == TEXT
+    assert orjson.loads(with_checksum(TEXT)) == {**orjson.loads(TEXT), "crc32": "177d029b"}
+    assert without_checksum(with_checksum(TEXT)) == TEXT
+    assert without_checksum(with_checksum(TEXT) + b"\n") == TEXT
 
 
 @pytest.mark.parametrize("text", [TEXT, b"{}", b"", b'"}', b"\xff" * 30], ids=repr)
 def test_a_text_without_a_checksum_is_as_it_was(text: bytes) -> None:
-    assert unsealed(text) == text
+    assert without_checksum(text) == text
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_text_without_a_checksum_is_as_it_was(text: bytes) -> None:
     ],
 )
 def test_another_text_is_noticed(old: bytes, new: bytes) -> None:
-    damaged = sealed(TEXT).replace(old, new)
-    assert damaged != sealed(TEXT)
+    damaged = with_checksum(TEXT).replace(old, new)
+    assert damaged != with_checksum(TEXT)
     with pytest.raises(ValueError, match=r"checksum|invalid literal"):
-        unsealed(damaged)
+        without_checksum(damaged)

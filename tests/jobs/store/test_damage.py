@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.store.damage import MOST_S, Damage
+from jobs.store.damage import MOST_S, Damage, collect_damage
 
 
 class Thing:
@@ -61,3 +61,16 @@ def test_other_things_and_other_faults_are_looked_at_each_time() -> None:
         with pytest.raises(StoreUnavailable, match="away"):
             thing.look("b")
     assert len(thing.looks) == 3
+
+
+def test_damage_is_collected_where_there_is_a_list_for_it() -> None:
+    found: list[StoreDamaged] = []
+    for error in (StoreDamaged("one"), StoreDamaged("two")):
+        with collect_damage(found):
+            raise error
+    assert [str(error) for error in found] == ["one", "two"]
+    with pytest.raises(StoreDamaged, match="three"), collect_damage(None):
+        raise StoreDamaged("three")
+    with pytest.raises(StoreUnavailable, match="away"), collect_damage(found):
+        raise StoreUnavailable("away")
+    assert len(found) == 2

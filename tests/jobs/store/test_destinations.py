@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from jobs.errors import RequestError
-from jobs.store.destinations import is_folder, within, written
+from jobs.store.destinations import file_in, is_folder, write_destination
 from jobs.urls import local_path
 
 
@@ -38,15 +38,15 @@ def test_what_is_a_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_in_a_folder(place: str, file: str) -> None:
-    assert within(place, "a") == file
+    assert file_in(place, "a") == file
 
 
 @pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, scheme: str) -> None:
     place = f"{scheme}{tmp_path}/new/file"
-    with written(place, {}, with_folders=True) as file:
+    with write_destination(place, {}, with_folders=True) as file:
         file.write(b"old")
-    with pytest.raises(ZeroDivisionError), written(place, {}) as file:
+    with pytest.raises(ZeroDivisionError), write_destination(place, {}) as file:
         file.write(b"%d" % (1 // 0))
     with fsspec.open(place) as read:
         assert read.read() == b"old"
@@ -55,10 +55,10 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, scheme: str) -> None
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), written(str(tmp_path / "none" / "file"), {}):
+    with pytest.raises(FileNotFoundError), write_destination(str(tmp_path / "none" / "file"), {}):
         pass
     with (
         pytest.raises(RequestError, match="cannot write nowhere://a: nothing here writes to such URLs"),
-        written("nowhere://a", {}),
+        write_destination("nowhere://a", {}),
     ):
         pass

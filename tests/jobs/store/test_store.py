@@ -19,10 +19,10 @@ import pytest
 import structlog
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
-from jobs.errors import RequestError, StoreKeeps, StoreSilent, StoreUnavailable
+from jobs.errors import RequestError, StoreDeleteFailed, StoreTimeout, StoreUnavailable
 from jobs.store import objects as object_storage
 from jobs.store.local import LocalStore
-from jobs.store.objects import ObjectStore, created_url, open_url
+from jobs.store.objects import ObjectStore, open_url, write_url
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from tests.faults.storage_faults import Proxy
@@ -262,14 +262,14 @@ def test_files_that_s3_does_not_delete_are_named_although_it_answers_well(s3_opt
     right = r"cannot delete many/0, many/1, many/2 and 2 more: AccessDenied\. Give the credentials .*s3:DeleteObject"
     proxy.keeps = True
     try:
-        with pytest.raises(StoreKeeps, match=right):
+        with pytest.raises(StoreDeleteFailed, match=right):
             store.delete_files(names)
-        with pytest.raises(StoreKeeps, match=right):
+        with pytest.raises(StoreDeleteFailed, match=right):
             store.delete("many")
         with structlog.testing.capture_logs() as logs:
             assert not store.discard(*names)
             assert not store.discard("many/3")
-        assert [log["event"] for log in logs] == ["store.kept"]
+        assert [log["event"] for log in logs] == ["store.delete_failed"]
         assert re.search(right, logs[0]["error"])
         assert store.list("many") == ["0", "1", "2", "3", "4"]
         proxy.keeps = False
@@ -300,7 +300,7 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
     proxy.cut(silent=True)
 
     def delivered() -> None:
-        with created_url(f"{store.url}/out", options) as file:
+        with write_url(f"{store.url}/out", options) as file:
             file.write(b"data")
 
     def taken_in() -> None:
@@ -321,7 +321,7 @@ def test_an_s3_that_takes_everything_and_answers_nothing_is_told(
         "to a URL": delivered,
         "from a URL": taken_in,
     }
-    with pytest.raises(StoreUnavailable if "URL" in operation else StoreSilent, match="Read timeout"):
+    with pytest.raises(StoreUnavailable if "URL" in operation else StoreTimeout, match="Read timeout"):
         acts[operation]()
     assert proxy.swallowed == object_storage.TRIES ** (2 if operation == "read" else 1)
     proxy.heal()
@@ -336,7 +336,7 @@ def test_files_of_a_folder_that_may_not_be_written_stay(tmp_path: Path) -> None:
     store.create("folder/file", b"x")
     (tmp_path / "folder").chmod(0o500)
     try:
-        with pytest.raises(StoreKeeps, match="cannot delete folder/file: Permission denied"):
+        with pytest.raises(StoreDeleteFailed, match="cannot delete folder/file: Permission denied"):
             store.delete("folder/file")
     finally:
         (tmp_path / "folder").chmod(0o700)
@@ -519,14 +519,14 @@ def test_a_url_without_a_server_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     options = {"endpoint_url": "http://127.0.0.1:9", "key": "test", "secret": "test"}
     with pytest.raises(StoreUnavailable, match="cannot read s3://bucket/x"), open_url("s3://bucket/x", options):
         pass
-    with pytest.raises(StoreUnavailable, match="cannot write s3://bucket/x"), created_url("s3://bucket/x", options):
+    with pytest.raises(StoreUnavailable, match="cannot write s3://bucket/x"), write_url("s3://bucket/x", options):
         pass
 
 
 def test_a_file_system_of_a_url_may_raise_what_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreUnavailable, match="cannot use dir://a/b: "), open_url("dir://a/b", {}):
         pass
-    with created_url("memory://strange/file", {}) as target:
+    with write_url("memory://strange/file", {}) as target:
         target.write(b"x")
 
     def refuse(*_: object) -> None:
@@ -537,13 +537,13 @@ def test_a_file_system_of_a_url_may_raise_what_it_likes(monkeypatch: pytest.Monk
         with pytest.raises(StoreUnavailable, match="file to its end: NotImplementedError"):
             file.read(1)
     monkeypatch.setattr(MemoryFileSystem, "_open", refuse)
-    with pytest.raises(StoreUnavailable, match="cannot write memory://a: "), created_url("memory://a", {}):
+    with pytest.raises(StoreUnavailable, match="cannot write memory://a: "), write_url("memory://a", {}):
         pass
 
 
 def test_what_cannot_be_written_to_is_refused_before_anything_is_made() -> None:
     refused = pytest.raises(RequestError, match=r"cannot write https://a/b\?\*\*\*: nothing here writes")
-    with refused, created_url("https://a/b?c=d", {}):
+    with refused, write_url("https://a/b?c=d", {}):
         pytest.fail("it was made")
 
 
@@ -557,7 +557,9 @@ def test_a_url_that_ends_early_is_told(s3_options: dict[str, str]) -> None:
 
 
 def test_a_local_store_loads_no_fsspec() -> None:
-    program = "import sys; from jobs.store.opening import open_store; open_store('x'); sys.exit('fsspec' in sys.modules)"
+    program = (
+        "import sys; from jobs.store.opening import open_store; open_store('x'); sys.exit('fsspec' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

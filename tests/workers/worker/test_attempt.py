@@ -45,7 +45,7 @@ class Echo:
 
 
 def attempt_for(words: list[str], **fields: object) -> Attempt:
-    job = Job(Lease(JobKey("b-1", 7), 1, 3, "c-1"), b"", attempt=2)
+    job = Job(Lease(JobKey("b-1", 7), 1, 3, "w-1-i-7"), b"", attempt=2)
     row = RowRequest(row=7, line=8, kind="echo", model="stub", request={"words": words}, **fields)  # type: ignore[arg-type]
     return Attempt(job, row, Echo(), datetime.now(UTC))
 
@@ -126,14 +126,14 @@ def test_the_row_overrides_the_kinds_params_and_seeds_follow_from_the_row() -> N
     assert [r.prompt.params.seed for r in requests] == [40, 41]
     assert {r.prompt.params.max_tokens for r in requests} == {4}
     assert {r.prompt.adapter for r in requests} == {"brand"}
-    assert [r.request_id for r in requests] == ["b-1/7#2.0~1", "b-1/7#2.1~1"]
+    assert [r.request_id for r in requests] == ["b-1/7#2.0~7", "b-1/7#2.1~7"]
 
 
 def test_without_a_seed_one_follows_from_batch_and_row() -> None:
     """Another attempt of the same row gets the same seed, another row another."""
     assert attempt_for(["a"]).seed == attempt_for(["a"]).seed
     other = attempt_for(["a"])
-    other.job = Job(Lease(JobKey("b-1", 8), 1, 3, "c-1"), b"")
+    other.job = Job(Lease(JobKey("b-1", 8), 1, 3, "w-1-i-7"), b"")
     assert other.seed != attempt_for(["a"]).seed
 
 
@@ -171,6 +171,6 @@ def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
     attempt.close()
     attempt.close()
     said = capsys.readouterr().out
-    assert said.count("kind.unended") == 1
+    assert said.count("kind.close_failed") == 1
     assert "b-1/7" in said
     assert "echo" in said

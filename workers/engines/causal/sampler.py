@@ -15,7 +15,7 @@ from typing import Final
 
 import torch
 
-from jobs.generation import LEAST_LOGPROB, SamplingParams
+from jobs.generation import MIN_LOGPROB, SamplingParams
 from workers.engines.text.encoding import Likelihood
 
 CANDIDATES: Final = 256
@@ -115,9 +115,9 @@ def note(own: torch.Tensor, chosen: torch.Tensor, drawings: Sequence[Drawing]) -
     """Remember how likely the chosen tokens [texts] were by log probabilities [texts, vocabulary], and which were likeliest."""
     widths = [min(one.params.logprobs or 0, own.shape[1]) for one in drawings]
     best, tokens = own.topk(max(widths), dim=-1)
-    likely = own.gather(1, chosen[:, None])[:, 0].clamp(min=LEAST_LOGPROB).tolist()
+    likely = own.gather(1, chosen[:, None])[:, 0].clamp(min=MIN_LOGPROB).tolist()
     rows = zip(
-        drawings, chosen.tolist(), likely, tokens.tolist(), best.clamp(min=LEAST_LOGPROB).tolist(), widths, strict=True
+        drawings, chosen.tolist(), likely, tokens.tolist(), best.clamp(min=MIN_LOGPROB).tolist(), widths, strict=True
     )
     for one, token, logprob, others, theirs, width in rows:
         top = tuple(zip(others[:width], theirs[:width], strict=True))

@@ -28,8 +28,9 @@ from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.placement import Placement
 from workers.engines.protocol import Engine
+from workers.engines.registry import make_engine
 from workers.engines.scoring import ScoringEngine
-from workers.engines.weights import make_engine, resolve
+from workers.engines.weights import resolve
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0, seed=1)

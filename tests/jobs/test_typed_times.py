@@ -1,4 +1,4 @@
-"""Moments as a person types them."""
+"""Shows jobs/typed_times.py."""
 
 import time
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.commands.typed_times import parsed
 from jobs.errors import RequestError
+from jobs.typed_times import When, moment_of, parse, words_of
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
@@ -38,11 +38,31 @@ def _two_hours_east() -> Iterator[None]:
     ],
 )
 def test_a_moment_is_read_as_a_person_means_it(text: str, moment: datetime) -> None:
-    assert parsed(text, NOW) == moment
-    assert parsed(text, NOW).utcoffset() == timedelta(0)
+    assert parse(text, NOW) == moment
+    assert parse(text, NOW).utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "", "8h", "25:00", "06:75", "2026-13-01", "+h"])
-def test_what_is_no_moment_is_refused_with_the_forms_that_are(text: str) -> None:
-    with pytest.raises(RequestError, match=r"is no moment: write 2026-12-01"):
-        parsed(text, NOW)
+def test_a_text_that_is_no_time_is_refused_with_the_forms_that_are(text: str) -> None:
+    with pytest.raises(RequestError, match=r"is not a time: write 2026-12-01"):
+        parse(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("when", "moment", "words"),
+    [
+        pytest.param("+8h", NOW + timedelta(hours=8), "+8h", id="text"),
+        pytest.param(timedelta(hours=8), NOW + timedelta(hours=8), "+28800s", id="a span"),
+        pytest.param(datetime(2026, 12, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC), None, id="a datetime"),
+        pytest.param(
+            datetime(2026, 12, 1),  # noqa: DTZ001 - on purpose
+            datetime(2026, 11, 30, 22, tzinfo=UTC),
+            None,
+            id="a datetime without an offset is local",
+        ),
+    ],
+)
+def test_a_program_gives_text_a_span_or_a_datetime(when: When, moment: datetime, words: str | None) -> None:
+    assert moment_of(when, NOW) == moment
+    assert moment_of(when, NOW).utcoffset() == timedelta(0)
+    assert words_of(when) == words

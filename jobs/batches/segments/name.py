@@ -1,0 +1,40 @@
+"""The name of a segment's file: who wrote it, and the sha256 of its bytes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+ENDING: Final = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentName:
+    """Names the `n`-th segment of one life (`incarnation`) of a writer, which is a worker, `intake` or `sweeper`.
+
+    It is written `<worker>-<incarnation>-<n>-<sha256>.jsonl`. `sha256` is that of the file's bytes, so a file that exists
+    under this name holds what was to be written (rule 7 of jobs/PROTOCOL.md).
+    """
+
+    worker: str
+    incarnation: str
+    n: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not self.incarnation or "-" in self.incarnation:
+            raise ValueError(f"an incarnation is a word without hyphens: {self.incarnation!r}")
+
+    def __str__(self) -> str:
+        return f"{self.worker}-{self.incarnation}-{self.n}-{self.sha256}{ENDING}"
+
+    @classmethod
+    def parse(cls, text: str) -> "SegmentName":
+        """The name that `str()` wrote, also behind the path of its folder. Raises ValueError when it wrote no such text."""
+        name = text.rpartition("/")[2]
+        stem, dot, ending = name.rpartition(".")
+        try:
+            worker, incarnation, n, sha256 = stem.rsplit("-", 3)
+            if dot + ending == ENDING:
+                return cls(worker, incarnation, int(n), sha256)
+        except ValueError:
+            pass
+        raise ValueError(f"no name of a segment: {name!r}")

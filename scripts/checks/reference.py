@@ -1,0 +1,181 @@
+"""Writes the tables of the documentation from the code: commands, settings, row fields, error codes, log events, metrics.
+
+    python scripts/checks/reference.py            # write them
+    python scripts/checks/reference.py --check    # write nothing; exit 1 when one of them is not up to date
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`, in one page of `docs/`; all else is left as it is.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+from jobs.commands import cli
+from jobs.errors import CODES
+from jobs.intake.row_reader import Envelope
+from jobs.kinds.registry import load_kinds
+from jobs.logs import EVENTS
+from jobs.settings import Settings
+from workers.fleet import metrics as fleet
+from workers.worker import metrics as worker
+
+DOCS = Path(__file__).parents[2] / "docs"
+MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
+NESTED = ("prices", "models")
+"""Settings whose values are tables of their own, which another page shows."""
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Each command with its arguments, such as `failed retry BATCH`, and the first line of its help."""
+    cli.load_extensions()
+    yield from _commands(typer.main.get_command(cli.app), "")
+
+
+def _commands(group: Any, before: str) -> Iterator[tuple[str, str]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            given = (one for one in command.params if one.param_type_name == "argument")
+            arguments = [one.metavar or one.name.upper() for one in given]
+            first_line = (command.help or "").strip().partition("\n")[0]
+            yield f"`{' '.join([before + name, *arguments])}`", first_line
+
+
+def settings() -> Iterator[tuple[str, str, str]]:
+    """Each setting, its default, and what it does."""
+    for name, field in Settings.model_fields.items():
+        meaning = field.description or ""
+        if name in NESTED:
+            yield f"`{name}`", "", f"{meaning} See [Models](models.md)."
+        else:
+            yield f"`{name}`", _default(name, field.default), meaning
+
+
+def _default(name: str, value: Any) -> str:
+    if value is None or value == {}:
+        return ""
+    if name.endswith("_bytes") and value % 1024 == 0:
+        return f"{value >> 20} MiB" if value % (1 << 20) == 0 else f"{value >> 10} KiB"
+    return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"
+
+
+def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Each name of a declaration, and its sentence."""
+    return ((f"`{name}`", sentence) for name, sentence in declared.items())
+
+
+def row_fields() -> Iterator[tuple[str, str, str]]:
+    """Each field that a row of any kind may have, its type with its limits, and its meaning."""
+    return _fields(Envelope)
+
+
+def kinds() -> Iterator[tuple[str, str, str, str]]:
+    """Each kind with each field of its request, its type with its limits, and its meaning."""
+    for kind in load_kinds().values():
+        for field, *rest in _fields(kind.request_type):
+            yield f"`{kind.name}`", field, rest[0], rest[1]
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    for name, field in schema["properties"].items():
+        needed = "required" if name in required else _field_default(field)
+        described = ", ".join(part for part in (_type(field), needed) if part)
+        yield f"`{name}`", described, field.get("description", "")
+
+
+def _field_default(field: Mapping[str, Any]) -> str:
+    default = field.get("default")
+    return "" if default in (None, [], {}) else f"default {json.dumps(default)}"
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """The type of a field in words, with its limits: `integer, 50 to 5000`."""
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(_type(one) for one in field["anyOf"] if one.get("type") != "null"))
+    if "enum" in field:
+        return "one of " + ", ".join(f"`{one}`" for one in field["enum"])
+    if "$ref" in field:
+        return "object"
+    words = str(field.get("type", "any"))
+    if words == "array":
+        words = "list of objects" if "$ref" in field["items"] else f"list of {field['items'].get('type', 'value')}s"
+    least = field.get("minimum", field.get("exclusiveMinimum"))
+    most = field.get("maximum", field.get("exclusiveMaximum"))
+    if least is not None and most is not None and most < 1 << 62:
+        words += f", {least:g} to {most:g}"
+    if (length := field.get("maxLength")) is not None:
+        words += f" of at most {length:,} characters"
+    if (items := field.get("maxItems")) is not None:
+        words += f", at most {items:,}"
+    return words
+
+
+TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] = {
+    "commands": (("command", "does"), commands),
+    "settings": (("setting", "default", "what it does"), settings),
+    "row": (("field", "type", "meaning"), row_fields),
+    "kinds": (("kind", "field", "type", "meaning"), kinds),
+    "codes": (("code", "means"), lambda: named(CODES)),
+    "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
+    "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),
+}
+
+
+def table(name: str) -> str:
+    """One table, in Markdown."""
+    head, rows = TABLES[name]
+    body = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in [head, *rows()])
+    return body.replace("\n", "\n" + "|---" * len(head) + "|\n", 1)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def filled(page: str) -> str:
+    """A page with each of its tables as it should be."""
+    return MARKED.sub(lambda match: f"{match['start']}\n{table(match['name'])}{match['end']}", page)
+
+
+def stale(page: str) -> list[str]:
+    """The names of the tables of a page that are not up to date."""
+    found = zip(MARKED.finditer(page), MARKED.finditer(filled(page)), strict=True)
+    return [was["name"] for was, now in found if was[0] != now[0]]
+
+
+def main() -> int:
+    """Write the tables, or compare them. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="only name the tables that are not up to date")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="the folder of the pages")
+    args = parser.parse_args()
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(args.docs.glob("*.md"))}
+    places = sorted(match["name"] for page in pages.values() for match in MARKED.finditer(page))
+    if places != sorted(TABLES):
+        print(f"reference: the pages have places for {places}, the tables are {sorted(TABLES)}", file=sys.stderr)
+        return 1
+    old = {path: names for path, page in pages.items() if (names := stale(page))}
+    if args.check and old:
+        for path, names in old.items():
+            print(
+                f"{path.name}: not up to date: {', '.join(names)}; run python scripts/checks/reference.py",
+                file=sys.stderr,
+            )
+        return 1
+    for path in old:
+        path.write_text(filled(pages[path]), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Holds conversations with kinds by hand: a test gives the answers that an engine would give."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from jobs.errors import CheckFailed
+from jobs.generation import Completion, Prompt
+from jobs.kinds.kind import Kind
+from jobs.kinds.registry import load_kinds
+
+KINDS = load_kinds()
+
+Answer = Callable[[Prompt], str | tuple[str, str]]
+"""Gives the completion of a prompt: a text, or a text and its finish reason."""
+
+
+def converse(kind: str | Kind, request: Mapping[str, Any], answer: Answer) -> tuple[Any, list[list[Prompt]]]:
+    """The output of a kind, given by its name or as a Kind, and the prompts that it yielded at each turn."""
+    kind = KINDS[kind] if isinstance(kind, str) else kind
+    conversation = kind.compose(kind.request_type.model_validate(request))
+    turns: list[list[Prompt]] = []
+    completions: Sequence[Completion] | None = None
+    while True:
+        try:
+            prompts = next(conversation) if completions is None else conversation.send(completions)
+        except StopIteration as stop:
+            output = stop.value
+            break
+        turns.append(list(prompts))
+        answers = [answer(prompt) for prompt in prompts]
+        pairs = [(one, "stop") if isinstance(one, str) else one for one in answers]
+        completions = [Completion(str(n), text, reason) for n, (text, reason) in enumerate(pairs)]  # type: ignore[arg-type]
+    assert type(output) is kind.output_type
+    return output, turns
+
+
+def failed(kind: str | Kind, request: Mapping[str, Any], answer: Answer) -> CheckFailed:
+    """The failed check that ends the conversation; any other end fails the test."""
+    with pytest.raises(CheckFailed) as raised:
+        converse(kind, request, answer)
+    assert not raised.value.retryable
+    return raised.value

@@ -1,0 +1,268 @@
+"""Every command line and snippet of README.md and docs/ is tried: commands run, settings load, rows are accepted.
+
+A fenced block says in its first line what it holds. `text` is for what a program printed or a file holds, and is not tried.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from jobs.batches.open_batches import OpenBatches
+from jobs.commands import cli
+from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.publishing.sweeper import Sweeper
+from jobs.settings import Settings
+from jobs.store.opening import open_store
+from workers.worker.worker import Worker, WorkerPlan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(nightpress [^`]+)`")
+ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
+"""Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
+STATUSES = {0, 1}
+"""0: done. 1: it ran, and some rows did not complete, or there is nothing of that sort."""
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def snippets(*languages: str) -> list[Snippet]:
+    found = []
+    for path in PAGES:
+        page = path.read_text()
+        for match in BLOCK.finditer(page):
+            line = page.count("\n", 0, match.start()) + 1
+            found.append(Snippet(str(path.relative_to(ROOT)), line, match[1], match[2]))
+    return [one for one in found if not languages or one.language in languages]
+
+
+def shell_lines() -> list[tuple[str, str]]:
+    """Where each line of a shell block stands, and the line without its comment."""
+    lines = []
+    for one in snippets("sh"):
+        for n, line in enumerate(one.text.splitlines(), 1):
+            if command := line.partition(" #")[0].strip():
+                lines.append((f"{one.page}:{one.line + n}", command))
+    return lines
+
+
+def command_lines() -> list[tuple[str, str]]:
+    """Where each `nightpress …` stands, in blocks and in sentences, and what it is."""
+    found = [(place, line) for place, line in shell_lines() if line.startswith("nightpress ")]
+    for path in PAGES:
+        page = path.read_text()
+        for match in INLINE.finditer(page):
+            found.append((f"{path.relative_to(ROOT)}:{page.count(chr(10), 0, match.start()) + 1}", match[1]))
+    # placeholders and the names of commands that a sentence speaks of
+    return [(place, line) for place, line in found if "COMMAND" not in line and "--install-completion" not in line]
+
+
+def parse(arguments: list[str]) -> None:
+    """Read a command line as the command would, and run nothing. Fails on what it does not know."""
+    cli.load_extensions()
+    command: Any = typer.main.get_command(cli.app)
+    context = command.make_context("nightpress", [], resilient_parsing=True)
+    while hasattr(command, "commands"):
+        name, command, arguments = command.resolve_command(context, arguments)
+        if not hasattr(command, "commands") and not arguments:
+            return  # a sentence that names the command alone
+        if hasattr(command, "commands"):
+            continue
+        context = command.make_context(name, arguments, parent=context)
+
+
+@pytest.fixture
+def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """A folder with the files that the pages name, and a worker and a sweeper beside it; what placeholders stand for."""
+    settings = Settings(
+        redis_url=redis_url, store_url=str(tmp_path / "store"), model="stub", flush_s=0.02, log_level="error"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("REDIS_URL", redis_url), ("STORE_URL", settings.store_url), ("MODEL", "stub")):
+        monkeypatch.setenv(f"NIGHTPRESS_{name}", value)
+    rows = b'{"kind": "chat", "prompt": "Name a herb."}\n' * 5 + b'{"kind": "chat", "prompt": 7}\n'
+    for name in ("tonight.jsonl", "requests.jsonl"):
+        Path(name).write_bytes(rows)
+    Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
+    store, queue = open_store(settings.store_url), RedisQueue.from_settings(settings)
+    sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    stopped = threading.Event()
+
+    def sweep() -> None:
+        while not stopped.wait(0.05):
+            sweeper.sweep()
+
+    threads = [threading.Thread(target=worker.run), threading.Thread(target=sweep)]
+    for thread in threads:
+        thread.start()
+    try:
+        first = accept_file(store, Path("tonight.jsonl"), IntakeOptions(), settings, "first").batch.batch_id
+        assert cli.main(["wait", first]) in STATUSES
+        yield {"BATCH": first, "ROW": "0", "LANE": "stub", "FORMAT": "csv", "PLACE": "place.csv"}
+    finally:
+        worker.stop(1.0)
+        stopped.set()
+        for thread in threads:
+            thread.join(30)
+        queue.close()
+
+
+def test_each_block_says_what_it_holds() -> None:
+    known = {"sh", "python", "toml", "jsonl", "csv", "text"}
+    assert [f"{one}: {one.language!r}" for one in snippets() if one.language not in known] == []
+    assert len(snippets()) > 15  # so that the search itself cannot quietly find nothing
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    wrong, run = [], 0
+    for place, line in command_lines():
+        arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
+        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed") else arguments[0]
+        if name in ONLY_PARSED or len(arguments) == len(name.split()):
+            parse(arguments)
+            continue
+        if name == "sweep" and "--dry-run" not in arguments:
+            arguments.append("--dry-run")
+        if name == "delete":  # another one: the rest is still to be asked about
+            arguments[1] = published_batch(night)
+        if name == "results" and "-o" in arguments:
+            Path(arguments[arguments.index("-o") + 1]).parent.mkdir(parents=True, exist_ok=True)
+        if "s3://" in line:
+            parse(arguments)
+            continue
+        if "--watch" in arguments:
+            arguments.remove("--watch")  # it ends with the last open batch: those of the lines before
+        status, run = cli.main(arguments), run + 1
+        printed = capsys.readouterr()
+        if status not in STATUSES or "Traceback" in printed.err:
+            wrong.append(f"{place}: {line}: {status}: {printed.err}")
+    assert wrong == []
+    assert run > 15
+
+
+def published_batch(night: dict[str, str]) -> str:
+    """A further batch, published."""
+    rows = Path("more.jsonl")
+    rows.write_text('{"kind": "chat", "prompt": "Name a bird."}\n')
+    settings = Settings(store_url=os.environ["NIGHTPRESS_STORE_URL"], model="stub")
+    store = open_store(settings.store_url)
+    batch = accept_file(store, rows, IntakeOptions(), settings, f"more-{night['BATCH']}").batch.batch_id
+    assert cli.main(["wait", batch]) == 0
+    return batch
+
+
+def test_an_option_that_is_not_there_is_noticed() -> None:
+    with pytest.raises(Exception, match="No such option"):
+        parse(["enqueue", "tonight.csv", "--publish", "06:00"])
+
+
+@pytest.mark.parametrize(("place", "line"), [pytest.param(*one, id=one[0]) for one in shell_lines()])
+def test_what_other_programs_are_asked_is_there(place: str, line: str) -> None:
+    program, *rest = shlex.split(line)
+    if program == "make":
+        assert re.search(rf"^{rest[0]}:.* ## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert rest[0] == "install"
+        assert rest[1:3] == ["-c", "constraints.txt"]
+        assert set(re.findall(r"\w+", rest[3])) <= extras.keys()
+    elif program == "export":
+        name, _, _ = rest[0].partition("=")
+        assert name.removeprefix("NIGHTPRESS_").lower() in Settings.model_fields
+    elif program == "python":
+        shown = subprocess.run(
+            [sys.executable, rest[0], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert shown.returncode == 0, shown.stderr
+        assert [word for word in rest if word.startswith("--") and word not in shown.stdout] == []
+    elif program == "ray":
+        from ray.scripts.scripts import cli as ray_cli
+
+        ray_cli.commands[rest[0]].make_context(rest[0], rest[1:])
+    else:
+        assert program == "nightpress", f"{place}: nothing here tries {program}"
+
+
+@pytest.mark.parametrize("snippet", snippets("toml"), ids=str)
+def test_each_settings_file_loads(snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.settings import load
+
+    if snippet.text.startswith("# pyproject.toml"):
+        assert tomllib.loads(snippet.text)["project"]["entry-points"].keys() == {"nightpress.kinds"}
+        return
+    (tmp_path / "nightpress.toml").write_text(snippet.text)
+    monkeypatch.chdir(tmp_path)
+    loaded = load()
+    named = tomllib.loads(snippet.text)
+    assert [name for name in named if getattr(loaded, name) == Settings.model_fields[name].default] == []
+
+
+@pytest.mark.parametrize("snippet", snippets("jsonl", "csv"), ids=str)
+def test_each_row_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
+    path = tmp_path / f"rows.{snippet.language}"
+    path.write_text(snippet.text)
+    settings = Settings(store_url=str(tmp_path / "store"), model="stub")
+    accepted = accept_file(open_store(settings.store_url), path, IntakeOptions(), settings, "k")
+    assert list(accepted.faults) == []
+    assert accepted.batch.rows == len(snippet.text.splitlines()) - (snippet.language == "csv")
+
+
+@pytest.mark.parametrize("page", sorted({one.page for one in snippets("python")}))
+def test_the_python_of_each_page_runs(page: str, night: dict[str, str]) -> None:
+    """The blocks of one page are one program."""
+    source = "\n".join(one.text for one in snippets("python") if one.page == page)
+    exec(compile(source, page, "exec"), {"__name__": page})  # our own documentation
+
+
+def test_the_kind_of_the_pages_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed as the page says, rows of it are accepted."""
+    from importlib.metadata import EntryPoint
+
+    [first, *_] = [one for one in snippets("python") if one.page == "docs/kinds.md"]
+    (tmp_path / "headlines.py").write_text(first.text)
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("headline", "headlines:HeadlineKind", "nightpress.kinds")]
+    monkeypatch.setattr("jobs.kinds.registry.entry_points", lambda group: points)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kind": "headline", "topic": "Bread"}\n{"kind": "headline"}\n')
+    settings = Settings(store_url=str(tmp_path / "store"), model="stub")
+    accepted = accept_file(open_store(settings.store_url), path, IntakeOptions(), settings, "k")
+    assert [(fault.line, fault.code) for fault in accepted.faults] == [(2, "missing_field")]
+
+
+def test_each_link_leads_somewhere() -> None:
+    lost = []
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+            if "://" not in target and not (path.parent / target).exists():
+                lost.append(f"{path.name}: {target}")
+    assert lost == []
