@@ -19,10 +19,10 @@ from typing import Final
 import torch
 
 from jobs.logs import logger
-from workers.engines.causal.attention import Layout
-from workers.engines.causal.cache import SlotCache
-from workers.engines.causal.logit_distance import difference
-from workers.engines.causal.scheduler import Piece, Text
+from workers.engines.causal.runtime.attention import Layout
+from workers.engines.causal.runtime.kv_cache import SlotCache
+from workers.engines.causal.runtime.logit_distance import difference
+from workers.engines.causal.sequences import Piece, Text
 
 TRIALS: Final = 2
 """Steps that a recording must get right before it is believed."""

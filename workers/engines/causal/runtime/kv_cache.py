@@ -12,8 +12,8 @@ import torch
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-from workers.engines.causal.attention import LAYOUT
 from workers.engines.causal.kernels.cpu.tiles import TiledBlocks, is_fit, moved
+from workers.engines.causal.runtime.attention import LAYOUT
 
 
 class PlainBlocks:

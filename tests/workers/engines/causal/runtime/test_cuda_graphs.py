@@ -22,11 +22,11 @@ from structlog.testing import capture_logs
 
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from tests.workers.engines.architectures import VOCABULARY, Numbers, make
-from workers.engines.causal.attention import LAYOUT
-from workers.engines.causal.graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
 from workers.engines.causal.loading import CausalOptions, engine_of, wrap
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.scheduler import Piece
+from workers.engines.causal.runtime.attention import LAYOUT
+from workers.engines.causal.runtime.cuda_graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
+from workers.engines.causal.sequences import Piece
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.causal.time_shares import weights_of
 from workers.engines.device.placement import Placement
@@ -36,7 +36,7 @@ CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 
 @pytest.fixture(autouse=True)
 def short_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.engines.causal.graphs.SHORTEST", 16)
+    monkeypatch.setattr("workers.engines.causal.runtime.cuda_graphs.SHORTEST", 16)
 
 
 class Rerun:

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from workers.engines.causal.attention import LAYOUT, Chunk, Layout
-from workers.engines.causal.cache import SlotCache
-from workers.engines.causal.graphs import RecordedSteps, Recorder
-from workers.engines.causal.logit_distance import TOLERANCE
+from workers.engines.causal.runtime.attention import LAYOUT, Chunk, Layout
+from workers.engines.causal.runtime.cuda_graphs import RecordedSteps, Recorder
+from workers.engines.causal.runtime.kv_cache import SlotCache
+from workers.engines.causal.runtime.logit_distance import TOLERANCE
 from workers.engines.causal.sampler import Drawing, choose
-from workers.engines.causal.scheduler import Piece
+from workers.engines.causal.sequences import Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from workers.engines.causal.attention import LAYOUT, Chunk, Layout, attend
-from workers.engines.causal.cache import PlainBlocks
 from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
 from workers.engines.causal.kernels.gpu.attention import written_out
+from workers.engines.causal.runtime.attention import LAYOUT, Chunk, Layout, attend
+from workers.engines.causal.runtime.kv_cache import PlainBlocks
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 
