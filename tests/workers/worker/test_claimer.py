@@ -159,7 +159,7 @@ def input_of(desk: Desk, batch: Batch) -> Path:
 
 
 def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_no_other_waiting(
-    tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, fake_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is charged to its rows, and they come again by themselves once its input is restored."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
@@ -171,7 +171,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     event, why = desk.claimer.fault
     assert event == "store.damaged"
     assert "Restore it from a backup" in why
-    assert capsys.readouterr().out.count("store.damaged") == 1
+    assert caplog.text.count("store.damaged") == 1
     assert desk.leases.holding == 0
     snapshot = desk.snapshot()
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
@@ -222,9 +222,7 @@ def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_cli
     assert [desk.turn(), desk.turn()] == [{"sound": 4}, {}]
 
 
-def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """The worker saw three rows of it fail, and cannot read what the others did: that is said, and all go on."""
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
@@ -235,4 +233,4 @@ def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
     for outcome in failures:
         desk.doubts.note(hurt.batch_id, outcome)
     assert [desk.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
-    assert capsys.readouterr().out.count("store.damaged") == 1
+    assert caplog.text.count("store.damaged") == 1
