@@ -33,7 +33,7 @@ EVENTS: Final[dict[str, str]] = {
     "kind.close_failed": "A kind raised an error as it was ended, which changes no outcome: job, kind, error.",
     "lane.paused": "Workers died again and again, and the lane paused itself: lane, reason.",
     "lease.lost": "A lease was gone before its job was reported: job.",
-    "lease.given_up": "A row or its engine hangs, and its lease is renewed no more: job, phase.",
+    "lease.abandoned": "A row or its engine hangs, and its lease is renewed no more: job, phase.",
     "segments.compacted": "Small segments were put together in fewer files: batch, segments.",
     "leftovers.deleted": "What killed processes left in the store is gone: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",

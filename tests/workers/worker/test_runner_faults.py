@@ -70,7 +70,7 @@ def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
     assert errors == []
     lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
     assert sorted(status for _, status in lines) == ["completed", "crashed"]
-    assert "lease.given_up" in caplog.text
+    assert "lease.abandoned" in caplog.text
 
 
 def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: WorkerNight, until: Callable[..., Any]) -> None:
@@ -171,7 +171,7 @@ def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: Work
     full._flusher.put(night.batch_id, completed(9, status="crashed", final=False, output=None), None)
     assert full._flusher.full
     for runner, leased in ((full, 0), (free, 3)):
-        runner._claimer._claim()
+        runner._claimer._claim_if_room()
         assert night.snapshot().leased == leased
 
 
@@ -201,7 +201,7 @@ def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
     engine = Scripted(slots=8)
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
-    runner._leases.report(runner._leases._held, ())
+    runner._leases.mark_ended(lost=runner._leases._held, cancelled=())
     gate.shut = False
     until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
     assert night.outcomes() == []
@@ -216,7 +216,7 @@ def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were
     engine = Scripted()
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 6 and runner.running == 0 and gate.tries > 1, 20, "a second try")
-    runner._leases.report([lease for lease in runner._leases._held if lease.key.row % 2], ())
+    runner._leases.mark_ended(lost=[x for x in runner._leases._held if x.key.row % 2], cancelled=())
     tries = gate.tries
     until(lambda: gate.tries > tries, 20, "a try without the lost ones")
     gate.silent = False
@@ -235,9 +235,9 @@ def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
     engine = Scripted(slots=8)
     runner = night.start(engine)
     flusher = runner._flusher
-    until(lambda: flusher.taken == 40, 20, "all rows to be finished")
+    until(lambda: flusher.received == 40, 20, "all rows to be finished")
     with flusher._condition:  # else the last of them may just be on their way to the spool
-        spool = flusher._spool
+        spool = flusher._outcome_spool
         assert len(spool) > 2
         spool._opened().truncate(spool._chunks[-2].offset + 20)
     gate.let.set()
@@ -245,7 +245,7 @@ def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
     assert (len(output), errors) == (40, [])
     assert 40 < len(engine.submitted) < 80
     assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
-    until(lambda: runner._leases.holding == 0 and flusher.through == flusher.taken, 10, "every row to be reported")
+    until(lambda: runner._leases.holding == 0 and flusher.handled == flusher.received, 10, "every row to be reported")
     assert caplog.text.count("spool.lost") == 2
 
 

@@ -86,11 +86,11 @@ def test_beside_a_suspect_its_worker_claims_nothing(night: WorkerNight) -> None:
     night.claim(1)
     night.expire_leases()
     claimer = night.worker(Scripted())._claimer
-    claimer._claim()
+    claimer._claim_if_room()
     (suspect,) = (turn.attempt.job for turn in claimer.ready())
     assert (suspect.suspect, night.snapshot().ready) == (True, 4)
-    claimer._claim()
+    claimer._claim_if_room()
     assert list(claimer.ready()) == []
-    claimer._leases.let_go([suspect.lease])
-    claimer._claim()
+    claimer._leases.remove([suspect.lease])
+    claimer._claim_if_room()
     assert len(list(claimer.ready())) == 4
