@@ -31,7 +31,7 @@ from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.usage import Usage
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
-from workers.worker.outcome import Outcomes
+from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
 
 LANE: Final = "stub"
@@ -239,7 +239,7 @@ class Worker(Process):
         self.fed: dict[tuple[str, int], int] = {}
         self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
         self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
-        self.outcomes = Outcomes(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
+        self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0
         self.to_be_empty = False
         self.segments = 0
@@ -307,7 +307,7 @@ class Worker(Process):
         self.world.seen |= {name for name in ("rescued", "burial", "suspect", "lost_solo") if getattr(job, name)}
         if job.rescued:
             self.world.claims[job.key, job.lease.round] -= len(job.lost)  # a crash costs no attempt
-            self.finished += [(batch_id, self.outcomes.crashed(job, lease, now), None) for lease in job.lost]
+            self.finished += [(batch_id, self.outcome_builder.crashed(job, lease, now), None) for lease in job.lost]
             if self._has_outcome(job):
                 self.world.seen.add("an outcome whose report was lost")
                 self.queue.settle(LANE, [Settlement(job.lease)])
@@ -315,7 +315,7 @@ class Worker(Process):
         row = load_request(self.store, batch_id, LANE, job)
         assert row.request["prompt"].startswith(f"{batch_id.partition('-')[0]} {row.row}"), (job, row)
         if job.burial:
-            self.finished.append((batch_id, *self.outcomes.buried(job, row, now)))
+            self.finished.append((batch_id, *self.outcome_builder.buried(job, row, now)))
             return
         self.world.claims[job.key, job.lease.round] += 1
         most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt

@@ -29,7 +29,7 @@ def guilty(fault: str) -> dict[str, Any]:
         pytest.param("segfault", {}, "", False, id="a segfault"),
         pytest.param("out_of_memory", {}, "worker.failed", False, id="the engine out of memory"),
         pytest.param("stall", {"step_limit_s": 5.0, "exit_limit_s": 0.5}, "worker.hung", False, id="a step that hangs"),
-        pytest.param("hang", {"running_limit_s": 10.0}, "lease.given_up", True, id="a sequence that hangs"),
+        pytest.param("hang", {"running_limit_s": 10.0}, "lease.abandoned", True, id="a sequence that hangs"),
     ],
 )
 def test_one_guilty_row_of_256_fails_alone(
