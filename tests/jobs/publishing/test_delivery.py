@@ -19,7 +19,7 @@ from jobs.errors import RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.prices import Prices
 from jobs.publishing.delivery import Deliverer, checked_place, is_delivered, owed
 from jobs.publishing.publish import publish

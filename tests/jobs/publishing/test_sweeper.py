@@ -24,7 +24,7 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.operations.status import StatusReader, listed
+from jobs.operations.status_reader import StatusReader, listed
 from jobs.publishing.candidates import collect
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete
