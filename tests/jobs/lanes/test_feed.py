@@ -325,7 +325,7 @@ def damage(desk: Desk, batch: Batch, *rows: int, into: Callable[[bytes], bytes] 
 
 @pytest.mark.parametrize("into", [torn, other_text, other_row], ids=lambda into: into.__name__)
 def test_rows_whose_stored_requests_are_damaged_fail_and_harm_no_other(
-    desk: Desk, caplog: pytest.LogCaptureFixture, into: Callable[[bytes], bytes]
+    desk: Desk, capsys: pytest.CaptureFixture[str], into: Callable[[bytes], bytes]
 ) -> None:
     """They are not fed. After one more feeding from storage an audit finds them in no line."""
     batch = desk.accept(5)
@@ -340,7 +340,7 @@ def test_rows_whose_stored_requests_are_damaged_fail_and_harm_no_other(
     desk.top_up()
     assert desk.claim(claim_id="c-2") == []
     sweeper.sweep()
-    assert "batch.damaged" in caplog.text
+    assert "batch.damaged" in capsys.readouterr().out
     desk.top_up()
     sweeper.sweep()
     assert sweeper.published[batch.batch_id].counts == {"completed": 3, "failed": 2, "cancelled": 0, "expired": 0}
