@@ -13,7 +13,8 @@ from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:
     from jobs.errors import StoreDamaged
-    from jobs.operations.status import BatchStatus, Status, StatusReader
+    from jobs.operations.status import BatchStatus, Status
+    from jobs.operations.status_reader import StatusReader
 
 LAST_PUBLISHED = 5
 
@@ -41,7 +42,7 @@ def status(
     Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers, and of BATCH also what ended
     too late for them, by the head of each segment. A damaged batch is named, with exit status 3.
     """
-    from jobs.operations.status import listed
+    from jobs.operations.status_reader import listed
 
     session: Session = ctx.obj
     reader = _reader(session, counts_late=batch is not None)
@@ -111,7 +112,7 @@ def outcome_counts(one: BatchStatus) -> str:
 
 
 def _reader(session: Session, *, counts_late: bool = False) -> StatusReader:
-    from jobs.operations.status import StatusReader
+    from jobs.operations.status_reader import StatusReader
 
     settings = session.settings
     lanes = [settings.lane_of(alias) for alias in settings.catalog]

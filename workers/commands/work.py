@@ -18,7 +18,7 @@ from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings

@@ -115,6 +115,7 @@ class OutcomeBuilder:
             "claim_id": lease.claim_id,
             "kind": row.kind if row else "",
             "custom_id": row.custom_id if row else None,
+            "tenant": row.tenant if row else "",
             "metadata": row.metadata if row else None,
             "model": self.model,
         }

@@ -100,6 +100,17 @@ def test_workers_are_named_after_the_batches_with_a_bar_each(running: int, slots
     assert list(lines(Status([], workers), NOW)) == ["1 worker", f"  w-stub-0  {busy}  lane stub  pid 4711 on node-1"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        pytest.param("", "stub is paused; to go on: nightpress resume stub", id="by an operator"),
+        pytest.param("workers died", "stub is paused: workers died; to go on: nightpress resume stub", id="by itself"),
+    ],
+)
+def test_a_paused_lane_is_named_with_the_way_to_go_on(reason: str, shown: str) -> None:
+    assert list(lines(Status([], [], paused={"stub": reason}), NOW)) == [shown]
+
+
 @pytest.mark.parametrize("width", [30, 41, 80, 200])
 def test_every_line_fits_the_terminal_and_loses_nothing(width: int) -> None:
     workers = [WorkerRecord("w" * 90, 4711, "node-1", "stub", 2)] * 2

@@ -12,7 +12,7 @@ from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.operations.status import StatusReader
+from jobs.operations.status_reader import StatusReader
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store

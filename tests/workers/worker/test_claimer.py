@@ -16,7 +16,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.errors import StoreUnavailable
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import Settlement
-from jobs.store.damage import MOST_S
+from jobs.store.damage import MAX_S
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
 from tests.support.clocks import MovedClock
@@ -159,7 +159,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_w
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
     assert sound.batch_id in snapshot.batches
     input_of(desk, hurt).write_bytes(whole)
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     desk.claim_once()
     desk.claim_once()
     jobs = desk.begun()
@@ -186,7 +186,7 @@ def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client
     desk.leases.remove(running)
     input_of(desk, hurt).write_bytes(whole)
     desk.sweep()
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     assert [desk.turn(), desk.turn(), desk.turn()] == [{}, {"hurt": 32}, {}]
 
 

@@ -1,0 +1,293 @@
+"""The reader of statuses: it asks storage and the queue how far batches are, and reads only what is new since its last look.
+
+Storage is the truth about outcomes, the queue about rows that wait or are leased. Without a queue all else still holds.
+"""
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.published import read_usage
+from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
+from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
+from jobs.batches.segments.name import SegmentName
+from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
+from jobs.lanes.protocol import Lanes, LaneSnapshot
+from jobs.operations.rate import Rate
+from jobs.operations.status import BatchStatus, State, Status
+from jobs.prices import Prices
+from jobs.publishing.delivery import is_delivered
+from jobs.store.damage import collect_damage
+from jobs.store.store import Store
+from jobs.usage import Usage
+
+FIRST_SEGMENTS: Final = 8
+"""How many of a batch's first segments, and lines of each, are read to find when its first row was started."""
+
+FORGET_AFTER: Final = timedelta(hours=1)
+"""What a reader knows of an open batch is dropped when nobody has asked about the batch for this long."""
+
+_ENDING: Final[Mapping[CloseReason, State]] = {
+    "cancelled": "cancelling",
+    "expired": "expiring",
+    "postponed": "publishing",
+}
+
+
+@dataclass
+class _Watched:
+    """What a reader knows of one open batch. `lock` is held by the one thread that brings it up to date."""
+
+    index: OutcomeIndex
+    asked_at: datetime
+    rate: Rate = field(default_factory=Rate)
+    first_started: datetime | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class StatusReader:
+    """Reads the status of batches, each time only what is new. Safe to share between threads.
+
+    It keeps a byte a row of each open batch that it was asked about, until that is published or `FORGET_AFTER` has passed.
+
+    Attributes:
+        store: The storage.
+        queue: The queue; None where there is none to ask.
+        prices: The currency of batches without any outcome is theirs.
+        clock: The time, in UTC.
+        lanes: Lanes whose workers are shown even where the queue has heard of no batch in them.
+        counts_late: Whether the heads of all segments of published batches are read, for `BatchStatus.late`.
+    """
+
+    store: Store
+    queue: Lanes | None = None
+    prices: Prices = field(default_factory=Prices)
+    clock: Clock = now
+    lanes: Collection[str] = ()
+    counts_late: bool = False
+    _watched: dict[str, _Watched] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def batch(self, batch_id: str) -> BatchStatus:
+        """One batch now. Raises NoBatch, StoreUnavailable."""
+        return self.read([batch_id]).batches[0]
+
+    def read(self, batch_ids: Sequence[str], faults: list[StoreDamaged] | None = None) -> Status:
+        """These batches now, and every worker of every lane. Raises NoBatch, StoreUnavailable.
+
+        A damaged batch is left out and its error added to `faults`; where no list is given, the error is raised.
+        """
+        lanes, fault = self._snapshots()
+        batches = []
+        for batch_id in batch_ids:
+            with collect_damage(faults):
+                batches.append(self._status(batch_id, lanes))
+                if self.counts_late and batches[-1].state == "published":
+                    batches[-1] = self._with_late(batches[-1])
+        workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
+        paused = {lane: snapshot.reason for lane, snapshot in (lanes or {}).items() if snapshot.paused}
+        return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault, paused)
+
+    def _snapshots(self) -> tuple[Mapping[str, LaneSnapshot] | None, str | None]:
+        if self.queue is None:
+            return None, "NIGHTPRESS_REDIS_URL names no queue to ask"
+        try:
+            return {lane: self.queue.snapshot(lane) for lane in sorted({*self.queue.lanes(), *self.lanes})}, None
+        except QueueUnavailable as error:
+            return None, str(error)
+
+    def _status(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
+        try:
+            batch = accepted(self.store, batch_id)
+        except NoBatch:
+            self._forget(batch_id)
+            raise
+        done = read_round(self.store, batch).published
+        if done is None:
+            watched = self._watch(batch)
+            with watched.lock:
+                watched.index.refresh()
+                done = watched.index.current.published
+                if done is None:
+                    return self._with_rate(watched, _unfinished(watched.index, lanes, self.prices.currency))
+        self._forget(batch_id)
+        return self._published(batch, done)
+
+    def _watch(self, batch: Batch) -> _Watched:
+        """What is known of the batch; nothing where it is another one of the same id, made after the first was deleted."""
+        at = self.clock()
+        with self._lock:
+            for batch_id, watched in list(self._watched.items()):
+                if at - watched.asked_at > FORGET_AFTER:
+                    del self._watched[batch_id]
+            known = self._watched.get(batch.batch_id)
+            if known is None or known.index.batch != batch:
+                known = self._watched[batch.batch_id] = _Watched(OutcomeIndex(self.store, batch), at)
+            known.asked_at = at
+            return known
+
+    def _forget(self, batch_id: str) -> None:
+        with self._lock:
+            self._watched.pop(batch_id, None)
+
+    def _published(self, batch: Batch, done: Done) -> BatchStatus:
+        usage = read_usage(self.store, done, batch.batch_id)
+        return BatchStatus(
+            **_named(batch),
+            state="published",
+            round=done.round,
+            completed=done.counts.get("completed", 0),
+            failed=done.counts.get("failed", 0),
+            cancelled=done.counts.get("cancelled", 0),
+            expired=done.counts.get("expired", 0),
+            ready=0,
+            delayed=0,
+            leased=0,
+            waiting=0,
+            usage=Usage.from_dict(usage),
+            wasted=Usage.from_dict(usage["wasted"]),
+            currency=usage["currency"],
+            published_at=done.at,
+            delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
+        )
+
+    def _with_late(self, one: BatchStatus) -> BatchStatus:
+        """Late usage is in no published number. It is charged only where a further round publishes a row of it."""
+        return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
+
+    def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
+        """The rate over the window; before that spans enough, the mean since the first row was started."""
+        at = self.clock()
+        watched.rate.sample(at, status.finished, status.usage.completion_tokens)
+        per_second, is_running = watched.rate.per_second, True
+        if per_second is None:
+            per_second, is_running = self._mean(watched, status, at), status.state == "running"
+        if per_second is None:
+            return status
+        rows_per_s, tokens_per_s = per_second
+        left = status.rows - status.finished
+        end = at + timedelta(seconds=left / rows_per_s) if rows_per_s > 0 and is_running else None
+        return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
+
+    def _mean(self, watched: _Watched, status: BatchStatus, at: datetime) -> tuple[float, float] | None:
+        index = watched.index
+        if index.round > 1:  # the counts hold what was carried
+            return None
+        if watched.first_started is None:
+            watched.first_started = first_started(self.store, index.paths)
+        if watched.first_started is None or (elapsed_s := (at - watched.first_started).total_seconds()) <= 0:
+            return None
+        return (status.finished - index.batch.refused) / elapsed_s, status.usage.completion_tokens / elapsed_s
+
+
+def first_started(store: Store, paths: BatchPaths) -> datetime | None:
+    """About when the first row of the batch was started, from the first lines of each worker's first segments."""
+    files = list_files(store, paths)
+    earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:FIRST_SEGMENTS]
+    started = [
+        outcome.receipt["started_at"]
+        for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], FIRST_SEGMENTS)
+        if "started_at" in outcome.receipt
+    ]
+    return min(map(datetime.fromisoformat, started), default=None)
+
+
+def spent(store: Store, batch_id: str, currency: str) -> Usage:
+    """What all attempts of a batch used, by the heads of its segments. Amounts in another currency count as 0."""
+    paths = BatchPaths(batch_id)
+
+    def added() -> Usage:
+        listing, seen, sums = list_files(store, paths), set[str](), Usage()
+        for _, heads in each_heads(store, [*listing.alone, *listing.compacted]):
+            for head in heads:
+                if head.name not in seen:
+                    seen.add(head.name)
+                    of_head = head.usage + head.wasted
+                    sums += of_head if head.currency in {None, currency} else replace(of_head, device_cost=0, charge=0)
+        return sums
+
+    return until_read(store, added)
+
+
+def listed(store: Store, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
+    """The ids of the open batches, oldest first, then of the last `published` ones, newest first; None: of all.
+
+    A damaged batch is left out and its error added to `faults`; where no list is given, the error is raised.
+    """
+    unfinished: list[tuple[datetime, str]] = []
+    finished: list[tuple[datetime, str]] = []
+    for batch_id in list_batches(store):
+        with collect_damage(faults):
+            if (batch := load_batch(store, batch_id)) is None:
+                continue
+            if (done := read_round(store, batch).published) is None:
+                unfinished.append((batch.created_at, batch_id))
+            else:
+                finished.append((done.at, batch_id))
+    newest = sorted(finished, reverse=True)[:published]
+    return [batch_id for _, batch_id in (*sorted(unfinished), *newest)]
+
+
+def _named(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.batch_id,
+        "name": batch.name,
+        "tenant": batch.tenant,
+        "rows": batch.rows,
+        "created_at": batch.created_at,
+        "deadline": batch.deadline,
+    }
+
+
+def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, currency: str) -> BatchStatus:
+    batch = index.batch
+    known = [
+        schedule
+        for lane in batch.lanes
+        if lanes is not None and lane in lanes
+        if (schedule := lanes[lane].batches.get(batch.batch_id)) is not None and schedule.round == index.round
+    ]
+    ready, delayed, leased = (
+        sum(schedule.ready for schedule in known),
+        sum(schedule.delayed for schedule in known),
+        sum(schedule.leased for schedule in known),
+    )
+    completed, failed = index.counts["completed"], index.counts["failed"]
+    return BatchStatus(
+        **_named(batch),
+        state=_state(index, lanes, leased),
+        round=index.round,
+        completed=completed,
+        failed=failed,
+        cancelled=0,
+        expired=0,
+        ready=ready,
+        delayed=delayed,
+        leased=leased,
+        # A row whose outcome is written and not yet settled is in both counts for a moment.
+        waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
+        usage=index.usage,
+        wasted=index.wasted,
+        currency=index.currency or currency,
+        paused_reason=index.current.paused.reason if index.current.paused else None,
+    )
+
+
+def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased: int) -> State:
+    if index.closed is not None:
+        return "cancelling" if index.current.given_up else _ENDING[index.closed.reason]
+    if index.complete:
+        return "publishing"
+    if index.current.paused is not None:
+        return "paused"
+    if lanes is None:
+        return "open"
+    if leased:
+        return "running"
+    ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]
+    return "paused" if ours and all(lane.paused for lane in ours) else "queued"
