@@ -141,7 +141,7 @@ def input_of(desk: Desk, batch: Batch) -> Path:
 
 
 def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_waiting(
-    tmp_path: Path, fake_client: redis.Redis, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No attempt is counted for its rows, and they are fed again by themselves once its input is restored."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
@@ -153,7 +153,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_w
     event, why = desk.claimer.fault
     assert event == "store.damaged"
     assert "Restore it from a backup" in why
-    assert caplog.text.count("store.damaged") == 1
+    assert capsys.readouterr().out.count("store.damaged") == 1
     assert desk.leases.holding == 0
     snapshot = desk.snapshot()
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
@@ -206,7 +206,7 @@ def test_while_the_storage_is_away_rows_that_were_not_begun_are_released(
     assert [desk.turn(), desk.turn()] == [{"sound": 4}, {}]
 
 
-def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """The worker saw three of its rows fail, and cannot read the others: it logs that, and goes on with all batches."""
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
@@ -217,4 +217,4 @@ def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, capl
     for outcome in failures:
         desk.failing_batches.count(hurt.batch_id, outcome)
     assert [desk.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
-    assert caplog.text.count("store.damaged") == 1
+    assert capsys.readouterr().out.count("store.damaged") == 1

@@ -13,7 +13,6 @@ import redis
 from pydantic import BaseModel
 
 from jobs.accounts.tallies import tallies
-from jobs.batches.batch import Done
 from jobs.batches.published import read_published
 from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
@@ -23,7 +22,6 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
-from jobs.publishing.publish import publish
 from jobs.store.local import LocalStore
 from tests.support.engines import Scripted, answer, fault, row_of
 from tests.support.night import LANE, chats
@@ -50,8 +48,7 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
     night.accept(2)
     night.start(StubEngine())
     until(lambda: len(night.outcomes()) == 2, 20, "the outcomes")
-    done = publish(night.store, night.batch_id, prices=Prices())
-    assert isinstance(done, Done)
+    done = night.publish(prices=Prices())
     output, _ = night.published()
     usage = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
@@ -495,8 +492,7 @@ def test_a_queue_that_forgot_everything_is_filled_again(
 def test_a_batch_that_expires_without_a_worker_is_published(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(2)
     close(night.store, night.batch_id, "expired")
-    result = publish(night.store, night.batch_id, prices=night.settings.prices)
-    assert isinstance(result, Done)
+    night.publish()
     _, errors = night.published()
     assert {row["status"] for row in errors} == {"expired"}
 

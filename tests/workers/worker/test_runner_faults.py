@@ -56,7 +56,7 @@ def night(make_night: Callable[..., WorkerNight], gate: Gate) -> Iterator[Worker
 
 
 def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
-    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The engine steps on, and finishes all other rows."""
     night.change(lease_s=0.5, running_limit_s=0.6)
@@ -70,7 +70,7 @@ def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
     assert errors == []
     lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
     assert sorted(status for _, status in lines) == ["completed", "crashed"]
-    assert "lease.abandoned" in caplog.text
+    assert "lease.abandoned" in capsys.readouterr().out
 
 
 def test_rows_that_wait_or_get_no_answer_for_long_keep_their_leases(
@@ -228,7 +228,7 @@ def test_a_segment_that_may_exist_is_tried_again_with_the_rows_that_were_lost_me
 
 
 def test_rows_that_the_spool_loses_are_done_again_and_cost_no_attempt(
-    night: WorkerNight, until: Callable[..., Any], gate: Gate, caplog: pytest.LogCaptureFixture
+    night: WorkerNight, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The local disk loses the end of the file. The rows before it are written; the others run once more."""
     night.change(flush_bytes=2000, spool_bytes=1 << 20)
@@ -248,7 +248,7 @@ def test_rows_that_the_spool_loses_are_done_again_and_cost_no_attempt(
     assert 40 < len(engine.submitted) < 80
     assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
     until(lambda: runner._leases.holding == 0 and flusher.handled == flusher.received, 10, "every row to be settled")
-    assert caplog.text.count("spool.lost") == 2
+    assert capsys.readouterr().out.count("spool.lost") == 2
 
 
 def test_a_drain_releases_everything_in_time_also_during_a_long_step(
@@ -321,7 +321,7 @@ def test_two_leases_of_a_row_in_one_worker_are_told_apart(
 
 
 def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
-    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No flush is due for a minute, and nothing sweeps: the worker writes what it has, asks the breaker, and pauses the batch."""
     night.change(flush_s=60.0, breaker_rows=20, max_attempts=1)
@@ -332,7 +332,7 @@ def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     assert batch is not None
     until(lambda: read_round(night.store, batch).paused, 20, "the pause")
     until(lambda: night.snapshot().ready == 0, 20, "the batch to be off the lane")
-    until(lambda: "batch.paused" in caplog.text, 5, "the log")
+    until(lambda: "batch.paused" in capsys.readouterr().out, 5, "the log")
     night.stop()
     assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "the rows that it must see, and those that it had in hand"
     resume(night.store, batch)

@@ -68,11 +68,11 @@ def test_one_row_of_256_that_kills_its_worker_fails_alone(night: WorkerNight, un
 
 
 def test_when_every_row_kills_its_worker_the_lane_pauses(
-    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     night.accept(256)
     worker = Replaced(night, lambda _: True)
-    until(lambda: "lane.paused" in caplog.text, 20, "the event")
+    until(lambda: "lane.paused" in capsys.readouterr().out, 20, "the event")
     worker.end()
     snapshot = night.snapshot()
     assert (snapshot.paused, worker.deaths) == (True, 5)
