@@ -15,7 +15,8 @@ import pytest
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, to_bytes
-from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
+from jobs.batches.segments.line import EVERY_ROUND, Outcome
+from jobs.batches.segments.segment import write
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
