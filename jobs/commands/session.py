@@ -65,7 +65,7 @@ class Session:
         from jobs import logs
         from jobs.store.opening import open_store
 
-        logs.warn(self.settings.log_format)
+        logs.show_warnings(self.settings.log_format)
 
         return open_store(self.settings.store_url, self.settings.store_options)
 

@@ -13,7 +13,7 @@ import typer
 from jobs.commands.session import Session
 
 if TYPE_CHECKING:
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
     from jobs.errors import StoreDamaged
 
 
@@ -86,7 +86,7 @@ def usage(
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([by.value, "currency", *Tally().as_dict()])
@@ -99,7 +99,7 @@ def _print_table(session: Session, by: By, sums: Mapping[str, Mapping[str, Tally
     from rich import box
     from rich.table import Table
 
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
 
     for currency, tallied in sums.items():
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

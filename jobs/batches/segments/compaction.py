@@ -31,7 +31,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
-            if not store.deletes:  # then one more file would only be one more to read
+            if not store.can_delete:  # then one more file would only be one more to read
                 break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)

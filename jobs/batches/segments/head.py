@@ -40,13 +40,16 @@ class HeadRow(NamedTuple):
 class Account(NamedTuple):
     """The rows of an account are added up together in the ledger.
 
-    `prices` names the version of the prices that a completed row was charged by. `currency` is None when
-    no line of the segment names one.
+    A completed row has all fields; `prices` names the version of the prices that it was charged by. Another row has no prices
+    and no tenant, kind or template. `currency` is None when no line of the segment names one.
     """
 
     status: str
     model: str
     prices: str | None
+    tenant: str
+    kind: str
+    template: str
     currency: str | None
 
 

@@ -21,7 +21,7 @@ LINE_END: Final = len(b"}\n")
 EVERY_ROUND: Final = 0
 """The round of an outcome that counts in every round: a row that intake refused stays refused."""
 
-_ROW: Final = ("row", "custom_id", "kind", "status", "output", "error", "model", "attempt", "metadata")
+_ROW: Final = ("row", "custom_id", "tenant", "kind", "status", "output", "error", "model", "attempt", "metadata")
 """The fields that an outcome and a published row have under the same name."""
 _NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))
 """The fields of a published row that are no part of the receipt."""
@@ -32,9 +32,9 @@ class Outcome:
     """The outcome of one attempt of one row: a line of a segment.
 
     `final` is False for a failure that will be retried and for a crash. `solo` is True for a crash with no other job in hand,
-    and None otherwise. `usage` is billed if this line wins; `wasted` is what text cost that was generated again within the
-    attempt. `receipt` holds the rest of an output row: model_revision, adapter, engine, device, finish_reason, seed, worker,
-    started_at, finished_at, prices, currency, templates, and the labels of the prompts.
+    and None otherwise. `tenant` is whom the row is billed to. `usage` is billed if this line wins; `wasted` is what text cost
+    that was generated again within the attempt. `receipt` holds the rest of an output row: model_revision, adapter, engine,
+    device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates, and the labels of the prompts.
     """
 
     row: int
@@ -51,6 +51,7 @@ class Outcome:
     usage: Usage = field(default_factory=Usage)
     wasted: Usage = field(default_factory=Usage)
     model: str = ""
+    tenant: str = ""
     metadata: Mapping[str, Any] | None = None
     solo: bool | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.output_rows import first_template
 from jobs.batches.segments.head import SEGMENT_FORMAT, SOLO, SegmentHead, damaged, parse_head, stored_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse_line, to_line
 from jobs.batches.segments.name import SegmentName
@@ -55,15 +56,14 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
     """The head of a segment, to be stored, and its lines."""
     texts: list[bytes] = []
     lines: list[Sequence[int]] = []
-    accounts: dict[tuple[str, str, str | None], int] = {}
+    accounts: dict[Sequence[str | None], int] = {}
     spent: dict[str, Usage] = {}
     for outcome in outcomes:
         text, published = to_line(batch_id, outcome)
         texts.append(text)
         if published:
             completed = outcome.status == "completed"
-            account = (outcome.status, outcome.model, outcome.receipt.get("prices") if completed else None)
-            number = accounts.setdefault(account, len(accounts))
+            number = accounts.setdefault(_account(outcome), len(accounts))
             counts = counts_of(outcome.usage.as_dict()) if completed else _NO_COUNTS
             lines.append((len(text), published, number, *counts))
         else:
@@ -82,6 +82,14 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
         "currency": next((named for o in outcomes if (named := o.receipt.get("currency"))), None),
     }
     return head, b"".join(texts)
+
+
+def _account(outcome: Outcome) -> Sequence[str | None]:
+    """The account of an outcome, without the currency, which is in the head."""
+    if outcome.status != "completed":
+        return outcome.status, outcome.model, None, "", "", ""
+    template = first_template(outcome.receipt)
+    return outcome.status, outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:

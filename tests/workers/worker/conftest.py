@@ -9,6 +9,7 @@ import redis
 
 from jobs.store.local import LocalStore
 from jobs.store.store import Store
+from tests.support.clocks import MovedClock
 from tests.support.night import settings_of
 from tests.support.worker_night import WorkerNight
 
@@ -18,9 +19,10 @@ def make_night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Callable[..
     """Makes a night of these settings, over a store of its own unless one is given; its workers are stopped at the end."""
     made: list[WorkerNight] = []
 
-    def make(store: Store | None = None, **settings: Any) -> WorkerNight:
+    def make(store: Store | None = None, clock: MovedClock | None = None, **settings: Any) -> WorkerNight:
         chosen = settings_of(**{"spool_dir": tmp_path / "spool", **settings})
-        made.append(WorkerNight(store or LocalStore(str(tmp_path / "store")), fake_client, chosen))
+        times: dict[str, Any] = {} if clock is None else {"now": clock.now, "monotonic": clock.monotonic}
+        made.append(WorkerNight(store or LocalStore(str(tmp_path / "store")), fake_client, chosen, **times))
         return made[-1]
 
     yield make

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,18 @@ import redis
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import StoreUnavailable
-from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
-from jobs.lanes.protocol import Settlement, WorkerRecord
-from jobs.store.damage import MOST_S
+from jobs.lanes.protocol import Settlement
+from jobs.store.damage import MAX_S
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
 from tests.support.clocks import MovedClock
 from tests.support.night import LANE, settings_of
 from tests.support.outcomes import completed, failed
 from tests.support.worker_night import WorkerNight
-from workers.worker.claimer import WELL, Claimer
-from workers.worker.failing_batches import Doubts
+from workers.worker.claimer import NO_FAULT, Claimer
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat, Pulse
-from workers.worker.leases import Leases
 
 SLOTS = 16
 ASKED = frozenset({"list", "read", "read_range", "reader", "exists", "size", "create"})
@@ -59,32 +55,15 @@ class Desk(WorkerNight):
         settings = settings_of(batch_scan_s=2.0, spool_dir=folder / "spool", **given)
         store = Counted(str(folder / "store"))
         super().__init__(store, client, settings, monotonic=self.clock.monotonic)
-        self.batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s, monotonic=self.monotonic)
-        feeder = Feeder(store, self.queue, self.batches, settings, self.monotonic)
-        self.leases = Leases.from_settings(settings)
-        heartbeat = Heartbeat(self.queue, self.leases, LANE, settings, self._record)
-        flusher = Flusher(
-            store, self.queue, self.leases, heartbeat, lane=LANE, worker="w-1", incarnation="i", settings=settings
-        )
-        self.doubts = Doubts(3)
-        self.claimer = Claimer(
-            replace(self.line(), batches=self.batches, feeder=feeder),
-            self.leases,
-            flusher,
-            self.doubts,
-            slots=SLOTS,
-            claim_id="w-1-i-{}".format,
-            record=self._record,
-            clock=self.now,
-            pulse=Pulse(),
-        )
-
-    def _record(self, running: int) -> WorkerRecord:
-        return WorkerRecord("w-1", 1, "n-1", LANE, running)
+        batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s, monotonic=self.monotonic)
+        context = self.context(slots=SLOTS, batches=batches)
+        self.leases = context.leases
+        self.failing_batches = context.failing_batches
+        self.claimer = Claimer(context, Flusher(context, Heartbeat(context)), Pulse())
 
     def claim_once(self) -> None:
         """One turn of the claimer's loop."""
-        self.claimer._claim()
+        self.claimer._claim_if_room()
 
     def begun(self) -> list[Job]:
         """The jobs that were begun since, which are in hand still."""
@@ -95,7 +74,7 @@ class Desk(WorkerNight):
         self.claim_once()
         jobs = self.begun()
         self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
-        self.leases.let_go(job.lease for job in jobs)
+        self.leases.remove(job.lease for job in jobs)
         return Counter(job.key.batch_id.rpartition("-")[0] for job in jobs)
 
 
@@ -159,7 +138,7 @@ def input_of(desk: Desk, batch: Batch) -> Path:
 
 
 def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_no_other_waiting(
-    tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, fake_client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is charged to its rows, and they come again by themselves once its input is restored."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
@@ -171,18 +150,18 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     event, why = desk.claimer.fault
     assert event == "store.damaged"
     assert "Restore it from a backup" in why
-    assert capsys.readouterr().out.count("store.damaged") == 1
+    assert caplog.text.count("store.damaged") == 1
     assert desk.leases.holding == 0
     snapshot = desk.snapshot()
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
     assert sound.batch_id in snapshot.batches
     input_of(desk, hurt).write_bytes(whole)
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     desk.claim_once()
     desk.claim_once()
     jobs = desk.begun()
     assert [(job.key.batch_id, job.attempt, job.crashes) for job in jobs] == [(hurt.batch_id, 1, 0)] * 32
-    assert desk.claimer.fault == WELL
+    assert desk.claimer.fault == NO_FAULT
 
 
 def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, fake_client: redis.Redis) -> None:
@@ -196,15 +175,15 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     whole = input_of(desk, hurt).read_bytes()
     input_of(desk, hurt).unlink()
     desk.queue.release(LANE, others)
-    desk.leases.let_go(others)
+    desk.leases.remove(others)
     desk.claim_once()
     assert desk.snapshot().batches[hurt.batch_id].live == 8
     desk.write([completed(lease) for lease in running], hurt.batch_id)
     assert desk.queue.settle(LANE, [Settlement(lease) for lease in running]) == frozenset()
-    desk.leases.let_go(running)
+    desk.leases.remove(running)
     input_of(desk, hurt).write_bytes(whole)
     desk.sweep()
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     assert [desk.turn(), desk.turn(), desk.turn()] == [{}, {"hurt": 32}, {}]
 
 
@@ -222,9 +201,7 @@ def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_cli
     assert [desk.turn(), desk.turn()] == [{"sound": 4}, {}]
 
 
-def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """The worker saw three rows of it fail, and cannot read what the others did: that is said, and all go on."""
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
@@ -233,6 +210,6 @@ def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
     (segment,) = (Path(desk.store.url) / BatchPaths(hurt.batch_id).segments).iterdir()
     segment.write_bytes(b"torn")
     for outcome in failures:
-        desk.doubts.note(hurt.batch_id, outcome)
+        desk.failing_batches.count(hurt.batch_id, outcome)
     assert [desk.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
-    assert capsys.readouterr().out.count("store.damaged") == 1
+    assert caplog.text.count("store.damaged") == 1

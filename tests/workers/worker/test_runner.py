@@ -12,6 +12,7 @@ import pytest
 import redis
 from pydantic import BaseModel
 
+from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Done
 from jobs.batches.published import read_published
 from jobs.batches.rounds import close
@@ -56,6 +57,18 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
     assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
     assert "currency" not in output[0]
+
+
+def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:
+    tenants = ["acme", "default", "zeta"]
+    night.accept([{**row, "tenant": tenant} for row, tenant in zip(chats(3), tenants, strict=True)])
+    night.start(StubEngine())
+    night.until_published(until)
+    output, _ = night.published()
+    assert [row["tenant"] for row in output] == tenants
+    assert {name: tally.rows for name, tally in tallies(night.store, "tenant")["USD"].items()} == dict.fromkeys(
+        tenants, 1
+    )
 
 
 def test_all_kinds_in_one_lane(night: WorkerNight, until: Callable[..., Any]) -> None:

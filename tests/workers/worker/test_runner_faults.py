@@ -56,7 +56,7 @@ def night(make_night: Callable[..., WorkerNight], gate: Gate) -> Iterator[Worker
 
 
 def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
-    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The engine steps on, and finishes every other row."""
     night.change(lease_s=0.5, running_limit_s=0.6)
@@ -70,7 +70,7 @@ def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
     assert errors == []
     lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
     assert sorted(status for _, status in lines) == ["completed", "crashed"]
-    assert "lease.given_up" in capsys.readouterr().out
+    assert "lease.abandoned" in caplog.text
 
 
 def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: WorkerNight, until: Callable[..., Any]) -> None:
@@ -171,7 +171,7 @@ def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: Work
     full._flusher.put(night.batch_id, completed(9, status="crashed", final=False, output=None), None)
     assert full._flusher.full
     for runner, leased in ((full, 0), (free, 3)):
-        runner._claimer._claim()
+        runner._claimer._claim_if_room()
         assert night.snapshot().leased == leased
 
 
@@ -201,7 +201,7 @@ def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
     engine = Scripted(slots=8)
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
-    runner._leases.report(runner._leases._held, ())
+    runner._leases.mark_ended(lost=runner._leases._held, cancelled=())
     gate.shut = False
     until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
     assert night.outcomes() == []
@@ -216,7 +216,7 @@ def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were
     engine = Scripted()
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 6 and runner.running == 0 and gate.tries > 1, 20, "a second try")
-    runner._leases.report([lease for lease in runner._leases._held if lease.key.row % 2], ())
+    runner._leases.mark_ended(lost=[x for x in runner._leases._held if x.key.row % 2], cancelled=())
     tries = gate.tries
     until(lambda: gate.tries > tries, 20, "a try without the lost ones")
     gate.silent = False
@@ -226,7 +226,7 @@ def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were
 
 
 def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
-    night: WorkerNight, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The local disk loses the end of its file: what stood before it is written, and the rows behind it run once more."""
     night.change(flush_bytes=2000, spool_bytes=1 << 20)
@@ -235,9 +235,9 @@ def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
     engine = Scripted(slots=8)
     runner = night.start(engine)
     flusher = runner._flusher
-    until(lambda: flusher.taken == 40, 20, "all rows to be finished")
+    until(lambda: flusher.received == 40, 20, "all rows to be finished")
     with flusher._condition:  # else the last of them may just be on their way to the spool
-        spool = flusher._spool
+        spool = flusher._outcome_spool
         assert len(spool) > 2
         spool._opened().truncate(spool._chunks[-2].offset + 20)
     gate.let.set()
@@ -245,8 +245,8 @@ def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
     assert (len(output), errors) == (40, [])
     assert 40 < len(engine.submitted) < 80
     assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
-    until(lambda: runner._leases.holding == 0 and flusher.through == flusher.taken, 10, "every row to be reported")
-    assert capsys.readouterr().out.count("spool.lost") == 2
+    until(lambda: runner._leases.holding == 0 and flusher.handled == flusher.received, 10, "every row to be reported")
+    assert caplog.text.count("spool.lost") == 2
 
 
 def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step(
@@ -319,7 +319,7 @@ def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
 
 
 def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
-    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """No flush is due for a minute, and no sweep comes by: the worker writes what it has, asks, and pauses the batch itself."""
     night.change(flush_s=60.0, breaker_rows=20, max_attempts=1)
@@ -330,7 +330,7 @@ def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     assert batch is not None
     until(lambda: read_round(night.store, batch).paused, 20, "the pause")
     until(lambda: night.snapshot().ready == 0, 20, "the queue to be told")
-    until(lambda: "batch.paused" in capsys.readouterr().out, 5, "the log")
+    until(lambda: "batch.paused" in caplog.text, 5, "the log")
     night.stop()
     assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "what it was to see, and what it had in hand"
     resume(night.store, batch)

@@ -68,11 +68,11 @@ def test_one_row_of_256_that_kills_its_worker_fails_alone(night: WorkerNight, un
 
 
 def test_when_every_row_kills_its_worker_the_lane_pauses(
-    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     night.accept(256)
     worker = Replaced(night, lambda _: True)
-    until(lambda: "lane.paused" in capsys.readouterr().out, 20, "the event")
+    until(lambda: "lane.paused" in caplog.text, 20, "the event")
     worker.end()
     snapshot = night.snapshot()
     assert (snapshot.paused, worker.deaths) == (True, 5)
@@ -86,11 +86,11 @@ def test_beside_a_suspect_its_worker_claims_nothing(night: WorkerNight) -> None:
     night.claim(1)
     night.expire_leases()
     claimer = night.worker(Scripted())._claimer
-    claimer._claim()
+    claimer._claim_if_room()
     (suspect,) = (turn.attempt.job for turn in claimer.ready())
     assert (suspect.suspect, night.snapshot().ready) == (True, 4)
-    claimer._claim()
+    claimer._claim_if_room()
     assert list(claimer.ready()) == []
-    claimer._leases.let_go([suspect.lease])
-    claimer._claim()
+    claimer._leases.remove([suspect.lease])
+    claimer._claim_if_room()
     assert len(list(claimer.ready())) == 4

@@ -32,8 +32,9 @@ COMPLETED = Outcome(
     usage=Usage(10, 2, 5, 1000, 20, 30),
     wasted=Usage(1, 0, 1, 100, 2, 3),
     model="stub",
+    tenant="acme",
     metadata={"page": 9},
-    receipt={"worker": "w"},
+    receipt={"worker": "w", "templates": {"main": "a" * 64, "more": "b" * 64}},
 )
 RETRIED = replace(
     COMPLETED, row=4, status="failed", final=False, output=None, error={"code": "generation_failed", "message": "no"}
@@ -124,7 +125,10 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
         error_row("night-1", refused),
     ]
     assert [list(line[2:]) for line in read.head.lines] == [[0, 10, 2, 5, 1000, 20, 30], [], [], [], [1] + [0] * 6]
-    assert read.head.accounts == [("completed", "stub", None, None), ("failed", "", None, None)]
+    assert read.head.accounts == [
+        ("completed", "stub", None, "acme", "chat", "a" * 12, None),
+        ("failed", "", None, "", "", "", None),
+    ]
     assert read.head.spent == {"stub": [22, 4, 12, 2200, 44, 66], "": [0] * 6}
 
 
