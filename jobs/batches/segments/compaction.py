@@ -11,9 +11,10 @@ from typing import Final
 
 import orjson
 
+from jobs.batches.batch import FORMAT
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.files import Compacted, each_segments
-from jobs.batches.segments.head import SEGMENT_FORMAT, damaged
+from jobs.batches.segments.head import damaged
 from jobs.batches.segments.segment import read_segments
 from jobs.logs import logger
 from jobs.store.store import Store
@@ -76,7 +77,7 @@ def _put_together(store: Store, index: OutcomeIndex, names: Sequence[str]) -> No
     """Make one durable file of whole segments."""
     files = {path: index.files[path] for path in map(index.paths.segment, names)}
     segments = [segment for _, read in each_segments(store, files) for segment in read]
-    head = {"format": SEGMENT_FORMAT, "segments": [segment.values for segment in segments]}
+    head = {"format": FORMAT, "segments": [segment.values for segment in segments]}
     data = b"".join((orjson.dumps(head), b"\n", *(segment.body for segment in segments)))
     path = f"{index.paths.compacted}/compacted-{len(segments)}-{hashlib.sha256(data).hexdigest()}.jsonl"
     if not store.create(path, data):

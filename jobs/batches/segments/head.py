@@ -13,12 +13,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from jobs.batches.batch import check_format
 from jobs.errors import StoreDamaged
 from jobs.store.store import Store
 from jobs.usage import Usage
-
-SEGMENT_FORMAT: Final = 1
-"""The version of a file of segments."""
 
 HEAD_BYTES: Final = 64 << 10
 """How many bytes of a file are read at first to find its head. A longer head takes further reads, each four times as long."""
@@ -89,16 +87,17 @@ def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
 
 
 def parse_heads(line: bytes, path: str) -> Sequence[SegmentHead]:
-    """The heads on the first line of a file. Raises StoreDamaged when it is not what was written."""
+    """The heads on the first line of a file. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
     return [parse_head(values, path) for values in stored_heads(line, path)]
 
 
 def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
-    """The heads as they are stored, each with its name. Raises StoreDamaged."""
+    """The heads as they are stored, each with its name. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
     try:
         values = orjson.loads(line)
+        check_format(values["format"], path)
         return values["segments"] if "segments" in values else [{"name": path.rpartition("/")[2], **values}]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise damaged(path) from error
 
 

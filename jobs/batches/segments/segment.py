@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from jobs.batches.batch import BatchPaths
+from jobs.batches.batch import FORMAT, BatchPaths
 from jobs.batches.output_rows import first_template
-from jobs.batches.segments.head import SEGMENT_FORMAT, SOLO, SegmentHead, damaged, parse_head, stored_heads
+from jobs.batches.segments.head import SOLO, SegmentHead, damaged, parse_head, stored_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse_line, to_line
 from jobs.batches.segments.name import SegmentName
 from jobs.store.store import Store
@@ -71,7 +71,7 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
         spent[outcome.model] = spent.get(outcome.model, Usage()) + outcome.usage + outcome.wasted
     failed = total(outcome.usage for outcome in outcomes if outcome.status != "completed")
     head = {
-        "format": SEGMENT_FORMAT,
+        "format": FORMAT,
         "rows": [[o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
         "usage": total(outcome.usage for outcome in outcomes if outcome.status == "completed").as_dict(),
         "wasted": total([failed, *(outcome.wasted for outcome in outcomes)]).as_dict(),
@@ -104,7 +104,10 @@ def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: 
 
 
 def read_segments(store: Store, path: str) -> Sequence[Segment]:
-    """Read the segments of a file. Raises KeyError when it is missing, and StoreDamaged when it is not what was written."""
+    """Read the segments of a file.
+
+    Raises KeyError when it is missing, StoreDamaged when it is not what was written, and StoreTooNew when its format is newer.
+    """
     data = store.read(path)
     if not path.endswith(f"-{hashlib.sha256(data).hexdigest()}.jsonl"):
         raise damaged(path)

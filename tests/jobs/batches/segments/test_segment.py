@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import starmap
 
@@ -13,7 +14,7 @@ from jobs.batches.output_rows import error_row, output_row
 from jobs.batches.segments import segment
 from jobs.batches.segments.head import HeadRow, read_heads
 from jobs.batches.segments.line import EVERY_ROUND, LINE_END, Outcome, parse_line
-from jobs.errors import StoreUnavailable
+from jobs.errors import StoreTooNew, StoreUnavailable
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -139,6 +140,7 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
         pytest.param(segment.encode("night-1", ALL, "w", "a", 1)[1][:-40], id="cut short"),
         pytest.param(segment.encode("night-1", ALL, "w", "a", 1)[1] + b"{}\n", id="too long"),
         pytest.param(b"{}\n", id="no index"),
+        pytest.param(b'{"format":"1","segments":[]}\n', id="a format that is no number"),
         pytest.param(b"not json\n", id="not JSON"),
         pytest.param(b"", id="empty"),
     ],
@@ -151,3 +153,12 @@ def test_a_damaged_segment_is_noticed(store: Store, data: bytes) -> None:
     if b'"rows"' not in data:
         with pytest.raises(StoreUnavailable, match="damaged"):
             read_heads(store, path)
+
+
+@pytest.mark.parametrize("read", [segment.read_segments, read_heads])
+def test_a_segment_of_a_newer_release_is_refused(store: Store, read: Callable[[Store, str], object]) -> None:
+    data = segment.encode("night-1", ALL, "w", "a", 1)[1].replace(b'"format":1', b'"format":2')
+    path = PATHS.segment(f"w-a-1-{hashlib.sha256(data).hexdigest()}.jsonl")
+    store.create(path, data)
+    with pytest.raises(StoreTooNew, match=r"format 2, and this release reads 1\. Install a newer Nightpress"):
+        read(store, path)
