@@ -11,8 +11,10 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.errors import StoreDamaged, StoreTooNew
+
 FORMAT: Final = 1
-"""The version of every file in a batch's folder. A newer release reads what an older one left."""
+"""The version of every file in a batch's folder. A newer release reads what an older one left; see `check_format`."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
@@ -115,6 +117,16 @@ class Done(_Record):
     files: Mapping[str, PublishedFile]
     segments_sha256: str
     at: datetime
+
+
+def check_format(found: object, path: str) -> None:
+    """Refuse a file whose field `format` is not ours. Raises StoreTooNew for a newer one, and StoreDamaged for any other."""
+    if type(found) is int and found > FORMAT:
+        raise StoreTooNew(
+            f"storage: {path} has format {found}, and this release reads {FORMAT}. Install a newer Nightpress."
+        )
+    if found != FORMAT:
+        raise StoreDamaged(f"storage: {path} is damaged. Restore it from a backup.")
 
 
 class BatchPaths:

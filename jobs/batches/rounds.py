@@ -16,7 +16,8 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
+from jobs.batches.segments.head import HeadRow
+from jobs.batches.segments.line import EVERY_ROUND
 from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
 from jobs.store.store import Store
 

@@ -14,7 +14,7 @@ from jobs.errors import RequestError
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch
-    from jobs.batches.segments.segment import Outcome
+    from jobs.batches.segments.line import Outcome
 
 
 def register(app: typer.Typer) -> None:
@@ -109,7 +109,7 @@ def _attempts(session: Session, batch: Batch, row: int) -> Iterator[Outcome]:
     for path, heads in each_heads(session.store, [*files.alone, *files.compacted]):
         wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
         seen |= wanted
-        for _, segments in each_segments(session.store, {path: 0} if wanted else {}, batch.batch_id):
+        for _, segments in each_segments(session.store, {path: 0} if wanted else {}):
             for segment in segments:
                 if segment.head.name in wanted:
                     yield from (outcome for outcome in segment.outcomes() if outcome.row == row)

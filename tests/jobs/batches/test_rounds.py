@@ -19,7 +19,7 @@ from jobs.batches.rounds import (
     reopen,
     to_bytes,
 )
-from jobs.batches.segments.segment import HeadRow
+from jobs.batches.segments.head import HeadRow
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.store.store import Store
 
