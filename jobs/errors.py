@@ -11,6 +11,7 @@
     |  |  `- StoreDeleteFailed           files may not be deleted, and stay; no outcome depends on it
     |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
     |- BatchPaused         the first rows of a batch all failed                      exit status 4
+    |- BatchUnfinished     a batch was waited for, and is not published in time      exit status 4
     |- ConflictError       something else stands under that name                     exit status 2
     `- RowError            one row cannot be done; every other row goes on
        |- CheckFailed          the output was made, and does not pass the kind's checks
@@ -42,6 +43,12 @@ class NoBatch(RequestError):
 
 class BatchPaused(NightpressError):
     """The first rows of a batch all failed, and it waits for a person."""
+
+    exit_status = 4
+
+
+class BatchUnfinished(NightpressError, TimeoutError):
+    """The time that a caller would wait for a batch is over. The batch goes on."""
 
     exit_status = 4
 
