@@ -5,7 +5,6 @@ instead, and nothing is stored. The order of writes makes `batch.json` the accep
 `batch.json`, then the hint that it is open. The same rows, options and run key give the same id, and so the same batch.
 """
 
-import io
 import re
 import shlex
 import shutil
@@ -170,7 +169,7 @@ def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Sett
 def _records(
     lines: Iterable[bytes] | BinaryIO, reader: RowReader, form: InputFormat | None
 ) -> Iterator[Iterator[Record]]:
-    if isinstance(lines, io.IOBase):
+    if hasattr(lines, "read"):
         with decompressed(cast("BinaryIO", lines)) as file:
             yield records_of(file, reader, form)
     else:
