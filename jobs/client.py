@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
 
 if TYPE_CHECKING:
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
     from jobs.errors import StoreDamaged
     from jobs.kinds.kind import Kind

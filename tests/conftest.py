@@ -24,7 +24,7 @@ from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 BUCKET = "nightpress"
-STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_fleet.py")
+STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]
@@ -51,7 +51,8 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
-    """A test that configures the logs does so for itself."""
+    """Events are printed, as structlog does by itself. A test that configures the logs does so for itself."""
+    structlog.configure()
     yield
     structlog.reset_defaults()
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.output_rows import first_template
 from jobs.batches.rounds import accepted, latest_done
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.store.destinations import replace_file
@@ -111,6 +112,7 @@ class _Proof:
         self._outcomes = bytearray(batch.rows)
         self._statuses: Counter[str] = Counter()
         self._usage: dict[str, Usage] = {}
+        self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
 
     def take(self, values: dict[str, Any], *, completed: bool) -> None:
         row, status = values["row"], values["status"]
@@ -128,8 +130,12 @@ class _Proof:
         self._outcomes[row] = 1
         self._statuses[status] += 1
         if completed:
-            model = values["model"]
-            self._usage[model] = self._usage.get(model, Usage()) + Usage.from_dict(values["usage"])
+            used = Usage.from_dict(values["usage"])
+            self._usage[values["model"]] = self._usage.get(values["model"], Usage()) + used
+            currency, template = values["usage"].get("currency"), first_template(values)
+            group = (currency, values["tenant"], values["model"], values["kind"], template)
+            rows, sums = self._groups.get(group, (0, Usage()))
+            self._groups[group] = (rows + 1, sums + used)
 
     def compare(self, done: Done, usage: dict[str, Any]) -> None:
         if missing := self._outcomes.count(0):
@@ -143,3 +149,7 @@ class _Proof:
         by_model = {model: Usage.from_dict(values) for model, values in usage["models"].items() if values["rows"]}
         if by_model != self._usage:
             self.faults.append("the models of usage.json differ from the sums over output.jsonl")
+        names = ("currency", "tenant", "model", "kind", "template")
+        groups = {tuple(one[name] for name in names): (one["rows"], Usage.from_dict(one)) for one in usage["groups"]}
+        if groups != self._groups:
+            self.faults.append("the groups of usage.json differ from the sums over output.jsonl")

@@ -227,12 +227,9 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
 def end(store: Store, batch: Batch, clock: Clock = now) -> None:
     """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
 
-    Its outputs are owed to its output URL from here on, and it is to be summed up. Whoever is not the first to say all this,
-    changes nothing.
+    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this changes nothing.
     """
     paths = BatchPaths(batch.batch_id)
-    if (published := read_round(store, batch).latest) is not None:
-        store.create(paths.unsummed(published.round), b"")
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
     if not go_on(store, batch, clock):

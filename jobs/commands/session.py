@@ -68,7 +68,7 @@ class Session:
         from jobs.client import Client
 
         client = Client(self.given_settings, queue=self.given_queue, clock=self.clock, sleep=self.sleep)
-        logs.warn(client.settings.log_format)
+        logs.show_warnings(client.settings.log_format)
         return client
 
     @property

@@ -13,7 +13,7 @@ import typer
 from jobs.commands.session import Session
 
 if TYPE_CHECKING:
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
     from jobs.errors import StoreDamaged
 
 
@@ -79,7 +79,7 @@ def usage(
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
-    from jobs.accounts.summaries import Tally
+    from jobs.accounts.summary import Tally
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([by.value, "currency", *Tally().as_dict()])

@@ -48,7 +48,7 @@ def open_source(source: Path | str, options: Mapping[str, str]) -> Iterator[io.B
     if text == "-":
         yield _buffered(sys.stdin.buffer.read)
     elif "://" in text:
-        from jobs.store.objects import open_url
+        from jobs.store.remote_files import open_url
 
         with open_url(text, options) as file:
             yield _buffered(file.read)

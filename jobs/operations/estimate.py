@@ -11,7 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from jobs.accounts.summaries import Tally, short_template, summaries
+from jobs.accounts.summaries import summaries
+from jobs.accounts.summary import Tally
+from jobs.batches.output_rows import short_template
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
@@ -120,7 +122,7 @@ def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
     """What published rows took, by kind and model, then by template, all tenants together. Damaged batches are left out."""
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
-        groups = chain.from_iterable(added.items() for added in summary.by_currency.values())
+        groups = chain.from_iterable(added.items() for added in summary.added.values())
         for (_, model, kind, template), tally in groups:
             found = sums.setdefault((kind, model), {})
             found[template] = found.get(template, Tally()) + tally

@@ -74,7 +74,7 @@ class Sweeper:
         for batch_id, index in found.items():
             done = None
             try:
-                with self.damage.remembered(batch_id):
+                with self.damage.look(batch_id):
                     done = self._look_at(index)
                 if done is None:
                     self._compact(index)

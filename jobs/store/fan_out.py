@@ -1,20 +1,48 @@
-"""Concurrency: one question about many things, asked of several at a time, since most of the time is waiting for answers."""
+"""Fan-out: `each` asks one question about many things, several at a time, since most of the time is waiting for replies."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+ANSWERS_AHEAD: Final = 2
+"""Per thread, how many items may have been asked about before the caller takes their answers."""
+BYTES_AHEAD: Final = 32 << 20
+"""How many bytes of answers may wait for the caller, beside the answer that it takes next."""
 
-def each(ask: Callable[[Item], Answer], items: Sequence[Item], at_once: int) -> Iterator[Answer]:
-    """What `ask` gives of each item, in order, `at_once` at a time; what it raises is raised in its place.
 
-    Whoever stops early has asked about some that come later.
+def each(
+    ask: Callable[[Item], Answer],
+    items: Sequence[Item],
+    at_once: int,
+    *,
+    bytes_of: Callable[[Item], int] = lambda _: 0,
+) -> Iterator[Answer]:
+    """Yield `ask(item)` for each item, in order, with up to `at_once` calls in progress.
+
+    An error of `ask` is raised in the place of its answer. A caller that stops early has asked about some later items, unless
+    `at_once` is 1. `bytes_of` says about how large an answer will be; by default only the number of answers is bounded.
     """
     if at_once == 1 or len(items) < 2:
         yield from map(ask, items)
         return
+    waiting: deque[tuple[int, Future[Answer]]] = deque()
+    held = 0
     with ThreadPoolExecutor(at_once) as threads:
-        yield from threads.map(ask, items)
+        try:
+            for item in items:
+                size = bytes_of(item)
+                while waiting and (len(waiting) >= ANSWERS_AHEAD * at_once or held + size > BYTES_AHEAD):
+                    freed, future = waiting.popleft()
+                    held -= freed
+                    yield future.result()
+                waiting.append((size, threads.submit(ask, item)))
+                held += size
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

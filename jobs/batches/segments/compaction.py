@@ -39,7 +39,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
-            if not store.deletes:  # another file that holds the same makes it no better
+            if not store.can_delete:  # another file that holds the same makes it no better
                 break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)

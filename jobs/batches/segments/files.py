@@ -7,9 +7,7 @@ files and in bytes.
     compacted/compacted-<n>-<sha256>.jsonl          n of them; never changed, nor deleted before its batch
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
@@ -18,12 +16,11 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
 from jobs.errors import StoreUnavailable
+from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 T = TypeVar("T")
 
-AHEAD_BYTES: Final = 32 << 20
-"""How many bytes of files may wait for who reads them, beside the one that is read."""
 HEAD_SIZE: Final = 64 << 10
 TRIES: Final = 5
 
@@ -63,7 +60,7 @@ def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequen
     def read(path: str) -> Sequence[SegmentHead]:
         return read_heads(store, path)
 
-    return ahead(read, dict.fromkeys(files, HEAD_SIZE), store.reads_at_once)
+    return _each_file(read, dict.fromkeys(files, HEAD_SIZE), store.reads_at_once)
 
 
 def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iterator[tuple[str, Sequence[Segment]]]:
@@ -72,7 +69,7 @@ def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iter
     def read(path: str) -> Sequence[Segment]:
         return read_segments(store, path, batch_id)
 
-    return ahead(read, files, store.reads_at_once)
+    return _each_file(read, files, store.reads_at_once)
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
@@ -92,32 +89,14 @@ def some_outcomes(store: Store, files: Iterable[str], most: int) -> Iterator[Out
             yield from islice(read_outcomes(store, path), most)
 
 
-def ahead(read: Callable[[str], T], files: Mapping[str, int], at_once: int) -> Iterator[tuple[str, T]]:
-    """Each path with what `read` gives of it, in order, `at_once` at a time. Raises Compacted where one is missing."""
+def _each_file(read: Callable[[str], T], files: Mapping[str, int], at_once: int) -> Iterator[tuple[str, T]]:
+    """Yield each path with what `read` returns for it, in order. Raises Compacted for a file that is missing."""
 
-    def taken(path: str) -> T:
+    def read_or_compacted(path: str) -> T:
         try:
             return read(path)
         except KeyError:
             raise Compacted(path) from None
 
-    if at_once == 1 or len(files) == 1:
-        yield from ((path, taken(path)) for path in files)
-        return
-    waiting: deque[tuple[str, int, Future[T]]] = deque()
-    size = 0
-    with ThreadPoolExecutor(at_once) as threads:
-        try:
-            for path, bytes_ in files.items():
-                while waiting and (len(waiting) >= 2 * at_once or size + bytes_ > AHEAD_BYTES):
-                    first, took, future = waiting.popleft()
-                    size -= took
-                    yield first, future.result()
-                waiting.append((path, bytes_, threads.submit(taken, path)))
-                size += bytes_
-            while waiting:
-                first, _, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, _, future in waiting:
-                future.cancel()
+    paths = list(files)
+    return zip(paths, each(read_or_compacted, paths, at_once, bytes_of=files.__getitem__), strict=True)

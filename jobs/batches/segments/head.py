@@ -36,12 +36,18 @@ class HeadRow(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What published rows are added up under. `currency` is None where an earlier release did not say it."""
+    """What published rows are added up under. `prices` and what follows is empty for rows that did not complete.
+
+    `currency` is None where the row does not say it.
+    """
 
     status: str
     model: str
     prices: str | None
-    currency: str | None = None
+    tenant: str
+    kind: str
+    template: str
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ LineStatus = Literal["completed", "failed", "crashed"]
 LINE_END: Final = len(b"}\n")
 """What follows the published row in its line."""
 
-_ROW: Final = ("row", "custom_id", "kind", "status", "output", "error", "model", "attempt", "metadata")
+_ROW: Final = ("row", "custom_id", "tenant", "kind", "status", "output", "error", "model", "attempt", "metadata")
 """Fields of an outcome that a published row has under the same name."""
 
 
@@ -27,7 +27,7 @@ class Outcome:
     """What one attempt of one row came to: a line of a segment.
 
     `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
-    hand. `usage` is what is billed if this line wins;
+    hand. `tenant` is whom the row is billed to, and `usage` what is billed if this line wins;
     `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
     adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
     prompts' labels.
@@ -47,6 +47,7 @@ class Outcome:
     usage: Usage = field(default_factory=Usage)
     wasted: Usage = field(default_factory=Usage)
     model: str = ""
+    tenant: str = ""
     metadata: Mapping[str, Any] | None = None
     solo: bool | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)

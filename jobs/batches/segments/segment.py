@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.output_rows import first_template
 from jobs.batches.segments.head import SEGMENT_FORMAT, HeadRow, SegmentHead, damaged, parsed, raw_heads, read_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse, to_line
 from jobs.batches.segments.name import SegmentName
@@ -77,15 +78,14 @@ def encoded(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any],
     """The head and the lines of a segment."""
     texts: list[bytes] = []
     lines: list[Sequence[int]] = []
-    accounts: dict[tuple[str, str, str | None], int] = {}
+    accounts: dict[Sequence[str | None], int] = {}
     spent: dict[str, Usage] = {}
     for outcome in outcomes:
         text, published = to_line(batch_id, outcome)
         texts.append(text)
         if published:
             completed = outcome.status == "completed"
-            account = (outcome.status, outcome.model, outcome.receipt.get("prices") if completed else None)
-            number = accounts.setdefault(account, len(accounts))
+            number = accounts.setdefault(_account(outcome), len(accounts))
             counts = counts_of(outcome.usage.as_dict()) if completed else _NOTHING
             lines.append((len(text), published, number, *counts))
         else:
@@ -104,6 +104,14 @@ def encoded(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any],
         "currency": next((named for o in outcomes if (named := o.receipt.get("currency"))), None),
     }
     return head, b"".join(texts)
+
+
+def _account(outcome: Outcome) -> Sequence[str | None]:
+    """Return the account of an outcome, but for its currency, which stands in the head."""
+    if outcome.status != "completed":
+        return outcome.status, outcome.model, None, "", "", ""
+    template = first_template(outcome.receipt)
+    return outcome.status, outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich import box
 from rich.table import Table
 
-from jobs.accounts.summaries import Tally
+from jobs.accounts.summary import Tally
 from jobs.prices import formatted
 
 

@@ -101,12 +101,13 @@ def completed(row: int, size: int, **values: Any) -> Outcome:
         "started_at": WHEN.isoformat(),
         "finished_at": WHEN.isoformat(),
         "prices": "example-2026-11",
+        "currency": "USD",
     }
     usage = Usage(500, 0, 500, 1_000_000 + row, 14, 1_000 + row)
     line: dict[str, Any] = {"round": 1, "fence": 1, "claim_id": "w-1-1", "custom_id": f"c{row}"} | values
     return Outcome(
         row=row, status="completed", final=True, kind="chat", output={"text": f"{row} {text_of(size)}"[:size]}, usage=usage,
-        model=LANE, receipt=receipt, **line,
+        model=LANE, tenant="default", receipt=receipt, **line,
     )  # fmt: skip
 
 

@@ -65,6 +65,8 @@ def test_nothing_is_wrong(shelf: Any, done: Done) -> None:
         pytest.param(lambda f: f["usage.json"][0].update(device_ns=1), "totals", id="I2 usage.json"),
         pytest.param(lambda f: f["usage.json"][0].update(rows=3), "usage.json counts 3 rows", id="I2 rows"),
         pytest.param(lambda f: f["usage.json"][0]["models"]["stub"].update(charge=1), "the models", id="I2 models"),
+        pytest.param(lambda f: f["output.jsonl"][0].update(tenant="other"), "the groups", id="I2 groups"),
+        pytest.param(lambda f: f["usage.json"][0]["groups"][0].update(rows=1), "the groups", id="I2 groups of usage"),
         pytest.param(lambda f: f["output.jsonl"][0].pop("row"), "KeyError", id="not our row"),
     ],
 )

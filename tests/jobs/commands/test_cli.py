@@ -75,7 +75,7 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
             ["enqueue", "a", "--deadline", "+1h", "--publish-at", "+2h"], 2, "is not before", id="a late soft deadline"
         ),
         pytest.param(
-            ["enqueue", "a", "--output-url", "zzz://q"], 2, "nothing here writes to such URLs", id="a wrong URL"
+            ["enqueue", "a", "--output-url", "zzz://q"], 2, "such URLs are read-only or unknown", id="a wrong URL"
         ),
         pytest.param(["enqueue", "dir://a/b"], 3, "cannot use dir://a/b", id="a URL that cannot be read"),
         pytest.param(["results", "night-1", "-o", "https://q/"], 2, "cannot write https://q/", id="a URL to read from"),
@@ -179,6 +179,7 @@ def test_a_damaged_batch_is_named_with_status_3_and_the_others_are_there(
         shelf.write(f"night-{n}", [shelf.completed(0)])
         shelf.publish(f"night-{n}")
     shelf.accept("night-4", 1)
+    shelf.forget_summaries()
     (path,) = Path(shelf.store.url).glob(f"batches/night-2/{name}")
     path.write_bytes(path.read_bytes().replace(b"1", b"7", 1)[1:])
     shelf.pass_s(7200)

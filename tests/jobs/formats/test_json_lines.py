@@ -82,12 +82,16 @@ def nested(levels: int) -> bytes:
     [
         pytest.param(b"{", "not_json", None, id="not json"),
         pytest.param(b'{"a": NaN}', "not_json", None, id="nan"),
+        pytest.param(b'{"a": -Infinity}', "not_json", None, id="infinity"),
+        pytest.param(b'{"a": "\\ud800"}', "not_json", None, id="half of a surrogate pair"),
         pytest.param(nested(1_100), "not_json", None, id="deeper than can be read"),
         pytest.param(b"5", "not_an_object", None, id="number"),
         pytest.param(b'{"a":"\xff"}', "not_utf8", None, id="not utf-8"),
         pytest.param(nested(MAX_DEPTH + 1), "out_of_range", "a", id="too deep"),
         pytest.param(b'{"b":1,"a":[{"c":18446744073709551616}]}', "out_of_range", "a", id="beyond unsigned 64 bits"),
         pytest.param(b'{"a":-9223372036854775809}', "out_of_range", "a", id="beyond signed 64 bits"),
+        pytest.param(b'{"a":1,"a":18446744073709551616}', "out_of_range", "a", id="the last of two of one name"),
+        pytest.param(b'{"a":' + b"9" * 300 + b"}", "out_of_range", "a", id="300 digits"),
         pytest.param(b'{"a":' + b"9" * 5_000 + b"}", "not_json", None, id="infinite as a float"),
     ],
 )
@@ -106,12 +110,18 @@ def test_what_no_line_may_hold(raw: bytes, code: str, field: str | None) -> None
         pytest.param(b'{"a":18446744073709551615,"b":-9223372036854775808}', id="as large as may be"),
         pytest.param(b'{"a":"123456789012345678901234567890"}', id="digits in a text"),
         pytest.param(b'{"a":0.12345678901234568,"b":-1.5}', id="fractions"),
+        pytest.param(b'{"a":1.2345678901234568e+30}', id="a large float"),
+        pytest.param('{"a":"\U0001f600 1234567890123456789"}'.encode(), id="an emoji beside digits"),
     ],
 )
 def test_what_a_line_holds_is_written_back_as_it_was(raw: bytes) -> None:
     values: Any = read_object(raw)
     assert orjson.loads(orjson.dumps({"wrapped": [values]})) == {"wrapped": [values]}
     assert orjson.dumps(values) == raw
+
+
+def test_the_last_of_two_of_one_name_is_kept() -> None:
+    assert read_object(b'{"a":18446744073709551616,"a":1}') == {"a": 1}
 
 
 @pytest.mark.parametrize(
@@ -127,14 +137,14 @@ def test_what_a_line_holds_is_written_back_as_it_was(raw: bytes) -> None:
 )
 def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
     """Read as text, and as the value of a column: both find the same."""
-    said = read_value(text)
+    read = read_value(text)
     found = unkept({"name": orjson.loads(text) if len(text) != 20 else int(text)})
     if value == "out_of_range":
-        assert isinstance(said, Finding)
-        assert found == Finding(value, "name", said.message)
+        assert isinstance(read, Finding)
+        assert found == Finding(value, "name", read.message)
     else:
         assert found is None
-        assert said == (orjson.loads(text) if value is None else value)
+        assert read == (orjson.loads(text) if value is None else value)
 
 
 @pytest.mark.parametrize("text", ["calm", '1,"seed":2', '1}, {"a": 1', "", "[" * 2_000])

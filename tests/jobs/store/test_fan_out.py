@@ -1,11 +1,11 @@
-"""Shows jobs/store/fan_out.py: answers in order however they come, as many at once as may be, and faults in their place."""
+"""Shows jobs/store/fan_out.py: answers come in order, a bounded number is asked for ahead, and errors come in their place."""
 
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from jobs.store.fan_out import each
+from jobs.store.fan_out import BYTES_AHEAD, each
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -28,6 +28,21 @@ def test_a_fault_is_raised_in_its_place(at_once: int) -> None:
     assert [next(answers), next(answers)] == [1, 0.5]
     with pytest.raises(ZeroDivisionError):
         next(answers)
+
+
+@pytest.mark.parametrize(
+    ("size", "most"),
+    [
+        pytest.param(1, 4, id="in items"),
+        pytest.param(BYTES_AHEAD, 1, id="in bytes"),
+        pytest.param(BYTES_AHEAD // 3, 3, id="in bytes, some"),
+    ],
+)
+def test_no_more_is_asked_ahead_than_may_wait(size: int, most: int) -> None:
+    asked: list[int] = []
+    for n, _ in enumerate(each(asked.append, range(50), 2, bytes_of=lambda _: size)):
+        assert len(asked) <= n + most + 1
+    assert len(asked) == 50
 
 
 def test_one_at_a_time_is_asked_only_when_it_is_wanted() -> None:

@@ -163,14 +163,14 @@ class Stubborn(Echo):
 
 @pytest.mark.parametrize("way", ["raises", "goes on"])
 def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
-    way: str, capsys: pytest.CaptureFixture[str]
+    way: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     attempt = attempt_for(["a"])
     attempt.kind = Stubborn(way)
     attempt.start()
     attempt.close()
     attempt.close()
-    said = capsys.readouterr().out
+    said = caplog.text
     assert said.count("kind.close_failed") == 1
     assert "b-1/7" in said
     assert "echo" in said

@@ -1,27 +1,15 @@
 """Shows workers/worker/flusher.py: of a lease that another worker has by now, nothing is written."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-import redis
 
-from jobs.batches.segments.segment import Outcome, read_outcomes
-from jobs.lanes.job import Job
-from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
-from jobs.lanes.redis_queue import RedisQueue
-from jobs.settings import Settings
-from jobs.store.local import LocalStore
+from jobs.lanes.protocol import Settlement
+from tests.support.clocks import MovedClock
+from tests.support.outcomes import completed
+from tests.support.worker_night import WorkerNight
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat
-from workers.worker.leases import Leases
-
-LANE = "stub"
-FOLDER = "batches/b/segments"
-
-
-def claimed(queue: RedisQueue, worker: str) -> Job:
-    (job,) = queue.claim(LANE, f"{worker}-1-0", 1, 60_000, WorkerRecord(worker, 1, "n", LANE, 0)).jobs
-    return job
 
 
 @pytest.mark.parametrize(
@@ -32,25 +20,21 @@ def claimed(queue: RedisQueue, worker: str) -> Job:
     ],
 )
 def test_before_a_write_a_worker_asks_whether_its_leases_hold(
-    tmp_path: Path, fake_client: redis.Redis, fake_queue: RedisQueue, since_s: float, written: list[str]
+    make_night: Callable[..., WorkerNight], since_s: float, written: list[str]
 ) -> None:
     """The process was stopped, and another worker has the row when it goes on."""
-    fake_queue.feed(LANE, "b", 1, 0, 1, True, [FeedRow(0, b"{}", 1, 4, "t")])
-    now, settings = 0.0, Settings(lease_s=60)
-    leases, job = Leases.from_settings(settings, lambda: now), claimed(fake_queue, "mine")
-    leases.hold([job.lease])
-    fake_client.zadd(f"np:1:{{{LANE}}}:leased", {str(job.key): 1})
-    assert claimed(fake_queue, "other").key == job.key
-    record = WorkerRecord("mine", 1, "n", LANE, 1)
-    heartbeat = Heartbeat(fake_queue, leases, LANE, settings, lambda _: record, monotonic=lambda: now)
-    now = since_s
-    store = LocalStore(str(tmp_path))
-    with Flusher(
-        store, fake_queue, leases, heartbeat, lane=LANE, worker="mine", incarnation="1", settings=settings
-    ) as flusher:
-        line = Outcome(0, 1, job.lease.fence, job.lease.claim_id, "completed", True, "chat", model="stub")
-        flusher.put("b", line, Settlement(job.lease))
-    lines = [line for name in store.list(FOLDER) for line in read_outcomes(store, f"{FOLDER}/{name}")]
-    assert [line.status for line in lines] == written
-    assert leases.holding == 0
-    assert fake_queue.snapshot(LANE).leased == 1, "the other worker's lease stays"
+    clock = MovedClock()
+    night = make_night(clock=clock, lease_s=60)
+    night.accept(1)
+    (job,) = night.claim(1, worker="mine")
+    context = night.context(name="mine")
+    context.leases.add([job.lease])
+    night.expire_leases()
+    assert [other.key for other in night.claim(1)] == [job.key]
+    heartbeat = Heartbeat(context)
+    clock.pass_s(since_s)
+    with Flusher(context, heartbeat) as flusher:
+        flusher.put(night.batch_id, completed(job.lease), Settlement(job.lease))
+    assert [line.status for line in night.outcomes()] == written
+    assert context.leases.holding == 0
+    assert night.snapshot().leased == 1, "the other worker's lease stays"

@@ -36,12 +36,12 @@ def test_it_takes_no_more_than_it_may_and_has_room_again(spool: OutcomeSpool[str
     assert spool.pop() == ["y" * 700]
 
 
-def test_a_disk_that_refuses_is_said_and_harms_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_refuses_is_said_and_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("no folder")
     spool = OutcomeSpool[str](tmp_path / "file", 1000)
     assert not spool.push(["x"])
     assert len(spool) == 0
-    assert "spool.refused" in capsys.readouterr().out
+    assert "spool.refused" in caplog.text
 
 
 @contextmanager
@@ -54,13 +54,13 @@ def room(most_bytes: int) -> Iterator[None]:
 
 
 def test_a_disk_that_fills_up_within_a_chunk_takes_nothing_of_it(
-    spool: OutcomeSpool[str], capsys: pytest.CaptureFixture[str]
+    spool: OutcomeSpool[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert spool.push(["x" * 300])
     with room(500):
         taken = spool.push(["y" * 300])
     assert not taken
-    assert "spool.refused" in capsys.readouterr().out
+    assert "spool.refused" in caplog.text
     assert spool._opened().seek(0, os.SEEK_END) < 400, "half a chunk was left on the disk"
     assert spool.push(["z" * 300])
     assert [spool.pop(), spool.pop()] == [["x" * 300], ["z" * 300]]

@@ -3,11 +3,8 @@
 A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
 
-import io
-import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,149 +12,66 @@ import pytest
 import redis
 from pydantic import BaseModel
 
+from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Done
-from jobs.batches.open_batches import OpenBatches
-from jobs.batches.published import read_published, verify
+from jobs.batches.published import read_published
 from jobs.batches.rounds import close
-from jobs.batches.segments.segment import Outcome, read_outcomes
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
-from jobs.generation import Completion, Fault, GenerationRequest, Prompt
-from jobs.intake.accept import IntakeOptions, accept
+from jobs.generation import Completion, Prompt
 from jobs.kinds.kind import Kind
-from jobs.kinds.registry import load_kinds
-from jobs.lanes.feed import Feeder
-from jobs.lanes.job import Job, Lease
+from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.sweeper import Sweeper
-from jobs.settings import Settings
 from jobs.store.local import LocalStore
-from jobs.store.opening import open_store
-from jobs.store.store import Store
-from workers.engines.protocol import Engine, EngineStats
+from tests.support.engines import Scripted, answer, fault, row_of
+from tests.support.night import LANE, chats
+from tests.support.worker_night import WorkerNight
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
-
-LANE = "stub"
 
 
-@dataclass
-class Night:
-    """A store and a queue with one batch, and the means to work on it."""
-
-    store: Store
-    queue: RedisQueue
-    settings: Settings
-    kinds: dict[str, Kind] = field(default_factory=lambda: dict(load_kinds()))
-    batch_id: str = ""
-    runners: list[tuple[Runner, threading.Thread]] = field(default_factory=list)
-
-    def accept(self, rows: Sequence[dict[str, Any]]) -> str:
-        data = io.BytesIO(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
-        accepted = accept(
-            self.store, data, IntakeOptions(model="stub"), kinds=self.kinds, settings=self.settings, run_key="k"
-        )
-        self.batch_id = accepted.batch.batch_id
-        return self.batch_id
-
-    def line(self, queue: Any = None) -> Line:
-        batches = OpenBatches(self.store, batch_scan_s=0.0)
-        outcomes = Outcomes(
-            "w-1",
-            "stub",
-            "cpu",
-            {"engine": "stub", "model_revision": "r"},
-            self.settings.prices,
-            RetryPolicy(3, 0.0, 0.0),
-        )
-        queue = queue or self.queue
-        feeder = Feeder(self.store, queue, batches, self.settings)
-        return Line(LANE, self.store, queue, batches, feeder, self.kinds, outcomes, self.settings)
-
-    def start(self, engine: Engine, queue: Any = None) -> Runner:
-        runner = Runner(self.line(queue), engine, worker="w-1", node="n-1")
-        thread = threading.Thread(target=runner.run)
-        thread.start()
-        self.runners.append((runner, thread))
-        return runner
-
-    def sweeper(self) -> Sweeper:
-        return Sweeper(self.store, self.queue, OpenBatches(self.store, batch_scan_s=0.0), self.settings.prices)
-
-    def outcomes(self) -> list[Outcome]:
-        folder = f"batches/{self.batch_id}/segments"
-        return [line for name in self.store.list(folder) for line in read_outcomes(self.store, f"{folder}/{name}")]
-
-    def published(self, done: Done) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        assert verify(self.store, self.batch_id) == []
-        names = ("output.jsonl", "errors.jsonl")
-        output, errors = (list(read_published(self.store, done, self.batch_id, name)) for name in names)
-        return output, errors
-
-    def stop(self) -> None:
-        for runner, thread in self.runners:
-            runner.stop(0.0)
-            thread.join(20)
-            assert not thread.is_alive()
-
-
-@pytest.fixture
-def night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
-    settings = Settings(lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub")
-    made = Night(open_store(str(tmp_path)), RedisQueue(fake_client, max_attempts=3), settings)
-    yield made
-    made.stop()
-
-
-def chats(n: int, **fields: Any) -> list[dict[str, Any]]:
-    return [{"kind": "chat", "prompt": f"Say {i}.", **fields} for i in range(n)]
-
-
-def until_published(night: Night, until: Callable[..., Any]) -> Done:
-    sweeper = night.sweeper()
-
-    def swept() -> Done | None:
-        sweeper.sweep()
-        return sweeper.published.get(night.batch_id)
-
-    done = until(swept, 30, "the batch to be published")
-    assert isinstance(done, Done)
-    return done
-
-
-def test_every_row_of_a_batch_is_completed_and_published(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(200))
+def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(200)
     night.start(StubEngine())
-    output, errors = night.published(until_published(night, until))
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == list(range(200))
     assert errors == []
     assert {row["attempt"] for row in output} == {1}
-    assert night.queue.snapshot(LANE).batches == {}
+    assert night.snapshot().batches == {}
     first = output[0]
     assert {"worker", "started_at", "finished_at", "seed", "model_revision", "engine"} <= first.keys()
     assert first["usage"]["charge"] > 0
 
 
-def test_the_bill_is_in_the_currency_of_the_workers(night: Night, until: Callable[..., Any]) -> None:
+def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:
     """Who publishes has prices of its own."""
-    night.settings = night.settings.model_copy(update={"prices": Prices(version="ours", currency="EUR")})
-    night.accept(chats(2))
+    night.change(prices=Prices(version="ours", currency="EUR"))
+    night.accept(2)
     night.start(StubEngine())
     until(lambda: len(night.outcomes()) == 2, 20, "the outcomes")
     done = publish(night.store, night.batch_id, prices=Prices())
     assert isinstance(done, Done)
-    output, _ = night.published(done)
+    output, _ = night.published()
     usage = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
     assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
     assert "currency" not in output[0]
 
 
-def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:
+def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:
+    tenants = ["acme", "default", "zeta"]
+    night.accept([{**row, "tenant": tenant} for row, tenant in zip(chats(3), tenants, strict=True)])
+    night.start(StubEngine())
+    night.until_published(until)
+    output, _ = night.published()
+    assert [row["tenant"] for row in output] == tenants
+    assert {name: tally.rows for name, tally in tallies(night.store, "tenant")["USD"].items()} == dict.fromkeys(
+        tenants, 1
+    )
+
+
+def test_all_kinds_in_one_lane(night: WorkerNight, until: Callable[..., Any]) -> None:
     rows: list[dict[str, Any]] = [
         {"kind": "article", "topic": "Tea", "target_words": 100},
         {"kind": "social_post", "topic": "Tea", "platform": "x"},
@@ -166,72 +80,28 @@ def test_all_kinds_in_one_lane(night: Night, until: Callable[..., Any]) -> None:
     ]
     night.accept(rows)
     night.start(StubEngine())
-    output, errors = night.published(until_published(night, until))
+    output, errors = night.outputs(until)
     assert {row["kind"] for row in [*output, *errors]} == {"article", "social_post", "translation", "chat"}
 
 
-class Scripted:
-    """An engine whose every answer is given by a function of the request; None leaves the request under way."""
-
-    def __init__(self, answer: Callable[[GenerationRequest], Completion | None], slots: int = 8) -> None:
-        self._answer = answer
-        self._slots = slots
-        self.waiting: dict[str, GenerationRequest] = {}
-        self.cancelled: set[str] = set()
-        self.submitted: list[str] = []
-
-    def submit(self, request: GenerationRequest) -> None:
-        self.submitted.append(request.request_id)
-        self.waiting[request.request_id] = request
-
-    def cancel(self, request_id: str) -> None:
-        if request_id in self.waiting:
-            self.cancelled.add(request_id)
-
-    def step(self) -> Sequence[Completion]:
-        done = []
-        for request_id, request in list(self.waiting.items()):
-            answer = Completion(request_id, "", "cancelled") if request_id in self.cancelled else self._answer(request)
-            if answer is not None:
-                del self.waiting[request_id]
-                done.append(answer)
-        return done
-
-    def stats(self) -> EngineStats:
-        return EngineStats("cpu", self._slots, 0, len(self.waiting), 0, 0, 0, 0, 0, 0)
-
-    def close(self) -> None:
-        self.waiting.clear()
-
-
-def said(request: GenerationRequest) -> Completion:
-    return Completion(request.request_id, "Well said.", "stop", 4, 0, 2, 1000)
-
-
-def row_of(request: GenerationRequest) -> int:
-    return int(request.request_id.partition("#")[0].rpartition("/")[2])
-
-
-def fault(code: str, *, retryable: bool) -> Callable[[GenerationRequest], Completion]:
-    return lambda r: Completion(r.request_id, "", "error", 4, 0, 1, 1000, Fault(code, "broken", retryable))
-
-
-def test_a_fault_of_one_row_is_its_own(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(6))
+def test_a_fault_of_one_row_is_its_own(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(6)
     bad = fault("prompt_too_long", retryable=False)
-    night.start(Scripted(lambda r: bad(r) if row_of(r) == 2 else said(r)))
-    output, errors = night.published(until_published(night, until))
+    night.start(Scripted(lambda r: bad(r) if row_of(r) == 2 else answer(r)))
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == [0, 1, 3, 4, 5]
     assert [(row["row"], row["error"]["code"], row["error"]["line"]) for row in errors] == [(2, "prompt_too_long", 3)]
 
 
-def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(night: Night, until: Callable[..., Any]) -> None:
+def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(
+    night: WorkerNight, until: Callable[..., Any]
+) -> None:
     """Row 0 never works and is failed after three attempts; row 1 works the second time. Failed attempts are not billed."""
-    night.accept(chats(2))
+    night.accept(2)
     bad = fault("generation_failed", retryable=True)
-    night.start(Scripted(lambda r: said(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
-    done = until_published(night, until)
-    output, errors = night.published(done)
+    night.start(Scripted(lambda r: answer(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
+    done = night.until_published(until)
+    output, errors = night.published()
     assert [(row["row"], row["attempt"]) for row in output] == [(1, 2)]
     assert [(row["row"], row["error"]["code"], row["attempt"]) for row in errors] == [(0, "generation_failed", 3)]
     finals = [(line.row, line.attempt, line.final) for line in night.outcomes()]
@@ -259,11 +129,11 @@ class Broken:
         return self._whole.expected_tokens(request)
 
 
-def test_a_kind_that_raises_harms_no_other_row(night: Night, until: Callable[..., Any]) -> None:
+def test_a_kind_that_raises_harms_no_other_row(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.kinds["chat"] = Broken(night.kinds["chat"])
-    night.accept(chats(4))
-    night.start(Scripted(said))
-    output, errors = night.published(until_published(night, until))
+    night.accept(4)
+    night.start(Scripted())
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == [0, 3]
     assert [(row["row"], row["error"]["code"]) for row in errors] == [(1, "kind_failed"), (2, "kind_failed")]
 
@@ -302,13 +172,13 @@ class Odd:
 
 @pytest.mark.parametrize("oddity", ["label", "message", "depth", "clean-up"])
 def test_a_kind_that_says_what_cannot_be_written_or_does_not_end_harms_no_other_row(
-    night: Night, until: Callable[..., Any], oddity: str
+    night: WorkerNight, until: Callable[..., Any], oddity: str
 ) -> None:
     night.kinds["chat"] = Odd(night.kinds["chat"], oddity)
-    night.accept(chats(4))
+    night.accept(4)
     bad = fault("prompt_too_long", retryable=False)
-    night.start(Scripted(lambda r: bad(r) if oddity == "clean-up" and row_of(r) == 2 else said(r)))
-    output, errors = night.published(until_published(night, until))
+    night.start(Scripted(lambda r: bad(r) if oddity == "clean-up" and row_of(r) == 2 else answer(r)))
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == [0, 1, 3]
     code = "prompt_too_long" if oddity == "clean-up" else "kind_failed"
     assert [(row["row"], row["error"]["code"], row["attempt"]) for row in errors] == [(2, code, 1)]
@@ -323,81 +193,61 @@ def test_a_kind_that_says_what_cannot_be_written_or_does_not_end_harms_no_other_
     ],
 )
 def test_what_is_damaged_on_the_queue_harms_no_row(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis, damage: Callable[[bytes], bytes]
+    night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis, damage: Callable[[bytes], bytes]
 ) -> None:
-    night.accept(chats(3))
-    line = night.line()
-    line.batches.scan()
-    line.feeder.top_up(LANE)
+    night.accept(3)
+    night.feed()
     place = (f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1")
     stored: Any = fake_client.hget(*place)
     fake_client.hset(*place, damage(stored))
-    night.start(Scripted(said))
-    output, errors = night.published(until_published(night, until))
+    night.start(Scripted())
+    output, errors = night.outputs(until)
     assert (len(output), errors) == (3, [])
 
 
-def test_long_requests_are_read_from_the_input(night: Night, until: Callable[..., Any]) -> None:
-    night.settings = night.settings.model_copy(update={"inline_bytes": 10})
-    night.accept(chats(5))
+def test_long_requests_are_read_from_the_input(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.change(inline_bytes=10)
+    night.accept(5)
     night.start(Scripted(lambda r: Completion(r.request_id, r.prompt.messages[-1].content, "stop", 1, 0, 1, 1)))
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert [row["output"]["text"] for row in output] == [f"Say {n}." for n in range(5)]
 
 
-def lose(client: redis.Redis) -> None:
-    leased = f"np:1:{{{LANE}}}:leased"
-    held: Any = client.zrange(leased, 0, -1)
-    client.zadd(leased, dict.fromkeys(held, 1))
-
-
-def dead_worker(night: Night, n: int, claim_id: str) -> Sequence[Job]:
-    """Claims, and says nothing more."""
-    line = night.line()
-    line.batches.scan()
-    line.feeder.top_up(LANE)
-    return night.queue.claim(LANE, claim_id, n, 60_000, WorkerRecord("dead", 1, "n", LANE, 0)).jobs
-
-
-def test_a_dead_workers_rows_are_done_by_another(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis
-) -> None:
-    night.accept(chats(3))
-    assert len(dead_worker(night, 3, "dead-1-0")) == 3
-    lose(fake_client)
-    night.start(Scripted(said))
-    output, _ = night.published(until_published(night, until))
+def test_a_dead_workers_rows_are_done_by_another(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(3)
+    assert len(night.claim(3)) == 3
+    night.expire_leases()
+    night.start(Scripted())
+    output, _ = night.outputs(until)
     assert [(row["row"], row["attempt"]) for row in output] == [(0, 1), (1, 1), (2, 1)]
     crashed = [line for line in night.outcomes() if line.status == "crashed"]
     assert sorted((line.row, line.final) for line in crashed) == [(0, False), (1, False), (2, False)]
 
 
-def test_a_row_that_workers_died_of_alone_is_buried(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis
-) -> None:
-    night.accept(chats(1))
+def test_a_row_that_workers_died_of_alone_is_buried(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(1)
     for n in range(3):
-        assert [job.burial for job in dead_worker(night, 1, f"dead-{n}-0")] == [False]
-        lose(fake_client)
-    engine = Scripted(said)
+        assert [job.burial for job in night.claim(1, incarnation=f"{n}")] == [False]
+        night.expire_leases()
+    engine = Scripted()
     night.start(engine)
-    _, errors = night.published(until_published(night, until))
+    _, errors = night.outputs(until)
     assert [(row["error"]["code"], row["attempt"]) for row in errors] == [("crashed_worker", 1)]
     assert engine.submitted == []
 
 
 def test_a_row_whose_outcome_was_written_but_not_reported_is_not_run_again(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+    night: WorkerNight, until: Callable[..., Any]
 ) -> None:
     """The worker died between its flush and its report."""
-    night.accept(chats(1))
+    night.accept(1)
     dying = Silent(night.queue, "settle")
-    night.start(Scripted(said), dying)
+    night.start(Scripted(), dying)
     until(night.outcomes, 10, "the outcome")
-    lose(fake_client)
-    second = Scripted(said)
+    night.expire_leases()
+    second = Scripted()
     night.start(second)
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     dying.away.clear()
     assert len(output) == 1
     assert second.submitted == []
@@ -417,39 +267,37 @@ class Silent:
         return refuse if name in self.away else getattr(self._queue, name)
 
 
-def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: Night, until: Callable[..., Any]) -> None:
+def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
     """So that a command can say it: it feeds nothing itself."""
-    night.accept(chats(3))
+    night.accept(3)
     queue = Silent(night.queue, "feed")
-    runner = night.start(Scripted(said), queue)
+    runner = night.start(Scripted(), queue)
     until(lambda: runner.queue_fault == "Redis is away", 10, "the fault")
     queue.away.clear()
-    until_published(night, until)
+    night.until_published(until)
     until(lambda: runner.queue_fault == "", 10, "its end")
 
 
 @pytest.mark.parametrize("away", ["claim", "settle", "snapshot"])
-def test_a_queue_that_is_away_is_waited_for(night: Night, until: Callable[..., Any], away: str) -> None:
-    night.accept(chats(3))
+def test_a_queue_that_is_away_is_waited_for(night: WorkerNight, until: Callable[..., Any], away: str) -> None:
+    night.accept(3)
     queue = Silent(night.queue, away)
-    engine = Scripted(said)
+    engine = Scripted()
     night.start(engine, queue)
     if away == "settle":
         until(night.outcomes, 10, "outcomes that wait for their report")
     queue.away.clear()
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert len(output) == 3
 
 
 def test_jobs_that_were_claimed_are_done_also_when_the_lane_cannot_be_fed(
-    night: Night, until: Callable[..., Any]
+    night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    night.accept(chats(3))
-    line = night.line()
-    line.batches.scan()
-    line.feeder.top_up(LANE)
-    night.start(Scripted(said), Silent(night.queue, "snapshot"))
-    output, _ = night.published(until_published(night, until))
+    night.accept(3)
+    night.feed()
+    night.start(Scripted(), Silent(night.queue, "snapshot"))
+    output, _ = night.outputs(until)
     assert len(output) == 3
 
 
@@ -471,23 +319,21 @@ class Forgetful:
         return reply
 
 
-def test_a_lost_answer_to_a_claim_costs_no_attempt(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(3))
-    line = night.line()
-    line.batches.scan()
-    line.feeder.top_up(LANE)
+def test_a_lost_answer_to_a_claim_costs_no_attempt(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(3)
+    night.feed()
     queue = Forgetful(night.queue)
-    night.start(Scripted(said), queue)
-    output, _ = night.published(until_published(night, until))
+    night.start(Scripted(), queue)
+    output, _ = night.outputs(until)
     assert queue.claims[0] == queue.claims[1]
     assert {row["attempt"] for row in output} == {1}
 
 
-def test_a_kind_that_this_worker_lacks_fails_the_row(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(2))
+def test_a_kind_that_this_worker_lacks_fails_the_row(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(2)
     del night.kinds["chat"]
-    night.start(Scripted(said))
-    _, errors = night.published(until_published(night, until))
+    night.start(Scripted())
+    _, errors = night.outputs(until)
     assert [row["error"]["code"] for row in errors] == ["unknown_kind", "unknown_kind"]
 
 
@@ -503,16 +349,15 @@ class Unread(LocalStore):
 
 
 def test_a_request_whose_storage_is_away_goes_back_unharmed(
-    night: Night, until: Callable[..., Any], tmp_path: Path
+    make_night: Callable[..., WorkerNight], until: Callable[..., Any], tmp_path: Path
 ) -> None:
-    night.settings = night.settings.model_copy(update={"inline_bytes": 0})
-    store = Unread(str(tmp_path))
-    night.store = store
-    night.accept(chats(2))
-    night.start(Scripted(said))
-    until(lambda: night.queue.snapshot(LANE).batches, 10, "the rows on the lane")
+    store = Unread(str(tmp_path / "store"))
+    night = make_night(store, inline_bytes=0)
+    night.accept(2)
+    night.start(Scripted())
+    until(lambda: night.snapshot().batches, 10, "the rows on the lane")
     store.away = False
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert {row["attempt"] for row in output} == {1}
 
 
@@ -528,18 +373,18 @@ class Full(LocalStore):
 
 
 def test_a_store_that_is_full_is_waited_for_and_nothing_is_done_twice(
-    night: Night, until: Callable[..., Any], tmp_path: Path
+    make_night: Callable[..., WorkerNight], until: Callable[..., Any], tmp_path: Path
 ) -> None:
-    store = Full(str(tmp_path))
+    store = Full(str(tmp_path / "store"))
     store.full = True
-    night.store = store
-    night.accept(chats(3))
-    engine = Scripted(said)
+    night = make_night(store)
+    night.accept(3)
+    engine = Scripted()
     night.start(engine)
     until(lambda: len(engine.submitted) == 3, 10, "the rows")
     assert night.outcomes() == []
     store.full = False
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert len(output) == len(engine.submitted) == 3
 
 
@@ -564,9 +409,9 @@ class Losing:
         return self._queue.settle(lane, settlements)
 
 
-def test_after_a_lost_lease_nothing_more_is_written(night: Night, until: Callable[..., Any]) -> None:
-    night.settings = night.settings.model_copy(update={"lease_s": 0.5})
-    night.accept(chats(2))
+def test_after_a_lost_lease_nothing_more_is_written(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.change(lease_s=0.5)
+    night.accept(2)
     engine = Scripted(lambda r: None)
     queue = Losing(night.queue)
     night.start(engine, queue)
@@ -576,23 +421,25 @@ def test_after_a_lost_lease_nothing_more_is_written(night: Night, until: Callabl
     assert [line for line in night.outcomes() if line.status != "crashed"] == []
 
 
-def test_a_cancelled_batch_stops_what_runs(night: Night, until: Callable[..., Any]) -> None:
-    night.settings = night.settings.model_copy(update={"lease_s": 0.5})
-    night.accept(chats(4))
-    engine = Scripted(lambda r: said(r) if row_of(r) == 0 else None)
+def test_a_cancelled_batch_stops_what_runs(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.change(lease_s=0.5)
+    night.accept(4)
+    engine = Scripted(lambda r: answer(r) if row_of(r) == 0 else None)
     night.start(engine)
     until(night.outcomes, 10, "the first row")
     close(night.store, night.batch_id, "cancelled")
     night.queue.drop(LANE, night.batch_id, 1, forget=False)
-    output, errors = night.published(until_published(night, until))
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == [0]
     assert [(row["row"], row["status"]) for row in errors] == [(1, "cancelled"), (2, "cancelled"), (3, "cancelled")]
     assert len(engine.cancelled) == 3
 
 
-def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(night: Night, until: Callable[..., Any]) -> None:
+def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(
+    night: WorkerNight, until: Callable[..., Any]
+) -> None:
     """Redis answers slowly; the worker must not end meanwhile, since its process would."""
-    night.accept(chats(3))
+    night.accept(3)
     releasing = threading.Event()
     still_there: list[bool] = []
 
@@ -600,7 +447,7 @@ def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(night: Nigh
         def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
             if leases and not releasing.is_set():
                 releasing.set()
-                ((_, thread),) = night.runners
+                ((_, thread),) = night.workers
                 if threading.current_thread() is not thread:
                     thread.join(0.5)
                     still_there.append(thread.is_alive())
@@ -616,15 +463,17 @@ def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(night: Nigh
     until(releasing.is_set, 10, "they are given back")
     night.stop()
     assert False not in still_there
-    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    schedule = night.snapshot().batches[night.batch_id]
     assert (schedule.ready, schedule.leased) == (3, 0)
 
 
-def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(night: Night, until: Callable[..., Any]) -> None:
+def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(
+    night: WorkerNight, until: Callable[..., Any]
+) -> None:
     """What is released costs no attempt."""
-    night.accept(chats(3))
+    night.accept(3)
     finish = threading.Event()
-    engine = Scripted(lambda r: said(r) if row_of(r) == 0 and finish.is_set() else None)
+    engine = Scripted(lambda r: answer(r) if row_of(r) == 0 and finish.is_set() else None)
     runner = night.start(engine)
     until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
     runner.stop(60.0)
@@ -632,36 +481,35 @@ def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(night: Night
     until(night.outcomes, 10, "the row that was nearly done")
     night.stop()
     assert [(line.row, line.status) for line in night.outcomes()] == [(0, "completed")]
-    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    schedule = night.snapshot().batches[night.batch_id]
     assert (schedule.ready, schedule.leased) == (2, 0)
-    jobs = night.queue.claim(LANE, "next", 5, 60_000, WorkerRecord("w", 1, "n", LANE, 0)).jobs
-    assert [job.attempt for job in jobs] == [1, 1]
+    assert [job.attempt for job in night.claim(5)] == [1, 1]
 
 
 def test_a_queue_that_forgot_everything_is_filled_again(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+    night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
-    night.accept(chats(40))
-    engine = Scripted(said, slots=2)
+    night.accept(40)
+    engine = Scripted(slots=2)
     night.start(engine)
     until(lambda: len(night.outcomes()) >= 5, 10, "some outcomes")
     fake_client.flushall()
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert [row["row"] for row in output] == list(range(40))
 
 
-def test_a_deadline_ends_a_batch(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(2))
+def test_a_deadline_ends_a_batch(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(2)
     close(night.store, night.batch_id, "expired")
     result = publish(night.store, night.batch_id, prices=night.settings.prices)
     assert isinstance(result, Done)
-    _, errors = night.published(result)
+    _, errors = night.published()
     assert {row["status"] for row in errors} == {"expired"}
 
 
-def test_a_stub_that_fails_often_still_ends(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(100))
+def test_a_stub_that_fails_often_still_ends(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(100)
     night.start(StubEngine(StubOptions(failure_rate=0.3, seed=4)))
-    done = until_published(night, until)
-    night.published(done)
+    done = night.until_published(until)
+    night.published()
     assert done.counts["completed"] > 80

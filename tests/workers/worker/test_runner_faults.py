@@ -10,17 +10,15 @@ import redis
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round, resume
-from jobs.batches.segments.name import SegmentName
-from jobs.batches.segments.segment import Outcome
 from jobs.errors import StoreTimeout, StoreUnavailable
 from jobs.generation import Completion
-from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.settings import Settings
 from jobs.store.local import LocalStore
-from tests.workers.worker.test_runner import LANE, Night, Scripted, chats, fault, row_of, said, until_published
+from tests.support.engines import Scripted, answer, fault, row_of
+from tests.support.night import LANE
+from tests.support.outcomes import completed
+from tests.support.worker_night import WorkerNight
 from workers.engines.stub.engine import StubEngine
-from workers.worker.runner import Runner
 
 
 class Gate(LocalStore):
@@ -51,50 +49,41 @@ def gate(tmp_path: Path) -> Gate:
 
 
 @pytest.fixture
-def night(gate: Gate, tmp_path: Path, fake_client: redis.Redis) -> Iterator[Night]:
-    settings = Settings(
-        lease_s=60, flush_s=0.02, publish_check_s=0.01, max_attempts=3, model="stub", spool_dir=tmp_path / "spool"
-    )
-    made = Night(gate, RedisQueue(fake_client, max_attempts=3), settings)
-    yield made
+def night(make_night: Callable[..., WorkerNight], gate: Gate) -> Iterator[WorkerNight]:
+    yield make_night(gate)
     gate.shut = False
     gate.let.set()
-    made.stop()
-
-
-def changed(night: Night, **settings: Any) -> None:
-    night.settings = night.settings.model_copy(update=settings)
 
 
 def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
-    night: Night, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The engine steps on, and finishes every other row."""
-    changed(night, lease_s=0.5, running_limit_s=0.6)
-    night.accept(chats(6))
-    first = Scripted(lambda r: None if row_of(r) == 3 else said(r))
+    night.change(lease_s=0.5, running_limit_s=0.6)
+    night.accept(6)
+    first = Scripted(lambda r: None if row_of(r) == 3 else answer(r))
     night.start(first)
     until(lambda: first.cancelled, 20, "the first worker to give the row up")
-    first._answer = said
-    output, errors = night.published(until_published(night, until))
+    first.answer = answer
+    output, errors = night.outputs(until)
     assert [row["row"] for row in output] == list(range(6))
     assert errors == []
     lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
     assert sorted(status for _, status in lines) == ["completed", "crashed"]
-    assert "lease.given_up" in capsys.readouterr().out
+    assert "lease.abandoned" in caplog.text
 
 
-def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: Night, until: Callable[..., Any]) -> None:
+def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: WorkerNight, until: Callable[..., Any]) -> None:
     """For several leases the engine steps on and answers nothing, as one that works in long batches does."""
-    changed(night, lease_s=0.5)
-    night.accept(chats(8))
+    night.change(lease_s=0.5)
+    night.accept(8)
     answers = threading.Event()
-    engine = Scripted(lambda r: said(r) if answers.is_set() else None, slots=4)
+    engine = Scripted(lambda r: answer(r) if answers.is_set() else None, slots=4)
     beats = Counting(night.queue)
     night.start(engine, beats)
     until(lambda: beats.beats >= 8, 20, "more than two leases")
     answers.set()
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert len(output) == len(engine.submitted) == 8
     assert {line.status for line in night.outcomes()} == {"completed"}
 
@@ -118,7 +107,7 @@ class Stuck(Scripted):
     """An engine that does not come back from a step until it is let."""
 
     def __init__(self) -> None:
-        super().__init__(said)
+        super().__init__()
         self.stepping = threading.Event()
         self.let = threading.Event()
 
@@ -128,16 +117,18 @@ class Stuck(Scripted):
         return super().step()
 
 
-def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(night: Night, until: Callable[..., Any]) -> None:
-    changed(night, lease_s=0.5, step_limit_s=0.3, exit_limit_s=0.2)
-    night.accept(chats(3))
+def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(
+    night: WorkerNight, until: Callable[..., Any]
+) -> None:
+    night.change(lease_s=0.5, step_limit_s=0.3, exit_limit_s=0.2)
+    night.accept(3)
     engine, ended = Stuck(), threading.Event()
-    hung = Runner(night.line(), engine, worker="w-0", node="n-1", end_process=lambda _: ended.set())
+    hung = night.worker(engine, name="w-0", end_process=lambda _: ended.set())
     thread = threading.Thread(target=hung.run)
     thread.start()
     assert ended.wait(20)
-    night.start(Scripted(said))
-    output, _ = night.published(until_published(night, until))
+    night.start(Scripted())
+    output, _ = night.outputs(until)
     assert len(output) == 3
     hung.stop(0.0)
     engine.let.set()
@@ -148,15 +139,15 @@ def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(night: Ni
 
 @pytest.mark.parametrize("fault", ["shut", "slow"])
 def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
-    night: Night, until: Callable[..., Any], gate: Gate, fault: str
+    night: WorkerNight, until: Callable[..., Any], gate: Gate, fault: str
 ) -> None:
     """A few rows fill memory and spool; then nothing more is claimed. When the store is back all is written, each once."""
-    changed(night, flush_bytes=2000, spool_bytes=6000)
-    night.accept(chats(200))
+    night.change(flush_bytes=2000, spool_bytes=6000)
+    night.accept(200)
     gate.shut = fault == "shut"
     if fault == "slow":
         gate.let.clear()
-    engine = Scripted(said, slots=4)
+    engine = Scripted(slots=4)
     runner = night.start(engine)
     until(lambda: runner._flusher.full and runner.running == 0, 20, "the spool to be full")
     until(lambda: ("No space left" in runner.store_fault) is gate.shut, 20, "the fault to be known")
@@ -165,78 +156,67 @@ def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
     assert night.outcomes() == []
     gate.shut = False
     gate.let.set()
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert runner.store_fault == ""
     assert len(output) == len(engine.submitted) == 200
     fences = [line.fence for line in night.outcomes()]
     assert len(fences) == len(set(fences)) == 200
 
 
-def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: Night) -> None:
-    changed(night, flush_bytes=1)
-    night.accept(chats(3))
-    line = night.line()
-    line.batches.scan()
-    line.feeder.top_up(LANE)
-    full, free = (Runner(night.line(), Scripted(said), worker=f"w-{n}", node="n-1") for n in range(2))
-    full._flusher.put(night.batch_id, Outcome(9, 1, 1, "c", "crashed", False, "chat", model=LANE), None)
+def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: WorkerNight) -> None:
+    night.change(flush_bytes=1)
+    night.accept(3)
+    night.feed()
+    full, free = (night.worker(Scripted(), name=f"w-{n}") for n in range(2))
+    full._flusher.put(night.batch_id, completed(9, status="crashed", final=False, output=None), None)
     assert full._flusher.full
     for runner, leased in ((full, 0), (free, 3)):
-        runner._claimer._claim()
-        assert night.queue.snapshot(LANE).leased == leased
+        runner._claimer._claim_if_room()
+        assert night.snapshot().leased == leased
 
 
-def test_outcomes_on_the_spool_keep_their_order(night: Night, until: Callable[..., Any], gate: Gate) -> None:
-    changed(night, flush_bytes=1100, spool_bytes=1 << 20)
-    night.accept(chats(60))
+def test_outcomes_on_the_spool_keep_their_order(night: WorkerNight, until: Callable[..., Any], gate: Gate) -> None:
+    night.change(flush_bytes=1100, spool_bytes=1 << 20)
+    night.accept(60)
     gate.let.clear()
     done: list[int] = []
 
     def noted(request: Any) -> Completion:
         done.append(row_of(request))
-        return said(request)
+        return answer(request)
 
     night.start(Scripted(noted, slots=4))
     until(lambda: len(done) == 60, 20, "all rows to be generated")
     gate.let.set()
-    until_published(night, until)
-    assert [line.row for line in ordered(night)] == done
-
-
-def ordered(night: Night) -> list[Any]:
-    """All lines in the order in which their segments were written: a name has the number of its segment."""
-    from jobs.batches.segments.segment import read_outcomes
-
-    folder = f"batches/{night.batch_id}/segments"
-    names = sorted(night.store.list(folder), key=lambda name: SegmentName.parse(name).n)
-    return [line for name in names for line in read_outcomes(night.store, f"{folder}/{name}")]
+    night.until_published(until)
+    assert [line.row for line in night.outcomes()] == done
 
 
 def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
-    night: Night, until: Callable[..., Any], gate: Gate
+    night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
-    changed(night, flush_bytes=2000, spool_bytes=1 << 20)
-    night.accept(chats(40))
+    night.change(flush_bytes=2000, spool_bytes=1 << 20)
+    night.accept(40)
     gate.shut = True
-    engine = Scripted(said, slots=8)
+    engine = Scripted(slots=8)
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
-    runner._leases.report(runner._leases._held, ())
+    runner._leases.mark_ended(lost=runner._leases._held, cancelled=())
     gate.shut = False
     until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
     assert night.outcomes() == []
 
 
 def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were_lost(
-    night: Night, until: Callable[..., Any], gate: Gate
+    night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
     """It stood, and no answer came: with fewer lines it would be a second one, and what both cost would count twice."""
-    night.accept(chats(6))
+    night.accept(6)
     gate.silent = True
-    engine = Scripted(said)
+    engine = Scripted()
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 6 and runner.running == 0 and gate.tries > 1, 20, "a second try")
-    runner._leases.report([lease for lease in runner._leases._held if lease.key.row % 2], ())
+    runner._leases.mark_ended(lost=[x for x in runner._leases._held if x.key.row % 2], cancelled=())
     tries = gate.tries
     until(lambda: gate.tries > tries, 20, "a try without the lost ones")
     gate.silent = False
@@ -246,57 +226,58 @@ def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were
 
 
 def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
-    night: Night, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The local disk loses the end of its file: what stood before it is written, and the rows behind it run once more."""
-    changed(night, flush_bytes=2000, spool_bytes=1 << 20)
-    night.accept(chats(40))
+    night.change(flush_bytes=2000, spool_bytes=1 << 20)
+    night.accept(40)
     gate.let.clear()
-    engine = Scripted(said, slots=8)
+    engine = Scripted(slots=8)
     runner = night.start(engine)
     flusher = runner._flusher
-    until(lambda: flusher.taken == 40, 20, "all rows to be finished")
+    until(lambda: flusher.received == 40, 20, "all rows to be finished")
     with flusher._condition:  # else the last of them may just be on their way to the spool
-        spool = flusher._spool
+        spool = flusher._outcome_spool
         assert len(spool) > 2
         spool._opened().truncate(spool._chunks[-2].offset + 20)
     gate.let.set()
-    output, errors = night.published(until_published(night, until))
+    output, errors = night.outputs(until)
     assert (len(output), errors) == (40, [])
     assert 40 < len(engine.submitted) < 80
     assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
-    until(lambda: runner._leases.holding == 0 and flusher.through == flusher.taken, 10, "every row to be reported")
-    assert capsys.readouterr().out.count("spool.lost") == 2
+    until(lambda: runner._leases.holding == 0 and flusher.handled == flusher.received, 10, "every row to be reported")
+    assert caplog.text.count("spool.lost") == 2
 
 
 def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step(
-    night: Night, until: Callable[..., Any]
+    night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    night.accept(chats(8))
+    night.accept(8)
     engine = Stuck()
     runner = night.start(engine)
-    until(lambda: night.queue.snapshot(LANE).leased == 8, 20, "the rows in hand")
+    until(lambda: night.snapshot().leased == 8, 20, "the rows in hand")
     until(engine.stepping.is_set, 20, "the step")
     runner.stop(0.2)
     schedule = until(
-        lambda: (found := night.queue.snapshot(LANE).batches[night.batch_id]).ready == 8 and found, 10, "the release"
+        lambda: (found := night.snapshot().batches[night.batch_id]).ready == 8 and found, 10, "the release"
     )
     assert schedule.leased == 0
     engine.let.set()
-    jobs = night.queue.claim(LANE, "next", 9, 60_000, WorkerRecord("w", 1, "n", LANE, 0)).jobs
-    assert {(job.attempt, job.crashes) for job in jobs} == {(1, 0)}
+    assert {(job.attempt, job.crashes) for job in night.claim(9)} == {(1, 0)}
 
 
-def test_a_drain_does_not_wait_for_a_store_that_is_away(night: Night, until: Callable[..., Any], gate: Gate) -> None:
+def test_a_drain_does_not_wait_for_a_store_that_is_away(
+    night: WorkerNight, until: Callable[..., Any], gate: Gate
+) -> None:
     """What could not be written goes back too, and is done again."""
-    night.accept(chats(3))
+    night.accept(3)
     gate.shut = True
-    engine = Scripted(said)
+    engine = Scripted()
     runner = night.start(engine)
     until(lambda: gate.tries > 1 and runner.running == 0, 20, "finished rows that cannot be written")
     runner.stop(0.5)
-    night.runners[0][1].join(10)
-    schedule = night.queue.snapshot(LANE).batches[night.batch_id]
+    night.workers[0][1].join(10)
+    schedule = night.snapshot().batches[night.batch_id]
     assert (schedule.ready, schedule.leased) == (3, 0)
 
 
@@ -309,75 +290,69 @@ class Failing(Scripted):
         return ()
 
 
-def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Night, fake_client: redis.Redis) -> None:
-    night.accept(chats(3))
-    runner = Runner(night.line(), Failing(said), worker="w-0", node="n-1")
+def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: WorkerNight) -> None:
+    night.accept(3)
     with pytest.raises(MemoryError):
-        runner.run()
-    assert night.queue.snapshot(LANE).leased == 3
-    from tests.workers.worker.test_runner import lose
-
-    lose(fake_client)
-    found = []
-    for n in range(3):
-        reply = night.queue.claim(LANE, f"next-{n}-0", 9, 60_000, WorkerRecord(f"w{n}", 1, "n", LANE, 0))
-        found += [(job.attempt, job.crashes) for job in reply.jobs]
+        night.worker(Failing()).run()
+    assert night.snapshot().leased == 3
+    night.expire_leases()
+    found = [(job.attempt, job.crashes) for n in range(3) for job in night.claim(9, worker=f"w-{n}")]
     assert sorted(found) == [(1, 1)] * 3
 
 
 def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
-    night: Night, until: Callable[..., Any], fake_client: redis.Redis
+    night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
     """The second lease of a row is composed and submitted before the first is known to be lost: the two are told apart."""
-    changed(night, lease_s=0.5, batch_scan_s=0.05)
-    night.accept(chats(8))
+    night.change(lease_s=0.5, batch_scan_s=0.05)
+    night.accept(8)
     answers = threading.Event()
-    engine = Scripted(lambda r: said(r) if answers.is_set() else None, slots=8)
+    engine = Scripted(lambda r: answer(r) if answers.is_set() else None, slots=8)
     night.start(engine)
     until(lambda: len(engine.submitted) == 8, 20, "all rows in hand")
     fake_client.flushall()
     until(lambda: len(engine.submitted) == 16, 20, "all rows again")
     until(lambda: len(engine.waiting) == 8, 20, "the first ones to be cancelled")
     answers.set()
-    output, _ = night.published(until_published(night, until))
+    output, _ = night.outputs(until)
     assert len(output) == 8
 
 
 def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
-    night: Night, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """No flush is due for a minute, and no sweep comes by: the worker writes what it has, asks, and pauses the batch itself."""
-    changed(night, flush_s=60.0, breaker_rows=20, max_attempts=1)
-    night.accept(chats(400))
+    night.change(flush_s=60.0, breaker_rows=20, max_attempts=1)
+    night.accept(400)
     fails = fault("empty_output", retryable=False)
     night.start(Scripted(fails))
     batch = load_batch(night.store, night.batch_id)
     assert batch is not None
     until(lambda: read_round(night.store, batch).paused, 20, "the pause")
-    until(lambda: night.queue.snapshot(LANE).ready == 0, 20, "the queue to be told")
-    until(lambda: "batch.paused" in capsys.readouterr().out, 5, "the log")
+    until(lambda: night.snapshot().ready == 0, 20, "the queue to be told")
+    until(lambda: "batch.paused" in caplog.text, 5, "the log")
     night.stop()
     assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "what it was to see, and what it had in hand"
     resume(night.store, batch)
-    changed(night, flush_s=0.05)
+    night.change(flush_s=0.05)
     night.start(StubEngine())
-    output, errors = night.published(until_published(night, until))
+    output, errors = night.outputs(until)
     assert (len(output) + len(errors), len(errors) <= 20 + 2 * 8) == (400, True)
 
 
-def test_a_batch_of_which_one_row_completed_is_not_doubted(night: Night, until: Callable[..., Any]) -> None:
-    changed(night, flush_s=0.05, breaker_rows=5, max_attempts=1)
-    night.accept(chats(60))
+def test_a_batch_of_which_one_row_completed_is_not_doubted(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.change(flush_s=0.05, breaker_rows=5, max_attempts=1)
+    night.accept(60)
     broken = fault("empty_output", retryable=False)
-    night.start(Scripted(lambda r: said(r) if row_of(r) == 0 else broken(r)))
-    output, errors = night.published(until_published(night, until))
+    night.start(Scripted(lambda r: answer(r) if row_of(r) == 0 else broken(r)))
+    output, errors = night.outputs(until)
     assert (len(output), len(errors)) == (1, 59)
 
 
-def test_an_input_that_is_damaged_is_not_a_storage_that_is_away(night: Night, until: Callable[..., Any]) -> None:
-    night.accept(chats(3))
+def test_an_input_that_is_damaged_is_not_a_storage_that_is_away(night: WorkerNight, until: Callable[..., Any]) -> None:
+    night.accept(3)
     path = Path(night.store.url) / BatchPaths(night.batch_id).input(LANE)
     path.unlink()
-    runner = night.start(Scripted(said))
+    runner = night.start(Scripted())
     assert "Restore it from a backup" in until(lambda: runner.store_damage, 20, "the damage to be known")
     assert runner.store_fault == ""

@@ -33,8 +33,9 @@ COMPLETED = Outcome(
     usage=Usage(10, 2, 5, 1000, 20, 30),
     wasted=Usage(1, 0, 1, 100, 2, 3),
     model="stub",
+    tenant="acme",
     metadata={"page": 9},
-    receipt={"worker": "w"},
+    receipt={"worker": "w", "templates": {"main": "a" * 64, "more": "b" * 64}},
 )
 RETRIED = replace(
     COMPLETED, row=4, status="failed", final=False, output=None, error={"code": "generation_failed", "message": "no"}
@@ -78,14 +79,14 @@ def test_the_head_indexes_every_line_and_adds_up_what_they_cost(store: Store) ->
 
 
 def test_the_currency_stands_beside_the_accounts(store: Store) -> None:
-    """An earlier release reads accounts of three parts, and takes others for damage."""
+    """All amounts of a segment are in one currency."""
     priced = replace(COMPLETED, receipt={**COMPLETED.receipt, "currency": "EUR"})
     name = segment.write(store, PATHS, (CRASHED, priced, REFUSED), "w", "a", 1)
     (head,) = segment.read_heads(store, PATHS.segment(name))
     assert (head.currency, {account.currency for account in head.accounts}) == ("EUR", {"EUR"})
     assert {
         len(account) for account in orjson.loads(store.read(PATHS.segment(name)).partition(b"\n")[0])["accounts"]
-    } == {3}
+    } == {6}
     assert tuple(segment.read_outcomes(store, PATHS.segment(name))) == (CRASHED, priced, REFUSED)
     before = segment.write(store, PATHS, ALL, "w", "a", 2)
     assert segment.read_heads(store, PATHS.segment(before))[0].currency is None
@@ -160,7 +161,10 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
         error_row("night-1", refused),
     ]
     assert [list(line[2:]) for line in read.head.lines] == [[0, 10, 2, 5, 1000, 20, 30], [], [], [], [1] + [0] * 6]
-    assert read.head.accounts == [("completed", "stub", None, None), ("failed", "", None, None)]
+    assert read.head.accounts == [
+        ("completed", "stub", None, "acme", "chat", "a" * 12, None),
+        ("failed", "", None, "", "", "", None),
+    ]
     assert read.head.spent == {"stub": [22, 4, 12, 2200, 44, 66], "": [0] * 6}
 
 
