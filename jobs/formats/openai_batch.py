@@ -68,10 +68,11 @@ def _envelope_fault(request: Mapping[str, Any]) -> Finding | None:
         return Finding("missing_field", missing[0], "a batch line has custom_id, method, url and body: add the field")
     if request.get("method", "POST") != "POST":
         return Finding("out_of_range", "method", "the method of a batch line must be POST")
+    if not isinstance(request["url"], str) or not isinstance(request["body"], dict):
+        field, form = ("body", "an object") if isinstance(request["url"], str) else ("url", "a string")
+        return Finding("wrong_type", field, f"the {field} must be {form}")
     if request["url"] not in _ENDPOINTS:
         return Finding("unknown_url", "url", f"the url must be one of {', '.join(_ENDPOINTS)}")
-    if not isinstance(request["body"], dict):
-        return Finding("wrong_type", "body", "the body must be an object")
     return None
 
 

@@ -237,6 +237,12 @@ TAKEN = [
         id="openai body is no object",
     ),
     pytest.param(
+        lines(openai(), '{"custom_id": "b", "url": ["/v1/completions"], "body": {}}').encode(),
+        2,
+        [(2, "wrong_type", "url")],
+        id="openai url is no text",
+    ),
+    pytest.param(
         lines(openai(), openai("/v1/completions", "b", prompt=["a", "b"])).encode(),
         2,
         [(2, "unsupported_parameter", "body.prompt")],
