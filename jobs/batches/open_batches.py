@@ -67,7 +67,7 @@ class OpenBatches:
         self._let_go(set(self._indexes) - hinted)
         for batch_id in sorted(self._only if self._only is not None else hinted | self._without_hint(hinted)):
             try:
-                with self._damage.remembered(batch_id):
+                with self._damage.look(batch_id):
                     self._look_again(batch_id)
             except StoreDamaged as error:
                 self.fault = error

@@ -42,7 +42,7 @@ def checked_place(url: str, form: ResultForm) -> str:
         raise RequestError("--output-url is empty: give it a path or a URL")
     path = local_path(url)
     if path is None:
-        from jobs.store.objects import UNWRITABLE, is_writable
+        from jobs.store.file_systems import UNWRITABLE, is_writable
 
         if not is_writable(url):
             raise RequestError(f"--output-url {redacted(url)}: {UNWRITABLE}")
@@ -129,7 +129,7 @@ class Deliverer:
     def _try(self, batch: Batch, done: Done) -> bool:
         """Write the outputs, or say why not. Whether they are written."""
         try:
-            with self._damage.remembered(batch.batch_id):
+            with self._damage.look(batch.batch_id):
                 self._write(batch, done)
         except NightpressError as error:
             if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile

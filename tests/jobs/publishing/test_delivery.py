@@ -168,7 +168,7 @@ def test_a_url_that_an_earlier_release_took_is_said_too(desk: Desk) -> None:
     with capture_logs() as logs:
         desk.deliverer.deliver()
     assert [log["event"] for log in logs] == ["batch.undelivered"]
-    assert "nothing here writes" in logs[0]["error"]
+    assert "such URLs are read-only" in logs[0]["error"]
 
 
 def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path) -> None:
@@ -326,11 +326,11 @@ def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) ->
     [
         pytest.param("out/", ResultForm.MARKDOWN, "takes jsonl, csv, openai, parquet", id="a file a row"),
         pytest.param(" ", ResultForm.JSONL, "--output-url is empty", id="empty"),
-        pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: nothing here writes .* s3://", id="unknown"),
-        pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: nothing here", id="presigned"),
-        pytest.param("http://b/out/", ResultForm.CSV, "nothing here writes", id="read only"),
-        pytest.param("dir://out/", ResultForm.JSONL, "nothing here writes", id="a file system around another"),
-        pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "nothing here writes", id="in an archive"),
+        pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: such URLs are read-only .* s3://", id="unknown"),
+        pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: such URLs are", id="presigned"),
+        pytest.param("http://b/out/", ResultForm.CSV, "such URLs are read-only", id="read only"),
+        pytest.param("dir://out/", ResultForm.JSONL, "such URLs are read-only", id="a file system around another"),
+        pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "such URLs are read-only", id="in an archive"),
     ],
 )
 def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:
