@@ -31,8 +31,9 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import latest_done
+from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.name import SegmentName
-from jobs.batches.segments.segment import Outcome, read_outcomes, write
+from jobs.batches.segments.segment import read_outcomes, write
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.lanes.job import JobKey, Lease
 from jobs.usage import Usage
 from tests.support.clocks import EVENING

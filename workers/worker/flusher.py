@@ -21,7 +21,7 @@ import orjson
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import QueueUnavailable, StoreTimeout, StoreUnavailable
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement
