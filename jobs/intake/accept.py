@@ -23,7 +23,7 @@ import orjson
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import is_left_over, is_open, load_batch, now, to_bytes
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of

@@ -12,7 +12,7 @@ from jobs.batches.published import ERRORS, OUTPUT, read_published
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import accepted, latest_done
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
 from jobs.kinds.kind import Kind
 from jobs.operations.preview import first_prompts
@@ -114,7 +114,7 @@ def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
     for path, heads in each_heads(store, [*files.alone, *files.compacted]):
         wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
         seen |= wanted
-        for _, segments in each_segments(store, {path: 0} if wanted else {}, batch.batch_id):
+        for _, segments in each_segments(store, {path: 0} if wanted else {}):
             for segment in segments:
                 if segment.head.name in wanted:
                     yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
