@@ -9,9 +9,11 @@
     |  |- StoreUnavailable       the storage does not answer, is full, or is read-only
     |  |  |- StoreTimeout        the storage did not answer in time; the file may have been written
     |  |  |- StoreDamaged        a file of one batch is damaged or missing; other batches go on
+    |  |  |  `- StoreTooNew      a file of one batch has the format of a newer release; other batches go on
     |  |  `- StoreDeleteFailed   files could not be deleted; no outcome depends on it
     |  `- ModelUnavailable       weights, a tokenizer, a device or an optional package are missing
     |- BatchPaused               the first rows of a batch all failed                        exit status 4
+    |- BatchUnfinished           a batch was not published within the time to wait for it    exit status 4
     `- RowError                  one row cannot be done; other rows go on
        |- CheckFailed            the output does not pass the checks of its kind
        `- GenerationFailed       the engine could not answer a prompt of the row
@@ -46,6 +48,12 @@ class BatchPaused(NightpressError):
     exit_status = 4
 
 
+class BatchUnfinished(NightpressError, TimeoutError):
+    """The time that a caller would wait for a batch is over. The batch goes on."""
+
+    exit_status = 4
+
+
 class ConflictError(RequestError):
     """Something else already has the name that this request asks for."""
 
@@ -70,6 +78,10 @@ class StoreTimeout(StoreUnavailable):
 
 class StoreDamaged(StoreUnavailable):
     """A file of one batch is damaged or missing and must be restored from a backup. Other batches go on."""
+
+
+class StoreTooNew(StoreDamaged):
+    """A file of one batch has the format of a newer release, so it is not read. Other batches go on."""
 
 
 class StoreDeleteFailed(StoreUnavailable):

@@ -34,7 +34,7 @@ EVENTS: Final[dict[str, str]] = {
     "kind.close_failed": "A kind raised an error as its conversation was closed; no outcome changes: job, kind, error.",
     "lane.paused": "Workers died again and again, so the lane paused itself: lane, reason.",
     "lease.lost": "A lease was gone before its job was settled: job.",
-    "lease.given_up": "A row or its engine hangs, so its lease is no longer renewed: job, phase.",
+    "lease.abandoned": "A row or its engine hangs, so its lease is no longer renewed: job, phase.",
     "segments.compacted": "Small segments were merged into fewer files: batch, segments.",
     "leftovers.deleted": "Files that killed processes had left in the store were deleted: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",

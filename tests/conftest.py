@@ -24,7 +24,7 @@ from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 BUCKET = "nightpress"
-STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_fleet.py")
+STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]

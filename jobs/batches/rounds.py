@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+import orjson
+from pydantic import BaseModel
 
-from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
-from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
+from jobs.batches.batch import FORMAT, Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.segments.head import HeadRow
+from jobs.batches.segments.line import EVERY_ROUND
+from jobs.errors import ConflictError, NoBatch, RequestError
+from jobs.store.damage import check_format, damaged_file, missing_file
 from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
@@ -227,12 +230,9 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
 def end(store: Store, batch: Batch, clock: Clock = now) -> None:
     """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
 
-    Its outputs are owed to its output URL from here on, and it is to be summed up. Whoever is not the first to say all this,
-    changes nothing.
+    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this changes nothing.
     """
     paths = BatchPaths(batch.batch_id)
-    if (published := read_round(store, batch).latest) is not None:
-        store.create(paths.unsummed(published.round), b"")
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
     if not go_on(store, batch, clock):
@@ -265,14 +265,18 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.")
+        raise missing_file(store, path)
     return marker
 
 
 def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     try:
-        return record.model_validate_json(store.read(path))
+        data = store.read(path)
     except KeyError:
         return None
-    except ValidationError as error:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.") from error
+    try:
+        values = orjson.loads(data)
+        check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
+        return record.model_validate(values)
+    except ValueError as error:  # of orjson and pydantic too
+        raise damaged_file(store, path) from error

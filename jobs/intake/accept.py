@@ -5,7 +5,6 @@ instead, and nothing is stored. The same rows, tenant, options and run key give 
 jobs/PROTOCOL.md).
 """
 
-import io
 import re
 import sqlite3
 import tempfile
@@ -167,7 +166,7 @@ def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Sett
 def _records(
     lines: Iterable[bytes] | BinaryIO, reader: RowReader, form: InputFormat | None
 ) -> Iterator[Iterator[Record]]:
-    if isinstance(lines, io.IOBase):
+    if hasattr(lines, "read"):
         with decompressed(cast("BinaryIO", lines)) as file:
             yield records_of(file, reader, form)
     else:

@@ -13,7 +13,7 @@ from typing import Final
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.rounds import is_left_over, is_open, load_batch, to_bytes
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import ConflictError, StoreUnavailable
 from jobs.intake.staging import Staging
 from jobs.logs import logger

@@ -15,7 +15,7 @@ import orjson
 
 from jobs.batches.batch import LaneInput
 from jobs.batches.request_row import RowRequest
-from jobs.batches.segments.segment import EVERY_ROUND, Outcome
+from jobs.batches.segments.line import EVERY_ROUND, Outcome
 from jobs.formats.record import Record
 from jobs.intake.row_reader import RowFault, RowReader
 from jobs.settings import Settings

@@ -15,7 +15,7 @@ lately stays.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from jobs.accounts.summaries import sum_up
+from jobs.accounts.summaries import note_round, sum_up
 from jobs.batches.batch import Batch, BatchPaths, Done, Reopen
 from jobs.batches.rounds import (
     Clock,
@@ -94,13 +94,13 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
         raise RequestError(
             f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
         )
+    paths = BatchPaths(batch.batch_id)
+    note_round(store, batch.batch_id, current.published.round)
     sum_up(store, batch.batch_id)
-    store.delete(
-        BatchPaths(batch.batch_id).unsummed(current.published.round)
-    )  # gone by now: who may delete nothing ends here
+    store.delete(paths.unsummed(current.published.round))  # raises StoreDeleteFailed where nothing may be deleted
     at = clock()
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
-    if not store.create(BatchPaths(batch.batch_id).reopen(marker.round), to_bytes(marker)):
+    if not store.create(paths.reopen(marker.round), to_bytes(marker)):
         raise RequestError(f"{batch.batch_id} was reopened at this moment: it stays")
 
 

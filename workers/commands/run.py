@@ -23,7 +23,8 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.fleet import embedded_redis
 from workers.fleet.allocation import has_work
-from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.cluster import Cluster, connect, workers_per_lane
+from workers.fleet.fleet import Fleet
 from workers.fleet.outages import Outages
 
 TICK_S = 0.2
@@ -89,12 +90,14 @@ class Run:
                 if joined is None:  # every row was refused: nothing to generate
                     return self._swept(sweeper)
                 self._await(joined)
-                return None if self._interrupts else self._with_fleet(Fleet(self.settings, url, only), sweeper)
+                if self._interrupts:
+                    return None
+                return self._with_fleet(Fleet(self.settings, url, joined.result(), only), sweeper)
 
     def _with_fleet(self, fleet: Fleet, sweeper: Sweeper) -> Done | None:
         for lane in self.batch.lanes.values():
             card = self.settings.catalog[lane.model]
-            fleet.staff(lane.model, self.workers or workers_per_lane(card))
+            fleet.staff(lane.model, self.workers or workers_per_lane(card, fleet.cluster))
         logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.batch.lanes), **self.timings)
         try:
             while not self._interrupts:
@@ -132,8 +135,8 @@ class Run:
             elif index.done is None:
                 index.refresh()
             if fleet is not None:
-                fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
-                fleet.ask_the_workers()
+                fleet.allocate(partial(has_work, sweeper.queue, sweeper.batches))
+                fleet.check_workers()
         if index is not None and index.done is None and index.current.paused is not None:
             batch_id = self.batch.batch_id
             raise BatchPaused(
@@ -153,12 +156,13 @@ class Run:
     def _say(self, phase: str, index: OutcomeIndex | None = None) -> None:
         self.show(Moment(phase, index, time.monotonic() - self._began))
 
-    def _connect(self) -> None:
+    def _connect(self) -> Cluster:
         began = time.monotonic()
-        connect(self.settings.ray_address, local=self.settings.ray_address is None)
+        cluster = connect(self.settings.ray_address, local=self.settings.ray_address is None)
         self.timings["ray_s"] = round(time.monotonic() - began, 2)
+        return cluster
 
-    def _await(self, joined: Future[None]) -> None:
+    def _await(self, joined: Future[Cluster]) -> None:
         while not joined.done() and not self._interrupts:
             self._say("starting Ray")
             time.sleep(TICK_S / 4)

@@ -27,7 +27,8 @@ from jobs.store.opening import open_store
 from workers.fleet import embedded_redis
 from workers.fleet.after_publishing import Errands
 from workers.fleet.allocation import has_work
-from workers.fleet.fleet import Fleet, connect, workers_per_lane
+from workers.fleet.cluster import connect, workers_per_lane
+from workers.fleet.fleet import Fleet
 from workers.fleet.metrics import FleetMetrics
 from workers.fleet.outages import Outages
 
@@ -78,11 +79,15 @@ class Work:
                 compact_segments=self.settings.compact_segments,
             )
             self._serve_metrics()
-            address = connect(self.settings.ray_address)
-            fleet = Fleet(self.settings, url)
+            fleet = Fleet(self.settings, url, connect(self.settings.ray_address))
             try:
                 self._staff(fleet, self.aliases)
-                logger().info("fleet.started", workers=len(fleet.replicas), lanes=list(self.aliases), address=address)
+                logger().info(
+                    "fleet.started",
+                    workers=len(fleet.replicas),
+                    lanes=list(self.aliases),
+                    address=fleet.cluster.address,
+                )
                 self._loop(fleet, sweeper)
                 fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
                 self._sweep(sweeper)
@@ -147,8 +152,8 @@ class Work:
             if damage:
                 still_open = max(1, len(list(sweeper.batches)))
             if fleet is not None:
-                fleet.share(partial(has_work, sweeper.queue, sweeper.batches))
-                fleet.ask_the_workers()
+                fleet.allocate(partial(has_work, sweeper.queue, sweeper.batches))
+                fleet.check_workers()
             if damage:
                 raise damage[0]
         return still_open
@@ -156,7 +161,7 @@ class Work:
     def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:
         for alias in aliases:
             if alias in self.settings.catalog:
-                fleet.staff(alias, self.workers or workers_per_lane(self.settings.catalog[alias]))
+                fleet.staff(alias, self.workers or workers_per_lane(self.settings.catalog[alias], fleet.cluster))
             elif alias not in self._said:
                 self._said.add(alias)
                 logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))

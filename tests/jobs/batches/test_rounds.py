@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths, Reopen
@@ -19,8 +20,8 @@ from jobs.batches.rounds import (
     reopen,
     to_bytes,
 )
-from jobs.batches.segments.segment import HeadRow
-from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.batches.segments.head import HeadRow
+from jobs.errors import ConflictError, RequestError, StoreDamaged, StoreTooNew, StoreUnavailable
 from jobs.store.store import Store
 
 
@@ -191,3 +192,32 @@ def test_a_batch_between_the_rounds_of_its_soft_deadline_goes_on_and_is_not_reop
         reopen(shelf.store, "night-1", clock=shelf.clock)
     current = read_round(shelf.store, batch)
     assert (current.number, current.continues) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["batch", "closed-1", "done-1", "paused-2", "reopen-2"])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        pytest.param({"format": 99}, StoreTooNew, "newer release, in format 99", id="newer"),
+        pytest.param(
+            {"format": 2, "round": "two"}, StoreTooNew, "newer release, in format 2", id="newer and unlike ours"
+        ),
+        pytest.param({"format": None}, StoreDamaged, "is damaged", id="no format"),
+    ],
+)
+def test_a_record_of_a_newer_release_is_refused_and_not_read(
+    shelf: Any, name: str, change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    batch = shelf.accept(rows=1)
+    close(shelf.store, "night-1", "cancelled", clock=shelf.clock)
+    shelf.publish()
+    if name.endswith("-2"):
+        reopen(shelf.store, "night-1", clock=shelf.clock)
+        pause(shelf.store, batch, "why", clock=shelf.clock)
+    path = f"{BatchPaths('night-1').root}/{name}.json"
+    values = orjson.loads(shelf.store.read(path))
+    assert values["format"] == 1
+    shelf.store.delete(path)
+    shelf.store.create(path, orjson.dumps({**values, **change}))
+    with pytest.raises(error, match=f"{name}.json {words}" if error is StoreDamaged else f"{name}.json was .*{words}"):
+        read_round(shelf.store, accepted(shelf.store, "night-1"))

@@ -20,7 +20,8 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import load_batch
-from jobs.batches.segments.segment import Outcome, read_outcomes
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake.accept import Accepted, IntakeOptions, StrictRefused, accept, accept_file

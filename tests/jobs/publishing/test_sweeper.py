@@ -16,7 +16,8 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -233,7 +234,7 @@ def test_a_batch_between_its_rounds_is_shown_as_open(
     night.finish(night.claim(1))
     night.now = EIGHT
     whole = night.store
-    night.store = dying(whole, 2)
+    night.store = dying(whole, 3)
     with pytest.raises(killed):
         night.sweep()
     night.store = whole
@@ -300,7 +301,7 @@ def test_the_hard_deadline_ends_the_next_round_too(night: Night) -> None:
     assert night.store.list("open") == []
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(8))
 def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     night: Night, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
@@ -312,7 +313,7 @@ def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     try:
         night.sweep()
     except killed:
-        assert step < 5
+        assert step < 7
     night.store = whole
     for _ in range(3):
         night.sweep()

@@ -18,7 +18,7 @@ from jobs.store import file_systems, objects
 from jobs.store.objects import ObjectStore
 from jobs.store.opening import open_store
 from jobs.store.remote_files import open_url, write_url
-from tests.faults.storage_faults import Proxy
+from tests.faults.storage.storage_faults import Proxy
 
 
 class Together(BaseHTTPRequestHandler):

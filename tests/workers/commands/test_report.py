@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs.batches.batch import BatchPaths, Done
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.publishing.publish import publish
 from jobs.settings import Settings

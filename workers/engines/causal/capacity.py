@@ -7,8 +7,9 @@ many run only, and afterwards they become short again.
 from typing import Final
 
 from jobs.generation import Fault
-from workers.engines.causal.cache import SlotCache
-from workers.engines.causal.scheduler import Scheduler, Text
+from workers.engines.causal.runtime.kv_cache import SlotCache
+from workers.engines.causal.scheduler import Scheduler
+from workers.engines.causal.sequences import Text
 
 SHORTEST: Final = 256
 STEP: Final = 64

@@ -14,12 +14,12 @@ from transformers.utils.logging import disable_progress_bar
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.logs import logger
-from workers.engines.causal.graphs import CudaGraphs, Recorder
 from workers.engines.causal.kernels.cpu.fused import fuse
 from workers.engines.causal.kernels.cpu.packed import pack
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.probe import Unfit, fit_for_slots
+from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement, place

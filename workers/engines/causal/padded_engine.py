@@ -21,7 +21,8 @@ from workers.engines.causal.sampler import Drawing, choose
 from workers.engines.causal.time_shares import split
 from workers.engines.protocol import EngineStats
 from workers.engines.text.encoding import Encoded
-from workers.engines.text.stopping import Ending, Stopping
+from workers.engines.text.endings import Ending
+from workers.engines.text.stopping import Stopping
 
 DECODE_WEIGHT: Final = 4
 """A token of a completion takes about as long as so many of a prompt: 4.1 to 4.8 with SmolLM2-135M on one core."""

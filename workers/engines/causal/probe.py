@@ -9,11 +9,11 @@ from typing import Final
 import torch
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from workers.engines.causal.attention import NAME
-from workers.engines.causal.logit_distance import TOLERANCE, difference
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.runtime import Runtime
-from workers.engines.causal.scheduler import Piece, Text
+from workers.engines.causal.runtime.attention import NAME
+from workers.engines.causal.runtime.logit_distance import TOLERANCE, difference
+from workers.engines.causal.runtime.runtime import Runtime
+from workers.engines.causal.sequences import Piece, Text
 
 KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
 

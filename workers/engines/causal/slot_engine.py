@@ -12,23 +12,20 @@ from typing import Final
 
 import torch
 
-from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
+from jobs.generation import Completion, Fault, GenerationRequest
 from jobs.logs import logger
 from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.faults import fault_of, is_out_of_memory
-from workers.engines.causal.graphs import CacheLost, Recorder
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.runtime import Runtime, Spent
+from workers.engines.causal.runtime.cuda_graphs import CacheLost, Recorder
+from workers.engines.causal.runtime.runtime import Runtime, Spent
 from workers.engines.causal.sampler import Drawing
-from workers.engines.causal.scheduler import Piece, Scheduler, Text
+from workers.engines.causal.scheduler import Scheduler
+from workers.engines.causal.sequences import Piece, Text
 from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
-from workers.engines.text.stop_texts import stop_at
-from workers.engines.text.stopping import Ending
-
-TAIL: Final = 8
-"""A stop text is looked for in the last tokens first: four for each of its characters, and so many more."""
+from workers.engines.text.endings import Ending, ending_of
 
 GATHERED: Final = 8
 """Where steps are replayed, those that read prompts are not, and take several times as long: prompts wait until such a part of
@@ -253,24 +250,8 @@ class SlotEngine:
         return ended
 
     def _ending(self, text: Text) -> Ending | None:
-        """How a text ends with its last token, if it does."""
-        params, written = text.request.prompt.params, text.written
-        decode = self._model.encoder.decode
-        if params.stop and len(written) >= params.min_tokens:
-            tail = TAIL + 4 * max(map(len, params.stop))
-            if len(written) <= tail or stop_at(decode(written[-tail:]), params.stop) is not None:
-                whole = decode(written)
-                floor = len(decode(written[: max(0, params.min_tokens - 1)]))
-                if (cut := stop_at(whole, params.stop, floor)) is not None:
-                    return Ending("stop", whole[:cut], len(written))
-        reason: FinishReason
-        if written[-1] in self._model.eos and len(written) >= params.min_tokens:
-            reason = "stop"
-        elif len(written) >= params.max_tokens:
-            reason = "length"
-        else:
-            return None
-        return Ending(reason, decode(written), len(written))
+        params, model = text.request.prompt.params, self._model
+        return ending_of(text.written, params, eos=model.eos, decode=model.encoder.decode)
 
     def _settle(
         self, pieces: Sequence[Piece], ended: Sequence[tuple[Text, Result]], spent: Spent, spent_ns: int

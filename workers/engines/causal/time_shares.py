@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from workers.engines.causal.runtime import Spent
-from workers.engines.causal.scheduler import Piece
+from workers.engines.causal.runtime.runtime import Spent
+from workers.engines.causal.sequences import Piece
 
 NOTHING_MEASURED: Final = Spent(0, 1, 0)
 """Of a step that did not come to its end: its time is shared by tokens alone."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from jobs.generation import FinishReason, Prompt, TokenLogprob
-from workers.engines.text.stop_texts import stop_at
+from workers.engines.text.endings import stop_at
 
 _VOCABULARY: Final = (
     "the a quiet morning light over old harbour brings new readers to every page and small ideas grow into clear plans "

@@ -1,33 +1,22 @@
-"""When the rows of a batch end: at the model's own end, a stop text, max_tokens, or because they were cancelled."""
+"""A stopping criterion for `generate` of transformers: it ends each row of a padded batch by the rules of `endings`."""
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 
 import torch
 
-from jobs.generation import FinishReason, GenerationRequest, TokenLogprob
-from workers.engines.text.stop_texts import stop_at
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a row ended, its text, how many tokens it took, an end token included, and how likely each was, where asked."""
-
-    reason: FinishReason
-    text: str
-    tokens: int
-    logprobs: tuple[TokenLogprob, ...] = ()
+from jobs.generation import GenerationRequest
+from workers.engines.text.endings import Ending, ending_of
 
 
 class Stopping:
-    """A stopping criterion for `generate` that remembers how each row ended.
+    """The criterion. It remembers in `endings` how each row ended.
 
     Args:
-        requests: One a row.
-        width: The padded length of the prompts.
-        eos: The tokens that end a text.
-        decode: Tokens to text, without the special ones.
-        cancelled: The ids of the requests to end; other threads may add to it.
+        requests: One for each row.
+        width: The padded length of the prompts, in tokens.
+        eos: The tokens that the model ends with.
+        decode: Turns tokens into text, without special tokens.
+        cancelled: The ids of cancelled requests. Other threads may add to it.
     """
 
     def __init__(
@@ -47,7 +36,7 @@ class Stopping:
         self.endings: list[Ending | None] = [None] * len(requests)
 
     def __call__(self, input_ids: torch.Tensor, _scores: object) -> torch.Tensor:
-        """Which rows [rows] have ended. Called once for each new token."""
+        """Return for each row [rows] whether it has ended. `generate` calls this once for each new token."""
         written = input_ids[:, self._width :].tolist()
         for row, ended in enumerate(self.endings):
             if ended is None:
@@ -55,19 +44,5 @@ class Stopping:
         return torch.tensor([ended is not None for ended in self.endings], device=input_ids.device)
 
     def _ending(self, request: GenerationRequest, tokens: list[int]) -> Ending | None:
-        params = request.prompt.params
-        if params.stop and len(tokens) >= params.min_tokens:
-            text = self._decode(tokens)
-            floor = len(self._decode(tokens[: max(0, params.min_tokens - 1)]))
-            if (cut := stop_at(text, params.stop, floor)) is not None:
-                return Ending("stop", text[:cut], len(tokens))
-        reason: FinishReason
-        if tokens[-1] in self._eos and len(tokens) >= params.min_tokens:
-            reason = "stop"
-        elif request.request_id in self._cancelled:
-            reason = "cancelled"
-        elif len(tokens) >= params.max_tokens:
-            reason = "length"
-        else:
-            return None
-        return Ending(reason, self._decode(tokens), len(tokens))
+        cancelled = request.request_id in self._cancelled
+        return ending_of(tokens, request.prompt.params, eos=self._eos, decode=self._decode, cancelled=cancelled)

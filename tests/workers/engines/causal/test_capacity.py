@@ -1,9 +1,10 @@
 """`workers/engines/causal/capacity.py`: the cache becomes as long as the line needs it, once, where memory allows."""
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from workers.engines.causal.cache import SlotCache
 from workers.engines.causal.capacity import Capacity
-from workers.engines.causal.scheduler import Scheduler, Text
+from workers.engines.causal.runtime.kv_cache import SlotCache
+from workers.engines.causal.scheduler import Scheduler
+from workers.engines.causal.sequences import Text
 
 
 def text(tokens: int) -> Text:

@@ -10,10 +10,10 @@ pytest.importorskip("transformers", reason="the extra `workers` is not installed
 import torch
 
 from tests.workers.engines.architectures import Numbers, make
-from workers.engines.causal.attention import NAME
 from workers.engines.causal.loading import wrap
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.probe import Unfit, fit_for_slots
+from workers.engines.causal.runtime.attention import NAME
 from workers.engines.device.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")

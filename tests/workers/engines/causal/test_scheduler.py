@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
-from workers.engines.causal.scheduler import LONGEST_GATHERED, Copy, Scheduler, Text
+from workers.engines.causal.scheduler import LONGEST_GATHERED, Copy, Scheduler
+from workers.engines.causal.sequences import Text
 
 LENGTH = 100
 TEMPLATE = list(range(20))

@@ -6,8 +6,8 @@ pytest.importorskip("torch", reason="the extra `workers` is not installed")
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
 from jobs.generation import GenerationRequest, Prompt
-from workers.engines.causal.runtime import Spent
-from workers.engines.causal.scheduler import Piece, Text
+from workers.engines.causal.runtime.runtime import Spent
+from workers.engines.causal.sequences import Piece, Text
 from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
 
 

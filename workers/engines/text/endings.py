@@ -1,0 +1,63 @@
+"""How a completion ends: at a token that the model ends with, at a stop text, at max_tokens, or because it was cancelled."""
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobs.generation import FinishReason, SamplingParams, TokenLogprob
+
+TAIL_TOKENS: Final = 8
+"""A stop text is looked for in the last tokens first, so that a long text is not decoded at every token: in this many, and four
+more for each character of the longest stop text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities."""
+
+    reason: FinishReason
+    text: str
+    tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+def ending_of(
+    tokens: list[int],
+    params: SamplingParams,
+    *,
+    eos: Container[int],
+    decode: Callable[[list[int]], str],
+    cancelled: bool = False,
+) -> Ending | None:
+    """Return how a completion ends with its last token; None if it goes on. To be asked after every token.
+
+    Args:
+        tokens: The completion so far.
+        params: Its sampling params: stop, min_tokens and max_tokens.
+        eos: The tokens that the model ends with.
+        decode: Turns tokens into text, without special tokens.
+        cancelled: Whether its request was cancelled.
+    """
+    if params.stop and len(tokens) >= params.min_tokens:
+        tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
+        if len(tokens) <= tail or stop_at(decode(tokens[-tail:]), params.stop) is not None:
+            whole = decode(tokens)
+            floor = len(decode(tokens[: max(0, params.min_tokens - 1)]))
+            if (cut := stop_at(whole, params.stop, floor)) is not None:
+                return Ending("stop", whole[:cut], len(tokens))
+    reason: FinishReason
+    if tokens[-1] in eos and len(tokens) >= params.min_tokens:
+        reason = "stop"
+    elif cancelled:
+        reason = "cancelled"
+    elif len(tokens) >= params.max_tokens:
+        reason = "length"
+    else:
+        return None
+    return Ending(reason, decode(tokens), len(tokens))
+
+
+def stop_at(text: str, stop: Sequence[str], floor: int = 0) -> int | None:
+    """Return where the first stop text begins that ends after `floor` characters; None if there is none."""
+    found = (text.find(one, max(0, floor - len(one) + 1)) for one in stop if one)
+    return min((place for place in found if place >= 0), default=None)
