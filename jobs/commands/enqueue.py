@@ -77,7 +77,7 @@ def enqueue(
     """
     from jobs import logs
     from jobs.intake.accept import IntakeOptions, StrictRefused, accept_file
-    from jobs.publishing.delivery import checked_place
+    from jobs.publishing.delivery import check_output_url
     from jobs.typed_times import parse
 
     session: Session = ctx.obj
@@ -102,7 +102,7 @@ def enqueue(
         publish_at_typed=publish_at,
         limit=limit,
         strict=strict,
-        output_url=None if output_url is None else checked_place(output_url, output_form),
+        output_url=None if output_url is None else check_output_url(output_url, output_form),
         output_form=None if output_url is None else str(output_form),
     )
     if options.publish_at and options.deadline and options.publish_at >= options.deadline:

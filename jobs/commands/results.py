@@ -158,7 +158,7 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
 
     from jobs.batches.outcome_index import OutcomeIndex
     from jobs.batches.segments.files import until_read
-    from jobs.publishing.candidates import collect
+    from jobs.publishing.candidates import add_candidates
     from jobs.publishing.ledger import Ledger
     from jobs.publishing.winners import Winners
 
@@ -166,7 +166,7 @@ def _so_far(session: Session, batch: Batch, *, completed: bool) -> Iterator[Mapp
         index = OutcomeIndex(session.store, batch)
         index.refresh()
         winners = Winners(batch.rows, sum(index.files.values()), Path(mkdtemp(dir=scratch)))
-        collect(session.store, index, winners, Ledger())
+        add_candidates(session.store, index, winners, Ledger())
         return winners
 
     with TemporaryDirectory(prefix="nightpress-") as scratch:

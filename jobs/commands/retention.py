@@ -34,8 +34,8 @@ def delete(
     """
     from jobs import logs
     from jobs.batches.rounds import is_left_over, list_batches
-    from jobs.publishing.delivery import owed
-    from jobs.publishing.retention import delete as delete_batch
+    from jobs.publishing.delivery import undelivered_url
+    from jobs.publishing.retention import delete_batch
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
@@ -45,7 +45,7 @@ def delete(
         if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
             raise
         batch_id = batch
-    place = owed(session.store, batch_id)
+    place = undelivered_url(session.store, batch_id)
     delete_batch(session.store, batch_id, clock=session.clock)
     session.say(f"{batch_id} is deleted; nightpress usage still counts it")
     _say_owed(session, batch_id, place)
@@ -67,9 +67,8 @@ def sweep(
     killed processes left half written goes too, when it is as old.
     """
     from jobs import logs
-    from jobs.publishing.delivery import owed
-    from jobs.publishing.retention import clear_leftovers, expired
-    from jobs.publishing.retention import delete as delete_batch
+    from jobs.publishing.delivery import undelivered_url
+    from jobs.publishing.retention import delete_batch, delete_leftovers, find_old_batches
     from jobs.store.fan_out import each
 
     session: Session = ctx.obj
@@ -80,12 +79,12 @@ def sweep(
     store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
     faults: list[StoreDamaged] = []
     stay: list[RequestError] = []
-    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
+    batch_ids = [batch_id for batch_id, _ in find_old_batches(store, ago, clock=session.clock, faults=faults)]
 
     def let_go(batch_id: str) -> tuple[str, str | None] | None:
         try:
             with collect_damage(faults):
-                place = owed(store, batch_id)
+                place = undelivered_url(store, batch_id)
                 if not dry_run:
                     delete_batch(store, batch_id, clock=session.clock)
                 return batch_id, place
@@ -104,6 +103,6 @@ def sweep(
     for error in stay:
         session.say(f"nightpress: {error}")
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
-    if not dry_run and (left := clear_leftovers(session.store, ago)):
+    if not dry_run and (left := delete_leftovers(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
     session.say_damaged(faults)
