@@ -13,7 +13,7 @@ from typing import Final
 
 from jobs.batches.batch import Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import accepted, read_round
+from jobs.batches.rounds import read_round, require_batch
 from jobs.errors import BatchPaused
 from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
@@ -98,7 +98,7 @@ class Run:
     def look(self, sweeper: Sweeper) -> None:
         index = sweeper.batches.get(self.batch.batch_id)
         if index is None:
-            accepted(self.store, self.batch.batch_id)  # raises NoBatch if it was deleted
+            require_batch(self.store, self.batch.batch_id)  # raises NoBatch if it was deleted
         elif index.done is None:
             index.refresh()
 

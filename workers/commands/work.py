@@ -63,8 +63,8 @@ class Work:
             lambda event, message: logger().warning(event, message=message),
             workers=self.workers,
             sweep_s=settings.publish_check_s,
-            took=self._metrics.published,
-            after=self._after,
+            on_published=self._metrics.published,
+            after_sweep=self._after,
         )
 
     def interrupt(self) -> None:

@@ -62,7 +62,7 @@ class Supervisor:
 
     `connect` joins the cluster. `report` is given an event and a line for a person when something is away, back or damaged.
     `workers` is the number for each model, by default as many as the devices hold. `sweep_s` is the time between two sweeps.
-    `took` and `after` are those of the Sweeper. `timings` collects how many seconds the starts took.
+    `on_published` and `after_sweep` are those of the Sweeper. `timings` collects how many seconds the starts took.
     """
 
     settings: Settings
@@ -72,8 +72,8 @@ class Supervisor:
     only: frozenset[str] | None = None
     workers: int | None = None
     sweep_s: float = 1.0
-    took: Callable[[float], object] = lambda _: None
-    after: Callable[[bool], object] = lambda _: None
+    on_published: Callable[[float], object] = lambda _: None
+    after_sweep: Callable[[bool], object] = lambda _: None
     timings: dict[str, float] = field(default_factory=dict)
     interrupts: int = 0
     _outages: Outages = field(init=False)
@@ -179,8 +179,8 @@ class Supervisor:
             OpenBatches(self.store, self.only, settings.batch_scan_s),
             settings.prices,
             breaker_rows=settings.breaker_rows,
-            took=self.took,
-            after=self.after,
+            on_published=self.on_published,
+            after_sweep=self.after_sweep,
             compact_segments=settings.compact_segments,
         )
 

@@ -17,6 +17,11 @@ else:
     Shelf = Any
 
 
+@pytest.fixture(autouse=True)
+def _logs_of_a_command(logs_of_a_command: None) -> None:
+    """For every test of a command."""
+
+
 @pytest.fixture
 def nightpress(
     shelf: Shelf, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
