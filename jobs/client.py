@@ -229,9 +229,9 @@ class Client:
 
     def resume(self, batch: str | Named) -> None:
         """Let a batch go on that paused itself. Raises RequestError where it is not paused."""
-        from jobs.batches.rounds import accepted, resume
+        from jobs.batches.rounds import require_batch, resume
 
-        resume(self.store, accepted(self.store, _id(batch)), self.clock)
+        resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
         """Publish a batch and take its outputs to its output URL, or say which rows have no outcome yet.
@@ -250,9 +250,9 @@ class Client:
 
     def delete(self, batch: str | Named) -> None:
         """Delete a published batch. Its usage stays in the accounts. Raises RequestError where it is open."""
-        from jobs.publishing.retention import delete
+        from jobs.publishing.retention import delete_batch
 
-        delete(self.store, _id(batch), clock=self.clock)
+        delete_batch(self.store, _id(batch), clock=self.clock)
 
     def usage(
         self,

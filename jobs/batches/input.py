@@ -43,7 +43,7 @@ def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
                 yield request
 
 
-def unreadable(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
+def rows_without_request(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
     """Those of `rows` that no line of any lane holds. Reads the whole input; a byte a row is all that it keeps."""
     there = bytearray(batch.rows)
     for lane in batch.lanes:

@@ -33,7 +33,7 @@ def delete(
     their output URL. The rest of an interrupted deletion is deleted when the batch's whole id is given.
     """
     from jobs.batches.rounds import is_left_over, list_batches
-    from jobs.publishing.delivery import owed
+    from jobs.publishing.delivery import undelivered_url
 
     session: Session = ctx.obj
     try:
@@ -42,7 +42,7 @@ def delete(
         if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
             raise
         batch_id = batch
-    place = owed(session.store, batch_id)
+    place = undelivered_url(session.store, batch_id)
     session.client.delete(batch_id)
     session.say(f"{batch_id} is deleted; nightpress usage still counts it")
     _say_owed(session, batch_id, place)
@@ -63,8 +63,8 @@ def sweep(
     Prints the id of each. An open batch is never touched. A damaged one stays and is named, with exit status 3. Half-written
     files of killed processes go too, when they are as old.
     """
-    from jobs.publishing.delivery import owed
-    from jobs.publishing.retention import clear_leftovers, expired
+    from jobs.publishing.delivery import undelivered_url
+    from jobs.publishing.retention import delete_leftovers, find_old_batches
     from jobs.store.fan_out import each
 
     session: Session = ctx.obj
@@ -74,12 +74,12 @@ def sweep(
     store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
     faults: list[StoreDamaged] = []
     reopened: list[RequestError] = []
-    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
+    batch_ids = [batch_id for batch_id, _ in find_old_batches(store, ago, clock=session.clock, faults=faults)]
 
     def delete_one(batch_id: str) -> tuple[str, str | None] | None:
         try:
             with collect_damage(faults):
-                place = owed(store, batch_id)
+                place = undelivered_url(store, batch_id)
                 if not dry_run:
                     session.client.delete(batch_id)
                 return batch_id, place
@@ -98,6 +98,6 @@ def sweep(
     for error in reopened:
         session.say(f"nightpress: {error}")
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
-    if not dry_run and (left := clear_leftovers(session.store, ago)):
+    if not dry_run and (left := delete_leftovers(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
     session.say_damaged(faults)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from jobs.batches.batch import Batch
-from jobs.batches.rounds import Clock, accepted, close, is_open, now
+from jobs.batches.rounds import Clock, close, is_open, now, require_batch
 from jobs.errors import QueueUnavailable, RequestError
 from jobs.lanes.protocol import Lanes
 from jobs.store.store import Store
@@ -41,7 +41,7 @@ def cancel(store: Store, queue: Callable[[], Lanes | None], batch_id: str, clock
     `queue` is called after the marker stands, since to open it may fail. Raises RequestError where the batch is published
     already, NoBatch, StoreUnavailable.
     """
-    batch = accepted(store, batch_id)
+    batch = require_batch(store, batch_id)
     if not is_open(store, batch_id):
         raise RequestError(f"{batch_id} is published already: there is nothing left to cancel")
     closed = close(store, batch_id, "cancelled", clock=clock)

@@ -11,7 +11,7 @@ from jobs.errors import RequestError
 from jobs.formats.record import InputFormat
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
-from jobs.publishing.delivery import checked_place
+from jobs.publishing.delivery import check_output_url
 from jobs.typed_times import When, moment_of, words_of
 
 Form = TypeVar("Form", bound=StrEnum)
@@ -79,7 +79,7 @@ def intake_options(
         given["form"] = _named(InputFormat, written, "format")
     output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")
     if (place := given.get("output_url")) is not None:
-        given.update(output_url=checked_place(place, output_form), output_form=str(output_form))
+        given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))
     return IntakeOptions(**given)
 
 

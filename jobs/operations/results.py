@@ -11,9 +11,9 @@ import orjson
 from jobs.batches.batch import Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import ERRORS, OUTPUT, published_lines, read_published
-from jobs.batches.rounds import accepted, read_round
+from jobs.batches.rounds import read_round, require_batch
 from jobs.batches.segments.files import until_read
-from jobs.publishing.candidates import collect
+from jobs.publishing.candidates import add_candidates
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import Winners
 from jobs.store.store import Store
@@ -62,7 +62,7 @@ class Results:
 
 def results(store: Store, batch_id: str, *, errors: bool = False) -> Results:
     """The completed rows of a batch; with `errors`, all others that have an outcome. Raises NoBatch, StoreUnavailable."""
-    batch = accepted(store, batch_id)
+    batch = require_batch(store, batch_id)
     current = read_round(store, batch)
     done = current.latest
     return Results(batch, None if done is None else done.round, current.published is not None, errors, store, done)
@@ -73,7 +73,7 @@ def _lines_so_far(store: Store, batch: Batch, *, completed: bool) -> Iterator[by
         index = OutcomeIndex(store, batch)
         index.refresh()
         winners = Winners(batch.rows, sum(index.files.values()), Path(mkdtemp(dir=scratch)))
-        collect(store, index, winners, Ledger())
+        add_candidates(store, index, winners, Ledger())
         return winners
 
     with TemporaryDirectory(prefix=SCRATCH) as scratch:

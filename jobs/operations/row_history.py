@@ -10,7 +10,7 @@ from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.input import read_rows
 from jobs.batches.published import ERRORS, OUTPUT, read_published
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import accepted, latest_done
+from jobs.batches.rounds import latest_done, require_batch
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
@@ -49,7 +49,7 @@ class RowHistory:
 
 def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]) -> RowHistory:
     """Read it. Raises RequestError where the batch has no such row, NoBatch, StoreUnavailable."""
-    batch = accepted(store, batch_id)
+    batch = require_batch(store, batch_id)
     check_row(batch, row)
     outcome = published_row(store, batch, row)
     attempts = until_read(store, lambda: list(_attempts(store, batch, row)))

@@ -21,7 +21,7 @@ CONTEXT = 96
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random Llama of 2 layers, as transformers saves it. `beyond` is a token that the network lacks."""
+    """A folder with a random Llama of 2 layers. Its tokenizer has a token, `beyond`, that the network lacks."""
     torch = pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from jobs.batches.batch import Batch, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import accepted, read_round
+from jobs.batches.rounds import read_round, require_batch
 from jobs.errors import BatchPaused
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
@@ -131,7 +131,7 @@ class Run:
             sweeper.sweep()
             index = sweeper.batches.get(self.batch.batch_id)
             if index is None:
-                accepted(self.store, self.batch.batch_id)
+                require_batch(self.store, self.batch.batch_id)
             elif index.done is None:
                 index.refresh()
             if fleet is not None:

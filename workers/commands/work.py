@@ -74,8 +74,8 @@ class Work:
                 batches,
                 self.settings.prices,
                 breaker_rows=self.settings.breaker_rows,
-                took=self._metrics.published,
-                after=errands,
+                on_published=self._metrics.published,
+                after_sweep=errands,
                 compact_segments=self.settings.compact_segments,
             )
             self._serve_metrics()

@@ -23,7 +23,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import Damage
@@ -247,7 +247,7 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
 
 def second_life(shelf: Shelf) -> None:
     """The batch is deleted, and the same rows are accepted again and published."""
-    delete(shelf.store, "b-1", clock=shelf.clock)
+    delete_batch(shelf.store, "b-1", clock=shelf.clock)
     shelf.pass_s(86_400)
     published(shelf, 1)
 

@@ -9,7 +9,6 @@ import pytest
 from jobs.batches.batch import BatchPaths, Reopen
 from jobs.batches.rounds import (
     Round,
-    accepted,
     close,
     is_open,
     latest_done,
@@ -18,6 +17,7 @@ from jobs.batches.rounds import (
     pause,
     read_round,
     reopen,
+    require_batch,
     to_bytes,
 )
 from jobs.batches.segments.head import HeadRow
@@ -166,7 +166,7 @@ def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(s
         return shelf.now
 
     assert close(shelf.store, "night-1", "cancelled", clock=clock).round == 2
-    current = read_round(shelf.store, accepted(shelf.store, "night-1"))
+    current = read_round(shelf.store, require_batch(shelf.store, "night-1"))
     assert (current.number, current.closed is None) == (2, False)
 
 
@@ -220,4 +220,4 @@ def test_a_record_of_a_newer_release_is_refused_and_not_read(
     shelf.store.delete(path)
     shelf.store.create(path, orjson.dumps({**values, **change}))
     with pytest.raises(error, match=f"{name}.json {words}" if error is StoreDamaged else f"{name}.json was .*{words}"):
-        read_round(shelf.store, accepted(shelf.store, "night-1"))
+        read_round(shelf.store, require_batch(shelf.store, "night-1"))
