@@ -80,8 +80,8 @@ def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
 
 
 def test_how_a_row_is_stored_is_no_part_of_what_its_batch_is_called_after(tmp_path: Path) -> None:
-    """The same file with the same run key is the batch that an earlier release, without checksums, has made of it."""
+    """The hash covers the rows without their checksums."""
     rows = [RowRequest(n, n + 1, "chat", "stub", {}, custom_id=name) for n, name in enumerate("ab")]
-    before = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
-    before.update(orjson.dumps(["x"]))
-    assert filled(tmp_path, [b"a", b"b"]).sha256("x") == before.hexdigest()
+    expected = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
+    expected.update(orjson.dumps(["x"]))
+    assert filled(tmp_path, [b"a", b"b"]).sha256("x") == expected.hexdigest()
