@@ -2,7 +2,8 @@
 
 More than `ARCHIVED` single files are copied into one archive and then deleted. More than `ARCHIVES` archives are merged into
 one. The copy is durable before anything is deleted, so a round may stand in two files, for ever if a process is killed in
-between: a reader takes each round once, by the name of its summary. A damaged file stays as it is.
+between: a reader takes each round once, by the name of its summary. A file that is damaged, or
+of a newer release, stays as it is.
 
     usage/<batch_id>.<round>.<published at>.json    one round
     usage/archive-<sha256>.jsonl                    many rounds, a line each
@@ -13,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from jobs.accounts.summary import Summary
-from jobs.batches.published import damaged
-from jobs.errors import StoreDamaged
+from jobs.errors import StoreDamaged, StoreTooNew
+from jobs.store.damage import damaged_file
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 
@@ -93,9 +94,12 @@ def merge_files(store: Store) -> None:
 
 
 def _parse(store: Store, file: str, line: bytes, faults: dict[str, StoreDamaged]) -> Summary | None:
-    """Read one line of a file. Returns None and adds the file to `faults` if the line is damaged."""
+    """Read one line of a file. Returns None and adds the file to `faults` if the line cannot be read."""
+    path = f"{FOLDER}/{file}"
     try:
-        return Summary.from_bytes(line)
+        return Summary.from_bytes(line, f"storage {store.redacted_url}: {path}")
     except (ValueError, KeyError, TypeError, AttributeError):
-        faults[file] = damaged(store, f"{FOLDER}/{file}")
-        return None
+        faults[file] = damaged_file(store, path)
+    except StoreTooNew as error:
+        faults[file] = error
+    return None

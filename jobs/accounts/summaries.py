@@ -15,10 +15,10 @@ from typing import Any, Final
 from jobs.accounts.archive import AT_ONCE, FOLDER, merge_files, read_unseen
 from jobs.accounts.summary import Summary, summary_name
 from jobs.batches.batch import Batch, BatchPaths, Done
-from jobs.batches.published import USAGE, damaged, path_of, read_usage
+from jobs.batches.published import USAGE, published_path, read_usage
 from jobs.batches.rounds import load_batch, read_marker, read_round
 from jobs.errors import StoreDamaged
-from jobs.store.damage import Damage, collect_damage
+from jobs.store.damage import Damage, collect_damage, damaged_file
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 
@@ -81,7 +81,7 @@ def sum_up(store: Store, batch_id: str) -> bool:
         try:
             add_summary(store, batch_id, done, usage, before)
         except (KeyError, TypeError, ValueError) as error:  # other JSON than was published
-            raise damaged(store, path_of(done, batch_id, USAGE)) from error
+            raise damaged_file(store, published_path(done, batch_id, USAGE)) from error
     return True
 
 

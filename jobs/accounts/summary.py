@@ -13,6 +13,7 @@ import orjson
 
 from jobs.batches.batch import FORMAT, Done
 from jobs.store.checksum import with_checksum, without_checksum
+from jobs.store.damage import check_format
 from jobs.usage import Usage
 
 Group = tuple[str, str, str, str]
@@ -89,9 +90,13 @@ class Summary:
         return with_checksum(orjson.dumps(values)) + b"\n"
 
     @classmethod
-    def from_bytes(cls, line: bytes) -> "Summary":
-        """Read what `to_bytes` made. Raises ValueError, KeyError, TypeError or AttributeError if it made no such line."""
+    def from_bytes(cls, line: bytes, place: str) -> "Summary":
+        """Read what `to_bytes` made. Raises ValueError, KeyError, TypeError or AttributeError if it made no such line.
+
+        Raises StoreTooNew, with a message that begins with `place`, if a newer release wrote it.
+        """
         values = orjson.loads(without_checksum(line))
+        check_format(values, FORMAT, place)
         added = {
             currency: {
                 (tenant, model, kind, template): Tally.from_dict(tally)

@@ -11,22 +11,22 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.errors import StoreDamaged, StoreTooNew
-
 FORMAT: Final = 1
-"""The version of every file in a batch's folder. A newer release reads what an older one left; see `check_format`."""
+"""The version of the form of each record here and in the accounts. A record of a higher one is refused."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
 
 
-class _Record(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer release may add fields
 
+
+class _Record(_Part):
     format: int = FORMAT
 
 
-class LaneInput(_Record):
+class LaneInput(_Part):
     """One lane of a batch: its rows and bytes in `input/<lane>.jsonl`, and that file's sha256 in hex."""
 
     model: str
@@ -100,7 +100,7 @@ class Delivered(_Record):
     at: datetime
 
 
-class PublishedFile(_Record):
+class PublishedFile(_Part):
     """One file of a published folder."""
 
     rows: int
@@ -117,16 +117,6 @@ class Done(_Record):
     files: Mapping[str, PublishedFile]
     segments_sha256: str
     at: datetime
-
-
-def check_format(found: object, path: str) -> None:
-    """Refuse a file whose field `format` is not ours. Raises StoreTooNew for a newer one, and StoreDamaged for any other."""
-    if type(found) is int and found > FORMAT:
-        raise StoreTooNew(
-            f"storage: {path} has format {found}, and this release reads {FORMAT}. Install a newer Nightpress."
-        )
-    if found != FORMAT:
-        raise StoreDamaged(f"storage: {path} is damaged. Restore it from a backup.")
 
 
 class BatchPaths:

@@ -225,7 +225,7 @@ class Feeder:
             return None
         if index.has_outcome(request.row):
             return None
-        tries = index.tries(request.row)
+        tries = index.past_attempts(request.row)
         inline = len(line) <= self._settings.inline_bytes
         return FeedRow(
             row=request.row,

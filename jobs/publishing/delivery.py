@@ -32,7 +32,7 @@ RETRY_S: Final = 30.0
 """After a delivery that failed."""
 
 
-def checked_place(url: str, form: ResultForm) -> str:
+def check_output_url(url: str, form: ResultForm) -> str:
     """An output URL as it is kept: a path of this machine becomes absolute. Raises RequestError when it cannot be one."""
     if form not in SUFFIXES:
         raise RequestError(
@@ -55,7 +55,7 @@ def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
     return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
 
 
-def owed(store: Store, batch_id: str) -> str | None:
+def undelivered_url(store: Store, batch_id: str) -> str | None:
     """Where published outputs of a batch have not been taken yet, as it may be shown. None when it owes nothing."""
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:

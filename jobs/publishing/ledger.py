@@ -40,7 +40,7 @@ class Ledger:
         for model, counts in spent.items():
             _add(self._spent[model, currency], counts)
 
-    def number(self, account: Account) -> int:
+    def account_number(self, account: Account) -> int:
         """The number of an account, which is opened if need be."""
         number = self._numbers.setdefault(account, len(self._numbers))
         if number == len(self._rows):
@@ -52,11 +52,11 @@ class Ledger:
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
         """The entry of a row that may be published. Only `post` counts it."""
         if row["status"] != "completed":
-            return (self.number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
+            return (self.account_number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
         usage = row["usage"]
         group = (row["tenant"], row["kind"], first_template(row))
         account = Account("completed", row["model"], usage.get("prices"), *group, usage.get("currency"))
-        return (self.number(account), *counts_of(usage))
+        return (self.account_number(account), *counts_of(usage))
 
     def post(self, entry: Sequence[int]) -> str:
         """Count a row that is published. Returns its status."""
@@ -69,7 +69,7 @@ class Ledger:
         """How many rows were posted with this status."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)
 
-    def account(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """`usage.json`: cumulative over all rounds. `new` is the difference to the round before, to bill by.
 
         `prices` names the version of whoever publishes; `price_versions` are those that the rows were charged by. Where their

@@ -28,11 +28,11 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import closed_row
 from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_usage
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import Clock, accepted, end, load_batch, now, read_marker, to_bytes
+from jobs.batches.rounds import Clock, finish_round, load_batch, now, read_marker, require_batch, to_bytes
 from jobs.batches.segments.files import until_read
 from jobs.errors import NoBatch
 from jobs.prices import Prices
-from jobs.publishing.candidates import collect
+from jobs.publishing.candidates import add_candidates
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import BUCKET_BYTES, Winners
 from jobs.store.store import CHUNK_BYTES, Store
@@ -72,10 +72,10 @@ def publish(
 def _publish(
     store: Store, batch_id: str, prices: Prices, clock: Clock, scratch: Path | None, bucket_bytes: int
 ) -> Done | Incomplete:
-    index = OutcomeIndex(store, accepted(store, batch_id))
+    index = OutcomeIndex(store, require_batch(store, batch_id))
     index.refresh()
     if index.done is not None:
-        end(store, index.batch, clock)
+        finish_round(store, index.batch, clock)
         return index.done
     if not index.complete:
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
@@ -89,7 +89,7 @@ def _publish(
     note_round(store, batch_id, index.round)
     if store.create(index.paths.done(index.round), to_bytes(mine)):
         add_summary(store, batch_id, mine, edition.usage, edition.usage_before)
-        end(store, index.batch, clock)
+        finish_round(store, index.batch, clock)
         return mine
     store.discard(f"{index.paths.root}/{mine.folder}")
     return read_marker(store, index.paths.done(index.round), Done)
@@ -113,10 +113,10 @@ class _Edition:
 
     def write(self, clock: Clock) -> Done:
         """Write the files; nobody knows of them until `done-<round>.json` names them."""
-        names = collect(self._store, self._index, self._winners, self._ledger)
+        names = add_candidates(self._store, self._index, self._winners, self._ledger)
         with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
             self._write_rows(output, errors)
-        self.usage = self._ledger.account(self._index.batch, self._index.round, self._prices, self.usage_before)
+        self.usage = self._ledger.usage(self._index.batch, self._index.round, self._prices, self.usage_before)
         with self._file(USAGE) as usage:
             usage.write(orjson.dumps(self.usage))
         statuses: tuple[Status, ...] = get_args(Status)

@@ -1,4 +1,5 @@
-"""Damage: remembers which batches were found damaged, and spaces out further looks at them (rule 37 of jobs/PROTOCOL.md).
+"""Damage: files that are missing, damaged or of a newer release, and how often their batches are looked at again (rule 37 of
+jobs/PROTOCOL.md).
 
 A process that looks at all batches again and again would also read a damaged one each time, for as long as its files wait to
 be restored. Instead each further look comes after twice the time, up to `MAX_S`; until then the last error is raised again. A
@@ -11,13 +12,39 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from jobs.errors import StoreDamaged
+from jobs.errors import StoreDamaged, StoreTooNew
+from jobs.store.store import Store
 
 FIRST_S: Final = 1.0
 """Seconds from the first look that found damage to the second."""
 
 MAX_S: Final = 300.0
 """Most seconds between two looks."""
+
+
+def damaged_file(store: Store, path: str) -> StoreDamaged:
+    """Make the error for a file that is not what was written."""
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.")
+
+
+def missing_file(store: Store, path: str) -> StoreDamaged:
+    """Make the error for a file that must be there and is not."""
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.")
+
+
+def check_format(values: object, known: int, place: str) -> None:
+    """Check the version of a stored form, its member `format`, before anything else of it is read.
+
+    Raises StoreTooNew if it is higher than `known`, and ValueError if there is none. `place` begins the message of StoreTooNew.
+    """
+    found = values.get("format") if isinstance(values, dict) else None
+    if type(found) is not int or found < 1:
+        raise ValueError("it names no format")
+    if found > known:
+        raise StoreTooNew(
+            f"{place} was written by a newer release, in format {found}; this release reads up to format {known}."
+            " Update Nightpress."
+        )
 
 
 class _Found(NamedTuple):

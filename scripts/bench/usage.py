@@ -74,7 +74,11 @@ def _write(root: Path, n: int, rows: int) -> None:
     )
     used = {name: rows * count for name, count in usage.items()}
     group = {"currency": "USD", "tenant": tenant, "model": "stub", "kind": kind, "template": "", "rows": rows, **used}
-    files = {OUTPUT: output, ERRORS: b"", USAGE: orjson.dumps({"currency": "USD", "groups": [group]}) + b"\n"}
+    files = {
+        OUTPUT: output,
+        ERRORS: b"",
+        USAGE: orjson.dumps({"format": 1, "currency": "USD", "groups": [group]}) + b"\n",
+    }
     lane = LaneInput(model="stub", rows=rows, bytes=1, sha256="0" * 64)
     named = {
         name: PublishedFile(rows=data.count(b"\n"), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

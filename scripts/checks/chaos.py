@@ -31,7 +31,7 @@ from rich.table import Table
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage, verify
-from jobs.batches.rounds import accepted, is_open, latest_done
+from jobs.batches.rounds import is_open, latest_done, require_batch
 from jobs.batches.segments.files import each_outcome, list_files
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import Segment, read_segments
@@ -114,7 +114,7 @@ def faults_of(chaos: Chaos) -> list[str]:
 
 def missing(chaos: Chaos, batch_id: str) -> str:
     """How many rows of an open batch have no outcome in storage."""
-    index = OutcomeIndex(chaos.store, accepted(chaos.store, batch_id))
+    index = OutcomeIndex(chaos.store, require_batch(chaos.store, batch_id))
     index.refresh()
     return f"{index.missing} rows have no outcome"
 

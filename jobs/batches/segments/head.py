@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from jobs.batches.batch import check_format
+from jobs.batches.batch import FORMAT
 from jobs.errors import StoreDamaged
+from jobs.store.damage import check_format
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -95,7 +96,7 @@ def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
     """The heads as they are stored, each with its name. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
     try:
         values = orjson.loads(line)
-        check_format(values["format"], path)
+        check_format(values, FORMAT, f"storage: segment {path}")
         return values["segments"] if "segments" in values else [{"name": path.rpartition("/")[2], **values}]
     except (ValueError, TypeError, KeyError) as error:
         raise damaged(path) from error

@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
 from jobs.batches.published import verify
-from jobs.batches.rounds import accepted, close, reopen, resume
+from jobs.batches.rounds import close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
@@ -147,7 +147,7 @@ class Protocol(RuleBasedStateMachine):
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
-            found = accepted(process.store, batch)
+            found = require_batch(process.store, batch)
             if resumed:
                 resume(process.store, found, clock=self.world.now)
             else:
@@ -323,7 +323,7 @@ class Protocol(RuleBasedStateMachine):
             self.world.queue.resume(LANE)  # it pauses itself when too many workers died
             for batch in self.published.batches():
                 with contextlib.suppress(RequestError):  # few are on hold
-                    resume(self.world.store, accepted(self.world.store, batch), clock=self.world.now)
+                    resume(self.world.store, require_batch(self.world.store, batch), clock=self.world.now)
             self._turn(worker, 8)
             open_batches = sweeper.sweeper.sweep()
             self.published.look()

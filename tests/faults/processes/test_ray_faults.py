@@ -16,17 +16,17 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.batch import BatchPaths
 from tests.faults.premises import Premises
-from workers.fleet.fleet import PATIENCE
+from workers.fleet.cluster import GCS_TIMEOUT_VARIABLE
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 ROWS = 300
-PATIENCE_S = 10
+GCS_TIMEOUT_S = 10
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A cluster that gives its control store up after a few seconds."""
-    monkeypatch.setenv(PATIENCE, str(PATIENCE_S))
+    monkeypatch.setenv(GCS_TIMEOUT_VARIABLE, str(GCS_TIMEOUT_S))
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     yield made
     made.shutdown()
@@ -38,7 +38,7 @@ def night(make_night: Callable[..., Premises]) -> Premises:
 
 
 def fleet(night: Premises, address: str) -> subprocess.Popen[bytes]:
-    night.env |= {PATIENCE: str(PATIENCE_S), "NIGHTPRESS_RAY_ADDRESS": address}
+    night.env |= {GCS_TIMEOUT_VARIABLE: str(GCS_TIMEOUT_S), "NIGHTPRESS_RAY_ADDRESS": address}
     return night.start("work", "--workers", "1", "--until-empty")
 
 
@@ -100,7 +100,7 @@ def test_rays_control_store_killed_under_a_run(night: Premises) -> None:
     rows = [json.dumps({"kind": "chat", "prompt": f"Say {n}."}) for n in range(ROWS)]
     (night.folder / "rows.jsonl").write_text("\n".join(rows) + "\n")
     night.configure(stub={"step_s": 0.05})
-    night.env |= {PATIENCE: str(PATIENCE_S)}
+    night.env |= {GCS_TIMEOUT_VARIABLE: str(GCS_TIMEOUT_S)}
     words = ("run", "rows.jsonl", "--out", "out", "--workers", "1")
     first = night.start(*words)
     night.until(lambda: night.store.list("batches"), 120, "the batch")

@@ -23,8 +23,9 @@ from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
+from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 from jobs.usage import Usage
@@ -63,7 +64,7 @@ def test_a_round_adds_its_difference_by_tenant_model_and_kind(two_rounds: Shelf)
         ("acme", "stub", "chat", ""): 1,
         ("zeta", "stub", "article", ""): 1,
     }
-    assert Summary.from_bytes(second.to_bytes()) == second
+    assert Summary.from_bytes(second.to_bytes(), "here") == second
 
 
 def test_a_later_round_is_summed_up_although_an_earlier_one_was(shelf: Shelf) -> None:
@@ -224,7 +225,7 @@ def test_a_note_of_a_batch_that_is_gone_goes_too(shelf: Shelf) -> None:
 def test_a_summary_is_read_back_as_it_was_written() -> None:
     added = {("t", "m", "k", ""): Tally(1, Usage(1, 2, 3, 4, 5, 6)), ("t", "m", "k", "a" * 12): Tally(2)}
     one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), {"USD": added, "EUR": added})
-    assert Summary.from_bytes(one.to_bytes()) == one
+    assert Summary.from_bytes(one.to_bytes(), "here") == one
 
 
 def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:
@@ -246,7 +247,7 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
 
 def second_life(shelf: Shelf) -> None:
     """The batch is deleted, and the same rows are accepted again and published."""
-    delete(shelf.store, "b-1", clock=shelf.clock)
+    delete_batch(shelf.store, "b-1", clock=shelf.clock)
     shelf.pass_s(86_400)
     published(shelf, 1)
 
@@ -358,6 +359,28 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
     assert [f"{FOLDER}/{left} is damaged" in str(fault) for fault in faults] == [True]
     restore()
     assert rows_of(list(summaries(shelf.store))) == wanted
+
+
+@pytest.mark.parametrize("archived", [False, True], ids=["single", "archived"])
+def test_a_summary_of_a_newer_release_is_named_and_not_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
+) -> None:
+    """It is not archived either, so that no line is lost."""
+    published(shelf, 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "ARCHIVED", 0 if archived else 9)
+        catch_up(shelf.store)
+    (path, *_) = sorted(Path(shelf.store.url, FOLDER).iterdir())
+    first, *rest = path.read_bytes().splitlines()
+    values = {**orjson.loads(without_checksum(first)), "format": 99}
+    path.write_bytes(b"\n".join([with_checksum(orjson.dumps(values)), *rest]) + b"\n")
+    monkeypatch.setattr(archive, "ARCHIVED", 0)
+    monkeypatch.setattr(archive, "ARCHIVES", 0)
+    for _ in range(2):
+        faults: list[StoreDamaged] = []
+        assert rows_of(list(summaries(shelf.store, faults))) == {("b-2", 1): 1}
+        assert [path.name in str(fault) and "newer release, in format 99" in str(fault) for fault in faults] == [True]
+    assert path.exists()
 
 
 def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

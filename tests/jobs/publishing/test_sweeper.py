@@ -26,9 +26,9 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status_reader import StatusReader, listed
-from jobs.publishing.candidates import collect
+from jobs.publishing.candidates import add_candidates
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
@@ -238,7 +238,7 @@ def test_a_batch_between_its_rounds_is_shown_as_open(
     with pytest.raises(killed):
         night.sweep()
     night.store = whole
-    assert read_round(whole, batch).goes_on, "round 1 is published, and round 2 not open yet"
+    assert read_round(whole, batch).has_next_round, "round 1 is published, and round 2 not open yet"
     assert StatusReader(whole, night.queue).batch(batch.batch_id).state == "publishing"
     assert listed(whole, published=0) == [batch.batch_id]
     assert is_open(whole, batch.batch_id)
@@ -556,7 +556,7 @@ def short(make_night: Callable[..., Night]) -> tuple[Night, Sweeper]:
 def published_and_deleted(night: Night, batch: Batch) -> None:
     """As `wait`, `results` and `delete` do, in another process."""
     publish(night.store, batch.batch_id, prices=night.settings.prices, clock=lambda: night.now)
-    delete(night.store, batch.batch_id, clock=lambda: night.now)
+    delete_batch(night.store, batch.batch_id, clock=lambda: night.now)
 
 
 def test_a_batch_that_another_publishes_and_deletes_ends_no_sweep(short: tuple[Night, Sweeper]) -> None:
@@ -612,14 +612,14 @@ def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
     night.finish(night.claim())
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr("jobs.publishing.publish.collect", collect)
-        names = collect(*given) if collected else []
+        monkeypatch.setattr("jobs.publishing.publish.add_candidates", add_candidates)
+        names = add_candidates(*given) if collected else []
         published_and_deleted(night, batch)
         if again:
             night.accept(2)
-        return names or collect(*given)
+        return names or add_candidates(*given)
 
-    monkeypatch.setattr("jobs.publishing.publish.collect", meanwhile)
+    monkeypatch.setattr("jobs.publishing.publish.add_candidates", meanwhile)
     assert sweeper.sweep() == 0
     assert (sweeper.published, night.store.list("unsummed")) == ({}, [])
     assert not is_left_over(night.store, batch.batch_id)

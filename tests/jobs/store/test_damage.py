@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.errors import StoreDamaged, StoreUnavailable
-from jobs.store.damage import MAX_S, Damage, collect_damage
+from jobs.errors import StoreDamaged, StoreTooNew, StoreUnavailable
+from jobs.store.damage import MAX_S, Damage, check_format, collect_damage
 
 
 class Thing:
@@ -74,3 +74,16 @@ def test_damage_is_collected_where_there_is_a_list_for_it() -> None:
     with pytest.raises(StoreUnavailable, match="away"), collect_damage(found):
         raise StoreUnavailable("away")
     assert len(found) == 2
+
+
+def test_a_known_format_is_read_and_a_newer_one_is_refused() -> None:
+    check_format({"format": 1}, 2, "here/a")
+    check_format({"format": 2}, 2, "here/a")
+    with pytest.raises(StoreTooNew, match=r"^here/a was written by a newer release, in format 3; .* up to format 2"):
+        check_format({"format": 3, "what": "else"}, 2, "here/a")
+
+
+@pytest.mark.parametrize("values", [{}, {"format": 0}, {"format": True}, {"format": "1"}, {"format": None}, [1], None])
+def test_what_names_no_format_is_none_of_our_forms(values: object) -> None:
+    with pytest.raises(ValueError, match="names no format"):
+        check_format(values, 1, "here/a")

@@ -9,7 +9,7 @@ import pytest
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import published_lines, read_usage, verify
-from jobs.batches.rounds import accepted
+from jobs.batches.rounds import require_batch
 from jobs.batches.segments import compaction
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.files import each_outcome, list_files
@@ -39,7 +39,7 @@ def fill(shelf: Any) -> Any:
 
 
 def index_of(store: Store) -> OutcomeIndex:
-    index = OutcomeIndex(store, accepted(store, "night-1"))
+    index = OutcomeIndex(store, require_batch(store, "night-1"))
     index.refresh()
     return index
 
@@ -50,7 +50,12 @@ def files(store: Store) -> tuple[int, int]:
 
 
 def known(index: OutcomeIndex) -> Any:
-    return [(index.has_outcome(row), index.tries(row)) for row in range(ROWS)], index.usage, index.wasted, index.counts
+    return (
+        [(index.has_outcome(row), index.past_attempts(row)) for row in range(ROWS)],
+        index.usage,
+        index.wasted,
+        index.counts,
+    )
 
 
 def finished(shelf: Any) -> tuple[Any, ...]:

@@ -160,5 +160,5 @@ def test_a_segment_of_a_newer_release_is_refused(store: Store, read: Callable[[S
     data = segment.encode("night-1", ALL, "w", "a", 1)[1].replace(b'"format":1', b'"format":2')
     path = PATHS.segment(f"w-a-1-{hashlib.sha256(data).hexdigest()}.jsonl")
     store.create(path, data)
-    with pytest.raises(StoreTooNew, match=r"format 2, and this release reads 1\. Install a newer Nightpress"):
+    with pytest.raises(StoreTooNew, match="written by a newer release, in format 2"):
         read(store, path)

@@ -80,9 +80,9 @@ def test_a_batch_that_is_reopened_meanwhile_keeps_no_other_from_being_swept(
         main(["enqueue", str(file)], session)
         ids.append(capsys.readouterr().out.strip())
         main(["publish", ids[-1]], session)
-    found = list(retention.expired(session.store, timedelta(0)))
+    found = list(retention.find_old_batches(session.store, timedelta(0)))
     reopen(session.store, ids[1])
-    monkeypatch.setattr(retention, "expired", lambda *_, **__: iter(found))
+    monkeypatch.setattr(retention, "find_old_batches", lambda *_, **__: iter(found))
     capsys.readouterr()
     assert main(["sweep", "--older-than", "0h"], session) == 0
     out, err = capsys.readouterr()
