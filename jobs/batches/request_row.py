@@ -44,7 +44,7 @@ class RowRequest:
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
-        """Read a line back, with a checksum or without. Raises ValueError (or TypeError) when it is not one of ours."""
+        """Read the line that `to_line` made. Raises ValueError or TypeError when it made no such line."""
         values = orjson.loads(without_checksum(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")
