@@ -13,6 +13,7 @@
     |  |  `- StoreDeleteFailed   files could not be deleted; no outcome depends on it
     |  `- ModelUnavailable       weights, a tokenizer, a device or an optional package are missing
     |- BatchPaused               the first rows of a batch all failed                        exit status 4
+    |- BatchUnfinished           a batch was not published within the time to wait for it    exit status 4
     `- RowError                  one row cannot be done; other rows go on
        |- CheckFailed            the output does not pass the checks of its kind
        `- GenerationFailed       the engine could not answer a prompt of the row
@@ -43,6 +44,12 @@ class NoBatch(RequestError):
 
 class BatchPaused(NightpressError):
     """The first rows of a batch all failed, so it was paused and waits for a person."""
+
+    exit_status = 4
+
+
+class BatchUnfinished(NightpressError, TimeoutError):
+    """The time that a caller would wait for a batch is over. The batch goes on."""
 
     exit_status = 4
 

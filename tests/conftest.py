@@ -57,6 +57,12 @@ def _logs_as_they_come() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def logs_of_a_command() -> None:
+    """Nothing is configured, as when a command begins: it prints warnings alone."""
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def until() -> Callable[..., Any]:
     """Waits for a condition, and fails when it takes too long."""

@@ -12,7 +12,7 @@ from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, read_published
 from jobs.batches.rounds import Round, read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
-from jobs.batches.segments.segment import SOLO, HeadRow, SegmentHead
+from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable
 from jobs.store.store import Store
 from jobs.usage import Usage

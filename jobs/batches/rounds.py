@@ -17,7 +17,8 @@ import orjson
 from pydantic import BaseModel
 
 from jobs.batches.batch import FORMAT, Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
+from jobs.batches.segments.head import HeadRow
+from jobs.batches.segments.line import EVERY_ROUND
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.store.damage import check_format, damaged_file, missing_file
 from jobs.store.store import Store

@@ -25,7 +25,7 @@ def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: 
     places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
     used = set(index.segments.values())
     files = {path: size for path, size in index.files.items() if path in used}
-    for path, segments in each_segments(store, files, index.batch.batch_id):
+    for path, segments in each_segments(store, files):
         for segment in segments:
             name = segment.head.name
             if index.segments.get(name) == path:  # else the segment counts from another file

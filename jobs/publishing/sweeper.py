@@ -22,7 +22,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, open_next_round, require_batch
 from jobs.batches.segments.compaction import compact
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger

@@ -17,7 +17,8 @@ from jobs.accounts.summaries import note_round
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, list_batches, to_bytes
-from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
+from jobs.batches.segments.line import EVERY_ROUND, Outcome
+from jobs.batches.segments.segment import write
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.store.opening import open_store

@@ -22,6 +22,7 @@ class FakeWorker:
     slow: bool = False
     node: Counter[str] | None = None
     stopped_at: float = float("inf")
+    drain_s: float | None = None
     killed: bool = False
 
     @property
@@ -53,8 +54,7 @@ class FakeWorker:
         return lambda _: {"worker": self.plan.worker, **self.cluster.status} if self.alive and not self.ended else None
 
     def stop(self, drain_s: float) -> None:
-        del drain_s
-        self.stopped_at = self.cluster.seconds
+        self.stopped_at, self.drain_s = self.cluster.seconds, drain_s
 
     def kill(self) -> None:
         if self.node is not None and not self.killed:

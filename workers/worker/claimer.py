@@ -37,7 +37,7 @@ NO_FAULT: Final = ("", "")
 """The `fault` of a claimer while nothing is away and nothing is damaged."""
 
 AHEAD: Final = 1.0
-"""Jobs in hand beyond the slots, as a part of the slots: rows of one token end a whole batch of slots at once."""
+"""Jobs in hand beyond the slots, for each slot. At 1 the next rows are ready even if all slots come free in one step."""
 
 
 class Claimer:

@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 
 Round = tuple[str, int]
 """A batch's id, and the number of the round."""

@@ -21,7 +21,7 @@ import orjson
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import QueueUnavailable, StoreTimeout, StoreUnavailable
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement
@@ -33,12 +33,11 @@ from workers.worker.outcome_spool import OutcomeSpool
 RETRY_S: Final = 0.5
 """Seconds between two tries while the storage or Redis is away."""
 END_WAIT_S: Final = 30.0
-"""A worker that ends without a drain waits this many seconds for a storage or Redis that is away. Then other workers do its rows
-again."""
+"""Seconds that a worker which ends without a drain waits for a storage or Redis that is away; then others do its rows again."""
 FULL_FLUSHES: Final = 2
-"""The claimer stops while outcomes of more than this many full segments wait in memory."""
+"""The claimer stops while outcomes worth more than this many full segments wait in memory."""
 LINE_BYTES: Final = 512
-"""What a line is taken to measure beside its output."""
+"""The estimated size of a line without its output, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from jobs.batches.request_row import RowRequest
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import CheckFailed, RowError
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import Settlement

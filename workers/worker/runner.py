@@ -1,12 +1,14 @@
 """The runner: the loop that takes rows through one engine. It knows no Ray.
 
     claim --> compose --> engine --> check --> flush --> settle
+    |---- claimer -----|     |-- this loop --|     |--- flusher ---|
 
-This thread steps the engine, and does nothing that could wait: the claimer brings jobs with their first prompts, the flusher
-makes outcomes durable and settles them, the heartbeat renews the leases. Every claimed job ends in exactly one way: it is
-settled after its outcome is durable, it is released and costs no attempt, or it is abandoned because its lease is gone, and then
-nothing more is written of it. When the engine itself fails, its error leaves `run`, and the leases in hand are left to run out:
-that costs each of these jobs a crash and no attempt.
+The loop steps the engine, and does nothing that could wait. The claimer's thread brings jobs with their first prompts, the
+flusher's makes outcomes durable and settles them, and the heartbeat's renews the leases.
+
+Every claimed job ends in exactly one way: it is *settled* after its outcome is durable; it is *released*, and no attempt is
+counted; or it is *abandoned* because its lease is gone, and then nothing more is written of it. When the engine itself fails,
+its error leaves `run`, and the leases in hand are left to run out: that costs each of these jobs a crash and no attempt.
 """
 
 import os
@@ -115,8 +117,8 @@ class Runner:
         with self._heartbeat:
             with self._flusher, self._claimer:
                 while not self._drained():
-                    self._proceed(self._composed())
-                    self._proceed(self._checked(self._step()))
+                    self._submit_or_flush(self._claimed_and_composed())
+                    self._submit_or_flush(self._checked(self._step_engine()))
             self._pulse.rest()
             self._await_timers()
             released = self._release_in(*Phase)
@@ -124,8 +126,8 @@ class Runner:
             self._cancel(lease)
         logger().info("worker.stopped", worker=context.worker, released=released)
 
-    def _proceed(self, turns: Iterable[Turn]) -> None:
-        """Take each conversation further: its requests to the engine, or its outcome to the flusher."""
+    def _submit_or_flush(self, turns: Iterable[Turn]) -> None:
+        """Submit the requests of each turn to the engine; after a last turn flush the attempt's outcome."""
         for turn in turns:
             if turn.is_last:
                 self._flush(turn)
@@ -134,7 +136,7 @@ class Runner:
 
     # -- claim, compose: done by the claimer ------------------------------------------------------------------------
 
-    def _composed(self) -> Iterator[Turn]:
+    def _claimed_and_composed(self) -> Iterator[Turn]:
         """The first turns of the jobs that the claimer has claimed and composed. Waits a little if nothing is in hand."""
         for turn in self._claimer.ready():
             lease = turn.attempt.job.lease
@@ -155,8 +157,8 @@ class Runner:
             self._submitted.append(request.request_id)
             self._engine.submit(request)
 
-    def _step(self) -> Sequence[Completion]:
-        """One step of the engine, if there is anything to do."""
+    def _step_engine(self) -> Sequence[Completion]:
+        """Step the engine if any job is in hand. Returns the completions of the step."""
         self._end_what_is_gone()
         if not self._attempts:
             return ()
@@ -179,7 +181,7 @@ class Runner:
         self._note_what_runs()
 
     def _note_what_runs(self) -> None:
-        """Engines begin requests in order: of those submitted, all but the last few run, as many as `stats` says wait."""
+        """Note which rows the engine has begun. It begins requests in order, so those that wait were submitted last."""
         waiting = self._engine.stats().waiting
         while len(self._submitted) > waiting:
             attempt = self._attempt_of.get(self._submitted.popleft())

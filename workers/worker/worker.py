@@ -30,7 +30,7 @@ class WorkerPlan:
 
     worker: str
     alias: str
-    redis_url: str = field(repr=False)  # it may hold a password
+    redis_url: str = field(repr=False)  # may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""
@@ -39,8 +39,8 @@ class WorkerPlan:
 class Worker:
     """Works on one lane until stopped.
 
-    An engine that fails while it works ends the process by `end_process`, since nothing that it holds can be trusted any
-    more, and closing it may hang. What was finished is written first; the leases of the rest run out.
+    When the engine fails at work, the process ends by `end_process`: the engine's state cannot be trusted any more, and closing
+    it may hang. Finished rows are written first; the leases of the others run out.
     """
 
     def __init__(self, plan: WorkerPlan, end_process: Callable[[int], object] = os._exit) -> None:
@@ -55,7 +55,7 @@ class Worker:
         self._metrics = WorkerMetrics()
 
     def run(self) -> Mapping[str, float]:
-        """Load the model, work until stopped, and return how long each part took, in seconds."""
+        """Load the model, and work until stopped. Returns `load_s`, the seconds that loading took. Raises the engine's error."""
         plan = self._plan
         configure(plan.settings.log_level, plan.settings.log_format)
         began = time.monotonic()

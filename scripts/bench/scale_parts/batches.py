@@ -14,7 +14,7 @@ from jobs.batches.batch import Batch, BatchPaths, LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import list_batches, to_bytes
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings

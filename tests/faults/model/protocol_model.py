@@ -17,7 +17,7 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import UnavailableError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds

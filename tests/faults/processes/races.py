@@ -4,7 +4,7 @@ from tests.faults.premises import Premises
 
 RACER = """
 import os, sys, time
-import jobs.commands.operate, jobs.publishing.delivery, jobs.intake.accept, jobs.kinds.registry, jobs.publishing.publish
+import jobs.commands.control, jobs.publishing.delivery, jobs.intake.accept, jobs.kinds.registry, jobs.publishing.publish
 from jobs.commands.cli import main
 from jobs.settings import load
 load()

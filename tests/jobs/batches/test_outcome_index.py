@@ -10,7 +10,8 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, reopen
 from jobs.batches.segments import files as segment_files
 from jobs.batches.segments.compaction import compact
-from jobs.batches.segments.segment import Outcome, SegmentHead, read_heads
+from jobs.batches.segments.head import SegmentHead, read_heads
+from jobs.batches.segments.line import Outcome
 from jobs.store.store import Store
 
 

@@ -20,7 +20,7 @@ from jobs.batches.rounds import (
     require_batch,
     to_bytes,
 )
-from jobs.batches.segments.segment import HeadRow
+from jobs.batches.segments.head import HeadRow
 from jobs.errors import ConflictError, RequestError, StoreDamaged, StoreTooNew, StoreUnavailable
 from jobs.store.store import Store
 

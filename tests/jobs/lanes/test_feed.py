@@ -18,7 +18,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import verify
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, reopen
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.published import read_published, read_usage, verify
 from jobs.batches.rounds import close, reopen
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing import publish as publishing

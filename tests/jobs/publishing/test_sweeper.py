@@ -16,7 +16,8 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds

@@ -1,4 +1,4 @@
-"""The night of a test of one worker: a store in a folder, a queue on the imitation of Redis, and workers in threads."""
+"""The night of one worker's test: a store in a folder, a queue on the imitation of Redis, and workers in threads."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.worker_night import WorkerNight
 
 @pytest.fixture
 def make_night(tmp_path: Path, fake_client: redis.Redis) -> Iterator[Callable[..., WorkerNight]]:
-    """Makes a night of these settings, over a store of its own unless one is given; its workers are stopped at the end."""
+    """Makes a night with these settings. It has a store of its own unless one is given; its workers are stopped at the end."""
     made: list[WorkerNight] = []
 
     def make(store: Store | None = None, clock: MovedClock | None = None, **settings: Any) -> WorkerNight:

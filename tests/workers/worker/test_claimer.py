@@ -1,4 +1,7 @@
-"""Shows workers/worker/claimer.py: whose rows are begun next, and what a claim costs. Claim by claim, in this thread."""
+"""Shows workers/worker/claimer.py: which rows are begun next, and what a claim asks of the storage.
+
+The claims are made one by one, in the thread of the test.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -29,7 +32,7 @@ ASKED = frozenset({"list", "read", "read_range", "reader", "exists", "size", "cr
 
 
 class Counted(LocalStore):
-    """Counts what is asked of it. Of the batch that is `away` no request can be read by its place."""
+    """A store that counts its calls. No range of the input of the batch named by `away` can be read."""
 
     asked = 0
     away = "none"
@@ -46,7 +49,7 @@ class Counted(LocalStore):
 
 
 class Desk(WorkerNight):
-    """A night with one claimer and no thread: it claims when it is told to. Its clock is moved by hand."""
+    """A night with one claimer that has no thread: it claims when the test says so. The test moves the clock."""
 
     store: Counted
 
@@ -62,15 +65,15 @@ class Desk(WorkerNight):
         self.claimer = Claimer(context, Flusher(context, Heartbeat(context)), Pulse())
 
     def claim_once(self) -> None:
-        """One turn of the claimer's loop."""
+        """Run the claimer's loop once."""
         self.claimer._claim_if_room()
 
     def begun(self) -> list[Job]:
-        """The jobs that were begun since, which are in hand still."""
+        """The jobs that were begun since the last call. They are still in hand."""
         return [turn.attempt.job for turn in self.claimer.ready()]
 
     def turn(self) -> Mapping[str, int]:
-        """Claim, and settle at once what was begun. Returns how many rows those were, by the name of their batch."""
+        """Claim once, and settle at once what was begun. Returns how many rows of each batch that was, by its name."""
         self.claim_once()
         jobs = self.begun()
         self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
@@ -83,7 +86,7 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
     return Desk(tmp_path, fake_client, window_rows=400)
 
 
-# -- whose rows are next
+# -- which rows are next
 
 
 def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: Desk) -> None:
@@ -99,7 +102,7 @@ def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: De
 def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """What waits may not be claimed. So the worker, which has room, looks for other rows at each claim, and is kept busy."""
+    """Nothing that waits may be claimed. So the worker, which has room, feeds other rows at each claim, and stays busy."""
     desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     desk.accept(1000, "large", tenant="a")
     desk.turn()
@@ -113,8 +116,8 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     assert done["other"] == 300
 
 
-def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(desk: Desk) -> None:
-    """But once in `batch_scan_s`, and then no more for each batch that has rows waiting."""
+def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:
+    """It asks once in `batch_scan_s`, and also then not for each batch that has rows waiting."""
     for n in range(8):
         desk.accept(200, f"b{n}")
     desk.clock.pass_s(desk.settings.batch_scan_s)
@@ -130,17 +133,17 @@ def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(desk: Desk) 
     assert 0 < desk.store.asked - asked < 4
 
 
-# -- what is damaged
+# -- damage
 
 
 def input_of(desk: Desk, batch: Batch) -> Path:
     return Path(desk.store.url) / BatchPaths(batch.batch_id).input(LANE)
 
 
-def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_no_other_waiting(
-    tmp_path: Path, fake_client: redis.Redis, caplog: pytest.LogCaptureFixture
+def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_waiting(
+    tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is charged to its rows, and they come again by themselves once its input is restored."""
+    """No attempt is counted for its rows, and they are fed again by themselves once its input is restored."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(40, "hurt", priority=9), desk.accept(100, "sound")
     desk.claim_once()
@@ -150,7 +153,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     event, why = desk.claimer.fault
     assert event == "store.damaged"
     assert "Restore it from a backup" in why
-    assert caplog.text.count("store.damaged") == 1
+    assert capsys.readouterr().out.count("store.damaged") == 1
     assert desk.leases.holding == 0
     snapshot = desk.snapshot()
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
@@ -164,8 +167,8 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     assert desk.claimer.fault == NO_FAULT
 
 
-def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """The audit then feeds what was taken off the lane, once its input is restored."""
+def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client: redis.Redis) -> None:
+    """Once the input is restored, the audit has the rows fed again that were taken off the lane."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt = desk.accept(40, "hurt")
     desk.claim_once()
@@ -187,8 +190,10 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     assert [desk.turn(), desk.turn(), desk.turn()] == [{}, {"hurt": 32}, {}]
 
 
-def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """Also the rows of a damaged batch that stood before it."""
+def test_while_the_storage_is_away_rows_that_were_not_begun_are_released(
+    tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """So are the rows of a damaged batch that came before them."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(4, "hurt", priority=9), desk.accept(4, "sound")
     desk.claim_once()
@@ -201,8 +206,8 @@ def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_cli
     assert [desk.turn(), desk.turn()] == [{"sound": 4}, {}]
 
 
-def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """The worker saw three rows of it fail, and cannot read what the others did: that is said, and all go on."""
+def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """The worker saw three of its rows fail, and cannot read the others: it logs that, and goes on with all batches."""
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
     failures = [failed(row) for row in range(3)]
@@ -212,4 +217,4 @@ def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(desk: Desk, cap
     for outcome in failures:
         desk.failing_batches.count(hurt.batch_id, outcome)
     assert [desk.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
-    assert caplog.text.count("store.damaged") == 1
+    assert capsys.readouterr().out.count("store.damaged") == 1

@@ -1,4 +1,4 @@
-"""Shows workers/worker/flusher.py: of a lease that another worker has by now, nothing is written."""
+"""Shows workers/worker/flusher.py: nothing is written of a row that another worker has by now."""
 
 from collections.abc import Callable
 
@@ -16,13 +16,13 @@ from workers.worker.heartbeat import Heartbeat
     ("since_s", "written"),
     [
         pytest.param(59.0, ["completed"], id="the last answer is younger than a lease"),
-        pytest.param(61.0, [], id="nothing was heard for a lease"),
+        pytest.param(61.0, [], id="Redis was silent for longer than a lease"),
     ],
 )
 def test_before_a_write_a_worker_asks_whether_its_leases_hold(
     make_night: Callable[..., WorkerNight], since_s: float, written: list[str]
 ) -> None:
-    """The process was stopped, and another worker has the row when it goes on."""
+    """The process was stopped for a while, and another worker has the row when it goes on."""
     clock = MovedClock()
     night = make_night(clock=clock, lease_s=60)
     night.accept(1)

@@ -1,4 +1,4 @@
-"""Shows workers/worker/heartbeat.py: what a beat renews, what it learns, and the end of a process whose engine hangs."""
+"""Shows workers/worker/heartbeat.py: which leases a beat renews, what it learns, and how a hung engine ends its process."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ DONE = Lease(JobKey("b", 1), 1, 2, "w-1-0")
 
 @dataclass
 class Queue:
-    """Takes beats, or is away."""
+    """A queue that takes beats, or is away."""
 
     away: bool = False
     lost: frozenset[Lease] = frozenset()
@@ -33,7 +33,7 @@ class Queue:
 
 
 class Heart:
-    """A heartbeat over a queue of its own, with a clock that a test moves."""
+    """A heartbeat over a queue of its own. The test moves the clock."""
 
     def __init__(self, make_night: Callable[..., WorkerNight]) -> None:
         self.clock = MovedClock()
@@ -53,7 +53,7 @@ def heart(make_night: Callable[..., WorkerNight]) -> Heart:
     return Heart(make_night)
 
 
-def test_a_hanging_engine_loses_its_rows_and_then_its_process(heart: Heart) -> None:
+def test_a_hung_engine_loses_its_rows_and_then_its_process(heart: Heart) -> None:
     heart.pulse.mark()
     for now, renewed, ended in ((99.0, (HELD, DONE), []), (101.0, (DONE,), []), (151.0, (DONE,), [1])):
         heart.clock.seconds = now
@@ -62,7 +62,7 @@ def test_a_hanging_engine_loses_its_rows_and_then_its_process(heart: Heart) -> N
 
 
 @pytest.mark.parametrize("away", [pytest.param(False, id="busy"), pytest.param(True, id="also while Redis is away")])
-def test_an_idle_engine_does_not_hang(heart: Heart, away: bool) -> None:
+def test_an_idle_engine_is_not_taken_for_a_hung_one(heart: Heart, away: bool) -> None:
     heart.pulse.mark()
     heart.clock.seconds = 90.0
     heart.pulse.rest()
@@ -77,7 +77,7 @@ def test_an_idle_engine_does_not_hang(heart: Heart, away: bool) -> None:
     assert heart.leases.holds(HELD)
 
 
-def test_a_process_ends_also_while_redis_is_away(heart: Heart) -> None:
+def test_a_hung_process_ends_also_while_redis_is_away(heart: Heart) -> None:
     heart.pulse.mark()
     heart.queue.away = True
     heart.clock.seconds = 151.0
@@ -86,8 +86,8 @@ def test_a_process_ends_also_while_redis_is_away(heart: Heart) -> None:
     assert heart.ended == [1]
 
 
-def test_a_doubt_is_cleared_before_a_write(heart: Heart) -> None:
-    """As long as the last answer is younger than a lease there is none; after that each asks, and takes no answer as leave."""
+def test_after_a_long_silence_confirm_asks_again(heart: Heart) -> None:
+    """While the last answer is younger than a lease, it asks nothing. Without an answer the leases count as held."""
     heart.clock.seconds = 9.0
     heart.heartbeat.confirm()
     assert heart.queue.renewed == []
@@ -101,7 +101,7 @@ def test_a_doubt_is_cleared_before_a_write(heart: Heart) -> None:
 
 
 class Stop:
-    """In place of the event that ends the thread: notes how long it waits for each beat. Redis is away for the first two."""
+    """Stands in for the event that ends the thread. It notes the time to each beat; Redis is away for the first two."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -114,7 +114,7 @@ class Stop:
 
 
 def test_it_beats_as_soon_as_redis_is_back(heart: Heart) -> None:
-    """Whoever claims then must see that this worker lives."""
+    """A claim of another worker must then see that this one lives."""
     stop: Any = Stop(heart.queue)
     heart.heartbeat._stop = stop
     heart.heartbeat._run()

@@ -1,4 +1,4 @@
-"""Shows the suspects of workers/worker/runner.py: rows that a worker dies of, in a lane of many that it does not."""
+"""Shows workers/worker/runner.py with suspects: a few rows that kill their worker, among many that do not."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from tests.support.worker_night import WorkerNight
 
 
 class Death(BaseException):
-    """What ends a worker without a word."""
+    """The end of a worker that can do nothing about it."""
 
 
 class Deadly(Scripted):
-    """An engine that dies of some rows."""
+    """An engine that some rows kill."""
 
     def __init__(self, guilty: Callable[[int], bool]) -> None:
         super().__init__(slots=128)
@@ -29,7 +29,7 @@ class Deadly(Scripted):
 
 
 class Replaced:
-    """A worker that is replaced whenever it dies; its leases run out at once."""
+    """A worker that is replaced whenever it dies. Its leases run out at once."""
 
     def __init__(self, night: WorkerNight, guilty: Callable[[int], bool]) -> None:
         self.deaths = 0
@@ -68,11 +68,11 @@ def test_one_row_of_256_that_kills_its_worker_fails_alone(night: WorkerNight, un
 
 
 def test_when_every_row_kills_its_worker_the_lane_pauses(
-    night: WorkerNight, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     night.accept(256)
     worker = Replaced(night, lambda _: True)
-    until(lambda: "lane.paused" in caplog.text, 20, "the event")
+    until(lambda: "lane.paused" in capsys.readouterr().out, 20, "the event")
     worker.end()
     snapshot = night.snapshot()
     assert (snapshot.paused, worker.deaths) == (True, 5)
@@ -81,7 +81,7 @@ def test_when_every_row_kills_its_worker_the_lane_pauses(
 
 
 def test_beside_a_suspect_its_worker_claims_nothing(night: WorkerNight) -> None:
-    """Else a crash that comes after some steps would point at others too."""
+    """Otherwise a crash some steps later would make suspects of other rows too."""
     night.accept(5)
     night.claim(1)
     night.expire_leases()

@@ -18,7 +18,6 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 from jobs.store.store import Store
-from tests.jobs.batches.segments.test_segment import of_format_1
 
 PATHS = BatchPaths("night-1")
 ROWS = 12
@@ -27,7 +26,7 @@ Die = Callable[[Store, int], Store]
 
 
 def fill(shelf: Any) -> Any:
-    """A batch with a segment a row, ties, a lost attempt, a failure, and segments of before."""
+    """A batch with a segment a row, ties, a lost attempt and a failure."""
     shelf.accept(rows=ROWS + 1, refused=[3])
     for row in range(ROWS):
         if row != 3:
@@ -35,8 +34,7 @@ def fill(shelf: Any) -> Any:
     shelf.write("night-1", [replace(shelf.completed(1), output={"text": "a tie"})], worker="a")
     shelf.write("night-1", [replace(shelf.completed(2), output={"text": "another"})], worker="z")
     shelf.write("night-1", [replace(shelf.completed(4), fence=0, output={"text": "lowest fence"})], worker="z")
-    name, data = of_format_1([replace(shelf.completed(5), output={"text": "of before"})])
-    shelf.store.create(PATHS.segment(name), data)
+    shelf.write("night-1", [replace(shelf.completed(5), output={"text": "a third"})], worker="w")
     return shelf
 
 

@@ -1,4 +1,4 @@
-"""How one row looks to a person: plain lines, no wider than the terminal. Takes what `show --json` prints, and prints nothing."""
+"""How the history of a row looks to a person: plain lines, no wider than the terminal."""
 
 from collections.abc import Iterator, Mapping
 from textwrap import wrap
@@ -6,17 +6,18 @@ from typing import Any
 
 import orjson
 
+from jobs.operations.row_history import RowHistory
 from jobs.prices import formatted
 
 Values = Mapping[str, Any]
 
 
-def lines(shown: Values, currency: str, width: int = 80) -> Iterator[str]:
-    """The request, its prompts, each attempt, the outcome and its usage: in this `currency`, unless the row says its own."""
-    request, outcome = shown["request"], shown["outcome"]
+def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
+    """The request, its prompts, each attempt, the outcome and its usage. Amounts are in `currency` unless the row has its own."""
+    request, outcome = row.request, row.outcome
     named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
-    yield from _fitted(f"{shown['batch_id']} row {shown['row']}{named}{about}", "", width)
+    yield from _fitted(f"{row.batch_id} row {row.row}{named}{about}", "", width)
     if request is None:
         yield "  refused at intake: no attempt was made"
     else:
@@ -24,21 +25,26 @@ def lines(shown: Values, currency: str, width: int = 80) -> Iterator[str]:
         own = {name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p") if name in request}
         for name, value in {**request["request"], **own}.items():
             yield from _pair(name, value, width)
-    for prompt in shown["prompts"]:
+    for prompt in row.prompts:
         yield from _prompt(prompt, width)
-    for attempt in shown["attempts"]:
+    for attempt in row.attempts:
         yield from _attempt(attempt, width)
     if outcome is not None:
         yield f"outcome: {outcome['status']}"
         for name, value in (outcome.get("output") or outcome["error"]).items():
             yield from _pair(name, value, width)
     if outcome is not None and outcome.get("usage"):
-        usage = outcome["usage"]
-        said = f"usage: {usage['prompt_tokens']:,} prompt tokens ({usage['cached_prompt_tokens']:,} cached)"
-        amounts = [formatted(usage[name], usage.get("currency", currency)) for name in ("device_cost", "charge")]
-        charged = f"{amounts[1]} charged" if outcome["status"] == "completed" else "nothing charged"
-        said += f", {usage['completion_tokens']:,} completion tokens, {usage['device_ns'] / 1e9:,.3f} s of devices, "
-        yield from _fitted(f"{said}{amounts[0]} of devices, {charged}", "", width)
+        yield from _fitted(_usage(outcome, currency), "", width)
+
+
+def _usage(outcome: Values, currency: str) -> str:
+    usage = outcome["usage"]
+    cost, charge = (formatted(usage[name], usage.get("currency", currency)) for name in ("device_cost", "charge"))
+    return (
+        f"usage: {usage['prompt_tokens']:,} prompt tokens ({usage['cached_prompt_tokens']:,} cached), "
+        f"{usage['completion_tokens']:,} completion tokens, {usage['device_ns'] / 1e9:,.3f} s of devices, "
+        f"{cost} of devices, {f'{charge} charged' if outcome['status'] == 'completed' else 'nothing charged'}"
+    )
 
 
 def _prompt(prompt: Values, width: int) -> Iterator[str]:

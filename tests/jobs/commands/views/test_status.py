@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.commands.status_view import batch_lines, lines, progress_line, spoken
+from jobs.commands.views.status import batch_lines, lines, progress_line, spoken
 from jobs.lanes.protocol import WorkerRecord
 from jobs.operations.status import BatchStatus, Status
 from jobs.usage import Usage

@@ -1,4 +1,4 @@
-"""How a status looks to a person: plain lines that fit the terminal. Takes data and a width, and prints nothing."""
+"""How a status looks to a person: plain lines that fit the terminal."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -8,11 +8,13 @@ from jobs.operations.status import BatchStatus, Status
 from jobs.prices import formatted
 
 BAR = 30
+"""The characters of a batch's bar, which show its rows with an outcome."""
 WORKER_BAR = 10
+"""The characters of a worker's bar, which show its slots in use."""
 
 
 def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
-    """All of it: a paragraph for each batch, then the paused lanes, then the workers."""
+    """A paragraph for each batch, then the paused lanes, then the workers."""
     found = [line for one in now.batches for line in (*batch_lines(one, clock), "")]
     for lane, reason in now.paused.items():
         found.append(f"{lane} is paused{f': {reason}' if reason else ''}; to go on: nightpress resume {lane}")
@@ -31,12 +33,12 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
         yield f"  paused: {one.paused_reason}; to go on: nightpress resume {one.id}"
     yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.finished:,} of {one.rows:,} rows"
     yield "  " + "  ".join(f"{name} {count:,}" for name, count in _counts(one))
-    said = list(_rates(one))
+    pace = list(_rates(one))
     if one.expected_end is not None:
         left = spoken((one.expected_end - clock).total_seconds())
-        said.append(f"expected end {_moment(one.expected_end)} (in {left})")
-    if said:
-        yield "  " + "  ".join(said)
+        pace.append(f"expected end {_moment(one.expected_end)} (in {left})")
+    if pace:
+        yield "  " + "  ".join(pace)
     yield f"  tokens: {one.usage.prompt_tokens:,} prompt, {one.usage.completion_tokens:,} completion"
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
     yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
@@ -53,14 +55,14 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
 
 def progress_line(one: BatchStatus, clock: datetime) -> str:
     """One batch in one line, for a log."""
-    said = [f"{one.finished:,} of {one.rows:,} rows", f"{one.failed:,} failed", *_rates(one)]
+    parts = [f"{one.finished:,} of {one.rows:,} rows", f"{one.failed:,} failed", *_rates(one)]
     if one.expected_end is not None:
-        said.append(f"{spoken((one.expected_end - clock).total_seconds())} left")
-    return f"{one.id} {one.state}: {', '.join(said)}"
+        parts.append(f"{spoken((one.expected_end - clock).total_seconds())} left")
+    return f"{one.id} {one.state}: {', '.join(parts)}"
 
 
 def spoken(seconds: float) -> str:
-    """A span of time for a person: `3 h 5 min`, `2 min 10 s`, `8 s`."""
+    """A span of time in words: `3 h 5 min`, `2 min 10 s`, `8 s`."""
     whole = max(0, round(seconds))
     for unit_s, unit, smaller_s, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= unit_s:
@@ -97,7 +99,7 @@ def _worker_lines(now: Status) -> Iterator[str]:
 
 
 def _fitted(line: str, width: int) -> Sequence[str]:
-    """The line, broken between words; a word that is longer than a line, such as an id, is broken where the line ends."""
+    """The line in parts no wider than `width`, broken between words. A longer word, such as an id, is broken too."""
     indent = " " * (len(line) - len(line.lstrip()))
     return wrap(
         line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False

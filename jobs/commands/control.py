@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import QueueUnavailable, RequestError
+from jobs.errors import RequestError
 
-if TYPE_CHECKING:
-    from jobs.batches.batch import Batch, Closed
+LANE = "A lane: its model's name, or as `nightpress models list` shows it."
+"""The help of every argument that names a lane."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,32 +28,18 @@ def cancel(
 ) -> None:
     """Start no further row of a batch.
 
-    What is done stays; the rest is published as cancelled.
+    Rows that have an outcome keep it; the others are published as cancelled.
     """
-    from jobs.batches.rounds import close, is_open
-
     session: Session = ctx.obj
-    found = session.batch(batch)
-    if not is_open(session.store, found.batch_id):
-        raise RequestError(f"{found.batch_id} is published already: there is nothing left to cancel")
-    closed = close(session.store, found.batch_id, "cancelled", clock=session.clock)
-    if closed.reason != "cancelled":
-        session.say(f"{found.batch_id} has expired already, at {closed.at.isoformat()}")
-    _drop(session, found, closed)
-    session.say(f"{found.batch_id} is {closed.reason}: no further row is started")
+    found = session.client.cancel(session.batch(batch).batch_id)
+    if found.reason == "expired":
+        session.say(f"{found.batch_id} has expired already, at {found.at.isoformat()}")
+    if found.dropped is not None:
+        session.say(f"{found.dropped:,} waiting rows were taken off the queue")
+    if found.queue_fault is not None:
+        session.say(f"nightpress: the queue learns of it later: {found.queue_fault}")
+    session.say(f"{found.batch_id} is {found.reason}: no further row is started")
     session.say(f"  its workers publish it; without any: nightpress publish {found.batch_id}")
-
-
-def _drop(session: Session, batch: Batch, closed: Closed) -> None:
-    """Tell the queue. The marker has decided already, so a queue that is away only learns of it later."""
-    if session.queue is None:
-        return
-    try:
-        dropped = sum(session.queue.drop(lane, batch.batch_id, closed.round, forget=False) for lane in batch.lanes)
-    except QueueUnavailable as error:
-        session.say(f"nightpress: the queue learns of it later: {error}")
-    else:
-        session.say(f"{dropped:,} waiting rows were taken off the queue")
 
 
 def publish(
@@ -65,40 +51,26 @@ def publish(
     Workers do this by themselves, as soon as every row has its outcome.
     """
     from jobs.batches.batch import Done
-    from jobs.publishing.publish import publish as publish_batch
 
     session: Session = ctx.obj
     found = session.batch(batch)
-    result = publish_batch(session.store, found.batch_id, prices=session.settings.prices, clock=session.clock)
+    result = session.client.publish(found.batch_id)
     if not isinstance(result, Done):
         rows = ", ".join(map(str, result.rows)) + (", ..." if result.missing > len(result.rows) else "")
         session.say(f"{found.batch_id}: {result.missing:,} of {found.rows:,} rows have no outcome yet: {rows}")
         session.say(f"  nightpress work runs them; nightpress cancel {found.batch_id} gives them up")
         raise typer.Exit(1)
-    _deliver(session, found)
     counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
     session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
     raise typer.Exit(0 if result.counts.get("completed", 0) == found.rows else 1)
 
 
-def _deliver(session: Session, batch: Batch) -> None:
-    """Take the outputs to where they are owed, now that there is somebody to do it."""
-    from jobs.kinds.registry import load_kinds
-    from jobs.publishing.delivery import Deliverer
-
-    kinds = load_kinds(session.settings.templates_dir)
-    Deliverer(session.store, session.settings.options_for, kinds, session.clock).deliver_batch(batch.batch_id)
-
-
-LANE = "A lane: the name of a model, as `nightpress models list` shows it."
-
-
 def pause(
     ctx: typer.Context, lane: Annotated[str, typer.Argument(metavar="LANE", help=LANE, autocompletion=completion.lanes)]
 ) -> None:
-    """Let no more rows of a lane be started.
+    """Start no further row of a lane.
 
-    Of any batch; what runs goes on to its end.
+    Rows of all batches wait; those that are running go on to their end.
     """
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
@@ -115,14 +87,12 @@ def resume(
         typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
     ],
 ) -> None:
-    """Let a paused lane go on, or a paused batch."""
-    from jobs.batches.rounds import resume as resume_batch
-
+    """Let a paused lane or a paused batch go on."""
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
-        found = session.batch(lane)
-        resume_batch(session.store, found, clock=session.clock)
-        session.say(f"{found.batch_id} goes on")
+        batch_id = session.batch(lane).batch_id
+        session.client.resume(batch_id)
+        session.say(f"{batch_id} goes on")
         return
     known = _known(session, lane, "lane and no batch")
     session.needed_queue().resume(known)
@@ -130,7 +100,7 @@ def resume(
 
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
-    """The lane, if a model or the queue has it: a misspelt one would be paused to no effect."""
+    """The lane, if a model or the queue has it. Raises RequestError, since pausing a misspelt one would do nothing."""
     from jobs.did_you_mean import did_you_mean
 
     known = _lanes(session)
