@@ -50,7 +50,7 @@ EVENTS: Final[dict[str, str]] = {
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
     "attention.refused": "A GPU's own attention kernel does not work here, and products are taken instead: reason.",
-    "engine.unrecorded": "Steps are not recorded as CUDA graphs any more, and are computed as they come: reason.",
+    "engine.graphs_stopped": "Decode steps are no longer recorded as CUDA graphs, and are computed plainly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",
