@@ -1,4 +1,21 @@
-"""What a Nightpress job is, and where it waits: requests, kinds, the queue, storage, usage and the command line.
+"""A Nightpress job and where it waits: requests, kinds, the queue, storage, usage and the command line.
 
-Imports no torch, no transformers and no Ray, so that a machine that only submits stays light.
+Programs begin with `from jobs import Client`. The package imports no torch, no transformers and no Ray, so that a machine that
+only submits stays light, and loads its parts as they are used.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.client import Client
+
+__all__ = ["Client"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client when it is first asked for."""
+    if name == "Client":
+        from jobs.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

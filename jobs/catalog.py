@@ -1,7 +1,6 @@
-"""The catalog of models: alias -> what it is and how to run it. Data only; `workers/engines/weights.py` turns it into weights.
+"""The catalog of models: alias -> what the model is and how to run it. Data only; `workers/engines/weights.py` loads it.
 
-A lane is the queue of one model and revision, so its name is made here, where both a submitting machine and a worker
-can see it.
+A lane is the queue of one model and revision. Its name is made here, since both submitting machines and workers need it.
 """
 
 import re
@@ -14,23 +13,36 @@ EngineName = Literal["causal", "stub"]
 
 
 class ModelCard(BaseModel):
-    """How to load and run one model. `[models.<alias>]` in `nightpress.toml`."""
+    """How to load and run one model: `[models.<alias>]` in `nightpress.toml`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: EngineName = Field(default="causal", description="What turns prompts into completions.")
-    source: str = Field(default="", description="A hub id, or a local folder.")
-    revision: str | None = Field(default=None, max_length=64, description="A commit, tag or branch of the hub.")
-    package: str | None = Field(
-        default=None, description="A Python package that carries the weights; used if installed."
+    engine: EngineName = Field(
+        default="causal", description="The engine: causal for decoder-only models, stub for nonsense."
     )
-    gguf_file: str | None = Field(default=None, description="The GGUF file in the source or package.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    slots: int = Field(default=0, ge=0, le=4096, description="Requests in a step; 0 lets the engine choose.")
-    num_gpus: float = Field(default=1.0, ge=0.0, le=64.0, description="GPUs of a worker, where there are any.")
-    trust_remote_code: bool = Field(default=False, description="Run Python code that the hub's repository carries.")
-    options: Mapping[str, Any] = Field(default={}, description="Settings of the engine, such as the stub's timing.")
+    source: str = Field(default="", description="A repository of the Hugging Face hub, or a local folder.")
+    revision: str | None = Field(
+        default=None, max_length=64, description="A commit, tag or branch of the repository; part of the lane's name."
+    )
+    package: str | None = Field(
+        default=None, description="A Python package that holds the weights; used if it is installed."
+    )
+    gguf_file: str | None = Field(
+        default=None, description="The name of a GGUF file in the source or package, if the weights are in one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="The type of the weights; auto takes what suits the device."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one.")
+    slots: int = Field(default=0, ge=0, le=4096, description="Most prompts that run at once; 0 lets the engine choose.")
+    num_gpus: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=64.0,
+        description="GPUs of a worker, on nodes that have any; 0.5 puts two workers on one.",
+    )
+    trust_remote_code: bool = Field(default=False, description="Whether to run Python code that the repository holds.")
+    options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
 
 
 SHIPPED: Final[Mapping[str, ModelCard]] = {
@@ -41,10 +53,10 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
     ),
     "stub": ModelCard(engine="stub"),
 }
-"""The models that need no configuration. `nightpress.toml` adds others, or replaces these."""
+"""The models that need no configuration, by alias. `nightpress.toml` may add others and replace these."""
 
 
 def lane_of(alias: str, card: ModelCard) -> str:
-    """The lane of a model: its alias, and its revision where one is named. Safe as a file name and as a hash tag."""
+    """The lane of a model: its alias, with `@` and its revision if it has one. Safe in a file name and a Redis hash tag."""
     name = alias if card.revision is None else f"{alias}@{card.revision}"
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)

@@ -1,31 +1,33 @@
-"""The tree of everything that can go wrong, and the one place that says what may be retried.
+"""The errors that Nightpress raises, and the codes of rows that fail.
 
-    NightpressError
-    |- RequestError        the user's words are wrong: nothing was accepted          exit status 2
-    |  `- NoBatch              there is no such batch, or no more
-    |- UnavailableError    something that is needed is not there                     exit status 3
-    |  |- QueueUnavailable     Redis does not answer, or refuses
-    |  |- StoreUnavailable     the storage does not answer, is full or read-only
-    |  |  |- StoreTimeout          no answer came: what was to be written may stand
-    |  |  |- StoreDamaged         a file of one batch is damaged or missing; every other batch goes on
-    |  |  `- StoreDeleteFailed           files may not be deleted, and stay; no outcome depends on it
-    |  `- ModelUnavailable     weights, tokenizer, device or extra are missing
-    |- BatchPaused         the first rows of a batch all failed                      exit status 4
-    |- ConflictError       something else stands under that name                     exit status 2
-    `- RowError            one row cannot be done; every other row goes on
-       |- CheckFailed          the output was made, and does not pass the kind's checks
-       `- GenerationFailed     the engine could not answer one of the row's prompts
+    NightpressError              anything below                                              exit status 1
+    |- RequestError              the request is wrong; nothing was accepted                  exit status 2
+    |  |- NoBatch                no batch has this id
+    |  `- ConflictError          something else has the name that was asked for
+    |- UnavailableError          something that is needed is not there                       exit status 3
+    |  |- QueueUnavailable       Redis does not answer, or refuses
+    |  |- StoreUnavailable       the storage does not answer, is full, or is read-only
+    |  |  |- StoreTimeout        the storage did not answer in time; the file may have been written
+    |  |  |- StoreDamaged        a file of one batch is damaged or missing; other batches go on
+    |  |  |  `- StoreTooNew      a file of one batch has the format of a newer release; other batches go on
+    |  |  `- StoreDeleteFailed   files could not be deleted; no outcome depends on it
+    |  `- ModelUnavailable       weights, a tokenizer, a device or an optional package are missing
+    |- BatchPaused               the first rows of a batch all failed                        exit status 4
+    |- BatchUnfinished           a batch was not published within the time to wait for it    exit status 4
+    `- RowError                  one row cannot be done; other rows go on
+       |- CheckFailed            the output does not pass the checks of its kind
+       `- GenerationFailed       the engine could not answer a prompt of the row
 
-A RowError carries a stable `code` (the README has the table of them), a message for a person, the input `field` where
-one is at fault, and `retryable`: whether another attempt may succeed. Nothing else decides on retries. An exception of
-a third-party library is translated in the one module that imports that library.
+A command that ends with one of these errors exits with its status. A RowError says by `retryable` whether another attempt
+may succeed; retries are decided from that alone (workers/worker/retry.py). An exception of a third-party library is
+translated into one of these in the one module that imports that library.
 """
 
 from typing import Final
 
 
 class NightpressError(Exception):
-    """Anything that Nightpress raises on purpose. `str()` is one line for a person, with what to do."""
+    """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy."""
 
     exit_status: int = 1
 
@@ -37,21 +39,27 @@ class RequestError(NightpressError):
 
 
 class NoBatch(RequestError):
-    """No batch has this id: it never had one, or was deleted."""
+    """No batch has this id. It was never made, or was deleted."""
 
 
 class BatchPaused(NightpressError):
-    """The first rows of a batch all failed, and it waits for a person."""
+    """The first rows of a batch all failed, so it was paused and waits for a person."""
+
+    exit_status = 4
+
+
+class BatchUnfinished(NightpressError, TimeoutError):
+    """The time that a caller would wait for a batch is over. The batch goes on."""
 
     exit_status = 4
 
 
 class ConflictError(RequestError):
-    """Another thing stands under the name that this one would take."""
+    """Something else already has the name that this request asks for."""
 
 
 class UnavailableError(NightpressError):
-    """Something that is needed is not there. Waiting, or the remedy in the message, may help."""
+    """Something that is needed is not there. Waiting may help, or the remedy in the message."""
 
     exit_status = 3
 
@@ -61,19 +69,23 @@ class QueueUnavailable(UnavailableError):
 
 
 class StoreUnavailable(UnavailableError):
-    """The storage does not answer, is full, or may not be written."""
+    """The storage does not answer, is full, or is read-only."""
 
 
 class StoreTimeout(StoreUnavailable):
-    """The storage took a request and did not answer: what was to be written may stand there, or come to stand there yet."""
+    """The storage took a request and did not answer in time. The file may have been written, or may still be."""
 
 
 class StoreDamaged(StoreUnavailable):
-    """A file of one batch is damaged or missing, and waits for its backup. Every other batch goes on."""
+    """A file of one batch is damaged or missing and must be restored from a backup. Other batches go on."""
+
+
+class StoreTooNew(StoreDamaged):
+    """A file of one batch has the format of a newer release, so it is not read. Other batches go on."""
 
 
 class StoreDeleteFailed(StoreUnavailable):
-    """Files were to be deleted, and stay: most often the right is missing. No outcome depends on it."""
+    """Files could not be deleted, mostly because the right to do so is missing. No outcome depends on it."""
 
 
 class ModelUnavailable(UnavailableError):
@@ -81,12 +93,12 @@ class ModelUnavailable(UnavailableError):
 
 
 class RowError(NightpressError):
-    """One row cannot be done. Every other row goes on.
+    """One row cannot be done. Other rows go on.
 
     Args:
-        code: One of `CODES`, or a code that a third-party kind documents: lower case, words joined by `_`.
+        code: One of `CODES`, or a code that a kind of another package documents: lower case, words joined by `_`.
         message: One sentence for a person.
-        field: The path of the input field at fault, such as `request.topic`, where one is.
+        field: The path of the input field at fault, such as `messages.0.content`; None when no single field is.
         retryable: Whether another attempt may succeed.
     """
 
@@ -99,48 +111,48 @@ class RowError(NightpressError):
 
 
 class CheckFailed(RowError):
-    """The output was made, and does not pass the checks of its kind."""
+    """The output does not pass the checks of its kind."""
 
 
 class GenerationFailed(RowError):
-    """The engine could not answer one of the row's prompts."""
+    """The engine could not answer a prompt of the row."""
 
 
 CODES: Final[dict[str, str]] = {
-    # Intake: the line cannot be accepted. Final at once, costs nothing.
+    # Intake: the row cannot be accepted. The failure is final and costs nothing.
     "not_json": "The line is not valid JSON.",
     "not_an_object": "The line is JSON, but not an object.",
     "not_utf8": "The line is not valid UTF-8.",
     "row_too_large": "The line is longer than 1 MiB.",
-    "not_csv": "The line is no row of a CSV: a quote is left open, or it has more cells than the header.",
-    "unknown_url": "The url of a batch line is none that can be followed.",
-    "unknown_field": "The row has a field that its kind does not know.",
-    "missing_field": "The row lacks a field that its kind needs.",
+    "not_csv": "The line is not a row of a CSV: a quote is left open, or it has more cells than the header.",
+    "unknown_url": "The url of an OpenAI batch line is not supported.",
+    "unknown_field": "The row has a field that its kind does not have.",
+    "missing_field": "The row lacks a field that its kind requires.",
     "wrong_type": "A field has the wrong JSON type.",
     "out_of_range": "A field's value is outside its limits.",
-    "duplicate_custom_id": "An earlier row has this custom_id; the first keeps it.",
-    "unknown_kind": "No kind has this name, or the row names none and the command gave none.",
+    "duplicate_custom_id": "An earlier row has the same custom_id, and keeps it.",
+    "unknown_kind": "No kind has this name, or neither the row nor the command names a kind.",
     "unknown_model": "No model has this alias.",
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
-    "unsupported_parameter": "A parameter of the request is not supported, here or by the engine of its model.",
+    "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
     "unknown_adapter": "The model has no adapter of this name.",
     "generation_failed": "The engine failed on this request.",
     "out_of_memory": "The request does not fit into the device's memory.",
-    # Kinds: what came out cannot be published.
-    "output_not_json": "The answer is not JSON, as the row asked for.",
+    # Kinds: the output cannot be published.
+    "output_not_json": "The row asked for JSON, and the answer is not JSON.",
     "empty_output": "The model wrote nothing that can be used.",
-    "post_too_long": "The post is longer than its platform allows, also after two more tries.",
+    "post_too_long": "The post is longer than its platform allows, even after two more tries.",
     "output_incomplete": "The text ended at max_tokens before it was complete.",
-    "segment_mismatch": "The translation does not have the segments of its source.",
-    "kind_failed": "The kind raised an error that is not a check of its own.",
-    # The line: what happened to the attempts.
-    "crashed_worker": "Its worker died again and again, also with no other row in hand.",
-    "bad_record": "The stored request of this row cannot be read back, or is not what was accepted.",
+    "segment_mismatch": "The translation does not have as many segments as its source.",
+    "kind_failed": "The code of the kind failed: it raised an unexpected error, or returned something that is not its output.",
+    # Attempts: the row was not done, and no engine or kind is to blame.
+    "crashed_worker": "Workers died again and again while they had this row, also when they had no other.",
+    "bad_record": "The stored request of this row cannot be read, or is not the one that was accepted.",
     "cancelled": "The batch was cancelled before this row was done.",
-    "postponed": "The row was not done at the batch's soft deadline: it comes with the next round.",
+    "postponed": "The row was not done by the batch's soft deadline; the next round runs it.",
     "expired": "The batch's deadline passed before this row was done.",
 }
-"""Every error code that Nightpress itself gives, and its sentence. Codes are stable; messages may change."""
+"""Every error code that Nightpress itself gives -> what it means. Codes are stable; messages may change."""

@@ -1,7 +1,7 @@
-"""The words between kinds and engines: Message, Prompt, SamplingParams, Completion, TokenLogprob.
+"""The values that pass between kinds and engines: Message, Prompt, SamplingParams, Completion, TokenLogprob.
 
-A kind yields prompts and is sent completions; an engine is given generation requests and returns completions. Neither
-knows the other. Everything here is a frozen value, has no behaviour but its own checks, and imports nothing heavy.
+A kind yields prompts and is sent their completions. An engine is given generation requests and returns completions.
+Neither knows the other. Every class here is a frozen value that only checks itself, and imports nothing heavy.
 """
 
 import math
@@ -13,10 +13,10 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 MAX_LOGPROBS: Final = 20
-"""So many of the likeliest tokens may be asked for at each place (the limit of OpenAI's API)."""
+"""A request may ask for at most this many of the likeliest tokens at each position (the limit of OpenAI's API)."""
 
 MIN_LOGPROB: Final = -9999.0
-"""Stands for a token that the model gives no chance at all (OpenAI's API)."""
+"""The log probability of a token that the model gives no chance at all (as in OpenAI's API)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How tokens are chosen.
+    """How the tokens of a completion are chosen.
 
-    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off. Presence
-    and frequency penalties are taken from the logits of tokens that the completion has, once and as often as it has them;
-    `logit_bias` is added to the logits of token ids (OpenAI's API).
-    `stop` texts end a completion and are cut from it. `seed` and a token's position determine its random number, so a
-    completion does not depend on who shares its step; None lets the runner derive one from the batch and the row.
-    `logprobs` asks for the log probability of each token that is chosen, and of so many of the likeliest at its place. They
-    are the model's own, before temperature, penalties, biases and filters, as vLLM's `raw_logprobs` are; None asks for none.
+    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off.
+    `presence_penalty` is subtracted once from the logit of each token that the completion already has, `frequency_penalty`
+    once for each time that it has it. `logit_bias` is added to the logits of token ids. All three are as in OpenAI's API.
+    A `stop` text ends a completion and is cut from it. The seed and a token's position determine its random number, so a
+    completion does not depend on the other requests of its step; `seed=None` lets the runner derive one from batch and row.
+    `logprobs=n` asks for the log probability of each chosen token and of the n likeliest tokens at its position, None for no
+    log probabilities. They are those of the model, before temperature, penalties, biases and filters (as `raw_logprobs` of
+    vLLM).
     """
 
     max_tokens: int = 256
@@ -72,7 +73,7 @@ class SamplingParams:
             raise ValueError(f"out of range: {', '.join(wrong)}")
 
     def as_receipt(self) -> Mapping[str, Any]:
-        """What differs from the defaults, but for the seed, as JSON has it: it goes into the receipt."""
+        """The params that differ from the defaults, as JSON values, without the seed: what a receipt keeps of them."""
         found: dict[str, Any] = {}
         for one in fields(self):
             value = getattr(self, one.name)
@@ -83,26 +84,26 @@ class SamplingParams:
         return found
 
     def overridden(self, overrides: Mapping[str, Any]) -> "SamplingParams":
-        """These params with what a row itself asks for in place of the kind's own choice. None changes nothing."""
+        """These params, which a kind chose, with those in `overrides` that a row asks for. A value of None changes nothing."""
         return replace(self, **{name: value for name, value in overrides.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a kind asks an engine for.
+    """A prompt that a kind gives to an engine, to be completed or scored.
 
     Args:
-        messages: Turns of a chat, which the engine puts into the model's own chat template. Empty when `text` is set.
-        text: Raw text, given to the model as it stands. Empty when `messages` is set.
-        params: The sampling params; what the row itself asks for is put over them.
-        label: Names the step in the row's receipt, such as `outline` or `section 2`; unique within an attempt.
-        replaces: The label of an earlier prompt of this attempt that this one asks again. The earlier completion is
-            then regenerated text: wasted usage, not billed.
-        adapter: The adapter to use; None is the row's own, or the bare model.
+        messages: Turns of a chat, which the engine formats with the model's own chat template. Empty when `text` is set.
+        text: Raw text, given to the model without a template. Empty when `messages` is set.
+        params: The sampling params; those that the row itself asks for replace them.
+        label: The name of this prompt in the row's receipt, such as `outline` or `section 2`; unique within an attempt.
+        replaces: The label of an earlier prompt of this attempt that this one asks again. The earlier completion then
+            counts as wasted usage, and is not billed.
+        adapter: The adapter to use. None: that of the row, or the model without one.
         schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
-        template_sha256: The hash of the template that made it; it goes into the receipt.
-        continuations: Texts to score in place of writing one: how likely the model is to go on with each. They are
-            turned into tokens by themselves, so one that begins a word begins with a space where the model's do.
+        template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
+        continuations: Texts to score, in which case no text is generated: how likely the model would continue with each.
+            Each is tokenized by itself, so it must begin with a space if it begins a word that the model would begin so.
     """
 
     messages: tuple[Message, ...] = ()
@@ -122,7 +123,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One prompt on its way through an engine. `prompt.params.seed` is set by now."""
+    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set."""
 
     request_id: str
     prompt: Prompt
@@ -130,7 +131,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why an engine could not answer a request: a code of `errors.CODES`, a sentence, and whether to try again."""
+    """Why an engine could not answer a request: a code of `errors.CODES`, a sentence, and whether a retry may succeed."""
 
     code: str
     message: str
@@ -139,7 +140,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token, as text of its own, and its natural log probability; `top` are the likeliest at its place, likeliest first."""
+    """A token, its text and its natural log probability. `top` has the likeliest tokens at its position, likeliest first."""
 
     token_id: int
     token: str
@@ -149,25 +150,25 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContinuationScore:
-    """How likely a continuation is: each of its tokens, and whether greedy choice would have written the same."""
+    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write it."""
 
     tokens: tuple[TokenLogprob, ...]
     greedy: bool
 
     @property
     def logprob(self) -> float:
-        """The log likelihood of the whole: the sum over its tokens."""
+        """The log likelihood of the continuation: the sum over its tokens."""
         return math.fsum(one.logprob for one in self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an engine answers. `fault` is set exactly when `finish_reason` is `error`.
+    """The answer of an engine to one request. `fault` is set exactly when `finish_reason` is `error`.
 
-    `device_ns` is the share of the devices' time that this request took, in nanoseconds; the shares of all requests of
-    an engine add up to the time it was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed again.
-    `logprobs` has an entry for each of the `completion_tokens`, an end token included, where the prompt asked for them.
-    For a prompt with continuations, `scores` has one for each, the text is empty, and tokens and time are the sums over them.
+    `device_ns` is the part of the devices' time that is attributed to this request, in nanoseconds; over all requests of an
+    engine it adds up to the time that the engine was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed
+    again. `logprobs` has an entry for each of the `completion_tokens`, an end token included, if the prompt asked for them.
+    For a prompt with continuations, `scores` has one entry each, the text is empty, and the counts are sums over them.
     """
 
     request_id: str

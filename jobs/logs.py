@@ -1,10 +1,11 @@
-"""Structured logs: one call to configure structlog, and the table of every event.
+"""Structured logs: configures structlog, and lists every event that Nightpress logs.
 
-An event is a stable dotted past tense, its values are flat keys. Prompts, outputs and secrets are never logged. Ray's own
-JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so ours are `job`, `worker`, `node`.
+The name of an event is stable: a thing, a dot and what happened to it. Its values are flat keys. Prompts, outputs and
+secrets are never logged. Ray's own JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so our keys
+are `job`, `worker` and `node`.
 
-A program that uses these packages as a library need not configure anything. As long as structlog is not configured, events go
-to the standard library's logger `nightpress`, which shows nothing unless that program asks for it.
+A program that uses these packages as a library need not configure anything. Until `configure` was called, events go to the
+standard library's logger `nightpress`, which shows nothing unless that program asks for it.
 """
 
 import logging
@@ -12,58 +13,58 @@ import sys
 from typing import Any, Final
 
 EVENTS: Final[dict[str, str]] = {
-    "batch.accepted": "A batch was made: batch, rows, refused.",
-    "batch.hint_failed": "A batch stands, and the hint that it is open could not be written: fleets find it later: batch, error.",
+    "batch.accepted": "A batch was accepted: batch, rows, refused.",
+    "batch.hint_failed": "A batch was accepted, but not marked as open; fleets find it later: batch, error.",
     "batch.fed": "Rows were put on the queue: batch, lane, rows.",
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
-    "batch.damaged": "Requests of a batch cannot be read back from storage, and their rows fail: batch, rows.",
+    "batch.damaged": "Requests of a batch cannot be read from storage, so their rows fail: batch, rows.",
     "batch.closed": "A batch was cancelled, has expired, or is published at its soft deadline: batch, reason.",
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
     "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
     "tokens_per_s, expected_end.",
-    "batch.delivered": "The outputs of a round are at the batch's output URL: batch, round, url.",
-    "batch.undelivered": "They could not be taken there, which is tried again: batch, round, error.",
-    "after_publishing.failed": "A delivery or the accounts need what is away, and are tried again: error.",
-    "batch.paused": "The first rows of a batch all failed, and no further one is started: batch, reason.",
-    "batch.deleted": "A published batch left the store; its usage stays: batch.",
-    "job.rescued": "A lease ran out and its job was claimed again: job, attempt, crashes.",
-    "job.buried": "Workers died of a job, or no attempt was left; it has failed: job, attempt.",
-    "job.retried": "An attempt failed and may succeed later: job, attempt, code, delay_s.",
+    "batch.delivered": "The outputs of a round were copied to the batch's output URL: batch, round, url.",
+    "batch.undelivered": "The outputs of a round could not be copied there; it is tried again: batch, round, error.",
+    "after_publishing.failed": "A delivery or the accounts need something that is unavailable, and are tried again: error.",
+    "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
+    "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
+    "job.rescued": "A lease ran out, and its job was claimed again: job, attempt, crashes.",
+    "job.buried": "A job failed because workers died of it, or because it had no attempt left: job, attempt.",
+    "job.retried": "An attempt failed, and the job is tried again later: job, attempt, code, delay_s.",
     "job.failed": "A job failed for good: job, attempt, code.",
-    "kind.close_failed": "A kind raised an error as it was ended, which changes no outcome: job, kind, error.",
-    "lane.paused": "Workers died again and again, and the lane paused itself: lane, reason.",
-    "lease.lost": "A lease was gone before its job was reported: job.",
-    "lease.given_up": "A row or its engine hangs, and its lease is renewed no more: job, phase.",
-    "segments.compacted": "Small segments were put together in fewer files: batch, segments.",
-    "leftovers.deleted": "What killed processes left in the store is gone: count.",
+    "kind.close_failed": "A kind raised an error as its conversation was closed; no outcome changes: job, kind, error.",
+    "lane.paused": "Workers died again and again, so the lane paused itself: lane, reason.",
+    "lease.lost": "A lease was gone before its job was settled: job.",
+    "lease.abandoned": "A row or its engine hangs, so its lease is no longer renewed: job, phase.",
+    "segments.compacted": "Small segments were merged into fewer files: batch, segments.",
+    "leftovers.deleted": "Files that killed processes had left in the store were deleted: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
-    "spool.refused": "The local disk does not take finished rows; they wait in memory: error.",
-    "spool.lost": "The local disk does not give finished rows back; they are done again: rows, error.",
+    "spool.refused": "The local disk takes no finished rows, so they wait in memory: error.",
+    "spool.lost": "Finished rows cannot be read back from the local disk; they are done again: rows, error.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
-    "store.damaged": "A file of a batch is damaged, and the batch waits for its backup; all others go on: error or message.",
-    "store.delete_failed": "Files may not be deleted, and stay; all goes on: error.",
+    "store.damaged": "A file of a batch is damaged; the batch waits for its backup, others go on: error or message.",
+    "store.delete_failed": "Files could not be deleted and stay; everything else goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
-    "attention.refused": "A GPU's own attention kernel does not work here, and products are taken instead: reason.",
-    "engine.graphs_stopped": "Decode steps are no longer recorded as CUDA graphs, and are computed plainly: reason.",
+    "attention.refused": "Our attention kernel does not work on this GPU; matrix products replace it: reason.",
+    "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",
-    "worker.hung": "The engine makes no step and cannot be stopped; the process ends: hung_s.",
-    "worker.failed": "The engine failed; its rows go to other workers and the process ends: error.",
+    "worker.hung": "The engine makes no step and cannot be stopped, so the process ends: hung_s.",
+    "worker.failed": "The engine failed; its rows go to other workers, and the process ends: error.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
-    "model.waiting": "A model has rows and no worker, since there is no room for one: model, lacks, needs, total, held_by.",
-    "model.unknown": "An open batch needs a model that the catalog lacks: model, known.",
-    "fleet.started": "The workers are up: workers, lanes, address or timings.",
+    "model.waiting": "A model has rows but no worker, since there is no room for one: model, lacks, needs, total, held_by.",
+    "model.unknown": "An open batch needs a model that is not in the catalog: model, known.",
+    "fleet.started": "The workers are up: workers, lanes, address, ray_s, server_s.",
     "fleet.stopped": "No worker is left.",
     "run.timed": "How long the parts of a run took: server_s, ray_s, load_s, first_row_s.",
 }
-"""Every event that Nightpress logs, with its keys."""
+"""Every event that Nightpress logs -> what it means: its keys. `a or b` names keys of which an event has one."""
 
 
 LIBRARY: Final = "nightpress"
@@ -71,7 +72,10 @@ LIBRARY: Final = "nightpress"
 
 
 def configure(level: str = "info", form: str = "auto") -> None:
-    """Send structured logs to standard error: for a person on a terminal, else one JSON object a line."""
+    """Send logs of this level and above to standard error.
+
+    `form` is `console` (for a person), `json` (one object a line) or `auto` (console on a terminal, else json).
+    """
     import structlog
 
     json = form == "json" or (form == "auto" and not sys.stderr.isatty())
@@ -84,21 +88,21 @@ def configure(level: str = "info", form: str = "auto") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever it is when an event is logged
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # sys.stderr as it is when an event is logged
         cache_logger_on_first_use=False,
     )
 
 
-def warn(form: str = "auto") -> None:
-    """Send warnings to standard error, unless the process has configured its logs.
+def show_warnings(form: str = "auto") -> None:
+    """Send warnings and errors to standard error, unless `configure` was called before.
 
-    structlog is imported only when there is one: its import takes a fifth of the time of a short command.
+    structlog is imported with the first of them, since its import takes a fifth of the time of a short command.
     """
     _unconfigured.form_of_warnings = form
 
 
 def logger() -> Any:
-    """The process's logger, which has the methods debug, info, warning and error."""
+    """The logger of this process. It has the methods debug, info, warning and error."""
     structlog = sys.modules.get("structlog")
     if structlog is not None and structlog.is_configured():
         return structlog.get_logger()
@@ -106,7 +110,7 @@ def logger() -> Any:
 
 
 class _Unconfigured:
-    """The logger of a process that has not called `configure`. After `warn`, its first warning calls it."""
+    """The logger of a process that has not called `configure`. After `show_warnings`, its first warning calls it."""
 
     def __init__(self) -> None:
         self.form_of_warnings: str | None = None

@@ -1,7 +1,7 @@
-"""Prices, and the integer arithmetic that turns counts into money.
+"""Prices, and the integer arithmetic that turns the counts of a usage into money.
 
-All prices are whole billionths of the currency: a device by the hour, tokens by the million. A division rounds half up,
-once for each row, so that any amount can be computed again from the counts and the price version in a receipt.
+All prices are integers, in billionths of the currency: for an hour of a device and for a million tokens. Each amount of a
+row is rounded once, half up, so it can be computed again from the counts and the price version in the row's receipt.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,26 @@ BILLION: Final = 1_000_000_000
 
 
 class TokenPrices(BaseModel):
-    """What is charged for a million tokens of one model, in billionths of the currency."""
+    """The charge for a million tokens of one model, in billionths of the currency."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: int = Field(default=0, ge=0, description="A million prompt tokens that were computed.")
-    cached_prompt: int = Field(default=0, ge=0, description="A million prompt tokens that came from a cache.")
-    completion: int = Field(default=0, ge=0, description="A million completion tokens.")
+    prompt: int = Field(default=0, ge=0, description="For prompt tokens that were computed.")
+    cached_prompt: int = Field(default=0, ge=0, description="For prompt tokens that came from a cache.")
+    completion: int = Field(default=0, ge=0, description="For completion tokens.")
 
 
 class Prices(BaseModel):
-    """One named version of all prices. The shipped ones are dated examples, not offers."""
+    """All prices, under the name of their version. The shipped ones are dated examples, not offers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: str = Field(default="example-2026-11", min_length=1, max_length=64)
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$", description="ISO 4217.")
+    version: str = Field(
+        default="example-2026-11", min_length=1, max_length=64, description="Its name; each receipt has it."
+    )
+    currency: str = Field(
+        default="USD", pattern=r"^[A-Z]{3}$", description="The currency of all amounts, as an ISO 4217 code."
+    )
     device_hour: Mapping[str, int] = Field(
         default={
             "cpu": 50_000_000,  # one core
@@ -43,23 +47,23 @@ class Prices(BaseModel):
             "NVIDIA H100": 4_000_000_000,
             "NVIDIA H200": 5_000_000_000,
         },
-        description="An hour of a device, by the start of the name that the device gives itself. Examples of 2026-11.",
+        description="The cost of an hour, by how the name that the driver gives the device begins. Examples of 2026-11.",
     )
     models: Mapping[str, TokenPrices] = Field(
         default={
             "smollm2-135m": TokenPrices(prompt=10_000_000, cached_prompt=2_500_000, completion=40_000_000),
             "stub": TokenPrices(prompt=10_000_000, cached_prompt=2_500_000, completion=40_000_000),
         },
-        description="Token prices by model alias. A model without an entry is charged at nothing.",
+        description="Token prices by model alias. A model without an entry costs nothing.",
     )
 
     def of_device(self, device: str) -> int:
-        """The price of an hour of `device`, in billionths: the entry whose name is the longest prefix, else 0."""
+        """The cost of an hour of `device`, in billionths: that of the longest entry that its name begins with, or 0."""
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 
     def price(self, usage: Usage, *, model: str, device: str) -> Usage:
-        """`usage` with its `device_cost` and `charge` computed from its counts."""
+        """`usage` with `device_cost` and `charge` computed from its counts."""
         tokens = self.models.get(model, TokenPrices())
         charge = (
             (usage.prompt_tokens - usage.cached_prompt_tokens) * tokens.prompt
@@ -77,11 +81,11 @@ class Prices(BaseModel):
 
 
 def divided(amount: int, by: int) -> int:
-    """`amount / by`, rounded half up, for amounts that are not negative."""
+    """`amount / by`, rounded half up. Neither may be negative."""
     return (2 * amount + by) // (2 * by)
 
 
 def formatted(amount: int, currency: str) -> str:
-    """An amount in billionths for a person: `0.001234 USD`, with as many decimals as its size needs."""
+    """An amount in billionths as text for a person: `0.001234 USD`, and with two decimals from 100 on."""
     value = amount / BILLION
     return f"{value:,.2f} {currency}" if value >= 100 else f"{value:,.6f} {currency}"

@@ -1,7 +1,7 @@
-"""The settings of a process: one frozen value, built at the edge and passed down. Nothing else reads the environment.
+"""The settings of a process: one frozen value, made by the command and passed down. Nothing else reads the environment.
 
-Sources, the first that has a value wins: the environment (`NIGHTPRESS_*`, nested names joined by `__`), `nightpress.toml`
-in the working folder or one above it, the defaults below.
+A value comes from the first of these sources that has it: the environment (`NIGHTPRESS_*`, nested names joined by `__`),
+`nightpress.toml` in the working folder or the nearest folder above it, the defaults below.
 """
 
 import os
@@ -26,23 +26,22 @@ from jobs.prices import Prices
 from jobs.tenants import TenantSettings
 from jobs.urls import local_path, scheme
 
-TOML_NAME = "nightpress.toml"
+TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
 NESTED: Final = frozenset({"models", "prices", "store_options", "tenants"})
-"""Settings with names of their own inside, which a variable joins by `__`."""
+"""Settings that hold named values; a variable joins their names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
-"""What Kubernetes calls a service."""
+"""The ends of the variables by which Kubernetes announces a service to each container."""
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-"""A name that is safe in a lane, a file and a hash tag as it is, so that no two aliases share a lane."""
-
+"""The alias of a model. It is safe unchanged in a file name and a hash tag of Redis, so no two aliases share a lane."""
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 class Settings(BaseSettings):
-    """Every setting, its default and what it does. The README's table is made of these descriptions."""
+    """Every setting, its default and what it does. The reference of settings is generated from these descriptions."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -55,121 +54,169 @@ class Settings(BaseSettings):
     )
 
     redis_url: SecretStr | None = Field(
-        default=None, description="The queue. None: an embedded server, for `run` alone."
+        default=None, description="URL of the Redis that holds the queue. None: `run` starts an embedded server."
     )
     redis_ca: Path | None = Field(
-        default=None, description="For a rediss:// URL: the certificates to trust in place of the system's."
+        default=None, description="For a rediss:// URL: a file of the certificates to trust, in place of the system's."
     )
     store_url: str = Field(
-        default=".nightpress/store", min_length=1, description="A folder, or any fsspec URL such as s3://bucket/path."
+        default=".nightpress/store",
+        min_length=1,
+        description="Where batches are stored: a folder, or an fsspec URL such as s3://bucket/path.",
     )
     store_options: Mapping[str, str] = Field(
         default={},
-        description="Options of the store's fsspec file system, such as endpoint_url; URLs of the same one get them too.",
+        description="Options of the store's fsspec file system, such as endpoint_url. Its other URLs get them too.",
     )
-    cache_dir: Path = Field(default=Path("~/.cache/nightpress"), description="Converted weights.")
-    templates_dir: Path | None = Field(default=None, description="Templates that replace the kinds' own, by file name.")
+    cache_dir: Path = Field(
+        default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
+    )
+    templates_dir: Path | None = Field(
+        default=None, description="Folder of templates that replace those of the kinds, by file name."
+    )
     tenant: str = Field(
         default="default",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Whom rows are billed to that name no tenant.",
+        description="The tenant to bill for rows that name none.",
     )
-    model: str = Field(default="smollm2-135m", description="The model of rows that name none.")
+    model: str = Field(default="smollm2-135m", description="The model for rows that name none.")
     lease_s: float = Field(
-        default=60.0, ge=0.5, le=3600, description="A worker that is silent for so long has lost its jobs."
+        default=60.0,
+        ge=0.5,
+        le=3600,
+        description="Seconds of silence after which a worker loses its jobs, and others may claim them.",
     )
     waiting_limit_s: float = Field(
         default=14_400.0,
         gt=0,
-        description="A claimed row that the engine has not begun after so long goes to another worker.",
+        description="Seconds that a claimed row may wait for the engine to begin it; then it goes to another worker.",
     )
     running_limit_s: float = Field(
         default=3600.0,
         gt=0,
-        description="A prompt without an answer after so long is hung: its row goes to another worker.",
+        description="Seconds that a prompt may run without an answer; then its row goes to another worker.",
     )
     settling_limit_s: float = Field(
         default=86_400.0,
         gt=0,
-        description="A finished row that storage does not take for so long is done again elsewhere.",
+        description="Seconds that a finished row may wait for storage to take it; then another worker does the row again.",
     )
     step_limit_s: float = Field(
-        default=300.0, gt=0, description="An engine that makes no step for so long hangs: its rows go to other workers."
+        default=300.0,
+        gt=0,
+        description="Seconds without a step after which an engine counts as hung, and its rows go to other workers.",
     )
     exit_limit_s: float = Field(
-        default=30.0, ge=0, description="A worker whose engine hangs so much longer ends itself, and is replaced."
+        default=30.0,
+        ge=0,
+        description="Seconds after step_limit_s until a worker whose engine still hangs ends its process and is replaced.",
     )
     flush_s: float = Field(
-        default=2.0, gt=0, le=600, description="The longest that a finished row waits for its segment."
+        default=2.0,
+        gt=0,
+        le=600,
+        description="Seconds that a finished row waits for others before they are written as a segment.",
     )
-    flush_bytes: int = Field(default=8 << 20, ge=1, description="A segment is written when it has grown so large.")
+    flush_bytes: int = Field(
+        default=8 << 20,
+        ge=1,
+        description="Bytes of finished rows that are written as a segment at once, without waiting for flush_s.",
+    )
     compact_segments: int = Field(
         default=1000,
         ge=0,
-        description="Where so many segments of a batch lie alone, small ones are compacted. 0: never.",
+        description="Number of uncompacted segments of a batch from which on small ones are merged. 0: never.",
     )
     spool_dir: Path = Field(
-        default=Path("~/.cache/nightpress/spool"), description="Local disk for finished rows while the storage is away."
+        default=Path("~/.cache/nightpress/spool"),
+        description="Folder on a local disk that keeps finished rows while the storage does not take them.",
     )
     spool_bytes: int = Field(
-        default=1 << 30, ge=0, description="So much of them a worker keeps there; then it claims no more."
+        default=1 << 30,
+        ge=0,
+        description="Most bytes that a worker keeps there. Once they are used up, it claims no more rows.",
     )
     window_rows: int = Field(
         default=4096,
         ge=1,
         le=1_000_000,
-        description="Rows of a lane on the queue at once. So that no batch waits for all others, "
-        "each priority may add about twice as many, and each open batch 8.",
+        description="Most rows of a lane that wait on the queue. So that no batch waits for all others, batches with "
+        "no row there may exceed it: by about twice this number in each priority, and by 8 rows each.",
     )
     window_bytes: int = Field(
         default=64 << 20,
         ge=1 << 16,
-        description="Request bytes of a lane on the queue at once; beyond that as for window_rows.",
+        description="Most bytes of requests of a lane that wait on the queue; it is exceeded as window_rows is.",
     )
     inline_bytes: int = Field(
-        default=16 << 10, ge=0, description="A longer request stays in storage until it is claimed."
+        default=16 << 10,
+        ge=0,
+        description="Most bytes of a request that travels on the queue; a longer one is read from storage when claimed.",
     )
-    max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts of a row before its failure is final.")
+    max_attempts: int = Field(
+        default=5, ge=1, le=100, description="Attempts of a row, after which its failure is final."
+    )
     pause_after_deaths: int = Field(
-        default=5, ge=1, description="So many deaths of workers in a row, with no row finished, may pause their lane."
+        default=5,
+        ge=1,
+        description="Pause a lane after this many worker deaths in a row with no finished row in between, unless they lost "
+        "few rows: at most one for every 20 that the lane finished.",
     )
     priority_aging_s: float = Field(
         default=600.0,
         gt=0,
-        description="Rows of a tenant that wait so long unserved gain a level of priority, for a turn.",
+        description="Seconds without a claim after which a tenant's waiting rows gain a level of priority, and again after as "
+        "long, until one is claimed.",
     )
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
-        description="By tenant: weight of its turns (1), and rows_in_flight, the most of its rows at work at once.",
+        description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
+        "most of its rows that may be leased at once (default: no limit).",
     )
-    backoff_s: float = Field(default=1.0, ge=0, description="Full-jitter backoff: base.")
-    backoff_max_s: float = Field(default=60.0, ge=0, description="Full-jitter backoff: cap.")
-    drain_s: float = Field(default=20.0, ge=0, description="How long a draining worker may finish what it runs.")
+    backoff_s: float = Field(
+        default=1.0,
+        ge=0,
+        description="Most seconds before the second attempt of a row; it doubles with each further attempt.",
+    )
+    backoff_max_s: float = Field(default=60.0, ge=0, description="Most seconds before any further attempt of a row.")
+    drain_s: float = Field(
+        default=20.0, ge=0, description="Seconds that a draining worker gets to finish the rows it runs."
+    )
     publish_check_s: float = Field(
-        default=1.0, gt=0, description="How often open batches are looked at for publishing."
+        default=1.0, gt=0, description="Seconds between two looks at whether open batches can be published."
     )
     breaker_rows: int = Field(
-        default=50, ge=0, description="A batch of which so many rows failed and none completed is paused. 0: never."
+        default=50, ge=0, description="Pause a batch when this many of its rows failed and none completed. 0: never."
     )
-    batch_scan_s: float = Field(default=2.0, gt=0, description="How often storage is asked for new batches.")
+    batch_scan_s: float = Field(
+        default=2.0, gt=0, description="Seconds between two looks into storage for new batches."
+    )
     metrics_port: int | None = Field(
-        default=None, ge=0, le=65535, description="Where `nightpress work` answers Prometheus. None: nowhere."
+        default=None, ge=0, le=65535, description="Port where `nightpress work` answers Prometheus. None: it does not."
     )
-    metrics_host: str = Field(default="127.0.0.1", description="The address of that port; 0.0.0.0 is every one.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address of that port; 0.0.0.0 is every address of the machine."
+    )
     ray_address: str | None = Field(
-        default=None, description="A Ray cluster. None: the one that is found, or a local one."
+        default=None, description="Address of a Ray cluster. None: the one that Ray finds, or a local one."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least that is logged."
+        default="info", description="The lowest level that is logged."
     )
-    log_format: Literal["auto", "console", "json"] = Field(default="auto", description="auto: console on a terminal.")
-    prices: Prices = Field(default_factory=Prices, description="Device hours and tokens, under a named version.")
-    models: Mapping[Alias, ModelCard] = Field(default={}, description="More models, or others under a shipped alias.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto is console on a terminal, json elsewhere."
+    )
+    prices: Prices = Field(
+        default_factory=Prices, description="Prices of device hours and tokens, under a named version."
+    )
+    models: Mapping[Alias, ModelCard] = Field(
+        default={}, description="Further models by alias; one under a shipped alias replaces it."
+    )
 
     @field_validator("store_url")
     @classmethod
-    def _wherever_it_is_read(cls, url: str) -> str:
-        """A local folder as an absolute path: workers run in other working folders than the command that starts them."""
+    def _absolute_store(cls, url: str) -> str:
+        """Make a local folder absolute: workers run in other working folders than the command that starts them."""
         return url if "://" in url else str(Path(url).expanduser().absolute())
 
     @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
@@ -186,7 +233,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, then the file that is found upward from the working folder."""
+        """Read the environment, then the nearest `nightpress.toml`."""
         del dotenv_settings, file_secret_settings
         toml = found_toml(Path.cwd())
         return (
@@ -197,19 +244,19 @@ class Settings(BaseSettings):
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:
-        """The shipped models, and the user's own over them."""
+        """The models by alias: the shipped ones, and those of the settings in front of them."""
         return {**SHIPPED, **self.models}
 
     def options_for(self, url: str) -> Mapping[str, str]:
-        """`store_options` for a URL of the store's file system; none for others, which may not know them, or are not to.
+        """`store_options` for a URL of the store's file system; none for another, which may not know them or see secrets.
 
-        A store in a folder needs none: beside it they are those of S3.
+        A store in a local folder needs no options; there they are for URLs of S3.
         """
         ours = scheme(self.store_url) if local_path(self.store_url) is None else "s3"
         return self.store_options if scheme(url) == ours else {}
 
     def lane_of(self, alias: str) -> str:
-        """The lane of a model that the catalog has."""
+        """The lane of a model of the catalog. Raises KeyError for an alias that is not there."""
         return lane_of(alias, self.catalog[alias])
 
 
@@ -219,14 +266,14 @@ def found_toml(folder: Path) -> Path | None:
 
 
 def load() -> Settings:
-    """The settings of this process. Raises RequestError, which names each wrong setting, its place and the remedy."""
+    """The settings of this process. Raises RequestError that names each wrong setting and where to correct it."""
     toml = found_toml(Path.cwd())
     if unknown := unknown_variables(os.environ):
         raise RequestError(f"settings: {'; '.join(unknown)}")
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(_fault(toml, *map(str, fault["loc"]), said=fault["msg"]) for fault in error.errors())
+        faults = "; ".join(_fault(toml, *map(str, fault["loc"]), message=fault["msg"]) for fault in error.errors())
         raise RequestError(f"settings: {faults}") from None
     except SettingsError as error:
         named = re.search(r'field "(\w+)"', str(error))
@@ -237,10 +284,9 @@ def load() -> Settings:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """What is wrong with each `NIGHTPRESS_` variable that names no setting: nobody would read it.
+    """A message for each `NIGHTPRESS_` variable that names no setting, and so would have no effect.
 
-    Kubernetes tells every container of each service by such variables, also of one that is called nightpress: those are
-    passed over.
+    The variables by which Kubernetes announces a service called nightpress are ignored.
     """
     found = []
     for variable, value in sorted(environment.items()):
@@ -252,27 +298,27 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         if top not in Settings.model_fields:
             like = nearest(top, Settings.model_fields)
             hint = f": did you mean {PREFIX}{like.upper()}?" if like else ""
-            found.append(f"{variable} is no setting{hint}")
+            found.append(f"{variable} is not a setting{hint}")
         elif nested and top not in NESTED:
-            found.append(f"{variable} is no setting: {top} is a single value, set by {PREFIX}{top.upper()}")
+            found.append(f"{variable} is not a setting: {top} is a single value, set by {PREFIX}{top.upper()}")
     return found
 
 
-def _fault(toml: Path | None, *loc: str, said: str) -> str:
-    """What is wrong with one value, and the variable or the file where it is to be mended."""
-    name, places = ".".join(loc), []
+def _fault(toml: Path | None, *loc: str, message: str) -> str:
+    """The message about one wrong value, with the variable or the file where to correct it."""
+    name, origins = ".".join(loc), []
     if f"{PREFIX}{'__'.join(loc)}".upper() in map(str.upper, os.environ):
-        places = [f"{PREFIX}{'__'.join(loc)}".upper()]
+        origins = [f"{PREFIX}{'__'.join(loc)}".upper()]
     elif any(variable.upper().split("__")[0] == f"{PREFIX}{loc[0]}".upper() for variable in os.environ):
-        places = [f"{PREFIX}{loc[0].upper()}"]
-    if toml is not None and not (places and "__".join(loc) == loc[0]):
-        places.append(str(toml))
-    if said == "Extra inputs are not permitted":
-        said = "there is no such setting" + did_you_mean(loc[-1], _known(*loc[:-1]))
-    return f"{name}: {said} (mend {' or '.join(places or [TOML_NAME])})"
+        origins = [f"{PREFIX}{loc[0].upper()}"]
+    if toml is not None and not (origins and "__".join(loc) == loc[0]):
+        origins.append(str(toml))
+    if message == "Extra inputs are not permitted":
+        message = "there is no such setting" + did_you_mean(loc[-1], _known(*loc[:-1]))
+    return f"{name}: {message} (correct {' or '.join(origins or [TOML_NAME])})"
 
 
 def _known(*loc: str) -> Sequence[str]:
-    """The names that may stand under this place."""
+    """The names that the settings have at this path."""
     models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

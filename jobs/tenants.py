@@ -1,12 +1,14 @@
-"""Tenants: what share of the fleet each of them gets. Whom usage is billed to is named elsewhere."""
+"""Tenants: how the work of the fleet is divided among those who are billed for it."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class TenantSettings(BaseModel):
-    """`[tenants.<name>]`. While several tenants wait, one of weight 2 gets twice the work done of one of weight 1."""
+    """`[tenants.<name>]`. While several tenants wait, one of weight 2 gets twice as much work done as one of weight 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weight: int = Field(default=1, ge=1, le=1000)
-    rows_in_flight: int | None = Field(default=None, ge=1)
+    weight: int = Field(default=1, ge=1, le=1000, description="Its part of the work, relative to other tenants.")
+    rows_in_flight: int | None = Field(
+        default=None, ge=1, description="Most of its rows that may be leased at once. None: no limit."
+    )

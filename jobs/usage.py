@@ -1,7 +1,7 @@
-"""The two ledgers, in integers: what a piece of work cost us, and what is charged for it.
+"""Usage: what a piece of work took, what it cost us and what is charged for it, as six integers.
 
-Tokens are counts, `device_ns` is nanoseconds, `device_cost` and `charge` are billionths of the currency. Sums are
-therefore exact in any order, and a published total can be checked against its rows to the last digit.
+Tokens are counts, `device_ns` is nanoseconds, `device_cost` and `charge` are billionths of the currency. Sums of integers
+are exact in any order, so a published total equals the sum of its rows to the last digit.
 """
 
 import operator
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, device time and money of one prompt, one attempt, one batch or one night."""
+    """Tokens, device time and money of a prompt, an attempt, a batch or any other piece of work."""
 
     prompt_tokens: int = 0
     cached_prompt_tokens: int = 0
@@ -33,17 +33,19 @@ class Usage:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Usage":
-        """Read the six counts back; names that are not ours (such as `prices`) are passed over."""
+        """Read the six counts from JSON. A missing one is 0, and other names (such as `prices`) are ignored."""
         return cls(*(int(values.get(name, 0)) for name in NAMES))
 
 
 NAMES: Final = tuple(field.name for field in fields(Usage))
+"""The names of the six counts, in the order of an output row."""
+
 _counts: Final[Callable[[Usage], tuple[int, ...]]] = operator.attrgetter(*NAMES)
 _items: Final[Callable[[Mapping[str, Any]], tuple[int, ...]]] = operator.itemgetter(*NAMES)
 
 
 def counts_of(values: Mapping[str, Any]) -> tuple[int, ...]:
-    """The six counts of a usage that was read from JSON, in the order of `NAMES`; what is not there is 0."""
+    """The six counts of a usage that was read from JSON, in the order of `NAMES`. A missing one is 0."""
     try:
         return _items(values)
     except KeyError:
@@ -51,7 +53,7 @@ def counts_of(values: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """The exact sum."""
+    """The sum of the usages, exact in all six counts."""
     result = Usage()
     for usage in usages:
         result = result + usage

@@ -24,7 +24,7 @@ from jobs.store.opening import open_store
 from jobs.store.store import Store
 
 BUCKET = "nightpress"
-STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_fleet.py")
+STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]
@@ -54,6 +54,12 @@ def _logs_as_they_come() -> Iterator[None]:
     """Events are printed, as structlog does by itself. A test that configures the logs does so for itself."""
     structlog.configure()
     yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def logs_of_a_command() -> None:
+    """Nothing is configured, as when a command begins: it prints warnings alone."""
     structlog.reset_defaults()
 
 

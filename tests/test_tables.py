@@ -1,4 +1,4 @@
-"""What is written once stays true: the codes, the events and the tables of the docs are those of the code."""
+"""Shows that error codes, log events, settings and commands are declared, used and documented alike."""
 
 import ast
 import os
@@ -21,7 +21,7 @@ from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 CODE_AT = {"RowError": 0, "CheckFailed": 0, "GenerationFailed": 0, "Fault": 0, "Finding": 0, "RowFault": 2}
-"""Whose argument a code is, and which."""
+"""A callable that takes an error code -> the position of that argument."""
 RAYS_KEYS = {"job_id", "task_id", "worker_id", "actor_id", "node_id"}
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
@@ -44,7 +44,7 @@ def literal(node: ast.expr) -> str | None:
 
 
 def strings(*folders: str, but: str) -> set[str]:
-    """Every string constant of the code, without those of the file where it is declared."""
+    """Every string constant of the code, without those of the file `but`, where the names are declared."""
     return {
         node.value
         for path, tree in sources(*folders)
@@ -55,7 +55,7 @@ def strings(*folders: str, but: str) -> set[str]:
 
 
 def given_codes() -> dict[str, str]:
-    """Where a code is given as a literal -> the code."""
+    """Place in the code -> the error code that is given there as a literal."""
     found = {}
     for place, call in calls("jobs", "workers"):
         name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
@@ -67,7 +67,7 @@ def given_codes() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LogCall:
-    """A call of the logger. `event` is None where it is not a literal, `whole` where all keys are named at the call."""
+    """A call of the logger. `event` is None when it is not a literal; `whole` means that the call names all its keys."""
 
     event: str | None
     keys: frozenset[str]
@@ -75,7 +75,7 @@ class LogCall:
 
 
 def logged() -> dict[str, LogCall]:
-    """Where the logger is called -> how."""
+    """Place in the code -> the call of the logger there."""
     found = {}
     for place, call in calls("jobs", "workers", "scripts"):
         func = call.func
@@ -92,8 +92,8 @@ def logged() -> dict[str, LogCall]:
 
 def keys_of(event: str) -> tuple[set[str], set[str]]:
     """The keys that the table of events promises, and those that it allows: `a, b or c` promises a alone."""
-    said = EVENTS[event].rpartition(":")
-    parts = said[2].rstrip(".").split(",") if said[1] else []
+    _, colon, keys = EVENTS[event].rpartition(":")
+    parts = keys.rstrip(".").split(",") if colon else []
     promised = {part.strip() for part in parts if " or " not in part}
     return promised, promised | {key.strip() for part in parts for key in part.split(" or ")}
 
@@ -109,8 +109,8 @@ def test_every_declared_code_is_given_somewhere() -> None:
 
 
 def test_every_code_has_a_test_that_names_it() -> None:
-    said = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py") if path.name != Path(__file__).name)
-    assert [code for code in CODES if not re.search(rf"\b{code}\b", said)] == []
+    text = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py") if path.name != Path(__file__).name)
+    assert [code for code in CODES if not re.search(rf"\b{code}\b", text)] == []
 
 
 def test_every_event_that_is_logged_is_declared() -> None:

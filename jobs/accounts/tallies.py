@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, assert_never
 
-from jobs.accounts.summaries import Group, Summary, Tally, summaries
+from jobs.accounts.summaries import summaries
+from jobs.accounts.summary import Group, Summary, Tally
 from jobs.errors import StoreDamaged
 from jobs.store.store import Store
 
@@ -31,7 +32,7 @@ def tallies(
     for summary in summaries(store, faults):
         if (since is not None and summary.at < since) or (until is not None and summary.at >= until):
             continue
-        for currency, added in summary.by_currency.items():
+        for currency, added in summary.added.items():
             sums = found.setdefault(currency, {})
             for group, tally in added.items():
                 key = _key(summary, group, by)

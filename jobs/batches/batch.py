@@ -12,19 +12,21 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Final = 1
-"""The version of every file in a batch's folder. A newer release reads what an older one left."""
+"""The version of the form of each record here and in the accounts. A record of a higher one is refused."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
 
 
-class _Record(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer release may add fields
 
+
+class _Record(_Part):
     format: int = FORMAT
 
 
-class LaneInput(_Record):
+class LaneInput(_Part):
     """One lane of a batch: its rows and bytes in `input/<lane>.jsonl`, and that file's sha256 in hex."""
 
     model: str
@@ -98,7 +100,7 @@ class Delivered(_Record):
     at: datetime
 
 
-class PublishedFile(_Record):
+class PublishedFile(_Part):
     """One file of a published folder."""
 
     rows: int

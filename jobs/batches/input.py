@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.request_row import RowRequest
-from jobs.errors import StoreDamaged
+from jobs.store.damage import missing_file
 from jobs.store.store import Store
 
 
@@ -32,7 +32,7 @@ def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
         with store.reader(path) as file:
             yield file
     except KeyError as error:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.") from error
+        raise missing_file(store, path) from error
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
@@ -43,7 +43,7 @@ def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
                 yield request
 
 
-def unreadable(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
+def rows_without_request(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
     """Those of `rows` that no line of any lane holds. Reads the whole input; a byte a row is all that it keeps."""
     there = bytearray(batch.rows)
     for lane in batch.lanes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import end, go_on, list_batches, load_batch
+from jobs.batches.rounds import finish_round, list_batches, load_batch, open_next_round
 from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.store.damage import Damage
 from jobs.store.fan_out import each
@@ -67,7 +67,7 @@ class OpenBatches:
         self._let_go(set(self._indexes) - hinted)
         for batch_id in sorted(self._only if self._only is not None else hinted | self._without_hint(hinted)):
             try:
-                with self._damage.remembered(batch_id):
+                with self._damage.look(batch_id):
                     self._look_again(batch_id)
             except StoreDamaged as error:
                 self.fault = error
@@ -80,7 +80,7 @@ class OpenBatches:
         elif index.done is not None:  # hinted again after it was done: it may have been reopened
             index.refresh()
             if index.done is not None:  # its publisher may have died before it could say so
-                end(self._store, index.batch)
+                finish_round(self._store, index.batch)
             index.refresh()
 
     def _let_go(self, unhinted: set[str]) -> None:
@@ -109,7 +109,7 @@ class OpenBatches:
         """Whether a batch without a hint is open. One that is damaged is passed over: it must not hide all others."""
         with contextlib.suppress(StoreUnavailable):
             batch = load_batch(self._store, batch_id)
-            return batch is not None and go_on(self._store, batch)
+            return batch is not None and open_next_round(self._store, batch)
         return False
 
     def _add(self, batch_id: str) -> None:
@@ -117,6 +117,6 @@ class OpenBatches:
         if batch is not None:
             index = OutcomeIndex(self._store, batch)
             index.refresh()
-            if index.current.goes_on and go_on(self._store, batch):
+            if index.current.has_next_round and open_next_round(self._store, batch):
                 index.refresh()
             self._indexes[batch_id] = index

@@ -12,7 +12,7 @@ from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, read_published
 from jobs.batches.rounds import Round, read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
-from jobs.batches.segments.segment import SOLO, HeadRow, SegmentHead
+from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable
 from jobs.store.store import Store
 from jobs.usage import Usage
@@ -22,7 +22,7 @@ _FAILED: Final = 1
 _COMPLETED: Final = 2
 
 
-class Tries(NamedTuple):
+class PastAttempts(NamedTuple):
     """Attempts of a row that failed, and leases of it that ran out, of those the ones with no other job in hand."""
 
     attempts: int
@@ -30,7 +30,7 @@ class Tries(NamedTuple):
     solo_crashes: int
 
 
-NOT_TRIED: Final = Tries(0, 0, 0)
+NO_ATTEMPTS: Final = PastAttempts(0, 0, 0)
 
 LISTINGS: Final = 100
 """So often files are listed anew because others compacted them meanwhile."""
@@ -61,12 +61,12 @@ class OutcomeIndex:
         self.segments: dict[str, str] = {}
         self.files: dict[str, int] = {}
         self.compacted: dict[str, str] = {}
-        self.alone = 0
+        self.single_files = 0
         self.carried = 0
         self.is_stale = False
         self._moved: set[str] = set()
         self._states = bytearray(self.batch.rows)
-        self._unfinished: dict[int, Tries] = {}
+        self._unfinished: dict[int, PastAttempts] = {}
 
     def refresh(self) -> int:
         """Read the markers, then the heads of new segments. Returns how many were new.
@@ -87,7 +87,7 @@ class OutcomeIndex:
         for _ in range(LISTINGS):
             alone, compacted = list_files(self._store, self.paths)
             new = [path for path in (*alone, *compacted) if path not in self.files]
-            self.alone = len(alone)
+            self.single_files = len(alone)
             try:
                 for path, heads in each_heads(self._store, new):
                     self.files[path] = sum(head.bytes for head in heads)
@@ -133,9 +133,9 @@ class OutcomeIndex:
         """Whether nothing more is to be done for a row in this round."""
         return self._states[row] != _NONE
 
-    def tries(self, row: int) -> Tries:
+    def past_attempts(self, row: int) -> PastAttempts:
         """What was tried in this round without ending the row."""
-        return self._unfinished.get(row, NOT_TRIED)
+        return self._unfinished.get(row, NO_ATTEMPTS)
 
     @property
     def missing(self) -> int:
@@ -194,8 +194,8 @@ class OutcomeIndex:
                 self._count_try(line)
 
     def _count_try(self, line: HeadRow) -> None:
-        tries = self.tries(line.row)
+        tries = self.past_attempts(line.row)
         crashed, solo = line.status in ("x", SOLO), line.status == SOLO
-        self._unfinished[line.row] = Tries(
+        self._unfinished[line.row] = PastAttempts(
             tries.attempts + (not crashed), tries.crashes + crashed, tries.solo_crashes + solo
         )

@@ -17,6 +17,9 @@ PRICED: Final = ("prices", "currency")
 """What of the receipt stands beside the amounts: the version of the prices, and what they are in."""
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
+TEMPLATE_DIGITS: Final = 12
+"""How many digits of a template's sha256 tell templates apart in the accounts."""
+
 Line = Mapping[str, Any]
 """A line of a segment as it was read: an `Outcome`'s fields, without those that are None."""
 
@@ -63,6 +66,7 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
         "batch_id": batch_id,
         "row": row,
         "custom_id": request.custom_id if request else None,
+        "tenant": request.tenant if request else "",
         "kind": request.kind if request else "",
         "status": status,
         "error": {**error, "line": request.line} if request else error,
@@ -71,11 +75,22 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
     return {**values, "metadata": request.metadata} if request and request.metadata is not None else values
 
 
+def first_template(receipt: Mapping[str, Any]) -> str:
+    """Return the shortened hash of the template of a row's first prompt; empty if that came from none."""
+    return short_template(next(iter((receipt.get("templates") or {}).values()), None))
+
+
+def short_template(sha256: str | None) -> str:
+    """Return a template's hash as the accounts name it."""
+    return (sha256 or "")[:TEMPLATE_DIGITS]
+
+
 def _identity(batch_id: str, line: Line, status: str) -> dict[str, Any]:
     return {
         "batch_id": batch_id,
         "row": line["row"],
         "custom_id": line.get("custom_id"),
+        "tenant": line.get("tenant", ""),
         "kind": line["kind"],
         "status": status,
     }

@@ -13,9 +13,11 @@ from typing import Any
 
 import orjson
 
-from jobs.batches.batch import Batch, BatchPaths, Done
-from jobs.batches.rounds import accepted, latest_done
-from jobs.errors import StoreDamaged, StoreUnavailable
+from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.batches.output_rows import first_template
+from jobs.batches.rounds import latest_done, require_batch
+from jobs.errors import StoreUnavailable
+from jobs.store.damage import check_format, damaged_file, missing_file
 from jobs.store.destinations import replace_file
 from jobs.store.store import Store
 from jobs.usage import Usage, total
@@ -25,14 +27,14 @@ ERRORS = "errors.jsonl"
 USAGE = "usage.json"
 
 
-def path_of(done: Done, batch_id: str, name: str) -> str:
+def published_path(done: Done, batch_id: str, name: str) -> str:
     """Where a published file stands in the store."""
     return f"{BatchPaths(batch_id).root}/{done.folder}/{name}"
 
 
 def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Iterator[bytes]:
     """The lines of a published file as they stand. Raises StoreDamaged at the end if the sha256 differs."""
-    path = path_of(done, batch_id, name)
+    path = published_path(done, batch_id, name)
     digest = hashlib.sha256()
     try:
         with store.reader(path) as file:
@@ -40,14 +42,9 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.") from error
+        raise missing_file(store, path) from error
     if digest.hexdigest() != done.files[name].sha256:
-        raise damaged(store, path)
-
-
-def damaged(store: Store, path: str) -> StoreDamaged:
-    """The error of a file that is not what was written."""
-    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.")
+        raise damaged_file(store, path)
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
@@ -61,12 +58,17 @@ def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterat
         try:
             yield orjson.loads(line), line
         except orjson.JSONDecodeError as error:
-            raise damaged(store, path_of(done, batch_id, name)) from error
+            raise damaged_file(store, published_path(done, batch_id, name)) from error
 
 
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
     """`usage.json`. Raises StoreDamaged."""
-    (usage,) = list(read_published(store, done, batch_id, USAGE))  # to its end, where its sha256 is compared
+    path = published_path(done, batch_id, USAGE)
+    try:
+        (usage,) = list(read_published(store, done, batch_id, USAGE))  # to its end, where its sha256 is compared
+        check_format(usage, FORMAT, f"storage {store.redacted_url}: {path}")
+    except ValueError as error:
+        raise damaged_file(store, path) from error
     return usage
 
 
@@ -74,7 +76,7 @@ def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> Non
     """Copy the published files into a local folder; each appears whole."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in done.files:
-        with store.reader(path_of(done, batch_id, name)) as source, replace_file(folder / name) as target:
+        with store.reader(published_path(done, batch_id, name)) as source, replace_file(folder / name) as target:
             shutil.copyfileobj(source, target, 1 << 20)
 
 
@@ -87,7 +89,7 @@ def verify(store: Store, batch_id: str) -> list[str]:
     done = latest_done(store, batch_id)
     if done is None:
         return ["no round is published"]
-    proof = _Proof(accepted(store, batch_id))
+    proof = _Proof(require_batch(store, batch_id))
     try:
         for name in (OUTPUT, ERRORS):
             rows = 0
@@ -111,6 +113,7 @@ class _Proof:
         self._outcomes = bytearray(batch.rows)
         self._statuses: Counter[str] = Counter()
         self._usage: dict[str, Usage] = {}
+        self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
 
     def take(self, values: dict[str, Any], *, completed: bool) -> None:
         row, status = values["row"], values["status"]
@@ -128,8 +131,12 @@ class _Proof:
         self._outcomes[row] = 1
         self._statuses[status] += 1
         if completed:
-            model = values["model"]
-            self._usage[model] = self._usage.get(model, Usage()) + Usage.from_dict(values["usage"])
+            used = Usage.from_dict(values["usage"])
+            self._usage[values["model"]] = self._usage.get(values["model"], Usage()) + used
+            currency, template = values["usage"].get("currency"), first_template(values)
+            group = (currency, values["tenant"], values["model"], values["kind"], template)
+            rows, sums = self._groups.get(group, (0, Usage()))
+            self._groups[group] = (rows + 1, sums + used)
 
     def compare(self, done: Done, usage: dict[str, Any]) -> None:
         if missing := self._outcomes.count(0):
@@ -143,3 +150,7 @@ class _Proof:
         by_model = {model: Usage.from_dict(values) for model, values in usage["models"].items() if values["rows"]}
         if by_model != self._usage:
             self.faults.append("the models of usage.json differ from the sums over output.jsonl")
+        names = ("currency", "tenant", "model", "kind", "template")
+        groups = {tuple(one[name] for name in names): (one["rows"], Usage.from_dict(one)) for one in usage["groups"]}
+        if groups != self._groups:
+            self.faults.append("the groups of usage.json differ from the sums over output.jsonl")

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+import orjson
+from pydantic import BaseModel
 
-from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.batches.segments.segment import EVERY_ROUND, HeadRow
-from jobs.errors import ConflictError, NoBatch, RequestError, StoreDamaged
+from jobs.batches.batch import FORMAT, Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.segments.head import HeadRow
+from jobs.batches.segments.line import EVERY_ROUND
+from jobs.errors import ConflictError, NoBatch, RequestError
+from jobs.store.damage import check_format, damaged_file, missing_file
 from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
@@ -57,7 +60,7 @@ class Round:
         return self.closed is not None and self.closed.reason == "postponed"
 
     @property
-    def goes_on(self) -> bool:
+    def has_next_round(self) -> bool:
         """Whether this round was published at the soft deadline and left rows for a next one, which is not open yet."""
         return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
 
@@ -74,7 +77,7 @@ class Round:
     @property
     def published(self) -> Done | None:
         """How the batch ended; None while it is open."""
-        return None if self.goes_on else self.done
+        return None if self.has_next_round else self.done
 
     @property
     def latest(self) -> Done | None:
@@ -115,7 +118,7 @@ def is_left_over(store: Store, batch_id: str) -> bool:
     return any(map(is_marker, store.list(BatchPaths(batch_id).root))) and load_batch(store, batch_id) is None
 
 
-def accepted(store: Store, batch_id: str) -> Batch:
+def require_batch(store: Store, batch_id: str) -> Batch:
     """The acceptance of a batch that a person named. Raises NoBatch when there is none."""
     batch = load_batch(store, batch_id)
     if batch is None:
@@ -151,12 +154,12 @@ def read_round(store: Store, batch: Batch) -> Round:
 
 def is_open(store: Store, batch_id: str) -> bool:
     """Whether the current round of a batch is not published yet."""
-    return read_round(store, accepted(store, batch_id)).published is None
+    return read_round(store, require_batch(store, batch_id)).published is None
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
     """The highest published round: the truth about the batch so far."""
-    return read_round(store, accepted(store, batch_id)).latest
+    return read_round(store, require_batch(store, batch_id)).latest
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
@@ -164,7 +167,7 @@ def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) 
 
     But for one: a batch that is cancelled while its soft deadline is carried out is cancelled in the round that follows.
     """
-    batch = accepted(store, batch_id)
+    batch = require_batch(store, batch_id)
     paths = BatchPaths(batch_id)
     while True:
         number = read_round(store, batch).number
@@ -189,8 +192,8 @@ def reopen(
 
     Raises RequestError when the batch is still open, when a row is not in it, or when there is nothing to do.
     """
-    batch = accepted(store, batch_id)
-    go_on(store, batch, clock)  # what a soft deadline left comes first
+    batch = require_batch(store, batch_id)
+    open_next_round(store, batch, clock)  # what a soft deadline left comes first
     current = read_round(store, batch)
     if current.done is None:
         raise RequestError(
@@ -209,13 +212,13 @@ def reopen(
     return marker
 
 
-def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
+def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
     """Open the round that follows a soft deadline, if nobody has. Returns whether the batch is open.
 
     Rows that failed are tried again with those that were postponed.
     """
     current = read_round(store, batch)
-    if not current.goes_on:
+    if not current.has_next_round:
         return current.done is None
     paths = BatchPaths(batch.batch_id)
     marker = Reopen(round=current.number + 1, deadline=batch.deadline, continues=True, at=clock())
@@ -224,18 +227,15 @@ def go_on(store: Store, batch: Batch, clock: Clock = now) -> bool:
     return True
 
 
-def end(store: Store, batch: Batch, clock: Clock = now) -> None:
+def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
     """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
 
-    Its outputs are owed to its output URL from here on, and it is to be summed up. Whoever is not the first to say all this,
-    changes nothing.
+    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this changes nothing.
     """
     paths = BatchPaths(batch.batch_id)
-    if (published := read_round(store, batch).latest) is not None:
-        store.create(paths.unsummed(published.round), b"")
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
-    if not go_on(store, batch, clock):
+    if not open_next_round(store, batch, clock):
         store.discard(paths.open_hint)
 
 
@@ -265,14 +265,18 @@ def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
     """A record that is known to be there."""
     marker = _read(store, path, record)
     if marker is None:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.")
+        raise missing_file(store, path)
     return marker
 
 
 def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
     try:
-        return record.model_validate_json(store.read(path))
+        data = store.read(path)
     except KeyError:
         return None
-    except ValidationError as error:
-        raise StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.") from error
+    try:
+        values = orjson.loads(data)
+        check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
+        return record.model_validate(values)
+    except ValueError as error:  # of orjson and pydantic too
+        raise damaged_file(store, path) from error

@@ -1,6 +1,6 @@
-"""The commands of jobs, one file for each group that is read together.
+"""The command line: one module for each command, or for a few that are read together.
 
-A command says what it takes, opens what it needs through the Session, and prints: results on standard output, all else on
-standard error. What it knows is in the modules beside this folder (status, ledger, doctor, publish, intake). The modules
-here import what is heavy inside the command that needs it, so that `--help` is quick.
+A command reads its options, calls the client, and prints: results on standard output, all else on standard error. `session.py`
+is what one call works with, `views/` is how results look to a person. Modules here import what is heavy inside the command that
+needs it, so that `--help` is quick.
 """

@@ -1,7 +1,8 @@
-"""The command line's entry: the app, its commands, and the one place that turns an error into a line and an exit status.
+"""The entry of the command line: the app, its commands, and the one place that turns an error into a line and an exit status.
 
 Exit status: 0 every row completed; 1 it ran, and some rows did not complete; 2 the request is wrong; 3 something that it
-needs is not there; 130 interrupted. Standard output is for results, standard error for everything else.
+needs is missing or damaged; 4 the batch is not published; 130 interrupted. Standard output is for results, standard error for
+everything else.
 
 Other packages add commands through the entry point group `nightpress.commands`: a callable that takes the app. A command
 finds the Session in `ctx.obj`.
@@ -15,11 +16,11 @@ from typing import Annotated
 import typer
 
 from jobs.commands import (
+    control,
     doctor,
     enqueue,
     failed,
     models,
-    operate,
     preview,
     results,
     retention,
@@ -32,6 +33,7 @@ from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
 INTERRUPTED = 130
+"""The exit status after Ctrl-C, as a shell gives it for SIGINT."""
 
 app = typer.Typer(
     name="nightpress",
@@ -40,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, and the same in a pipe
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is not there.",
+    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is missing.",
 )
 
 
@@ -59,24 +61,24 @@ def _root(
     del show_version
 
 
-for part in (enqueue, preview, status, results, show, failed, usage, operate, retention, models, settings, doctor):
+for part in (enqueue, preview, status, results, show, failed, usage, control, retention, models, settings, doctor):
     part.register(app)
 
 
 @cache
 def load_extensions() -> None:
-    """Add the commands of other installed packages. One that cannot be imported is named, and harms no other."""
+    """Add the commands of other installed packages. A package that cannot be imported is named, and the others are added."""
     for point in entry_points(group="nightpress.commands"):
         try:
             register = point.load()
         except ImportError as error:
-            typer.echo(f"nightpress: the commands of {point.value} are missing: {error}", err=True)
+            typer.echo(f"nightpress: the commands of {point.value} cannot be loaded: {error}", err=True)
         else:
             register(app)
 
 
 def main(args: Sequence[str] | None = None, session: Session | None = None) -> int:
-    """Run one command and return its exit status. `args` are those of the process unless given."""
+    """Run one command and return its exit status. Without `args` it takes those of the process."""
     load_extensions()
     session = session or Session()
     try:

@@ -1,4 +1,4 @@
-"""`doctor`: is everything there that Nightpress needs, and what to do if not."""
+"""`doctor`: checks that everything that Nightpress needs is there, and says what to do where it is not."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def doctor(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a check.")] = False,
 ) -> None:
-    """Check that all that is needed is there.
+    """Check that everything needed is there.
 
     Python, Redis, storage, models, Ray and GPU; for each fault, what to do about it.
-    Exit status 3 when something that is needed is not there.
+    Exit status 3 when something is missing.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`failed`: the rows that did not complete, and another try for them."""
+"""`failed`: lists the rows that did not complete, or runs them again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobs.commands.session import BATCH, Session
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    failed = typer.Typer(help="List the rows that did not complete, or try them again.", no_args_is_help=True)
+    failed = typer.Typer(help="List the rows that did not complete, or run them again.", no_args_is_help=True)
     failed.command("list", epilog="Example: nightpress failed list night-5f2c81")(list_failed)
     failed.command("retry", epilog="Example: nightpress failed retry night-5f2c81 --row 7 --row 12")(retry)
     app.add_typer(failed, name="failed")
@@ -23,13 +23,20 @@ def list_failed(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
-    """List them, each with its code and message."""
-    from jobs.commands.results import error_rows
+    """List the rows that did not complete.
+
+    Each with its code and message. Of an unfinished batch, the rows that have failed so far.
+    """
+    from jobs.commands.results import say_if_reopened
 
     session: Session = ctx.obj
-    found = session.batch(batch)
+    batch_id = session.batch(batch).batch_id
+    rows = session.client.results(batch_id, errors=True)
+    if rows.round is None:
+        session.say(f"{batch_id} is not finished: these have failed so far")
+    say_if_reopened(session, rows)
     count = 0
-    for row in error_rows(session, found):
+    for row in rows:
         count += 1
         if as_json:
             session.write_json(row)
@@ -39,7 +46,7 @@ def list_failed(
         place = "".join(f", {name} {error[name]}" for name in ("line", "field") if error.get(name) is not None)
         session.write(f"row {row['row']}{named}{place}: {error['code']}: {error['message']}")
     if not count:
-        session.say(f"{found.batch_id}: no row has failed")
+        session.say(f"{batch_id}: no row has failed")
 
 
 def retry(
@@ -47,23 +54,17 @@ def retry(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="A row to run again, also if it completed. Without: all that failed."),
+        typer.Option(min=0, help="A row to run again, also if it completed. Without: all that did not."),
     ] = None,
-    deadline: Annotated[str | None, typer.Option(metavar="WHEN", help="When to give up: 06:00, +8h, a date.")] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="When unfinished rows expire: 06:00, +8h, a date.")
+    ] = None,
 ) -> None:
-    """Open a published batch again for them.
+    """Run the rows that did not complete again.
 
-    Completed rows are kept, and not billed again.
+    Opens a further round of a published batch. Completed rows are kept, and not billed again.
     """
-    from jobs.batches.rounds import reopen
-
     session: Session = ctx.obj
-    found = session.batch(batch)
-    reopened = reopen(
-        session.store,
-        found.batch_id,
-        rows=tuple(row) if row else None,
-        deadline=session.moment(deadline, "--deadline"),
-        clock=session.clock,
-    )
-    session.say(f"{found.batch_id}: round {reopened.round} is open; nightpress work runs it")
+    batch_id = session.batch(batch).batch_id
+    number = session.client.retry(batch_id, rows=row, deadline=deadline)
+    session.say(f"{batch_id}: round {number} is open; nightpress work runs it")

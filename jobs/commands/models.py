@@ -1,4 +1,4 @@
-"""`models`: the catalog. Other packages add to the group `models`, such as what fetches weights."""
+"""`models`: lists the catalog. Other packages add commands to this group, such as the one that fetches weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from jobs.commands.session import Session
 
 models = typer.Typer(help="List the models, or fetch one.", no_args_is_help=True)
-"""The group, for `nightpress.commands` extensions to add to."""
+"""The group of commands, to which extensions add theirs."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +49,6 @@ def _priced(session: Session, alias: str) -> str:
     prices = session.settings.prices
     of_model = prices.models.get(alias)
     if of_model is None:
-        return "no price: its tokens are charged at nothing"
+        return "no price: its tokens are charged nothing"
     prompt, completion = (formatted(amount, prices.currency) for amount in (of_model.prompt, of_model.completion))
     return f"a million tokens: {prompt} prompt, {completion} completion (prices {prices.version})"

@@ -1,4 +1,4 @@
-"""`delete` and `sweep`: published batches leave the store. Their usage stays in the accounts."""
+"""`delete` and `sweep`: delete published batches, by name or by age. Their usage stays in the accounts."""
 
 from __future__ import annotations
 
@@ -29,24 +29,21 @@ def delete(
 ) -> None:
     """Delete a published batch.
 
-    Its files go, its usage stays in the accounts. An open batch is never deleted. Outputs that were not taken to their
-    output URL go too, which is said. What a deletion that was interrupted left is deleted by its whole id.
+    Its files go, its usage stays in the accounts. An open batch is never deleted. A message names outputs that were not taken to
+    their output URL. The rest of an interrupted deletion is deleted when the batch's whole id is given.
     """
-    from jobs import logs
     from jobs.batches.rounds import is_left_over, list_batches
-    from jobs.publishing.delivery import owed
-    from jobs.publishing.retention import delete as delete_batch
+    from jobs.publishing.delivery import undelivered_url
 
     session: Session = ctx.obj
-    logs.configure("warning", session.settings.log_format)
     try:
         batch_id = session.batch(batch).batch_id
     except NoBatch:
         if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
             raise
         batch_id = batch
-    place = owed(session.store, batch_id)
-    delete_batch(session.store, batch_id, clock=session.clock)
+    place = undelivered_url(session.store, batch_id)
+    session.client.delete(batch_id)
     session.say(f"{batch_id} is deleted; nightpress usage still counts it")
     _say_owed(session, batch_id, place)
 
@@ -58,52 +55,49 @@ def _say_owed(session: Session, batch_id: str, place: str | None) -> None:
 
 def sweep(
     ctx: typer.Context,
-    older_than: Annotated[str, typer.Option(metavar="AGE", help="Published so long ago: 36h, 30d, 8w.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="Published at least this long ago: 36h, 30d, 8w.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them; delete nothing.")] = False,
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched, nor one that is damaged: it is named, with exit status 3. What
-    killed processes left half written goes too, when it is as old.
+    Prints the id of each. An open batch is never touched. A damaged one stays and is named, with exit status 3. Half-written
+    files of killed processes go too, when they are as old.
     """
-    from jobs import logs
-    from jobs.publishing.delivery import owed
-    from jobs.publishing.retention import clear_leftovers, expired
-    from jobs.publishing.retention import delete as delete_batch
+    from jobs.publishing.delivery import undelivered_url
+    from jobs.publishing.retention import delete_leftovers, find_old_batches
     from jobs.store.fan_out import each
 
     session: Session = ctx.obj
-    logs.configure("warning", session.settings.log_format)
     age = _AGE.fullmatch(older_than)
     if age is None:
-        raise RequestError(f"--older-than {older_than}: give it as 36h, 30d or 8w")
+        raise RequestError(f"--older-than {older_than}: write it as 36h, 30d or 8w")
     store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
     faults: list[StoreDamaged] = []
-    stay: list[RequestError] = []
-    batch_ids = [batch_id for batch_id, _ in expired(store, ago, clock=session.clock, faults=faults)]
+    reopened: list[RequestError] = []
+    batch_ids = [batch_id for batch_id, _ in find_old_batches(store, ago, clock=session.clock, faults=faults)]
 
-    def let_go(batch_id: str) -> tuple[str, str | None] | None:
+    def delete_one(batch_id: str) -> tuple[str, str | None] | None:
         try:
             with collect_damage(faults):
-                place = owed(store, batch_id)
+                place = undelivered_url(store, batch_id)
                 if not dry_run:
-                    delete_batch(store, batch_id, clock=session.clock)
+                    session.client.delete(batch_id)
                 return batch_id, place
-        except NoBatch:  # another one deletes it
+        except NoBatch:  # another process deletes it
             return None
-        except RequestError as error:  # reopened meanwhile
-            stay.append(error)
+        except RequestError as error:
+            reopened.append(error)
         return None
 
     count = 0
-    for gone in each(let_go, batch_ids, store.reads_at_once):
-        if gone is not None:
-            session.write(gone[0])
-            _say_owed(session, *gone)
+    for deleted in each(delete_one, batch_ids, store.reads_at_once):
+        if deleted is not None:
+            session.write(deleted[0])
+            _say_owed(session, *deleted)
             count += 1
-    for error in stay:
+    for error in reopened:
         session.say(f"nightpress: {error}")
     session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
-    if not dry_run and (left := clear_leftovers(session.store, ago)):
+    if not dry_run and (left := delete_leftovers(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
     session.say_damaged(faults)

@@ -1,38 +1,42 @@
-"""What one call of the command line works with: settings, storage, queue, clock and the two streams.
+"""A session: what one call of the command line works with, which is a client and the two streams.
 
-Each is opened when a command first asks for it, so that a command which needs no Redis never waits for one. Tests give
-their own in place of any.
+The client is made when a command first asks for it, and opens what is asked of it, so that a command which needs no Redis never
+waits for one. Tests give their own settings, queue, clock and sleep.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 
-from jobs.errors import NoBatch, RequestError
+from jobs.errors import NoBatch, QueueUnavailable, RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.batches.batch import Batch
+    from jobs.client import Client
     from jobs.errors import StoreDamaged
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.settings import Settings
     from jobs.store.store import Store
 
-BATCH = "A batch's id, or how it starts."
+BATCH = "The batch's id, or its beginning."
 """The help of every argument that names a batch."""
 
 LONGEST_NAME = 100
-"""No id is longer, and a file system would not even look for some that are."""
+"""No id has more characters. A longer name is not looked for, since some are longer than a file system takes."""
 
 REDIS_REMEDY = "start a Redis 7 and set NIGHTPRESS_REDIS_URL, such as redis://localhost:6379/0"
 
@@ -43,7 +47,14 @@ def _now() -> datetime:
 
 @dataclass
 class Session:
-    """One call of the command line. `given_*` stand in place of what the environment would give."""
+    """One call of the command line.
+
+    Attributes:
+        given_settings: In place of those of the environment and nightpress.toml.
+        given_queue: In place of the queue that the settings name.
+        clock: The time, in UTC.
+        sleep: How the call waits, in seconds.
+    """
 
     given_settings: Settings | None = None
     given_queue: RedisQueue | None = None
@@ -51,40 +62,33 @@ class Session:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     @cached_property
-    def settings(self) -> Settings:
-        """The settings of this process. Raises RequestError."""
-        if self.given_settings is not None:
-            return self.given_settings
-        from jobs.settings import load
-
-        return load()
-
-    @cached_property
-    def store(self) -> Store:
-        """The storage of the settings, which may have to warn. Raises StoreUnavailable."""
+    def client(self) -> Client:
+        """The client, whose warnings go to standard error. Raises RequestError where a setting is wrong."""
         from jobs import logs
-        from jobs.store.opening import open_store
+        from jobs.client import Client
 
-        logs.warn(self.settings.log_format)
+        client = Client(self.given_settings, queue=self.given_queue, clock=self.clock, sleep=self.sleep)
+        logs.show_warnings(client.settings.log_format)
+        return client
 
-        return open_store(self.settings.store_url, self.settings.store_options)
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process. Raises RequestError where one of them is wrong."""
+        return self.client.settings
 
-    @cached_property
+    @property
+    def store(self) -> Store:
+        """The storage of the settings. Raises StoreUnavailable."""
+        return self.client.store
+
+    @property
     def queue(self) -> RedisQueue | None:
-        """The queue of the settings; None where they name no Redis. It may turn out not to answer."""
-        if self.given_queue is not None:
-            return self.given_queue
-        if self.settings.redis_url is None:
-            return None
-        from jobs.lanes.redis_queue import RedisQueue
-
-        return RedisQueue.from_settings(self.settings)
+        """The queue of the settings; None where they name no Redis. It may not answer. Raises QueueUnavailable."""
+        return self.client.queue
 
     def needed_queue(self) -> RedisQueue:
-        """The queue, for a command that can do nothing without. Raises QueueUnavailable."""
+        """The queue, for a command that can do nothing without it. Raises QueueUnavailable."""
         if self.queue is None:
-            from jobs.errors import QueueUnavailable
-
             raise QueueUnavailable(f"no Redis is set: {REDIS_REMEDY}")
         return self.queue
 
@@ -95,46 +99,39 @@ class Session:
 
         return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
-    @cached_property
-    def err(self) -> Console:
-        """Standard error, for progress."""
-        from rich.console import Console
-
-        return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+    @property
+    def width(self) -> int:
+        """The columns of the terminal: of COLUMNS, of standard output, or of another stream; 80 where none is a terminal."""
+        fallback = 80
+        for stream in (sys.__stdin__, sys.__stderr__):
+            with suppress(OSError, ValueError, AttributeError):  # a stream may be no terminal, closed, or missing
+                fallback = os.get_terminal_size(cast("IO[str]", stream).fileno()).columns or fallback
+        return shutil.get_terminal_size((fallback, 24)).columns
 
     def say(self, message: str) -> None:
-        """One line for a person, on standard error."""
-        for line in _fitted(message, self.err):
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+        """Print one line for a person, on standard error."""
+        for line in _fitted(message, self.width if sys.stderr.isatty() else None):
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
     def write(self, line: str, *, at_once: bool = False) -> None:
-        """One line of a result, on standard output; `at_once` also where that is a pipe or a file, and more may take its time."""
-        for part in _fitted(line, self.out):
-            print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that answers
+        """Print one line of a result, on standard output. `at_once`: not when the buffer is full, also into a pipe or a file."""
+        for part in _fitted(line, self.width if sys.stdout.isatty() else None):
+            print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:
-        """A JSON value as a line of a result, never broken."""
+        """Print a JSON value as a line of a result, never broken."""
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
-        print(text, file=sys.stdout)  # noqa: T201 - the one place that answers
+        print(text, file=sys.stdout)  # noqa: T201 - the one place that prints results
 
     def say_damaged(self, faults: Sequence[StoreDamaged]) -> None:
-        """Name what a command had to leave out, and end it with the status of that: the last one is raised."""
+        """Name the damaged batches that a command left out, and end it with exit status 3: the last error is raised."""
         for fault in faults[:-1]:
             self.say(f"nightpress: {fault}")
         if faults:
             raise faults[-1]
 
-    def moment(self, typed: str | None, option: str) -> datetime | None:
-        """A moment to come that an option names. Raises RequestError when it is none, or past."""
-        from jobs.typed_times import parse
-
-        moment = parse(typed, self.clock()) if typed else None
-        if moment is not None and moment <= self.clock():
-            raise RequestError(f"{option} {typed} is past: name a moment to come, such as 06:00 or +8h")
-        return moment
-
     def batch(self, name: str) -> Batch:
-        """The batch of this id, or the only one whose id starts so. Raises NoBatch, or RequestError where there are several."""
+        """The batch of this id, or the only one whose id begins so. Raises NoBatch, or RequestError where there are several."""
         from jobs.batches.rounds import list_batches, load_batch
 
         batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
@@ -145,19 +142,19 @@ class Session:
         if len(found) == 1:
             return found[0]
         if found:
-            raise RequestError(f"{len(found)} batches start with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
+            raise RequestError(f"{len(found)} batches begin with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status` lists them")
 
 
-def _fitted(line: str, console: Console) -> Sequence[str]:
-    """The line as it is; on a terminal that is narrower, broken between words, of which none is broken: a path can be copied."""
-    if not console.is_terminal or len(line) <= console.width or "\n" in line:
+def _fitted(line: str, width: int | None) -> Sequence[str]:
+    """The line itself; on a terminal (`width` is not None), parts no wider, broken between words: a path can be copied."""
+    if width is None or len(line) <= width or "\n" in line:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()))
     return wrap(
         line.strip(),
-        console.width,
+        width,
         initial_indent=indent,
         subsequent_indent=f"{indent}  ",
         break_long_words=False,

@@ -1,4 +1,4 @@
-"""`settings`: each setting, its value and where it came from. Secrets are never shown."""
+"""`settings`: shows each setting, its value and where that came from. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.commands.session import Session
 from jobs.urls import HIDDEN, redacted
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential")
-"""An option of a file system whose name holds one of these is not shown."""
+"""The value of a file system's option is not shown when its name holds one of these."""
 
 
 class Origin(NamedTuple):
@@ -31,12 +31,12 @@ def register(app: typer.Typer) -> None:
 
 def settings(
     ctx: typer.Context,
-    changed: Annotated[bool, typer.Option("--changed", help="Only those that are not the defaults.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only those that differ from the defaults.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a setting.")] = False,
 ) -> None:
-    """Show each setting, and where it came from.
+    """Show each setting and where it came from.
 
-    The environment comes before nightpress.toml, and that before the defaults.
+    The environment takes precedence over nightpress.toml, and both over the defaults.
     """
     session: Session = ctx.obj
     listed = [origin for origin in origins(session) if not changed or origin.source != "default"]
@@ -47,11 +47,11 @@ def settings(
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
             session.write(f"{name} = {text}" + ("" if source == "default" else f"  ({source})"))
     if not listed:
-        session.say("every setting has its default")
+        session.say("every setting has its default value")
 
 
 def origins(session: Session) -> Iterator[Origin]:
-    """All settings in the order of the README's table. Raises RequestError when one of them is wrong."""
+    """All settings in the order of their declaration. Raises RequestError when one of them is wrong."""
     from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
     from jobs.settings import Settings, found_toml
@@ -72,7 +72,7 @@ def _shown(name: str, value: Any) -> Any:
     if name == "store_url":
         return redacted(value)
     if name == "store_options":
-        return {option: HIDDEN if _is_secret(option) else said for option, said in value.items()}
+        return {option: HIDDEN if _is_secret(option) else given for option, given in value.items()}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a shell may complete beyond names of commands and options: batches, lanes and models. Says nothing when it cannot know."""
+"""Completions for a shell beyond commands and options: batches, lanes, models and kinds; none where a setting is wrong."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,11 +6,11 @@ from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
 MOST = 200
-"""So many batches are offered at most."""
+"""The most names that are offered."""
 
 
 def batches(incomplete: str) -> list[str]:
-    """Batches of the store."""
+    """The batches of the store."""
 
     def found(session: Session) -> Iterable[str]:
         from jobs.batches.rounds import list_batches
@@ -21,27 +21,25 @@ def batches(incomplete: str) -> list[str]:
 
 
 def lanes(incomplete: str) -> list[str]:
-    """Lanes of the catalog."""
+    """The lanes of the catalog."""
     return _known(lambda session: {session.settings.lane_of(alias) for alias in session.settings.catalog}, incomplete)
 
 
 def lanes_and_batches(incomplete: str) -> list[str]:
-    """What may be resumed."""
+    """The names that `resume` takes."""
     return [*lanes(incomplete), *batches(incomplete)]
 
 
 def models(incomplete: str) -> list[str]:
-    """Aliases of the catalog."""
+    """The models of the catalog."""
     return _known(lambda session: session.settings.catalog, incomplete)
 
 
 def kinds(incomplete: str) -> list[str]:
-    """Kinds that rows may name."""
+    """The kinds that rows may name."""
 
     def found(session: Session) -> Iterable[str]:
-        from jobs.kinds.registry import load_kinds
-
-        return load_kinds(session.settings.templates_dir)
+        return session.client.kinds
 
     return _known(found, incomplete)
 

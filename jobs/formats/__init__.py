@@ -1,11 +1,12 @@
-"""Formats: how rows stand in files, on the way in and on the way out.
+"""Formats: how rows stand in files, as input and as results.
 
-    source     any file, URL or standard input, decompressed, as UTF-8 bytes
-    detection  which format it is, by its content
-    delimited, openai_batch, parquet (and ../json_lines)    a file's records: what a row says, before a kind reads it
-    cells      what the text of a CSV's cell means, by the type of its field
-    results    what was generated, written as jsonl, csv, markdown, openai or parquet
+    source        opens any file, URL or standard input, and decompresses it into bytes of UTF-8
+    detection     finds out the format of an input by its content
+    json_lines, delimited, openai_batch, parquet    read a file's rows as records
+    record        a record: the fields of one row, before a kind checks them
+    cells         reads the text of a CSV's cell by the type of its field
+    results       writes published rows as jsonl, csv, markdown, openai or parquet
 
-A format knows how a row is written and nothing of what it means. What is wrong with one row becomes that row's fault; only
-what is wrong with a file as a whole (a header of unknown columns, a truncated archive) is an error.
+A format knows how a row is written, not what it means. A fault in one row is recorded in that row. Only a fault in the file as
+a whole, such as a header of unknown columns or a truncated archive, is an error.
 """

@@ -1,13 +1,13 @@
-"""Cells: what the text of a CSV's cell means, by the type of its field.
+"""Cells: reads the text of a CSV's cell as a value of its field's type.
 
 Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and `metadata.NAME` is one value of the
-metadata. What cannot be read so stays text, which is the wrong type, and a remark tells the row's reader what to say of it.
+metadata. A text that cannot be read stays text. It then has the wrong type, and a remark holds the message about it.
 
-Nothing is guessed. A decimal comma is a decimal point, and the separators in `1 000`, `1'000` and `1.000.000` part thousands.
-But `1.000` and `1,000` are one or a thousand, by where the spreadsheet is from: an integer so written is refused, and a
-number too, unless the limits of its field leave one of both (1.0 for `temperature`, whose most is 2).
+Nothing is guessed. A decimal comma is a decimal point, and the separators in `1 000`, `1'000` and `1.000.000` separate thousands.
+But `1.000` and `1,000` mean one or a thousand, depending on the country. An integer written like this is refused. So is a
+number, unless the limits of its field allow only one reading (1.0 for `temperature`, which is at most 2).
 
-An apostrophe before `=`, `+`, `-` or `@`, as we write it against formulas, is taken off again.
+An apostrophe that guards a formula (see `formulas`) is taken off.
 """
 
 import math
@@ -22,35 +22,36 @@ from jobs.formats.record import Record
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
-_TWO_WAYS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
+_AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
 _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _METADATA: Final = "metadata."
-_SHOWN: Final = 40
+_SHOWN_CHARACTERS: Final = 40
+"""A message quotes at most this much of a cell."""
 
 
 class Fields(Protocol):
-    """What fields rows may have. A JSON schema says how the cells of one are read."""
+    """The fields that rows may have. The JSON schema of a field decides how its cells are read."""
 
     @property
     def known(self) -> Container[str]:
-        """Their names, whatever the kind."""
+        """The names of the fields of all kinds."""
         ...
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """The schemas of a kind's fields by name; None is a row that names no kind."""
+        """Field -> its JSON schema, for rows of this kind. None is a row that names no kind."""
         ...
 
 
 def is_known(name: str, known: Container[str]) -> bool:
-    """Whether a column has the name of a field."""
+    """Whether the name of a column is that of a field."""
     return name in known or name.startswith(_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """How the cells of a field are read. `wanted` is what one must be, where a text is not enough."""
+    """How the cells of a field are read. `wanted` names the type in messages; it is empty for text."""
 
     read: Callable[[str], Any]
     wanted: str = ""
@@ -60,8 +61,8 @@ class Cells:
     """Turns the cells of rows into fields.
 
     Args:
-        names: Of the columns, in order.
-        fields: What rows may have.
+        names: The names of the columns, in their order.
+        fields: The fields that rows may have.
     """
 
     def __init__(self, names: Sequence[str], fields: Fields) -> None:
@@ -70,22 +71,20 @@ class Cells:
         self._of_kind: dict[str | None, list[_Cell]] = {}
 
     def record(self, line: int, raw: bytes, cells: Sequence[str]) -> Record:
-        """The row that begins at a line."""
+        """The record of a row that begins at this line."""
         if any(cell.strip() for cell in cells[len(self._names) :]):
-            message = (
-                f"the row has {len(cells)} cells, and the header {len(self._names)}: quote a cell with a delimiter"
-            )
+            message = f"the row has {len(cells)} cells, and the header {len(self._names)}: put a cell with a delimiter in quotes"
             return Record(line, raw, Finding("not_csv", None, message))
-        said = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
-        if "" in said:
-            message = "a cell stands in a column without a name: name the column, or empty it"
+        given = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
+        if "" in given:
+            message = "a column without a name has a cell with text: name the column, or empty the cell"
             return Record(line, raw, Finding("unknown_field", None, message))
         values: dict[str, Any] = {}
         remarks: dict[str, str] = {}
-        for name, cell in zip(self._names, self._types(said.get("kind", "").strip() or None), strict=True):
-            if name not in said:
+        for name, cell in zip(self._names, self._types(given.get("kind", "").strip() or None), strict=True):
+            if name not in given:
                 continue
-            text = unguarded(said[name])
+            text = unguarded(given[name])
             if name.startswith(_METADATA):
                 values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = text
                 continue
@@ -102,7 +101,7 @@ class Cells:
 
 
 def _cell(schema: Mapping[str, Any]) -> _Cell:
-    """How the cells of a field are read, by its JSON schema."""
+    """How the cells of a field with this JSON schema are read."""
     options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     types = {one.get("type", "string") for one in options}
     if types == {"array"}:
@@ -114,20 +113,20 @@ def _cell(schema: Mapping[str, Any]) -> _Cell:
     if types == {"integer"}:
         return _Cell(lambda text: _integer(text.strip(), text), "a whole number")
     if types <= {"integer", "number"}:
-        most = _most(options)
-        return _Cell(lambda text: _number(text.strip(), text, most), "a number")
+        limit = _limit(options)
+        return _Cell(lambda text: _number(text.strip(), text, limit), "a number")
     if types == {"boolean"}:
         return _Cell(lambda text: _TRUTH.get(text.strip().casefold(), text), "true or false")
     return _Cell(str)
 
 
 def _item(cell: _Cell, part: str) -> Any:
-    """One of a list. A number with a comma may be two, which somebody has not split on `|`."""
+    """An item of a list. A number with a comma stays text, since it may be two numbers that were not split on `|`."""
     return part.strip() if cell.wanted and "," in part else cell.read(part.strip())
 
 
-def _most(options: Sequence[Mapping[str, Any]]) -> float:
-    """The greatest size that the limits of a field allow to a number, without its sign."""
+def _limit(options: Sequence[Mapping[str, Any]]) -> float:
+    """The greatest absolute value that the limits of a field allow."""
     limits: list[float] = []
     for one in options:
         low = one.get("minimum", one.get("exclusiveMinimum", -math.inf))
@@ -137,36 +136,36 @@ def _most(options: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _integer(cell: str, otherwise: str) -> int | str:
-    if _TWO_WAYS.fullmatch(cell):
+    if _AMBIGUOUS.fullmatch(cell):
         return otherwise
     found = _INTEGER.fullmatch(cell)
     digits = found[1] if found else _NO_DIGIT.sub("", cell) if _GROUPED.fullmatch(cell) else ""
     return int(digits) if digits and -(1 << 63) <= int(digits) < 1 << 64 else otherwise
 
 
-def _number(cell: str, otherwise: str, most: float) -> float | str:
+def _number(cell: str, otherwise: str, limit: float) -> float | str:
     if not _NUMBER.fullmatch(cell):
         return otherwise
     number = float(cell.replace(",", "."))
-    in_two_ways = _TWO_WAYS.fullmatch(cell) and abs(number) * 1_000 <= most
-    return otherwise if in_two_ways or not math.isfinite(number) else number
+    is_ambiguous = _AMBIGUOUS.fullmatch(cell) and abs(number) * 1_000 <= limit
+    return otherwise if is_ambiguous or not math.isfinite(number) else number
 
 
 def _remark(cell: str, wanted: str) -> str:
-    """What is wrong with a cell that is not of its field's type, and what to do."""
-    shown = repr(cell if len(cell) <= _SHOWN else cell[: _SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}")
-    if not _TWO_WAYS.fullmatch(cell):
-        return f"{shown} is not {wanted}"
+    """The message about a cell that does not have the type of its field."""
+    shown = repr(cell if len(cell) <= _SHOWN_CHARACTERS else cell[: _SHOWN_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}")
+    if not _AMBIGUOUS.fullmatch(cell):
+        return f"{shown} is not {wanted}: correct the cell"
     one, thousand = float(cell.replace(",", ".")), int(_NO_DIGIT.sub("", cell))
-    return f"{shown} may be {one:g} or {thousand}, by where it is from: write {wanted} without separators of thousands"
+    return f"{shown} may mean {one:g} or {thousand}: write {wanted} without a separator of thousands"
 
 
 def _json(cell: str, opens: str, otherwise: Any) -> Any:
-    """A cell that is written as JSON, by what it begins with."""
+    """The value of a cell that begins like JSON and is JSON; `otherwise` of any other cell."""
     if not cell.lstrip().startswith(opens):
         return otherwise
     try:
-        said = read_value(cell)
+        value = read_value(cell)
     except ValueError:
         return otherwise
-    return otherwise if isinstance(said, Finding) else said
+    return otherwise if isinstance(value, Finding) else value

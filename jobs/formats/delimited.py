@@ -1,11 +1,11 @@
-"""CSV: a header of field names, then a row a record, as spreadsheet programs write them.
+"""CSV as input: a header of field names, then one record for each row, as spreadsheet programs write it.
 
-Commas, semicolons or tabs, told by the header; UTF-8, or Windows-1252 where the first line that is not ASCII is no UTF-8:
-there each later line is what it can be, so that one bad line makes nonsense of no other. Quoted cells may hold delimiters
-and newlines. An empty cell is an absent field, a record of empty cells is no row.
-A quote that is never closed costs its own line and no other (RFC 4180 leaves that open).
+The header shows whether commas, semicolons or tabs separate cells. The text is UTF-8, unless the first line that is not ASCII
+is not valid UTF-8: then that line is read as Windows-1252, and each later line as UTF-8 if it is valid, else as Windows-1252. So
+one bad line spoils no other. Quoted cells may hold delimiters and newlines. An empty cell is an absent field, and a record of
+empty cells is not a row. A quote that is never closed fails its own line and no other (RFC 4180 says nothing about it).
 
-What the text of a cell means is told in `cells`.
+The module `cells` reads the text of a cell.
 """
 
 import csv
@@ -22,27 +22,28 @@ from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 from jobs.formats.record import Record
 
 DELIMITERS: Final = ",;\t"
+"""The characters that may separate cells."""
 
 csv.field_size_limit(2 * MAX_ROW_BYTES)
 
 
 def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
-    """The rows of a CSV file. Raises RequestError when the header cannot be one."""
-    text = _Text()
-    lines = ((number, raw, text.decoded(raw)) for number, raw in numbered_lines(file))
+    """The records of a CSV file. Raises RequestError when the header is not valid."""
+    decoder = _Decoder()
+    lines = ((number, raw, decoder.decoded(raw)) for number, raw in numbered_lines(file))
     header = _header(lines, fields.known)
     if header is None:
         return
     cells = Cells(header.names, fields)
-    for line, raw, said in _records(lines, header.delimiter):
-        if isinstance(said, Finding):
-            yield Record(line, raw, said)
-        elif any(cell.strip() for cell in said):
-            yield cells.record(line, raw, said)
+    for line, raw, row in _records(lines, header.delimiter):
+        if isinstance(row, Finding):
+            yield Record(line, raw, row)
+        elif any(cell.strip() for cell in row):
+            yield cells.record(line, raw, row)
 
 
-class _Text:
-    """Decodes lines. Where the first that is not ASCII is no UTF-8, later ones may be either."""
+class _Decoder:
+    """Decodes lines as UTF-8, or also as Windows-1252 if the first line that is not ASCII is not valid UTF-8."""
 
     def __init__(self) -> None:
         self._other: str | None = None
@@ -65,14 +66,14 @@ class _Text:
 
 
 _UNCLOSED: Final = Finding(
-    "not_csv", None, "a quote is opened in this line and not closed: close it, or write a quote within a cell twice"
+    "not_csv", None, "a quote is opened in this line and never closed: close it, or double a quote inside a cell"
 )
 _TOO_LARGE: Final = Finding("row_too_large", None, "the row is longer than 1 MiB: shorten it, or split the row")
 _Line = tuple[int, bytes, str | Finding]
 
 
 class _Header:
-    """The columns of a file, and what stands between its cells."""
+    """The names of a file's columns, and the delimiter of its cells."""
 
     def __init__(self, names: Sequence[str], delimiter: str) -> None:
         self.names = names
@@ -80,7 +81,7 @@ class _Header:
 
 
 def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
-    """Read the header. None for a file of nothing."""
+    """Read the header, after empty lines. None for a file without one."""
     for _, raw, text in lines:
         if isinstance(text, Finding):
             raise RequestError(f"the header cannot be read: {text.message}")
@@ -93,15 +94,15 @@ def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
         if not _known(names, known):
             shown = raw[:60].decode(errors="replace").strip()
             raise RequestError(
-                f"the input is neither JSON Lines nor a CSV: its first line, {shown!r}, names no field that rows have"
-                " between commas, semicolons or tabs"
+                f"the input is neither JSON Lines nor a CSV: its first line, {shown!r}, has no name of a field between"
+                " commas, semicolons or tabs. Put a header before the rows"
             )
         if _quote(text, best) is _Quote.OPEN:
             raise RequestError(
-                "the header opens a quote that it does not close in its line: give columns one-line names"
+                "the header opens a quote that it does not close in its line: give each column a name on one line"
             )
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
-            raise RequestError(f"the header names the column {twice[0]!r} twice: remove one of them")
+            raise RequestError(f"the header has the column {twice[0]!r} twice: remove one of them")
         return _Header(names, best)
     return None
 
@@ -118,7 +119,7 @@ def _known(names: Sequence[str], known: Container[str]) -> int:
 
 
 def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
-    """Lines that belong together, each with its cells. Holds at most the lines of one record."""
+    """The records after the header: line number, bytes and cells of each. It holds at most the lines of one record."""
     waiting: deque[_Line] = deque()
     while line := waiting.popleft() if waiting else next(lines, None):
         number, raw, text = line
@@ -139,7 +140,10 @@ def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, byte
 
 
 def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimiter: str) -> list[_Line] | None:
-    """The lines that close the quote that `first` opens; None when none does within the size of a row, and all wait."""
+    """The lines up to the one that closes the quote which `first` opens.
+
+    None if no line does so within the size of a row. The lines that were read are then put into `waiting`.
+    """
     taken: list[_Line] = []
     size, quote = len(first[1]), _Quote.OPEN
     while quote is _Quote.OPEN and size <= MAX_ROW_BYTES:
@@ -156,7 +160,7 @@ def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimi
 
 
 class _Quote(Enum):
-    """How a line leaves the quotes. Broken: what would close one that an earlier line opened has text behind it."""
+    """The state of quotes at the end of a line. BROKEN: text follows the quote that would close one of an earlier line."""
 
     CLOSED = 0
     OPEN = 1
@@ -164,7 +168,7 @@ class _Quote(Enum):
 
 
 def _quote(text: str, delimiter: str, *, within: bool = False) -> _Quote:
-    """What becomes of quotes in a line that begins within a quoted cell, or does not."""
+    """The state of quotes at the end of a line, which may begin within a quoted cell."""
     if '"' not in text:
         return _Quote.OPEN if within else _Quote.CLOSED
     at, open_ = 0, within
@@ -191,4 +195,4 @@ def _split(text: str, delimiter: str) -> list[str] | Finding:
     try:
         return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [])
     except csv.Error as error:
-        return Finding("not_csv", None, f"the line is no row of a CSV: {error}")
+        return Finding("not_csv", None, f"the line is not a row of a CSV: {error}")

@@ -1,4 +1,4 @@
-"""Detection: which format a file is, by what it begins with. A name is never looked at: names lie."""
+"""Detection: finds out the format of an input by its first bytes. Its name is ignored, since names are often wrong."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,13 +18,13 @@ _REFUSED = {
     b"BZh": "compressed with bzip2: use gzip or zstd",
     b"\xfd7zXZ": "compressed with xz: use gzip or zstd",
 }
-"""What is known by its first bytes, and not read."""
+"""First bytes of formats that are not read -> what the file is, and the remedy."""
 
 _ARRAY = re.compile(rb"\[\s*\{")
 
 
 def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> Iterator[Record]:
-    """The records of an open file of UTF-8, or of Parquet."""
+    """The records of an open file in UTF-8 or Parquet, in the given format or the one that is detected."""
     match form or detected(peek(file)):
         case InputFormat.JSONL:
             return json_records(_with_newlines(file))
@@ -39,22 +39,22 @@ def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> 
 
 
 def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
-    """The rows of JSON Lines in our own words."""
+    """The records of JSON Lines whose objects have our own field names."""
     for line, raw in numbered(file):
         yield Record(line, raw, read_object(raw))
 
 
 def _with_newlines(file: BinaryIO) -> BinaryIO:
-    """The same text; one whose lines end in a carriage return alone, as Excel for Mac writes them, with newlines."""
+    """The same text. Lines that end in a carriage return alone, as Excel for Mac writes them, end in a newline."""
     head = peek(file)
     return replacing(file, b"\r", b"\n") if b"\r" in head.rstrip(b"\r") and b"\n" not in head else file
 
 
 def detected(head: bytes) -> InputFormat:
-    """The format of a file that begins so. Raises RequestError for what is no text.
+    """The format of a file that begins with these bytes. Raises RequestError for formats that are not read.
 
-    An object or an array at the beginning is JSON Lines, of OpenAI's kind when the first object says so; all other text
-    is taken for a CSV, whose header is checked.
+    Text that begins with a brace or bracket is JSON Lines, and an OpenAI batch if its first object looks like one. All other
+    text is read as a CSV, whose header is checked.
     """
     if head.startswith(_PARQUET):
         return InputFormat.PARQUET
@@ -70,8 +70,9 @@ def detected(head: bytes) -> InputFormat:
     if not text.startswith((b"{", b"[")):
         return InputFormat.CSV if text else InputFormat.JSONL
     for _, line in numbered(iter(text.splitlines())):
-        said = read_object(line)
-        if not isinstance(said, Finding):
-            return InputFormat.OPENAI if openai_batch.is_line(said) else InputFormat.JSONL
-    longer = text.startswith(b"{") and b'"url"' in text and b'"body"' in text  # than what is looked at
-    return InputFormat.OPENAI if longer else InputFormat.JSONL
+        values = read_object(line)
+        if not isinstance(values, Finding):
+            return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
+    # No line can be read: the first one may be longer than `head`.
+    is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
+    return InputFormat.OPENAI if is_batch else InputFormat.JSONL

@@ -1,16 +1,16 @@
-"""Formulas: cells of a CSV are written so that no spreadsheet program runs them, and read back as they were."""
+"""Formulas: guards cells of a CSV, so that no spreadsheet program runs one as a formula, and takes the guard off again."""
 
 from typing import Final
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
+"""Characters that a spreadsheet program may take for the beginning of a formula (OWASP, CSV injection)."""
 
 
 def unguarded(cell: str) -> str:
-    """The cell without the apostrophe that keeps a spreadsheet program from running it as a formula."""
+    """The cell without the apostrophe that `guarded` has put before it."""
     return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def guarded(cell: str) -> str:
-    """The cell as a spreadsheet program may see it. Undone by `unguarded`."""
+    """The cell, with an apostrophe before it if it would begin a formula."""
     return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell

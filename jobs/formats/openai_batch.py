@@ -1,8 +1,8 @@
-"""OpenAI's batch files, on the way in: a line is `{"custom_id", "method", "url", "body"}`.
+"""OpenAI's batch files as input: a line is `{"custom_id", "method", "url", "body"}`.
 
-`/v1/chat/completions` becomes the kind `chat`, `/v1/completions` the kind `completion`; of the parameters of a body, those that
-change nothing here (`stream: false`, `n: 1`) are taken as said. A parameter that would change what comes out, and that
-we cannot follow, is the row's fault, never passed over. Format: https://platform.openai.com/docs/api-reference/batch
+`/v1/chat/completions` becomes the kind `chat`, `/v1/completions` the kind `completion`. A parameter of the body that would have
+no effect here (such as `stream: false`) is accepted. A parameter that would change the output, and that is not supported, fails
+its row; it is never ignored. Format: https://platform.openai.com/docs/api-reference/batch
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ from jobs.formats.record import Record
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
-"""What a line has. A line that has a url and a body is one of these."""
+"""The fields of a line."""
 
 _ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
 _SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
@@ -31,47 +31,48 @@ _NO_EFFECT: Final[Mapping[str, tuple[Any, ...]]] = {
     "store": (True, False),
     "service_tier": ("auto", "default", "flex"),
 }
-"""Parameters that are taken with these values, since nothing differs without them."""
+"""Parameter -> the values that are accepted, since they have no effect."""
 
 
 def is_line(values: Mapping[str, Any]) -> bool:
-    """Whether an object of a JSON Lines file is such a line."""
+    """Whether an object of a JSON Lines file is a line of a batch file: it has a url and a body."""
     return "url" in values and "body" in values
 
 
 def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
-    """The rows of a batch file."""
+    """The records of a batch file."""
     for line, raw in numbered(lines):
-        said = read_object(raw)
-        yield Record(line, raw, said) if isinstance(said, Finding) else _record(line, raw, said)
+        values = read_object(raw)
+        yield Record(line, raw, values) if isinstance(values, Finding) else _record(line, raw, values)
 
 
-def _record(line: int, raw: bytes, said: dict[str, Any]) -> Record:
-    faults = _around(said)
-    if faults is not None:
-        return Record(line, raw, faults, custom_id=said.get("custom_id"))
-    body: dict[str, Any] = {name: value for name, value in said["body"].items() if value is not None}
-    mapped = _ENDPOINTS[said["url"]](body)
+def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:
+    custom_id = request.get("custom_id")
+    if (finding := _envelope_fault(request)) is not None:
+        return Record(line, raw, finding, custom_id=custom_id)
+    body: dict[str, Any] = {name: value for name, value in request["body"].items() if value is not None}
+    mapped = _ENDPOINTS[request["url"]](body)
     if isinstance(mapped, Finding):
-        return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"), custom_id=said.get("custom_id"))
+        return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"), custom_id=custom_id)
     limit = next((name for name in _LIMITS if name in body), None)
-    values = {"custom_id": said.get("custom_id"), **mapped, **({"max_tokens": body[limit]} if limit else {})}
-    places = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}
-    return Record(line, raw, values, {**places, **({"max_tokens": f"body.{limit}"} if limit else {})})
+    values = {"custom_id": custom_id, **mapped, **({"max_tokens": body[limit]} if limit else {})}
+    names = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}
+    return Record(line, raw, values, {**names, **({"max_tokens": f"body.{limit}"} if limit else {})})
 
 
-def _around(said: Mapping[str, Any]) -> Finding | None:
-    """What is wrong around the body."""
-    if others := sorted(said.keys() - KEYS):
+def _envelope_fault(request: Mapping[str, Any]) -> Finding | None:
+    """The first thing that is wrong with a line outside its body."""
+    if others := sorted(request.keys() - KEYS):
         return Finding("unknown_field", others[0], "a batch line has custom_id, method, url and body: remove the field")
-    if missing := sorted({"custom_id", "url", "body"} - said.keys()):
+    if missing := sorted({"custom_id", "url", "body"} - request.keys()):
         return Finding("missing_field", missing[0], "a batch line has custom_id, method, url and body: add the field")
-    if said.get("method", "POST") != "POST":
-        return Finding("out_of_range", "method", "the method of a batch line is POST")
-    if said["url"] not in _ENDPOINTS:
-        return Finding("unknown_url", "url", f"the url is one of {', '.join(_ENDPOINTS)}")
-    if not isinstance(said["body"], dict):
-        return Finding("wrong_type", "body", "the body is an object")
+    if request.get("method", "POST") != "POST":
+        return Finding("out_of_range", "method", "the method of a batch line must be POST")
+    if not isinstance(request["url"], str) or not isinstance(request["body"], dict):
+        field, form = ("body", "an object") if isinstance(request["url"], str) else ("url", "a string")
+        return Finding("wrong_type", field, f"the {field} must be {form}")
+    if request["url"] not in _ENDPOINTS:
+        return Finding("unknown_url", "url", f"the url must be one of {', '.join(_ENDPOINTS)}")
     return None
 
 
@@ -91,21 +92,23 @@ def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
 
 
 def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
-    """`logprobs` is a truth here, and `top_logprobs` the number that our `logprobs` is."""
+    """Our `logprobs` is the number that OpenAI calls `top_logprobs`; its own `logprobs` is true or false."""
     wanted, top = values.pop("logprobs", False), values.pop("top_logprobs", 0)
     if not isinstance(wanted, bool):
-        return Finding("wrong_type", "logprobs", "in a chat, logprobs is true or false")
+        return Finding("wrong_type", "logprobs", "in a chat, logprobs must be true or false")
     if isinstance(top, bool) or not isinstance(top, int):
-        return Finding("wrong_type", "top_logprobs", "top_logprobs is a whole number")
+        return Finding("wrong_type", "top_logprobs", "top_logprobs must be a whole number")
     if not 0 <= top <= MAX_LOGPROBS:
-        return Finding("out_of_range", "top_logprobs", f"top_logprobs is 0 to {MAX_LOGPROBS}")
+        return Finding("out_of_range", "top_logprobs", f"top_logprobs must be 0 to {MAX_LOGPROBS}")
     if top and not wanted:
-        return Finding("out_of_range", "top_logprobs", "top_logprobs needs logprobs: true")
+        return Finding(
+            "out_of_range", "top_logprobs", "top_logprobs needs logprobs to be true: set it, or remove top_logprobs"
+        )
     return {**values, "logprobs": top} if wanted else values
 
 
 def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
-    """A turn as `chat` has it: the developer is the system, and a content in parts is their text."""
+    """A turn as `chat` has it: the role `developer` becomes `system`, and a content in parts becomes one text."""
     turn = {name: value for name, value in message.items() if value is not None and name != "name"}
     if turn.get("role") == "developer":
         turn["role"] = "system"
@@ -115,7 +118,9 @@ def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
     if isinstance(parts, list):
         for n, part in enumerate(parts):
             if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                return Finding("unsupported_parameter", f"{place}.content.{n}", "only parts of text are supported")
+                return Finding(
+                    "unsupported_parameter", f"{place}.content.{n}", "only parts of text are supported: remove the part"
+                )
         turn["content"] = "".join(part["text"] for part in parts)
     return turn
 

@@ -1,4 +1,4 @@
-"""Parquet: a column for each field, read and written in row groups. Needs the extra `parquet`."""
+"""Parquet as input: a column for each field. Needs the extra `parquet`."""
 
 import datetime
 import decimal
@@ -16,18 +16,18 @@ from jobs.formats.json_lines import unkept
 from jobs.formats.record import Record
 
 ROWS: Final = 1_024
-"""How many rows are held at a time."""
+"""Rows that are held in memory at a time."""
 
 BUFFER_BYTES: Final = 1 << 16
-"""So much of a column is read at a time. By default it is all of a row group, which may be all of a file."""
+"""Bytes of a column that are read at a time. pyarrow's default is a whole row group, which may be a whole file."""
 
-REMEDY: Final = "Parquet needs an extra: pip install 'nightpress[parquet]'"
+REMEDY: Final = "Parquet needs an extra: install it with pip install 'nightpress[parquet]'"
 
 
 def records(file: BinaryIO) -> Iterator[Record]:
-    """The rows of a Parquet file; a null is an absent field. Raises RequestError.
+    """The records of a Parquet file; a null is an absent field. Raises RequestError when the file is damaged.
 
-    The format is read from its end, so what cannot be sought is copied to a scratch file first.
+    The format is read from its end, so the file, which may be a stream, is copied to a scratch file first.
     """
     pyarrow, parquet = modules()
     with tempfile.TemporaryFile(prefix="nightpress-") as scratch:
@@ -42,9 +42,9 @@ def records(file: BinaryIO) -> Iterator[Record]:
                     values = {name: _json(value) for name, value in row.items() if value is not None}
                     yield _record(number, values)
         except pyarrow.ArrowException as error:
-            said = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise RequestError(
-                f"the Parquet file cannot be read: {said}. Write it again; nothing was accepted"
+                f"the Parquet file cannot be read: {reason}. Write it again; nothing was accepted"
             ) from None
 
 
@@ -55,7 +55,7 @@ def _record(number: int, values: Mapping[str, Any]) -> Record:
 
 
 def modules() -> tuple[ModuleType, ModuleType]:
-    """The package pyarrow and its Parquet module. Raises RequestError when the extra is not installed."""
+    """The package pyarrow and its module for Parquet. Raises RequestError when the extra is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -65,7 +65,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value of a column as JSON has it."""
     if isinstance(value, dict):
         return {str(name): _json(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):

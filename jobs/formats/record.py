@@ -1,4 +1,4 @@
-"""A record: what one row of an input file says, in whatever format it was written."""
+"""A record: the fields of one row of an input file of any format."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,7 +8,7 @@ from jobs.formats.json_lines import Finding
 
 
 class InputFormat(StrEnum):
-    """How an input file is written."""
+    """A format of input files, as `--format` names it."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -20,29 +20,29 @@ class Record(NamedTuple):
     """One row as it was read.
 
     Attributes:
-        line: Where it begins, from 1.
-        raw: Its bytes. Two records that differ in nothing else are the same row.
-        values: Its fields by the names that requests have, or why there are none.
-        places: The names that fields have in the file, where they are others: messages use these.
-        custom_id: Whose the row is, where it has no values and its name can be read all the same.
-        remarks: By name, what to say of a field that turns out to be of the wrong type.
+        line: The number of its first line in the file, from 1.
+        raw: Its bytes, from which the hash of a refused row is made.
+        values: Its fields by the names that requests have, or the reason why they cannot be read.
+        names_in_file: Field -> its name in the file, where that is another. Messages use it.
+        remarks: Field -> the message to give if the field turns out to have the wrong type.
+        custom_id: The custom_id of a row whose other fields cannot be read.
     """
 
     line: int
     raw: bytes
     values: Mapping[str, Any] | Finding
-    places: Mapping[str, str] = {}
+    names_in_file: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
     custom_id: Any = None
 
-    def place(self, field: str | None) -> str | None:
-        """The path of a field as the file has it."""
+    def path_in_file(self, field: str | None) -> str | None:
+        """The path of a field, as the file names it."""
         if field is None:
             return None
         name, dot, rest = field.partition(".")
-        return self.places.get(name, name) + dot + rest
+        return self.names_in_file.get(name, name) + dot + rest
 
-    def as_said(self, finding: Finding) -> Finding:
-        """What a reader found, in the words of the file."""
+    def in_terms_of_file(self, finding: Finding) -> Finding:
+        """A finding with the field's name in the file, and with the remark about that field if there is one."""
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
-        return Finding(finding.code, self.place(finding.field), finding.message if remark is None else remark)
+        return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)

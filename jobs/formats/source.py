@@ -1,8 +1,8 @@
-"""A source: any input as a binary file of UTF-8 lines, whatever it is wrapped in.
+"""A source: reads any input as a binary file of UTF-8 lines.
 
-Opens a path, a URL or standard input; undoes gzip and Zstandard, told by their first bytes, also within each other; turns
-UTF-16, told by its byte order mark or by the NULs of its first characters, into UTF-8. It holds no more than a buffer.
-A damaged archive is the file's fault; a damaged character stays invalid, so that its row alone fails.
+It opens a path, a URL or standard input. It undoes gzip and Zstandard, known by their first bytes, also one within the other. It
+turns UTF-16, known by its byte order mark or by the NULs among its first characters, into UTF-8. It holds no more than a buffer.
+A damaged archive is an error of the file. A damaged character stays invalid, so that only its row fails.
 """
 
 import codecs
@@ -23,7 +23,7 @@ else:
 from jobs.errors import RequestError
 
 SAMPLE_BYTES: Final = 1 << 16
-"""How much of a file is looked at to tell what it is."""
+"""Bytes at the beginning of a file by which its format is found out."""
 
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
@@ -31,7 +31,7 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
-    """A lone surrogate in place of what cannot be decoded: its UTF-8 is invalid, and so is the row."""
+    """Replace what cannot be decoded by a lone surrogate, whose UTF-8 is invalid, so that the row is refused."""
     return "\udcff", cast("UnicodeDecodeError", error).end
 
 
@@ -40,32 +40,35 @@ codecs.register_error(_DAMAGED, _mark_damage)
 
 @contextmanager
 def open_source(source: Path | str, options: Mapping[str, str]) -> Iterator[io.BufferedReader]:
-    """The bytes of a path, a URL that fsspec knows (with `options`), or `-`, standard input; not decompressed.
+    """Open a path, an fsspec URL (with these options of its file system), or `-` for standard input.
 
-    Raises RequestError when it cannot be opened, StoreUnavailable when a remote place does not answer.
+    Raises:
+        RequestError: The file cannot be opened.
+        StoreUnavailable: The URL cannot be read.
     """
     text = str(source)
     if text == "-":
         yield _buffered(sys.stdin.buffer.read)
     elif "://" in text:
-        from jobs.store.objects import open_url
+        from jobs.store.remote_files import open_url
 
         with open_url(text, options) as file:
             yield _buffered(file.read)
     else:
         try:
-            file = Path(source).open("rb")  # noqa: SIM115 - closed below; only opening it is the request's fault
+            file = Path(source).open("rb")  # noqa: SIM115 - closed below; only a failure to open it is the request's fault
         except OSError as error:
-            raise RequestError(f"cannot read {source}: {error.strerror or error}") from None
+            raise RequestError(f"cannot read {source}: {error.strerror or error}: check its name and rights") from None
         with file:
             yield file
 
 
 def source_name(source: Path | str) -> str | None:
-    """What a batch of this source is called: its file's name without suffixes. None for standard input."""
+    """The name for a batch of this source: that of its file, without suffixes. None for standard input."""
     if str(source) == "-":
         return None
-    name = str(source).rpartition("/")[2].encode(errors="replace").decode()  # a file's name may be no text
+    name = str(source).rpartition("/")[2]
+    name = name.encode(errors="replace").decode()  # the name of a file need not be valid UTF-8
     for suffix in (".gz", ".zst", ".zstd"):
         name = name.removesuffix(suffix)
     return Path(name).stem
@@ -73,7 +76,7 @@ def source_name(source: Path | str) -> str | None:
 
 @contextmanager
 def decompressed(file: BinaryIO) -> Iterator[io.BufferedReader]:
-    """The same file decompressed, and as UTF-8. Raises RequestError for an archive that is cut off or damaged."""
+    """The same file decompressed, and as UTF-8. Raises RequestError when an archive is damaged or cut off."""
     with ExitStack() as layers:
         reader = _buffered(file.read)
         try:
@@ -81,24 +84,24 @@ def decompressed(file: BinaryIO) -> Iterator[io.BufferedReader]:
                 reader = layers.enter_context(inner)
             yield _utf8(reader)
         except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
-            said = str(error).splitlines()[0] if str(error) else "it is cut off"
+            reason = str(error).splitlines()[0] if str(error) else "it is cut off"
             raise RequestError(
-                f"the compressed input is damaged or cut off ({said}): copy it again; nothing was accepted"
+                f"the compressed input is damaged or cut off ({reason}): copy it again; nothing was accepted"
             ) from None
 
 
 def peek(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
-    """The next bytes, which are read again afterwards. At most what one buffer holds."""
+    """The next bytes, without reading past them. At most one buffer."""
     return cast("io.BufferedReader", reader).peek(size)[:size]
 
 
 def replacing(reader: BinaryIO, old: bytes, new: bytes) -> io.BufferedReader:
-    """The same bytes with one of them replaced by another."""
+    """The same bytes, with each byte `old` replaced by `new`."""
     return _buffered(lambda size: reader.read(size).replace(old, new))
 
 
 class _Filled(io.RawIOBase):
-    """A raw stream whose reads are whole: a pipe gives what it has, and a peek must not see half a line of it."""
+    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes, and a peek would see half a line."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -115,7 +118,7 @@ class _Filled(io.RawIOBase):
 
 
 class _Transcoded:
-    """Reads a stream of another encoding as UTF-8, a few thousand characters at a time."""
+    """A stream of another encoding, read as UTF-8, some thousand characters at a time."""
 
     def __init__(self, reader: io.BufferedReader, encoding: str) -> None:
         self._reader = reader
@@ -137,7 +140,7 @@ def _buffered(read: Callable[[int], bytes]) -> io.BufferedReader:
 
 
 def _unwrapped(reader: io.BufferedReader) -> io.BufferedReader | None:
-    """The stream within a compressed one; None when it is not compressed."""
+    """The stream inside a compressed one; None when it is not compressed."""
     head = peek(reader, 4)
     if head.startswith(_GZIP):
         return _buffered(gzip.GzipFile(fileobj=reader).read)
@@ -152,7 +155,7 @@ def _utf8(reader: io.BufferedReader) -> io.BufferedReader:
 
 
 def _utf16(head: bytes) -> str | None:
-    """Which UTF-16 it is. Without a mark: half of the bytes are NUL, those of one parity, as Latin text has it."""
+    """The encoding of text in UTF-16, else None. Without a mark, Latin text is known by a NUL in every other byte."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     even, odd = head[::2].count(0), head[1::2].count(0)

@@ -1,1 +1,1 @@
-"""Intake: rows of a file become an accepted batch in the store."""
+"""Intake: turns the rows of a file into an accepted batch in the store."""

@@ -1,8 +1,8 @@
-"""One row of input: what it may say, and everything that can be wrong with it.
+"""The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
-Turns a record of any format into a normalised request, or into a fault with a code, its line, its field and the remedy.
-Knows one row at a time: what concerns several (a custom_id given twice) is seen by `spool.py`. JSON types are taken
-strictly: "5" is no number. What a fault holds of the row is clipped, so that it stays small whatever the row says.
+A fault has a code, the line, the field and the remedy. The reader knows one row at a time; a custom_id that two rows have is
+found by `staging.py`. JSON types are strict: "5" is not a number. Text that a fault takes from the row is clipped, so that it
+stays small.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -22,6 +22,8 @@ from jobs.formats.record import Record
 from jobs.kinds.kind import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
+"""The pattern of a tenant's name."""
+
 _NAME_CHARACTERS: Final = 256
 _MESSAGE_CHARACTERS: Final = 300
 
@@ -29,23 +31,34 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTER
 
 
 class Envelope(BaseModel):
-    """The fields that a row of any kind may carry, beside those of its kind."""
+    """The fields that a row of any kind may have, beside those of its kind."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    custom_id: Name | None = Field(default=None, description="Your name for the row; no two rows may share it.")
-    kind: str | None = Field(default=None, description="The kind of content.")
-    model: str | None = Field(default=None, description="The alias of the model.")
-    adapter: Name | None = Field(default=None, description="An adapter of the model.")
-    seed: int | None = Field(default=None, ge=0, lt=1 << 63, description="Where its random numbers begin.")
-    max_tokens: int | None = Field(default=None, ge=1, le=32_768, description="The most tokens of a completion.")
-    temperature: float | None = Field(default=None, ge=0, le=2, description="0 is greedy.")
-    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling.")
-    priority: int | None = Field(default=None, ge=0, le=9, description="9 goes first.")
-    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
-        default=None, description="Whom the row is billed to."
+    custom_id: Name | None = Field(default=None, description="Your name for the row; each row must have another.")
+    kind: str | None = Field(default=None, description="The kind of content, such as article.")
+    model: str | None = Field(default=None, description="The model to use, by its alias.")
+    adapter: Name | None = Field(default=None, description="The adapter of the model to use.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=1 << 63,
+        description="The start of its random numbers. None: one that follows from the batch and the row.",
     )
-    metadata: dict[str, Any] | None = Field(default=None, description="Returned as it was given.")
+    max_tokens: int | None = Field(default=None, ge=1, le=32_768, description="Most tokens of a completion.")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature; 0 takes the likeliest token each time."
+    )
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, description="Sample from the likeliest tokens that together have this probability."
+    )
+    priority: int | None = Field(default=None, ge=0, le=9, description="Priority of the row; 9 goes first.")
+    tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
+        default=None, description="The tenant whom the row is billed to."
+    )
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="Values of your own; the output row has them unchanged."
+    )
 
 
 _ANY: Final = frozenset(Envelope.model_fields)
@@ -54,7 +67,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """What is wrong with a line. `field` is a path in the line, where one is at fault."""
+    """A row that was refused, and why. `field` is the path of the field at fault, as the file names it; None without one."""
 
     row: int
     line: int
@@ -66,9 +79,9 @@ class RowFault:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error of its error row."""
-        said: dict[str, Any] = {"code": self.code, "message": self.message, "line": self.line}
-        return said if self.field is None else {**said, "field": self.field}
+        """The error in its row of `errors.jsonl`."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "line": self.line}
+        return error if self.field is None else {**error, "field": self.field}
 
     def __str__(self) -> str:
         place = f" ({self.field})" if self.field else ""
@@ -76,8 +89,8 @@ class RowFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
-    """What rows get that do not say it themselves. `given` are values by field name, from `--set`."""
+class RowDefaults:
+    """Values for rows that lack them. `given` holds those of `--set`, by field."""
 
     kind: str | None
     model: str
@@ -87,13 +100,16 @@ class Defaults:
 
 
 class RowReader:
-    """Reads lines, with the kinds and models that there are.
+    """Reads rows of these kinds and models.
 
-    A fault has one code, that of the first thing wrong in this order: the line as JSON, the kind, the fields that any row
-    may carry, the fields of the kind, the model. Its message names the fields that are wrong besides.
+    A fault has the code of the first thing that is wrong, in this order: the line itself, the kind, the fields of any row, the
+    fields of the kind, the model. Its message also names the other fields that are wrong.
+
+    Raises:
+        RequestError: `defaults` gives a field that no kind has.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], models: Sequence[str], defaults: Defaults) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], models: Sequence[str], defaults: RowDefaults) -> None:
         self._kinds = kinds
         self._models = frozenset(models)
         self._defaults = defaults
@@ -102,37 +118,37 @@ class RowReader:
 
     @cached_property
     def known(self) -> Container[str]:
-        """The names of all fields that a row of some kind may have."""
+        """The names of all fields that rows of any kind may have."""
         return _ANY.union(*(kind.request_type.model_fields for kind in self._kinds.values()))
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """The JSON schemas of the fields that a row of a kind may have; None is a row that names none."""
+        """Field -> its JSON schema, for rows of a kind. None is a row that names no kind."""
         kind = self._kinds.get(name or self._defaults.given.get("kind", self._defaults.kind) or "")
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
 
     def read(self, record: Record, row: int) -> RowRequest | RowFault:
-        """One row, as its file's format has read it."""
-        line, said = record.line, record.values
-        if isinstance(said, Finding):
-            return _fault([said], row, line, "", _named(record.custom_id))
-        values = {field: value for field, value in said.items() if value is not None or field not in _ANY}
-        named = _named(values.get("custom_id"))
+        """The request of a record, which is this row of the batch, or the reason why it is refused."""
+        line, given = record.line, record.values
+        if isinstance(given, Finding):
+            return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
+        values = {field: value for field, value in given.items() if value is not None or field not in _ANY}
+        custom_id = _valid_custom_id(values.get("custom_id"))
         name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kinds.get(name) if isinstance(name, str) else None
         if kind is None:
-            return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", named)
+            return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", custom_id)
         values = {**self._given(kind), **values}
         try:
             read = self._read(values, kind, (row, line))
-        except Exception as error:  # noqa: BLE001 - a kind's own fault must not become another row's
+        except Exception as error:  # noqa: BLE001 - an error of a kind must fail its own row alone
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
             return read
-        return _fault([record.as_said(finding) for finding in read], row, line, kind.name, named)
+        return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
 
-    def _read(self, values: Mapping[str, Any], kind: Kind, place: tuple[int, int]) -> RowRequest | Sequence[Finding]:
-        """The request, or what is wrong with it. Raises what the kind raises."""
+    def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
+        """The request, or everything that is wrong with it. Raises what the kind raises."""
         findings: list[Finding] = []
         envelope = _validated(lambda: Envelope.model_validate(values), findings)
         own = {field: value for field, value in values.items() if field not in _ANY}
@@ -145,14 +161,14 @@ class RowReader:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
             return findings
-        return self._request(envelope, request, kind, model, place)
+        return self._request(envelope, request, kind, model, position)
 
     def _request(
-        self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, place: tuple[int, int]
+        self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, position: tuple[int, int]
     ) -> RowRequest:
         return RowRequest(
-            row=place[0],
-            line=place[1],
+            row=position[0],
+            line=position[1],
             kind=kind.name,
             model=model,
             request=request.model_dump(mode="json", exclude_unset=True),
@@ -169,34 +185,34 @@ class RowReader:
         )
 
     def _given(self, kind: Kind) -> dict[str, Any]:
-        """The values of `--set` that a row of this kind can take."""
+        """The values of `--set` for fields that a row of this kind may have."""
         has = _ANY | kind.request_type.model_fields.keys()
         return {name: value for name, value in self._defaults.given.items() if name in has}
 
     def _no_kind(self, kind: Any) -> str:
         known = ", ".join(sorted(self._kinds))
         if kind is None:
-            return f"the row names no kind: give it one of {known}, or the command --kind"
+            return f"the row names no kind: give it one of {known}, or give --kind to the command"
         return f"no kind has the name {_shown(kind)}: the known ones are {known}"
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
 
 
-def _named(custom_id: Any) -> str | None:
-    """A custom_id that can be one."""
+def _valid_custom_id(custom_id: Any) -> str | None:
+    """The custom_id, if it is valid."""
     return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
-    """The schemas of a model's fields, by the names that a row uses."""
+    """Field -> its JSON schema."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     return {name: _resolved(field, definitions) for name, field in schema.get("properties", {}).items()}
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A field's schema with what it refers to in its place, one level deep: cells hold no more."""
+    """The schema of a field with its references replaced, one level deep, which is enough for cells."""
     if "$ref" in schema:
         return {**definitions.get(schema["$ref"].rpartition("/")[2], {})}
     if "anyOf" in schema:
@@ -205,7 +221,7 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapp
 
 
 def _validated(validate: Callable[[], _Model], findings: list[Finding], known: Iterable[str] = ()) -> _Model | None:
-    """What `validate` returns; None when it finds faults, which are added to the others. `known` are the fields there are."""
+    """The result of `validate`; None if it finds faults, which are added to `findings`. `known` are the fields of the row."""
     try:
         return validate()
     except ValidationError as error:
@@ -216,21 +232,26 @@ def _validated(validate: Callable[[], _Model], findings: list[Finding], known: I
 def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     code = _code(detail)
     like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
-    message = f"the kind has no such field{like or ': remove it, or look for a misspelling'}"
+    message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     if code != "unknown_field":
-        said = detail["msg"].removeprefix("Value error, ")
-        message = said[:1].lower() + said[1:]
+        reason = detail["msg"].removeprefix("Value error, ")
+        message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
 
 
 def _code(detail: ErrorDetails) -> str:
-    """The code of a fault that pydantic found. A kind's own check raises PydanticCustomError with a code, or ValueError."""
+    """The code of a fault that pydantic found.
+
+    A validator of a kind raises PydanticCustomError with a code of its choice, or ValueError. A message that ends in `needed`
+    says that a field is missing.
+    """
     kind, given = detail["type"], detail["input"]
     if kind in CODES:
         return kind
     if kind == "value_error" and detail["msg"].endswith("needed"):
         there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
-        return "out_of_range" if there else "missing_field"  # nothing is missing where a field that it names is given
+        # If a field that the message names is there, none is missing: there are too many.
+        return "out_of_range" if there else "missing_field"
     if kind == "missing":
         return "missing_field"
     if kind == "extra_forbidden":
@@ -241,7 +262,7 @@ def _code(detail: ErrorDetails) -> str:
 
 
 def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", custom_id: str | None = None) -> RowFault:
-    """The first thing that is wrong; the message tells what else is."""
+    """The fault of a row: its first finding, and the names of the other fields that are wrong."""
     code, field, message = findings[0]
     others = sorted({finding.field or "the row" for finding in findings[1:]} - {field})
     more = f" (also wrong: {_clipped(', '.join(others))})" if others else ""
@@ -249,7 +270,7 @@ def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", cus
 
 
 def _shown(value: object) -> str:
-    """A value that a message quotes."""
+    """A value as a message quotes it."""
     return _clipped(repr(value), 80)
 
 

@@ -1,7 +1,7 @@
-"""The spool: what intake has read of a file, on local disk, until the file's end tells what its batch is called.
+"""Staging: keeps the rows of an input on local disk until the input ends, since the id of the batch depends on all rows.
 
-A file for each lane and one for the refused rows, their hash, and which custom_ids are taken, exactly. In memory are counts,
-the first faults and the first custom_ids, whatever the file holds. Knows nothing of storage.
+It holds a file for each lane, one for the refused rows, and every custom_id that is taken. In memory are the hash of all rows,
+counts, and a bounded number of faults and custom_ids. It knows nothing of the store.
 """
 
 import hashlib
@@ -15,23 +15,26 @@ import orjson
 
 from jobs.batches.batch import LaneInput
 from jobs.batches.request_row import RowRequest
-from jobs.batches.segments.segment import EVERY_ROUND, Outcome
+from jobs.batches.segments.line import EVERY_ROUND, Outcome
 from jobs.formats.record import Record
 from jobs.intake.row_reader import RowFault, RowReader
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 
 SHOWN_FAULTS: Final = 10_000
+"""Faults that are kept in memory, to be shown; the file of refused rows has all."""
+
 NAMES_IN_MEMORY: Final = 100_000
+"""custom_ids that are kept in memory; further ones are kept in a table on disk."""
 
 
 class Staging:
-    """Rows as they are read: `fill` it, `close` it, then read it back.
+    """The rows of one input. First `fill` it, then `close` it, then read it back.
 
     Args:
-        folder: Where its files go; whoever made the folder removes it.
-        settings: They know the lanes.
-        names_in_memory: How many custom_ids are remembered in memory, before the rest goes to disk.
+        folder: The folder for its files; the caller removes it.
+        settings: The settings, which know the lane of a model.
+        names_in_memory: How many custom_ids are kept in memory.
     """
 
     def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
@@ -49,7 +52,7 @@ class Staging:
         self._hash = hashlib.sha256()
 
     def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
-        """Read all records, or the first `limit`."""
+        """Take in all records, or the first `limit`."""
         for record in records:
             result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
@@ -63,50 +66,50 @@ class Staging:
                 return
 
     def close(self) -> None:
-        """Write out and let go of the files."""
+        """Write everything to disk, and close the files."""
         self._files.close()
 
     def sha256(self, *more: object) -> str:
-        """The hash of all rows in their order, and of `more`."""
+        """The sha256 of all rows in their order and of `more`, in hex."""
         whole = self._hash.copy()
         whole.update(orjson.dumps(more, option=orjson.OPT_SORT_KEYS))
         return whole.hexdigest()
 
     def lanes(self) -> Mapping[str, LaneInput]:
-        """What each lane got, by name."""
+        """Lane -> its rows, bytes and hash."""
         return {name: lane.input() for name, lane in sorted(self._lanes.items())}
 
     def lane_path(self, lane: str) -> Path:
-        """The requests of a lane."""
+        """The file with the requests of a lane."""
         return self._folder / f"lane-{lane}.jsonl"
 
     def refused_outcomes(self) -> Iterator[Outcome]:
-        """The final failures of the refused rows, which hold in every round."""
+        """The final failures of the refused rows, which count in every round."""
         with (self._folder / "refused.jsonl").open("rb") as file:
             for raw in file:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
 
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
-        """The request; a fault if an accepted row has its name. A refused row takes no name, so it harms no later row."""
+        """The request, or a fault if an accepted row has its custom_id. A refused row does not take one from later rows."""
         if request.custom_id is None:
             return request
         line = self._names.take(request.custom_id, request.line)
         if line is None:
             return request
-        message = f"line {line} has the custom_id {request.custom_id!r} already, and keeps it: give this row another"
-        where = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
-        return RowFault(*where, request.kind, request.custom_id)
+        message = f"line {line} has the custom_id {request.custom_id!r} already: give this row another"
+        fault = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
+        return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
         name = self._settings.lane_of(request.model)
         if name not in self._lanes:
             file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
             self._lanes[name] = _Lane(request.model, file)
-        said = request.to_bytes()
-        self._lanes[name].add(with_checksum(said) + b"\n")
+        line = request.to_bytes()
+        self._lanes[name].add(with_checksum(line) + b"\n")
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(said + b"\n")  # its checksum says nothing more
+        self._hash.update(line + b"\n")  # without the checksum, which follows from it
 
     def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1
@@ -114,13 +117,13 @@ class Staging:
         if len(self.faults) < SHOWN_FAULTS:
             self.faults.append(fault)
         self._refused.write(orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n")
-        # The line itself in place of the message, whose words and known names may change between releases.
+        # The bytes of the row stand for the message, since its words may change between releases.
         refusal = [fault.row, fault.line, fault.code, fault.field, hashlib.sha256(raw).hexdigest()]
         self._hash.update(orjson.dumps(refusal) + b"\n")
 
 
 class _Lane:
-    """The input of one lane."""
+    """The file of one lane."""
 
     def __init__(self, model: str, file: BinaryIO) -> None:
         self._model = model
@@ -140,7 +143,7 @@ class _Lane:
 
 
 class _Names:
-    """Which line took which custom_id: the first ones in memory, those beyond in a table on disk."""
+    """custom_id -> the line that has it: the first ones in memory, further ones in a table on disk."""
 
     def __init__(self, path: Path, in_memory: int, files: ExitStack) -> None:
         self._path = path
@@ -150,21 +153,21 @@ class _Names:
         self._table: sqlite3.Connection | None = None
 
     def take(self, name: str, line: int) -> int | None:
-        """The line that has the name already; None if this one has taken it."""
+        """The earlier line that has this name; None if there was none, so that this line has it now."""
         if (earlier := self._first.get(name)) is not None:
             return earlier
         if len(self._first) < self._in_memory:
             self._first[name] = line
             return None
         if self._table is None:
-            self._table = self._opened()
+            self._table = self._made_table()
         if self._table.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (name, line)).rowcount:
             return None
         (earlier,) = self._table.execute("SELECT line FROM names WHERE name = ?", (name,)).fetchone()
         return int(earlier)
 
-    def _opened(self) -> sqlite3.Connection:
-        """A table that nobody needs after a crash."""
+    def _made_table(self) -> sqlite3.Connection:
+        """An empty table. It need not survive a crash."""
         table = sqlite3.connect(self._path, isolation_level=None)
         self._files.callback(table.close)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):

@@ -1,1 +1,1 @@
-"""Kinds of content, one file each: its request, its output, its prompts and its checks."""
+"""Kinds of content. A kind is one file with its request, its output, its prompts and its checks."""

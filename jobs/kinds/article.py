@@ -1,8 +1,8 @@
-"""An article: an outline, then its sections side by side, then title and description.
+"""An article: an outline, then its sections side by side, then title and description side by side.
 
-What a small model writes is read leniently, and what it leaves out is filled in: a usual outline, the topic as the title,
-the first sentences as the description. A section that was cut off ends at its last whole sentence. One without any, or
-without words, is asked for again; an article that lacks it also then is not published.
+The text of a small model is read leniently, and missing parts are filled in: a default outline, the topic as the title, the
+first sentences as the description. A section that was cut off ends with its last whole sentence. One without a whole sentence
+or without words is asked for again, at most twice; if it still fails, so does the article.
 """
 
 import re
@@ -13,17 +13,25 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.writing.asking_again import TRIES, tried
-from jobs.writing.fields import LanguageTag, Line, Text, named
-from jobs.writing.prose import FENCE, answered, clipped, slug_of, unmarked, whole
+from jobs.writing.asking_again import TRIES, label_of_try
+from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.prose import FENCE, answer_only, clipped, slug_of, whole_sentences, without_marker
 from jobs.writing.templates import Templates
 
-WORDS_A_SECTION: Final = 120
-MOST_WORDS_A_SECTION: Final = 400
-META_DESCRIPTION: Final = 160
-TITLE: Final = 120
-HEADING: Final = 100
-USUAL_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
+WORDS_PER_SECTION: Final = 120
+"""Target words for which the model is asked to write one section."""
+
+MAX_WORDS_PER_SECTION: Final = 400
+"""The most words that the model is asked to write in a section, which must fit into the context of a small model."""
+
+MAX_META_DESCRIPTION: Final = 160
+MAX_TITLE: Final = 120
+MAX_HEADING: Final = 100
+"""The most characters of a description, a title and a heading."""
+
+DEFAULT_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
+"""Headings for an English article whose outline the model did not write. A shorter article has the first ones and the last."""
+
 _HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
 _UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
 _IDEOGRAPH: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -31,25 +39,25 @@ _WORD: Final = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}_])\w)+(?:['\u201
 
 
 class ArticleRequest(BaseModel):
-    """What to write about, for whom, and how long."""
+    """The request of an article: its topic, readers and length."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: Text = Field(max_length=2_000, description="What the article is about.")
     keywords: tuple[Annotated[Line, StringConstraints(max_length=100)], ...] = Field(
-        default=(), max_length=50, description="Words that it should contain."
+        default=(), max_length=50, description="Words that the article should contain."
     )
-    audience: Text | None = Field(default=None, max_length=500, description="Who reads it.")
-    tone: Text | None = Field(default=None, max_length=200, description="Such as friendly or expert.")
+    audience: Text | None = Field(default=None, max_length=500, description="The readers of the article.")
+    tone: Text | None = Field(default=None, max_length=200, description="The tone, such as friendly or expert.")
     language: LanguageTag = Field(default="en", description="The language to write in, as a BCP 47 tag.")
-    target_words: int = Field(default=400, ge=50, le=5_000, description="About how long it should be.")
+    target_words: int = Field(default=400, ge=50, le=5_000, description="About how many words the article should have.")
     outline: tuple[Annotated[Line, StringConstraints(max_length=200)], ...] | None = Field(
         default=None,
         min_length=1,
         max_length=40,
-        description="The headings of its sections. None: the model makes them.",
+        description="The headings of the sections. None: the model writes them.",
     )
-    brand_voice: Text | None = Field(default=None, max_length=5_000, description="How the brand speaks.")
+    brand_voice: Text | None = Field(default=None, max_length=5_000, description="How texts of the brand sound.")
 
 
 class Article(BaseModel):
@@ -57,7 +65,7 @@ class Article(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str = Field(min_length=1, max_length=TITLE, description="The headline.")
+    title: str = Field(min_length=1, max_length=MAX_TITLE, description="The headline.")
     slug: str = Field(
         pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
         max_length=80,
@@ -65,11 +73,11 @@ class Article(BaseModel):
     )
     meta_description: str = Field(
         min_length=1,
-        max_length=META_DESCRIPTION,
-        description=f"A summary of at most {META_DESCRIPTION} characters.",
+        max_length=MAX_META_DESCRIPTION,
+        description=f"A summary of at most {MAX_META_DESCRIPTION} characters.",
     )
-    body_markdown: str = Field(min_length=1, description="The sections, each under a heading of the second level.")
-    word_count: int = Field(ge=1, description="Words of the body, headings included; an ideograph is a word.")
+    body_markdown: str = Field(min_length=1, description="The sections, each below a heading of the second level.")
+    word_count: int = Field(ge=1, description="Words of the body with its headings; an ideograph is a word.")
 
 
 class ArticleKind:
@@ -83,12 +91,12 @@ class ArticleKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Article]:
-        """Outline (unless given), sections side by side, and what is no section again; title and description side by side."""
+        """Ask for the outline (unless the row has one), the sections, and again those that failed; then title and description."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
         headings = request.outline
         if headings is None:
-            sections = max(1, round(request.target_words / WORDS_A_SECTION))
+            sections = max(1, round(request.target_words / WORDS_PER_SECTION))
             (answer,) = yield [self._prompt("outline", request, 16 * sections + 24, sections=sections)]
             headings = _headings(answer, request, sections)
         texts = yield from self._sections(request, headings)
@@ -99,25 +107,25 @@ class ArticleKind:
         return _article(request, title, description, list(zip(headings, texts, strict=True)))
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About one and a half for each word, and the outline, title and description."""
+        """About one and a half tokens for each word, and some for outline, title and description."""
         language = getattr(request, "language", "en")
         return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
 
     def _sections(
         self, request: ArticleRequest, headings: Sequence[str]
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
-        """The text below each heading. Raises CheckFailed when one came out as no section `TRIES` times."""
-        words = min(MOST_WORDS_A_SECTION, max(30, request.target_words // len(headings)))
+        """The text below each heading. Raises CheckFailed when a section has failed `TRIES` times."""
+        words = min(MAX_WORDS_PER_SECTION, max(30, request.target_words // len(headings)))
         labels = [f"section {n}" for n in range(1, len(headings) + 1)]
         sections: dict[str, str] = {}
         for tries in range(1, TRIES + 1):
             due = {label: heading for label, heading in zip(labels, headings, strict=True) if label not in sections}
             answers = yield [
                 self._prompt(
-                    tried(label, tries),
+                    label_of_try(label, tries),
                     request,
                     words * 2 + 20,
-                    replaces=tried(label, tries - 1) if tries > 1 else None,
+                    replaces=label_of_try(label, tries - 1) if tries > 1 else None,
                     heading=heading,
                     words=words,
                     headings=headings,
@@ -139,8 +147,12 @@ class ArticleKind:
         self, label: str, request: ArticleRequest, max_tokens: int, *, replaces: str | None = None, **values: object
     ) -> Prompt:
         step = "section" if label.startswith("section") else label.replace(" ", "_")
-        messages, sha256 = self._templates.turns(
-            "article_system.j2", f"article_{step}.j2", request=request, language=named(request.language), **values
+        messages, sha256 = self._templates.messages(
+            "article_system.j2",
+            f"article_{step}.j2",
+            request=request,
+            language=language_name(request.language),
+            **values,
         )
         return Prompt(
             messages=messages,
@@ -157,57 +169,62 @@ class ArticleKind:
 
 
 def _tokens_factor(language: str) -> int:
-    """Vocabularies are made of English first: a word of another language takes about twice the tokens."""
+    """How many times the tokens of an English text one in this language takes: vocabularies are made mostly for English."""
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 
 def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tuple[str, ...]:
-    """At most `sections` headings from a list that a model wrote, each once; the usual ones where it wrote none."""
-    lines = answered(answer.text).splitlines()
+    """At most `sections` different headings from a list that a model wrote; default ones if it wrote none."""
+    lines = answer_only(answer.text).splitlines()
     if answer.finish_reason == "length" and len(lines) > 1:
         lines.pop()
     if len(lines) == 1:
         lines = lines[0].split(";")
     found: dict[str, str] = {}
     for line in lines:
-        heading = unmarked(line).rstrip(" .,;")
-        if 2 <= len(heading) <= HEADING and not heading.endswith(":"):
+        heading = without_marker(line).rstrip(" .,;")
+        if 2 <= len(heading) <= MAX_HEADING and not heading.endswith(":"):
             found.setdefault(heading.casefold(), heading)
     if found:
         return tuple(found.values())[:sections]
     if sections == 1 or _tokens_factor(request.language) > 1:
-        return (clipped(request.topic, HEADING),)
-    return (*USUAL_OUTLINE[: min(sections, len(USUAL_OUTLINE)) - 1], USUAL_OUTLINE[-1])
+        return (clipped(request.topic, MAX_HEADING),)
+    return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])
 
 
 def _section(answer: Completion, heading: str) -> str:
-    """The section as Markdown below its heading: further headings are of the third level, code fences are closed."""
+    """The Markdown below the heading of a section. Further headings get the third level, and code fences are closed.
+
+    Raises CheckFailed when it has no words, or no whole sentence of a text that was cut off.
+    """
     kept: list[str] = []
     fence = ""
-    for line in map(str.rstrip, answered(answer.text).splitlines()):
+    for line in map(str.rstrip, answer_only(answer.text).splitlines()):
         mark = match[1] if (match := FENCE.match(line)) else ""
         if fence or mark:
             fence = "" if fence and line.strip() == fence else fence or mark
             kept.append(line)
-        elif unmarked(line).rstrip(":").casefold() == heading.casefold() or _UNDERLINE.fullmatch(line):
+        elif without_marker(line).rstrip(":").casefold() == heading.casefold() or _UNDERLINE.fullmatch(line):
             continue
         elif _HEADING_LINE.match(line):
             if any(kept):
-                kept.append(f"### {unmarked(line)}")
+                kept.append(f"### {without_marker(line)}")
         elif line or (kept and kept[-1]):
             kept.append(line)
     text = "\n".join(kept).strip()
     if not _WORD.search(text):
-        raise CheckFailed("empty_output", f"the section {heading!r} came out empty")
+        raise CheckFailed("empty_output", f"the section {heading!r} is empty")
     if answer.finish_reason == "length":
-        text = whole(text)
+        text = whole_sentences(text)
         if not _WORD.search(text):
-            raise CheckFailed("output_incomplete", f"the section {heading!r} ended before its first sentence did")
+            raise CheckFailed(
+                "output_incomplete", f"the section {heading!r} was cut off before the end of its first sentence"
+            )
     return _closed(text)
 
 
 def _closed(text: str) -> str:
-    """Text whose last code fence is closed."""
+    """Text with its last code fence closed."""
     fence = ""
     for line in text.splitlines():
         if match := FENCE.match(line):
@@ -218,29 +235,29 @@ def _closed(text: str) -> str:
 def _article(
     request: ArticleRequest, title: Completion, description: Completion, sections: Sequence[tuple[str, str]]
 ) -> Article:
-    lines = [bare for line in answered(title.text).splitlines() if (bare := unmarked(line))]
+    lines = [plain for line in answer_only(title.text).splitlines() if (plain := without_marker(line))]
     if title.finish_reason == "length":
         lines = lines[:-1]
-    headline = clipped(lines[0] if lines else request.topic, TITLE)
+    headline = clipped(lines[0] if lines else request.topic, MAX_TITLE)
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections)
     return Article(
         title=headline,
         slug=slug_of(headline),
-        meta_description=clipped(_description(description) or _first_words(sections), META_DESCRIPTION),
+        meta_description=clipped(_description(description) or _first_words(sections), MAX_META_DESCRIPTION),
         body_markdown=body + "\n",
         word_count=len(_WORD.findall(body)),
     )
 
 
 def _description(answer: Completion) -> str:
-    """What a model wrote, if a sentence of it is whole."""
-    paragraph = unmarked(answered(answer.text).partition("\n\n")[0])
-    return whole(paragraph) if answer.finish_reason == "length" else paragraph
+    """The first paragraph of a description; its whole sentences if it was cut off."""
+    paragraph = without_marker(answer_only(answer.text).partition("\n\n")[0])
+    return whole_sentences(paragraph) if answer.finish_reason == "length" else paragraph
 
 
 def _first_words(sections: Sequence[tuple[str, str]]) -> str:
-    """The first paragraph without its markup."""
+    """The first paragraph of the article without its markup."""
     paragraph = sections[0][1].partition("\n\n")[0]
-    lines = [unmarked(line) for line in paragraph.splitlines() if not FENCE.match(line)]
+    lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
     plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
     return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

@@ -1,4 +1,4 @@
-"""A chat: the turns as they are given, and the model's next one. For all that no other kind fits."""
+"""A chat: the turns of the row, and the next turn as the model writes it. For everything that fits no other kind."""
 
 from collections.abc import Generator, Sequence
 from typing import Final, Literal, Self
@@ -8,31 +8,34 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from jobs.generation import Completion, Message, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
-from jobs.writing.verbatim import ChoiceFields, Generated, ResponseFormat, generated
+from jobs.writing.verbatim import ResponseFormat, VerbatimOutput, VerbatimRequest, verbatim_output
 
 MAX_TOKENS: Final = 256
+"""The most tokens of an answer, unless the row has `max_tokens`."""
 
 
 class Turn(BaseModel):
-    """One turn."""
+    """One turn of a chat."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    role: Literal["system", "user", "assistant"] = Field(description="Who speaks.")
-    content: Text = Field(max_length=500_000, description="What is said.")
+    role: Literal["system", "user", "assistant"] = Field(description="Who writes the turn: system, user or assistant.")
+    content: Text = Field(max_length=500_000, description="The text of the turn.")
 
 
-class ChatRequest(ChoiceFields):
+class ChatRequest(VerbatimRequest):
     """Either `messages`, or a `prompt` with an optional `system`."""
 
     messages: tuple[Turn, ...] | None = Field(
-        default=None, min_length=1, max_length=1_000, description="The turns so far, the last by the user."
+        default=None, min_length=1, max_length=1_000, description="The turns so far; the last one is the user's."
     )
-    prompt: Text | None = Field(default=None, max_length=500_000, description="A single turn by the user.")
-    system: Text | None = Field(default=None, max_length=100_000, description="What comes before `prompt`.")
+    prompt: Text | None = Field(
+        default=None, max_length=500_000, description="A single turn of the user, in place of messages."
+    )
+    system: Text | None = Field(default=None, max_length=100_000, description="A system turn before the prompt.")
 
     response_format: ResponseFormat | None = Field(
-        default=None, description="What the answer is: text, a JSON object, or JSON of a schema."
+        default=None, description="The form of the answer: text, a JSON object, or JSON that satisfies a schema."
     )
 
     @model_validator(mode="after")
@@ -46,8 +49,8 @@ class ChatRequest(ChoiceFields):
         return self
 
 
-class Chat(Generated):
-    """The model's turn."""
+class Chat(VerbatimOutput):
+    """The next turn, written by the model."""
 
 
 class ChatKind:
@@ -58,10 +61,10 @@ class ChatKind:
     output_type = Chat
 
     def __init__(self, templates: Templates) -> None:
-        del templates  # the row brings all of its prompt
+        del templates  # the row brings its whole prompt
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
-        """One prompt. A text that ended at max_tokens is what was asked for; the receipt says so."""
+        """Yield one prompt for each of the `n` answers."""
         if not isinstance(request, ChatRequest):
             raise TypeError(type(request))
         messages = [Message(turn.role, turn.content) for turn in request.messages or ()]
@@ -71,8 +74,8 @@ class ChatKind:
         schema = None if request.response_format is None else request.response_format.schema_
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
         answers = yield request.prompts(prompt)
-        return generated(Chat, answers, is_json=schema is not None)
+        return verbatim_output(Chat, answers, is_json=schema is not None)
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """The most that it may take."""
+        """The most tokens that the answers may have."""
         return MAX_TOKENS * (request.n if isinstance(request, ChatRequest) else 1)

@@ -1,4 +1,4 @@
-"""A completion: raw text that the model goes on with, outside its chat template. For base models."""
+"""A completion: raw text that the model continues, without a chat template. For base models."""
 
 from collections.abc import Generator, Sequence
 from typing import Final
@@ -8,19 +8,22 @@ from pydantic import BaseModel, Field
 from jobs.generation import Completion, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
-from jobs.writing.verbatim import ChoiceFields, Generated, generated
+from jobs.writing.verbatim import VerbatimOutput, VerbatimRequest, verbatim_output
 
 MAX_TOKENS: Final = 256
+"""The most tokens of an answer, unless the row has `max_tokens`."""
 
 
-class CompletionRequest(ChoiceFields):
-    """The text to go on with."""
+class CompletionRequest(VerbatimRequest):
+    """The text to continue."""
 
-    prompt: Text = Field(max_length=500_000, description="The text to go on with, as it stands.")
+    prompt: Text = Field(
+        max_length=500_000, description="The text to continue; it is given to the model without a template."
+    )
 
 
-class Continuation(Generated):
-    """What follows the prompt."""
+class Continuation(VerbatimOutput):
+    """The text that follows the prompt."""
 
 
 class CompletionKind:
@@ -31,15 +34,15 @@ class CompletionKind:
     output_type = Continuation
 
     def __init__(self, templates: Templates) -> None:
-        del templates  # the row brings all of its prompt
+        del templates  # the row brings its whole prompt
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Continuation]:
-        """One prompt, without a chat template."""
+        """Yield one prompt for each of the `n` answers."""
         if not isinstance(request, CompletionRequest):
             raise TypeError(type(request))
         answers = yield request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS)))
-        return generated(Continuation, answers)
+        return verbatim_output(Continuation, answers)
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """The most that it may take."""
+        """The most tokens that the answers may have."""
         return MAX_TOKENS * (request.n if isinstance(request, CompletionRequest) else 1)

@@ -1,7 +1,7 @@
-"""Kinds of content: each is one file, with its request, its output, its prompts and its checks.
+"""The protocol of a kind of content.
 
-A kind is a conversation: `compose` yields prompts, is sent their completions, and returns its output. It needs no torch,
-no Redis and no Ray, and is tested by sending it completions by hand. Others add a kind through the entry point group
+A kind is a conversation: `compose` yields prompts, is sent their completions, and returns the output. It needs no torch, no
+Redis and no Ray, and a test sends it completions by hand. Other packages add a kind through the entry point group
 `nightpress.kinds`: the entry point names a callable that takes the Templates and returns a Kind.
 """
 
@@ -13,31 +13,31 @@ from pydantic import BaseModel
 from jobs.generation import Completion, Prompt
 
 Conversation = Generator[Sequence[Prompt], Sequence[Completion], BaseModel]
-"""Yields prompts that may run side by side, is sent their completions in the same order, returns the output."""
+"""Yields prompts, which may run side by side; is sent their completions in the same order; returns the output."""
 
 
 class Kind(Protocol):
-    """One kind of content."""
+    """A kind of content, such as `article`."""
 
     @property
     def name(self) -> str:
-        """What rows call it: lower case, words joined by `_`."""
+        """The name that rows give in `kind`: lower case, words joined by `_`."""
         ...
 
     @property
     def request_type(self) -> type[BaseModel]:
-        """The fields of a row of this kind, beside those that any row may carry."""
+        """The model of the request: the fields of a row of this kind, beside those that any row may have."""
         ...
 
     @property
     def output_type(self) -> type[BaseModel]:
-        """The fields of an output."""
+        """The model of the output."""
         ...
 
     def compose(self, request: BaseModel) -> Conversation:
-        """Begin the conversation for one row. Raises CheckFailed when what comes out cannot be published."""
+        """Begin the conversation for one row. It raises CheckFailed when the output cannot be published."""
         ...
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About how many tokens the row's completions will take together; the longest rows are started first."""
+        """About how many tokens the completions of the row will have together, for schedules and estimates."""
         ...

@@ -1,4 +1,4 @@
-"""Which kinds there are: those of this folder, and those that other distributions name as entry points."""
+"""The registry of kinds: those of this folder, and those that other packages name as entry points."""
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -15,13 +15,18 @@ from jobs.kinds.translation import TranslationKind
 from jobs.writing.templates import Templates
 
 GROUP: Final = "nightpress.kinds"
+"""The group of entry points by which other packages add kinds."""
 
 
 def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
     """All kinds by name.
 
-    Raises RequestError, which names the entry point, when one cannot be loaded or takes a name twice; and which names the
-    file, when one of `templates_dir` replaces no template of any of them.
+    Args:
+        templates_dir: A folder of the user's own templates, which replace those of the kinds by file name.
+
+    Raises:
+        RequestError: A kind of another package cannot be loaded, or has the name of another kind; the message names its
+            entry point. Or a file of `templates_dir` replaces no template; the message names the file.
     """
     templates = Templates(templates_dir)
     shipped: list[Kind] = [
@@ -37,9 +42,13 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
             kind: Kind = point.load()(templates)
             name = kind.name
         except Exception as error:
-            raise RequestError(f"the kind {point.name} = {point.value} cannot be loaded: {error!r}") from error
+            raise RequestError(
+                f"the kind {point.name} = {point.value} cannot be loaded: {error!r}: correct or uninstall its package"
+            ) from error
         if name in kinds:
-            raise RequestError(f"the kind {point.name} = {point.value} takes the name {name!r}, which is taken")
+            raise RequestError(
+                f"the kind {point.name} = {point.value} has the name of another kind, {name!r}: rename one of them"
+            )
         kinds[name] = kind
     templates.refuse_unused(all_known=len(kinds) == len(shipped))
     return kinds

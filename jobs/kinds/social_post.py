@@ -1,8 +1,7 @@
-"""A social post: as long as its platform allows, by the platform's own way of counting.
+"""A social post, at most as long as its platform allows, counted as that platform counts.
 
-The model writes the words; call to action, link and hashtags are put behind them as they were given, so they are exact, and
-links and hashtags of the model's own making are taken out. A post that is too long is asked for again, shorter, at most
-twice.
+The model writes the words. The row's call to action, link and hashtags are put behind them unchanged; links and hashtags that
+the model made up are taken out. A post that is too long, empty or cut off is asked for again, shorter, at most twice.
 """
 
 import re
@@ -13,16 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.writing.asking_again import TRIES, tried
+from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.fields import Line, Text
 from jobs.writing.platforms import LIMITS, LINK, Platform
-from jobs.writing.prose import answered, bare, whole
+from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
-ROOM: Final = 40
-"""The least length that must be left for the model's words."""
-LENGTH_OF_WORD: Final = 8
+"""How many words a post on each platform should have."""
+
+MIN_ROOM: Final = 40
+"""The least length that link, hashtags and call to action must leave for the model's words, as the platform counts."""
+
+WORD_LENGTH: Final = 8
+"""The length of a word and the space after it that is planned with."""
+
 _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
 _LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
 _MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
@@ -31,35 +35,41 @@ Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 class SocialPostRequest(BaseModel):
-    """What to post about, and where."""
+    """The request of a post: its topic or source text, and its platform."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: Text | None = Field(default=None, max_length=2_000, description="What the post is about.")
-    source_text: Text | None = Field(default=None, max_length=50_000, description="A text that the post is made from.")
-    platform: Platform = Field(description="Where it will be posted; its limits are kept.")
-    tone: Text | None = Field(default=None, max_length=200, description="Such as friendly or expert.")
-    hashtags: tuple[Hashtag, ...] = Field(default=(), max_length=30, description="Put at the end, as they are.")
-    link: str | None = Field(default=None, pattern=r"^https?://\S+$", max_length=2_000, description="Put at the end.")
-    call_to_action: Line | None = Field(default=None, max_length=200, description="The last sentence.")
+    source_text: Text | None = Field(default=None, max_length=50_000, description="A text to make the post from.")
+    platform: Platform = Field(description="Where it will be posted; the post keeps its limits.")
+    tone: Text | None = Field(default=None, max_length=200, description="The tone, such as friendly or expert.")
+    hashtags: tuple[Hashtag, ...] = Field(
+        default=(), max_length=30, description="Hashtags to put at the end, with or without #."
+    )
+    link: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", max_length=2_000, description="A link to put after the text."
+    )
+    call_to_action: Line | None = Field(
+        default=None, max_length=200, description="A sentence to put after the model's words."
+    )
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.topic is None and self.source_text is None:
             raise ValueError("topic or source_text is needed")
         limit = LIMITS[self.platform]
-        if limit.hashtags is not None and len(self.hashtags) > limit.hashtags:
-            raise ValueError(f"{self.platform} takes at most {limit.hashtags} hashtags")
-        if (left := limit.most - limit.length(self.ending)) < ROOM:
+        if limit.max_hashtags is not None and len(self.hashtags) > limit.max_hashtags:
+            raise ValueError(f"{self.platform} takes at most {limit.max_hashtags} hashtags: remove some")
+        if (left := limit.max_length - limit.length(self.ending)) < MIN_ROOM:
             fixed = "link, hashtags and call_to_action"
             raise ValueError(
-                f"{fixed} leave {max(0, left)} of {limit.most} characters on {self.platform}: shorten them"
+                f"{fixed} leave {max(0, left)} of {limit.max_length} characters on {self.platform}: shorten them"
             )
         return self
 
     @property
     def ending(self) -> str:
-        """What comes behind the model's words."""
+        """The text behind the model's words: call to action, link and hashtags."""
         parts = (self.call_to_action, self.link, " ".join(self.tags))
         return "".join(f"\n\n{part}" for part in parts if part)
 
@@ -74,9 +84,9 @@ class SocialPost(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1, description="All of it, with hashtags, link and call to action.")
-    hashtags: tuple[str, ...] = Field(description="The hashtags in it, each with its #.")
-    length: int = Field(ge=1, description="Its length as the platform counts.")
+    text: str = Field(min_length=1, description="The whole post, with call to action, link and hashtags.")
+    hashtags: tuple[str, ...] = Field(description="The hashtags at its end, each with its #.")
+    length: int = Field(ge=1, description="Its length, as the platform counts.")
 
 
 class SocialPostKind:
@@ -90,13 +100,13 @@ class SocialPostKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
-        """Ask, and ask again while what comes is no post: too long, cut before its first sentence, or nothing."""
+        """Ask for the post, and again while it is too long, empty or cut off. Raises CheckFailed after `TRIES` tries."""
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
         limit = LIMITS[request.platform]
-        room = limit.most - limit.length(request.ending)
-        words, before = min(WORDS[request.platform], room // LENGTH_OF_WORD), None
-        fault = CheckFailed("empty_output", "nothing was asked")
+        room = limit.max_length - limit.length(request.ending)
+        words, before = min(WORDS[request.platform], room // WORD_LENGTH), None
+        fault = CheckFailed("empty_output", "no post was asked for")
         for n in range(TRIES):
             prompt = self._prompt(request, n, words, before)
             (answer,) = yield [prompt]
@@ -108,17 +118,19 @@ class SocialPostKind:
                 length = limit.length(text)
                 if limit.fits(text):
                     return SocialPost(text=text, hashtags=request.tags, length=length)
-                said = f"{length} characters, also after {TRIES - 1} more tries; {request.platform} takes {limit.most}"
-                fault = CheckFailed("post_too_long", said)
+                message = (
+                    f"the post has {length} characters after {TRIES} tries; {request.platform} takes {limit.max_length}"
+                )
+                fault = CheckFailed("post_too_long", message)
             words, before = max(5, words // 2), prompt.label
         raise fault
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About one and a half for each word."""
+        """About one and a half tokens for each word."""
         return WORDS[getattr(request, "platform", "x")] * 3 // 2
 
     def _prompt(self, request: SocialPostRequest, n: int, words: int, before: str | None) -> Prompt:
-        messages, sha256 = self._templates.turns(
+        messages, sha256 = self._templates.messages(
             "social_post_system.j2",
             "social_post_user.j2",
             topic=request.topic,
@@ -131,23 +143,26 @@ class SocialPostKind:
         return Prompt(
             messages=messages,
             params=SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
-            label=tried("post", n + 1),
+            label=label_of_try("post", n + 1),
             replaces=before,
             template_sha256=sha256,
         )
 
 
 def _words(request: SocialPostRequest, answer: Completion) -> str:
-    """The model's words as plain text, without hashtags and without links that it was not given."""
+    """The model's words as plain text, without hashtags, and without links but those of topic and source text.
+
+    Raises CheckFailed when no words are left, or no whole sentence of a text that was cut off.
+    """
     given = f"{request.topic} {request.source_text}"
-    text = _MARKDOWN_LINK.sub(r"\1", bare(answered(answer.text))).replace("**", "")
+    text = _MARKDOWN_LINK.sub(r"\1", unquoted(answer_only(answer.text))).replace("**", "")
     text = LINK.sub(lambda link: link[0] if link[0] in given and link[0] != request.link else "", text)
     text = re.sub(_HASHTAG, r"\1", _LAST_HASHTAGS.sub("", text))
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
     if not re.search(r"\w", text):
         raise CheckFailed("empty_output", "the model wrote no post")
     if answer.finish_reason == "length":
-        text = whole(text)
+        text = whole_sentences(text)
         if not re.search(r"\w", text):
-            raise CheckFailed("output_incomplete", "the post ended before its first sentence did")
+            raise CheckFailed("output_incomplete", "the post was cut off before the end of its first sentence")
     return text

@@ -1,7 +1,8 @@
-"""A translation: the source cut into segments, each translated by itself, and put together as it was.
+"""A translation: the source is cut into segments, each is translated by itself, and they are put together in the same form.
 
-Segments are the lines of the text that have words. Blank lines, indentation, lines of signs or numbers and, in Markdown,
-code blocks and the marks that begin a line are kept as they are, so that only words pass through the model.
+A segment is a line of the text that has words. (It is the word of translators; segments of outcomes are something else.) Blank
+lines, indentation, and lines of signs or numbers stay as they are. So do, in Markdown, blocks of code and the marks at the
+beginning of a line. Only words pass through the model.
 """
 
 import re
@@ -13,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.writing.fields import LanguageTag, Line, Text, named
-from jobs.writing.prose import FENCE, answered, bare, sentences
+from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.prose import FENCE, answer_only, sentences, unquoted
 from jobs.writing.templates import Templates
 
 _INDENT: Final = re.compile(r"\s*")
@@ -25,29 +26,31 @@ Term = Annotated[Line, StringConstraints(max_length=200)]
 
 
 class TranslationRequest(BaseModel):
-    """A text, from one language into another."""
+    """A text to translate from one language into another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: Text = Field(max_length=200_000, description="The source.")
+    text: Text = Field(max_length=200_000, description="The text to translate.")
     source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")
     target_language: LanguageTag = Field(description="The language to translate into, as a BCP 47 tag.")
-    format: Literal["plain", "markdown"] = Field(default="plain", description="What markup the text has; it is kept.")
+    format: Literal["plain", "markdown"] = Field(
+        default="plain", description="The markup of the text, which the translation keeps."
+    )
     glossary: Mapping[Term, Term] = Field(
-        default={}, max_length=1_000, description="Source terms and their translations."
+        default={}, max_length=1_000, description="Terms of the source and their translations."
     )
     formality: Literal["default", "formal", "informal"] = Field(
-        default="default", description="How readers are addressed."
+        default="default", description="How to address readers."
     )
 
 
 class TranslatedSegment(BaseModel):
-    """One segment in both languages."""
+    """A segment in both languages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: str = Field(min_length=1, description="As it was.")
-    target: str = Field(min_length=1, description="As it was translated.")
+    source: str = Field(min_length=1, description="The segment in the source language.")
+    target: str = Field(min_length=1, description="Its translation.")
 
 
 class Translation(BaseModel):
@@ -55,13 +58,13 @@ class Translation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1, description="The whole text, in the form of the source.")
-    segments: tuple[TranslatedSegment, ...] = Field(description="What was translated, in order.")
+    text: str = Field(min_length=1, description="The whole translation, in the form of the source.")
+    segments: tuple[TranslatedSegment, ...] = Field(description="The segments in their order.")
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One line of the source: what stands before its words, the words (empty: nothing to translate), and its end."""
+    """A line of the source: the marks before its words, its words (empty if nothing is to be translated), and its end."""
 
     before: str
     words: str
@@ -69,7 +72,7 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """The lines of a text. Put together again they are the text; code blocks of Markdown have no words."""
+    """The lines of a text, which together are the text again. A line of a block of code in Markdown has no words."""
     lines, fence = [], ""
     for line in text.splitlines(keepends=True):
         mark = match[1] if form == "markdown" and (match := FENCE.match(line)) else ""
@@ -98,14 +101,16 @@ class TranslationKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Translation]:
-        """A prompt for each segment, all side by side."""
+        """Yield a prompt for each segment, all at once."""
         if not isinstance(request, TranslationRequest):
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
         sources = [line.words for line in lines if line.words]
         answers = (yield [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]) if sources else []
         if len(answers) != len(sources):
-            raise CheckFailed("segment_mismatch", f"{len(sources)} segments went out and {len(answers)} came back")
+            raise CheckFailed(
+                "segment_mismatch", f"the source has {len(sources)} segments, and {len(answers)} came back"
+            )
         segments = [
             TranslatedSegment(source=source, target=_target(n, source, answer))
             for n, (source, answer) in enumerate(zip(sources, answers, strict=True), 1)
@@ -115,17 +120,17 @@ class TranslationKind:
         return Translation(text=text, segments=tuple(segments))
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About as many as the source has."""
+        """About as many tokens as the source has."""
         return _most_tokens(getattr(request, "text", "")) // 2 + 1
 
     def _prompt(self, request: TranslationRequest, n: int, source: str) -> Prompt:
         terms = {term: target for term, target in request.glossary.items() if term.lower() in source.lower()}
-        messages, sha256 = self._templates.turns(
+        messages, sha256 = self._templates.messages(
             "translation_system.j2",
             "translation_user.j2",
             source=source,
-            source_language=named(request.source_language),
-            target_language=named(request.target_language),
+            source_language=language_name(request.source_language),
+            target_language=language_name(request.target_language),
             glossary=terms,
             formality=request.formality,
         )
@@ -138,31 +143,32 @@ class TranslationKind:
 
 
 def _most_tokens(source: str) -> int:
-    """Room for the translation: about one token for each letter of an alphabet, four for an ideograph."""
+    """The most tokens of a translation: one for each letter of the source, four for each ideograph."""
     ideographs = sum(character >= "\u2e80" for character in source)
     return len(source) + 3 * ideographs
 
 
 def _target(n: int, source: str, answer: Completion) -> str:
-    """The segment on one line, since a line of the source stays a line, and without what the model put around it.
+    """The translation of a segment, on one line, without anything that the model put around it.
 
-    What follows a paragraph that has as many sentences as the source is a remark; a model that ran on to max_tokens has its
-    segment cut to that many.
+    If its first paragraph has as many sentences as the source, further ones are remarks, and are dropped. An answer that ran on
+    to max_tokens is cut to as many sentences as the source has. Raises CheckFailed for an empty answer, and for one that was cut
+    off too early.
     """
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", answered(answer.text)) if part.strip()]
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", answer_only(answer.text)) if part.strip()]
     count = max(1, len(sentences(source)))
     if paragraphs and len(sentences(paragraphs[0])) >= count:
         paragraphs = paragraphs[:1]
     target = " ".join(paragraphs)
-    if bare(source) == source:
-        target = bare(target)
+    if unquoted(source) == source:
+        target = unquoted(target)
     if mark := _ADDED_MARK.match(target):
         target = target if _ADDED_MARK.match(source) else target[mark.end() :]
     if not target:
-        raise CheckFailed("empty_output", f"segment {n} came back empty", field="text")
+        raise CheckFailed("empty_output", f"the translation of segment {n} is empty", field="text")
     if answer.finish_reason == "length":
         found = sentences(target)
         if len(found) < count:
-            raise CheckFailed("output_incomplete", f"segment {n} ended before it was whole", field="text")
+            raise CheckFailed("output_incomplete", f"the translation of segment {n} was cut off", field="text")
         target = " ".join(found[:count])
     return target

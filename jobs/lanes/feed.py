@@ -95,7 +95,7 @@ class Feeder:
             if full and _has_its_share(index, schedule):
                 continue
             try:
-                with self._damage.remembered(index.batch.batch_id):
+                with self._damage.look(index.batch.batch_id):
                     if not self._is_held(index):
                         fed = self._feed(lane, index, schedule, window.room(index.batch))
                         window.take(index.batch, fed)
@@ -225,7 +225,7 @@ class Feeder:
             return None
         if index.has_outcome(request.row):
             return None
-        tries = index.tries(request.row)
+        tries = index.past_attempts(request.row)
         inline = len(line) <= self._settings.inline_bytes
         return FeedRow(
             row=request.row,

@@ -1,1 +1,1 @@
-"""Operations: what an operator asks before, during and after a night."""
+"""Operations: what can be done with batches before, during and after a night, for the client and the command line."""

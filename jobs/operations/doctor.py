@@ -1,6 +1,6 @@
-"""The doctor: checks whether what Nightpress needs is there, and says what to do about each fault.
+"""The doctor: checks whether everything that Nightpress needs is there, and says what to do about each fault.
 
-The checks here are of Python, the queue and the storage. Other packages add theirs through the entry point group
+Here are the checks of Python, the queue and the storage. Other packages add theirs through the entry point group
 `nightpress.doctor`: a callable that takes the Settings and returns Checks. A check never raises: a fault is its result.
 """
 
@@ -21,7 +21,7 @@ OLDEST_REDIS: Final = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found. `remedy` says what to do unless it is `ok`; one that is not `needed` is only a hint."""
+    """The result of one check. `remedy` says what to do unless it is `ok`. One that is not `needed` is only a hint."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class Check:
 
 
 class Pinged(Protocol):
-    """What the doctor asks of a queue."""
+    """The part of a queue that the doctor calls."""
 
     def ping(self) -> Mapping[str, str]:
         """The server's version, memory limit and eviction policy. Raises QueueUnavailable."""
@@ -43,7 +43,7 @@ class Pinged(Protocol):
 
 
 class Checked(Protocol):
-    """What the doctor asks of a store."""
+    """The part of a store that the doctor calls."""
 
     url: str
 
@@ -53,7 +53,7 @@ class Checked(Protocol):
 
 
 def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Callable[[], Checked]) -> Iterator[Check]:
-    """Every check, as it is made. The queue and the store are opened here, since that may be the fault."""
+    """Make every check, and yield its result at once. The queue and the store are opened here, since that may fail."""
     yield python(sys.version_info[:3])
     yield from redis(queue)
     yield storage(store)
@@ -61,14 +61,14 @@ def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Calla
 
 
 def python(version: tuple[int, int, int]) -> Check:
-    """This Python."""
-    said = ".".join(map(str, version))
+    """Whether this Python is new enough."""
+    running = ".".join(map(str, version))
     oldest = ".".join(map(str, OLDEST_PYTHON))
-    return Check("python", version[:2] >= OLDEST_PYTHON, said, f"use Python {oldest} or newer")
+    return Check("python", version[:2] >= OLDEST_PYTHON, running, f"use Python {oldest} or newer")
 
 
 def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
-    """The queue's server: whether it answers and takes writes, its version, and that it evicts nothing."""
+    """Whether the queue's server answers and takes writes, is new enough, and evicts nothing."""
     try:
         opened = queue()
         if opened is None:
@@ -78,7 +78,9 @@ def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
         info = opened.ping()
         opened.check()
     except QueueUnavailable as error:
-        yield Check("redis", False, str(error), "start the server, mend what it says, or mend NIGHTPRESS_REDIS_URL")
+        yield Check(
+            "redis", False, str(error), "start the server, do what the message says, or correct NIGHTPRESS_REDIS_URL"
+        )
         return
     yield _version(info)
     yield _policy(info)
@@ -86,13 +88,13 @@ def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
 
 def _version(info: Mapping[str, str]) -> Check:
     valkey = "valkey_version" in info
-    said = info.get("valkey_version" if valkey else "redis_version", "unknown")
-    numbers = tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    version = info.get("valkey_version" if valkey else "redis_version", "unknown")
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     oldest = ".".join(map(str, OLDEST_REDIS))
     return Check(
         "redis version",
         numbers >= OLDEST_REDIS,
-        f"{'Valkey' if valkey else 'Redis'} {said}",
+        f"{'Valkey' if valkey else 'Redis'} {version}",
         f"use Redis {oldest} or newer, or Valkey",
     )
 
@@ -100,12 +102,12 @@ def _version(info: Mapping[str, str]) -> Check:
 def _policy(info: Mapping[str, str]) -> Check:
     policy, limit = info.get("maxmemory_policy", "unknown"), info.get("maxmemory", "0")
     detail = f"maxmemory-policy {policy}, maxmemory {limit if limit != '0' else 'unlimited'}"
-    # Other policies throw keys of the schedule away, and its rows are then run again from storage.
+    # Other policies evict keys of the schedule, whose rows are then fed again from storage and run twice.
     return Check("redis memory", policy == "noeviction", detail, "in its redis.conf: maxmemory-policy noeviction")
 
 
 def storage(store: Callable[[], Checked]) -> Check:
-    """The storage: that it can be written, and that of two writers exactly one gets a name."""
+    """Whether the storage can be written, and exactly one of two writers gets a name."""
     try:
         opened = store()
         opened.check()

@@ -1,8 +1,8 @@
 """An estimate: what a file would take, before anything is accepted.
 
-Rows are read as intake reads them. For each kind and model there is either a history, what published rows of the same kind,
-model and template took on average; or that of the same kind and model with other templates; or an assumption: completions
-as long as the kind expects them, prompts by the bytes of a sample. Without a history nothing is said of the device's time.
+Rows are read as intake reads them. For each kind and model the estimate rests on the first of these that there is: what published
+rows of the same kind, model and template took on average; the same with other templates; an assumption, completions as long as
+the kind expects and prompts by the bytes of a sample. An assumption says nothing about the time of devices.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from jobs.accounts.summaries import Tally, short_template, summaries
+from jobs.accounts.summaries import summaries
+from jobs.accounts.summary import Tally
+from jobs.batches.output_rows import short_template
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
@@ -23,20 +25,20 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200
-"""Of so many rows of a kind and model the prompts are made, to know how long they are."""
+"""How many rows of each kind and model have their prompts made, to find the mean length of a prompt."""
 HISTORY_ROWS: Final = 20
-"""Fewer published rows are no history."""
+"""How many published rows a history needs."""
 
 Group = tuple[str, str]
 """Kind and model."""
 
 Basis = Literal["history", "other templates", "assumed"]
-"""`other templates`: the history is that of the same kind and model, whose conversations began with another template."""
+"""What an estimate rests on. `other templates`: rows of the same kind and model that began with another template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The rows of one kind on one lane, and what they would take together; `basis` says how that is known."""
+    """The rows of one kind on one lane, and what they would take together. `history_rows` published rows are its basis."""
 
     kind: str
     model: str
@@ -49,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a file would take. `faults` counts refused rows by code."""
+    """What a file would take: a line for each kind and model. `faults` counts the refused rows by code."""
 
     rows: int
     refused: int
@@ -58,13 +60,13 @@ class Estimate:
 
     @property
     def usage(self) -> Usage:
-        """All lines together."""
+        """The sum of all lines."""
         return sum((line.usage for line in self.lines), Usage())
 
 
 @dataclass
 class _Seen:
-    """What was read of one kind and model."""
+    """The rows of one kind and model that were read. `cost` is the sum of their expected tokens."""
 
     rows: int = 0
     cost: int = 0
@@ -81,7 +83,7 @@ def estimate(
     kinds: Mapping[str, Kind],
     settings: Settings,
 ) -> Estimate:
-    """What the rows of an input would take. Raises as `intake.accept`; nothing is stored."""
+    """What the rows of an input would take. Nothing is stored. Raises as `intake.accept`."""
     with staged(lines, options, kinds, settings) as staging:
         seen = _counted(staging, kinds)
         history = _history(store) if seen else {}
@@ -117,10 +119,10 @@ def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
 
 
 def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
-    """What published rows took by template, all tenants together. What is damaged is no history."""
+    """What published rows took, by kind and model, then by template, all tenants together. Damaged batches are left out."""
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
-        groups = chain.from_iterable(added.items() for added in summary.by_currency.values())
+        groups = chain.from_iterable(added.items() for added in summary.added.values())
         for (_, model, kind, template), tally in groups:
             found = sums.setdefault((kind, model), {})
             found[template] = found.get(template, Tally()) + tally

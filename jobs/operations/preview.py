@@ -1,7 +1,7 @@
 """Preview: the prompts that the first rows of a file would begin with. Nothing is stored and nothing generated.
 
-A kind is asked for its first prompts alone: what it asks next depends on what a model answers. Tokens are counted by the
-model's own tokenizer where its package and files are on this machine (entry point group `nightpress.tokens`), else estimated.
+A kind gives its first prompts only: the next ones depend on the model's answers. Tokens are counted by the model's own tokenizer
+where its package and files are on this machine (entry point group `nightpress.tokens`), else estimated.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RowError
@@ -20,33 +20,58 @@ from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4
-"""About what a token holds of English text, for models whose tokenizer is not here."""
+"""About how many bytes of English text are a token, for models whose tokenizer is not on this machine."""
 
 Counter = Callable[[Prompt], int]
 
 
 class CounterMaker(Protocol):
-    """What an entry point of the group `nightpress.tokens` is."""
+    """An entry point of the group `nightpress.tokens`: it makes the counter of a model."""
 
     def __call__(self, settings: Settings, model: str) -> Counter | None:
-        """How tokens of a model are counted; None when its files are not on this machine."""
+        """The counter of a model's tokens; None when its files are not on this machine."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A row, and what it would begin with. `tokens` are those of each prompt; `exact` says that they were counted."""
+    """A row and its first prompts. `tokens` has the number of tokens of each, counted if `exact`, else estimated."""
 
     request: RowRequest
     prompts: Sequence[Prompt]
     tokens: Sequence[int]
     exact: bool
 
+    def max_tokens(self, prompt: Prompt) -> int:
+        """The most tokens of the completion of one of the prompts."""
+        return int(self.request.max_tokens or prompt.params.max_tokens)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `preview --json`."""
+        request = self.request
+        return {
+            "row": request.row,
+            "custom_id": request.custom_id,
+            "kind": request.kind,
+            "model": request.model,
+            "prompts": [
+                {
+                    "label": prompt.label,
+                    "messages": [{"role": turn.role, "content": turn.content} for turn in prompt.messages],
+                    "text": prompt.text,
+                    "prompt_tokens": tokens,
+                    "exact": self.exact,
+                    "max_tokens": self.max_tokens(prompt),
+                }
+                for prompt, tokens in zip(self.prompts, self.tokens, strict=True)
+            ],
+        }
+
 
 def previews(
     records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
 ) -> Iterator[Preview | RowFault]:
-    """The first `limit` rows."""
+    """The first `limit` rows, each with its prompts or with what is wrong with it."""
     counters: dict[str, Counter | None] = {}
     for number, record in enumerate(islice(records, limit)):
         request = reader.read(record, number)
@@ -65,7 +90,7 @@ def previews(
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """What a row asks first. Raises RowError, as it would on a worker, and ValueError when its kind takes it no more."""
+    """A row's first prompts. Raises RowError, as it would on a worker, and ValueError when its kind does not take it any more."""
     asked = kind.request_type.model_validate(dict(request.request))
     try:
         conversation = kind.compose(asked)
@@ -74,13 +99,13 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         raise
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    with contextlib.suppress(Exception):  # it was asked for no more
+    with contextlib.suppress(Exception):  # the prompts are there; a fault in its ending changes nothing
         conversation.close()
     return prompts
 
 
 def estimated(prompt: Prompt) -> int:
-    """About how many tokens a prompt has."""
+    """About how many tokens a prompt has, at least 1."""
     texts = [prompt.text, *(message.content for message in prompt.messages)]
     return max(1, sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN)
 

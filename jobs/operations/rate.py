@@ -1,18 +1,18 @@
-"""Rates: how fast a count grows, over the last seconds."""
+"""The rate at which two counters grow, over a window of the last seconds."""
 
 from collections import deque
 from datetime import datetime, timedelta
 from typing import Final
 
 WINDOW_S: Final = 30.0
-
+"""Readings older than this are dropped, but for the newest of them, which begins the window."""
 
 SHORTEST_S: Final = 4.0
-"""A window shorter than this says little: outcomes arrive with each flush."""
+"""There is no rate over a shorter time, since outcomes arrive in steps, with each flush."""
 
 
 class Rate:
-    """Rows and completion tokens a second over the last `window_s` seconds. Each reading brings its own time."""
+    """Rows and completion tokens a second, over the last `window_s` seconds. Each reading brings its own time."""
 
     def __init__(self, window_s: float = WINDOW_S, shortest_s: float = SHORTEST_S) -> None:
         self.window_s = window_s
@@ -20,7 +20,7 @@ class Rate:
         self._samples: deque[tuple[datetime, int, int]] = deque()
 
     def sample(self, at: datetime, rows: int, tokens: int) -> None:
-        """Take a reading of the two counters. A counter that fell (a new round) begins a new window."""
+        """Add a reading of the two counters. Where the rows are fewer than before, as in a new round, a new window begins."""
         if self._samples and rows < self._samples[-1][1]:
             self._samples.clear()
         self._samples.append((at, rows, tokens))

@@ -83,6 +83,17 @@ class BatchStatus:
         """How many rows have an outcome."""
         return self.completed + self.failed + self.cancelled + self.expired
 
+    def describe_outcomes(self) -> str:
+        """The outcomes in words: `12 rows: 10 completed, 2 failed`."""
+        named = {
+            "completed": self.completed,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "expired": self.expired,
+        }
+        counts = ", ".join(f"{n:,} {name}" for name, n in named.items() if n or name == "completed")
+        return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
+
     def as_dict(self) -> dict[str, Any]:
         """The flat form of `status --json`: counts, the six usage fields, times in RFC 3339."""
         values = asdict(self)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
-from jobs.batches.rounds import Clock, accepted, list_batches, load_batch, now, read_round
+from jobs.batches.rounds import Clock, list_batches, load_batch, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.batches.segments.name import SegmentName
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
@@ -103,7 +103,7 @@ class StatusReader:
 
     def _status(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
         try:
-            batch = accepted(self.store, batch_id)
+            batch = require_batch(self.store, batch_id)
         except NoBatch:
             self._forget(batch_id)
             raise

@@ -15,7 +15,7 @@ from jobs.publishing.winners import Winners
 from jobs.store.store import Store
 
 
-def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
+def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
     """Take the lines of the segments that the index has read. Returns their names, in the order in which they win ties.
 
     Raises Compacted when a file went meanwhile: then all of it is to be done again, with an index that is read anew.
@@ -24,7 +24,7 @@ def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger)
     places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
     used = set(index.segments.values())
     files = {path: size for path, size in index.files.items() if path in used}
-    for path, segments in each_segments(store, files, index.batch.batch_id):
+    for path, segments in each_segments(store, files):
         for segment in segments:
             name = segment.head.name
             if index.segments.get(name) == path:  # else another file has it too, and is read for it
@@ -36,7 +36,7 @@ def collect(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger)
 def _take(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
     head, data, add = segment.head, segment.data, winners.add
     counts, any_completed = index.current.counts, not index.current.sent_back
-    accounts = [ledger.number(account) for account in head.accounts]
+    accounts = [ledger.account_number(account) for account in head.accounts]
     end = segment.start
     for number, (row, line) in enumerate(zip(head.rows, head.lines, strict=True)):
         end += line[0]

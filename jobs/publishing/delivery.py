@@ -32,7 +32,7 @@ RETRY_S: Final = 30.0
 """After a delivery that failed."""
 
 
-def checked_place(url: str, form: ResultForm) -> str:
+def check_output_url(url: str, form: ResultForm) -> str:
     """An output URL as it is kept: a path of this machine becomes absolute. Raises RequestError when it cannot be one."""
     if form not in SUFFIXES:
         raise RequestError(
@@ -42,7 +42,7 @@ def checked_place(url: str, form: ResultForm) -> str:
         raise RequestError("--output-url is empty: give it a path or a URL")
     path = local_path(url)
     if path is None:
-        from jobs.store.objects import UNWRITABLE, is_writable
+        from jobs.store.file_systems import UNWRITABLE, is_writable
 
         if not is_writable(url):
             raise RequestError(f"--output-url {redacted(url)}: {UNWRITABLE}")
@@ -55,7 +55,7 @@ def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
     return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
 
 
-def owed(store: Store, batch_id: str) -> str | None:
+def undelivered_url(store: Store, batch_id: str) -> str | None:
     """Where published outputs of a batch have not been taken yet, as it may be shown. None when it owes nothing."""
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
@@ -129,7 +129,7 @@ class Deliverer:
     def _try(self, batch: Batch, done: Done) -> bool:
         """Write the outputs, or say why not. Whether they are written."""
         try:
-            with self._damage.remembered(batch.batch_id):
+            with self._damage.look(batch.batch_id):
                 self._write(batch, done)
         except NightpressError as error:
             if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jobs.batches.batch import FORMAT, Batch
+from jobs.batches.output_rows import first_template
 from jobs.batches.segments.head import Account
 from jobs.prices import Prices
 from jobs.usage import NAMES, Usage, counts_of, total
@@ -22,7 +23,7 @@ _NOTHING: Final = (0,) * len(NAMES)
 
 
 class Ledger:
-    """Adds up one round. Its memory grows with the number of models and price versions alone.
+    """Adds up one round. Its memory grows with the number of accounts alone: of models, tenants, kinds, templates and prices.
 
     An *entry* is what the ledger needs to know of a row: the number of its account, then its six counts.
     """
@@ -39,7 +40,7 @@ class Ledger:
         for model, counts in spent.items():
             _add(self._spent[model, currency], counts)
 
-    def number(self, account: Account) -> int:
+    def account_number(self, account: Account) -> int:
         """The number of an account, which is opened if need be."""
         number = self._numbers.setdefault(account, len(self._numbers))
         if number == len(self._rows):
@@ -50,9 +51,12 @@ class Ledger:
 
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
         """The entry of a row that may be published. Only `post` counts it."""
-        usage = row["usage"] if row["status"] == "completed" else {}
-        account = Account(row["status"], row["model"], usage.get("prices"), usage.get("currency"))
-        return (self.number(account), *(counts_of(usage) if usage else _NOTHING))
+        if row["status"] != "completed":
+            return (self.account_number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
+        usage = row["usage"]
+        group = (row["tenant"], row["kind"], first_template(row))
+        account = Account("completed", row["model"], usage.get("prices"), *group, usage.get("currency"))
+        return (self.account_number(account), *counts_of(usage))
 
     def post(self, entry: Sequence[int]) -> str:
         """Count a row that is published. Returns its status."""
@@ -65,7 +69,7 @@ class Ledger:
         """How many rows were posted with this status."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)
 
-    def account(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """`usage.json`: cumulative over all rounds. `new` is the difference to the round before, to bill by.
 
         `prices` names the version of whoever publishes; `price_versions` are those that the rows were charged by. Where their
@@ -85,6 +89,7 @@ class Ledger:
             "prices": prices.version,
             "price_versions": sorted({account.prices for account in posted if account.prices}),
             "models": {model: self._sums([model], main, others) for model in sorted(models) if model},
+            "groups": self._groups(),
             "new": _difference(sums, before),
         }
 
@@ -98,6 +103,19 @@ class Ledger:
                 rows[account.currency] = rows.get(account.currency, 0) + posted
         main = before["currency"] if before else None
         return sorted(rows, key=lambda name: (name != main, -rows[name], name)) or [prices.currency]
+
+    def _groups(self) -> Sequence[Mapping[str, Any]]:
+        """The completed rows, added up by currency, tenant, model, kind and template."""
+        groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(
+            lambda: [0] * (1 + len(NAMES))
+        )
+        for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
+            if account.status == "completed" and rows:
+                key = (account.currency, account.tenant, account.model, account.kind, account.template)
+                _add(groups[key], (rows, *sums))
+        names = ("currency", "tenant", "model", "kind", "template", "rows", *NAMES)
+        ordered = sorted(groups.items(), key=lambda item: str(item[0]))
+        return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in ordered]
 
     def _sums(self, models: Iterable[str], main: str, others: Sequence[str]) -> dict[str, Any]:
         names = set(models)

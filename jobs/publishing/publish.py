@@ -10,7 +10,7 @@ import heapq
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,17 +21,18 @@ from typing import Any, BinaryIO, Final, Generic, TypeVar, get_args
 
 import orjson
 
+from jobs.accounts.summaries import add_summary, note_round
 from jobs.batches.batch import Done, PublishedFile, Status
 from jobs.batches.input import read_rows
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import closed_row
 from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_rows, read_usage
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import Clock, accepted, end, load_batch, now, read_marker, to_bytes
+from jobs.batches.rounds import Clock, finish_round, load_batch, now, read_marker, require_batch, to_bytes
 from jobs.batches.segments.files import until_read
 from jobs.errors import NoBatch
 from jobs.prices import Prices
-from jobs.publishing.candidates import collect
+from jobs.publishing.candidates import add_candidates
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import BUCKET_BYTES, Winners
 from jobs.store.store import CHUNK_BYTES, Store
@@ -71,21 +72,24 @@ def publish(
 def _publish(
     store: Store, batch_id: str, prices: Prices, clock: Clock, scratch: Path | None, bucket_bytes: int
 ) -> Done | Incomplete:
-    index = OutcomeIndex(store, accepted(store, batch_id))
+    index = OutcomeIndex(store, require_batch(store, batch_id))
     index.refresh()
     if index.done is not None:
-        end(store, index.batch, clock)
+        finish_round(store, index.batch, clock)
         return index.done
     if not index.complete:
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
     with tempfile.TemporaryDirectory(prefix="nightpress-", dir=scratch) as folder:
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
-        mine = _Edition(store, index, prices, winners).write(clock)
+        edition = _Edition(store, index, prices, winners)
+        mine = edition.write(clock)
     if load_batch(store, batch_id) != index.batch:  # others published and deleted it, and may have accepted it anew
         store.discard(f"{index.paths.root}/{mine.folder}")
         raise NoBatch(f"{batch_id} was deleted while it was published")
+    note_round(store, batch_id, index.round)
     if store.create(index.paths.done(index.round), to_bytes(mine)):
-        end(store, index.batch, clock)
+        add_summary(store, batch_id, mine, edition.usage, edition.usage_before)
+        finish_round(store, index.batch, clock)
         return mine
     store.discard(f"{index.paths.root}/{mine.folder}")
     return read_marker(store, index.paths.done(index.round), Done)
@@ -103,14 +107,18 @@ class _Edition:
         self._batch_id = index.batch.batch_id
         self._nonce = uuid.uuid4().hex[:16]
         self._folder = index.paths.published(index.round, self._nonce)
+        before = index.current.before
+        self.usage_before = read_usage(store, before, self._batch_id) if before else None
+        self.usage: Mapping[str, Any] = {}
 
     def write(self, clock: Clock) -> Done:
         """Write the files; nobody knows of them until `done-<round>.json` names them."""
-        names = collect(self._store, self._index, self._winners, self._ledger)
+        names = add_candidates(self._store, self._index, self._winners, self._ledger)
         with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
             self._write_rows(output, errors)
+        self.usage = self._ledger.usage(self._index.batch, self._index.round, self._prices, self.usage_before)
         with self._file(USAGE) as usage:
-            usage.write(orjson.dumps(self._usage()))
+            usage.write(orjson.dumps(self.usage))
         statuses: tuple[Status, ...] = get_args(Status)
         return Done(
             round=self._index.round,
@@ -159,11 +167,6 @@ class _Edition:
     def _lane(self, lane: str) -> Iterator[tuple[int, RowRequest]]:
         for request in read_rows(self._store, self._batch_id, lane):
             yield request.row, request
-
-    def _usage(self) -> dict[str, Any]:
-        before = self._index.current.before
-        published = read_usage(self._store, before, self._batch_id) if before else None
-        return self._ledger.account(self._index.batch, self._index.round, self._prices, published)
 
     @contextmanager
     def _file(self, name: str) -> Iterator["_File"]:

@@ -15,11 +15,10 @@ lately stays.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from jobs.accounts.summaries import sum_up
+from jobs.accounts.summaries import note_round, sum_up
 from jobs.batches.batch import Batch, BatchPaths, Done, Reopen
 from jobs.batches.rounds import (
     Clock,
-    accepted,
     is_left_over,
     is_marker,
     list_batches,
@@ -27,6 +26,7 @@ from jobs.batches.rounds import (
     now,
     read_marker,
     read_round,
+    require_batch,
     to_bytes,
 )
 from jobs.errors import RequestError, StoreDamaged
@@ -39,7 +39,7 @@ LEAST_AGE: timedelta = timedelta(days=1)
 """No writer that lives leaves its file alone for so long."""
 
 
-def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
+def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     """Delete a published batch, or what is left of one. Raises RequestError when it is open, NoBatch when there is nothing of it,
     StoreUnavailable when the storage is away.
 
@@ -47,7 +47,7 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     """
     batch = load_batch(store, batch_id)
     if batch is None and not is_left_over(store, batch_id):  # an intake may be under way
-        batch = accepted(store, batch_id)
+        batch = require_batch(store, batch_id)
     if batch is not None:
         _decide(store, batch, clock)
     paths = BatchPaths(batch_id)
@@ -60,7 +60,7 @@ def delete(store: Store, batch_id: str, *, clock: Clock = now) -> None:
     logger().info("batch.deleted", batch=batch_id)
 
 
-def expired(
+def find_old_batches(
     store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
 ) -> Iterator[tuple[str, datetime]]:
     """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions.
@@ -94,17 +94,17 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
         raise RequestError(
             f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
         )
+    paths = BatchPaths(batch.batch_id)
+    note_round(store, batch.batch_id, current.published.round)
     sum_up(store, batch.batch_id)
-    store.delete(
-        BatchPaths(batch.batch_id).unsummed(current.published.round)
-    )  # gone by now: who may delete nothing ends here
+    store.delete(paths.unsummed(current.published.round))  # raises StoreDeleteFailed where nothing may be deleted
     at = clock()
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
-    if not store.create(BatchPaths(batch.batch_id).reopen(marker.round), to_bytes(marker)):
+    if not store.create(paths.reopen(marker.round), to_bytes(marker)):
         raise RequestError(f"{batch.batch_id} was reopened at this moment: it stays")
 
 
-def clear_leftovers(store: Store, age: timedelta) -> int:
+def delete_leftovers(store: Store, age: timedelta) -> int:
     """Delete what is left over; hidden files if nobody wrote to them for `age`, and for a day at least. Returns how many."""
 
     def look_at(batch_id: str) -> int:

@@ -17,12 +17,13 @@ from typing import Final
 
 from jobs.batches.batch import CloseReason, Done
 from jobs.batches.breaker import trip
-from jobs.batches.input import unreadable
+from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import accepted, close, go_on
+from jobs.batches.rounds import close, open_next_round, require_batch
 from jobs.batches.segments.compaction import compact
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import CODES, NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
@@ -37,11 +38,12 @@ SEGMENT_ROWS: Final = 4_096
 
 @dataclass
 class Sweeper:
-    """Sweeps the open batches of one store. `published` collects what this sweeper saw end.
+    """Looks at the open batches of one store and brings each one step on. `published` collects those that it saw end, by id.
 
-    A batch whose first `breaker_rows` outcomes are all failures is paused; 0 is never. Where `compact_segments` or more
-    segments lie each in its file, the small ones are compacted; 0 is never, and each batch is looked at once in `compact_every`.
-    `took` is told how many seconds each publishing took, and `after` at the end of each sweep whether it published something.
+    A batch of which the first `breaker_rows` outcomes are all failures is paused; 0 switches this off. A batch that has
+    `compact_segments` or more uncompacted segments has its small ones compacted; 0 switches this off. Each batch is compacted
+    at most once in `compact_every`. `on_published` is called with the seconds that each publishing took, and `after_sweep`
+    at the end of each sweep with whether it published something.
     """
 
     store: Store
@@ -50,8 +52,8 @@ class Sweeper:
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
-    took: Callable[[float], object] = lambda _: None
-    after: Callable[[bool], object] = lambda _: None
+    on_published: Callable[[float], object] = lambda _: None
+    after_sweep: Callable[[bool], object] = lambda _: None
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
     published: dict[str, Done] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Sweeper:
         for batch_id, index in found.items():
             done = None
             try:
-                with self.damage.remembered(batch_id):
+                with self.damage.look(batch_id):
                     done = self._look_at(index)
                 if done is None:
                     self._compact(index)
@@ -88,7 +90,7 @@ class Sweeper:
                 still_open += 1
             else:
                 self.published[batch_id] = done
-        self.after(len(self.published) > before)
+        self.after_sweep(len(self.published) > before)
         if fault is not None:
             raise fault
         return still_open
@@ -98,11 +100,11 @@ class Sweeper:
         try:
             return self._ended(index)
         except StoreDamaged:  # what is missing may have gone with its batch
-            accepted(self.store, index.batch.batch_id)
+            require_batch(self.store, index.batch.batch_id)
             raise
 
     def _ended(self, index: OutcomeIndex) -> Done | None:
-        if index.current.goes_on and go_on(self.store, index.batch, self.clock):
+        if index.current.has_next_round and open_next_round(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
         trip(self.store, index, self.breaker_rows, self.clock)
@@ -134,7 +136,7 @@ class Sweeper:
             return
         self._compacted_at[batch_id] = at
         index.refresh()
-        if index.alone >= self.compact_segments and index.done is None and not index.complete:
+        if index.single_files >= self.compact_segments and index.done is None and not index.complete:
             compact(self.store, index)
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
@@ -177,7 +179,7 @@ class Sweeper:
         began = time.monotonic()
         result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
         if isinstance(result, Done):
-            self.took(time.monotonic() - began)
+            self.on_published(time.monotonic() - began)
             logger().info(
                 "batch.published",
                 batch=index.batch.batch_id,
@@ -206,7 +208,7 @@ class Sweeper:
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
         """Fail the rows whose requests cannot be read back. A text that a lost attempt may still bring would win."""
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
-        lost = iter(unreadable(self.store, index.batch, index.missing_rows()))
+        lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
         for n in count(1):
             lines = [

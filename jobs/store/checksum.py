@@ -1,8 +1,8 @@
-"""A checksum at the end of a JSON object, so that bytes which are damaged into other JSON are noticed.
+"""A checksum at the end of a JSON object, by which bytes are noticed that damage has turned into other valid JSON.
 
-It is the object's last member: `{"row":0}` becomes `{"row":0,"crc32":"5fe3d232"}`, the CRC-32 of all before the comma. An
-object without one was written by an earlier release, and is taken as it is. What has the member anywhere else, or in another
-form, keeps it: who reads the object finds a member that it does not know.
+The checksum is the last member of the object: `{"row":0}` becomes `{"row":0,"crc32":"5fe3d232"}`, where the number is the
+CRC-32 of all bytes before the comma. An object without one is read as it is. So is one that has the member elsewhere or in
+another form; its reader then finds a member that it does not know.
 """
 
 import zlib
@@ -15,17 +15,17 @@ _LENGTH: Final = len(_OPENS) + _DIGITS + len(_ENDS)
 
 
 def with_checksum(text: bytes) -> bytes:
-    """An object that is not empty, with its checksum."""
+    """A JSON object with its checksum added. The object must not be empty."""
     body = text[:-1]
     return b"%b%b%08x%b" % (body, _OPENS, zlib.crc32(body), _ENDS)
 
 
 def without_checksum(text: bytes) -> bytes:
-    """The object without its checksum. Raises ValueError when that is not the one of these bytes."""
+    """The JSON object of a line, with its checksum checked and taken off. Raises ValueError when it does not match."""
     text = text.rstrip(b"\n")
     if not (text.endswith(_ENDS) and text.startswith(_OPENS, max(0, len(text) - _LENGTH))):
         return text
     body = text[:-_LENGTH]
     if zlib.crc32(body) != int(text[-_DIGITS - len(_ENDS) : -len(_ENDS)], 16):
-        raise ValueError("its checksum is that of another text")
+        raise ValueError("the checksum does not match the text")
     return body + b"}"

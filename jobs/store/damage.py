@@ -1,8 +1,9 @@
-"""Damage: what of many things was found damaged, and when each is worth another look.
+"""Damage: files that are missing, damaged or of a newer release, and how often their batches are looked at again (rule 37 of
+jobs/PROTOCOL.md).
 
-Whoever looks at all batches again and again would read a damaged one again and again too, for as long as it waits for its
-backup. So each further look comes after twice the time, up to a few minutes, and until then what was found stands. A command
-that a person gives remembers nothing, and looks at once.
+A process that looks at all batches again and again would also read a damaged one each time, for as long as its files wait to
+be restored. Instead each further look comes after twice the time, up to `MAX_S`; until then the last error is raised again. A
+command that a person gives keeps no memory, so it looks at once.
 """
 
 import time
@@ -11,10 +12,39 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from jobs.errors import StoreDamaged
+from jobs.errors import StoreDamaged, StoreTooNew
+from jobs.store.store import Store
 
 FIRST_S: Final = 1.0
-MOST_S: Final = 300.0
+"""Seconds from the first look that found damage to the second."""
+
+MAX_S: Final = 300.0
+"""Most seconds between two looks."""
+
+
+def damaged_file(store: Store, path: str) -> StoreDamaged:
+    """Make the error for a file that is not what was written."""
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.")
+
+
+def missing_file(store: Store, path: str) -> StoreDamaged:
+    """Make the error for a file that must be there and is not."""
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is missing. Restore it from a backup.")
+
+
+def check_format(values: object, known: int, place: str) -> None:
+    """Check the version of a stored form, its member `format`, before anything else of it is read.
+
+    Raises StoreTooNew if it is higher than `known`, and ValueError if there is none. `place` begins the message of StoreTooNew.
+    """
+    found = values.get("format") if isinstance(values, dict) else None
+    if type(found) is not int or found < 1:
+        raise ValueError("it names no format")
+    if found > known:
+        raise StoreTooNew(
+            f"{place} was written by a newer release, in format {found}; this release reads up to format {known}."
+            " Update Nightpress."
+        )
 
 
 class _Found(NamedTuple):
@@ -24,22 +54,22 @@ class _Found(NamedTuple):
 
 
 class Damage:
-    """What one observer found. Things are told apart by name; each is looked at by one thread at a time."""
+    """The damage that one observer found, by the name of the batch. One thread at a time may look at a batch."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._found: dict[str, _Found] = {}
 
     @contextmanager
-    def remembered(self, name: str) -> Iterator[None]:
-        """Around one look at a thing. Until the next look is due it raises what the last one found, StoreDamaged."""
+    def look(self, name: str) -> Iterator[None]:
+        """Wrap one look at a batch. Until the next look is due, it raises the StoreDamaged of the last one instead."""
         found = self._found.get(name)
         if found is not None and self._monotonic() < found.again_at:
             raise StoreDamaged(found.message)
         try:
             yield
         except StoreDamaged as error:
-            wait_s = FIRST_S if found is None else min(2 * found.wait_s, MOST_S)
+            wait_s = FIRST_S if found is None else min(2 * found.wait_s, MAX_S)
             self._found[name] = _Found(str(error), wait_s, self._monotonic() + wait_s)
             raise
         self._found.pop(name, None)

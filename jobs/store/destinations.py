@@ -1,6 +1,6 @@
-"""Destinations: where outputs go that people ask for, a file or folder of this machine or any URL that fsspec knows.
+"""Destinations: writes outputs where a user asked for them, to a file or folder of this machine or to an fsspec URL.
 
-A file appears there whole or not at all, in place of what stood there. `file://` is this machine's own disk.
+A file appears there as a whole or not at all, and replaces one that is there. `file://` is the disk of this machine.
 """
 
 import secrets
@@ -12,31 +12,36 @@ from typing import BinaryIO
 from jobs.urls import local_path
 
 
-def is_folder(place: str) -> bool:
-    """Whether files go into the place: it ends with a slash, or is a folder of this machine."""
-    path = local_path(place)
-    return place.endswith("/") or (path is not None and path.is_dir())
+def is_folder(url: str) -> bool:
+    """Whether a path or URL means a folder: it ends with a slash, or is a folder of this machine."""
+    path = local_path(url)
+    return url.endswith("/") or (path is not None and path.is_dir())
 
 
-def file_in(place: str, name: str) -> str:
-    """The place of a file in a folder."""
-    return f"{place.rstrip('/') if place.strip('/') else ''}/{name}"
+def file_in(folder: str, name: str) -> str:
+    """The path or URL of a file in a folder."""
+    return f"{folder.rstrip('/') if folder.strip('/') else ''}/{name}"
 
 
 @contextmanager
-def write_destination(place: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
-    """Write a file anew. Raises OSError on this machine; elsewhere StoreUnavailable, or RequestError when no output can go there.
+def write_destination(url: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
+    """Write a file at a path or URL, in place of one that is there.
 
     Args:
-        place: A path or URL.
-        options: Those of the fsspec file system.
-        with_folders: On this machine, make the folders above it. (Elsewhere there are none.)
-    """
-    path = local_path(place)
-    if path is None:
-        from jobs.store.objects import write_url
+        url: A path of this machine, or a URL.
+        options: Those of the URL's fsspec file system.
+        with_folders: Whether to make missing folders above a file on this machine. A URL needs none.
 
-        with write_url(place, options) as target:
+    Raises:
+        OSError: The file cannot be written on this machine.
+        RequestError: No output can be written to such a URL.
+        StoreUnavailable: The file cannot be written to the URL.
+    """
+    path = local_path(url)
+    if path is None:
+        from jobs.store.remote_files import write_url  # fsspec takes long to import, and most outputs stay here
+
+        with write_url(url, options) as target:
             yield target
         return
     if with_folders:
@@ -47,7 +52,10 @@ def write_destination(place: str, options: Mapping[str, str], *, with_folders: b
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file anew. Raises OSError. Any number may do so at once: the last to end decides."""
+    """Write a file of this machine in place of one that is there. Raises OSError.
+
+    Several may do so at once: the file is then that of the one that ends last.
+    """
     partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:

@@ -1,4 +1,4 @@
-"""A store in a local folder. A file is written under a dotted name, made durable, and linked to its own name."""
+"""A store in a local folder."""
 
 import contextlib
 import errno
@@ -17,11 +17,15 @@ from jobs.errors import StoreUnavailable
 from jobs.store.store import CHUNK_BYTES, Store
 
 _HIDDEN: Final = ".new-"
-"""What the name of a local file begins with while it is written."""
+"""A file has a name that begins like this while it is written."""
 
 
 class LocalStore(Store):
-    """A folder. A file is written under a dotted name, made durable, and then linked to its name, which never overwrites."""
+    """A folder.
+
+    A file is written under a hidden name, made durable, and given its own name by `link`, which never overwrites (rule 2 of
+    jobs/PROTOCOL.md).
+    """
 
     reads_at_once = 2
 
@@ -108,7 +112,7 @@ class LocalStore(Store):
 
     @contextmanager
     def _new(self, path: str) -> Iterator["_NewFile"]:
-        """A file under a dotted name, which is linked to its own when the block ends well."""
+        """A file under a hidden name, which gets its own name if the block ends without an exception."""
         target = self._root / path
         hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
         with self._faults("write", path):
@@ -126,17 +130,18 @@ class LocalStore(Store):
                 file.linked = _link(hidden, target)
                 _sync_folder(target.parent)
         finally:
-            with contextlib.suppress(OSError):  # the fault that matters has been raised; a hidden file harms nobody
+            with contextlib.suppress(OSError):  # the error that matters has been raised; a hidden file harms nobody
                 file.close()
                 hidden.unlink(missing_ok=True)
 
     @contextmanager
     def _faults(self, verb: str, path: str) -> Iterator[None]:
+        """Translate an OSError of the block: KeyError for what is missing, else StoreUnavailable."""
         try:
             yield
             self._seen = self._seen or self._root.is_dir()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            if self._seen and not self._root.is_dir():  # not empty, but moved away or no longer mounted
+            if self._seen and not self._root.is_dir():  # it was there: someone moved or unmounted it
                 raise StoreUnavailable(f"storage: the folder {self._root} is gone: put it back, or mount it") from error
             if verb == "write":
                 raise self._fault(verb, path, error) from error
@@ -147,14 +152,14 @@ class LocalStore(Store):
     def _fault(self, verb: str, path: str, error: OSError) -> StoreUnavailable:
         reason = (error.strerror or str(error)).splitlines()[0]
         if verb == "delete" and error.errno in (errno.EACCES, errno.EPERM):
-            return self._kept([path], reason, "Give this user the right to write in the folders of the store")
+            return self._delete_failed([path], reason, "Give this user the right to write in the folders of the store")
         return StoreUnavailable(
-            f"storage: cannot {verb} {self._root / path}: {reason}. Look at the disk's space and rights."
+            f"storage: cannot {verb} {self._root / path}: {reason}. Check the space and the rights on this disk."
         )
 
 
 class _NewFile(io.FileIO):
-    """A file that is being written. `linked` says whether it took its name, or another had it."""
+    """A file while it is written. `linked` is False if another file has its name."""
 
     linked = False
 
@@ -166,12 +171,13 @@ class _NewFile(io.FileIO):
         view = memoryview(data)
         with self._store._faults("write", str(self.name)):  # noqa: SLF001 - the same module
             done = 0
-            while done < len(view):  # a raw file may take only a part
+            while done < len(view):  # a raw file may take a part only
                 done += super().write(view[done:])
         return done
 
 
 def _link(hidden: Path, target: Path) -> bool:
+    """Give a file its name. False if another file has it."""
     try:
         os.link(hidden, target)
     except FileExistsError:
@@ -180,7 +186,7 @@ def _link(hidden: Path, target: Path) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably: a file is no safer than the folders that lead to it."""
+    """Make a folder and those above it durably, since a file is as durable as the folders above it."""
     try:
         folder.mkdir()
     except FileNotFoundError:
@@ -192,6 +198,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

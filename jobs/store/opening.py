@@ -1,4 +1,4 @@
-"""Opening: the one factory of stores, by their URLs."""
+"""Opens a store by its URL: the one place that knows which class serves which URL."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,13 @@ from jobs.store.store import Store
 
 
 def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
-    """The store at a local path or any fsspec URL. `options` go to the fsspec file system. Connects to nothing yet."""
+    """The store at a local path or an fsspec URL. `options` are those of the fsspec file system.
+
+    It connects to nothing yet. Raises StoreUnavailable for a URL that no installed file system serves.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme in {"file", "local"}:
         return LocalStore(rest if separator else url)
-    from jobs.store.objects import ObjectStore  # fsspec, only where it is used
+    from jobs.store.objects import ObjectStore  # fsspec takes long to import, and a local store needs none of it
 
     return ObjectStore(url, options or {})

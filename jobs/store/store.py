@@ -1,8 +1,8 @@
-"""The contract of a store, the one way in to the files that outlive every process.
+"""The contract of a store, through which all access to stored files goes (rule 1 of jobs/PROTOCOL.md).
 
 Everything rests on two operations: `create`, which is atomic, durable and never overwrites, and `list`, which is never
-cached. Paths are relative to the store's URL, with `/` between names; a name that begins with a dot is never listed. There is
-no append and no rename. Every failure of a disk or a service is raised as StoreUnavailable, in one line.
+cached. There is no append and no rename. Paths are relative to the store's URL, with `/` between names. A name that begins
+with a dot is never listed. Each failure of a disk or a service is raised as a StoreUnavailable whose message is one line.
 """
 
 import threading
@@ -19,106 +19,118 @@ from jobs.logs import logger
 from jobs.urls import redacted
 
 CHUNK_BYTES: Final = 4 << 20
-"""How much is read at a time from a file that is streamed."""
+"""Bytes that are read or written at a time when a file is streamed."""
 
-SHOWN: Final = 3
-"""So many of the files that stay are named."""
+NAMED_PATHS: Final = 3
+"""An error about many files names this many of them."""
 
 
 class Store(ABC):
-    """Files under one URL. Safe to use from any number of threads and processes at once."""
+    """Files under one URL. Any number of threads and processes may use it at once."""
 
     url: str
     options: Mapping[str, str]
     reads_at_once: int = 1
-    """How many files are worth asking for at a time: more than one where each answer is waited for."""
-    deletes: bool = True
-    """False when files that were to be discarded stayed the last time."""
+    """How many files are worth reading at once: more than one where most of a read is waiting."""
+    can_delete: bool = True
+    """False after a `discard` that could not delete its files, until another one can."""
 
     @property
     def redacted_url(self) -> str:
-        """Its URL without what may be a password."""
+        """Its URL without anything that may be a password."""
         return redacted(self.url)
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
-        """Make a file that is not there yet. True: it stands there with these bytes. False: it has others.
+        """Create a file unless there is one. True: the file has these bytes now. False: it has other bytes.
 
-        Raises StoreTimeout when nobody can say whether it stands.
+        Raises StoreTimeout when the file may have been created. The same call may then be made again.
         """
 
     @abstractmethod
     def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Stream a new file, which appears whole when the block ends well, else not at all.
+        """Stream a new file. It appears as a whole if the block ends without an exception, and otherwise not at all.
 
-        A file that stands there already is left alone.
+        If there is a file already, it stays as it is.
         """
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """All of a file. Raises KeyError when it is missing."""
-
-    @abstractmethod
-    def read_range(self, path: str, offset: int, length: int) -> bytes:
-        """`length` bytes from `offset`, fewer at the end of the file. Raises KeyError when it is missing."""
-
-    @abstractmethod
-    def reader(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file to be streamed: buffered, seekable, iterated by lines. Raises KeyError when it is missing."""
-
-    @abstractmethod
-    def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
-
-    @abstractmethod
-    def list(self, folder: str) -> list[str]:
-        """The names of the files and folders directly in a folder, sorted; none when it is missing."""
-
-    @abstractmethod
-    def size(self, path: str) -> int:
         """The bytes of a file. Raises KeyError when it is missing."""
 
     @abstractmethod
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset` on, or fewer at the end of the file. Raises KeyError when the file is missing."""
+
+    @abstractmethod
+    def reader(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file as a stream: buffered, seekable, iterated by lines. Raises KeyError when it is missing."""
+
+    @abstractmethod
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a folder at this path."""
+
+    @abstractmethod
+    def list(self, folder: str) -> list[str]:
+        """The sorted names of the files and folders directly in a folder; none when the folder is missing."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """The size of a file in bytes. Raises KeyError when it is missing."""
+
+    @abstractmethod
     def delete(self, path: str) -> None:
-        """Remove a file, or a folder with all that it holds. Missing is fine. Raises StoreDeleteFailed when some of it stays."""
+        """Delete a file, or a folder with everything in it. A missing one is fine.
+
+        Raises StoreDeleteFailed when some of it could not be deleted.
+        """
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """Remove files, many with one request where the service can. Missing ones are fine. Ending early, it has removed some.
+        """Delete files, many with one request where the service can. Missing ones are fine.
 
-        Raises StoreDeleteFailed when some of them stay.
+        If the process ends meanwhile, some of them are deleted. Raises StoreDeleteFailed when some could not be deleted.
         """
         for path in paths:
             self.delete(path)
 
     def discard(self, *paths: str) -> bool:
-        """Remove files or folders that nobody needs any more. Where they may not be deleted they stay, which is said once.
+        """Delete files or folders that nobody needs any more. Returns whether they could be deleted.
 
-        Whether they went. Whoever works on a batch removes files with this: no batch ends because of a file too many.
+        Those that could not stay, which is logged once until a later call succeeds. Work on a batch deletes files by this
+        method, so that it never fails because of a file too many.
         """
-        said, self.deletes = not self.deletes, True
+        logged, self.can_delete = not self.can_delete, True
         try:
             if len(paths) == 1:
                 self.delete(paths[0])
             else:
                 self.delete_files(paths)
         except StoreDeleteFailed as error:
-            self.deletes = False
-            if not said:
-                logger().warning("store.delete_failed", error=f"{error}. All goes on, and files become more")
-        return self.deletes
+            self.can_delete = False
+            if not logged:
+                logger().warning("store.delete_failed", error=f"{error}. Everything goes on, and such files add up")
+        return self.can_delete
 
-    def _kept(self, paths: Sequence[str], reason: str, remedy: str) -> StoreDeleteFailed:
-        """The error that says which files stay."""
-        named = ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")
-        return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}: {reason}. {remedy}")
+    def _delete_failed(self, paths: Sequence[str], reason: str, remedy: str) -> StoreDeleteFailed:
+        """The error that names files which could not be deleted."""
+        named = ", ".join(paths[:NAMED_PATHS])
+        more = f" and {len(paths) - NAMED_PATHS} more" if len(paths) > NAMED_PATHS else ""
+        return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}{more}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
-        """Remove files that killed writers left half written, untouched for `age`. Returns how many; an object store has none."""
+        """Delete half-written files of killed processes that nobody touched for `age`. Returns how many.
+
+        An object store has none.
+        """
         del age
         return 0
 
     def check(self) -> None:
-        """Try out what all else rests on. Raises StoreUnavailable unless of two writers to one name exactly one wins."""
+        """Try out what everything else rests on.
+
+        Raises StoreUnavailable unless exactly one of two writers of a name wins, a file of no bytes does not replace
+        another, and `list` shows new files at once.
+        """
         folder = f"check/{uuid.uuid4().hex}"
         try:
             for n in range(4):
@@ -129,6 +141,7 @@ class Store(ABC):
             self.delete(folder)
 
     def _race(self, path: str) -> None:
+        """Let two threads create one file at once. Raises StoreUnavailable unless one of them wins."""
         barrier = threading.Barrier(2)
 
         def write(data: bytes) -> bool:
@@ -142,5 +155,6 @@ class Store(ABC):
 
     def _unsafe(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(
-            f"storage {self.redacted_url} cannot be used: {what}. Use a local disk, or an object store with conditional writes."
+            f"storage {self.redacted_url} cannot be used: {what}. Use a local disk, or an object store with conditional "
+            "writes."
         )

@@ -1,1 +1,1 @@
-"""Writing: what kinds write with, from templates and request fields to asking a model again."""
+"""Writing: helps kinds to write prompts and to read what models answer."""

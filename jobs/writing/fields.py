@@ -1,11 +1,11 @@
-"""Field types that the requests of several kinds share: text with words in it, one-line text, language tags."""
+"""Types of fields that the requests of several kinds have: text, text on one line, language tags."""
 
 import re
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, StringConstraints
 
-_LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"  # longer ones are reserved: none is registered
+_LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"  # longer ones are reserved, and none is registered
 _SCRIPT: Final = r"(?:-[a-z]{4})?"
 _REGION: Final = r"(?:-(?:[a-z]{2}|[0-9]{3}))?"
 _VARIANTS: Final = r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"
@@ -15,22 +15,22 @@ _TAG: Final = re.compile(_LANGUAGE + _SCRIPT + _REGION + _VARIANTS + _EXTENSIONS
 
 
 def _well_formed(tag: str) -> str:
-    """Whether a tag follows the grammar of RFC 5646; its parts are not looked up, and grandfathered tags are refused."""
+    """The tag, if it follows the grammar of RFC 5646. Its parts are not looked up; grandfathered tags are refused."""
     if _TAG.fullmatch(tag) is None:
         raise ValueError(f"{tag!r} is not a language tag of BCP 47, such as de, pt-BR or zh-Hant")
     return tag
 
 
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
-"""Text with something to read in it."""
+"""Text with at least one character that is not white space."""
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$")]
-"""Text on one line, with something to read in it."""
+"""The same, on one line."""
 
 LanguageTag = Annotated[str, StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)]
-"""A well-formed tag of BCP 47: `de`, `pt-BR`, `zh-Hant`."""
+"""A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`."""
 
-_NAMES: Final = {
+_LANGUAGE_NAMES: Final = {
     "ar": "Arabic",
     "bg": "Bulgarian",
     "bn": "Bengali",
@@ -78,9 +78,9 @@ _NAMES: Final = {
 }
 
 
-def named(tag: str) -> str:
-    """A language for a prompt: `German`, `Portuguese (pt-BR)`; the bare tag where the language is not a common one."""
-    name = _NAMES.get(tag.partition("-")[0].lower())
+def language_name(tag: str) -> str:
+    """The English name of a language for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name here stays."""
+    name = _LANGUAGE_NAMES.get(tag.partition("-")[0].lower())
     if name is None:
         return tag
     return name if "-" not in tag else f"{name} ({tag})"

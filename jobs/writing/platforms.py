@@ -1,12 +1,12 @@
-"""How long a post may be on each platform, and how that platform counts.
+"""Platforms: how long a post may be on each of them, and how it counts the length.
 
 Sources, read in 2026:
 - X: twitter-text, config/v3.json (weights by ranges of code points, emoji and links of one weight, NFC first).
 - Bluesky: the lexicon app.bsky.feed.post (300 grapheme clusters and 3,000 bytes of UTF-8).
-- Mastodon: docs.joinmastodon.org, "Posting to your profile" (500 characters, links count 23, of a mention only its name).
-- Threads: Meta's Threads API, "Posts" (500 characters, an emoji counts as its bytes of UTF-8; only one hashtag is a topic).
-- Instagram (2,200, and 30 hashtags), LinkedIn (3,000) and Facebook (63,206) say "characters"; their own counters take
-  UTF-16 units, so that most emoji are 2, which is also the cautious reading.
+- Mastodon: docs.joinmastodon.org, "Posting to your profile" (500 characters; a link counts 23, a mention only as its name).
+- Threads: Meta's Threads API, "Posts" (500 characters; an emoji counts as its bytes in UTF-8; only one hashtag becomes a topic).
+- Instagram (2,200, and 30 hashtags), LinkedIn (3,000) and Facebook (63,206) speak of "characters". Their own counters count
+  UTF-16 units, so most emoji count 2; that is also the cautious reading.
 """
 
 import re
@@ -20,9 +20,10 @@ import regex
 Platform = Literal["x", "linkedin", "facebook", "instagram", "threads", "bluesky", "mastodon"]
 
 LINK_LENGTH: Final = 23
+"""The length of a link on X and Mastodon, however long it is."""
+
 LINK: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\"'.,;:!?)\]}…*_]", re.IGNORECASE)
 """A link with its scheme, without the punctuation of the sentence around it."""
-
 
 _DOMAIN: Final = re.compile(
     r"(?<![\w@$#./-])((?:[a-z0-9][a-z0-9-]*\.)+)([a-z]{2,})(?![\w@-])(/\S*[\w/=-])?", re.IGNORECASE
@@ -47,13 +48,13 @@ _GENERIC: Final = (
     *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
     *("today", "website", "world", "xyz"),
 )
-"""The most used of the generic top-level domains, and the two of countries that X treats so; X knows them all."""
+"""The most used generic top-level domains, and the two of countries that X treats like them. X itself knows all."""
 
 _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
 _EMOJI: Final = regex.compile(r"(?![©®](?!\ufe0f))\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|\u20e3")
 _LIGHT: Final = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
-"""The ranges of code points that weigh 1 on X; all others weigh 2."""
+"""Ranges of code points that weigh 1 on X; all others weigh 2."""
 
 
 def graphemes(text: str) -> int:
@@ -61,10 +62,10 @@ def graphemes(text: str) -> int:
     return len(_CLUSTER.findall(text))
 
 
-def weighted(text: str) -> int:
-    """Length on X: a link counts 23, an emoji 2, a code point 1 or 2 by its range, after NFC.
+def x_length(text: str) -> int:
+    """Length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
 
-    A sequence of joined emoji counts as one also where it is none that fonts know; X would count its parts.
+    A sequence of joined emoji counts as one emoji, even if no font has it; then X would count its parts.
     """
     pieces = LINK.split(unicodedata.normalize("NFC", text))
     links, length = len(pieces) - 1, 0
@@ -75,24 +76,24 @@ def weighted(text: str) -> int:
     return LINK_LENGTH * links + length
 
 
-def with_short_links(text: str) -> int:
-    """Length on Mastodon: grapheme clusters, each link 23, and of a mention only the name without its server."""
+def mastodon_length(text: str) -> int:
+    """Length on Mastodon: grapheme clusters; a link counts 23, and a mention without its server."""
     pieces = LINK.split(text)
     return LINK_LENGTH * (len(pieces) - 1) + sum(graphemes(_MENTION.sub(r"\1", piece)) for piece in pieces)
 
 
-def with_emoji_bytes(text: str) -> int:
-    """Length on Threads: code points, but an emoji counts as its bytes of UTF-8."""
+def threads_length(text: str) -> int:
+    """Length on Threads: code points, but an emoji counts as its bytes in UTF-8."""
     return sum(len(c.encode()) if _EMOJI.search(c) else len(c) for c in _CLUSTER.findall(text))
 
 
 def utf16_units(text: str) -> int:
-    """Length in UTF-16, as a browser counts."""
+    """Length in UTF-16 code units, as a browser counts."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def _becomes_link(domain: re.Match[str]) -> bool:
-    """Whether X links a domain without a scheme: a generic one always, one of a country not as a bare `name.cc`."""
+    """Whether X makes a link of a domain without a scheme. A generic one always; one of a country not as bare `name.cc`."""
     labels, top, path = domain[1], domain[2].lower(), domain[3]
     if top in _GENERIC:
         return True
@@ -109,25 +110,33 @@ def _weight_of_character(character: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A platform's own name, the longest post by `length` and in bytes of UTF-8, and the most hashtags. None: no limit."""
+    """The limits of a platform; None is no limit.
+
+    Attributes:
+        name: The platform's name as people write it.
+        max_length: The greatest length of a post, as `length` counts it.
+        max_bytes: The most bytes in UTF-8.
+        max_hashtags: The most hashtags.
+    """
 
     name: str
-    most: int
+    max_length: int
     length: Callable[[str], int]
-    most_bytes: int | None = None
-    hashtags: int | None = None
+    max_bytes: int | None = None
+    max_hashtags: int | None = None
 
     def fits(self, text: str) -> bool:
-        """Whether the platform takes a post of this text."""
-        return self.length(text) <= self.most and (self.most_bytes is None or len(text.encode()) <= self.most_bytes)
+        """Whether the platform takes a post with this text."""
+        within_bytes = self.max_bytes is None or len(text.encode()) <= self.max_bytes
+        return within_bytes and self.length(text) <= self.max_length
 
 
 LIMITS: Final[Mapping[Platform, Limit]] = {
-    "x": Limit("X", 280, weighted),
+    "x": Limit("X", 280, x_length),
     "linkedin": Limit("LinkedIn", 3_000, utf16_units),
     "facebook": Limit("Facebook", 63_206, utf16_units),
-    "instagram": Limit("Instagram", 2_200, utf16_units, hashtags=30),
-    "threads": Limit("Threads", 500, with_emoji_bytes),
-    "bluesky": Limit("Bluesky", 300, graphemes, most_bytes=3_000),
-    "mastodon": Limit("Mastodon", 500, with_short_links),
+    "instagram": Limit("Instagram", 2_200, utf16_units, max_hashtags=30),
+    "threads": Limit("Threads", 500, threads_length),
+    "bluesky": Limit("Bluesky", 300, graphemes, max_bytes=3_000),
+    "mastodon": Limit("Mastodon", 500, mastodon_length),
 }

@@ -1,5 +1,7 @@
-"""Prose as models write it, read leniently: without the labels, quotes, fences and numbers that small ones put around it,
-and cut back to what is whole where a completion ended at max_tokens.
+"""Prose as models write it, read leniently.
+
+These functions take off the labels, quotes, code fences and numbers that small models put around a text, and cut a text that
+ended at max_tokens back to its last whole sentence.
 """
 
 import re
@@ -8,7 +10,10 @@ from itertools import pairwise
 from typing import Final
 
 ELLIPSIS: Final = "…"
+
 FENCE: Final = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})")
+"""The beginning of a line that opens or closes a block of code in Markdown; group 1 is the fence."""
+
 _LABEL: Final = re.compile(
     r"\**(?:(?:meta |seo )?(?:title|description)|headings?|headline|outline|section|post|translation|answer)"
     r"\s*\d*\s*\**\s*:\s*\**\s*",
@@ -30,8 +35,8 @@ _LETTERS: Final = str.maketrans(
 )
 
 
-def bare(text: str) -> str:
-    """Text without a label before it, and without the quotes or emphasis around it."""
+def unquoted(text: str) -> str:
+    """Text without a label (`Title:`) before it, and without quotes or emphasis around it."""
     text, before = text.strip(), None
     while text != before:
         before = text
@@ -43,21 +48,21 @@ def bare(text: str) -> str:
     return text
 
 
-def unmarked(line: str) -> str:
-    """A line without its list number, bullet or heading marks, and bare."""
+def without_marker(line: str) -> str:
+    """A line without its list number, bullet or heading mark, and then `unquoted`."""
     line = line.strip()
-    return bare(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
+    return unquoted(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
 
 
-def answered(text: str) -> str:
-    """What was asked for: without an announcement on the line before it, nor a code fence around it."""
+def answer_only(text: str) -> str:
+    """An answer without an announcement before it (`Here is a title:`), and without a code fence around it."""
     text = text.strip()
     announcement = _ANNOUNCEMENT.match(text)
     return unfenced(text[announcement.end() :]) if announcement and announcement.end() < len(text) else unfenced(text)
 
 
 def unfenced(text: str) -> str:
-    """Text without a code fence that stands around all of it."""
+    """Text without a code fence around all of it."""
     lines = text.strip().splitlines()
     if not lines or (opening := FENCE.match(lines[0])) is None:
         return text.strip()
@@ -67,13 +72,13 @@ def unfenced(text: str) -> str:
     return "\n".join(lines[1 : closing[0] if closing else None]).strip()
 
 
-def whole(text: str) -> str:
-    """Text up to its last whole sentence or list item; empty where there is none.
+def whole_sentences(text: str) -> str:
+    """Text up to the end of its last whole sentence or list item; empty if it has none.
 
-    A sentence ends with its mark. After a Latin one there is a space or nothing more, so that 3.5 is no end; nor is the
-    number of a list item one.
+    A sentence ends with a full stop or another such mark. A Latin mark ends one only before white space or the end of the
+    text, so 3.5 has no end in it. The number of a list item ends none either.
     """
-    text = text.lstrip()  # a list item's number stands at the beginning
+    text = text.lstrip()  # the pattern knows the number of an item by the beginning of its line
     return text[: max(_ends(text), default=0)].strip()
 
 
@@ -84,7 +89,7 @@ def sentences(text: str) -> list[str]:
 
 
 def clipped(text: str, limit: int) -> str:
-    """Text on one line of at most `limit` characters: as it is, its whole sentences that fit, or words and an ellipsis."""
+    """Text on one line of at most `limit` characters: all of it, the whole sentences that fit, or words and an ellipsis."""
     text = " ".join(text.split())
     if len(text) <= limit:
         return text
@@ -97,11 +102,11 @@ def clipped(text: str, limit: int) -> str:
 
 
 def slug_of(title: str, fallback: str = "article") -> str:
-    """A title for a URL: ASCII letters, digits and single hyphens, at most 80 characters; `fallback` when none is left."""
+    """A title for a URL: at most 80 ASCII letters, digits and single hyphens; `fallback` if nothing is left of it."""
     plain = unicodedata.normalize("NFKD", title.lower().translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80].rstrip("-") or fallback
 
 
 def _ends(text: str) -> list[int]:
-    """Where whole sentences and list items end."""
+    """The positions where whole sentences and list items end."""
     return [match.end() for pattern in (_SENTENCE_END, _ITEM) for match in pattern.finditer(text)]

@@ -1,6 +1,7 @@
-"""Prompt templates: Jinja2 files beside the kinds, which a user's own folder overrides by file name.
+"""Prompt templates: Jinja2 files in jobs/kinds/templates, which files of the same name in a user's own folder replace.
 
-A template that lacks a value fails rather than leaving a hole. The sha256 of the sources goes into each row's receipt.
+A template that asks for a missing value is an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
+templates that made its prompts.
 """
 
 import hashlib
@@ -17,11 +18,12 @@ from jobs.errors import RequestError
 from jobs.generation import Message
 
 SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
+"""The folder of the templates of our own kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The text of a template with its values, and the sha256 of its source and of the sources that it includes."""
+    """The text of a template with its values filled in, and the sha256 of its source and of those that it includes."""
 
     text: str
     sha256: str
@@ -34,16 +36,21 @@ class _Compiled:
 
 
 class Templates:
-    """The templates of one process. `folder` holds the user's own; None is the shipped ones alone.
+    """The templates of one process.
+
+    Args:
+        folder: The folder of the user's own templates, if there is one.
+        shipped: The folder of the templates that they replace.
+        known: The names of all templates of all packages; it is added to.
 
     Raises:
-        RequestError: The folder is missing, or a template in it is not one of Jinja2.
+        RequestError: `folder` is missing, or a template in it is not valid.
     """
 
     def __init__(self, folder: Path | None = None, shipped: Path = SHIPPED, known: set[str] | None = None) -> None:
         own = None if folder is None else folder.expanduser()
         if own is not None and not own.is_dir():
-            raise RequestError(f"templates_dir: {folder} is not a folder")
+            raise RequestError(f"templates_dir: {folder} is not a folder: make it, or correct the setting")
         self._own = own
         self._loader = jinja2.FileSystemLoader([shipped] if own is None else [own, shipped])
         self._environment = jinja2.Environment(
@@ -59,15 +66,15 @@ class Templates:
         for path in sorted(own.glob("*.j2")) if own is not None else ():
             self._template(path.name)
 
-    def beside(self, shipped: Path) -> "Templates":
-        """The templates in the folder of another package, with the same user's own over them."""
+    def of_package(self, shipped: Path) -> "Templates":
+        """The templates in the folder of another package, which those of the same user replace."""
         return Templates(self._own, shipped, self._known)
 
     def refuse_unused(self, *, all_known: bool) -> None:
-        """Raises RequestError for a file of the user's folder that replaces no template, and is included by none.
+        """Raises RequestError for a file of the user's folder that replaces no template and that no template includes.
 
-        A misspelt name would change no prompt. Unless all templates are known by now, only what is like a known one is refused:
-        a kind of another package may look for its own later.
+        Its name is probably misspelt, and it would change no prompt. While a kind of another package may still load templates
+        (`all_known` is False), only a name that is close to a known one is refused.
         """
         own = sorted(path.name for path in self._own.iterdir() if path.is_file()) if self._own is not None else []
         used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
@@ -79,19 +86,20 @@ class Templates:
                 raise RequestError(f"templates_dir: {name} replaces no template{like}")
 
     def _included(self, name: str) -> set[str]:
-        """What a template names in an `include`, an `import` or an `extends`."""
+        """The templates that a template names in an `include`, an `import` or an `extends`."""
         source, _, _ = self._loader.get_source(self._environment, name)
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """The template `name` with `values`. Raises RequestError when it is missing, or asks for what it is not given."""
+        """Fill `values` into the template `name`. Raises RequestError when it is missing or asks for another value."""
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
 
-    def turns(self, system: str, user: str, **values: Any) -> tuple[tuple[Message, ...], str]:
-        """A system turn, which is given no values and so is the same for all rows, then the row's own turn.
+    def messages(self, system: str, user: str, **values: Any) -> tuple[tuple[Message, ...], str]:
+        """The system turn and the user's turn of a prompt, from two templates, and the hash of their sources.
 
-        The hash is that of both sources and what they include: `cat SYSTEM USER INCLUDED... | sha256sum`.
+        `values` go into the user's turn alone: the system turn is the same for all rows, so its tokens can be cached. The hash
+        is that of `cat SYSTEM USER INCLUDED... | sha256sum`.
         """
         sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
         messages = (Message("system", self._text(system, {})), Message("user", self._text(user, values)))
@@ -115,7 +123,7 @@ class Templates:
         return self._compiled[name]
 
     def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
-        """The source of a template, then those of the templates that it includes."""
+        """The source of a template, then the sources of the templates that it includes."""
         source, _, _ = self._loader.get_source(self._environment, name)
         others = sorted(self._included(name) - {name, *above})
         return [source, *(text for other in others for text in self._sources(other, (*above, name)))]

@@ -1,6 +1,6 @@
-"""What the kinds share that give back what a model says as it is: how it is sampled, and how often.
+"""Verbatim answers: the request and output fields of kinds that return a model's text as it is (`chat` and `completion`).
 
-The names and limits are those of OpenAI's API, so that its requests can be followed as they stand.
+Names and limits of the fields are those of OpenAI's API, so its requests need no change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,28 +14,31 @@ from jobs.errors import CheckFailed
 from jobs.generation import MAX_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+"""The schema of the response format `json_object`."""
 
-GeneratedT = TypeVar("GeneratedT", bound="Generated")
+OutputT = TypeVar("OutputT", bound="VerbatimOutput")
 
 
 class JsonSchema(BaseModel):
-    """The schema of an answer in JSON."""
+    """The schema that an answer in JSON must satisfy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
-    name: str | None = Field(default=None, max_length=64, description="What the schema is called.")
-    description: str | None = Field(default=None, max_length=10_000, description="What it is for.")
-    strict: bool | None = Field(default=None, description="Taken as said: a schema is always kept to.")
+    name: str | None = Field(default=None, max_length=64, description="A name for the schema; it has no effect.")
+    description: str | None = Field(
+        default=None, max_length=10_000, description="What the schema is for; it has no effect."
+    )
+    strict: bool | None = Field(default=None, description="It has no effect: an answer always satisfies its schema.")
     schema_: dict[str, Any] = Field(alias="schema", description="A JSON schema.")
 
 
 class ResponseFormat(BaseModel):
-    """What an answer is to be."""
+    """The form that an answer must have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["text", "json_object", "json_schema"] = Field(description="text, json_object or json_schema.")
-    json_schema: JsonSchema | None = Field(default=None, description="With json_schema: the schema.")
+    json_schema: JsonSchema | None = Field(default=None, description="The schema, if the type is json_schema.")
 
     @model_validator(mode="after")
     def _schema_given(self) -> Self:
@@ -45,38 +48,43 @@ class ResponseFormat(BaseModel):
 
     @property
     def schema_(self) -> Mapping[str, Any] | None:
-        """The schema that an answer must satisfy; None for text."""
+        """The JSON schema that an answer must satisfy; None for text."""
         if self.type == "text":
             return None
         return self.json_schema.schema_ if self.json_schema else ANY_OBJECT
 
 
-class ChoiceFields(BaseModel):
-    """How a completion is sampled, beyond what any row may say."""
+class VerbatimRequest(BaseModel):
+    """How completions are sampled, beside the fields that any row may have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    n: int = Field(default=1, ge=1, le=128, description="How many answers.")
+    n: int = Field(default=1, ge=1, le=128, description="How many answers to write.")
     stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=1_000)], ...] = Field(
-        default=(), max_length=16, description="Texts that end an answer, and are cut from it."
+        default=(), max_length=16, description="Texts that end an answer and are cut from it."
     )
-    presence_penalty: float = Field(default=0.0, ge=-2, le=2, description="Against tokens that were said.")
+    presence_penalty: float = Field(
+        default=0.0, ge=-2, le=2, description="Subtracted once from the logit of each token that the answer has."
+    )
     frequency_penalty: float = Field(
-        default=0.0, ge=-2, le=2, description="Against tokens, as often as they were said."
+        default=0.0,
+        ge=-2,
+        le=2,
+        description="Subtracted from the logit of a token for each time that the answer has it.",
     )
     logit_bias: dict[
         Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]
-    ] = Field(default={}, max_length=1_024, description="Added to the logits of tokens, by token id.")
+    ] = Field(default={}, max_length=1_024, description="Numbers to add to the logits of tokens, by token id.")
 
     logprobs: int | None = Field(
         default=None,
         ge=0,
         le=MAX_LOGPROBS,
-        description="Log probabilities: of each token, and of so many likeliest there.",
+        description="Asks for the log probability of each token, and of this many likeliest tokens at its position.",
     )
 
     def params(self, max_tokens: int) -> SamplingParams:
-        """The sampling params."""
+        """The sampling params of this request."""
         return SamplingParams(
             max_tokens=max_tokens,
             stop=self.stop,
@@ -87,46 +95,49 @@ class ChoiceFields(BaseModel):
         )
 
     def prompts(self, prompt: Prompt) -> Sequence[Prompt]:
-        """The prompt, as often as answers are asked for; each has a random seed of its own."""
+        """The prompt once for each answer. The runner gives each a seed of its own."""
         return [prompt] if self.n == 1 else [replace(prompt, label=f"choice {n + 1}") for n in range(self.n)]
 
 
-class Likely(BaseModel):
-    """A token and its natural log probability, by the model alone: before temperature, penalties and biases."""
+class LikelyToken(BaseModel):
+    """A token and its natural log probability by the model itself, before temperature, penalties and biases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    token: str = Field(description="The token as text; its bytes alone may be no character.")
-    logprob: float = Field(description="Its log probability; -9999 for none.")
+    token: str = Field(description="The token as text; a part of a character is U+FFFD.")
+    logprob: float = Field(description="Its log probability; -9999 if the model gives it no chance.")
 
 
-class LikelyChoice(Likely):
-    """A token of an answer, and what was likeliest at its place."""
+class ChosenToken(LikelyToken):
+    """A token of an answer, and the likeliest tokens at its position."""
 
-    top: tuple[Likely, ...] = Field(default=(), description="The likeliest, likeliest first.")
+    top: tuple[LikelyToken, ...] = Field(default=(), description="The likeliest tokens, likeliest first.")
 
 
-class Generated(BaseModel):
-    """What a model said."""
+class VerbatimOutput(BaseModel):
+    """The answer of a model, or several answers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1, description="What the model said.")
+    text: str = Field(min_length=1, description="The answer; the first one if there are several.")
     choices: tuple[str, ...] | None = Field(
-        default=None, exclude_if=lambda choices: choices is None, description="With n over 1: all answers."
+        default=None, exclude_if=lambda choices: choices is None, description="All answers, if n is more than 1."
     )
-    logprobs: tuple[tuple[LikelyChoice, ...], ...] | None = Field(
+    logprobs: tuple[tuple[ChosenToken, ...], ...] | None = Field(
         default=None,
         exclude_if=lambda logprobs: logprobs is None,
-        description="Where asked for: of each answer its tokens, an end token included.",
+        description="If asked for: the tokens of each answer, an end token included.",
     )
 
 
-def generated(into: type[GeneratedT], answers: Sequence[Completion], *, is_json: bool = False) -> GeneratedT:
-    """The output. An answer that ended at max_tokens is what was asked for; the receipt says so. Raises CheckFailed."""
+def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False) -> OutputT:
+    """The output of the class `into`. Raises CheckFailed for an answer that is empty, or is not JSON though `is_json`.
+
+    An answer that ended at max_tokens is not an error: the row asked for that, and its finish reason says so.
+    """
     texts = tuple(answer.text.strip() for answer in answers)
     if not all(texts):
-        raise CheckFailed("empty_output", "the model said nothing")
+        raise CheckFailed("empty_output", "the model wrote nothing")
     if is_json:
         for text in texts:
             _check_json(text)
@@ -134,9 +145,9 @@ def generated(into: type[GeneratedT], answers: Sequence[Completion], *, is_json:
     return into(text=texts[0], choices=texts if len(texts) > 1 else None, logprobs=logprobs if any(logprobs) else None)
 
 
-def _likely(one: TokenLogprob) -> LikelyChoice:
-    top = tuple(Likely(token=other.token, logprob=other.logprob) for other in one.top)
-    return LikelyChoice(token=one.token, logprob=one.logprob, top=top)
+def _likely(one: TokenLogprob) -> ChosenToken:
+    top = tuple(LikelyToken(token=other.token, logprob=other.logprob) for other in one.top)
+    return ChosenToken(token=one.token, logprob=one.logprob, top=top)
 
 
 def _check_json(text: str) -> None:

@@ -27,15 +27,13 @@ from jobs.errors import QueueUnavailable
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import EngineStats
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
+from workers.worker.context import WorkerContext
+from workers.worker.runner import Runner
 
 
 @dataclass
@@ -115,11 +113,12 @@ def _measure(folder: str, url: str, rows: int, seed: int, store_url: str) -> Wat
     if refused:
         sys.exit(f"{refused} rows were refused")
     batches = OpenBatches(store)
-    identity = {"engine": "stub", "model_revision": "stub"}
-    outcomes = Outcomes("bench", "stub", "cpu", identity, settings.prices, RetryPolicy(3, 0.0, 0.0))
-    line = Line("stub", store, queue, batches, Feeder(store, queue, batches, settings), kinds, outcomes, settings)
     engine = Watched(StubEngine(StubOptions(step_s=0.02, slots=64)), rows)
-    runner = Runner(line, engine, worker="bench", node=folder[-4:])
+    context = WorkerContext.over(
+        store, queue, batches, settings, worker="bench", node=folder[-4:], model="stub", stats=engine.stats(), kinds=kinds,
+        identity={"engine": "stub", "model_revision": "stub"},
+    )  # fmt: skip
+    runner = Runner(context, engine)
     thread = threading.Thread(target=runner.run)
     thread.start()
     while engine.answered < rows and thread.is_alive():

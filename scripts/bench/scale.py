@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from jobs.batches.batch import Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import verify
-from jobs.batches.rounds import accepted
+from jobs.batches.rounds import require_batch
 from jobs.batches.segments.compaction import compact
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure
@@ -75,7 +75,7 @@ def published(store: Store) -> None:
 
 def compacted(store: Store) -> None:
     """Compact, as whoever sweeps does, who has read the heads of all segments as they came. Says in how many seconds."""
-    index = OutcomeIndex(store, accepted(store, batches.only_batch(store)))
+    index = OutcomeIndex(store, require_batch(store, batches.only_batch(store)))
     index.refresh()
     began = time.monotonic()
     compact(store, index)

@@ -2,8 +2,8 @@
 
     python scripts/bench/usage.py --batches 10000
 
-Writes the files of batches as they stand when they are published, sums them up once, as a fleet does while it works,
-and then times whole commands: a new process each, and where the system allows it, with nothing of the store in its page
+Writes the files of batches as they stand when they are published, sums them up once, as if each publisher had died before it
+could, and then times whole commands: a new process each, and where the system allows it, with nothing of the store in its page
 cache. Prints the seconds of each command, the best and the worst of three, and how many files it had to read.
 """
 
@@ -19,7 +19,8 @@ from pathlib import Path
 
 import orjson
 
-from jobs.accounts.summaries import FOLDER, catch_up
+from jobs.accounts.archive import FOLDER
+from jobs.accounts.summaries import catch_up
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput, PublishedFile
 from jobs.batches.published import ERRORS, OUTPUT, USAGE
 from jobs.batches.request_row import RowRequest
@@ -66,12 +67,18 @@ def _write(root: Path, n: int, rows: int) -> None:
     paths = BatchPaths(batch_id)
     kind, tenant = KINDS[n % len(KINDS)], f"tenant-{n % 20}"
     requests = [RowRequest(row, row + 1, kind, "stub", {}, tenant=tenant).to_line() for row in range(rows)]
-    usage = {"prompt_tokens": 100, "completion_tokens": 50, "device_ns": 10**9, "charge": 7, "prices": "p"}
+    usage = {"prompt_tokens": 100, "completion_tokens": 50, "device_ns": 10**9, "charge": 7}
     output = b"".join(
         orjson.dumps({"row": row, "kind": kind, "model": "stub", "usage": usage}, option=orjson.OPT_APPEND_NEWLINE)
         for row in range(rows)
     )
-    files = {OUTPUT: output, ERRORS: b"", USAGE: orjson.dumps({"currency": "USD"}) + b"\n"}
+    used = {name: rows * count for name, count in usage.items()}
+    group = {"currency": "USD", "tenant": tenant, "model": "stub", "kind": kind, "template": "", "rows": rows, **used}
+    files = {
+        OUTPUT: output,
+        ERRORS: b"",
+        USAGE: orjson.dumps({"format": 1, "currency": "USD", "groups": [group]}) + b"\n",
+    }
     lane = LaneInput(model="stub", rows=rows, bytes=1, sha256="0" * 64)
     named = {
         name: PublishedFile(rows=data.count(b"\n"), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())

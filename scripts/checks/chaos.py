@@ -31,9 +31,10 @@ from rich.table import Table
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage, verify
-from jobs.batches.rounds import accepted, is_open, latest_done
+from jobs.batches.rounds import is_open, latest_done, require_batch
 from jobs.batches.segments.files import each_outcome, list_files
-from jobs.batches.segments.segment import Outcome, Segment, read_segments
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import Segment, read_segments
 from jobs.errors import RequestError
 from jobs.usage import NAMES, Usage, total
 
@@ -113,7 +114,7 @@ def faults_of(chaos: Chaos) -> list[str]:
 
 def missing(chaos: Chaos, batch_id: str) -> str:
     """How many rows of an open batch have no outcome in storage."""
-    index = OutcomeIndex(chaos.store, accepted(chaos.store, batch_id))
+    index = OutcomeIndex(chaos.store, require_batch(chaos.store, batch_id))
     index.refresh()
     return f"{index.missing} rows have no outcome"
 
@@ -139,9 +140,7 @@ def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list
     root = Path(chaos.store.url)
     found: dict[str, Segment] = {}
     for path in (*compacted, *sorted(alone, key=lambda path: (root / path).stat().st_mtime)):
-        found.update(
-            {one.head.name: one for one in read_segments(chaos.store, path, batch_id) if one.head.name not in found}
-        )
+        found.update({one.head.name: one for one in read_segments(chaos.store, path) if one.head.name not in found})
     names = list(found)
     while names and hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest() != done.segments_sha256:
         names.pop()

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 
 
 def attempts_too_many(lines: Sequence[Outcome], most: int) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.cut_network import Proxy
+from tests.faults.network.cut_network import Proxy
+from tests.faults.network.wrong_clock import SHIM, Clock
 from tests.faults.premises import Premises
-from tests.faults.wrong_clock import SHIM, Clock
 
 
 @pytest.fixture

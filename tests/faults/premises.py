@@ -27,8 +27,9 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import ERRORS, OUTPUT, read_published, read_usage, verify
 from jobs.batches.rounds import is_open, latest_done, load_batch
 from jobs.batches.segments.files import each_outcome
+from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.name import SegmentName
-from jobs.batches.segments.segment import Outcome, read_outcomes
+from jobs.batches.segments.segment import read_outcomes
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot

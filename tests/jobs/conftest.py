@@ -12,10 +12,13 @@ from typing import Any, cast
 
 import pytest
 
+from jobs.accounts.archive import FOLDER
+from jobs.accounts.summaries import note_round
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import close, to_bytes
-from jobs.batches.segments.segment import EVERY_ROUND, Outcome, write
+from jobs.batches.rounds import close, list_batches, to_bytes
+from jobs.batches.segments.line import EVERY_ROUND, Outcome
+from jobs.batches.segments.segment import write
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
@@ -32,6 +35,7 @@ class Shelf:
 
     store: Store
     now: datetime = EVENING
+    _tenants: Sequence[str] = ("default",)
     _segments: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
 
     def clock(self) -> datetime:
@@ -65,6 +69,7 @@ class Shelf:
             for row in accepted
         )
         self.store.create(paths.input(LANE), lines)
+        self._tenants = tenants
         if refused:
             self.write(batch_id, [self.refusal(row) for row in refused])
         batch = Batch(
@@ -91,7 +96,7 @@ class Shelf:
         return Outcome(row, EVERY_ROUND, 0, "", "failed", True, "", error=error)
 
     def completed(self, row: int, *, round_: int = 1, kind: str = "chat", **values: Any) -> Outcome:
-        """A completed line that used 100 + row prompt tokens and 10 completion tokens."""
+        """A completed line of the batch accepted last, which used 100 + row prompt tokens and 10 completion tokens."""
         usage = Usage(100 + row, 0, 10, 1_000_000_000, 13_889, 1_400_000 + 10_000 * row)
         receipt: Mapping[str, Any] = {
             "engine": "stub",
@@ -102,7 +107,14 @@ class Shelf:
             "started_at": EVENING.isoformat(),
             "finished_at": self.now.isoformat(),
         }
-        line = {"custom_id": f"c{row}", "output": {"text": f"Text {row}"}, "usage": usage, "receipt": receipt}
+        tenant = self._tenants[row % len(self._tenants)]
+        line = {
+            "custom_id": f"c{row}",
+            "tenant": tenant,
+            "output": {"text": f"Text {row}"},
+            "usage": usage,
+            "receipt": receipt,
+        }
         return Outcome(row, round_, 1, "claim", "completed", True, kind, model="stub", **{**line, **values})
 
     def priced(self, row: int, currency: str, **values: Any) -> Outcome:
@@ -123,6 +135,14 @@ class Shelf:
         done = publish(self.store, batch_id, prices=Prices(), clock=self.clock)
         assert isinstance(done, Done), done
         return done
+
+    def forget_summaries(self) -> None:
+        """Leave the store as if each publisher had been killed after it decided its round, before it wrote a summary."""
+        self.store.delete(FOLDER)
+        for batch_id in list_batches(self.store):
+            for name in self.store.list(BatchPaths(batch_id).root):
+                if name.startswith("done-"):
+                    note_round(self.store, batch_id, int(name.removeprefix("done-").removesuffix(".json")))
 
     def publish_half(self, batch_id: str = "night-1") -> Done:
         """Publish at a soft deadline what is ready; then whoever does so dies, before the next round is opened."""

@@ -8,7 +8,7 @@ import redis
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import FeedRow, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from tests.faults.moved_time import SHORTEN
+from tests.faults.model.moved_time import SHORTEN
 
 LANE = "m@1"
 LEASE_MS = 60_000

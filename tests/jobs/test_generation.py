@@ -1,4 +1,4 @@
-"""Shows jobs/generation.py: the words between kinds and engines."""
+"""Shows jobs/generation.py: the values that pass between kinds and engines."""
 
 import dataclasses
 from typing import Any
@@ -34,7 +34,7 @@ def test_params_out_of_range_are_named(params: dict[str, Any]) -> None:
         SamplingParams(**params)
 
 
-def test_all_that_is_out_of_range_is_named() -> None:
+def test_the_error_names_each_param_that_is_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"^out of range: max_tokens, top_p$"):
         SamplingParams(max_tokens=0, top_p=2.0)
 
@@ -51,7 +51,7 @@ def test_params_at_their_limits(params: dict[str, Any]) -> None:
     assert dataclasses.asdict(SamplingParams(**params)).items() >= params.items()
 
 
-def test_what_a_row_asks_for_goes_over_the_choice_of_its_kind() -> None:
+def test_params_of_the_row_replace_those_of_its_kind() -> None:
     params = SamplingParams(max_tokens=50, temperature=0.7, stop=("\n",))
     asked = {"max_tokens": 9, "temperature": 0.0, "top_p": None, "seed": None}
     assert params.overridden(asked) == SamplingParams(max_tokens=9, temperature=0.0, stop=("\n",))
@@ -101,12 +101,12 @@ def test_a_prompt_has_messages_or_text() -> None:
         pytest.param(Completion("r", "Hi", "stop"), "text", id="completion"),
     ],
 )
-def test_every_word_is_frozen(value: object, field: str) -> None:
+def test_every_value_is_frozen(value: object, field: str) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(value, field, "other")
 
 
-def test_params_say_what_is_not_the_default_but_for_the_seed() -> None:
+def test_a_receipt_keeps_the_params_that_differ_from_the_defaults_without_the_seed() -> None:
     assert SamplingParams(seed=3).as_receipt() == {}
     params = SamplingParams(max_tokens=7, logit_bias={5: 1.0}, stop=("a",), temperature=0.0, seed=3)
     assert params.as_receipt() == {"max_tokens": 7, "logit_bias": {"5": 1.0}, "stop": ["a"], "temperature": 0.0}

@@ -34,7 +34,7 @@ def test_a_program_that_configures_nothing_prints_nothing(
 
 @pytest.mark.parametrize("level", ["warning", "error"])
 def test_warnings_go_to_standard_error(level: str, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.warn("json")
+    logs.show_warnings("json")
     logs.logger().info("batch.accepted", batch="night-1")
     assert capsys.readouterr() == ("", "")
     getattr(logs.logger(), level)("batch.unhinted", batch="night-1")
@@ -46,12 +46,12 @@ def test_warnings_go_to_standard_error(level: str, capsys: pytest.CaptureFixture
 
 def test_a_process_that_has_configured_its_logs_keeps_its_level(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json")
-    logs.warn("json")
+    logs.show_warnings("json")
     logs.logger().info("batch.accepted", batch="night-1")
     assert '"batch.accepted"' in capsys.readouterr().err
 
 
 def test_structlog_is_imported_only_when_something_is_logged() -> None:
-    code = "import sys; from jobs import logs; logs.warn(); logs.logger().info('x'); print('structlog' in sys.modules)"
+    code = "import sys; from jobs import logs; logs.show_warnings(); logs.logger().info('x'); print('structlog' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

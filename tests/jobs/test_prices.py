@@ -1,4 +1,4 @@
-"""Shows jobs/prices.py: the arithmetic that turns counts into money."""
+"""Shows jobs/prices.py: the arithmetic that turns the counts of a usage into money."""
 
 from fractions import Fraction
 from typing import Any
@@ -73,7 +73,9 @@ def test_a_division_is_the_nearest_integer(amount: int, by: int) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**15)), max_size=5))
-def test_rows_add_up_to_what_all_of_them_cost_but_for_half_a_billionth_each(rows: list[tuple[int, int, int]]) -> None:
+def test_the_sum_of_priced_rows_differs_from_the_price_of_the_sum_by_rounding_alone(
+    rows: list[tuple[int, int, int]],
+) -> None:
     """Each row is rounded once, so a published total is the sum of its rows and no other number."""
     usages = [Usage(prompt_tokens=p, completion_tokens=c, device_ns=ns) for p, c, ns in rows]
     priced = [PRICES.price(usage, model="writer", device="NVIDIA A100") for usage in usages]
@@ -84,7 +86,7 @@ def test_rows_add_up_to_what_all_of_them_cost_but_for_half_a_billionth_each(rows
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
-def test_a_price_is_made_of_counts_alone(prompt: int, completion: int) -> None:
+def test_a_price_depends_on_counts_alone(prompt: int, completion: int) -> None:
     """So any amount can be computed again from a receipt."""
     once = PRICES.price(Usage(prompt, 0, completion, 5, 6, 7), model="writer", device="cpu")
     assert PRICES.price(once, model="writer", device="cpu") == once
@@ -113,7 +115,7 @@ def test_an_amount_for_a_person(amount: int, text: str) -> None:
         pytest.param({"device_hours": {}}, id="unknown field"),
     ],
 )
-def test_prices_that_cannot_be(values: dict[str, Any]) -> None:
+def test_invalid_prices_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Prices.model_validate(values)
 

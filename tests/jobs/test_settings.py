@@ -1,4 +1,4 @@
-"""Shows jobs/settings.py: where settings come from, and what is said of a wrong one."""
+"""Shows jobs/settings.py: where settings come from, and the messages about wrong ones."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_local_folders_are_absolute_wherever_a_worker_runs(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         pytest.param("colour = 1\n", "colour", id="unknown"),
         pytest.param("lease_s = 0\n", "lease_s", id="out of range"),
@@ -44,9 +44,9 @@ def test_local_folders_are_absolute_wherever_a_worker_runs(folder: Path) -> None
         pytest.param("[models\n", "nightpress.toml cannot be read", id="not TOML"),
     ],
 )
-def test_a_wrong_setting_is_named(folder: Path, text: str, said: str) -> None:
+def test_a_wrong_setting_is_named(folder: Path, text: str, message: str) -> None:
     (folder / "nightpress.toml").write_text(text)
-    with pytest.raises(RequestError, match=said.replace("/", ".")) as raised:
+    with pytest.raises(RequestError, match=message.replace("/", ".")) as raised:
         load()
     assert "nightpress.toml" in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -81,30 +81,30 @@ def test_models_of_the_user_stand_beside_and_over_the_shipped_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "message"),
     [
         pytest.param(
-            "NIGHTPRESS_LEASE_SS", "3", r"LEASE_SS is no setting: did you mean NIGHTPRESS_LEASE_S\?", id="misspelt"
+            "NIGHTPRESS_LEASE_SS", "3", r"LEASE_SS is not a setting: did you mean NIGHTPRESS_LEASE_S\?", id="misspelt"
         ),
-        pytest.param("NIGHTPRESS_COLOUR", "1", "NIGHTPRESS_COLOUR is no setting$", id="like none"),
+        pytest.param("NIGHTPRESS_COLOUR", "1", "NIGHTPRESS_COLOUR is not a setting$", id="like none"),
         pytest.param("NIGHTPRESS_LEASE_S__X", "3", "lease_s is a single value", id="nested in a number"),
         pytest.param("NIGHTPRESS_TENANTS", "{bad", "NIGHTPRESS_TENANTS is not JSON", id="not JSON"),
-        pytest.param("NIGHTPRESS_LEASE_S", "soon", "lease_s: .*mend NIGHTPRESS_LEASE_S", id="wrong type"),
+        pytest.param("NIGHTPRESS_LEASE_S", "soon", "lease_s: .*correct NIGHTPRESS_LEASE_S", id="wrong type"),
         pytest.param(
             "NIGHTPRESS_MODELS__X__ENGIN", "stub", r"did you mean engine\?.*NIGHTPRESS_MODELS__X__ENGIN", id="nested"
         ),
     ],
 )
-def test_a_wrong_variable_is_named_and_the_file_is_not_blamed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+def test_the_message_about_a_wrong_variable_names_it_and_not_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(RequestError, match=said) as raised:
+    with pytest.raises(RequestError, match=message) as raised:
         load()
     assert "nightpress.toml" not in str(raised.value)
 
 
-def test_a_misspelt_setting_of_the_file_is_told_what_is_like_it(folder: Path) -> None:
+def test_the_message_about_a_misspelt_setting_suggests_the_right_one(folder: Path) -> None:
     (folder / "nightpress.toml").write_text("laese_s = 1\n[tenants.a]\nwieght = 2\n[models.b]\nengin = 'stub'\n")
     with pytest.raises(RequestError) as raised:
         load()
@@ -112,7 +112,7 @@ def test_a_misspelt_setting_of_the_file_is_told_what_is_like_it(folder: Path) ->
         assert f"did you mean {name}?" in str(raised.value)
 
 
-def test_what_kubernetes_says_of_a_service_called_nightpress_is_passed_over(
+def test_variables_of_kubernetes_for_a_service_called_nightpress_are_ignored(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {

@@ -37,7 +37,7 @@ def test_counts_are_read_back(values: dict[str, Any], usage: Usage) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "many", [1]])
-def test_what_is_no_count_is_not_read(value: Any) -> None:
+def test_a_value_that_is_not_a_count_is_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         Usage.from_dict({"charge": value})
 

@@ -31,8 +31,9 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import latest_done
+from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.name import SegmentName
-from jobs.batches.segments.segment import Outcome, read_outcomes, write
+from jobs.batches.segments.segment import read_outcomes, write
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
@@ -40,6 +41,8 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Job, Lease
 from jobs.lanes.protocol import LanePolicy, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.prices import Prices
+from jobs.publishing.publish import publish
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -180,6 +183,12 @@ class Night:
         sweeper = self.sweeper()
         sweeper.sweep()
         return sweeper
+
+    def publish(self, batch_id: str = "", prices: Prices | None = None) -> Done:
+        """Publish a batch without a sweeper, which must be possible."""
+        done = publish(self.store, batch_id or self.batch_id, prices=prices or self.settings.prices, clock=self.now)
+        assert isinstance(done, Done), done
+        return done
 
     def published(self, batch_id: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The rows of output.jsonl and errors.jsonl of the latest round, whose sums and hashes must be right."""

@@ -1,14 +1,32 @@
 """Outcomes of attempts as a worker would write them, for tests that run no worker."""
 
-from typing import Any
+from typing import Any, Final
 
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.lanes.job import JobKey, Lease
+from jobs.usage import Usage
+from tests.support.clocks import EVENING
+
+RECEIPT: Final = {
+    "engine": "stub",
+    "finish_reason": "stop",
+    "seed": 7,
+    "worker": "w",
+    "prices": "example-2026-11",
+    "started_at": EVENING.isoformat(),
+    "finished_at": EVENING.isoformat(),
+}
 
 
 def completed(of: Lease | int, **fields: Any) -> Outcome:
-    """The completed line of a leased row, or of a row by its number. `fields` replace those of the outcome."""
-    return _outcome(of, {"status": "completed", "output": {"text": "Well said."}, **fields})
+    """The completed line of a leased row, or of a row by its number. `fields` replace those of the outcome.
+
+    Row n used 100 + n prompt tokens and 10 completion tokens, so that sums show which rows are in them.
+    """
+    row = of.key.row if isinstance(of, Lease) else of
+    usage = Usage(100 + row, 0, 10, 1_000_000_000, 13_889, 1_400_000 + 10_000 * row)
+    values = {"status": "completed", "output": {"text": f"Text {row}"}, "usage": usage, "receipt": RECEIPT}
+    return _outcome(of, {**values, **fields})
 
 
 def failed(of: Lease | int, code: str = "empty_output", **fields: Any) -> Outcome:

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.batches.batch import Done
-from jobs.lanes.feed import Feeder
+from jobs.batches.open_batches import OpenBatches
 from tests.support.night import LANE, Night
-from workers.engines.protocol import Engine
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
+from workers.engines.protocol import Engine, EngineStats
+from workers.worker.context import WorkerContext
+from workers.worker.runner import Runner
 
 
 @dataclass
@@ -20,19 +19,28 @@ class WorkerNight(Night):
 
     workers: list[tuple[Runner, threading.Thread]] = field(default_factory=list)
 
-    def line(self, queue: Any = None) -> Line:
-        """What a worker stands between; `queue` is put in the place of the night's own."""
-        queue, batches = queue or self.queue, self.open_batches()
-        settings = self.settings
-        retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
-        identity = {"engine": "stub", "model_revision": "r"}
-        outcomes = Outcomes("w-1", LANE, "cpu", identity, settings.prices, retry)
-        feeder = Feeder(self.store, queue, batches, settings, self.monotonic)
-        return Line(LANE, self.store, queue, batches, feeder, self.kinds, outcomes, settings)
+    def context(
+        self, queue: Any = None, name: str = "w-1", slots: int = 8, batches: OpenBatches | None = None
+    ) -> WorkerContext:
+        """The context of a worker. `queue` is put in the place of the night's own, `batches` in that of new ones."""
+        return WorkerContext.over(
+            self.store,
+            queue or self.queue,
+            batches or self.open_batches(),
+            self.settings,
+            worker=name,
+            node="n-1",
+            model=LANE,
+            stats=EngineStats("cpu", slots, 0, 0, 0, 0, 0, 0, 0, 0),
+            kinds=self.kinds,
+            identity={"engine": "stub", "model_revision": "r"},
+            clock=self.now,
+            monotonic=self.monotonic,
+        )
 
     def worker(self, engine: Engine, queue: Any = None, name: str = "w-1", **how: Any) -> Runner:
         """A worker that does nothing until it is run. `how` are further arguments of Runner."""
-        return Runner(self.line(queue), engine, worker=name, node="n-1", **how)
+        return Runner(self.context(queue, name, engine.stats().slots), engine, **how)
 
     def start(self, engine: Engine, queue: Any = None) -> Runner:
         """A worker that runs in a thread until `stop`."""

@@ -1,4 +1,4 @@
-"""Tiny random models on disk, as transformers saves them and as GGUF, and a hub that has one repository."""
+"""Fixtures for tests of engines and their weights: tiny random models on disk, and a model hub with one repository."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ CONTEXT = 96
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a Llama of 2 layers. Its tokenizer knows `beyond`, a token that the network does not have."""
+    """A folder with a random Llama of 2 layers. Its tokenizer has a token, `beyond`, that the network lacks."""
     torch = pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -56,13 +56,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_cache() -> Path:
-    """Where the converted weights of the real small model are kept from one test run to the next."""
+    """The folder in which the converted weights of the real small model stay from one test run to the next."""
     return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
 
 
 @pytest.fixture
 def tiny_gguf(tmp_path: Path) -> Path:
-    """A random Llama of one layer, with a tokenizer of letters and one merge."""
+    """A GGUF file with a random Llama of one layer, and a tokenizer of letters and one merge."""
     pytest.importorskip("transformers", reason="the extra `workers` is not installed")
     gguf, numpy = pytest.importorskip("gguf"), pytest.importorskip("numpy")
     path = tmp_path / "gguf" / "tiny.gguf"
@@ -106,7 +106,7 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "training.bin": 
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub that has the one repository `someone/small`."""
+    """Answers as a hub whose only repository is `someone/small`."""
 
     def do_GET(self) -> None:
         path, name = self.path.partition("?")[0], self.path.rpartition("/")[2]
@@ -138,7 +138,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The hub cannot be reached, and its cache is empty."""
+    """No hub can be reached, and the cache of earlier downloads is empty."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -146,6 +146,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[str]:
+    """The URL of such a hub, on a port of its own."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

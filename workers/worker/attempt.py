@@ -1,12 +1,12 @@
-"""One attempt of one job: the conversation between its kind and an engine, and what it came to.
+"""An attempt at one job: the conversation between its kind and an engine, turn by turn.
 
-Owns the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine: `start`
-and `receive` return the requests to be generated next, and when none is under way `output` is there. It raises what the
-kind raises; the runner catches that, so that one job's fault does not become another's.
+An attempt holds the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine:
+`start` and `receive` return the requests to be generated next, and once the kind has returned, `output` is set. They raise
+what the kind raises; `take_turn` turns that into the error of this job, so that it does not become another's.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,7 @@ from jobs.usage import Usage, total
 class Attempt:
     """A claimed job that is being worked on.
 
-    `under_way` holds the ids of the requests that the engine has; `output` is set when the kind has returned.
+    `under_way` holds the ids of the requests that the engine has not answered; `output` is set when the kind has returned.
     """
 
     job: Job
@@ -48,24 +48,24 @@ class Attempt:
 
     @property
     def seed(self) -> int:
-        """The row's own seed, else one that follows from the batch and the row. The n-th prompt adds n to it."""
+        """The seed of the first prompt: the row's own, else one made from batch and row. Each further prompt adds 1."""
         if self.row.seed is not None:
             return self.row.seed
         return int.from_bytes(hashlib.sha256(str(self.job.key).encode()).digest()[:4], "big") >> 1
 
     @property
     def usage(self) -> Usage:
-        """What the attempt took, but for regenerated text. Not priced yet."""
+        """The usage of the attempt without that of regenerated text. Not priced yet."""
         return total(usage for label, usage in self._spent.items() if label not in self._replaced)
 
     @property
     def wasted(self) -> Usage:
-        """What regenerated text took. Not priced yet."""
+        """The usage of text that was generated again. Not priced yet."""
         return total(usage for label, usage in self._spent.items() if label in self._replaced)
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """What of the receipt the conversation knows."""
+        """The part of the receipt that follows from the conversation."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         return {
@@ -77,7 +77,7 @@ class Attempt:
         }
 
     def start(self) -> Sequence[GenerationRequest]:
-        """Begin the conversation. Raises RowError when the stored request no longer fits its kind."""
+        """Begin the conversation, and return its first requests. Raises RowError when the request no longer fits its kind."""
         try:
             request = self.kind.request_type.model_validate(dict(self.row.request))
         except ValueError as error:
@@ -86,7 +86,10 @@ class Attempt:
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
-        """Take one answer; once all prompts that were yielded together have theirs, go on. Raises RowError."""
+        """Take one answer, and return the requests that follow once all prompts that were yielded together have theirs.
+
+        Raises RowError.
+        """
         self.under_way.discard(completion.request_id)
         prompt = self._prompts[self._ids.index(completion.request_id)]
         self._answers[completion.request_id] = completion
@@ -105,7 +108,7 @@ class Attempt:
         return self._advance([self._answers[request_id] for request_id in self._ids])
 
     def close(self) -> None:
-        """End the conversation where it is. What the kind raises then comes too late to change anything."""
+        """End the conversation where it is. An error that the kind raises now comes too late, and is only logged."""
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
@@ -134,7 +137,7 @@ class Attempt:
         return requests
 
     def _checked(self, output: object) -> BaseModel:
-        """What the kind returned, when it is what the kind says it returns and can be written as JSON."""
+        """The kind's output, if it is of the kind's output type and can be written as JSON. Raises CheckFailed if not."""
         if not isinstance(output, self.kind.output_type):
             raise CheckFailed("kind_failed", f"kind {self.kind.name} returned {type(output).__name__}")
         try:
@@ -159,3 +162,27 @@ class Attempt:
         ).n  # tells two leases apart also after the queue forgot its counts
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: requests for the engine, or its end, with the attempt's output or an error."""
+
+    attempt: Attempt
+    requests: Sequence[GenerationRequest] = ()
+    error: RowError | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the conversation is over."""
+        return self.error is not None or self.attempt.output is not None
+
+
+def take_turn(attempt: Attempt, step: Callable[[], Sequence[GenerationRequest]]) -> Turn:
+    """The turn that `step` (the attempt's `start` or `receive`) makes. All that it raises is this job's error alone."""
+    try:
+        return Turn(attempt, step())
+    except RowError as error:
+        return Turn(attempt, error=error)
+    except Exception as error:  # noqa: BLE001 - a kind's own fault must not become another job's
+        return Turn(attempt, error=CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error!r}"))

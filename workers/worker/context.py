@@ -1,28 +1,119 @@
-"""The line: what a worker stands between, where its jobs come from and where their outcomes go."""
+"""The context of a worker: the parts that its runner, claimer, flusher and heartbeat share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
 
 from jobs.batches.open_batches import OpenBatches
+from jobs.errors import QueueUnavailable
 from jobs.kinds.kind import Kind
-from jobs.lanes.feed import Feeder
-from jobs.lanes.protocol import Schedule
+from jobs.lanes.feed import Feeder, FeedQueue
+from jobs.lanes.job import ClaimId, Lease
+from jobs.lanes.protocol import Schedule, WorkerRecord
+from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
+from workers.engines.protocol import EngineStats
+from workers.worker.failing_batches import FailingBatches
+from workers.worker.leases import Leases
 from workers.worker.metrics import WorkerMetrics
-from workers.worker.outcome import Outcomes
+from workers.worker.outcome import OutcomeBuilder
+from workers.worker.retry import RetryPolicy
+
+
+def now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The parts that a runner, its claimer and its flusher share."""
+class WorkerContext:
+    """Everything that one life of a worker works with, but for its engine, which only the runner's thread may touch.
 
+    `incarnation` tells this life from others of the same name. `slots` is how many rows the engine works on at once.
+    """
+
+    worker: str
+    incarnation: str
+    node: str
     lane: str
+    slots: int
     store: Store
     schedule: Schedule
     batches: OpenBatches
     feeder: Feeder
     kinds: Mapping[str, Kind]
-    outcomes: Outcomes
+    outcome_builder: OutcomeBuilder
     settings: Settings
-    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+    leases: Leases
+    failing_batches: FailingBatches
+    metrics: WorkerMetrics
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+    @classmethod
+    def over(
+        cls,
+        store: Store,
+        queue: FeedQueue,
+        batches: OpenBatches,
+        settings: Settings,
+        *,
+        worker: str,
+        model: str,
+        stats: EngineStats,
+        kinds: Mapping[str, Kind],
+        identity: Mapping[str, Any],
+        node: str = "",
+        metrics: WorkerMetrics | None = None,
+        clock: Callable[[], datetime] = now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """The context of a new life of a worker on the lane of `model`.
+
+        `stats` are those of its engine, `identity` is what every receipt says of the model (see OutcomeBuilder).
+        """
+        retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
+        return cls(
+            worker=worker,
+            incarnation=secrets.token_hex(4),
+            node=node,
+            lane=settings.lane_of(model),
+            slots=stats.slots,
+            store=store,
+            schedule=queue,
+            batches=batches,
+            feeder=Feeder(store, queue, batches, settings, monotonic),
+            kinds=kinds,
+            outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry),
+            settings=settings,
+            leases=Leases.from_settings(settings, monotonic),
+            failing_batches=FailingBatches(settings.breaker_rows),
+            metrics=metrics or WorkerMetrics(),
+            clock=clock,
+            monotonic=monotonic,
+        )
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease lasts from its claim or its last renewal, in milliseconds."""
+        return int(self.settings.lease_s * 1000)
+
+    def claim_id(self, n: int) -> str:
+        """The id of the `n`-th claim of this life."""
+        return str(ClaimId(self.worker, self.incarnation, n))
+
+    def record(self) -> WorkerRecord:
+        """The worker as it shows itself to the queue now."""
+        return WorkerRecord(self.worker, os.getpid(), self.node, self.lane, self.leases.holding, self.slots)
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back to the queue, which counts no attempt. While Redis is away they are left to run out."""
+        try:
+            self.schedule.release(self.lane, leases)
+        except QueueUnavailable as error:
+            logger().warning("queue.unavailable", error=str(error))

@@ -1,12 +1,12 @@
-"""The leases that a worker holds, by phase, and how long each phase may last.
+"""The leases that a worker holds, by phase, and how long each phase may last (rule 32 of jobs/PROTOCOL.md).
 
     waiting     claimed, and the engine has not begun it
     running     the engine works on one of its prompts
     settling    finished, and its outcome is not yet durable and reported
 
-A lease in hand (waiting or running) is renewed until its phase has lasted longer than may be, and none of them while the
-engine hangs: it is given up then, runs out, and another worker does the row. A settling one outlives a storage that is
-away. Whoever owns a job asks `holds` before it writes anything of it. Safe to share between threads.
+A lease ends in one of three ways: it is *settled* once the outcome is durable, *released* so that another worker does the row
+and no attempt is counted, or *abandoned* because it is gone: it ran out, or this worker renews it no longer. Nothing is
+written of a row whose lease is gone, so ask `holds` before each write.
 """
 
 import threading
@@ -21,7 +21,7 @@ from jobs.settings import Settings
 
 
 class Phase(StrEnum):
-    """Where a leased job is."""
+    """Where a leased job is in its life."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -35,60 +35,103 @@ class _Held:
 
 
 class Leases:
-    """The register. `limits_s` says how long each phase may last."""
+    """The register of the leases that one worker holds. Thread-safe. `limits_s` says how long each phase may last."""
 
     def __init__(self, limits_s: Mapping[Phase, float], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits_s = limits_s
         self._monotonic = monotonic
         self._held: dict[Lease, _Held] = {}
-        self._lost: set[Lease] = set()
-        self._losses = 0
+        self._gone: set[Lease] = set()
         self._cancelled: set[Lease] = set()
+        self._losses = 0
         self._lock = threading.Lock()
 
     @classmethod
     def from_settings(cls, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> Self:
-        """With the limits of the settings."""
+        """An empty register with the limits of the settings."""
         limits = (settings.waiting_limit_s, settings.running_limit_s, settings.settling_limit_s)
         return cls(dict(zip(Phase, limits, strict=True)), monotonic)
 
-    def hold(self, leases: Iterable[Lease]) -> None:
-        """These were claimed: keep them from now on."""
+    def add(self, leases: Iterable[Lease]) -> None:
+        """Hold these leases, which were just claimed: they wait for the engine."""
         now = self._monotonic()
         with self._lock:
             self._held.update({lease: _Held(Phase.WAITING, now) for lease in leases})
 
-    def running(self, lease: Lease) -> None:
-        """The engine has begun this one, or has answered one of its prompts: its time counts from now."""
+    def mark_running(self, lease: Lease) -> None:
+        """The engine has begun this row, or has answered one of its prompts: its time counts anew."""
         self._enter(lease, Phase.RUNNING)
 
-    def settling(self, lease: Lease) -> bool:
-        """This one is finished. False when it is held no more: then nothing may be written of it."""
+    def mark_settling(self, lease: Lease) -> bool:
+        """The row is finished and waits to be settled. False if the lease is gone: then nothing may be written of it."""
         return self._enter(lease, Phase.SETTLING)
 
-    def let_go(self, leases: Iterable[Lease]) -> None:
-        """These are settled, released or dropped: they are no longer ours to think of."""
+    def remove(self, leases: Iterable[Lease]) -> None:
+        """Forget leases that were settled, released or abandoned."""
         with self._lock:
             for lease in leases:
                 self._held.pop(lease, None)
-                self._lost.discard(lease)
+                self._gone.discard(lease)
                 self._cancelled.discard(lease)
 
-    def take_back(self, *phases: Phase) -> list[Lease]:
-        """Take all that are in these phases from whoever works on them, so that they can be released."""
+    def start_release(self, *phases: Phase) -> list[Lease]:
+        """Mark the leases in these phases as gone, so that nothing more is written of their rows, and return them.
+
+        The caller then releases them on the queue.
+        """
         with self._lock:
-            taken = [lease for lease, held in self._held.items() if held.phase in phases and lease not in self._lost]
-            self._lost.update(taken)
-            return taken
+            found = [lease for lease, held in self._held.items() if held.phase in phases and lease not in self._gone]
+            self._gone.update(found)
+            return found
+
+    def abandon_overdue(self, *, hung: bool) -> tuple[tuple[Lease, Phase], ...]:
+        """Mark the leases as gone that are to be renewed no longer, and return them with their phases.
+
+        These are the ones whose phase has lasted too long, and while the engine is `hung` all that are waiting or running.
+        """
+        now = self._monotonic()
+        with self._lock:
+            overdue = tuple(
+                (lease, held.phase)
+                for lease, held in self._held.items()
+                if lease not in self._gone
+                and (now - held.since > self._limits_s[held.phase] or (hung and held.phase is not Phase.SETTLING))
+            )
+            self._gone.update(lease for lease, _ in overdue)
+            self._losses += len(overdue)
+            return overdue
+
+    def mark_ended(self, *, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
+        """The queue has answered that these leases are lost, and that the batches of those were closed."""
+        with self._lock:
+            gone = {lease for lease in lost if lease in self._held} - self._gone
+            self._gone |= gone
+            self._losses += len(gone)
+            self._cancelled.update(lease for lease in cancelled if lease in self._held)
 
     def holds(self, lease: Lease) -> bool:
-        """Whether it is ours still, as far as we know."""
+        """Whether the lease is still ours, by what the queue has answered so far."""
         with self._lock:
-            return lease in self._held and lease not in self._lost
+            return lease in self._held and lease not in self._gone
+
+    def renewable(self) -> tuple[Lease, ...]:
+        """The leases that are to be renewed: all that are held and not gone."""
+        with self._lock:
+            return tuple(lease for lease in self._held if lease not in self._gone)
+
+    def gone(self) -> frozenset[Lease]:
+        """The leases that are lost, abandoned or about to be released, until they are removed."""
+        with self._lock:
+            return frozenset(self._gone)
+
+    def cancelled(self) -> frozenset[Lease]:
+        """The leases whose batch was closed, until they are removed."""
+        with self._lock:
+            return frozenset(self._cancelled)
 
     @property
     def holding(self) -> int:
-        """How many there are, of all phases."""
+        """How many leases are held, in all phases."""
         with self._lock:
             return len(self._held)
 
@@ -100,47 +143,15 @@ class Leases:
 
     @property
     def losses(self) -> int:
-        """How many were ever lost or given up."""
+        """How many leases were ever lost, or abandoned because they were overdue."""
         with self._lock:
             return self._losses
-
-    def lost(self) -> frozenset[Lease]:
-        """Those that are gone, given up or taken back, until they are let go."""
-        with self._lock:
-            return frozenset(self._lost)
-
-    def cancelled(self) -> frozenset[Lease]:
-        """Those whose batch was closed."""
-        with self._lock:
-            return frozenset(self._cancelled)
-
-    def renewable(self, *, hung: bool) -> tuple[tuple[Lease, ...], tuple[tuple[Lease, Phase], ...]]:
-        """What to renew now, and what is given up from now on: overdue, or in hand while the engine is `hung`."""
-        now = self._monotonic()
-        with self._lock:
-            held = [(lease, one) for lease, one in self._held.items() if lease not in self._lost]
-            given_up = tuple(
-                (lease, one.phase)
-                for lease, one in held
-                if now - one.since > self._limits_s[one.phase] or (hung and one.phase is not Phase.SETTLING)
-            )
-            self._lost.update(lease for lease, _ in given_up)
-            self._losses += len(given_up)
-            return tuple(lease for lease, _ in held if lease not in self._lost), given_up
-
-    def report(self, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
-        """What the queue said of them."""
-        with self._lock:
-            gone = {lease for lease in lost if lease in self._held} - self._lost
-            self._lost |= gone
-            self._losses += len(gone)
-            self._cancelled.update(lease for lease in cancelled if lease in self._held)
 
     def _enter(self, lease: Lease, phase: Phase) -> bool:
         now = self._monotonic()
         with self._lock:
             held = self._held.get(lease)
-            if held is None or lease in self._lost:
+            if held is None or lease in self._gone:
                 return False
             held.phase, held.since = phase, now
             return True

@@ -1,8 +1,8 @@
-"""What an attempt came to: the line for its segment, and the report for the queue.
+"""The outcome of an attempt: the line for its segment, and the settlement for the queue.
 
-The only place that turns the end of an attempt into an outcome; whether a failure may be retried is decided by
-`workers.worker.retry`. A claim that follows a lost lease also gives a line for the attempt that was lost, and a burial gives the
-final failure of a row that workers died of.
+This is the only place that turns the end of an attempt into an outcome; `workers.worker.retry` decides whether a failure is
+tried again. It also makes the line of an attempt whose lease was lost, and the final failure of a row that is not run: one
+that workers died of, or whose request cannot be read.
 """
 
 import random
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from jobs.batches.request_row import RowRequest
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import CheckFailed, RowError
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import Settlement
@@ -24,8 +24,8 @@ from workers.worker.retry import RetryPolicy
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """Makes the outcomes of one worker. `identity` is what every receipt says of it and its model."""
+class OutcomeBuilder:
+    """Makes the outcomes of one worker. `identity` stands in every receipt: the engine, the model and its revision."""
 
     worker: str
     model: str
@@ -34,10 +34,13 @@ class Outcomes:
     prices: Prices
     retry: RetryPolicy
 
-    def of(
+    def ended(
         self, attempt: Attempt, error: RowError | None, now: datetime, rng: random.Random
     ) -> tuple[Outcome, Settlement]:
-        """The outcome of an attempt that ran: with its output, or with the error that ended it."""
+        """The outcome of an attempt that ran, with its output or with the error that ended it.
+
+        A kind may return what cannot be written as JSON: then the row fails, since other rows share its segment.
+        """
         job = attempt.job
         delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
         usage = self.prices.price(attempt.usage, model=self.model, device=self.device)
@@ -55,23 +58,23 @@ class Outcomes:
             final=delay_s is None,
             attempt=job.attempt,
             output=None if attempt.output is None else attempt.output.model_dump(mode="json"),
-            error=None if error is None else _said(error, attempt.row),
+            error=None if error is None else _as_values(error, attempt.row),
             usage=usage,
             wasted=wasted,
             receipt={**self.identity, **attempt.receipt, **ours},
         )
         try:
             orjson.dumps((outcome.output, outcome.error, outcome.receipt))
-        except TypeError as fault:  # it must not come up in the segment, which other rows are in
-            failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it said is not JSON: {fault}")
-            said, receipt = _said(failed, attempt.row), {**self.identity, **ours}
-            outcome = replace(outcome, status="failed", final=True, output=None, error=said, receipt=receipt)
+        except TypeError as fault:
+            failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it returned is not JSON: {fault}")
+            values, receipt = _as_values(failed, attempt.row), {**self.identity, **ours}
+            outcome = replace(outcome, status="failed", final=True, output=None, error=values, receipt=receipt)
         if outcome.final:
             return outcome, Settlement(job.lease)
         return outcome, Settlement(job.lease, "retry", int((delay_s or 0.0) * 1000))
 
     def crashed(self, job: Job, lease: Lease, now: datetime) -> Outcome:
-        """The line of an attempt whose lease ran out: never final, and what a rebuild counts crashes from."""
+        """The line of an attempt whose lease ran out. It is never final; a rebuild counts crashes from such lines (rule 12)."""
         return Outcome(
             **self._head(job, lease, None),
             status="crashed",
@@ -82,22 +85,24 @@ class Outcomes:
         )
 
     def buried(self, job: Job, row: RowRequest, now: datetime) -> tuple[Outcome, Settlement]:
-        """The final failure of a row that workers died of."""
+        """The final failure of a row that workers died of (rule 11 of jobs/PROTOCOL.md)."""
         alone = f", {job.solo_crashes} times with no other row in hand" if job.solo_crashes else ""
         error = RowError("crashed_worker", f"its worker died {job.crashes} times{alone}")
-        return self._ended(job, row, error, now)
+        return self._final_failure(job, row, error, now)
 
     def unreadable(self, job: Job, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
         """The final failure of a row whose stored request cannot be read back."""
-        return self._ended(job, None, error, now)
+        return self._final_failure(job, None, error, now)
 
-    def _ended(self, job: Job, row: RowRequest | None, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
+    def _final_failure(
+        self, job: Job, row: RowRequest | None, error: RowError, now: datetime
+    ) -> tuple[Outcome, Settlement]:
         outcome = Outcome(
             **self._head(job, job.lease, row),
             status="failed",
             final=True,
             attempt=job.attempt,
-            error=_said(error, row),
+            error=_as_values(error, row),
             receipt={**self.identity, "worker": self.worker, "finished_at": _rfc3339(now)},
         )
         return outcome, Settlement(job.lease)
@@ -110,18 +115,20 @@ class Outcomes:
             "claim_id": lease.claim_id,
             "kind": row.kind if row else "",
             "custom_id": row.custom_id if row else None,
+            "tenant": row.tenant if row else "",
             "metadata": row.metadata if row else None,
             "model": self.model,
         }
 
 
-def _said(error: RowError, row: RowRequest | None) -> dict[str, Any]:
-    said: dict[str, Any] = {"code": error.code, "message": error.message}
+def _as_values(error: RowError, row: RowRequest | None) -> dict[str, Any]:
+    """The error as it stands in an outcome, with the line and the field that it is about, where they are known."""
+    values: dict[str, Any] = {"code": error.code, "message": error.message}
     if row is not None:
-        said["line"] = row.line
+        values["line"] = row.line
     if error.field is not None:
-        said["field"] = error.field
-    return said
+        values["field"] = error.field
+    return values
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -1,8 +1,8 @@
-"""The spool: finished outcomes on local disk, in order, while the storage cannot take them.
+"""The outcome spool: finished outcomes on local disk, in order, while the storage cannot take them.
 
-A file without a name: it ends with the process, and nothing of it is ever read by another, since the leases end with the
-process too. A chunk is on it whole or not at all, and one that the disk does not give back as it was is the only one lost.
-It holds no more than it may; then the worker claims no more.
+The spool is a file without a name. It ends with its process, and no other process ever reads it, since the leases end with the
+process too. A chunk is written whole or not at all. A chunk that the disk does not give back as it was written is lost, and no
+other with it. The file never grows beyond its limit: `push` then refuses.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ class _Chunk:
 
 
 class OutcomeSpool(Generic[T]):
-    """Chunks of values, first in first out. One thread at a time.
+    """A queue of chunks of values, first in first out. For one thread at a time.
 
     Args:
-        folder: Where the file is made, once it is needed.
-        most_bytes: How large the file may grow.
+        folder: The folder in which the file is made once it is needed.
+        most_bytes: The size beyond which the file does not grow.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -44,11 +44,11 @@ class OutcomeSpool(Generic[T]):
         self._end = 0
 
     def __len__(self) -> int:
-        """How many chunks are on it."""
+        """How many chunks are on the spool."""
         return len(self._chunks)
 
     def push(self, values: Sequence[T]) -> bool:
-        """Put a chunk behind the others. False when there is no room: nothing changed then."""
+        """Put a chunk behind the others. False if there is no room or the disk fails: then nothing has changed."""
         data = pickle.dumps(values)
         if self._end + len(data) > self._most_bytes:
             return False
@@ -62,9 +62,9 @@ class OutcomeSpool(Generic[T]):
         return True
 
     def pop(self) -> Sequence[T]:
-        """Take the oldest chunk. What was written is given back to the disk when the last one is taken.
+        """Take the oldest chunk. The file is emptied when the last one is taken.
 
-        Raises OSError when the disk does not give it back as it was written: then this chunk is gone, and no other.
+        Raises OSError if the disk does not give the chunk back as it was written. This chunk is lost then, and no other.
         """
         chunk = self._chunks.popleft()
         file = self._opened()
@@ -75,17 +75,17 @@ class OutcomeSpool(Generic[T]):
             if not self._chunks:
                 self._cut(0)
         if zlib.crc32(data) != chunk.crc32:
-            raise OSError(errno.EIO, "what was read is not as it was written")
-        values: Sequence[T] = pickle.loads(data)  # noqa: S301 - what this process wrote, in a file without a name
+            raise OSError(errno.EIO, "the chunk that was read is not as it was written")
+        values: Sequence[T] = pickle.loads(data)  # noqa: S301 - this process wrote it, in a file without a name
         return values
 
     def close(self) -> None:
-        """Let go of the file, and so of what is on it."""
+        """Close the file. Its chunks are lost."""
         if self._file is not None:
             self._file.close()
 
     def _write(self, data: bytes) -> None:
-        """Put this at the end, or nothing of it: a disk that fills up takes a part, and refuses only the next write."""
+        """Append all of `data` or nothing: a disk that fills up takes a part of it, and refuses only the next write."""
         file, rest = self._opened(), memoryview(data)
         file.seek(self._end)
         try:
@@ -96,7 +96,7 @@ class OutcomeSpool(Generic[T]):
             raise
 
     def _cut(self, end: int) -> None:
-        """The file ends here. What a disk in trouble keeps beyond it is written over."""
+        """End the file here. If the disk refuses to shorten it, the rest is written over later."""
         self._end = end
         with contextlib.suppress(OSError):
             self._opened().truncate(end)
@@ -104,5 +104,5 @@ class OutcomeSpool(Generic[T]):
     def _opened(self) -> IO[bytes]:
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - lives as long as this
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - open as long as the spool
         return self._file

@@ -1,4 +1,4 @@
-"""A worker: one engine, and the runner that feeds it, put together from settings. It knows no Ray.
+"""A worker: one engine and the runner that feeds it, put together from settings. It knows no Ray.
 
 Everything heavy is made in `run`, so that a worker answers `stop` and `status` while its model loads.
 """
@@ -13,26 +13,24 @@ from typing import Any
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.feed import Feeder
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
+from workers.worker.context import WorkerContext
 from workers.worker.metrics import WorkerMetrics
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
+from workers.worker.runner import Runner
 
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """Who a worker is and what it works on. `only` limits it to some batches; None is all that are open."""
+    """The name of a worker, and what it works on. `only` limits it to some batches; None means all that are open."""
 
     worker: str
     alias: str
-    redis_url: str = field(repr=False)  # it may hold a password
+    redis_url: str = field(repr=False)  # may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""
@@ -41,8 +39,8 @@ class WorkerPlan:
 class Worker:
     """Works on one lane until stopped.
 
-    An engine that fails while it works ends the process by `end_process`, since nothing that it holds can be trusted any
-    more, and closing it may hang. What was finished is written first; the leases of the rest run out.
+    When the engine fails at work, the process ends by `end_process`: the engine's state cannot be trusted any more, and closing
+    it may hang. Finished rows are written first; the leases of the others run out.
     """
 
     def __init__(self, plan: WorkerPlan, end_process: Callable[[int], object] = os._exit) -> None:
@@ -57,7 +55,7 @@ class Worker:
         self._metrics = WorkerMetrics()
 
     def run(self) -> Mapping[str, float]:
-        """Load the model, work until stopped, and return how long each part took, in seconds."""
+        """Load the model, and work until stopped. Returns `load_s`, the seconds that loading took. Raises the engine's error."""
         plan = self._plan
         configure(plan.settings.log_level, plan.settings.log_format)
         began = time.monotonic()
@@ -66,7 +64,7 @@ class Worker:
         self._timings["load_s"] = time.monotonic() - began
         device = engine.stats().device
         logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
-        runner = Runner(self._line(device), engine, worker=plan.worker, node=plan.node, end_process=self._end_process)
+        runner = Runner(self._context(engine), engine, end_process=self._end_process)
         with self._lock:
             self._engine, self._runner = engine, runner
             if self._stop_drain_s is not None:
@@ -83,18 +81,18 @@ class Worker:
         return dict(self._timings)
 
     def wait_loaded(self) -> None:
-        """Return once the engine is loaded; never, if it cannot be."""
+        """Wait until the engine is loaded. Never returns if it cannot be."""
         self._loaded.wait()
 
     def stop(self, drain_s: float) -> None:
-        """Begin to drain; see Runner.stop."""
+        """Begin to drain, as Runner.stop does. While the model loads, the worker drains as soon as it is loaded."""
         with self._lock:
             self._stop_drain_s = drain_s
             if self._runner is not None:
                 self._runner.stop(drain_s)
 
     def status(self) -> Mapping[str, Any]:
-        """What the worker is doing: its jobs in hand, its engine's account once that is loaded, and its metrics."""
+        """The state of the worker: jobs in hand, faults, the engine's figures once it is loaded, metrics, and load time."""
         runner, engine = self._runner, self._engine
         stats = None if engine is None else engine.stats()
         return {
@@ -109,28 +107,22 @@ class Worker:
             **self._timings,
         }
 
-    def _line(self, device: str) -> Line:
+    def _context(self, engine: Engine) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings
         store = open_store(settings.store_url, settings.store_options)
-        queue = RedisQueue.from_settings(settings, plan.redis_url)
-        batches = OpenBatches(store, plan.only, settings.batch_scan_s)
-        card = settings.catalog[plan.alias]
-        return Line(
-            lane=settings.lane_of(plan.alias),
-            store=store,
-            schedule=queue,
-            batches=batches,
-            feeder=Feeder(store, queue, batches, settings),
+        card, stats = settings.catalog[plan.alias], engine.stats()
+        weights = identity(plan.alias, card, settings.cache_dir)
+        return WorkerContext.over(
+            store,
+            RedisQueue.from_settings(settings, plan.redis_url),
+            OpenBatches(store, plan.only, settings.batch_scan_s),
+            settings,
+            worker=plan.worker,
+            node=plan.node,
+            model=plan.alias,
+            stats=stats,
             kinds=load_kinds(settings.templates_dir),
-            outcomes=Outcomes(
-                worker=plan.worker,
-                model=plan.alias,
-                device=device,
-                identity={"engine": card.engine, "device": device, **identity(plan.alias, card, settings.cache_dir)},
-                prices=settings.prices,
-                retry=RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s),
-            ),
-            settings=settings,
+            identity={"engine": card.engine, "device": stats.device, **weights},
             metrics=self._metrics,
         )
 

@@ -1,10 +1,9 @@
-"""Where the segments of a batch lie: each in a file of its own, and those that were compacted several in one.
+"""The files that hold the segments of a batch, and how they are listed and read while others compact them.
 
-Reading them from an object store is waiting for replies, so files are read ahead, and given in their order. Bounded in
-files and in bytes.
+    segments/<worker>-<incarnation>-<n>-<sha256>.jsonl     one segment
+    compacted/compacted-<n>-<sha256>.jsonl                 n segments; it is deleted only with its batch
 
-    segments/<worker>-<life>-<n>-<sha256>.jsonl     one segment
-    compacted/compacted-<n>-<sha256>.jsonl          n of them; never changed, nor deleted before its batch
+Files are read ahead, in their order, since reading from an object store is mostly waiting for replies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,77 +12,83 @@ from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.segments.head import HEAD_BYTES, SegmentHead, read_heads
 from jobs.batches.segments.line import Outcome
-from jobs.batches.segments.segment import Segment, SegmentHead, read_heads, read_outcomes, read_segments
+from jobs.batches.segments.segment import Segment, read_outcomes, read_segments
 from jobs.errors import StoreUnavailable
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 T = TypeVar("T")
 
-HEAD_SIZE: Final = 64 << 10
 TRIES: Final = 5
+"""How often files are listed and read again because some were compacted in between."""
 
 
 class Compacted(Exception):
-    """A file that was listed is gone: its segments are in a compacted one that a further listing shows."""
+    """A file that was listed is gone. Its segments are in a compacted file that the next listing shows."""
 
 
 class Listing(NamedTuple):
-    """Paths of files that hold segments: one each, or several."""
+    """The paths of the files that hold one segment (`alone`) and of those that hold several (`compacted`)."""
 
     alone: Sequence[str]
     compacted: Sequence[str]
 
 
 def list_files(store: Store, paths: BatchPaths) -> Listing:
-    """The files of all segments that are durable by now. Some segments may lie in several.
+    """List the files of all segments that are durable by now. A segment may be in several of them.
 
-    Compacted files are listed last: a segment's own file goes only after a compacted one has it, and that one stays, so a
-    segment that the first listing missed is in the second.
+    Compacted files are listed last. A segment's own file is deleted only after a compacted file has the segment, and that
+    file stays, so a segment that the first listing missed is in the second (rule 26 of jobs/PROTOCOL.md).
     """
     alone = [paths.segment(name) for name in store.list(paths.segments)]
     return Listing(alone, [f"{paths.compacted}/{name}" for name in store.list(paths.compacted)])
 
 
 def until_read(store: Store, read: Callable[[], T]) -> T:
-    """What `read` gives, which lists files first and is asked again while some go before they are read."""
+    """Return what `read` returns. It lists files and reads them, and is called again when it raises Compacted.
+
+    Raises StoreUnavailable after `TRIES` calls.
+    """
     for _ in range(TRIES):
         with suppress(Compacted):
             return read()
-    raise StoreUnavailable(f"storage {store.redacted_url}: segments go while they are read. Try again later.")
+    raise StoreUnavailable(
+        f"storage {store.redacted_url}: segments are compacted while they are read. Try again later."
+    )
 
 
 def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequence[SegmentHead]]]:
-    """Each file with its heads. Raises Compacted."""
+    """Yield each file with its heads. Raises Compacted."""
 
     def read(path: str) -> Sequence[SegmentHead]:
         return read_heads(store, path)
 
-    return _each_file(read, dict.fromkeys(files, HEAD_SIZE), store.reads_at_once)
+    return _each_file(read, dict.fromkeys(files, HEAD_BYTES), store.reads_at_once)
 
 
-def each_segments(store: Store, files: Mapping[str, int], batch_id: str) -> Iterator[tuple[str, Sequence[Segment]]]:
-    """Each file with its segments, checked by their sha256. `files` says about how large each is. Raises Compacted."""
+def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str, Sequence[Segment]]]:
+    """Yield each file with its segments. `files` says about how many bytes each has. Raises Compacted."""
 
     def read(path: str) -> Sequence[Segment]:
-        return read_segments(store, path, batch_id)
+        return read_segments(store, path)
 
     return _each_file(read, files, store.reads_at_once)
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
-    """Every outcome of every segment, each once, where nobody compacts at this moment."""
+    """Yield every outcome of every segment once, while nobody compacts. Raises KeyError when a file goes in between."""
     seen: set[str] = set()
     for path in chain(*list_files(store, paths)):
-        for segment in read_segments(store, path, paths.batch_id):
+        for segment in read_segments(store, path):
             if segment.head.name not in seen:
                 seen.add(segment.head.name)
                 yield from segment.outcomes()
 
 
 def some_outcomes(store: Store, files: Iterable[str], most: int) -> Iterator[Outcome]:
-    """The first `most` outcomes of each of these files. One that is gone is passed over."""
+    """Yield the first `most` outcomes of each of these files. A file that is gone is skipped."""
     for path in files:
         with suppress(KeyError):
             yield from islice(read_outcomes(store, path), most)

@@ -1,9 +1,8 @@
-"""Heads: the index at the beginning of each file of segments, so that a rebuild and a count need no line itself.
+"""Heads: the first line of each file of segments is an index, so that a rebuild or a count reads no further line.
 
-A head says of each line which row it is, what it came to and where it ends, and of a line that may be published also where the
-published row stands in it and what it adds to the ledger: who publishes copies bytes and adds integers. A compacted
-file holds the heads of several segments, each under the name that it had alone. This module owns that form, and reads the
-one of before, whose lines have to be parsed.
+A head says for each line which row it is about, how the attempt ended and how long the line is. For a line that may be
+published it also says how long the published row in it is and what that row adds to the ledger, so a publisher copies bytes
+and adds integers. A compacted file holds the heads of several segments, each with the name that its segment had alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,19 +13,21 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from jobs.batches.batch import FORMAT
 from jobs.errors import StoreDamaged
+from jobs.store.damage import check_format
 from jobs.store.store import Store
 from jobs.usage import Usage
 
-SEGMENT_FORMAT: Final = 2
-"""The version of a file of segments. In version 1 a line is an outcome without its published form."""
-
 HEAD_BYTES: Final = 64 << 10
-"""How much of a file is read at first to find its head."""
+"""How many bytes of a file are read at first to find its head. A longer head takes further reads, each four times as long."""
+
+SOLO: Final = "s"
+"""The status, in a head, of a crash with no other job in hand."""
 
 
 class HeadRow(NamedTuple):
-    """What the index says of one line: which row, `c`ompleted, `f`ailed, crashed (`x`, or `s`olo), and its place in time."""
+    """One line as its head shows it. `status` is `c` (completed), `f` (failed), `x` (crashed) or `s` (crashed alone: `SOLO`)."""
 
     row: int
     status: str
@@ -36,22 +37,32 @@ class HeadRow(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What published rows are added up under. `currency` is None where an earlier release did not say it."""
+    """The rows of an account are added up together in the ledger.
+
+    A completed row has all fields; `prices` names the version of the prices that it was charged by. Another row has no prices
+    and no tenant, kind or template. `currency` is None when no line of the segment names one.
+    """
 
     status: str
     model: str
     prices: str | None
-    currency: str | None = None
+    tenant: str
+    kind: str
+    template: str
+    currency: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentHead:
-    """The index of one segment. `usage` is the sum over its completed lines, `wasted` all else that it cost.
+    """The index of one segment.
 
-    `name` orders it among all, also where it was compacted. `rows` has an entry for each line, in their order; `bytes` counts
-    those lines. `lines` holds for each how long it is; and if it may be published, how long the published row in it is,
-    the number of its account, and six counts. `spent` is all that its lines cost, by model. `currency` is that of all its
-    amounts, as a segment is of one worker.
+    `name` is that of the segment's own file, also after compaction: it breaks ties (rule 18 of jobs/PROTOCOL.md). `rows` and
+    `lines` have one entry a line, in order. An entry of `lines` is the length of the line in bytes; for a line that may be
+    published it goes on with the length of the published row in it, the number of its account in `accounts`, and the six
+    counts of its usage. `bytes` is the length of all lines together.
+
+    `usage` is the sum over the completed lines, and `wasted` is everything else that the lines cost. `spent` is both, by
+    model. All amounts are in `currency`, since one worker writes a segment.
     """
 
     name: str
@@ -66,7 +77,7 @@ class SegmentHead:
 
 
 def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
-    """The heads of a file, read without the rest of it. Raises KeyError when it is missing."""
+    """Read the heads of a file without its other lines. Raises KeyError when the file is missing."""
     data = store.read_range(path, 0, HEAD_BYTES)
     while b"\n" not in data:
         more = store.read_range(path, len(data), 4 * len(data))
@@ -77,35 +88,33 @@ def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
 
 
 def parse_heads(line: bytes, path: str) -> Sequence[SegmentHead]:
-    """The heads, from the first line of a file."""
-    return [parsed(values, path) for values in raw_heads(line, path)]
+    """The heads on the first line of a file. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
+    return [parse_head(values, path) for values in stored_heads(line, path)]
 
 
-def raw_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
-    """The same as they are stored, each with its name."""
+def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
+    """The heads as they are stored, each with its name. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
     try:
         values = orjson.loads(line)
+        check_format(values, FORMAT, f"storage: segment {path}")
         return values["segments"] if "segments" in values else [{"name": path.rpartition("/")[2], **values}]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise damaged(path) from error
 
 
-def parsed(values: Mapping[str, Any], path: str) -> SegmentHead:
-    """One head. Of format 1 it has no `lines`, no `accounts` and no `spent`.
-
-    The currency stands beside the accounts, and not in them, where an earlier release would take it for damage.
-    """
+def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
+    """One head, from its stored form. Raises StoreDamaged."""
     try:
-        currency = values.get("currency")
+        currency = values["currency"]
         return SegmentHead(
             name=values["name"],
             rows=list(starmap(HeadRow, values["rows"])),
             usage=Usage.from_dict(values["usage"]),
             wasted=Usage.from_dict(values["wasted"]),
             bytes=values["bytes"],
-            lines=values.get("lines", ()),
-            accounts=list(starmap(partial(Account, currency=currency), values.get("accounts", ()))),
-            spent=values.get("spent", {}),
+            lines=values["lines"],
+            accounts=list(starmap(partial(Account, currency=currency), values["accounts"])),
+            spent=values["spent"],
             currency=currency,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -113,5 +122,5 @@ def parsed(values: Mapping[str, Any], path: str) -> SegmentHead:
 
 
 def damaged(path: str) -> StoreDamaged:
-    """The error of a file that is not what was written."""
+    """The error for a file of segments that is not what was written."""
     return StoreDamaged(f"storage: segment {path} is damaged. Restore it from a backup.")

@@ -1,7 +1,7 @@
-"""Lines: one outcome of one attempt as JSON, with the row that is published of it ready in it.
+"""Lines: each line of a segment is the outcome of one attempt as JSON, and holds the row to publish if that outcome wins.
 
-A line that may win ends in `"published":{...}}`; before that stands what only the attempt knows: its claim, round and fence, and
-what of the receipt is not published. Any other line holds the fields of its outcome, as every line of format 1 does.
+A line that may win ends in `"published":{...}}`. The fields before it are those that a published row lacks: claim id, round,
+fence, and what the receipt holds beyond the published row. Any other line holds the fields of its Outcome.
 """
 
 from collections.abc import Mapping
@@ -16,21 +16,25 @@ from jobs.usage import Usage
 LineStatus = Literal["completed", "failed", "crashed"]
 
 LINE_END: Final = len(b"}\n")
-"""What follows the published row in its line."""
+"""How many bytes follow the published row in its line."""
 
-_ROW: Final = ("row", "custom_id", "kind", "status", "output", "error", "model", "attempt", "metadata")
-"""Fields of an outcome that a published row has under the same name."""
+EVERY_ROUND: Final = 0
+"""The round of an outcome that counts in every round: a row that intake refused stays refused."""
+
+_ROW: Final = ("row", "custom_id", "tenant", "kind", "status", "output", "error", "model", "attempt", "metadata")
+"""The fields that an outcome and a published row have under the same name."""
+_NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))
+"""The fields of a published row that are no part of the receipt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt of one row came to: a line of a segment.
+    """The outcome of one attempt of one row: a line of a segment.
 
-    `final` is False for a failure that will be retried and for a crash; `solo` is set for a crash with no other job in
-    hand. `usage` is what is billed if this line wins;
-    `wasted` is regenerated text within the attempt. `receipt` holds the rest of an output row: model, model_revision,
-    adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
-    prompts' labels.
+    `final` is False for a failure that will be retried and for a crash. `solo` is True for a crash with no other job in hand,
+    and None otherwise. `tenant` is whom the row is billed to. `usage` is billed if this line wins; `wasted` is what text cost
+    that was generated again within the attempt. `receipt` holds the rest of an output row: model_revision, adapter, engine,
+    device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates, and the labels of the prompts.
     """
 
     row: int
@@ -47,13 +51,14 @@ class Outcome:
     usage: Usage = field(default_factory=Usage)
     wasted: Usage = field(default_factory=Usage)
     model: str = ""
+    tenant: str = ""
     metadata: Mapping[str, Any] | None = None
     solo: bool | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)
 
 
 def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
-    """The line, with its end, and the bytes of the published row in it: 0 where nothing is to be published of it."""
+    """The line with its end, and the length in bytes of the published row in it: 0 for a line that may not be published."""
     values = {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
     if outcome.status != "completed" and not outcome.final:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE), 0
@@ -71,8 +76,8 @@ def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
     return b'%s,"published":%s}\n' % (orjson.dumps(attempt)[:-1], published), len(published)
 
 
-def parse(line: bytes) -> Outcome:
-    """An outcome, from its line. Fields that a newer release added are passed over."""
+def parse_line(line: bytes) -> Outcome:
+    """The outcome of a line. Unknown fields are ignored."""
     values = orjson.loads(line)
     published = values.pop("published", None)
     if published is not None:
@@ -86,9 +91,6 @@ def parse(line: bytes) -> Outcome:
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a published row tells of the receipt."""
+    """The part of the receipt that a published row holds."""
     found = {name: value for name, value in row.items() if name not in _NOT_RECEIPT and value is not None}
     return found | {name: value for name in PRICED if (value := row["usage"].get(name)) is not None}
-
-
-_NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))

@@ -1,5 +1,5 @@
-"""Results: published rows, written as people and programs want them.
+"""Results: writes published rows in the forms that people and programs want.
 
-A row comes in as `output.jsonl` or `errors.jsonl` has it, and one at a time: no form holds a batch in memory. `jsonl` is the
-published file itself, byte for byte; all other forms are made of it.
+A row comes as a line of `output.jsonl` or `errors.jsonl`, one at a time, so no form holds a batch in memory. The form `jsonl`
+is the published file itself, byte for byte; all others are made from it.
 """

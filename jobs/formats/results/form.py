@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class ResultForm(StrEnum):
-    """How results are written."""
+    """A form of results, as `--format` names it."""
 
     JSONL = "jsonl"
     CSV = "csv"

@@ -1,6 +1,6 @@
-"""Results as Markdown: a file a row, with YAML front matter, in a folder that static site generators build (tested: Hugo).
+"""Results as Markdown: a file for each row, with YAML front matter, in a folder that static site generators build (tested: Hugo).
 
-What would be a shortcode of Hugo in a text that a model wrote is written with entities: it is shown, not run.
+Text of a model that Hugo would run as a shortcode is written with entities, so that it is shown instead.
 """
 
 import re
@@ -12,19 +12,21 @@ import orjson
 import yaml
 
 FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "metadata")
-TITLE: Final = 80
+"""The fields of a row that stand in the front matter under `nightpress`."""
+
 NAME_BYTES: Final = 100
-"""A name longer than that of 255 bytes is refused by file systems, and by people."""
+"""Most bytes of a file's name after its row. File systems take 255."""
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
+"""The beginning of a shortcode -> the same with an entity."""
 
 
 class _Quoting(yaml.SafeDumper):
-    """Texts in double quotes: the one style in which no line break of Unicode is folded and no word is a number."""
+    """Dumps texts in double quotes, the only style that folds no line break of Unicode and reads no word as a number."""
 
 
 class _Key(str):
-    """One of our own names: it needs no quotes."""
+    """A key of our own, which needs no quotes."""
 
     __slots__ = ()
 
@@ -34,22 +36,22 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 
 
 class Pages:
-    """The files of a batch's rows, in their order.
+    """The files of a batch's rows, made in the order of the rows.
 
-    Two articles may have the same slug, and a site has one page for each: the first keeps it, and behind those of later ones
-    stands their row. For that the hashes of the slugs are kept, a few dozen bytes a page.
+    Two articles may have the same slug, but a site has one page for each slug. The first article keeps it; a later one gets its
+    row number behind it. For this the hash of each slug is kept, a few dozen bytes for each page.
     """
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def name(self, row: Mapping[str, Any]) -> str:
-        """`000007-growing-tomatoes.md`: unique in its batch by the row, in the order of the input, safe everywhere."""
+        """The name of a row's file: `000007-growing-tomatoes.md`. It is unique in the batch, sorts by row, and is safe."""
         stem = _plain(_output(row).get("slug") or row.get("custom_id") or "")
         return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
 
     def text(self, row: Mapping[str, Any]) -> str:
-        """What the file of a row holds."""
+        """The text of a row's file."""
         slug = _plain(_output(row).get("slug") or "")
         if hash(slug) in self._taken:
             slug = f"{slug}-{row['row']}"
@@ -59,9 +61,9 @@ class Pages:
         return f"---\n{front}---\n\n{_body(row)}\n"
 
 
-def _plain(said: object) -> str:
-    """A name of lower-case ASCII letters, digits and hyphens: no dots, no slashes, nothing that a file system minds."""
-    plain = unicodedata.normalize("NFKD", str(said)).encode("ascii", "ignore").decode().lower()
+def _plain(text: object) -> str:
+    """A text reduced to lower-case ASCII letters, digits and hyphens, which is a safe name in any file system."""
+    plain = unicodedata.normalize("NFKD", str(text)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
 
 

@@ -1,7 +1,7 @@
-"""Results as OpenAI's batch API gives them: a line a row, with a response or an error.
+"""Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
-A row of `chat` is answered by a `chat.completion`, one of `completion` by a `text_completion`, one of any other kind by a
-`chat.completion` whose content is its output as JSON. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+The response of a `chat` is a `chat.completion`, that of a `completion` a `text_completion`. That of any other kind is a
+`chat.completion` whose content is the output as JSON. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import orjson
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """A line for each row."""
+    """One line of JSON for each row."""
     for row in rows:
         yield orjson.dumps(_line(row), option=orjson.OPT_APPEND_NEWLINE)
 
@@ -23,9 +23,9 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     custom_id = row.get("custom_id") or str(row["row"])
     error = row.get("error")
     if error:
-        said = {"code": error["code"], "message": error["message"]}
+        details = {"code": error["code"], "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}
-        return {"id": id_, "custom_id": custom_id, "response": None, "error": {**said, **place}}
+        return {"id": id_, "custom_id": custom_id, "response": None, "error": {**details, **place}}
     response = {"status_code": 200, "request_id": id_, "body": _body(id_, row)}
     return {"id": id_, "custom_id": custom_id, "response": response, "error": None}
 
@@ -57,13 +57,13 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
-    """Of the n-th answer, in the shape of its endpoint."""
+    """The log probabilities of the n-th answer, in the form of the endpoint; None if there are none."""
     tokens = row["output"].get("logprobs") if row["kind"] in ("chat", "completion") else None
     if not tokens:
         return None
     if row["kind"] == "chat":
-        said = [{**_token(one), "top_logprobs": [_token(other) for other in one["top"]]} for one in tokens[n]]
-        return {"content": said, "refusal": None}
+        content = [{**_token(one), "top_logprobs": [_token(other) for other in one["top"]]} for one in tokens[n]]
+        return {"content": content, "refusal": None}
     starts = accumulate((len(one["token"]) for one in tokens[n]), initial=0)
     return {
         "tokens": [one["token"] for one in tokens[n]],
@@ -74,7 +74,7 @@ def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
 
 
 def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    """A token; of one that is no whole character the bytes are not known."""
+    """A token. Its bytes are None if it ends or begins within a character, since they are not known then."""
     token = one["token"]
     return {
         "token": token,

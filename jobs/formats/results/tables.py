@@ -1,8 +1,8 @@
-"""Results as a table: a column for each field, the same for all batches of the same kinds. Written as CSV or Parquet.
+"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns.
 
-Columns are a head, the fields of the kinds' outputs, what went wrong, usage and receipt. A value that is no text, number or
-truth is JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180), and no cell
-begins a formula (OWASP, CSV injection): an apostrophe stands before one that would.
+The columns are a head, the fields of the kinds' outputs, the error, usage and receipt. Lists and objects are written as JSON. A
+CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). A cell that a spreadsheet program
+would run as a formula has an apostrophe before it (see jobs/formats/formulas.py).
 """
 
 import codecs
@@ -36,23 +36,26 @@ RECEIPT: Final = (
     "finished_at",
 )
 _WHOLE: Final = frozenset({"row", "error.line", "seed", "attempt", *(f"usage.{name}" for name in NAMES)})
-"""Columns of integers. All others are text in Parquet, so that files of different batches can be read as one."""
+"""Columns of integers. All others are text in Parquet, so that files of different batches can be read together."""
 
 PARQUET_ROWS: Final = 1_024
+"""Rows that are written to a Parquet file at a time."""
+
 CSV_BYTES: Final = 1 << 16
+"""About how many characters of a CSV are given out at a time."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, and where its value stands in a row."""
+    """A column, and the path of its value in a row."""
 
     name: str
     path: tuple[str, ...]
 
     def value(self, row: Row) -> str | int | float | bool | None:
-        """What the row has there, as a cell can hold it."""
+        """The value of a row in this column; JSON for lists and objects, None if there is none."""
         value: Any = row
         for part in self.path:
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -62,7 +65,7 @@ class Column:
 
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]:
-    """The columns of a batch. A kind that is not installed here has its whole output as JSON in `output`."""
+    """The columns of a batch of these kinds. The output of a kind that is not installed here is JSON in the column `output`."""
     outputs: dict[tuple[str, ...], None] = {}
     for kind in sorted(kinds):
         if kind in known:
@@ -80,7 +83,7 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]
 
 
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
-    """A CSV in pieces."""
+    """The bytes of a CSV, in pieces."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([column.name for column in shown])
@@ -93,7 +96,7 @@ def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
 
 
 def write_parquet(rows: Iterable[Row], shown: Sequence[Column], path: Path) -> None:
-    """A Parquet file. Raises RequestError when its extra is not installed."""
+    """Write a Parquet file. Raises RequestError when the extra for Parquet is not installed."""
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
     schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])

@@ -1,4 +1,4 @@
-"""Writes rows in any form that is one file. Where it stands, and that it appears whole, is the caller's."""
+"""Writes rows in any form that is one file. The caller opens the file, and sees that it appears as a whole."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,13 +18,16 @@ SUFFIXES: Final = {
     ResultForm.OPENAI: "jsonl",
     ResultForm.PARQUET: "parquet",
 }
-"""Of the forms that are one file: how its name ends."""
+"""A form that is one file -> the suffix of the file's name."""
 
 
 def write_results(
     lines: Iterable[bytes], form: ResultForm, columns: "Callable[[], Sequence[Column]]", target: BinaryIO
 ) -> None:
-    """Write published lines in a form of `SUFFIXES`. Tables ask for their columns. Raises RequestError without pyarrow."""
+    """Write published lines in a form of `SUFFIXES`.
+
+    `columns` is called for tables alone. Raises RequestError for Parquet when its extra is not installed.
+    """
     if form is ResultForm.CSV:
         from jobs.formats.results import tables
 

@@ -28,7 +28,6 @@ from jobs.batches.segments.head import parse_heads
 from jobs.generation import Completion, GenerationRequest
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
@@ -39,9 +38,8 @@ from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
 from workers.engines.protocol import EngineStats
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
+from workers.worker.context import WorkerContext
+from workers.worker.runner import Runner
 
 LANE: Final = "stub"
 LEASE_MS: Final = 60_000
@@ -112,15 +110,16 @@ class Told(LocalStore):
         return created
 
 
-def line(settings: Settings) -> Line:
-    """What a worker makes of its settings."""
+def context_of(settings: Settings, slots: int) -> WorkerContext:
+    """The context of a worker with these settings, over an engine that does nothing."""
     log = env("LOG")
     store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
     queue = RedisQueue.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
-    retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
-    outcomes = Outcomes("w-1", LANE, "cpu", {"engine": "stub"}, settings.prices, retry)
-    return Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)
+    return WorkerContext.over(
+        store, queue, batches, settings, worker=f"w-{os.getpid()}", node="bench", model=LANE, kinds=load_kinds(),
+        stats=EngineStats("cpu", slots, 0, 0, 0, 0, 0, 0, 0, 0), identity={"engine": "stub"},
+    )  # fmt: skip
 
 
 def text(n: int, size: int) -> str:
@@ -128,24 +127,24 @@ def text(n: int, size: int) -> str:
     return base64.b64encode(random.Random(n).randbytes(size))[:size].decode()
 
 
-def enqueue(line: Line, jobs: int, size: int) -> dict[str, Any]:
+def enqueue(context: WorkerContext, jobs: int, size: int) -> dict[str, Any]:
     """Accept a file of rows, as `nightpress enqueue` does."""
     rows = (json.dumps({"kind": "completion", "prompt": text(n, size)}).encode() for n in range(jobs))
     file = io.BytesIO(b"\n".join(rows))
     began = time.perf_counter()
     accepted = accept(
-        line.store, file, IntakeOptions(model=LANE), kinds=line.kinds, settings=line.settings, run_key="bench"
+        context.store, file, IntakeOptions(model=LANE), kinds=context.kinds, settings=context.settings, run_key="bench"
     )
     took = time.perf_counter() - began
     stored = accepted.batch.lanes[LANE].bytes
     return {"seconds": took, "stored_bytes": stored}
 
 
-def feed(line: Line) -> dict[str, Any]:
+def feed(context: WorkerContext) -> dict[str, Any]:
     """Put as many rows on the lane as its window takes."""
-    line.batches.scan()
+    context.batches.scan()
     began = time.perf_counter()
-    rows = line.feeder.top_up(LANE)
+    rows = context.feeder.top_up(LANE)
     return {"seconds": time.perf_counter() - began, "rows": rows}
 
 
@@ -156,8 +155,8 @@ class Drain:
     where a claim is one job. The first of them feeds from the input in storage, where it is to.
     """
 
-    def __init__(self, line: Line, jobs: int, n: int, feeds: bool) -> None:
-        self._line, self._jobs, self._n, self._feeds = line, jobs, n, feeds
+    def __init__(self, context: WorkerContext, jobs: int, n: int, feeds: bool) -> None:
+        self._context, self._jobs, self._n, self._feeds = context, jobs, n, feeds
         self._settled: list[int] = []
         self._lost = 0
 
@@ -175,39 +174,39 @@ class Drain:
         return {"seconds": took}
 
     def _drain(self, place: int) -> None:
-        line, done = self._line, list[Settlement]()
+        context, done = self._context, list[Settlement]()
         me = WorkerRecord(f"w-{place}", os.getpid(), "bench", LANE, 0)
         incarnation, claims = secrets.token_hex(4), 0
         while sum(self._settled) < self._jobs:
             claim_id = str(ClaimId(me.worker, incarnation, claims))
-            reply = line.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
+            reply = context.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
             self._settled.append(len(done))
             self._lost += len(reply.lost)
             claims += 1
             for job in reply.jobs:
-                load_request(line.store, job.key.batch_id, LANE, job)
+                load_request(context.store, job.key.batch_id, LANE, job)
             done = [Settlement(job.lease) for job in reply.jobs]
             if self._feeds and place == 0:  # as the claimer does
-                line.batches.scan()
-                line.feeder.top_up(LANE, reply.ready, hungry=len(reply.jobs) < self._n)
+                context.batches.scan()
+                context.feeder.top_up(LANE, reply.ready, hungry=len(reply.jobs) < self._n)
 
 
-def feed_paced(line: Line, jobs: int, rate: float) -> dict[str, Any]:
+def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]:
     """Put one row after another on the lane, each with the time in place of its request."""
     began = time.perf_counter()
     for n in range(jobs):
         time.sleep(max(began + n / rate - time.perf_counter(), 0))
         row = FeedRow(n, repr(time.time()).encode(), 1, 4, "default")
-        line.schedule.feed(LANE, "paced", 1, n, n + 1, n + 1 == jobs, [row])
+        context.schedule.feed(LANE, "paced", 1, n, n + 1, n + 1 == jobs, [row])
     return {"seconds": time.perf_counter() - began}
 
 
-def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
+def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
     """How long those rows waited; the first half is left out, as with the peers."""
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
     done: list[Settlement] = []
     while len(waits) < jobs:
-        reply = line.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me, settle=done)
+        reply = context.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me, settle=done)
         claims += 1
         waits += [time.time() - float(job.payload) for job in reply.jobs if isinstance(job.payload, bytes)]
         done = [Settlement(job.lease) for job in reply.jobs]
@@ -217,23 +216,23 @@ def claim_paced(line: Line, jobs: int, n: int) -> dict[str, Any]:
     return {"p99_s": late[len(late) * 99 // 100]}
 
 
-def work(line: Line, jobs: int, n: int) -> dict[str, Any]:
+def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
     """The whole worker around an engine that does nothing, until all it was to run is durable and settled."""
-    engine = NoOp(n // 2, jobs, env("LOG"), float(env("JOB_S", "0")))
-    engine.runner = Runner(line, engine, worker=f"w-{os.getpid()}", node="bench")
+    engine = NoOp(context.slots, jobs, env("LOG"), float(env("JOB_S", "0")))
+    engine.runner = Runner(context, engine)
     began = time.perf_counter()
     engine.runner.run()
     return {"seconds": time.perf_counter() - began}
 
 
-def results(line: Line) -> dict[str, Any]:
+def results(context: WorkerContext) -> dict[str, Any]:
     """Publish what can be; the completed rows that then stand in what is published, and what tells it from anything else."""
     good, digest = list[int](), hashlib.sha256()
-    for batch_id in list_batches(line.store):
-        done = publish(line.store, batch_id, prices=line.settings.prices)
+    for batch_id in list_batches(context.store):
+        done = publish(context.store, batch_id, prices=context.settings.prices)
         if isinstance(done, Done):
-            digest.update(line.store.read(BatchPaths(batch_id).done(done.round)))
-            for values in read_published(line.store, done, batch_id, "output.jsonl"):
+            digest.update(context.store.read(BatchPaths(batch_id).done(done.round)))
+            for values in read_published(context.store, done, batch_id, "output.jsonl"):
                 good.append(values["row"])
                 digest.update(repr(values).encode())
     return {"good": good, "digest": digest.hexdigest()}
@@ -253,7 +252,7 @@ def main() -> None:
             "lease_s": float(env("LEASE_S", "60")),
         }
     )
-    here = line(settings)
+    here = context_of(settings, n // 2)
     steps = {
         "enqueue": lambda: enqueue(here, jobs, int(env("BYTES"))),
         "feed": lambda: feed(here),
@@ -261,7 +260,7 @@ def main() -> None:
         "drain": lambda: Drain(here, jobs, n, feeds=True).run(),
         "feed_paced": lambda: feed_paced(here, jobs, float(env("RATE"))),
         "claim_paced": lambda: claim_paced(here, jobs, n),
-        "work": lambda: work(here, jobs, n),
+        "work": lambda: work(here, jobs),
         "results": lambda: results(here),
     }
     Path(env("RESULT")).write_text(json.dumps(steps[sys.argv[1]]()))

@@ -14,7 +14,7 @@ from jobs.batches.batch import Batch, BatchPaths, LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import list_batches, to_bytes
 from jobs.batches.segments import segment
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
@@ -101,12 +101,13 @@ def completed(row: int, size: int, **values: Any) -> Outcome:
         "started_at": WHEN.isoformat(),
         "finished_at": WHEN.isoformat(),
         "prices": "example-2026-11",
+        "currency": "USD",
     }
     usage = Usage(500, 0, 500, 1_000_000 + row, 14, 1_000 + row)
     line: dict[str, Any] = {"round": 1, "fence": 1, "claim_id": "w-1-1", "custom_id": f"c{row}"} | values
     return Outcome(
         row=row, status="completed", final=True, kind="chat", output={"text": f"{row} {text_of(size)}"[:size]}, usage=usage,
-        model=LANE, receipt=receipt, **line,
+        model=LANE, tenant="default", receipt=receipt, **line,
     )  # fmt: skip
 
 

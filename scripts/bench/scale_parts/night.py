@@ -28,9 +28,8 @@ from jobs.store.opening import open_store
 from jobs.store.store import Store
 from scripts.bench.scale_parts.batches import LANE, completed
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.worker.outcome import Outcomes
-from workers.worker.retry import RetryPolicy
-from workers.worker.runner import Line, Runner
+from workers.worker.context import WorkerContext
+from workers.worker.runner import Runner
 
 LEASE_MS: Final = 180_000
 """Longer than a row of a light worker can wait for its segment."""
@@ -146,8 +145,11 @@ def whole(settings: Settings) -> None:
     """One worker as it is shipped, over the stub engine, until SIGTERM."""
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
-    outcomes = Outcomes("whole", LANE, "cpu", {"engine": "stub"}, settings.prices, RetryPolicy(settings.max_attempts))
-    line = Line(LANE, store, queue, batches, Feeder(store, queue, batches, settings), load_kinds(), outcomes, settings)
-    runner = Runner(line, StubEngine(StubOptions(step_s=STEP_S)), worker="whole", node="bench")
+    engine = StubEngine(StubOptions(step_s=STEP_S))
+    context = WorkerContext.over(
+        store, queue, batches, settings, worker="whole", node="bench", model=LANE, stats=engine.stats(), kinds=load_kinds(),
+        identity={"engine": "stub"},
+    )  # fmt: skip
+    runner = Runner(context, engine)
     signal.signal(signal.SIGTERM, lambda *_: runner.stop(10))
     runner.run()

@@ -1,4 +1,4 @@
-"""Shows jobs/accounts/summaries.py: each round is summed up once, whoever does it, and is read once."""
+"""Shows summaries.py, summary.py and archive.py of jobs/accounts: each round is summed up once, and is read once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pytest
 
+from jobs.accounts import archive
 from jobs.accounts import summaries as module
-from jobs.accounts.summaries import FOLDER, NOTES, Summary, Tally, catch_up, sum_up, summaries
+from jobs.accounts.archive import FOLDER
+from jobs.accounts.summaries import NOTES, catch_up, note_round, sum_up, summaries
+from jobs.accounts.summary import Summary, Tally
+from jobs.accounts.tallies import tallies
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import reopen
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
-from jobs.publishing.retention import delete
+from jobs.prices import Prices
+from jobs.publishing.publish import publish
+from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
-from jobs.store.checksum import without_checksum
+from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
+from jobs.usage import Usage
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
@@ -33,7 +40,10 @@ else:
 
 def rows_of(found: list[Summary]) -> dict[tuple[str, int], int]:
     """The rows that each round added."""
-    return {(one.batch_id, one.round): sum((tally.rows for tally in one.added.values()), 0) for one in found}
+    return {
+        (one.batch_id, one.round): sum(tally.rows for sums in one.added.values() for tally in sums.values())
+        for one in found
+    }
 
 
 @pytest.fixture
@@ -49,12 +59,12 @@ def two_rounds(shelf: Shelf) -> Shelf:
 
 def test_a_round_adds_its_difference_by_tenant_model_and_kind(two_rounds: Shelf) -> None:
     first, second = sorted(summaries(two_rounds.store), key=lambda one: one.round)
-    assert {group: tally.rows for group, tally in first.added.items()} == {("acme", "stub", "chat", ""): 1}
-    assert {group: tally.rows for group, tally in second.added.items()} == {
+    assert {group: tally.rows for group, tally in first.added["USD"].items()} == {("acme", "stub", "chat", ""): 1}
+    assert {group: tally.rows for group, tally in second.added["USD"].items()} == {
         ("acme", "stub", "chat", ""): 1,
         ("zeta", "stub", "article", ""): 1,
     }
-    assert Summary.from_bytes(second.to_bytes()) == second
+    assert Summary.from_bytes(second.to_bytes(), "here") == second
 
 
 def test_a_later_round_is_summed_up_although_an_earlier_one_was(shelf: Shelf) -> None:
@@ -75,6 +85,71 @@ def test_a_round_that_was_summed_up_is_not_read_again(two_rounds: Shelf) -> None
     assert list(summaries(two_rounds.store)) == before
 
 
+def test_a_missing_summary_is_made_from_what_was_published(two_rounds: Shelf) -> None:
+    """It is the same to the byte, and needs neither the inputs nor the rows."""
+    before = {name: two_rounds.store.read(f"{FOLDER}/{name}") for name in two_rounds.store.list(FOLDER)}
+    two_rounds.forget_summaries()
+    two_rounds.store.delete(BatchPaths("night-1").input("stub"))
+    (Path(two_rounds.store.url) / "batches/night-1").joinpath("segments").rename(two_rounds.store.url + "/away")
+    catch_up(two_rounds.store)
+    assert {name: two_rounds.store.read(f"{FOLDER}/{name}") for name in two_rounds.store.list(FOLDER)} == before
+    assert two_rounds.store.list(NOTES) == []
+
+
+def test_a_row_that_was_sent_back_is_taken_off_the_accounts_where_it_failed(shelf: Shelf) -> None:
+    shelf.accept(rows=3, tenants=["acme", "zeta"])
+    shelf.write("night-1", [shelf.completed(row) for row in range(3)])
+    shelf.publish()
+    reopen(shelf.store, "night-1", [0, 1], clock=shelf.clock)
+    cheaper = replace(shelf.completed(1, round_=2), usage=Usage(completion_tokens=3))
+    shelf.write("night-1", [shelf.failed(0, round_=2), cheaper])
+    shelf.publish()
+    for again in (False, True):
+        if again:
+            shelf.forget_summaries()
+        found = tallies(shelf.store, "tenant")["USD"]
+        assert found == {"acme": Tally(1, shelf.completed(2).usage), "zeta": Tally(1, cheaper.usage)}
+        (_, second) = sorted(summaries(shelf.store), key=lambda one: one.round)
+        assert second.added["USD"][("acme", "stub", "chat", "")] == Tally() - Tally(1, shelf.completed(0).usage)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_publisher_that_dies_leaves_nothing_out_of_the_accounts(
+    shelf: Shelf, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
+) -> None:
+    """It changes the store five times: note, `done`, summary, the note again, the hint."""
+    shelf.accept(rows=2)
+    shelf.store.create(BatchPaths("night-1").open_hint, b"")
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])
+    try:
+        publish(dying(shelf.store, step), "night-1", prices=Prices(), clock=shelf.clock)
+    except killed:
+        assert step < 5
+    else:
+        assert step == 5
+    shelf.pass_s(60)
+    catch_up(shelf.store)
+    shelf.publish()
+    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 2}
+    assert len(shelf.store.list(FOLDER)) == 1
+    assert (shelf.store.list(NOTES), shelf.store.list("open")) == ([], [])
+
+
+def test_a_round_whose_publisher_died_is_summed_up_although_a_later_one_was_published(
+    shelf: Shelf, dying: Callable[[Store, int], Store], killed: type[BaseException]
+) -> None:
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    with pytest.raises(killed):
+        publish(dying(shelf.store, 2), "night-1", prices=Prices(), clock=shelf.clock)
+    reopen(shelf.store, "night-1", clock=shelf.clock)
+    shelf.write("night-1", [shelf.completed(1, round_=2)])
+    shelf.publish()
+    assert shelf.store.list(NOTES) == ["night-1.1"]
+    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 1, ("night-1", 2): 1}
+    assert shelf.store.list(NOTES) == []
+
+
 def published(shelf: Shelf, *numbers: int) -> dict[tuple[str, int], int]:
     """One more batch of one row for each number, published; what is expected of their summaries."""
     for n in numbers:
@@ -85,14 +160,14 @@ def published(shelf: Shelf, *numbers: int) -> dict[tuple[str, int], int]:
 
 
 def test_many_are_archived_and_each_is_still_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ARCHIVED", 3)
-    monkeypatch.setattr(module, "ARCHIVES", 2)
+    monkeypatch.setattr(archive, "ARCHIVED", 3)
+    monkeypatch.setattr(archive, "ARCHIVES", 2)
     wanted: dict[tuple[str, int], int] = {}
     for first in range(0, 16, 4):
         wanted |= published(shelf, *range(first, first + 4))
         again = list(summaries(shelf.store))
         assert (rows_of(again), len(again)) == (wanted, first + 4)
-    names = [name for name in shelf.store.list(FOLDER) if name != "noted"]
+    names = shelf.store.list(FOLDER)
     assert all(name.startswith("archive-") for name in names), "what is archived is not kept beside it"
     assert len(names) <= 3
     for n in range(16):
@@ -103,26 +178,23 @@ def test_many_are_archived_and_each_is_still_read_once(shelf: Shelf, monkeypatch
 def test_what_is_archived_while_it_is_read_is_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = published(shelf, *range(4))
     catch_up(shelf.store)
-    monkeypatch.setattr(module, "ARCHIVED", 1)
-    listed = module._listed
+    monkeypatch.setattr(archive, "ARCHIVED", 1)
+    listed = archive.list_files
 
     def meanwhile(store: Any) -> Any:
         names = listed(store)
-        monkeypatch.setattr(module, "_listed", listed)
+        monkeypatch.setattr(archive, "list_files", listed)
         catch_up(shelf.store)
         return names
 
     monkeypatch.setattr(module, "catch_up", lambda store: None)
-    monkeypatch.setattr(module, "_listed", meanwhile)
+    monkeypatch.setattr(archive, "list_files", meanwhile)
     again = list(summaries(shelf.store))
     assert (rows_of(again), len(again)) == (wanted, 4)
 
 
 def test_no_batch_is_looked_at_that_is_not_noted(shelf: Shelf) -> None:
     wanted = published(shelf, 1, 2)
-    assert shelf.store.list(NOTES) == ["b-1.1", "b-2.1"]
-    assert rows_of(list(summaries(shelf.store))) == wanted
-    assert shelf.store.list(NOTES) == []
 
     class Watched:
         def __getattr__(self, name: str) -> Any:
@@ -135,32 +207,25 @@ def test_no_batch_is_looked_at_that_is_not_noted(shelf: Shelf) -> None:
     assert rows_of(list(summaries(cast("Store", Watched())))) == wanted
 
 
-def test_what_was_published_before_there_were_notes_is_found(shelf: Shelf) -> None:
-    wanted = published(shelf, 1, 2)
-    shelf.store.delete(NOTES)
-    assert rows_of(list(summaries(shelf.store))) == wanted
+def test_a_note_of_a_round_that_is_not_published_yet_stays(shelf: Shelf) -> None:
+    shelf.accept(rows=1)
+    note_round(shelf.store, "night-1", 1)
+    catch_up(shelf.store)
+    assert (shelf.store.list(NOTES), shelf.store.list(FOLDER)) == (["night-1.1"], [])
 
 
 def test_a_note_of_a_batch_that_is_gone_goes_too(shelf: Shelf) -> None:
     published(shelf, 1)
+    shelf.forget_summaries()
     shelf.store.delete(BatchPaths("b-1").root)
     assert list(summaries(shelf.store)) == []
     assert shelf.store.list(NOTES) == []
 
 
-def test_a_summary_of_a_release_that_knew_no_templates_is_read() -> None:
-    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), "USD", {("t", "m", "k", ""): Tally(1)})
-    line = without_checksum(one.to_bytes())
-    assert b'"k","",' in line
-    assert Summary.from_bytes(line.replace(b'"k","",', b'"k",')) == one
-
-
-def test_a_summary_holds_what_is_in_other_currencies() -> None:
-    added = {("t", "m", "k", ""): Tally(1)}
-    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), "USD", added, {"EUR": added})
-    assert Summary.from_bytes(one.to_bytes()) == one
-    assert b"others" not in replace(one, others={}).to_bytes()
-    assert dict(one.by_currency) == {"USD": added, "EUR": added}
+def test_a_summary_is_read_back_as_it_was_written() -> None:
+    added = {("t", "m", "k", ""): Tally(1, Usage(1, 2, 3, 4, 5, 6)), ("t", "m", "k", "a" * 12): Tally(2)}
+    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), {"USD": added, "EUR": added})
+    assert Summary.from_bytes(one.to_bytes(), "here") == one
 
 
 def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:
@@ -169,7 +234,7 @@ def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) 
     shelf.write("night-1", [shelf.completed(0), shelf.completed(1, receipt=receipt)])
     shelf.publish()
     (one,) = summaries(shelf.store)
-    assert {template for *_, template in one.added} == {"", "a" * 12}
+    assert {template for *_, template in one.added["USD"]} == {"", "a" * 12}
 
 
 def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf: Shelf) -> None:
@@ -182,7 +247,7 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
 
 def second_life(shelf: Shelf) -> None:
     """The batch is deleted, and the same rows are accepted again and published."""
-    delete(shelf.store, "b-1", clock=shelf.clock)
+    delete_batch(shelf.store, "b-1", clock=shelf.clock)
     shelf.pass_s(86_400)
     published(shelf, 1)
 
@@ -192,39 +257,10 @@ def test_a_batch_that_has_the_id_of_a_deleted_one_is_summed_up_too(shelf: Shelf)
     second_life(shelf)
     both = list(summaries(shelf.store))
     assert [(one.batch_id, one.round, one.at) for one in both] == [("b-1", 1, EVENING), ("b-1", 1, shelf.now)]
-    assert {sum(tally.rows for tally in one.added.values()) for one in both} == {1}
+    assert rows_of(both[:1]) == rows_of(both[1:]) == {("b-1", 1): 1}
     second_life(shelf)
     assert len(list(summaries(shelf.store))) == 3
     assert shelf.store.list(NOTES) == []
-
-
-def of_an_earlier_release(shelf: Shelf) -> None:
-    """As its summary was named when names did not tell apart two batches that had one id."""
-    (name,) = [name for name in shelf.store.list(FOLDER) if name.startswith("b-1.1.")]
-    shelf.store.create(f"{FOLDER}/b-1.1.json", shelf.store.read(f"{FOLDER}/{name}"))
-    shelf.store.delete(f"{FOLDER}/{name}")
-
-
-@pytest.mark.parametrize("archived", [False, True])
-def test_a_summary_of_an_earlier_release_is_counted_once_and_hides_no_later_batch_of_the_id(
-    shelf: Shelf, archived: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published(shelf, 1)
-    catch_up(shelf.store)
-    of_an_earlier_release(shelf)
-    if archived:
-        monkeypatch.setattr(module, "ARCHIVED", 0)
-        catch_up(shelf.store)
-        monkeypatch.undo()
-    before = shelf.store.list(FOLDER)
-    assert len(list(summaries(shelf.store))) == 1
-    shelf.store.create(BatchPaths("b-1").unsummed(1), b"")
-    assert len(list(summaries(shelf.store))) == 1
-    if not archived:
-        assert shelf.store.list(FOLDER) == before, "it is not made again"
-    second_life(shelf)
-    assert {one.at for one in summaries(shelf.store)} == {EVENING, shelf.now}
-    assert len(list(summaries(shelf.store))) == 2
 
 
 def spoil(shelf: Shelf, pattern: str, old: bytes, new: bytes) -> Callable[[], object]:
@@ -237,25 +273,21 @@ def spoil(shelf: Shelf, pattern: str, old: bytes, new: bytes) -> Callable[[], ob
 
 
 DAMAGES = [
-    pytest.param("published/*/output.jsonl", b'"row":0', b'"row"\xff0', id="outputs that are no JSON"),
-    pytest.param("published/*/output.jsonl", b'"completion_tokens":10', b'"completion_tokens":99', id="another number"),
-    pytest.param("published/*/output.jsonl", b'"model"', b'"nodel"', id="another field"),
+    pytest.param("published/*/usage.json", b'"rows":1', b'"rows":2', id="another number"),
     pytest.param("published/*/usage.json", b'"USD"', b'"EUR"', id="another currency"),
-    pytest.param("input/stub.jsonl", b'"tenant":"default"', b'"tenant":"defaulz"', id="another tenant"),
-    pytest.param("input/stub.jsonl", b'{"row"', b'{row"', id="a request that is no JSON"),
+    pytest.param("published/*/usage.json", b'"tenant"', b'"tenanz"', id="another field"),
+    pytest.param("published/*/usage.json", b"{", b"", id="sums that are no JSON"),
     pytest.param("done-1.json", b'"round"', b'"sound"', id="a marker"),
     pytest.param("batch.json", b"{", b"", id="the acceptance"),
 ]
 
 
-@pytest.mark.parametrize("noted", [True, False], ids=["noted", "from before there were notes"])
 @pytest.mark.parametrize(("file", "old", "new"), DAMAGES)
 def test_a_damaged_batch_is_named_and_enters_the_accounts_once_it_is_restored(
-    shelf: Shelf, file: str, old: bytes, new: bytes, noted: bool
+    shelf: Shelf, file: str, old: bytes, new: bytes
 ) -> None:
     wanted = published(shelf, 1, 2, 3)
-    if not noted:
-        shelf.store.delete(NOTES)
+    shelf.forget_summaries()
     restore = spoil(shelf, f"batches/b-2/{file}", old, new)
     others = {("b-1", 1): 1, ("b-3", 1): 1}
     found: list[Summary] = []
@@ -268,12 +300,21 @@ def test_a_damaged_batch_is_named_and_enters_the_accounts_once_it_is_restored(
     restore()
     again = list(summaries(shelf.store))
     assert (rows_of(again), shelf.store.list(NOTES)) == (wanted, [])
-    assert {group for one in again for group in one.added} == {("default", "stub", "chat", "")}
+    assert {group for one in again for group in one.added["USD"]} == {("default", "stub", "chat", "")}
+
+
+@pytest.mark.parametrize("file", ["published/*/output.jsonl", "input/stub.jsonl"])
+def test_damage_of_rows_keeps_no_batch_out_of_the_accounts(shelf: Shelf, file: str) -> None:
+    wanted = published(shelf, 1)
+    shelf.forget_summaries()
+    spoil(shelf, f"batches/b-1/{file}", b'"row":0', b'"row":7')
+    assert rows_of(list(summaries(shelf.store))) == wanted
 
 
 def test_who_asks_again_and_again_reads_a_damaged_batch_less_and_less_often(shelf: Shelf) -> None:
     published(shelf, 1, 2)
-    restore = spoil(shelf, "batches/b-2/published/*/output.jsonl", b'"row":0', b'"row"\xff0')
+    shelf.forget_summaries()
+    restore = spoil(shelf, "batches/b-2/published/*/usage.json", b'"rows":1', b'"rows":2')
     seconds = [0.0]
     damage = Damage(lambda: seconds[0])
 
@@ -294,6 +335,7 @@ def test_who_asks_again_and_again_reads_a_damaged_batch_less_and_less_often(shel
 
 def test_many_damaged_batches_are_one_line(shelf: Shelf) -> None:
     published(shelf, *range(12))
+    shelf.forget_summaries()
     for n in range(12):
         spoil(shelf, f"batches/b-{n}/batch.json", b"{", b"")
     with pytest.raises(
@@ -304,7 +346,7 @@ def test_many_damaged_batches_are_one_line(shelf: Shelf) -> None:
 
 def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that is JSON all the same."""
-    monkeypatch.setattr(module, "ARCHIVED", 2)
+    monkeypatch.setattr(archive, "ARCHIVED", 2)
     wanted = published(shelf, 1, 2)
     catch_up(shelf.store)
     restore = spoil(shelf, f"{FOLDER}/b-1.1.*.json", b'"rows":1', b'"rows":7')
@@ -319,9 +361,31 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
     assert rows_of(list(summaries(shelf.store))) == wanted
 
 
+@pytest.mark.parametrize("archived", [False, True], ids=["single", "archived"])
+def test_a_summary_of_a_newer_release_is_named_and_not_read(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
+) -> None:
+    """It is not archived either, so that no line is lost."""
+    published(shelf, 1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "ARCHIVED", 0 if archived else 9)
+        catch_up(shelf.store)
+    (path, *_) = sorted(Path(shelf.store.url, FOLDER).iterdir())
+    first, *rest = path.read_bytes().splitlines()
+    values = {**orjson.loads(without_checksum(first)), "format": 99}
+    path.write_bytes(b"\n".join([with_checksum(orjson.dumps(values)), *rest]) + b"\n")
+    monkeypatch.setattr(archive, "ARCHIVED", 0)
+    monkeypatch.setattr(archive, "ARCHIVES", 0)
+    for _ in range(2):
+        faults: list[StoreDamaged] = []
+        assert rows_of(list(summaries(shelf.store, faults))) == {("b-2", 1): 1}
+        assert [path.name in str(fault) and "newer release, in format 99" in str(fault) for fault in faults] == [True]
+    assert path.exists()
+
+
 def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ARCHIVED", 1)
-    monkeypatch.setattr(module, "ARCHIVES", 1)
+    monkeypatch.setattr(archive, "ARCHIVED", 1)
+    monkeypatch.setattr(archive, "ARCHIVES", 1)
     wanted = published(shelf, 1, 2)
     catch_up(shelf.store)
     restore = spoil(shelf, f"{FOLDER}/archive-*.jsonl", b'"batch_id":"b-1"', b'"batch_id":"c-1"')
@@ -336,6 +400,7 @@ def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.
 
 def test_what_is_damaged_is_no_history(shelf: Shelf) -> None:
     published(shelf, 1)
+    shelf.forget_summaries()
     spoil(shelf, "batches/b-1/batch.json", b"{", b"")
     line = orjson.dumps({"kind": "chat", "model": "stub", "prompt": "Hi"})
     found = estimate(shelf.store, [line], IntakeOptions(), load_kinds(), Settings(store_url="unused", model="stub"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.accounts.summaries import Tally
+from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import Key, tallies
 from jobs.batches.rounds import reopen
 from jobs.usage import Usage

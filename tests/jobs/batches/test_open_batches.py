@@ -14,7 +14,7 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.store.store import Store
@@ -159,7 +159,7 @@ def test_a_batch_that_another_published_and_deleted_is_forgotten(store: Store, l
     batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, batch_scan_s=0.0)
     assert found(batches) == [gone.batch_id, stays.batch_id]
     ended(store, gone)
-    delete(store, gone.batch_id)
+    delete_batch(store, gone.batch_id)
     store.delete(BatchPaths(stays.batch_id).open_hint)  # and this one only lacks its hint
     assert found(batches) == [stays.batch_id]
     assert batches.get(gone.batch_id) is None

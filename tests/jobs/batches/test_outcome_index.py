@@ -10,7 +10,8 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, reopen
 from jobs.batches.segments import files as segment_files
 from jobs.batches.segments.compaction import compact
-from jobs.batches.segments.segment import Outcome, SegmentHead, read_heads
+from jobs.batches.segments.head import SegmentHead, read_heads
+from jobs.batches.segments.line import Outcome
 from jobs.store.store import Store
 
 
@@ -61,7 +62,7 @@ def test_attempts_and_crashes_are_counted_until_the_row_ends(shelf: Any) -> None
     shelf.write("night-1", [shelf.completed(2)])
     shelf.write("night-1", [crashed(2)])
     index.refresh()
-    assert [index.tries(row) for row in range(4)] == [(1, 2, 1), (0, 1, 0), (0, 0, 0), (0, 0, 0)]
+    assert [index.past_attempts(row) for row in range(4)] == [(1, 2, 1), (0, 1, 0), (0, 0, 0), (0, 0, 0)]
     assert state(index) == [False, False, True, False]
 
 
@@ -106,7 +107,7 @@ def test_a_new_round_forgets_failures_and_what_was_sent_back(shelf: Any) -> None
     reopen(shelf.store, "night-1", [1])
     index.refresh()
     assert state(index) == [True, False, False, False]
-    assert index.tries(3) == (0, 0, 0)
+    assert index.past_attempts(3) == (0, 0, 0)
     shelf.write("night-1", [shelf.completed(2)])  # late, of round 1
     shelf.write("night-1", [shelf.completed(1)])  # of round 1 too, and sent back
     shelf.write("night-1", [shelf.failed(3)])

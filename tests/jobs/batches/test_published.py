@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths, Done
-from jobs.batches.published import path_of, read_published, read_usage, verify
-from jobs.batches.rounds import to_bytes
-from jobs.errors import StoreUnavailable
+from jobs.batches.published import published_path, read_published, read_usage, verify
+from jobs.batches.rounds import read_round, require_batch, to_bytes
+from jobs.errors import StoreTooNew, StoreUnavailable
 
 PATHS = BatchPaths("night-1")
 Files = dict[str, list[dict[str, Any]]]
@@ -31,8 +31,8 @@ def replaced(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
     records = {}
     for name, rows in files.items():
         data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-        shelf.store.delete(path_of(done, "night-1", name))
-        shelf.store.create(path_of(done, "night-1", name), data)
+        shelf.store.delete(published_path(done, "night-1", name))
+        shelf.store.create(published_path(done, "night-1", name), data)
         record = done.files[name]
         records[name] = record.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)})
     shelf.store.delete(PATHS.done(1))
@@ -65,6 +65,8 @@ def test_nothing_is_wrong(shelf: Any, done: Done) -> None:
         pytest.param(lambda f: f["usage.json"][0].update(device_ns=1), "totals", id="I2 usage.json"),
         pytest.param(lambda f: f["usage.json"][0].update(rows=3), "usage.json counts 3 rows", id="I2 rows"),
         pytest.param(lambda f: f["usage.json"][0]["models"]["stub"].update(charge=1), "the models", id="I2 models"),
+        pytest.param(lambda f: f["output.jsonl"][0].update(tenant="other"), "the groups", id="I2 groups"),
+        pytest.param(lambda f: f["usage.json"][0]["groups"][0].update(rows=1), "the groups", id="I2 groups of usage"),
         pytest.param(lambda f: f["output.jsonl"][0].pop("row"), "KeyError", id="not our row"),
     ],
 )
@@ -76,7 +78,7 @@ def test_each_fault_is_named(shelf: Any, done: Done, change: Callable[[Files], o
 @pytest.mark.parametrize("name", ["output.jsonl", "errors.jsonl", "usage.json"])
 @pytest.mark.parametrize("damage", ["other bytes", "missing"])
 def test_damage_is_noticed_when_a_file_is_read(shelf: Any, done: Done, name: str, damage: str) -> None:
-    path = path_of(done, "night-1", name)
+    path = published_path(done, "night-1", name)
     data = shelf.store.read(path)
     shelf.store.delete(path)
     if damage == "other bytes":
@@ -84,6 +86,12 @@ def test_damage_is_noticed_when_a_file_is_read(shelf: Any, done: Done, name: str
     with pytest.raises(StoreUnavailable, match=r"damaged|missing"):
         list(read_published(shelf.store, done, "night-1", name))
     assert verify(shelf.store, "night-1")
+
+
+def test_sums_of_a_newer_release_are_refused_and_not_read(shelf: Any, done: Done) -> None:
+    replaced(shelf, done, lambda files: files["usage.json"][0].update(format=99))
+    with pytest.raises(StoreTooNew, match=r"usage.json was written by a newer release, in format 99"):
+        read_usage(shelf.store, read_round(shelf.store, require_batch(shelf.store, "night-1")).done, "night-1")  # type: ignore[arg-type]
 
 
 def test_usage_is_one_object(shelf: Any, done: Done) -> None:

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths, Reopen
 from jobs.batches.rounds import (
     Round,
-    accepted,
     close,
     is_open,
     latest_done,
@@ -17,10 +17,11 @@ from jobs.batches.rounds import (
     pause,
     read_round,
     reopen,
+    require_batch,
     to_bytes,
 )
-from jobs.batches.segments.segment import HeadRow
-from jobs.errors import ConflictError, RequestError, StoreUnavailable
+from jobs.batches.segments.head import HeadRow
+from jobs.errors import ConflictError, RequestError, StoreDamaged, StoreTooNew, StoreUnavailable
 from jobs.store.store import Store
 
 
@@ -165,7 +166,7 @@ def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(s
         return shelf.now
 
     assert close(shelf.store, "night-1", "cancelled", clock=clock).round == 2
-    current = read_round(shelf.store, accepted(shelf.store, "night-1"))
+    current = read_round(shelf.store, require_batch(shelf.store, "night-1"))
     assert (current.number, current.closed is None) == (2, False)
 
 
@@ -191,3 +192,32 @@ def test_a_batch_between_the_rounds_of_its_soft_deadline_goes_on_and_is_not_reop
         reopen(shelf.store, "night-1", clock=shelf.clock)
     current = read_round(shelf.store, batch)
     assert (current.number, current.continues) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["batch", "closed-1", "done-1", "paused-2", "reopen-2"])
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        pytest.param({"format": 99}, StoreTooNew, "newer release, in format 99", id="newer"),
+        pytest.param(
+            {"format": 2, "round": "two"}, StoreTooNew, "newer release, in format 2", id="newer and unlike ours"
+        ),
+        pytest.param({"format": None}, StoreDamaged, "is damaged", id="no format"),
+    ],
+)
+def test_a_record_of_a_newer_release_is_refused_and_not_read(
+    shelf: Any, name: str, change: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    batch = shelf.accept(rows=1)
+    close(shelf.store, "night-1", "cancelled", clock=shelf.clock)
+    shelf.publish()
+    if name.endswith("-2"):
+        reopen(shelf.store, "night-1", clock=shelf.clock)
+        pause(shelf.store, batch, "why", clock=shelf.clock)
+    path = f"{BatchPaths('night-1').root}/{name}.json"
+    values = orjson.loads(shelf.store.read(path))
+    assert values["format"] == 1
+    shelf.store.delete(path)
+    shelf.store.create(path, orjson.dumps({**values, **change}))
+    with pytest.raises(error, match=f"{name}.json {words}" if error is StoreDamaged else f"{name}.json was .*{words}"):
+        read_round(shelf.store, require_batch(shelf.store, "night-1"))

@@ -41,7 +41,7 @@ def test_each_setting_says_where_it_came_from(
 
 def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "--changed"], Session()) == 0
-    assert capsys.readouterr() == ("", "every setting has its default\n")
+    assert capsys.readouterr() == ("", "every setting has its default value\n")
     monkeypatch.setenv("NIGHTPRESS_MODEL", "stub")
     assert shown(capsys, "--changed") == "model = stub  (environment)\n"
 

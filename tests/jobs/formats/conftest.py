@@ -1,4 +1,4 @@
-"""Fixtures of the formats: a file's bytes, taken in as a batch."""
+"""A fixture for tests of formats: it makes a batch of the bytes of a file."""
 
 import io
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SETTINGS = Settings(tenant="house", model="stub")
 
 
 class Taken(NamedTuple):
-    """What became of a file."""
+    """The batch that was made of a file."""
 
     accepted: Accepted
     rows: list[RowRequest]
@@ -31,7 +31,7 @@ class Taken(NamedTuple):
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """What the accepted rows ask for."""
+        """The requests of the accepted rows."""
         return [dict(row.request) for row in self.rows]
 
 

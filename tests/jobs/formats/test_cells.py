@@ -1,4 +1,4 @@
-"""Shows jobs/formats/cells.py: what a cell means by the type of its field, and that no number is guessed."""
+"""Shows jobs/formats/cells.py: a cell is read by the type of its field, and no number is guessed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -95,23 +95,25 @@ def test_a_cell_is_read_by_the_type_of_its_field(column: str, cell: str, value: 
 
 
 @pytest.mark.parametrize(
-    ("column", "cell", "said"),
+    ("column", "cell", "message"),
     [
         pytest.param(
             "whole",
             "12.500",
-            "'12.500' may be 12.5 or 12500, by where it is from: write a whole number without separators of thousands",
+            "'12.500' may mean 12.5 or 12500: write a whole number without a separator of thousands",
             id="two readings",
         ),
-        pytest.param("real", "7 %", "'7 %' is not a number", id="no number"),
-        pytest.param("truth", "WAHR", "'WAHR' is not true or false", id="no truth"),
-        pytest.param("whole", "x" * 99, f"'{'x' * 39}\N{HORIZONTAL ELLIPSIS}' is not a whole number", id="long"),
+        pytest.param("real", "7 %", "'7 %' is not a number: correct the cell", id="no number"),
+        pytest.param("truth", "WAHR", "'WAHR' is not true or false: correct the cell", id="no truth"),
+        pytest.param(
+            "whole", "x" * 99, f"'{'x' * 39}\N{HORIZONTAL ELLIPSIS}' is not a whole number: correct the cell", id="long"
+        ),
     ],
 )
-def test_what_is_of_the_wrong_type_is_told_with_its_remedy(column: str, cell: str, said: str) -> None:
+def test_the_message_about_a_cell_of_the_wrong_type_has_the_remedy(column: str, cell: str, message: str) -> None:
     record = Cells([column], AnyField()).record(2, b"", [cell])
-    assert record.as_said(Finding("wrong_type", column, "input should be another")).message == said
-    assert record.as_said(Finding("out_of_range", column, "too much")).message == "too much"
+    assert record.in_terms_of_file(Finding("wrong_type", column, "input should be another")).message == message
+    assert record.in_terms_of_file(Finding("out_of_range", column, "too much")).message == "too much"
 
 
 def test_metadata_by_its_names() -> None:
@@ -122,7 +124,7 @@ def test_metadata_by_its_names() -> None:
 
 
 @given(st.text(max_size=30) | st.text("'=+a", max_size=6))
-def test_no_cell_that_is_made_safe_begins_a_formula(cell: str) -> None:
+def test_no_guarded_cell_begins_a_formula(cell: str) -> None:
     safe = guarded(cell)
     assert not safe.startswith(FORMULA)
     assert unguarded(safe) == cell

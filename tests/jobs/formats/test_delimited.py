@@ -1,4 +1,4 @@
-"""Shows jobs/formats/delimited.py: headers, quotes, lines, and that what is written is read again."""
+"""Shows jobs/formats/delimited.py: headers, quotes and lines; and rows that are written as CSV are read back."""
 
 import csv
 import io
@@ -53,19 +53,19 @@ def test_a_quote_within_a_cell_opens_nothing() -> None:
         pytest.param("b,y\n" * (MAX_ROW_BYTES // 4 + 2), id="with more behind it than a row may have"),
     ],
 )
-def test_a_quote_that_is_never_closed_costs_its_own_line(following: str) -> None:
+def test_a_quote_that_is_never_closed_fails_its_own_line(following: str) -> None:
     found = read(f'text,list\na,"x\n{following}')
     assert found[0] == (2, "not_csv")
     assert [values for _, values in found[1:]] == [{"text": "b", "list": ["y"]}] * following.count("\n")
 
 
-def test_many_quotes_that_are_never_closed_cost_no_more_than_their_lines() -> None:
+def test_many_quotes_that_are_never_closed_fail_their_own_lines() -> None:
     rows = 3_000
     found = read("text,list\n" + 'a,"x\n' * rows)
     assert [values for _, values in found] == ["not_csv"] * rows
 
 
-def test_a_bad_line_at_the_beginning_makes_nonsense_of_no_other() -> None:
+def test_a_bad_line_at_the_beginning_spoils_no_other() -> None:
     lines = ["text,list", "a", "caf\xe9", "caf\xe9", "d\xe9j\xe0"]
     data = b"\n".join(line.encode("cp1252" if n in (2, 4) else "utf-8") for n, line in enumerate(lines))
     found = [record.values for record in delimited.records(io.BytesIO(data), TextAndList())]
@@ -81,7 +81,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5), st.sampled_from(delimited.DELIMITERS))
-def test_what_is_written_is_read_again(rows: list[tuple[str, str]], delimiter: str) -> None:
+def test_rows_that_are_written_are_read_back(rows: list[tuple[str, str]], delimiter: str) -> None:
     target = io.StringIO(newline="")
     writer = csv.writer(target, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerow(["text", "custom"])

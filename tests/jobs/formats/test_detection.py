@@ -1,4 +1,4 @@
-"""Shows jobs/formats/detection.py and source.py: files of every format, encoding, wrapping and fault."""
+"""Shows jobs/formats/detection.py, source.py, openai_batch.py and parquet.py: files of every format and encoding."""
 
 import codecs
 import decimal
@@ -237,6 +237,12 @@ TAKEN = [
         id="openai body is no object",
     ),
     pytest.param(
+        lines(openai(), '{"custom_id": "b", "url": ["/v1/completions"], "body": {}}').encode(),
+        2,
+        [(2, "wrong_type", "url")],
+        id="openai url is no text",
+    ),
+    pytest.param(
         lines(openai(), openai("/v1/completions", "b", prompt=["a", "b"])).encode(),
         2,
         [(2, "unsupported_parameter", "body.prompt")],
@@ -263,7 +269,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("data", "rows", "faults"), TAKEN)
-def test_what_becomes_of_a_file(take: Callable[..., Any], data: bytes, rows: int, faults: Any) -> None:
+def test_a_file_becomes_rows_and_faults(take: Callable[..., Any], data: bytes, rows: int, faults: Any) -> None:
     taken = take(data)
     assert (taken.accepted.batch.rows, taken.accepted.batch.refused) == (rows, len(faults))
     assert taken.faults == [(line, code, field) for line, code, field in faults]
@@ -273,21 +279,21 @@ def test_what_becomes_of_a_file(take: Callable[..., Any], data: bytes, rows: int
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         pytest.param(b"", "no rows", id="empty"),
         pytest.param(b"\n \n", "no rows", id="blank"),
         pytest.param(b"kind,prompt\n", "no rows", id="only a header"),
-        pytest.param(b"Dear all,\nhere are the topics\n", "names no field", id="prose"),
+        pytest.param(b"Dear all,\nhere are the topics\n", "has no name of a field", id="prose"),
         pytest.param(b"kind,prompt,prompt\nchat,a,b\n", "'prompt' twice", id="a column twice"),
         pytest.param(b'[{"kind": "chat", "prompt": "a"}]', "one JSON array", id="a JSON array"),
         pytest.param(b'\n[\n  {\n    "kind": "chat"}]', "one JSON array", id="a JSON array over lines"),
-        pytest.param(b"kind|prompt\nchat|a\n", "names no field .* between commas", id="another delimiter"),
+        pytest.param(b"kind|prompt\nchat|a\n", "has no name of a field between commas", id="another delimiter"),
         pytest.param(b'kind,"prom\npt"\nchat,a\n', "opens a quote", id="a column of two lines"),
         pytest.param(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(99), "save its sheet as CSV", id="an old workbook"),
         pytest.param(b"BZh91AY&SY" + bytes(99), "use gzip or zstd", id="bzip2"),
         pytest.param(b"\xfd7zXZ\0" + bytes(99), "use gzip or zstd", id="xz"),
-        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "names no field", id="an image"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "has no name of a field", id="an image"),
         pytest.param(b"PK\x03\x04" + bytes(100), "save its sheet as CSV", id="a workbook"),
         pytest.param(gzip.compress(lines(JSONL, JSONL).encode())[:-9], "cut off", id="gzip cut off"),
         pytest.param(zstd.compress(lines(JSONL, JSONL).encode())[:-4], "cut off", id="zstd cut off"),
@@ -295,8 +301,10 @@ def test_what_becomes_of_a_file(take: Callable[..., Any], data: bytes, rows: int
         pytest.param(b"PAR1" + bytes(50), "Parquet", id="parquet damaged"),
     ],
 )
-def test_what_is_wrong_with_a_file_as_a_whole(take: Callable[..., Any], tmp_path: Path, data: bytes, said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+def test_a_file_that_is_bad_as_a_whole_is_refused(
+    take: Callable[..., Any], tmp_path: Path, data: bytes, message: str
+) -> None:
+    with pytest.raises(RequestError, match=message):
         take(data)
     assert not list(tmp_path.rglob("batch.json"))
 
@@ -320,8 +328,8 @@ def test_the_format_can_be_given(take: Callable[..., Any]) -> None:
 def test_log_probabilities_are_asked_for(
     take: Callable[..., Any], url: str, body: dict[str, Any], asked: int | None
 ) -> None:
-    said = {"prompt": "a"} if url == "/v1/completions" else {"messages": [{"role": "user", "content": "a"}]}
-    assert take(openai(url, **said, **body).encode()).requests[0].get("logprobs") == asked
+    text = {"prompt": "a"} if url == "/v1/completions" else {"messages": [{"role": "user", "content": "a"}]}
+    assert take(openai(url, **text, **body).encode()).requests[0].get("logprobs") == asked
 
 
 @pytest.mark.parametrize(
@@ -332,18 +340,18 @@ def test_log_probabilities_are_asked_for(
         pytest.param({"logprobs": 3}, "wrong_type", "body.logprobs", id="a number in a chat"),
     ],
 )
-def test_log_probabilities_asked_for_wrongly(
+def test_a_wrong_request_for_log_probabilities_is_a_fault(
     take: Callable[..., Any], body: dict[str, Any], code: str, field: str
 ) -> None:
     assert take(openai(**body).encode()).faults == [(1, code, field)]
 
 
-def test_a_batch_file_whose_first_line_is_long_is_known_as_one(take: Callable[..., Any]) -> None:
+def test_a_batch_file_with_a_long_first_line_is_detected(take: Callable[..., Any]) -> None:
     long = openai(messages=[{"role": "user", "content": "a" * 200_000}])
     assert take(long.encode()).faults == []
 
 
-def test_a_refused_line_of_a_batch_file_keeps_its_name(take: Callable[..., Any]) -> None:
+def test_a_refused_line_of_a_batch_file_keeps_its_custom_id(take: Callable[..., Any]) -> None:
     refused = [
         openai("/v1/embeddings", "url"),
         openai(custom_id="stream", stream=True),

@@ -21,7 +21,7 @@ ROWS = [
     ("c-3", PROMPTS[2], 60, 1.0, None, {"note": "Spalte; mit Semikolon"}),
     ("d-4", PROMPTS[3], 12_500, 0.125, None, {"note": "1.000"}),
 ]
-"""What the sheet says."""
+"""The rows of the sheet."""
 ROUNDED = [*ROWS[:3], ("d-4", PROMPTS[3], 12_500, 0.13, None, {"note": "1.000"})]
 """As it is shown, with two decimals."""
 TWO_WAYS = [(3, "wrong_type", "max_tokens"), (6, "wrong_type", "max_tokens")]
@@ -45,7 +45,7 @@ TWO_WAYS = [(3, "wrong_type", "max_tokens"), (6, "wrong_type", "max_tokens")]
         pytest.param("de-comma-utf8", ROUNDED, TWO_WAYS, id="German, numbers as shown, commas"),
     ],
 )
-def test_an_export_says_what_the_sheet_says(take: Callable[..., Any], name: str, rows: Any, faults: Any) -> None:
+def test_an_export_has_the_rows_of_its_sheet(take: Callable[..., Any], name: str, rows: Any, faults: Any) -> None:
     taken = take((FOLDER / f"{name}.csv").read_bytes())
     assert (taken.accepted.batch.rows, taken.faults) == (4, faults)
     bad = {{3: "b-2", 6: "d-4"}[line] for line, _, _ in faults}
@@ -59,7 +59,7 @@ def test_an_export_says_what_the_sheet_says(take: Callable[..., Any], name: str,
 
 @pytest.mark.parametrize("name", ["en-pipe-utf8", "en-comma-apostrophes"])
 def test_an_export_of_other_delimiters_is_refused_as_a_whole(take: Callable[..., Any], name: str) -> None:
-    with pytest.raises(RequestError, match="names no field that rows have between commas, semicolons or tabs"):
+    with pytest.raises(RequestError, match="has no name of a field between commas, semicolons or tabs"):
         take((FOLDER / f"{name}.csv").read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""Shows jobs/formats/results/: what is written is read again, by us and by the programs that people use."""
+"""Shows jobs/formats/results/: rows that are written can be read by us and by the programs that people use."""
 
 import csv
 import io
@@ -44,13 +44,20 @@ def completed(row: int, kind: str, output: Mapping[str, Any], **more: Any) -> di
 
 
 def failed(row: int, **error: Any) -> dict[str, Any]:
-    said = {"code": "post_too_long", "message": "It is too long.", **error}
-    head = {"batch_id": "b-1", "row": row, "custom_id": "c", "kind": "social_post", "status": "failed", "error": said}
+    details = {"code": "post_too_long", "message": "It is too long.", **error}
+    head = {
+        "batch_id": "b-1",
+        "row": row,
+        "custom_id": "c",
+        "kind": "social_post",
+        "status": "failed",
+        "error": details,
+    }
     return {**head, "usage": USAGE, "model": "stub", "attempt": 2}
 
 
 def read_csv(data: bytes) -> list[dict[str, str]]:
-    """As any program reads it that undoes the guards."""
+    """Read a CSV like a program that takes the guards off."""
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
 

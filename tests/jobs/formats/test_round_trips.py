@@ -1,4 +1,4 @@
-"""Shows that rows are the same rows in whatever format, encoding and wrapping they were written."""
+"""Shows that rows are the same in any format, encoding and compression."""
 
 import codecs
 import csv
@@ -100,8 +100,8 @@ WRAPPINGS: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def said(row: Any) -> dict[str, Any]:
-    """What an accepted row says, in the words that it was written with."""
+def as_given(row: Any) -> dict[str, Any]:
+    """The fields of an accepted row, under the names that they were written with."""
     request = dict(row.request)
     for turn in request.pop("messages", []):
         request["prompt" if turn["role"] == "user" else turn["role"]] = turn["content"]
@@ -123,4 +123,4 @@ def test_rows_are_the_same_rows(take: Callable[..., Any], writer: str, wrapping:
         return  # it is no text
     taken = take(WRAPPINGS[wrapping](WRITERS[writer](rows)))
     assert taken.faults == []
-    assert [said(row) for row in taken.rows] == list(rows)
+    assert [as_given(row) for row in taken.rows] == list(rows)

@@ -1,4 +1,4 @@
-"""Shows jobs/intake/accept.py: what becomes of a file."""
+"""Shows jobs/intake/accept.py and jobs/intake/batch_files.py: a file becomes a batch, and each bad row a failed row."""
 
 import io
 import itertools
@@ -20,10 +20,12 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import load_batch
-from jobs.batches.segments.segment import Outcome, read_outcomes
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
-from jobs.intake.accept import SEGMENT_ROWS, Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake.accept import Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake.batch_files import SEGMENT_ROWS
 from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
@@ -119,9 +121,9 @@ def test_each_fault_has_its_code_line_and_field_and_harms_no_other_row(
     assert [row.row for row in inputs(store, accepted)] == [0, 2]
     (outcome,) = refused(store, accepted)
     assert outcome.error is not None
-    said = dict(outcome.error)
-    assert said.pop("message")
-    assert said == {"code": code, "line": 3, **({"field": field} if field else {})}
+    error = dict(outcome.error)
+    assert error.pop("message")
+    assert error == {"code": code, "line": 3, **({"field": field} if field else {})}
     assert (outcome.row, outcome.round, outcome.status, outcome.final) == (1, 0, "failed", True)
     index = OutcomeIndex(store, accepted.batch)
     index.refresh()
@@ -144,15 +146,15 @@ def test_a_file_without_rows_is_refused(store: Store, data: bytes) -> None:
         taken(store, data)
 
 
-def test_marks_line_ends_and_a_missing_last_one(store: Store) -> None:
+def test_byte_order_marks_and_line_ends(store: Store) -> None:
     data = b"\xef\xbb\xbf" + jsonl(chat()).replace(b"\n", b"\r\n") + jsonl(chat()).rstrip(b"\n")
     accepted = taken(store, data)
     assert [(row.row, row.line) for row in inputs(store, accepted)] == [(0, 1), (1, 2)]
     assert accepted.batch.refused == 0
 
 
-def test_what_a_row_says_and_what_it_gets(store: Store) -> None:
-    said = {
+def test_a_row_keeps_its_own_values_and_gets_defaults_for_others(store: Store) -> None:
+    given = {
         "custom_id": "a",
         "seed": 5,
         "max_tokens": 9,
@@ -161,15 +163,15 @@ def test_what_a_row_says_and_what_it_gets(store: Store) -> None:
         "priority": 9,
         "tenant": "shop",
     }
-    accepted = taken(store, jsonl(chat(**said, metadata={"x": [1]}, adapter="b"), chat()), tenant="own", priority=2)
+    accepted = taken(store, jsonl(chat(**given, metadata={"x": [1]}, adapter="b"), chat()), tenant="own", priority=2)
     first, second = inputs(store, accepted)
-    assert {name: getattr(first, name) for name in said} == said
+    assert {name: getattr(first, name) for name in given} == given
     assert (first.metadata, first.adapter, first.request) == ({"x": [1]}, "b", {"prompt": "Hi?"})
     assert (second.tenant, second.priority, second.model, second.seed) == ("own", 2, "stub", None)
     assert first.cost > 0
 
 
-def test_options_for_rows_that_lack_a_field(store: Store) -> None:
+def test_set_gives_values_to_rows_that_lack_them(store: Store) -> None:
     rows = jsonl({"topic": "a"}, {"topic": "b", "target_words": 100}, chat())
     accepted = taken(store, rows, kind="article", set=("target_words=300", "tone=calm", "seed=4"))
     first, second, third = inputs(store, accepted)
@@ -231,7 +233,9 @@ def test_many_refused_rows_are_several_segments(store: Store) -> None:
     assert [outcome.row for outcome in refused(store, accepted)] == list(range(SEGMENT_ROWS + 1))
 
 
-def test_no_room_for_what_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_scratch_folder_is_an_error_with_its_remedy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(StoreUnavailable, match=r"under .*none: No such file.*set TMPDIR"):
         taken(store, jsonl(chat()))
@@ -278,7 +282,7 @@ def test_the_same_again_is_the_same_batch(store: Store) -> None:
         pytest.param({"name": "other"}, id="name"),
     ],
 )
-def test_anything_else_is_another_batch(store: Store, changed: dict[str, Any]) -> None:
+def test_any_difference_makes_another_batch(store: Store, changed: dict[str, Any]) -> None:
     first = taken(store, jsonl(chat()))
     other = taken(store, changed.pop("data", jsonl(chat())), **changed)
     assert other.batch.batch_id != first.batch.batch_id
@@ -286,7 +290,7 @@ def test_anything_else_is_another_batch(store: Store, changed: dict[str, Any]) -
 
 
 def test_the_tenant_of_the_settings_is_part_of_the_id(store: Store) -> None:
-    """Also where each row names a tenant of its own, so that no row tells the two apart."""
+    """Also if each row names a tenant of its own, so that the rows do not differ."""
     ids = {
         accept(
             store,
@@ -302,13 +306,13 @@ def test_the_tenant_of_the_settings_is_part_of_the_id(store: Store) -> None:
 
 
 def test_a_deadline_is_the_same_option_when_it_is_typed_the_same(store: Store) -> None:
-    """`+8h`, an hour later, with the same run key: the batch that stands, with its own deadline."""
+    """`+8h`, given again an hour later with the same run key, finds the batch with its first deadline."""
     first = taken(store, jsonl(chat()), deadline=datetime(2027, 1, 1, 6, tzinfo=UTC), deadline_typed="+8h")
     again = taken(store, jsonl(chat()), deadline=datetime(2027, 1, 1, 7, tzinfo=UTC), deadline_typed="+8h")
     assert (again.created, again.batch) == (False, first.batch)
 
 
-def test_strict_is_no_other_batch_where_no_row_is_bad(store: Store) -> None:
+def test_strict_makes_no_other_batch_if_no_row_is_bad(store: Store) -> None:
     first, again = taken(store, jsonl(chat())), taken(store, jsonl(chat()), strict=True)
     assert (again.created, again.batch) == (False, first.batch)
 
@@ -363,7 +367,7 @@ def test_killed_at_any_write_there_is_no_batch_or_a_whole_one(tmp_path: Path, wr
 
 
 class Away(LocalStore):
-    """Does not answer when it is asked to create a file whose path ends so, after it has `done` it or not."""
+    """A store that gives no answer to the creation of a file whose path ends like this, whether it has `done` it or not."""
 
     def __init__(self, folder: str, end: str, *, done: bool = False) -> None:
         super().__init__(folder)
@@ -377,7 +381,7 @@ class Away(LocalStore):
         raise StoreUnavailable("storage s3://x: no answer within 45 s.")
 
 
-def test_what_fails_after_the_acceptance_makes_it_no_less_accepted(store: Store) -> None:
+def test_a_failure_after_the_acceptance_leaves_the_batch_accepted(store: Store) -> None:
     known = taken(store, jsonl(chat())).batch
     store.delete(BatchPaths(known.batch_id).root)
     store.delete("open")
@@ -396,7 +400,7 @@ def test_what_fails_after_the_acceptance_makes_it_no_less_accepted(store: Store)
 
 
 @pytest.mark.parametrize("done", [True, False], ids=["it was written", "it was not"])
-def test_where_the_acceptance_is_in_doubt_the_error_tells_how_to_make_no_second_batch(store: Store, done: bool) -> None:
+def test_if_the_acceptance_is_in_doubt_the_error_says_how_to_make_no_second_batch(store: Store, done: bool) -> None:
     with pytest.raises(StoreUnavailable, match=r"no answer within 45 s\. .*--run-key 'a b'") as raised:
         taken(Away(store.url, "/batch.json", done=done), jsonl(chat()), run_key="a b")
     (batch_id,) = store.list("batches")
@@ -420,7 +424,7 @@ def test_two_at_once_make_one_batch(store: Store) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(store: Store) -> None:
-    """Ten times the rows, some of them refused, need no more memory; every custom_id is still known."""
+    """Ten times the rows, some of them refused, need no more memory, and each duplicate custom_id is found."""
 
     def peak(rows: int) -> int:
         lines = (
@@ -451,10 +455,10 @@ def test_a_file_gives_its_batch_a_name(store: Store, tmp_path: Path) -> None:
         assert accept_file(store, path, IntakeOptions(), SETTINGS, "k").batch.batch_id.startswith(stem)
 
 
-def test_a_file_of_a_web_server_is_asked_for_without_the_options_of_the_store(store: Store, tmp_path: Path) -> None:
+def test_a_web_server_does_not_get_the_options_of_the_store(store: Store, tmp_path: Path) -> None:
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     (tmp_path / "night.jsonl").write_bytes(jsonl(chat()))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))

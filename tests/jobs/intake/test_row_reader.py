@@ -1,4 +1,4 @@
-"""Shows jobs/intake/row_reader.py: what one line may say, and which of its faults is told."""
+"""Shows jobs/intake/row_reader.py: the request that a row becomes, and the fault that a bad row gets."""
 
 import json
 from typing import Any, Self
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from jobs.batches.request_row import RowRequest
 from jobs.formats.json_lines import read_object
 from jobs.formats.record import Record
-from jobs.intake.row_reader import Defaults, RowFault, RowReader
+from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
 from jobs.kinds.kind import Conversation
 
 
@@ -55,7 +55,7 @@ class NoteKind:
 
 
 def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
-    defaults = Defaults(kind=None, model="small", tenant="house", priority=4, given=given)
+    defaults = RowDefaults(kind=None, model="small", tenant="house", priority=4, given=given)
     raw = json.dumps(line).encode()
     record = Record(9, raw, read_object(raw))
     return RowReader({"note": NoteKind()}, ["small", "large"], defaults).read(record, 7)
@@ -111,11 +111,11 @@ def test_the_first_fault_has_the_code_and_the_message_names_the_others() -> None
         pytest.param(note(title="a", seed="5", **{f"field_{n}": 1 for n in range(9_000)}), id="many fields"),
     ],
 )
-def test_a_fault_is_small_whatever_the_line_says(line: dict[str, Any]) -> None:
+def test_a_fault_is_small_however_long_the_line_is(line: dict[str, Any]) -> None:
     assert len(repr(fault(line))) < 2_000
 
 
-def test_a_fault_tells_whose_it_is() -> None:
+def test_a_fault_has_the_custom_id_of_its_row() -> None:
     assert fault(note(custom_id="a", colour=1)).custom_id == "a"
     assert fault({"custom_id": "a"}).custom_id == "a"
     assert fault(note(custom_id="", title="a")).custom_id is None
@@ -134,27 +134,27 @@ def test_the_cost_of_a_row(line: dict[str, Any], cost: int) -> None:
     assert result.cost == cost
 
 
-def test_a_request_is_what_was_said_and_given_and_no_default() -> None:
+def test_a_request_has_the_given_fields_and_no_defaults() -> None:
     result = read(note(title="a"), words=5, temperature=0)
     assert isinstance(result, RowRequest)
     assert (result.request, result.temperature, result.top_p) == ({"title": "a", "words": 5}, 0, None)
 
 
 @pytest.mark.parametrize(
-    ("field", "said"),
+    ("field", "message"),
     [
         pytest.param("titel", "the kind has no such field: did you mean title?", id="misspelt"),
         pytest.param("custom_ids", "the kind has no such field: did you mean custom_id?", id="a field of every row"),
-        pytest.param("zzz", "the kind has no such field: remove it, or look for a misspelling", id="like none"),
+        pytest.param("zzz", "the kind has no such field: remove it, or correct its name", id="like none"),
     ],
 )
-def test_a_field_that_there_is_not_is_told_what_is_like_it(field: str, said: str) -> None:
+def test_the_message_about_an_unknown_field_suggests_a_known_one(field: str, message: str) -> None:
     found = fault(note(body="B", **{field: "x"}))
-    assert (found.code, found.field, found.message) == ("unknown_field", field, said)
+    assert (found.code, found.field, found.message) == ("unknown_field", field, message)
 
 
-@pytest.mark.parametrize(("title", "said"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])
-def test_a_kind_that_raises_is_a_fault_of_its_row(title: str, said: str) -> None:
+@pytest.mark.parametrize(("title", "error"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])
+def test_a_kind_that_raises_is_a_fault_of_its_row(title: str, error: str) -> None:
     found = fault(note(title=title))
     assert (found.code, found.line, found.kind) == ("kind_failed", 9, "note")
-    assert said in found.message
+    assert error in found.message

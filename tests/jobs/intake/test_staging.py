@@ -1,4 +1,4 @@
-"""Shows jobs/intake/staging.py: what is read, kept on disk, with each custom_id taken once."""
+"""Shows jobs/intake/staging.py: rows are kept on disk, and each custom_id is taken once."""
 
 import hashlib
 from dataclasses import replace
@@ -17,7 +17,7 @@ SETTINGS = Settings(model="stub")
 
 
 class Reader(RowReader):
-    """Takes a line as its custom_id, and one that begins with `!` as a fault that is told in the `words` of this release."""
+    """Takes a line as a custom_id. A line that begins with `!` is a fault, with the `words` of this release as message."""
 
     def __init__(self, words: str = "bad") -> None:
         self._words = words
@@ -48,8 +48,8 @@ def test_each_custom_id_is_taken_once_in_memory_or_on_disk(tmp_path: Path, in_me
     assert (tmp_path / "names.sqlite").exists() == (in_memory < 8)
 
 
-def test_the_hash_is_that_of_what_was_said_and_not_of_our_words(tmp_path: Path) -> None:
-    spools = {
+def test_the_hash_does_not_depend_on_the_words_of_messages(tmp_path: Path) -> None:
+    hashes = {
         name: filled(tmp_path / name, lines, Reader(words)).sha256("x")
         for name, lines, words in (
             ("first", [b"a", b"!b"], "bad"),
@@ -59,11 +59,11 @@ def test_the_hash_is_that_of_what_was_said_and_not_of_our_words(tmp_path: Path) 
             ("order", [b"!b", b"a"], "bad"),
         )
     }
-    assert spools["same"] == spools["first"]
-    assert len(set(spools.values())) == 4
+    assert hashes["same"] == hashes["first"]
+    assert len(set(hashes.values())) == 4
 
 
-def test_the_first_faults_are_held_and_all_are_counted_and_kept(tmp_path: Path) -> None:
+def test_the_first_faults_are_in_memory_and_all_are_on_disk(tmp_path: Path) -> None:
     staging = filled(tmp_path, [b"!"] * (SHOWN_FAULTS + 5))
     assert (len(staging.faults), staging.refused) == (SHOWN_FAULTS, SHOWN_FAULTS + 5)
     outcomes = list(staging.refused_outcomes())
@@ -71,7 +71,7 @@ def test_the_first_faults_are_held_and_all_are_counted_and_kept(tmp_path: Path) 
     assert replace(outcomes[-1], row=0) == replace(outcomes[0], error=outcomes[-1].error)
 
 
-def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
+def test_a_lane_file_has_the_rows_and_bytes_that_its_input_states(tmp_path: Path) -> None:
     staging = filled(tmp_path, [b"a", b"b"])
     (lane,) = staging.lanes().values()
     data = staging.lane_path("stub").read_bytes()
@@ -79,8 +79,8 @@ def test_a_lane_file_is_what_its_input_says(tmp_path: Path) -> None:
     assert [RowRequest.from_bytes(line).custom_id for line in data.splitlines()] == ["a", "b"]
 
 
-def test_how_a_row_is_stored_is_no_part_of_what_its_batch_is_called_after(tmp_path: Path) -> None:
-    """The same file with the same run key is the batch that an earlier release, without checksums, has made of it."""
+def test_the_hash_does_not_depend_on_checksums(tmp_path: Path) -> None:
+    """The hash is made of the rows without their checksums."""
     rows = [RowRequest(n, n + 1, "chat", "stub", {}, custom_id=name) for n, name in enumerate("ab")]
     before = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
     before.update(orjson.dumps(["x"]))

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/article.py."""
+"""Shows jobs/kinds/article.py: from whatever a small model writes, an article comes out whole, or fails with a code."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,16 +11,17 @@ from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
-from jobs.kinds.article import USUAL_OUTLINE, ArticleRequest
+from jobs.kinds.article import DEFAULT_OUTLINE, ArticleRequest
 from jobs.kinds.registry import load_kinds
 from tests.support.conversations import converse, failed
 
 KIND = load_kinds()["article"]
-Says = str | tuple[str, str]
+Written = str | tuple[str, str]
+"""A completion: a text, or a text and its finish reason."""
 
 
-def writer(**steps: Says) -> Callable[[Prompt], Says]:
-    """Answers by the first word of a prompt's label; a whole sentence where nothing is said."""
+def writer(**steps: Written) -> Callable[[Prompt], Written]:
+    """Answers a prompt by the first word of its label, and with a whole sentence if that word is not given."""
     return lambda prompt: steps.get(prompt.label.split()[0], f"This is the {prompt.label}.")
 
 
@@ -28,7 +29,7 @@ def headings_of(output: Any) -> list[str]:
     return re.findall(r"^## (.*)$", output.body_markdown, re.MULTILINE)
 
 
-def test_an_article_is_an_outline_then_sections_side_by_side_then_its_head() -> None:
+def test_an_article_is_an_outline_then_sections_then_title_and_description() -> None:
     output, turns = converse(
         "article",
         {"topic": "Tea", "target_words": 240},
@@ -67,11 +68,11 @@ def test_a_given_outline_is_kept() -> None:
         pytest.param("```\n# One\n## Two\n```", ["One", "Two"], id="Markdown in a fence"),
         pytest.param("One\nTWO\nTwo\none", ["One", "TWO"], id="each once"),
         pytest.param(("One\nTwo\nThr", "length"), ["One", "Two"], id="the last one cut"),
-        pytest.param("word " * 40, [*USUAL_OUTLINE[:2], USUAL_OUTLINE[-1]], id="no heading"),
-        pytest.param("", [*USUAL_OUTLINE[:2], USUAL_OUTLINE[-1]], id="nothing"),
+        pytest.param("word " * 40, [*DEFAULT_OUTLINE[:2], DEFAULT_OUTLINE[-1]], id="no heading"),
+        pytest.param("", [*DEFAULT_OUTLINE[:2], DEFAULT_OUTLINE[-1]], id="nothing"),
     ],
 )
-def test_an_outline_is_read_leniently(written: Says, headings: list[str]) -> None:
+def test_an_outline_is_read_leniently(written: Written, headings: list[str]) -> None:
     output, _ = converse("article", {"topic": "Tea", "target_words": 360}, writer(outline=written))
     assert headings_of(output) == headings
 
@@ -81,11 +82,11 @@ def test_an_outline_is_read_leniently(written: Says, headings: list[str]) -> Non
     [
         pytest.param({"target_words": 100}, ["Tea"], id="one section"),
         pytest.param({"target_words": 240}, ["Introduction", "In short"], id="two"),
-        pytest.param({"target_words": 5_000}, list(USUAL_OUTLINE), id="as many as there are"),
+        pytest.param({"target_words": 5_000}, list(DEFAULT_OUTLINE), id="as many as there are"),
         pytest.param({"target_words": 360, "language": "de"}, ["Tea"], id="no English headings in German"),
     ],
 )
-def test_the_usual_outline_where_the_model_makes_none(fields: Mapping[str, Any], headings: list[str]) -> None:
+def test_the_default_outline_if_the_model_writes_none(fields: Mapping[str, Any], headings: list[str]) -> None:
     output, _ = converse("article", {"topic": "Tea", **fields}, writer(outline=" "))
     assert headings_of(output) == headings
 
@@ -106,7 +107,7 @@ def test_the_usual_outline_where_the_model_makes_none(fields: Mapping[str, Any],
         pytest.param(("See.\n```\nrun it.\nand th", "length"), "See.\n```\nrun it.\n```", id="cut in code"),
     ],
 )
-def test_a_section_is_markdown_below_its_heading(written: Says, section: str) -> None:
+def test_a_section_is_markdown_below_its_heading(written: Written, section: str) -> None:
     output, _ = converse("article", {"topic": "Tea", "outline": ["Leaves"]}, writer(section=written))
     assert output.body_markdown == f"## Leaves\n\n{section}\n"
 
@@ -121,7 +122,7 @@ def test_a_section_is_markdown_below_its_heading(written: Says, section: str) ->
         pytest.param(("", "length"), "empty_output", id="nothing up to max_tokens"),
     ],
 )
-def test_an_article_that_cannot_be_published(written: Says, code: str) -> None:
+def test_an_article_that_cannot_be_published(written: Written, code: str) -> None:
     request = {"topic": "Tea", "outline": ["Water", "Leaves"]}
     error = failed("article", request, lambda p: written if p.label.startswith("section 2") else "A sentence.")
     assert error.code == code
@@ -131,13 +132,13 @@ def test_an_article_that_cannot_be_published(written: Says, code: str) -> None:
 @pytest.mark.parametrize(
     "first", [pytest.param("## Leaves", id="nothing"), pytest.param(("Leaves are a", "length"), id="no whole sentence")]
 )
-def test_what_is_no_section_is_asked_for_again(first: Says) -> None:
-    """A long article is not lost for one section, and what replaces it is billed in its place."""
-    said = {"section 2": first, "section 2, try 2": first, "section 2, try 3": "Dry them.", "section 4": first}
+def test_a_bad_section_is_asked_for_again(first: Written) -> None:
+    """One bad section does not cost a long article, and only the section that replaces it is billed."""
+    answers = {"section 2": first, "section 2, try 2": first, "section 2, try 3": "Dry them.", "section 4": first}
     output, turns = converse(
         "article",
         {"topic": "Tea", "outline": ["Water", "Leaves", "Cups", "Time"]},
-        lambda prompt: said.get(prompt.label, f"This is {prompt.label}."),
+        lambda prompt: answers.get(prompt.label, f"This is {prompt.label}."),
     )
     assert [[(prompt.label, prompt.replaces) for prompt in turn] for turn in turns[1:-1]] == [
         [("section 2, try 2", "section 2"), ("section 4, try 2", "section 4")],
@@ -167,7 +168,7 @@ def test_what_is_no_section_is_asked_for_again(first: Says) -> None:
         pytest.param("tea " * 40, "tea " * 29 + "tea…", id="too long"),
     ],
 )
-def test_the_title_is_one_line(written: Says, title: str) -> None:
+def test_the_title_is_one_line(written: Written, title: str) -> None:
     output, _ = converse("article", {"topic": "Growing\ntea", "outline": ["A"]}, writer(title=written))
     assert output.title == title
 
@@ -182,7 +183,7 @@ def test_the_title_is_one_line(written: Says, title: str) -> None:
         pytest.param("A sentence of tea. " * 10, ("A sentence of tea. " * 8).strip(), id="whole sentences that fit"),
     ],
 )
-def test_the_description_is_short(written: Says, description: str) -> None:
+def test_the_description_is_short(written: Written, description: str) -> None:
     section = "See **all** of [it](https://a.example) `here`.\n\nNot this."
     output, _ = converse("article", {"topic": "Tea", "outline": ["A"]}, writer(section=section, meta=written))
     assert output.meta_description == description
@@ -210,8 +211,8 @@ def test_the_target_decides_how_many_tokens_a_section_may_take() -> None:
     assert room(target_words=5_000) == room(target_words=4_000)  # a section stays within a small model's context
 
 
-def test_what_was_asked_for_is_in_the_prompts_and_what_all_rows_share_comes_first() -> None:
-    """The system turn and the first line of the user's hold no value of a row, so they are computed once for all."""
+def test_prompts_have_the_values_of_the_row_after_a_beginning_that_all_rows_share() -> None:
+    """The system turn and the first line of the user's turn hold no value of a row, so they are computed once for all rows."""
     shared: dict[str, set[tuple[str, str]]] = {}
     for word in ("Oolong", "Sencha"):
         request = {"topic": word, "audience": f"{word}-A", "tone": f"{word}-T", "brand_voice": f"{word}-V"}
@@ -237,7 +238,7 @@ def test_what_was_asked_for_is_in_the_prompts_and_what_all_rows_share_comes_firs
         pytest.param({"words": 100}, "words", id="unknown field"),
     ],
 )
-def test_what_cannot_be_asked(changed: Mapping[str, Any], field: str) -> None:
+def test_invalid_requests_are_refused(changed: Mapping[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as raised:
         ArticleRequest.model_validate({"topic": "Tea", **changed})
     assert raised.value.errors()[0]["loc"][0] == field
@@ -250,13 +251,13 @@ WRITTEN = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".j
 
 
 @given(st.lists(st.tuples(WRITTEN, st.sampled_from(["stop", "length"])), min_size=1, max_size=8))
-def test_whatever_a_model_writes_an_article_is_whole_or_fails_with_a_code(said: list[tuple[str, Any]]) -> None:
+def test_any_text_of_a_model_makes_a_whole_article_or_a_code(written: list[tuple[str, Any]]) -> None:
     conversation = KIND.compose(ArticleRequest(topic="Tea", target_words=240))
     code = None
     try:
         prompts, n = next(conversation), 0
         while True:
-            answers = [said[(n + at) % len(said)] for at in range(len(prompts))]
+            answers = [written[(n + at) % len(written)] for at in range(len(prompts))]
             n += len(prompts)
             prompts = conversation.send([Completion("", text, reason) for text, reason in answers])
     except StopIteration as stop:

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/chat.py."""
+"""Shows jobs/kinds/chat.py and jobs/writing/verbatim.py, the fields that it shares with `completion`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def test_messages_are_sent_as_they_are() -> None:
     assert [(m.role, m.content) for m in prompt.messages] == [("user", " a "), ("assistant", "b"), ("user", "c")]
 
 
-def test_a_text_that_ended_at_max_tokens_is_what_was_asked_for() -> None:
+def test_a_text_that_ended_at_max_tokens_is_not_an_error() -> None:
     output, _ = converse("chat", {"prompt": "Hi?"}, lambda _: ("Hello and wel", "length"))
     assert output.text == "Hello and wel"
 
@@ -54,7 +54,7 @@ def test_an_empty_answer_fails(text: str) -> None:
         pytest.param({"messages": [{**USER, "name": "n"}]}, ("messages", 0, "name"), id="unknown field"),
     ],
 )
-def test_what_cannot_be_asked(request_: Mapping[str, Any], field: tuple[str, ...]) -> None:
+def test_invalid_requests_are_refused(request_: Mapping[str, Any], field: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError) as raised:
         ChatRequest.model_validate(request_)
     assert raised.value.errors()[0]["loc"] == field

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/completion.py."""
+"""Shows jobs/kinds/completion.py. tests/jobs/kinds/test_chat.py shows the fields that it shares with `chat`."""
 
 from tests.support.conversations import converse, failed
 
@@ -9,5 +9,5 @@ def test_the_prompt_is_raw_text() -> None:
     assert output.text == "a time"
 
 
-def test_nothing_is_no_continuation() -> None:
+def test_an_empty_continuation_fails() -> None:
     assert failed("completion", {"prompt": "Once"}, lambda _: " ").code == "empty_output"

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/registry.py: which kinds there are, what all of them have in common, and how others are added."""
+"""Shows jobs/kinds/registry.py: the shipped kinds, the rules that all kinds keep, and kinds of other packages."""
 
 import subprocess
 import sys
@@ -25,17 +25,17 @@ class Ask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     word: str = Field(description="A word.")
 
-class Told(BaseModel):
+class Answer(BaseModel):
     rhyme: str = Field(description="A rhyme.")
 
 class Rhyme:
     name = {name!r}
-    request_type, output_type = Ask, Told
+    request_type, output_type = Ask, Answer
     def __init__(self, templates):
         self.templates = templates
     def compose(self, request):
         [answer] = yield [Prompt(messages=(Message("user", "Rhyme " + request.word),))]
-        return Told(rhyme=answer.text)
+        return Answer(rhyme=answer.text)
     def expected_tokens(self, request):
         return 5
 
@@ -88,7 +88,7 @@ def test_every_model_is_frozen_closed_and_described(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-def test_no_field_of_a_kind_hides_behind_one_that_any_row_may_carry(kind: Kind) -> None:
+def test_no_field_of_a_kind_has_the_name_of_a_field_of_any_row(kind: Kind) -> None:
     assert not Envelope.model_fields.keys() & kind.request_type.model_fields.keys()
 
 
@@ -119,14 +119,14 @@ SMALLEST = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_least_that_a_row_can_say_is_enough_and_costs_something(name: str) -> None:
+def test_the_smallest_request_of_a_kind_is_enough_and_has_expected_tokens(name: str) -> None:
     kind = KINDS[name]
     request = kind.request_type.model_validate(SMALLEST[name])
     assert kind.expected_tokens(request) > 0
     assert kind.request_type.model_validate_json(request.model_dump_json(), strict=True) == request
 
 
-def test_longer_rows_are_expected_to_take_longer() -> None:
+def test_longer_rows_have_more_expected_tokens() -> None:
     def cost(name: str, **fields: Any) -> int:
         kind = KINDS[name]
         return kind.expected_tokens(kind.request_type.model_validate({**SMALLEST[name], **fields}))
@@ -146,25 +146,25 @@ def test_an_installed_distribution_adds_a_kind(site: Path) -> None:
     assert output.rhyme == "hat"
 
 
-def test_a_kind_of_others_has_templates_that_a_user_can_replace(site: Path) -> None:
+def test_a_user_can_replace_the_templates_of_another_package(site: Path) -> None:
     install(site, "rhyme")
     theirs, users = site / "theirs", site / "users"
     for folder, text in ((theirs, "Rhyme {{ word }}"), (users, "A rhyme on {{ word }}")):
         folder.mkdir()
         (folder / "rhyme.j2").write_text(text)
-    for own, said in ((None, "Rhyme cat"), (users, "A rhyme on cat")):
+    for own, expected in ((None, "Rhyme cat"), (users, "A rhyme on cat")):
         kind: Any = load_kinds(own)["rhyme"]
-        assert kind.templates.beside(theirs).render("rhyme.j2", word="cat").text == said
+        assert kind.templates.of_package(theirs).render("rhyme.j2", word="cat").text == expected
 
 
 def test_a_name_that_is_taken_is_refused(site: Path) -> None:
     install(site, "chat")
-    with pytest.raises(RequestError, match="rhyme = rhyme_kind:Rhyme takes the name 'chat', which is taken"):
+    with pytest.raises(RequestError, match="rhyme = rhyme_kind:Rhyme has the name of another kind, 'chat'"):
         load_kinds()
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "reason"),
     [
         pytest.param("rhyme_kind:Missing", "Missing", id="no such attribute"),
         pytest.param("rhyme_kimd:Rhyme", "rhyme_kimd", id="no such module"),
@@ -172,13 +172,13 @@ def test_a_name_that_is_taken_is_refused(site: Path) -> None:
         pytest.param("rhyme_kind:nothing", "'object' object has no attribute", id="not a kind"),
     ],
 )
-def test_a_kind_that_cannot_be_loaded_is_named(site: Path, target: str, said: str) -> None:
+def test_a_kind_that_cannot_be_loaded_is_named(site: Path, target: str, reason: str) -> None:
     install(site, "rhyme", target)
-    with pytest.raises(RequestError, match=f"the kind rhyme = {target} cannot be loaded.*{said}"):
+    with pytest.raises(RequestError, match=f"the kind rhyme = {target} cannot be loaded.*{reason}"):
         load_kinds()
 
 
-def test_kinds_are_light() -> None:
+def test_loading_kinds_imports_nothing_heavy() -> None:
     """Loading them imports neither what runs models nor what queues and stores."""
     heavy = {"torch", "transformers", "ray", "redis", "fsspec"}
     script = f"import sys; from jobs.kinds.registry import load_kinds; load_kinds(); print({heavy} & set(sys.modules))"

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/social_post.py."""
+"""Shows jobs/kinds/social_post.py: a post is within the limits of its platform, or fails with a code."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ BREAD = {"topic": "Bread", "platform": "x"}
 KIND = load_kinds()["social_post"]
 
 
-def test_what_was_given_is_put_behind_the_words_exactly() -> None:
+def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
     request = {
         **BREAD,
         "hashtags": ["bread", "#sunday"],
@@ -53,7 +53,7 @@ def test_words_are_plain_text(written: str, text: str) -> None:
     assert output.text == text
 
 
-def test_a_link_of_the_source_may_be_named() -> None:
+def test_a_link_of_the_source_text_may_stay() -> None:
     request = {"source_text": "We moved to https://new.example/ today.", "platform": "linkedin"}
     output, [[prompt]] = converse("social_post", request, lambda _: "Find us at https://new.example/ now.")
     assert output.text == "Find us at https://new.example/ now."
@@ -62,7 +62,7 @@ def test_a_link_of_the_source_may_be_named() -> None:
 
 
 def test_a_post_that_is_too_long_is_asked_for_again() -> None:
-    """Each try replaces the one before, so only the last is billed; it asks for less."""
+    """Each try asks for fewer words and replaces the one before, so only the last is billed."""
     output, turns = converse(
         "social_post", BREAD, lambda p: "Short." if p.label == "post, try 3" else "Long words. " * 40
     )
@@ -79,9 +79,11 @@ def test_a_post_that_is_too_long_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("platform", [name for name in LIMITS if name != "bluesky"])
 def test_a_post_that_stays_too_long_fails(platform: Any) -> None:
-    error = failed("social_post", {"topic": "Bread", "platform": platform}, lambda _: "a" * (LIMITS[platform].most + 1))
+    error = failed(
+        "social_post", {"topic": "Bread", "platform": platform}, lambda _: "a" * (LIMITS[platform].max_length + 1)
+    )
     assert error.code == "post_too_long"
-    assert f"{LIMITS[platform].most + 1} characters" in error.message
+    assert f"{LIMITS[platform].max_length + 1} characters" in error.message
 
 
 def test_a_post_of_too_many_bytes_fails() -> None:
@@ -113,7 +115,7 @@ def test_a_post_that_cannot_be_published(written: Any, code: str) -> None:
         pytest.param(("Fresh bread and", "length"), id="cut before its first sentence"),
     ],
 )
-def test_what_is_no_post_is_asked_for_again(first: Any) -> None:
+def test_a_bad_post_is_asked_for_again(first: Any) -> None:
     answers = iter([first, "Fresh bread on Sundays."])
     output, prompts = converse("social_post", BREAD, lambda _: next(answers))
     assert output.text == "Fresh bread on Sundays."
@@ -134,7 +136,7 @@ def test_little_room_asks_for_few_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         pytest.param({"platform": "x"}, "topic or source_text is needed", id="neither topic nor source_text"),
         pytest.param({"topic": " ", "platform": "x"}, "pattern", id="blank topic"),
@@ -146,13 +148,13 @@ def test_little_room_asks_for_few_words() -> None:
         pytest.param({**BREAD, "hashtags": ["a" * 80] * 3}, "leave 33 of 280", id="no room for words"),
     ],
 )
-def test_what_cannot_be_asked(request_: Mapping[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_requests_are_refused(request_: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         SocialPostRequest.model_validate(request_)
 
 
 @given(st.text(max_size=700), st.sampled_from(sorted(LIMITS)), st.sampled_from(["stop", "length"]))
-def test_whatever_a_model_writes_what_comes_out_is_within_the_limit(written: str, platform: Any, reason: Any) -> None:
+def test_any_text_of_a_model_makes_a_post_within_the_limit_or_a_code(written: str, platform: Any, reason: Any) -> None:
     request = SocialPostRequest(topic="Bread", platform=platform, link="https://example.com/", hashtags=("tea",))
     conversation = KIND.compose(request)
     code = None

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/translation.py."""
+"""Shows jobs/kinds/translation.py: everything but words stays as it was in the source."""
 
 import re
 import time
@@ -50,7 +50,7 @@ code
 
 
 def test_a_translation_keeps_the_form_of_its_source() -> None:
-    """A segment a prompt, all side by side; marks, indentation, code, rules and blank lines pass through untouched."""
+    """Each segment is a prompt. Marks, indentation, code, rules and blank lines stay untouched."""
     output, [prompts] = converse("translation", {**EN_DE, "text": MARKDOWN, "format": "markdown"}, shout)
     sources = ["A title", "said - so", "one", "two", "three", "last"]
     assert [segment.source for segment in output.segments] == sources
@@ -103,7 +103,7 @@ def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment() -> Non
         pytest.param("# Tea", "# Tee", "# Tee", id="marked as its source"),
     ],
 )
-def test_what_a_model_puts_around_a_segment_is_taken_off(source: str, answer: str, target: str) -> None:
+def test_text_that_a_model_puts_around_a_segment_is_taken_off(source: str, answer: str, target: str) -> None:
     output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
     assert (output.text, output.segments[0].target) == (target, target)
 
@@ -131,7 +131,7 @@ def test_a_model_that_runs_on_is_cut_where_the_source_ends(source: str, answer: 
         pytest.param(("Eins. Zwei, drei und", "length"), "output_incomplete", id="cut before its second sentence"),
     ],
 )
-def test_a_segment_that_is_not_there_fails_the_row(answer: str | tuple[str, str], code: str) -> None:
+def test_a_missing_segment_fails_the_row(answer: str | tuple[str, str], code: str) -> None:
     error = failed(
         "translation",
         {**EN_DE, "text": "One. Two.\nThree. Four."},
@@ -149,7 +149,7 @@ def test_fewer_answers_than_segments_fail_the_row() -> None:
     assert raised.value.code == "segment_mismatch"
 
 
-def test_a_long_segment_has_room_and_an_ideograph_more() -> None:
+def test_a_segment_may_take_a_token_for_each_letter_and_four_for_each_ideograph() -> None:
     def room(text: str) -> int:
         [prompt] = next(KIND.compose(TranslationRequest.model_validate({**EN_DE, "text": text})))
         return prompt.params.max_tokens
@@ -169,7 +169,7 @@ def test_a_long_segment_has_room_and_an_ideograph_more() -> None:
         pytest.param({"glossary": {"a": " "}}, "glossary", id="blank term"),
     ],
 )
-def test_what_cannot_be_asked(changed: Mapping[str, Any], field: str) -> None:
+def test_invalid_requests_are_refused(changed: Mapping[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as raised:
         TranslationRequest.model_validate({**EN_DE, "text": "a", **changed})
     assert [error["loc"][0] for error in raised.value.errors()] == [field]
@@ -191,7 +191,7 @@ def test_segments_put_together_are_the_text(text: str, form: str) -> None:
 
 @given(TEXTS.filter(lambda text: re.search(r"\S", text)), st.sampled_from(["plain", "markdown"]))
 def test_a_translation_has_the_structure_of_its_source(text: str, form: str) -> None:
-    """Whatever the words become, everything between them is as it was."""
+    """Everything between the words is as it was."""
     conversation = KIND.compose(TranslationRequest.model_validate({**EN_DE, "text": text, "format": form}))
     try:
         prompts = next(conversation)
@@ -203,7 +203,7 @@ def test_a_translation_has_the_structure_of_its_source(text: str, form: str) -> 
 
 
 @pytest.mark.parametrize("text", [" " * 190_000 + "a", "a" + " " * 190_000 + "b", "- " * 90_000 + "a", ">" * 190_000])
-def test_no_line_takes_long_to_cut(text: str) -> None:
+def test_no_line_takes_long_to_segment(text: str) -> None:
     began = time.process_time()
     segmented(text, "markdown")
     assert time.process_time() - began < 1

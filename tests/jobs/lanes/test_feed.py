@@ -18,7 +18,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import verify
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, reopen
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import RowError, StoreDamaged, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -30,7 +31,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
 from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
@@ -553,7 +554,7 @@ def test_a_batch_that_is_deleted_and_accepted_again_between_two_looks_is_fed_ane
         for index in desk.batches:
             index.refresh()
         publish(desk.store, batch.batch_id, prices=desk.settings.prices)
-    delete(desk.store, batch.batch_id)
+    delete_batch(desk.store, batch.batch_id)
     assert desk.accept(5).batch_id == batch.batch_id
     for look in range(4):
         desk.now += 100

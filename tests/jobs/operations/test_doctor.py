@@ -99,7 +99,7 @@ def test_a_queue_that_answers_and_takes_no_writes_is_a_fault() -> None:
     (check,) = doctor.redis(lambda: Answers(GOOD))
     assert (check.ok, check.needed) == (False, True)
     assert "make room" in check.detail
-    assert "mend what it says" in check.remedy
+    assert "do what the message says" in check.remedy
 
 
 def test_no_queue_at_all_is_only_a_hint_since_run_brings_its_own() -> None:

@@ -18,7 +18,6 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status_reader import FORGET_AFTER, StatusReader, first_started, listed
 from jobs.store.store import Store
 from jobs.usage import Usage
-from tests.jobs.batches.segments.test_segment import of_format_1
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -119,14 +118,6 @@ def test_what_comes_after_the_publishing_is_told_apart_and_changes_nothing(shelf
     again = reader.batch("night-1")
     assert (again.completed, again.late) == (3, Usage()), "a late attempt completes its row in the next round"
     assert again.wasted.prompt_tokens == before.wasted.prompt_tokens + now.late.prompt_tokens - 101
-
-
-def test_nothing_of_an_earlier_release_is_late(shelf: Shelf) -> None:
-    shelf.accept(rows=2)
-    name, data = of_format_1([shelf.completed(0), shelf.failed(1)])
-    shelf.store.create(BatchPaths("night-1").segment(name), data)
-    shelf.publish()
-    assert StatusReader(shelf.store, counts_late=True).batch("night-1").late == Usage()
 
 
 def test_the_published_numbers_are_told_also_where_a_late_segment_is_damaged(shelf: Shelf) -> None:

@@ -21,9 +21,9 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.operations.status_reader import StatusReader
 from jobs.prices import Prices
-from jobs.publishing.delivery import Deliverer, checked_place, is_delivered, owed
+from jobs.publishing.delivery import Deliverer, check_output_url, is_delivered, undelivered_url
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
 
 
@@ -94,7 +94,7 @@ def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Pat
         queue,
         OpenBatches(desk.shelf.store, batch_scan_s=0.0),
         Prices(),
-        after=lambda _: desk.deliverer.deliver(),
+        after_sweep=lambda _: desk.deliverer.deliver(),
     )
     sweeper.sweep()
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
@@ -168,7 +168,7 @@ def test_a_url_that_an_earlier_release_took_is_said_too(desk: Desk) -> None:
     with capture_logs() as logs:
         desk.deliverer.deliver()
     assert [log["event"] for log in logs] == ["batch.undelivered"]
-    assert "nothing here writes" in logs[0]["error"]
+    assert "such URLs are read-only" in logs[0]["error"]
 
 
 def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_batch_that_was_deleted_owes_nothing(desk: Desk, tmp_path: Path) -> No
     batch = desk.accept(f"{tmp_path}/file/out.jsonl")
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
     desk.publish(batch)
-    delete(desk.shelf.store, batch.batch_id, clock=lambda: desk.shelf.now + timedelta(days=1))
+    delete_batch(desk.shelf.store, batch.batch_id, clock=lambda: desk.shelf.now + timedelta(days=1))
     desk.deliverer.deliver()
     assert desk.shelf.store.list("undelivered") == []
 
@@ -262,7 +262,7 @@ def test_a_batch_that_is_deleted_while_it_is_delivered_owes_nothing(
     def meanwhile(of: Batch, done: Any) -> None:
         if when == "after":
             write(of, done)
-        delete(store, batch.batch_id, clock=desk.shelf.clock)
+        delete_batch(store, batch.batch_id, clock=desk.shelf.clock)
         if when == "before":
             write(of, done)
 
@@ -276,13 +276,13 @@ def test_a_batch_that_is_deleted_while_it_is_delivered_owes_nothing(
 def test_what_a_batch_still_owes(desk: Desk, tmp_path: Path) -> None:
     batch = desk.accept(f"{tmp_path}/out.jsonl")
     store = desk.shelf.store
-    assert owed(store, batch.batch_id) is None, "nothing is published"
+    assert undelivered_url(store, batch.batch_id) is None, "nothing is published"
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
     desk.publish(batch)
-    assert owed(store, batch.batch_id) == f"{tmp_path}/out.jsonl"
+    assert undelivered_url(store, batch.batch_id) == f"{tmp_path}/out.jsonl"
     desk.deliverer.deliver()
-    assert owed(store, batch.batch_id) is None
-    assert owed(store, "no-batch") is None
+    assert undelivered_url(store, batch.batch_id) is None
+    assert undelivered_url(store, "no-batch") is None
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -318,7 +318,7 @@ def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
     ],
 )
 def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) -> None:
-    assert checked_place(url, form) == kept
+    assert check_output_url(url, form) == kept
 
 
 @pytest.mark.parametrize(
@@ -326,16 +326,16 @@ def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) ->
     [
         pytest.param("out/", ResultForm.MARKDOWN, "takes jsonl, csv, openai, parquet", id="a file a row"),
         pytest.param(" ", ResultForm.JSONL, "--output-url is empty", id="empty"),
-        pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: nothing here writes .* s3://", id="unknown"),
-        pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: nothing here", id="presigned"),
-        pytest.param("http://b/out/", ResultForm.CSV, "nothing here writes", id="read only"),
-        pytest.param("dir://out/", ResultForm.JSONL, "nothing here writes", id="a file system around another"),
-        pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "nothing here writes", id="in an archive"),
+        pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: such URLs are read-only .* s3://", id="unknown"),
+        pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: such URLs are", id="presigned"),
+        pytest.param("http://b/out/", ResultForm.CSV, "such URLs are read-only", id="read only"),
+        pytest.param("dir://out/", ResultForm.JSONL, "such URLs are read-only", id="a file system around another"),
+        pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "such URLs are read-only", id="in an archive"),
     ],
 )
 def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        checked_place(url, form)
+        check_output_url(url, form)
 
 
 def test_a_damaged_batch_keeps_no_other_from_its_output_url(desk: Desk, tmp_path: Path) -> None:

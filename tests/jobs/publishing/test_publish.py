@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.published import read_published, read_usage, verify
 from jobs.batches.rounds import close, reopen
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing import publish as publishing
@@ -87,6 +87,7 @@ def test_an_output_row_and_an_error_row(stored: Any) -> None:
             "batch_id": "night-1",
             "row": 0,
             "custom_id": "c0",
+            "tenant": "default",
             "kind": "chat",
             "status": "completed",
             "output": {"text": "Text 0"},
@@ -110,6 +111,7 @@ def test_an_output_row_and_an_error_row(stored: Any) -> None:
             "batch_id": "night-1",
             "row": 1,
             "custom_id": "c1",
+            "tenant": "",
             "kind": "chat",
             "status": "failed",
             "error": {"code": "empty_output", "message": "the model wrote nothing", "line": 2},

@@ -15,7 +15,7 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete, expired
+from jobs.publishing.retention import delete_batch, find_old_batches
 from jobs.settings import Settings
 from jobs.store.store import Store
 
@@ -37,7 +37,7 @@ def published(shelf: Shelf) -> Shelf:
 
 def test_a_published_batch_goes_and_its_usage_stays(published: Shelf) -> None:
     before = tallies(published.store, "batch")
-    delete(published.store, "night-1", clock=published.clock)
+    delete_batch(published.store, "night-1", clock=published.clock)
     assert list_batches(published.store) == []
     assert published.store.list("open") == []
     assert tallies(published.store, "batch") == before
@@ -45,21 +45,21 @@ def test_a_published_batch_goes_and_its_usage_stays(published: Shelf) -> None:
 
 def test_several_batches_are_looked_at_at_once(published: Shelf, meeting: Callable[[Store], Store]) -> None:
     published.accept("night-2", rows=1)
-    found = expired(meeting(published.store), timedelta(0), clock=published.clock)
+    found = find_old_batches(meeting(published.store), timedelta(0), clock=published.clock)
     assert [batch_id for batch_id, _ in found] == ["night-1"]
 
 
 def test_an_open_batch_stays(shelf: Shelf) -> None:
     shelf.accept()
     with pytest.raises(RequestError, match="is open"):
-        delete(shelf.store, "night-1", clock=shelf.clock)
+        delete_batch(shelf.store, "night-1", clock=shelf.clock)
     assert load_batch(shelf.store, "night-1") is not None
 
 
 def test_a_reopened_batch_stays(published: Shelf) -> None:
     reopen(published.store, "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="is open"):
-        delete(published.store, "night-1", clock=published.clock)
+        delete_batch(published.store, "night-1", clock=published.clock)
 
 
 def test_a_batch_that_is_reopened_while_its_deletion_decides_stays(published: Shelf) -> None:
@@ -69,7 +69,7 @@ def test_a_batch_that_is_reopened_while_its_deletion_decides_stays(published: Sh
         return published.clock()
 
     with pytest.raises(RequestError, match="was reopened at this moment"):
-        delete(published.store, "night-1", clock=clock)
+        delete_batch(published.store, "night-1", clock=clock)
     batch = load_batch(published.store, "night-1")
     assert batch is not None
     assert read_round(published.store, batch).deadline is None
@@ -79,40 +79,40 @@ def test_a_batch_between_the_rounds_of_its_soft_deadline_stays(shelf: Shelf) -> 
     batch = shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0)])
     shelf.publish_half()
-    assert list(expired(shelf.store, timedelta(0), clock=shelf.clock)) == []
+    assert list(find_old_batches(shelf.store, timedelta(0), clock=shelf.clock)) == []
     with pytest.raises(RequestError, match="is open"):
-        delete(shelf.store, "night-1", clock=shelf.clock)
-    assert read_round(shelf.store, batch).goes_on
+        delete_batch(shelf.store, "night-1", clock=shelf.clock)
+    assert read_round(shelf.store, batch).has_next_round
 
 
 def test_who_reopens_after_the_decision_comes_too_late(
     published: Shelf, dying: Die, killed: type[BaseException]
 ) -> None:
     with pytest.raises(killed):
-        delete(dying(published.store, 4), "night-1", clock=published.clock)
+        delete_batch(dying(published.store, 4), "night-1", clock=published.clock)
     with pytest.raises(RequestError, match="still open"):
         reopen(published.store, "night-1", clock=published.clock)
 
 
-@pytest.mark.parametrize("step", range(11))
+@pytest.mark.parametrize("step", range(12))
 def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     published: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
     store, usage = published.store, tallies(published.store, "batch")
-    store.delete("usage")
+    published.forget_summaries()
     try:
-        delete(dying(store, step), "night-1", clock=published.clock)
+        delete_batch(dying(store, step), "night-1", clock=published.clock)
     except killed:
-        assert step < 10
+        assert step < 11
     if load_batch(store, "night-1") is not None:
-        if step == 4:  # the marker stands: a round whose deadline is past
+        if step == 5:  # the marker stands: a round whose deadline is past
             close(store, "night-1", "expired", clock=published.clock)
         done = publish(store, "night-1", prices=Prices(), clock=published.clock)
         assert isinstance(done, Done)
         assert done.counts["completed"] == 1
     assert tallies(store, "batch") == usage
-    for batch_id, _ in expired(store, timedelta(0), clock=published.clock):
-        delete(store, batch_id, clock=published.clock)
+    for batch_id, _ in find_old_batches(store, timedelta(0), clock=published.clock):
+        delete_batch(store, batch_id, clock=published.clock)
     assert list_batches(store) == []
     assert tallies(store, "batch") == usage
 
@@ -139,11 +139,11 @@ def test_nothing_of_a_batch_whose_deletion_died_rules_over_the_next_of_its_id(
     shelf.publish(first.batch_id)
     shelf.store.create(BatchPaths(first.batch_id).delivered(1), b"{}")
     with pytest.raises(killed):
-        delete(dying(shelf.store, step), first.batch_id, clock=shelf.clock)
+        delete_batch(dying(shelf.store, step), first.batch_id, clock=shelf.clock)
     shelf.pass_s(60)
     with pytest.raises(ConflictError, match=f"nightpress delete {first.batch_id}"):
         take()
-    delete(shelf.store, first.batch_id, clock=shelf.clock)
+    delete_batch(shelf.store, first.batch_id, clock=shelf.clock)
     second = take()
     assert second.created_at == shelf.now
     current = read_round(shelf.store, second)
@@ -155,7 +155,7 @@ def test_the_folder_of_an_intake_under_way_is_not_deleted(shelf: Shelf) -> None:
     path = BatchPaths("half").input("stub")
     shelf.store.create(path, b"")
     with pytest.raises(NoBatch):
-        delete(shelf.store, "half", clock=shelf.clock)
+        delete_batch(shelf.store, "half", clock=shelf.clock)
     assert shelf.store.exists(path)
 
 
@@ -166,5 +166,7 @@ def test_only_what_was_published_long_ago_is_swept(published: Shelf) -> None:
     published.accept("young", 1)
     published.write("young", [published.completed(0)])
     published.publish("young")
-    assert [name for name, _ in expired(published.store, timedelta(hours=1), clock=published.clock)] == ["night-1"]
-    assert [name for name, _ in expired(published.store, timedelta(hours=2), clock=published.clock)] == []
+    assert [name for name, _ in find_old_batches(published.store, timedelta(hours=1), clock=published.clock)] == [
+        "night-1"
+    ]
+    assert [name for name, _ in find_old_batches(published.store, timedelta(hours=2), clock=published.clock)] == []

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.batches.batch import BatchPaths
 from jobs.batches.published import verify
 from jobs.batches.rounds import reopen
-from jobs.publishing.retention import clear_leftovers
+from jobs.publishing.retention import delete_leftovers
 from jobs.store.local import LocalStore
 
 PATHS = BatchPaths("night-1")
@@ -24,7 +24,7 @@ def test_folders_of_publishers_that_did_not_decide_go(store: Any, shelf: Any) ->
     kept = [first.folder, "published/2-of-one-who-may-still-decide"]
     for folder in ("published/1-killed", "published/1-slow", kept[1]):
         store.create(f"{PATHS.root}/{folder}/output.jsonl", b"")
-    assert clear_leftovers(store, timedelta(0)) == 2
+    assert delete_leftovers(store, timedelta(0)) == 2
     assert sorted(store.list(f"{PATHS.root}/published")) == sorted(folder.rpartition("/")[2] for folder in kept)
     assert verify(store, "night-1") == []
 
@@ -32,7 +32,7 @@ def test_folders_of_publishers_that_did_not_decide_go(store: Any, shelf: Any) ->
 def test_several_batches_are_looked_at_at_once(shelf: Any, meeting: Any) -> None:
     shelf.accept("night-1")
     shelf.accept("night-2")
-    assert clear_leftovers(meeting(shelf.store), timedelta(0)) == 0
+    assert delete_leftovers(meeting(shelf.store), timedelta(0)) == 0
 
 
 def test_hidden_files_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_hidden_files_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> 
         hidden.write_bytes(b"half")
         then = time.time() - timedelta(days=days).total_seconds()
         os.utime(hidden, (then, then))
-    assert clear_leftovers(store, timedelta(days=3)) == 1
-    assert clear_leftovers(store, timedelta(0)) == 1
+    assert delete_leftovers(store, timedelta(days=3)) == 1
+    assert delete_leftovers(store, timedelta(0)) == 1
     assert sorted(os.listdir(folder)) == [".new-hours", "one"]  # noqa: PTH208 - hidden ones too
 
 
@@ -53,5 +53,5 @@ def test_a_writer_at_work_keeps_its_file(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
     with store.writer("batches/a/input/stub.jsonl") as file:
         file.write(b"line")
-        assert clear_leftovers(store, timedelta(0)) == 0
+        assert delete_leftovers(store, timedelta(0)) == 0
     assert store.read("batches/a/input/stub.jsonl") == b"line"

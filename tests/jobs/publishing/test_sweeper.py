@@ -16,7 +16,8 @@ from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.published import ERRORS, OUTPUT, read_published, verify
 from jobs.batches.rounds import close, is_left_over, is_open, read_round, reopen, resume
-from jobs.batches.segments.segment import Outcome, write
+from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.segment import write
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -25,9 +26,9 @@ from jobs.lanes.job import Job
 from jobs.lanes.protocol import LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.status_reader import StatusReader, listed
-from jobs.publishing.candidates import collect
+from jobs.publishing.candidates import add_candidates
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
@@ -233,11 +234,11 @@ def test_a_batch_between_its_rounds_is_shown_as_open(
     night.finish(night.claim(1))
     night.now = EIGHT
     whole = night.store
-    night.store = dying(whole, 2)
+    night.store = dying(whole, 3)
     with pytest.raises(killed):
         night.sweep()
     night.store = whole
-    assert read_round(whole, batch).goes_on, "round 1 is published, and round 2 not open yet"
+    assert read_round(whole, batch).has_next_round, "round 1 is published, and round 2 not open yet"
     assert StatusReader(whole, night.queue).batch(batch.batch_id).state == "publishing"
     assert listed(whole, published=0) == [batch.batch_id]
     assert is_open(whole, batch.batch_id)
@@ -300,7 +301,7 @@ def test_the_hard_deadline_ends_the_next_round_too(night: Night) -> None:
     assert night.store.list("open") == []
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(8))
 def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     night: Night, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
@@ -312,7 +313,7 @@ def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     try:
         night.sweep()
     except killed:
-        assert step < 5
+        assert step < 7
     night.store = whole
     for _ in range(3):
         night.sweep()
@@ -555,7 +556,7 @@ def short(make_night: Callable[..., Night]) -> tuple[Night, Sweeper]:
 def published_and_deleted(night: Night, batch: Batch) -> None:
     """As `wait`, `results` and `delete` do, in another process."""
     publish(night.store, batch.batch_id, prices=night.settings.prices, clock=lambda: night.now)
-    delete(night.store, batch.batch_id, clock=lambda: night.now)
+    delete_batch(night.store, batch.batch_id, clock=lambda: night.now)
 
 
 def test_a_batch_that_another_publishes_and_deletes_ends_no_sweep(short: tuple[Night, Sweeper]) -> None:
@@ -611,14 +612,14 @@ def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
     night.finish(night.claim())
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr("jobs.publishing.publish.collect", collect)
-        names = collect(*given) if collected else []
+        monkeypatch.setattr("jobs.publishing.publish.add_candidates", add_candidates)
+        names = add_candidates(*given) if collected else []
         published_and_deleted(night, batch)
         if again:
             night.accept(2)
-        return names or collect(*given)
+        return names or add_candidates(*given)
 
-    monkeypatch.setattr("jobs.publishing.publish.collect", meanwhile)
+    monkeypatch.setattr("jobs.publishing.publish.add_candidates", meanwhile)
     assert sweeper.sweep() == 0
     assert (sweeper.published, night.store.list("unsummed")) == ({}, [])
     assert not is_left_over(night.store, batch.batch_id)

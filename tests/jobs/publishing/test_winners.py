@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.batches.segments.segment import HeadRow
+from jobs.batches.segments.head import HeadRow
 from jobs.errors import StoreUnavailable
 from jobs.publishing.winners import Winners
 

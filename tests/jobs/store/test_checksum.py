@@ -1,4 +1,4 @@
-"""Shows jobs/store/checksum.py: what is damaged into other JSON is noticed."""
+"""Shows jobs/store/checksum.py: a text that damage has turned into other JSON is noticed."""
 
 import orjson
 import pytest
@@ -30,7 +30,7 @@ def test_a_text_without_a_checksum_is_as_it_was(text: bytes) -> None:
         pytest.param(b'"words"', b'"row":3,"words"', id="a member more"),
     ],
 )
-def test_another_text_is_noticed(old: bytes, new: bytes) -> None:
+def test_a_damaged_text_is_noticed(old: bytes, new: bytes) -> None:
     damaged = with_checksum(TEXT).replace(old, new)
     assert damaged != with_checksum(TEXT)
     with pytest.raises(ValueError, match=r"checksum|invalid literal"):

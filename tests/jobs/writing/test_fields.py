@@ -1,4 +1,4 @@
-"""Shows jobs/writing/fields.py."""
+"""Shows jobs/writing/fields.py: text, text on one line, and language tags."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.writing.fields import LanguageTag, Line, Text, named
+from jobs.writing.fields import LanguageTag, Line, Text, language_name
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_no_line(text: str) -> None:
     ],
 )
 def test_a_language_is_named_for_a_model(tag: str, name: str) -> None:
-    assert named(tag) == name
+    assert language_name(tag) == name

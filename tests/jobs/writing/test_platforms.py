@@ -12,10 +12,10 @@ from jobs.writing.platforms import (
     LINK,
     Platform,
     graphemes,
+    mastodon_length,
+    threads_length,
     utf16_units,
-    weighted,
-    with_emoji_bytes,
-    with_short_links,
+    x_length,
 )
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -80,7 +80,9 @@ def test_a_post_fits_up_to_its_limit(platform: Platform, most: int) -> None:
 
 def test_every_platform_has_its_limits() -> None:
     assert set(LIMITS) == set(get_args(Platform))
-    assert {platform: limit.hashtags for platform, limit in LIMITS.items() if limit.hashtags} == {"instagram": 30}
+    assert {platform: limit.max_hashtags for platform, limit in LIMITS.items() if limit.max_hashtags} == {
+        "instagram": 30
+    }
 
 
 def test_bluesky_takes_300_graphemes_of_at_most_3000_bytes() -> None:
@@ -108,8 +110,8 @@ def test_links(text: str, links: list[str]) -> None:
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="@.\r")))
-def test_plain_text_is_as_long_everywhere(text: str) -> None:
-    counts = {count(text) for count in (weighted, with_short_links, with_emoji_bytes, utf16_units, graphemes)}
+def test_plain_ascii_has_the_same_length_everywhere(text: str) -> None:
+    counts = {count(text) for count in (x_length, mastodon_length, threads_length, utf16_units, graphemes)}
     assert counts == {len(text)}
 
 
@@ -117,8 +119,8 @@ def test_plain_text_is_as_long_everywhere(text: str) -> None:
 def test_no_count_is_below_the_characters_a_reader_sees(text: str) -> None:
     text = unicodedata.normalize("NFC", text)
     seen = graphemes(text)
-    assert seen == with_short_links(text)
-    for count in (weighted, with_emoji_bytes, utf16_units):
+    assert seen == mastodon_length(text)
+    for count in (x_length, threads_length, utf16_units):
         assert count(text) >= seen
     assert utf16_units(text) <= len(text.encode())
 
@@ -126,5 +128,5 @@ def test_no_count_is_below_the_characters_a_reader_sees(text: str) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="./:@")), st.integers(0, 200))
 def test_a_link_counts_the_same_however_long_it_is(text: str, more: int) -> None:
     linked = f"{text} https://example.com/{'a' * more} {text}"
-    for count in (weighted, with_short_links):
+    for count in (x_length, mastodon_length):
         assert count(linked) == count(f"{text} ") + 23 + count(f" {text}")

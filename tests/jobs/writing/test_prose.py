@@ -1,4 +1,4 @@
-"""Shows jobs/writing/prose.py: what models write, read leniently."""
+"""Shows jobs/writing/prose.py: prose of small models, read leniently."""
 
 import re
 import time
@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.writing.prose import answered, bare, clipped, sentences, slug_of, unfenced, unmarked, whole
+from jobs.writing.prose import (
+    answer_only,
+    clipped,
+    sentences,
+    slug_of,
+    unfenced,
+    unquoted,
+    whole_sentences,
+    without_marker,
+)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +35,8 @@ from jobs.writing.prose import answered, bare, clipped, sentences, slug_of, unfe
         pytest.param("", "", id="nothing"),
     ],
 )
-def test_bare(text: str, rest: str) -> None:
-    assert bare(text) == rest
+def test_unquoted(text: str, rest: str) -> None:
+    assert unquoted(text) == rest
 
 
 @pytest.mark.parametrize(
@@ -43,8 +52,8 @@ def test_bare(text: str, rest: str) -> None:
         pytest.param("#tea", "#tea", id="a hashtag"),
     ],
 )
-def test_unmarked(line: str, rest: str) -> None:
-    assert unmarked(line) == rest
+def test_without_marker(line: str, rest: str) -> None:
+    assert without_marker(line) == rest
 
 
 @pytest.mark.parametrize(
@@ -74,8 +83,8 @@ def test_unfenced(text: str, rest: str) -> None:
         pytest.param("Here it is:", "Here it is:", id="nothing follows"),
     ],
 )
-def test_answered(text: str, rest: str) -> None:
-    assert answered(text) == rest
+def test_answer_only(text: str, rest: str) -> None:
+    assert answer_only(text) == rest
 
 
 @pytest.mark.parametrize(
@@ -95,8 +104,8 @@ def test_answered(text: str, rest: str) -> None:
         pytest.param("Wait… what", "Wait…", id="ellipsis"),
     ],
 )
-def test_whole(text: str, kept: str) -> None:
-    assert whole(text) == kept
+def test_whole_sentences(text: str, kept: str) -> None:
+    assert whole_sentences(text) == kept
 
 
 def test_sentences() -> None:
@@ -106,11 +115,11 @@ def test_sentences() -> None:
 
 
 @given(st.text(st.sampled_from("ab .!?\n-1。"), max_size=40))
-def test_what_is_whole_is_a_beginning_and_stays_so(text: str) -> None:
-    kept = whole(text)
+def test_whole_sentences_are_a_beginning_of_the_text(text: str) -> None:
+    kept = whole_sentences(text)
     assert text.strip().startswith(kept)
-    assert whole(kept + "\n") == kept
-    assert whole(kept + "\nand more") == kept
+    assert whole_sentences(kept + "\n") == kept
+    assert whole_sentences(kept + "\nand more") == kept
 
 
 @pytest.mark.parametrize(
@@ -161,7 +170,7 @@ def test_a_slug_is_for_urls_and_its_own_slug(title: str) -> None:
 @pytest.mark.parametrize("text", ["." * 100_000 + "x", " " * 100_000, "*" * 100_000, "- " * 50_000, '"' * 100_000])
 def test_no_text_takes_long_to_read(text: str) -> None:
     began = time.process_time()
-    for read in (answered, bare, unmarked, unfenced, whole, sentences, slug_of):
+    for read in (answer_only, unquoted, without_marker, unfenced, whole_sentences, sentences, slug_of):
         read(text)
     clipped(text, 160)
     assert time.process_time() - began < 2

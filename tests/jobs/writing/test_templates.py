@@ -1,4 +1,4 @@
-"""Shows jobs/writing/templates.py: templates, those of users over them, and their hashes."""
+"""Shows jobs/writing/templates.py: shipped templates, those of users in their place, and their hashes."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.conversations import converse
 TEA = {"topic": "Tea", "outline": ["A"]}
 
 
-def says(prompt: Any) -> str:
+def sentence(prompt: Any) -> str:
     return f"A {prompt.label}."
 
 
@@ -23,11 +23,11 @@ def sha256(*names: str) -> str:
 
 
 def test_a_prompt_carries_the_hash_of_the_files_that_made_it() -> None:
-    """`cat` and `sha256sum` of the files give the same."""
-    _, [[section], [title, _]] = converse("article", TEA, says)
+    """`cat` and `sha256sum` of the files give the same hash."""
+    _, [[section], [title, _]] = converse("article", TEA, sentence)
     assert section.template_sha256 == sha256("article_system.j2", "article_section.j2", "_article_brief.j2")
     assert title.template_sha256 == sha256("article_system.j2", "article_title.j2", "_article_brief.j2")
-    _, [[post]] = converse("social_post", {"topic": "Tea", "platform": "x"}, says)
+    _, [[post]] = converse("social_post", {"topic": "Tea", "platform": "x"}, sentence)
     assert post.template_sha256 == sha256("social_post_system.j2", "social_post_user.j2")
 
 
@@ -39,10 +39,10 @@ def test_a_prompt_carries_the_hash_of_the_files_that_made_it() -> None:
         pytest.param("_article_brief.j2", id="what it includes"),
     ],
 )
-def test_a_users_template_replaces_ours_and_changes_the_hash(tmp_path: Path, name: str) -> None:
+def test_a_template_of_a_user_replaces_ours_and_changes_the_hash(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("Ours.")
-    _, turns = converse(load_kinds(tmp_path)["article"], TEA, says)
-    _, shipped = converse("article", TEA, says)
+    _, turns = converse(load_kinds(tmp_path)["article"], TEA, sentence)
+    _, shipped = converse("article", TEA, sentence)
     assert any("Ours." in message.content for message in turns[-1][0].messages)
     assert turns[-1][0].template_sha256 != shipped[-1][0].template_sha256
     same = turns[0][0].template_sha256 == shipped[0][0].template_sha256
@@ -50,11 +50,11 @@ def test_a_users_template_replaces_ours_and_changes_the_hash(tmp_path: Path, nam
 
 
 def test_values_are_not_read_as_templates() -> None:
-    _, [[prompt]] = converse("social_post", {"topic": "{{ 7 * 7 }} {% raw", "platform": "x"}, says)
+    _, [[prompt]] = converse("social_post", {"topic": "{{ 7 * 7 }} {% raw", "platform": "x"}, sentence)
     assert "{{ 7 * 7 }} {% raw" in prompt.messages[1].content
 
 
-def test_a_template_that_asks_for_what_it_is_not_given_is_named(tmp_path: Path) -> None:
+def test_a_template_that_asks_for_a_missing_value_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.j2").write_text("{{ missing }}")
     with pytest.raises(RequestError, match=r"template a\.j2: 'missing' is undefined"):
         Templates(tmp_path).render("a.j2")
@@ -64,20 +64,20 @@ def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
     """So it is the same for all rows, and its tokens can be computed once."""
     (tmp_path / "article_system.j2").write_text("You know {{ request.topic }}.")
     with pytest.raises(RequestError, match=r"article_system\.j2: 'request' is undefined"):
-        Templates(tmp_path).turns("article_system.j2", "article_title.j2", request=None, language="en", headings=())
+        Templates(tmp_path).messages("article_system.j2", "article_title.j2", request=None, language="en", headings=())
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         pytest.param("{% if %}", "Expected an expression", id="no template"),
         pytest.param("{% include 'b.j2' %}", r"there is no template b\.j2", id="includes a missing one"),
         pytest.param(b"\xff", "utf-8", id="not UTF-8"),
     ],
 )
-def test_a_users_broken_template_is_found_at_once(tmp_path: Path, text: str | bytes, said: str) -> None:
+def test_a_users_broken_template_is_found_at_once(tmp_path: Path, text: str | bytes, message: str) -> None:
     (tmp_path / "a.j2").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(RequestError, match=rf"template a\.j2: .*{said}"):
+    with pytest.raises(RequestError, match=rf"template a\.j2: .*{message}"):
         load_kinds(tmp_path)
 
 
@@ -95,16 +95,16 @@ def test_templates_that_include_each_other_have_a_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         pytest.param("artcle_title.j2", "did you mean article_title.j2", id="misspelt"),
         pytest.param("article_title.txt", "did you mean article_title.j2", id="another suffix"),
         pytest.param("zebra.j2", "zebra.j2 replaces no template", id="like none"),
     ],
 )
-def test_a_file_that_replaces_no_template_is_refused(tmp_path: Path, name: str, said: str) -> None:
+def test_a_file_that_replaces_no_template_is_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).write_text("Ours.")
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         load_kinds(tmp_path)
 
 

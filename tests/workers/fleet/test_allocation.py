@@ -1,4 +1,4 @@
-"""Shows workers/fleet/allocation.py: where there are more models than room, each has its turn. Ray is imitated."""
+"""Shows workers/fleet/allocation.py on a fake cluster: if there are more models than room, each has its turn."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.opening import open_store
-from tests.workers.imitated_ray import ImitatedRay
-from workers.fleet.allocation import LONG_S, PLACE_S, has_work
+from tests.support.fake_cluster import FakeCluster
+from workers.fleet.allocation import LONG_S, START_S, has_work
 from workers.fleet.fleet import Fleet
 
 CPUS_2 = [Counter({"CPU": 2})]
@@ -27,10 +27,10 @@ GPUS_4 = [Counter({"CPU": 16, "GPU": 4})]
 
 
 @dataclass
-class Place:
-    """A fleet on an imitated cluster, and the rows that each model has left. A worker does one row a second."""
+class Night:
+    """A fleet on a fake cluster, and the rows that each model has left. A worker does one row a second."""
 
-    ray: ImitatedRay
+    cluster: FakeCluster
     fleet: Fleet
     rows: Counter[str] = field(default_factory=Counter)
     done: list[str] = field(default_factory=list)
@@ -41,55 +41,54 @@ class Place:
 
     def pass_s(self, seconds: float) -> None:
         for _ in range(int(seconds)):
-            self.ray.seconds += 1.0
-            self.ray.place()
+            self.cluster.seconds += 1.0
+            self.cluster.place()
             self.fleet.watch()
-            self.fleet.share(lambda lane: self.rows[lane] > 0)
-            for actor in self.ray.at_work():
-                alias = actor.plan.alias
+            self.fleet.allocate(lambda lane: self.rows[lane] > 0)
+            for worker in self.cluster.active():
+                alias = worker.plan.alias
                 if self.rows[alias]:
                     self.rows[alias] -= 1
                     if not self.rows[alias]:
                         self.done.append(alias)
 
-    def at_work(self) -> Mapping[str, int]:
-        return dict(Counter(actor.plan.alias for actor in self.ray.at_work()))
+    def active(self) -> Mapping[str, int]:
+        return dict(Counter(worker.plan.alias for worker in self.cluster.active()))
 
     def waiting(self) -> Mapping[str, int]:
-        return dict(Counter(actor.plan.alias for actor in self.ray.waiting()))
+        return dict(Counter(worker.plan.alias for worker in self.cluster.waiting()))
 
 
 @pytest.fixture
-def make_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Place]]:
-    made: list[Place] = []
+def make_night() -> Iterator[Callable[..., Night]]:
+    made: list[Night] = []
 
-    def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> Place:
-        imitation = ImitatedRay([Counter(node) for node in nodes], draining_s=3.0, freeing_s=4.0)
-        imitation.take_the_place_of_ray(monkeypatch)
+    def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> Night:
+        cluster = FakeCluster([Counter(node) for node in nodes], draining_s=3.0, freeing_s=4.0)
         settings = Settings(models={alias: {"engine": "stub", **card} for alias, card in models.items()}, drain_s=5)
-        made.append(Place(imitation, Fleet(settings, "redis://nowhere", monotonic=imitation.monotonic)))
+        made.append(Night(cluster, Fleet(settings, "redis://nowhere", cluster, monotonic=cluster.monotonic)))
         made[-1].staff(**workers)
         return made[-1]
 
     yield make
-    for place in made:
-        place.fleet.kill()
+    for night in made:
+        night.fleet.kill()
 
 
 def gpu(share: float = 1.0) -> dict[str, Any]:
     return {"engine": "causal", "source": "nowhere", "num_gpus": share}
 
 
-def test_more_models_than_cores_all_come_to_their_end(make_place: Callable[..., Place]) -> None:
-    place = make_place(CPUS_2, {alias: {} for alias in "abcd"})
-    place.rows.update(dict.fromkeys("abcd", 20))
+def test_more_models_than_cores_all_come_to_their_end(make_night: Callable[..., Night]) -> None:
+    night = make_night(CPUS_2, {alias: {} for alias in "abcd"})
+    night.rows.update(dict.fromkeys("abcd", 20))
     with capture_logs() as logs:
         for alias in "abcd":
-            place.staff(**{alias: 1})
-            place.pass_s(1)
-        assert place.at_work() == {"a": 1, "b": 1}
-        place.pass_s(200)
-    assert place.done == ["a", "b", "c", "d"], "who has waited longest is next"
+            night.staff(**{alias: 1})
+            night.pass_s(1)
+        assert night.active() == {"a": 1, "b": 1}
+        night.pass_s(200)
+    assert night.done == ["a", "b", "c", "d"], "who has waited longest is next"
     said = [log for log in logs if log["event"] == "model.waiting"]
     assert said == [
         {
@@ -105,194 +104,196 @@ def test_more_models_than_cores_all_come_to_their_end(make_place: Callable[..., 
     ]
 
 
-def test_of_those_that_wait_the_longest_waiting_is_next_whatever_rays_order(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, dict.fromkeys("abcd", gpu()))
-    place.rows.update(a=30, b=5, c=5, d=5)
+def test_of_those_that_wait_the_longest_waiting_is_next_whatever_rays_order(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, dict.fromkeys("abcd", gpu()))
+    night.rows.update(a=30, b=5, c=5, d=5)
     for alias in "abcd":
-        place.staff(**{alias: 1})
-        place.pass_s(3)
-    place.pass_s(20)
-    assert place.waiting() == {"b": 1}, "the others stand back"
-    place.pass_s(100)
-    assert place.done == ["a", "b", "c", "d"]
+        night.staff(**{alias: 1})
+        night.pass_s(3)
+    night.pass_s(20)
+    assert night.waiting() == {"b": 1}, "the others stand back"
+    night.pass_s(100)
+    assert night.done == ["a", "b", "c", "d"]
 
 
-def test_it_waits_from_when_it_has_rows(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, dict.fromkeys("abcd", gpu()), a=1)
-    place.rows.update(a=60)
-    place.pass_s(2)
-    place.staff(b=1, c=1, d=1)
+def test_it_waits_from_when_it_has_rows(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, dict.fromkeys("abcd", gpu()), a=1)
+    night.rows.update(a=60)
+    night.pass_s(2)
+    night.staff(b=1, c=1, d=1)
     for alias in "dcb":
-        place.pass_s(10)
-        place.rows.update({alias: 5})
-    place.pass_s(150)
-    assert place.done == ["a", "d", "c", "b"]
+        night.pass_s(10)
+        night.rows.update({alias: 5})
+    night.pass_s(150)
+    assert night.done == ["a", "d", "c", "b"]
 
 
-def test_who_waits_for_a_model_without_rows_gets_no_place_before_others(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
-    place.pass_s(2)
-    place.rows.update(b=10)
-    place.staff(b=1, a=2)
-    place.pass_s(60)
-    assert place.done == ["b"]
-    assert [actor.node is not None for actor in place.ray.actors] == [True, True, False]
+def test_who_waits_for_a_model_without_rows_gets_no_place_before_others(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
+    night.pass_s(2)
+    night.rows.update(b=10)
+    night.staff(b=1, a=2)
+    night.pass_s(60)
+    assert night.done == ["b"]
+    assert [worker.node is not None for worker in night.cluster.workers] == [True, True, False]
 
 
-def test_one_gpu_and_a_batch_of_another_model_the_day_after(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
-    place.rows.update(a=10)
-    place.pass_s(100)
-    assert place.at_work() == {"a": 1}, "nobody else wants its place"
-    place.rows.update(b=10)
-    place.staff(a=1, b=1)
-    place.pass_s(60)
-    assert place.done == ["a", "b"]
-    assert (place.at_work(), place.waiting()) == ({"b": 1}, {}), "what has no rows is not brought back"
-    place.rows.update(a=5)
-    place.pass_s(60)
-    assert place.done == ["a", "b", "a"]
+def test_one_gpu_and_a_batch_of_another_model_the_day_after(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
+    night.rows.update(a=10)
+    night.pass_s(100)
+    assert night.active() == {"a": 1}, "nobody else wants its night"
+    night.rows.update(b=10)
+    night.staff(a=1, b=1)
+    night.pass_s(60)
+    assert night.done == ["a", "b"]
+    assert (night.active(), night.waiting()) == ({"b": 1}, {}), "what has no rows is not brought back"
+    night.rows.update(a=5)
+    night.pass_s(60)
+    assert night.done == ["a", "b", "a"]
 
 
-def test_a_model_without_a_worker_takes_one_of_the_model_with_most(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPUS_4, {"a": gpu(), "b": gpu(), "c": gpu()}, a=4)
-    place.rows.update(a=100_000)
-    place.pass_s(10)
-    place.rows.update(b=100_000, c=60)
-    place.staff(b=4, c=4)
-    place.pass_s(40)
-    assert place.at_work() == {"a": 2, "b": 1, "c": 1}
-    assert [actor.plan.alias for actor in place.ray.actors if actor.stopped] == ["a", "a"], "no more than are needed"
-    place.pass_s(60)
-    assert place.rows["c"] == 0
-    place.pass_s(20)
-    assert "c" not in place.at_work(), "and gives it back when it is done"
-    assert sum(place.at_work().values()) == 4
-    assert set(place.at_work()) == {"a", "b"}
-    actors = len(place.ray.actors)
-    place.pass_s(100)
-    assert len(place.ray.actors) == actors, "then all stay where they are"
+def test_a_model_without_a_worker_takes_one_of_the_model_with_most(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPUS_4, {"a": gpu(), "b": gpu(), "c": gpu()}, a=4)
+    night.rows.update(a=100_000)
+    night.pass_s(10)
+    night.rows.update(b=100_000, c=60)
+    night.staff(b=4, c=4)
+    night.pass_s(40)
+    assert night.active() == {"a": 2, "b": 1, "c": 1}
+    assert [worker.plan.alias for worker in night.cluster.workers if worker.stopped] == ["a", "a"], (
+        "no more than are needed"
+    )
+    night.pass_s(60)
+    assert night.rows["c"] == 0
+    night.pass_s(20)
+    assert "c" not in night.active(), "and gives it back when it is done"
+    assert sum(night.active().values()) == 4
+    assert set(night.active()) == {"a", "b"}
+    workers = len(night.cluster.workers)
+    night.pass_s(100)
+    assert len(night.cluster.workers) == workers, "then all stay where they are"
 
 
-def test_one_worker_is_given_up_for_one(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPUS_4, {"a": gpu(), "b": gpu()}, a=4)
-    place.rows.update(a=100_000, b=100_000)
-    place.pass_s(2)
-    place.staff(b=1)
-    place.pass_s(60)
-    assert place.at_work() == {"a": 3, "b": 1}
-    assert [actor.plan.alias for actor in place.ray.actors if actor.stopped] == ["a"]
+def test_one_worker_is_given_up_for_one(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPUS_4, {"a": gpu(), "b": gpu()}, a=4)
+    night.rows.update(a=100_000, b=100_000)
+    night.pass_s(2)
+    night.staff(b=1)
+    night.pass_s(60)
+    assert night.active() == {"a": 3, "b": 1}
+    assert [worker.plan.alias for worker in night.cluster.workers if worker.stopped] == ["a"]
 
 
-def test_an_idle_worker_leaves_also_where_others_use_the_cluster(make_place: Callable[..., Place]) -> None:
-    place = make_place([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
-    place.ray.nodes[0].subtract({"CPU": 1, "GPU": 1})
-    place.staff(a=1)
-    place.rows.update(b=5)
-    place.pass_s(2)
-    place.staff(b=1)
-    place.pass_s(LONG_S - 5)
-    assert place.at_work() == {"a": 1}, "it might be just coming to life"
-    place.pass_s(30)
-    assert place.done == ["b"]
+def test_an_idle_worker_leaves_also_where_others_use_the_cluster(make_night: Callable[..., Night]) -> None:
+    night = make_night([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
+    night.cluster.nodes[0].subtract({"CPU": 1, "GPU": 1})
+    night.staff(a=1)
+    night.rows.update(b=5)
+    night.pass_s(2)
+    night.staff(b=1)
+    night.pass_s(LONG_S - 5)
+    assert night.active() == {"a": 1}, "it might be just coming to life"
+    night.pass_s(30)
+    assert night.done == ["b"]
 
 
-def test_nobody_leaves_for_what_others_have_set_free(make_place: Callable[..., Place]) -> None:
-    place = make_place([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
+def test_nobody_leaves_for_what_others_have_set_free(make_night: Callable[..., Night]) -> None:
+    night = make_night([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
     others = Counter({"CPU": 1, "GPU": 1})
-    place.ray.nodes[0].subtract(others)
-    place.staff(a=1)
-    place.rows.update(b=100_000)
-    place.pass_s(2)
-    place.staff(b=1)
-    place.pass_s(20)
-    place.ray.nodes[0].update(others)
-    place.ray.freed_at = place.ray.seconds
-    place.pass_s(20)
-    assert place.at_work() == {"a": 1, "b": 1}
+    night.cluster.nodes[0].subtract(others)
+    night.staff(a=1)
+    night.rows.update(b=100_000)
+    night.pass_s(2)
+    night.staff(b=1)
+    night.pass_s(20)
+    night.cluster.nodes[0].update(others)
+    night.cluster.freed_at = night.cluster.seconds
+    night.pass_s(20)
+    assert night.active() == {"a": 1, "b": 1}
 
 
-def test_while_all_models_have_a_worker_nobody_gives_one_up(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPUS_4, {"a": gpu(), "b": gpu()})
-    place.rows.update(a=100_000, b=100_000)
-    place.staff(a=3)
-    place.pass_s(1)
-    place.staff(b=4)
-    place.pass_s(100)
-    assert place.at_work() == {"a": 3, "b": 1}
-    assert place.waiting() == {"b": 3}, "a cluster that can grow sees what is wanted"
-    assert not [actor for actor in place.ray.actors if actor.killed or actor.stopped]
+def test_while_all_models_have_a_worker_nobody_gives_one_up(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPUS_4, {"a": gpu(), "b": gpu()})
+    night.rows.update(a=100_000, b=100_000)
+    night.staff(a=3)
+    night.pass_s(1)
+    night.staff(b=4)
+    night.pass_s(100)
+    assert night.active() == {"a": 3, "b": 1}
+    assert night.waiting() == {"b": 3}, "a cluster that can grow sees what is wanted"
+    assert not [worker for worker in night.cluster.workers if worker.killed or worker.stopped]
 
 
-def test_workers_that_hold_nothing_of_what_is_lacking_stay(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, {"cpu": {}, "idle": {}, "a": gpu(), "b": gpu()}, cpu=3, idle=2, a=1)
-    place.rows.update(cpu=100_000, a=100_000, b=10)
-    place.pass_s(2)
-    place.staff(b=1)
-    place.pass_s(100)
-    assert place.at_work() == {"cpu": 3, "idle": 2, "a": 1}
-    assert place.rows["b"] == 10
+def test_workers_that_hold_nothing_of_what_is_lacking_stay(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, {"cpu": {}, "idle": {}, "a": gpu(), "b": gpu()}, cpu=3, idle=2, a=1)
+    night.rows.update(cpu=100_000, a=100_000, b=10)
+    night.pass_s(2)
+    night.staff(b=1)
+    night.pass_s(100)
+    assert night.active() == {"cpu": 3, "idle": 2, "a": 1}
+    assert night.rows["b"] == 10
 
 
-def test_a_large_model_takes_as_many_shares_as_it_needs(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPU_1, {"small": gpu(0.25), "large": gpu(0.5)}, small=4)
-    place.rows.update(small=100_000, large=20)
-    place.pass_s(2)
-    place.staff(large=2)
-    place.pass_s(60)
-    assert place.rows["large"] == 0
-    place.pass_s(60)
-    assert place.at_work() == {"small": 4}
+def test_a_large_model_takes_as_many_shares_as_it_needs(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPU_1, {"small": gpu(0.25), "large": gpu(0.5)}, small=4)
+    night.rows.update(small=100_000, large=20)
+    night.pass_s(2)
+    night.staff(large=2)
+    night.pass_s(60)
+    assert night.rows["large"] == 0
+    night.pass_s(60)
+    assert night.active() == {"small": 4}
 
 
 @pytest.mark.parametrize("needs", [pytest.param(2.0, id="more than a node has"), pytest.param(9.0, id="than all have")])
-def test_a_model_that_fits_on_no_node_costs_the_others_nothing(make_place: Callable[..., Place], needs: float) -> None:
-    place = make_place(GPU_1 * 4, {"a": gpu(), "huge": gpu(needs)}, a=4)
-    place.rows.update(a=100_000, huge=5)
-    place.pass_s(2)
+def test_a_model_that_fits_on_no_node_costs_the_others_nothing(make_night: Callable[..., Night], needs: float) -> None:
+    night = make_night(GPU_1 * 4, {"a": gpu(), "huge": gpu(needs)}, a=4)
+    night.rows.update(a=100_000, huge=5)
+    night.pass_s(2)
     with capture_logs() as logs:
-        place.staff(huge=1, a=5)
-        place.pass_s(200)
-    assert place.at_work() == {"a": 4}
-    assert place.waiting() == {"a": 1, "huge": 1}, "nobody stands back for it"
+        night.staff(huge=1, a=5)
+        night.pass_s(200)
+    assert night.active() == {"a": 4}
+    assert night.waiting() == {"a": 1, "huge": 1}, "nobody stands back for it"
     (said,) = [log for log in logs if log["event"] == "model.waiting"]
     assert (said["lacks"], said["needs"], said["total"], said["held_by"]) == ("GPU", needs, 4, ["a"])
 
 
-def test_what_lies_free_in_pieces_is_put_together_from_busy_ones(make_place: Callable[..., Place]) -> None:
-    place = make_place([Counter({"CPU": 8, "GPU": 2})] * 3, {"a": gpu(), "large": gpu(2.0)}, a=6)
-    place.rows.update(a=100_000, large=20)
-    place.pass_s(2)
-    place.staff(large=1)
-    place.pass_s(2 * LONG_S)
-    assert place.rows["large"] == 0
-    assert len([actor for actor in place.ray.actors if actor.stopped and actor.plan.alias == "a"]) == 4
+def test_what_lies_free_in_pieces_is_put_together_from_busy_ones(make_night: Callable[..., Night]) -> None:
+    night = make_night([Counter({"CPU": 8, "GPU": 2})] * 3, {"a": gpu(), "large": gpu(2.0)}, a=6)
+    night.rows.update(a=100_000, large=20)
+    night.pass_s(2)
+    night.staff(large=1)
+    night.pass_s(2 * LONG_S)
+    assert night.rows["large"] == 0
+    assert len([worker for worker in night.cluster.workers if worker.stopped and worker.plan.alias == "a"]) == 4
 
 
-def test_what_lies_free_in_pieces_waits_for_those_who_keep_their_last_worker(make_place: Callable[..., Place]) -> None:
-    place = make_place([Counter({"CPU": 8, "GPU": 2})] * 2, {"a": gpu(), "b": gpu(), "large": gpu(2.0)}, a=1, b=1)
-    place.rows.update(a=150, b=160, large=20)
-    place.pass_s(2)
-    place.staff(large=1)
-    place.pass_s(2 * LONG_S)
-    assert place.at_work() == {"a": 1, "b": 1}
-    place.pass_s(2 * LONG_S)
-    assert place.done == ["a", "b", "large"]
+def test_what_lies_free_in_pieces_waits_for_those_who_keep_their_last_worker(make_night: Callable[..., Night]) -> None:
+    night = make_night([Counter({"CPU": 8, "GPU": 2})] * 2, {"a": gpu(), "b": gpu(), "large": gpu(2.0)}, a=1, b=1)
+    night.rows.update(a=150, b=160, large=20)
+    night.pass_s(2)
+    night.staff(large=1)
+    night.pass_s(2 * LONG_S)
+    assert night.active() == {"a": 1, "b": 1}
+    night.pass_s(2 * LONG_S)
+    assert night.done == ["a", "b", "large"]
 
 
-def test_workers_that_are_slow_to_come_to_life_cost_nobody_a_worker(make_place: Callable[..., Place]) -> None:
-    place = make_place(GPUS_4, {"a": gpu(), "b": gpu()}, a=2)
-    place.rows.update(a=100_000, b=100_000)
-    place.pass_s(2)
-    place.ray.slow = True
-    place.staff(b=2)
+def test_workers_that_are_slow_to_come_to_life_cost_nobody_a_worker(make_night: Callable[..., Night]) -> None:
+    night = make_night(GPUS_4, {"a": gpu(), "b": gpu()}, a=2)
+    night.rows.update(a=100_000, b=100_000)
+    night.pass_s(2)
+    night.cluster.slow = True
+    night.staff(b=2)
     with capture_logs() as logs:
-        place.pass_s(PLACE_S + 20)
-    assert place.at_work() == {"a": 2}
-    for actor in place.ray.actors:
-        actor.slow = False
-    place.pass_s(2)
-    assert place.at_work() == {"a": 2, "b": 2}
+        night.pass_s(START_S + 20)
+    assert night.active() == {"a": 2}
+    for worker in night.cluster.workers:
+        worker.slow = False
+    night.pass_s(2)
+    assert night.active() == {"a": 2, "b": 2}
     assert not [log for log in logs if log["event"] == "model.waiting"]
 
 

@@ -1,109 +1,83 @@
-"""Shows workers/fleet/fleet.py and workers/fleet/actor.py on a local Ray: the dead are replaced, the rest drain."""
+"""Shows workers/fleet/fleet.py on a fake cluster: its drain, and the faults that workers report."""
 
-import os
-import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
-import ray
 
-from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable, UnavailableError
-from jobs.lanes.redis_queue import RedisQueue
+from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
-from workers.fleet.fleet import Fleet, connect, workers_per_lane
-
-pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    connect(None, local=True)
-    yield
-    ray.shutdown()
+from tests.support.fake_cluster import FakeCluster
+from workers.fleet.fleet import Fleet
 
 
 @pytest.fixture
-def fleet(local_ray: None, tmp_path: Path, redis_url: str) -> Iterator[Fleet]:
-    del local_ray
-    settings = Settings(
-        store_url=str(tmp_path / "store"),
-        model="stub",
-        lease_s=3,
-        log_level="error",
-        models={
-            "gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"},
-            "broken": {"engine": "stub", "options": {"load_fault": "exit"}},
-        },
-    )
-    made = Fleet(settings, redis_url)
+def cluster() -> FakeCluster:
+    return FakeCluster([Counter({"CPU": 2})], draining_s=30.0)
+
+
+@pytest.fixture
+def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
+    made = Fleet(Settings(), "redis://nowhere", cluster, monotonic=cluster.monotonic)
+    made.staff("stub", 2)
+    cluster.place()
     yield made
     made.kill()
 
 
-def pids(fleet: Fleet) -> set[int]:
-    queue = RedisQueue.from_url(fleet.redis_url)
-    try:
-        return {worker.pid for worker in queue.snapshot("stub").workers if worker.worker.startswith(fleet.name)}
-    finally:
-        queue.close()
+def test_it_waits_until_the_workers_have_ended(fleet: Fleet, cluster: FakeCluster) -> None:
+    fleet.drain(60.0)
+    assert cluster.seconds == pytest.approx(30.0, abs=1.0)
+    assert [worker.killed for worker in cluster.workers] == [True, True]
 
 
-def test_a_killed_worker_is_replaced_and_the_fleet_drains(fleet: Fleet, until: Callable[..., Any]) -> None:
-    fleet.staff("stub", 1)
-    fleet.staff("stub", 1)
-    assert len(fleet.replicas) == 1
-    (pid,) = until(lambda: pids(fleet), 60, "the worker")
-    os.kill(pid, signal.SIGKILL)
-
-    def replaced() -> bool:
-        fleet.watch()
-        return bool(pids(fleet) - {pid})
-
-    until(replaced, 60, "another worker")
-    assert fleet.replicas[0].deaths == 1
-    assert [status["worker"] for status in fleet.statuses(10.0)] == [fleet.replicas[0].worker]
-    fleet.drain(1.0)
-    assert fleet.replicas[0].handle is None
+def test_it_ends_when_the_workers_are_killed_meanwhile(fleet: Fleet, cluster: FakeCluster) -> None:
+    fleet.drain(60.0, meanwhile=fleet.kill)
+    assert cluster.seconds < 1.0
+    assert [worker.killed for worker in cluster.workers] == [True, True]
 
 
-def test_a_model_that_is_not_there_ends_the_fleet_with_its_remedy(fleet: Fleet, until: Callable[..., Any]) -> None:
-    fleet.staff("gone", 1)
-
-    def watched() -> bool:
-        fleet.watch()
-        return False
-
-    with pytest.raises(ModelUnavailable):
-        until(watched, 60, "the fault")
+def test_it_does_not_wait_for_those_that_wait_for_room(fleet: Fleet, cluster: FakeCluster) -> None:
+    cluster.draining_s = 0.0
+    fleet.staff("stub", 4)
+    cluster.place()
+    fleet.drain(60.0)
+    assert cluster.seconds < 1.0
+    assert [worker.killed for worker in cluster.workers] == [True] * 4
 
 
-def test_workers_that_die_before_they_are_loaded_end_the_fleet(
-    fleet: Fleet, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        pytest.param({"store_fault": "is full", "store_damage": "is damaged"}, StoreUnavailable, id="away"),
+        pytest.param({"store_fault": "", "store_damage": "is damaged"}, StoreDamaged, id="damaged"),
+        pytest.param({"store_fault": "", "store_damage": ""}, None, id="well"),
+    ],
+)
+def test_a_storage_that_is_away_is_raised_before_a_damaged_file(
+    fleet: Fleet, cluster: FakeCluster, status: dict[str, str], fault: type[StoreUnavailable] | None
 ) -> None:
-    monkeypatch.setattr("workers.fleet.fleet.BACKOFF_S", 0.01)
-    fleet.staff("broken", 1)
+    cluster.status = {"queue_fault": "", **status}
+    for _ in range(2):
+        try:
+            fleet.check_workers()
+            found = None
+        except StoreUnavailable as error:
+            found = type(error)
+        assert found is fault
 
-    def watched() -> bool:
-        fleet.watch()
+
+def test_nothing_is_asked_while_the_cluster_is_away(fleet: Fleet, cluster: FakeCluster) -> None:
+    fleet.kill()
+    asked: list[str] = []
+
+    def has_work(lane: str) -> bool:
+        asked.append(lane)
         return False
 
-    with pytest.raises(ModelUnavailable, match=r"no worker for broken can start, 4 have died") as fault:
-        until(watched, 120, "the fault")
-    assert fault.value.exit_status == 3
-    assert "\n" not in str(fault.value)
-
-
-def test_workers_by_the_devices(local_ray: None) -> None:
-    del local_ray
-    cpus = int(ray.cluster_resources()["CPU"])
-    assert workers_per_lane(ModelCard(engine="stub")) == max(1, cpus - 1)
-
-
-def test_a_cluster_that_is_not_there_is_said() -> None:
-    if ray.is_initialized():
-        pytest.skip("this process has a Ray already")
-    with pytest.raises(UnavailableError, match="ray start --head"):
-        connect("127.0.0.1:1")
+    cluster.away = True
+    fleet.allocate(has_work)
+    assert asked == []
+    cluster.away = False
+    fleet.allocate(has_work)
+    assert asked == ["stub"]

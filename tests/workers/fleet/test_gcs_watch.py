@@ -1,4 +1,4 @@
-"""Shows workers/fleet/gcs_watch.py: a control store that is lost is said, and ends the command before Ray does."""
+"""Shows workers/fleet/gcs_watch.py: a lost control store is reported, and ends the command before Ray does."""
 
 import socket
 from collections.abc import Callable
@@ -9,84 +9,86 @@ import pytest
 
 from jobs.errors import UnavailableError
 from tests.conftest import free_port
-from workers.fleet.gcs_watch import LOOK_S, ControlStore, listens
+from workers.fleet.gcs_watch import LOOK_S, GcsWatch, listens
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @dataclass
-class Cluster:
+class Store:
     """A control store that a test takes away, and the time."""
 
     answers: bool = True
     now: float = 0.0
     left: list[int] = field(default_factory=list)
-    store: ControlStore = field(init=False)
+    watch: GcsWatch = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = ControlStore(
+        self.watch = GcsWatch(
             "head:6379",
-            PATIENCE_S,
+            TIMEOUT_S,
             answers=lambda _: self.answers,
             monotonic=lambda: self.now,
             leave=self.left.append,
         )
-        self.store.look()
+        self.watch.look()
 
     def passes(self, seconds: float) -> None:
         for _ in range(round(seconds / LOOK_S)):
             self.now += LOOK_S
-            self.store.look()
+            self.watch.look()
 
 
-def test_one_that_answers_or_is_back_in_time_is_not_lost() -> None:
-    cluster = Cluster()
-    cluster.passes(1000)
-    cluster.answers = False
-    cluster.passes(50)
-    cluster.store.check()
-    cluster.answers = True
-    cluster.passes(1)
-    cluster.answers = False
-    cluster.passes(50)
-    cluster.store.check()
-    assert cluster.left == []
+def test_a_store_that_answers_or_is_back_in_time_is_not_lost() -> None:
+    store = Store()
+    store.passes(1000)
+    store.answers = False
+    store.passes(50)
+    store.watch.check()
+    store.answers = True
+    store.passes(1)
+    store.answers = False
+    store.passes(50)
+    store.watch.check()
+    assert store.left == []
 
 
-def test_one_that_stays_away_is_said_before_ray_gives_up(capsys: pytest.CaptureFixture[str]) -> None:
-    cluster = Cluster(answers=True)
-    cluster.answers = False
-    cluster.passes(PATIENCE_S - 7)
+def test_a_store_that_stays_away_is_reported_before_ray_gives_up(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(answers=True)
+    store.answers = False
+    store.passes(TIMEOUT_S - 7)
     with pytest.raises(UnavailableError, match=r"head:6379 has not answered for 53 s.*then the same command"):
-        cluster.store.check()
-    assert cluster.left == [], "there is time to end in an orderly way"
-    cluster.passes(6)
-    assert cluster.left[:1] == [3], "but not for ever"
-    assert capsys.readouterr().err == "", "it was said"
+        store.watch.check()
+    assert store.left == [], "there is time to end in an orderly way"
+    store.passes(6)
+    assert store.left[:1] == [3], "but not for ever"
+    assert capsys.readouterr().err == "", "check has reported it"
 
 
-def test_a_command_that_is_held_up_says_so_and_ends_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    cluster = Cluster()
-    cluster.answers = False
-    cluster.passes(PATIENCE_S - 1)
-    assert cluster.left[:1] == [3]
-    assert capsys.readouterr().err.startswith("nightpress: Ray's control store at head:6379 has not answered for 58 s")
+def test_a_command_that_hangs_in_a_call_is_ended_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store()
+    store.answers = False
+    store.passes(TIMEOUT_S - 1)
+    assert store.left[:1] == [3]
+    assert capsys.readouterr().err.startswith(
+        "nightpress: Ray's control store (GCS) at head:6379 has not answered for 58 s"
+    )
 
 
-def test_a_process_that_stood_still_itself_does_not_judge() -> None:
-    cluster = Cluster()
-    cluster.answers = False
-    cluster.now += 1000
-    cluster.store.look()
-    cluster.store.check()
-    assert cluster.left == []
+def test_time_in_which_this_process_stood_still_does_not_count() -> None:
+    store = Store()
+    store.answers = False
+    store.now += 1000
+    store.watch.look()
+    store.watch.check()
+    assert store.left == []
 
 
-def test_one_that_cannot_be_reached_from_here_is_not_judged() -> None:
-    cluster = Cluster(answers=False)
-    cluster.passes(1000)
-    cluster.store.check()
-    assert cluster.left == []
+def test_a_store_that_has_never_answered_is_not_lost() -> None:
+    store = Store(answers=False)
+    store.passes(1000)
+    store.watch.check()
+    assert store.left == []
 
 
 def test_it_looks_from_a_thread_until_it_is_closed(until: Callable[..., Any]) -> None:
@@ -96,13 +98,13 @@ def test_it_looks_from_a_thread_until_it_is_closed(until: Callable[..., Any]) ->
         looks.append(address)
         return True
 
-    store = ControlStore("head:6379", PATIENCE_S, answers=answers).start()
+    watch = GcsWatch("head:6379", TIMEOUT_S, answers=answers).start()
     until(lambda: looks, 10, "a look")
-    store.close()
+    watch.close()
     assert set(looks) == {"head:6379"}
 
 
-def test_whoever_takes_connections_answers() -> None:
+def test_a_port_that_accepts_connections_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert listens(f"127.0.0.1:{server.getsockname()[1]}")
     assert not listens(f"127.0.0.1:{free_port()}")

@@ -64,7 +64,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
     queue = RedisQueue.from_settings(settings, redis_url)
     fleet = FleetMetrics()
-    sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, took=fleet.published)
+    sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, on_published=fleet.published)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     port = fleet.serve("127.0.0.1", 0)
 

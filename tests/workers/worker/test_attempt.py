@@ -23,7 +23,7 @@ class EchoOutput(BaseModel):
 
 
 class Echo:
-    """Asks for each word side by side, and again for the first when its answer was `again`."""
+    """A kind that yields a prompt for each word at once, and one more if the first answer is `again`."""
 
     name = "echo"
     request_type = EchoRequest
@@ -84,7 +84,7 @@ def test_a_kind_without_prompts_returns_at_once() -> None:
     assert attempt.output == EchoOutput(text="")
 
 
-def test_a_fault_of_the_engine_becomes_the_rows_error() -> None:
+def test_an_engines_fault_becomes_the_error_of_the_row() -> None:
     attempt = attempt_for(["a"])
     (request,) = attempt.start()
     fault = Fault("out_of_memory", "too long", retryable=True)
@@ -107,13 +107,13 @@ def test_a_failed_check_keeps_its_usage() -> None:
         pytest.param({"temperature": 9.0}, "out_of_range", id="params that do not go together"),
     ],
 )
-def test_a_row_whose_params_are_wrong(fields: dict[str, object], code: str) -> None:
+def test_params_that_do_not_go_together_fail_the_row(fields: dict[str, object], code: str) -> None:
     with pytest.raises(RowError) as raised:
         attempt_for(["a"], **fields).start()
     assert raised.value.code == code
 
 
-def test_a_stored_request_that_does_not_fit_its_kind() -> None:
+def test_a_stored_request_that_does_not_fit_its_kind_fails_the_row() -> None:
     attempt = attempt_for(["a"])
     object.__setattr__(attempt.row, "request", {"words": 5})
     with pytest.raises(RowError, match="does not fit kind echo") as raised:
@@ -129,8 +129,8 @@ def test_the_row_overrides_the_kinds_params_and_seeds_follow_from_the_row() -> N
     assert [r.request_id for r in requests] == ["b-1/7#2.0~7", "b-1/7#2.1~7"]
 
 
-def test_without_a_seed_one_follows_from_batch_and_row() -> None:
-    """Another attempt of the same row gets the same seed, another row another."""
+def test_without_a_seed_one_is_made_from_batch_and_row() -> None:
+    """Each attempt at a row gets the same seed, and another row gets another."""
     assert attempt_for(["a"]).seed == attempt_for(["a"]).seed
     other = attempt_for(["a"])
     other.job = Job(Lease(JobKey("b-1", 8), 1, 3, "w-1-i-7"), b"")
@@ -147,7 +147,7 @@ def test_the_receipt_names_templates_and_cut_text() -> None:
 
 
 class Stubborn(Echo):
-    """Does not end when it is told to."""
+    """A kind whose conversation raises when it is closed, or goes on."""
 
     def __init__(self, way: str) -> None:
         self._way = way
@@ -162,7 +162,7 @@ class Stubborn(Echo):
 
 
 @pytest.mark.parametrize("way", ["raises", "goes on"])
-def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
+def test_a_kind_that_does_not_close_is_logged_and_nothing_else_fails(
     way: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attempt = attempt_for(["a"])
@@ -170,7 +170,7 @@ def test_a_kind_that_does_not_end_is_named_in_the_log_and_ends_nothing_else(
     attempt.start()
     attempt.close()
     attempt.close()
-    said = capsys.readouterr().out
-    assert said.count("kind.close_failed") == 1
-    assert "b-1/7" in said
-    assert "echo" in said
+    events = capsys.readouterr().out
+    assert events.count("kind.close_failed") == 1
+    assert "b-1/7" in events
+    assert "echo" in events

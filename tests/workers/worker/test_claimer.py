@@ -1,8 +1,10 @@
-"""Shows workers/worker/claimer.py: whose rows are begun next, and what a claim costs. Claim by claim, in this thread."""
+"""Shows workers/worker/claimer.py: which rows are begun next, and what a claim asks of the storage.
+
+The claims are made one by one, in the thread of the test.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +14,25 @@ import redis
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import StoreUnavailable
-from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Job
-from jobs.lanes.protocol import Settlement, WorkerRecord
-from jobs.store.damage import MOST_S
+from jobs.lanes.protocol import Settlement
+from jobs.store.damage import MAX_S
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
 from tests.support.clocks import MovedClock
 from tests.support.night import LANE, settings_of
 from tests.support.outcomes import completed, failed
 from tests.support.worker_night import WorkerNight
-from workers.worker.claimer import WELL, Claimer
-from workers.worker.failing_batches import Doubts
+from workers.worker.claimer import NO_FAULT, Claimer
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat, Pulse
-from workers.worker.leases import Leases
 
 SLOTS = 16
 ASKED = frozenset({"list", "read", "read_range", "reader", "exists", "size", "create"})
 
 
 class Counted(LocalStore):
-    """Counts what is asked of it. Of the batch that is `away` no request can be read by its place."""
+    """A store that counts its calls. No range of the input of the batch named by `away` can be read."""
 
     asked = 0
     away = "none"
@@ -50,7 +49,7 @@ class Counted(LocalStore):
 
 
 class Desk(WorkerNight):
-    """A night with one claimer and no thread: it claims when it is told to. Its clock is moved by hand."""
+    """A night with one claimer that has no thread: it claims when the test says so. The test moves the clock."""
 
     store: Counted
 
@@ -59,43 +58,26 @@ class Desk(WorkerNight):
         settings = settings_of(batch_scan_s=2.0, spool_dir=folder / "spool", **given)
         store = Counted(str(folder / "store"))
         super().__init__(store, client, settings, monotonic=self.clock.monotonic)
-        self.batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s, monotonic=self.monotonic)
-        feeder = Feeder(store, self.queue, self.batches, settings, self.monotonic)
-        self.leases = Leases.from_settings(settings)
-        heartbeat = Heartbeat(self.queue, self.leases, LANE, settings, self._record)
-        flusher = Flusher(
-            store, self.queue, self.leases, heartbeat, lane=LANE, worker="w-1", incarnation="i", settings=settings
-        )
-        self.doubts = Doubts(3)
-        self.claimer = Claimer(
-            replace(self.line(), batches=self.batches, feeder=feeder),
-            self.leases,
-            flusher,
-            self.doubts,
-            slots=SLOTS,
-            claim_id="w-1-i-{}".format,
-            record=self._record,
-            clock=self.now,
-            pulse=Pulse(),
-        )
-
-    def _record(self, running: int) -> WorkerRecord:
-        return WorkerRecord("w-1", 1, "n-1", LANE, running)
+        batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s, monotonic=self.monotonic)
+        context = self.context(slots=SLOTS, batches=batches)
+        self.leases = context.leases
+        self.failing_batches = context.failing_batches
+        self.claimer = Claimer(context, Flusher(context, Heartbeat(context)), Pulse())
 
     def claim_once(self) -> None:
-        """One turn of the claimer's loop."""
-        self.claimer._claim()
+        """Run the claimer's loop once."""
+        self.claimer._claim_if_room()
 
     def begun(self) -> list[Job]:
-        """The jobs that were begun since, which are in hand still."""
+        """The jobs that were begun since the last call. They are still in hand."""
         return [turn.attempt.job for turn in self.claimer.ready()]
 
     def turn(self) -> Mapping[str, int]:
-        """Claim, and settle at once what was begun. Returns how many rows those were, by the name of their batch."""
+        """Claim once, and settle at once what was begun. Returns how many rows of each batch that was, by its name."""
         self.claim_once()
         jobs = self.begun()
         self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
-        self.leases.let_go(job.lease for job in jobs)
+        self.leases.remove(job.lease for job in jobs)
         return Counter(job.key.batch_id.rpartition("-")[0] for job in jobs)
 
 
@@ -104,7 +86,7 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
     return Desk(tmp_path, fake_client, window_rows=400)
 
 
-# -- whose rows are next
+# -- which rows are next
 
 
 def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: Desk) -> None:
@@ -120,7 +102,7 @@ def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: De
 def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """What waits may not be claimed. So the worker, which has room, looks for other rows at each claim, and is kept busy."""
+    """Nothing that waits may be claimed. So the worker, which has room, feeds other rows at each claim, and stays busy."""
     desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     desk.accept(1000, "large", tenant="a")
     desk.turn()
@@ -134,8 +116,8 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     assert done["other"] == 300
 
 
-def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(desk: Desk) -> None:
-    """But once in `batch_scan_s`, and then no more for each batch that has rows waiting."""
+def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:
+    """It asks once in `batch_scan_s`, and also then not for each batch that has rows waiting."""
     for n in range(8):
         desk.accept(200, f"b{n}")
     desk.clock.pass_s(desk.settings.batch_scan_s)
@@ -151,17 +133,17 @@ def test_a_claim_on_a_lane_that_is_full_asks_nothing_of_the_storage(desk: Desk) 
     assert 0 < desk.store.asked - asked < 4
 
 
-# -- what is damaged
+# -- damage
 
 
 def input_of(desk: Desk, batch: Batch) -> Path:
     return Path(desk.store.url) / BatchPaths(batch.batch_id).input(LANE)
 
 
-def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_no_other_waiting(
+def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is charged to its rows, and they come again by themselves once its input is restored."""
+    """No attempt is counted for its rows, and they are fed again by themselves once its input is restored."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(40, "hurt", priority=9), desk.accept(100, "sound")
     desk.claim_once()
@@ -177,16 +159,16 @@ def test_a_damaged_batch_in_front_whose_requests_are_read_by_their_place_keeps_n
     assert (snapshot.ready, snapshot.delayed, snapshot.leased) == (0, 0, 0)
     assert sound.batch_id in snapshot.batches
     input_of(desk, hurt).write_bytes(whole)
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     desk.claim_once()
     desk.claim_once()
     jobs = desk.begun()
     assert [(job.key.batch_id, job.attempt, job.crashes) for job in jobs] == [(hurt.batch_id, 1, 0)] * 32
-    assert desk.claimer.fault == WELL
+    assert desk.claimer.fault == NO_FAULT
 
 
-def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """The audit then feeds what was taken off the lane, once its input is restored."""
+def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client: redis.Redis) -> None:
+    """Once the input is restored, the audit has the rows fed again that were taken off the lane."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt = desk.accept(40, "hurt")
     desk.claim_once()
@@ -196,20 +178,22 @@ def test_a_row_of_a_damaged_batch_that_runs_may_run_to_its_end(tmp_path: Path, f
     whole = input_of(desk, hurt).read_bytes()
     input_of(desk, hurt).unlink()
     desk.queue.release(LANE, others)
-    desk.leases.let_go(others)
+    desk.leases.remove(others)
     desk.claim_once()
     assert desk.snapshot().batches[hurt.batch_id].live == 8
     desk.write([completed(lease) for lease in running], hurt.batch_id)
     assert desk.queue.settle(LANE, [Settlement(lease) for lease in running]) == frozenset()
-    desk.leases.let_go(running)
+    desk.leases.remove(running)
     input_of(desk, hurt).write_bytes(whole)
     desk.sweep()
-    desk.clock.pass_s(MOST_S)
+    desk.clock.pass_s(MAX_S)
     assert [desk.turn(), desk.turn(), desk.turn()] == [{}, {"hurt": 32}, {}]
 
 
-def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """Also the rows of a damaged batch that stood before it."""
+def test_while_the_storage_is_away_rows_that_were_not_begun_are_released(
+    tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """So are the rows of a damaged batch that came before them."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(4, "hurt", priority=9), desk.accept(4, "sound")
     desk.claim_once()
@@ -222,10 +206,8 @@ def test_what_is_away_gives_all_back_that_was_not_begun(tmp_path: Path, fake_cli
     assert [desk.turn(), desk.turn()] == [{"sound": 4}, {}]
 
 
-def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The worker saw three rows of it fail, and cannot read what the others did: that is said, and all go on."""
+def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """The worker saw three of its rows fail, and cannot read the others: it logs that, and goes on with all batches."""
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
     failures = [failed(row) for row in range(3)]
@@ -233,6 +215,6 @@ def test_a_damaged_batch_that_is_in_doubt_keeps_no_other_waiting(
     (segment,) = (Path(desk.store.url) / BatchPaths(hurt.batch_id).segments).iterdir()
     segment.write_bytes(b"torn")
     for outcome in failures:
-        desk.doubts.note(hurt.batch_id, outcome)
+        desk.failing_batches.count(hurt.batch_id, outcome)
     assert [desk.turn() for _ in range(3)] == [{"hurt": 32}, {"hurt": 8, "sound": 24}, {"sound": 16}]
     assert capsys.readouterr().out.count("store.damaged") == 1

@@ -1,50 +1,40 @@
-"""Shows workers/worker/flusher.py: of a lease that another worker has by now, nothing is written."""
+"""Shows workers/worker/flusher.py: nothing is written of a row that another worker has by now."""
 
 from collections.abc import Callable
 
 import pytest
 
-from jobs.lanes.protocol import Settlement, WorkerRecord
-from tests.support.night import LANE
+from jobs.lanes.protocol import Settlement
+from tests.support.clocks import MovedClock
 from tests.support.outcomes import completed
 from tests.support.worker_night import WorkerNight
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat
-from workers.worker.leases import Leases
 
 
 @pytest.mark.parametrize(
     ("since_s", "written"),
     [
         pytest.param(59.0, ["completed"], id="the last answer is younger than a lease"),
-        pytest.param(61.0, [], id="nothing was heard for a lease"),
+        pytest.param(61.0, [], id="Redis was silent for longer than a lease"),
     ],
 )
 def test_before_a_write_a_worker_asks_whether_its_leases_hold(
     make_night: Callable[..., WorkerNight], since_s: float, written: list[str]
 ) -> None:
-    """The process was stopped, and another worker has the row when it goes on."""
-    night, now = make_night(lease_s=60), 0.0
+    """The process was stopped for a while, and another worker has the row when it goes on."""
+    clock = MovedClock()
+    night = make_night(clock=clock, lease_s=60)
     night.accept(1)
     (job,) = night.claim(1, worker="mine")
-    leases = Leases.from_settings(night.settings, lambda: now)
-    leases.hold([job.lease])
+    context = night.context(name="mine")
+    context.leases.add([job.lease])
     night.expire_leases()
     assert [other.key for other in night.claim(1)] == [job.key]
-    record = WorkerRecord("mine", 1, "n", LANE, 1)
-    heartbeat = Heartbeat(night.queue, leases, LANE, night.settings, lambda _: record, monotonic=lambda: now)
-    now = since_s
-    with Flusher(
-        night.store,
-        night.queue,
-        leases,
-        heartbeat,
-        lane=LANE,
-        worker="mine",
-        incarnation="1",
-        settings=night.settings,
-    ) as flusher:
+    heartbeat = Heartbeat(context)
+    clock.pass_s(since_s)
+    with Flusher(context, heartbeat) as flusher:
         flusher.put(night.batch_id, completed(job.lease), Settlement(job.lease))
     assert [line.status for line in night.outcomes()] == written
-    assert leases.holding == 0
+    assert context.leases.holding == 0
     assert night.snapshot().leased == 1, "the other worker's lease stays"

@@ -1,17 +1,17 @@
-"""Shows workers/worker/heartbeat.py: what a beat renews, what it learns, and the end of a process whose engine hangs."""
+"""Shows workers/worker/heartbeat.py: which leases a beat renews, what it learns, and how a hung engine ends its process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from jobs.errors import QueueUnavailable
 from jobs.lanes.job import JobKey, Lease
-from jobs.lanes.protocol import Beat, Schedule, WorkerRecord
-from jobs.settings import Settings
+from jobs.lanes.protocol import Beat, WorkerRecord
+from tests.support.clocks import MovedClock
+from tests.support.worker_night import WorkerNight
 from workers.worker.heartbeat import AGAIN_S, Heartbeat, Pulse
-from workers.worker.leases import Leases
 
 HELD = Lease(JobKey("b", 0), 1, 1, "w-1-0")
 DONE = Lease(JobKey("b", 1), 1, 2, "w-1-0")
@@ -19,7 +19,7 @@ DONE = Lease(JobKey("b", 1), 1, 2, "w-1-0")
 
 @dataclass
 class Queue:
-    """Takes beats, or is away."""
+    """A queue that takes beats, or is away."""
 
     away: bool = False
     lost: frozenset[Lease] = frozenset()
@@ -32,53 +32,42 @@ class Queue:
         return Beat(self.lost, frozenset())
 
 
-@dataclass
 class Heart:
-    """A heartbeat over a queue of its own, with a clock that a test moves."""
+    """A heartbeat over a queue of its own. The test moves the clock."""
 
-    now: float = 0.0
-    queue: Queue = field(default_factory=Queue)
-    ended: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        settings = Settings(lease_s=10, step_limit_s=100, exit_limit_s=50)
-        self.leases = Leases.from_settings(settings, lambda: self.now)
-        self.pulse = Pulse(lambda: self.now)
-        schedule: Any = self.queue
-        self.heartbeat = Heartbeat(
-            cast("Schedule", schedule),
-            self.leases,
-            "stub",
-            settings,
-            lambda n: WorkerRecord("w", 1, "n", "stub", n),
-            pulses=(self.pulse,),
-            monotonic=lambda: self.now,
-            end_process=self.ended.append,
-        )
-        self.leases.hold([HELD, DONE])
-        assert self.leases.settling(DONE)
+    def __init__(self, make_night: Callable[..., WorkerNight]) -> None:
+        self.clock = MovedClock()
+        self.queue = Queue()
+        self.ended: list[int] = []
+        night = make_night(clock=self.clock, lease_s=10, step_limit_s=100, exit_limit_s=50)
+        context = night.context(self.queue)
+        self.leases = context.leases
+        self.pulse = Pulse(context.monotonic)
+        self.heartbeat = Heartbeat(context, pulses=(self.pulse,), end_process=self.ended.append)
+        self.leases.add([HELD, DONE])
+        assert self.leases.mark_settling(DONE)
 
 
 @pytest.fixture
-def heart() -> Heart:
-    return Heart()
+def heart(make_night: Callable[..., WorkerNight]) -> Heart:
+    return Heart(make_night)
 
 
-def test_a_hanging_engine_loses_its_rows_and_then_its_process(heart: Heart) -> None:
+def test_a_hung_engine_loses_its_rows_and_then_its_process(heart: Heart) -> None:
     heart.pulse.mark()
     for now, renewed, ended in ((99.0, (HELD, DONE), []), (101.0, (DONE,), []), (151.0, (DONE,), [1])):
-        heart.now = now
+        heart.clock.seconds = now
         heart.heartbeat.beat()
         assert (heart.queue.renewed[-1], heart.ended) == (renewed, ended), now
 
 
 @pytest.mark.parametrize("away", [pytest.param(False, id="busy"), pytest.param(True, id="also while Redis is away")])
-def test_an_idle_engine_does_not_hang(heart: Heart, away: bool) -> None:
+def test_an_idle_engine_is_not_taken_for_a_hung_one(heart: Heart, away: bool) -> None:
     heart.pulse.mark()
-    heart.now = 90.0
+    heart.clock.seconds = 90.0
     heart.pulse.rest()
     heart.queue.away = away
-    heart.now = 1000.0
+    heart.clock.seconds = 1000.0
     if away:
         with pytest.raises(QueueUnavailable):
             heart.heartbeat.beat()
@@ -88,21 +77,21 @@ def test_an_idle_engine_does_not_hang(heart: Heart, away: bool) -> None:
     assert heart.leases.holds(HELD)
 
 
-def test_a_process_ends_also_while_redis_is_away(heart: Heart) -> None:
+def test_a_hung_process_ends_also_while_redis_is_away(heart: Heart) -> None:
     heart.pulse.mark()
     heart.queue.away = True
-    heart.now = 151.0
+    heart.clock.seconds = 151.0
     with pytest.raises(QueueUnavailable):
         heart.heartbeat.beat()
     assert heart.ended == [1]
 
 
-def test_a_doubt_is_cleared_before_a_write(heart: Heart) -> None:
-    """As long as the last answer is younger than a lease there is none; after that each asks, and takes no answer as leave."""
-    heart.now = 9.0
+def test_after_a_long_silence_confirm_asks_again(heart: Heart) -> None:
+    """While the last answer is younger than a lease, it asks nothing. Without an answer the leases count as held."""
+    heart.clock.seconds = 9.0
     heart.heartbeat.confirm()
     assert heart.queue.renewed == []
-    heart.now = 11.0
+    heart.clock.seconds = 11.0
     heart.queue.away = True
     heart.heartbeat.confirm()
     assert heart.leases.holds(DONE)
@@ -112,7 +101,7 @@ def test_a_doubt_is_cleared_before_a_write(heart: Heart) -> None:
 
 
 class Stop:
-    """In place of the event that ends the thread: notes how long it waits for each beat. Redis is away for the first two."""
+    """Stands in for the event that ends the thread. It notes the time to each beat; Redis is away for the first two."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -125,7 +114,7 @@ class Stop:
 
 
 def test_it_beats_as_soon_as_redis_is_back(heart: Heart) -> None:
-    """Whoever claims then must see that this worker lives."""
+    """A claim of another worker must then see that this one lives."""
     stop: Any = Stop(heart.queue)
     heart.heartbeat._stop = stop
     heart.heartbeat._run()

@@ -1,4 +1,4 @@
-"""Shows workers/worker/leases.py: each phase has its limit, and who may write is who holds the lease."""
+"""Shows workers/worker/leases.py: each phase has its limit, and only the holder of a lease may write."""
 
 import pytest
 
@@ -26,11 +26,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 def leases(clock: Clock) -> Leases:
-    """Row 0 waits, row 1 runs, row 2 awaits its settlement."""
+    """Row 0 is waiting, row 1 running, row 2 settling."""
     made = Leases(LIMITS_S, clock)
-    made.hold([lease(0), lease(1), lease(2)])
-    made.running(lease(1))
-    assert made.settling(lease(2))
+    made.add([lease(0), lease(1), lease(2)])
+    made.mark_running(lease(1))
+    assert made.mark_settling(lease(2))
     return made
 
 
@@ -40,38 +40,41 @@ def leases(clock: Clock) -> Leases:
         pytest.param(0, False, [0, 1, 2], id="all are renewed"),
         pytest.param(11, False, [1, 2], id="waited too long"),
         pytest.param(21, False, [2], id="ran too long"),
-        pytest.param(41, False, [], id="not taken by storage for too long"),
-        pytest.param(0, True, [2], id="the engine hangs: what is finished is kept"),
+        pytest.param(41, False, [], id="settling for too long"),
+        pytest.param(0, True, [2], id="the engine hangs: finished rows are kept"),
     ],
 )
-def test_what_is_renewed(leases: Leases, clock: Clock, after_s: float, hung: bool, renewed: list[int]) -> None:
+def test_overdue_leases_are_abandoned_and_the_others_renewed(
+    leases: Leases, clock: Clock, after_s: float, hung: bool, renewed: list[int]
+) -> None:
     clock.now += after_s
-    found, given_up = leases.renewable(hung=hung)
-    assert [one.key.row for one in found] == renewed
-    assert sorted(one.key.row for one, _ in given_up) == sorted({0, 1, 2} - set(renewed))
+    abandoned = leases.abandon_overdue(hung=hung)
+    assert [one.key.row for one in leases.renewable()] == renewed
+    assert sorted(one.key.row for one, _ in abandoned) == sorted({0, 1, 2} - set(renewed))
     assert [leases.holds(lease(row)) for row in range(3)] == [row in renewed for row in range(3)]
-    assert leases.renewable(hung=hung) == (found, ())
+    assert leases.abandon_overdue(hung=hung) == ()
 
 
-def test_an_answer_starts_the_time_of_a_row_anew(leases: Leases, clock: Clock) -> None:
+def test_an_answer_restarts_the_time_of_a_running_row(leases: Leases, clock: Clock) -> None:
     clock.now = 15
-    leases.running(lease(1))
+    leases.mark_running(lease(1))
     clock.now = 30
-    assert lease(1) in leases.renewable(hung=False)[0]
+    leases.abandon_overdue(hung=False)
+    assert leases.renewable() == (lease(1), lease(2))
 
 
 def test_a_lease_that_is_gone_cannot_be_settled(leases: Leases) -> None:
-    leases.report(lost=[lease(0), lease(9)], cancelled=[lease(1)])
-    assert leases.lost() == {lease(0)}
+    leases.mark_ended(lost=[lease(0), lease(9)], cancelled=[lease(1)])
+    assert leases.gone() == {lease(0)}
     assert leases.cancelled() == {lease(1)}
-    assert not leases.settling(lease(0))
-    assert not leases.settling(lease(9))
-    leases.let_go([lease(0), lease(1)])
-    assert (leases.lost(), leases.cancelled(), leases.holding, leases.in_hand) == (frozenset(), frozenset(), 1, 0)
+    assert not leases.mark_settling(lease(0))
+    assert not leases.mark_settling(lease(9))
+    leases.remove([lease(0), lease(1)])
+    assert (leases.gone(), leases.cancelled(), leases.holding, leases.in_hand) == (frozenset(), frozenset(), 1, 0)
 
 
-def test_what_is_taken_back_is_its_owners_no_more(leases: Leases) -> None:
-    assert leases.take_back(Phase.WAITING, Phase.RUNNING) == [lease(0), lease(1)]
-    assert leases.take_back(Phase.WAITING, Phase.RUNNING) == []
-    assert not leases.settling(lease(1))
+def test_leases_that_are_about_to_be_released_are_gone(leases: Leases) -> None:
+    assert leases.start_release(Phase.WAITING, Phase.RUNNING) == [lease(0), lease(1)]
+    assert leases.start_release(Phase.WAITING, Phase.RUNNING) == []
+    assert not leases.mark_settling(lease(1))
     assert leases.holds(lease(2))

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("prometheus_client", reason="the extra `workers` is not installed")
 
-from jobs.batches.segments.segment import Outcome
+from jobs.batches.segments.line import Outcome
 from workers.worker.metrics import WorkerMetrics
 
 SECRET = "a secret that nobody may read"

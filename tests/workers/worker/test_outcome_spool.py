@@ -18,7 +18,7 @@ def spool(tmp_path: Path) -> Iterator[OutcomeSpool[str]]:
     made.close()
 
 
-def test_what_goes_in_comes_out_in_order(spool: OutcomeSpool[str], tmp_path: Path) -> None:
+def test_chunks_come_out_in_the_order_in_which_they_went_in(spool: OutcomeSpool[str], tmp_path: Path) -> None:
     for n in range(3):
         assert spool.push([f"{n}a", f"{n}b"])
     assert spool.pop() == ["0a", "0b"]
@@ -28,7 +28,7 @@ def test_what_goes_in_comes_out_in_order(spool: OutcomeSpool[str], tmp_path: Pat
     assert list((tmp_path / "deep" / "spool").iterdir()) == [], "the file has no name"
 
 
-def test_it_takes_no_more_than_it_may_and_has_room_again(spool: OutcomeSpool[str]) -> None:
+def test_a_full_spool_refuses_until_it_has_room_again(spool: OutcomeSpool[str]) -> None:
     assert spool.push(["x" * 700])
     assert not spool.push(["y" * 700])
     assert spool.pop() == ["x" * 700]
@@ -36,7 +36,7 @@ def test_it_takes_no_more_than_it_may_and_has_room_again(spool: OutcomeSpool[str
     assert spool.pop() == ["y" * 700]
 
 
-def test_a_disk_that_refuses_is_said_and_harms_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_refuses_is_logged_and_harms_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("no folder")
     spool = OutcomeSpool[str](tmp_path / "file", 1000)
     assert not spool.push(["x"])
@@ -46,7 +46,7 @@ def test_a_disk_that_refuses_is_said_and_harms_nothing(tmp_path: Path, capsys: p
 
 @contextmanager
 def room(most_bytes: int) -> Iterator[None]:
-    """A disk on which no file grows beyond this: a write that does is cut short, as on one that is full."""
+    """Let no file grow beyond `most_bytes`: a write that would is cut short, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
     yield
@@ -73,15 +73,15 @@ def test_a_chunk_that_does_not_read_back_is_the_only_one_lost(spool: OutcomeSpoo
     file.seek(spool._chunks[1].offset + 30)
     file.write(b"!")
     assert spool.pop() == ["a" * 50]
-    with pytest.raises(OSError, match="is not as it was"):
+    with pytest.raises(OSError, match="is not as it was written"):
         spool.pop()
     assert spool.pop() == ["c" * 50]
 
 
-def test_what_does_not_read_back_keeps_no_room(spool: OutcomeSpool[str]) -> None:
+def test_a_chunk_that_does_not_read_back_frees_its_room(spool: OutcomeSpool[str]) -> None:
     assert spool.push(["x" * 700])
     spool._opened().truncate(300)
-    with pytest.raises(OSError, match="is not as it was"):
+    with pytest.raises(OSError, match="is not as it was written"):
         spool.pop()
     assert len(spool) == 0
     assert spool.push(["y" * 700])

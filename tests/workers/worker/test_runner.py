@@ -1,4 +1,4 @@
-"""Shows workers/worker/runner.py: one row's life as a straight line, and every way in which a claimed job ends.
+"""Shows workers/worker/runner.py: rows that go straight through, and every way in which a claimed job ends.
 
 A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
@@ -12,7 +12,7 @@ import pytest
 import redis
 from pydantic import BaseModel
 
-from jobs.batches.batch import Done
+from jobs.accounts.tallies import tallies
 from jobs.batches.published import read_published
 from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
@@ -22,7 +22,6 @@ from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.prices import Prices
-from jobs.publishing.publish import publish
 from jobs.store.local import LocalStore
 from tests.support.engines import Scripted, answer, fault, row_of
 from tests.support.night import LANE, chats
@@ -44,18 +43,29 @@ def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, unt
 
 
 def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """Who publishes has prices of its own."""
+    """The publisher has other prices, which do not count."""
     night.change(prices=Prices(version="ours", currency="EUR"))
     night.accept(2)
     night.start(StubEngine())
     until(lambda: len(night.outcomes()) == 2, 20, "the outcomes")
-    done = publish(night.store, night.batch_id, prices=Prices())
-    assert isinstance(done, Done)
+    done = night.publish(prices=Prices())
     output, _ = night.published()
     usage = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
     assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
     assert "currency" not in output[0]
+
+
+def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:
+    tenants = ["acme", "default", "zeta"]
+    night.accept([{**row, "tenant": tenant} for row, tenant in zip(chats(3), tenants, strict=True)])
+    night.start(StubEngine())
+    night.until_published(until)
+    output, _ = night.published()
+    assert [row["tenant"] for row in output] == tenants
+    assert {name: tally.rows for name, tally in tallies(night.store, "tenant")["USD"].items()} == dict.fromkeys(
+        tenants, 1
+    )
 
 
 def test_all_kinds_in_one_lane(night: WorkerNight, until: Callable[..., Any]) -> None:
@@ -71,7 +81,7 @@ def test_all_kinds_in_one_lane(night: WorkerNight, until: Callable[..., Any]) ->
     assert {row["kind"] for row in [*output, *errors]} == {"article", "social_post", "translation", "chat"}
 
 
-def test_a_fault_of_one_row_is_its_own(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_fault_of_one_row_harms_no_other(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(6)
     bad = fault("prompt_too_long", retryable=False)
     night.start(Scripted(lambda r: bad(r) if row_of(r) == 2 else answer(r)))
@@ -83,7 +93,7 @@ def test_a_fault_of_one_row_is_its_own(night: WorkerNight, until: Callable[..., 
 def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """Row 0 never works and is failed after three attempts; row 1 works the second time. Failed attempts are not billed."""
+    """Row 0 fails three times, and for good; row 1 completes the second time. Failed attempts are not billed."""
     night.accept(2)
     bad = fault("generation_failed", retryable=True)
     night.start(Scripted(lambda r: answer(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
@@ -98,7 +108,7 @@ def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(
 
 
 class Broken:
-    """A kind that raises what no kind should."""
+    """A kind that raises an error of its own on row 1, and returns no output on row 2."""
 
     def __init__(self, whole: Kind) -> None:
         self.name, self.request_type, self.output_type = "chat", whole.request_type, whole.output_type
@@ -126,13 +136,13 @@ def test_a_kind_that_raises_harms_no_other_row(night: WorkerNight, until: Callab
 
 
 class Deep(BaseModel):
-    """An output that can hold more levels than a published row."""
+    """An output that can be nested deeper than a published row may be."""
 
     text: Any
 
 
 class Odd:
-    """A kind that says of row 2 what cannot be written as JSON, or raises as it is ended."""
+    """A kind whose receipt, error or output of row 2 cannot be written as JSON, or that raises when it is closed."""
 
     def __init__(self, whole: Kind, oddity: str) -> None:
         self.name, self.request_type, self.output_type = "chat", whole.request_type, Deep
@@ -158,7 +168,7 @@ class Odd:
 
 
 @pytest.mark.parametrize("oddity", ["label", "message", "depth", "clean-up"])
-def test_a_kind_that_says_what_cannot_be_written_or_does_not_end_harms_no_other_row(
+def test_a_kind_whose_outcome_is_not_json_or_that_does_not_close_harms_no_other_row(
     night: WorkerNight, until: Callable[..., Any], oddity: str
 ) -> None:
     night.kinds["chat"] = Odd(night.kinds["chat"], oddity)
@@ -176,10 +186,10 @@ def test_a_kind_that_says_what_cannot_be_written_or_does_not_end_harms_no_other_
     "damage",
     [
         pytest.param(lambda stored: stored.partition(b"=")[0] + b"={torn", id="the request is read from storage"),
-        pytest.param(lambda stored: b"={torn", id="the record too is fed again"),
+        pytest.param(lambda stored: b"={torn", id="the row is fed again"),
     ],
 )
-def test_what_is_damaged_on_the_queue_harms_no_row(
+def test_damage_on_the_queue_harms_no_row(
     night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis, damage: Callable[[bytes], bytes]
 ) -> None:
     night.accept(3)
@@ -200,7 +210,7 @@ def test_long_requests_are_read_from_the_input(night: WorkerNight, until: Callab
     assert [row["output"]["text"] for row in output] == [f"Say {n}." for n in range(5)]
 
 
-def test_a_dead_workers_rows_are_done_by_another(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_the_rows_of_a_dead_worker_are_done_by_another(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(3)
     assert len(night.claim(3)) == 3
     night.expire_leases()
@@ -211,7 +221,7 @@ def test_a_dead_workers_rows_are_done_by_another(night: WorkerNight, until: Call
     assert sorted((line.row, line.final) for line in crashed) == [(0, False), (1, False), (2, False)]
 
 
-def test_a_row_that_workers_died_of_alone_is_buried(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_row_that_killed_its_worker_twice_on_its_own_is_buried(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(1)
     for n in range(3):
         assert [job.burial for job in night.claim(1, incarnation=f"{n}")] == [False]
@@ -223,10 +233,10 @@ def test_a_row_that_workers_died_of_alone_is_buried(night: WorkerNight, until: C
     assert engine.submitted == []
 
 
-def test_a_row_whose_outcome_was_written_but_not_reported_is_not_run_again(
+def test_a_row_whose_outcome_was_written_but_not_settled_is_not_run_again(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """The worker died between its flush and its report."""
+    """The worker died after its flush, before it could settle."""
     night.accept(1)
     dying = Silent(night.queue, "settle")
     night.start(Scripted(), dying)
@@ -255,7 +265,7 @@ class Silent:
 
 
 def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """So that a command can say it: it feeds nothing itself."""
+    """A command shows the fault, since it feeds nothing itself and would not notice."""
     night.accept(3)
     queue = Silent(night.queue, "feed")
     runner = night.start(Scripted(), queue)
@@ -272,15 +282,13 @@ def test_a_queue_that_is_away_is_waited_for(night: WorkerNight, until: Callable[
     engine = Scripted()
     night.start(engine, queue)
     if away == "settle":
-        until(night.outcomes, 10, "outcomes that wait for their report")
+        until(night.outcomes, 10, "outcomes that wait to be settled")
     queue.away.clear()
     output, _ = night.outputs(until)
     assert len(output) == 3
 
 
-def test_jobs_that_were_claimed_are_done_also_when_the_lane_cannot_be_fed(
-    night: WorkerNight, until: Callable[..., Any]
-) -> None:
+def test_claimed_jobs_are_done_also_when_the_lane_cannot_be_fed(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(3)
     night.feed()
     night.start(Scripted(), Silent(night.queue, "snapshot"))
@@ -289,7 +297,7 @@ def test_jobs_that_were_claimed_are_done_also_when_the_lane_cannot_be_fed(
 
 
 class Forgetful:
-    """A queue that does as it is told, and loses its first answer."""
+    """A queue that does as it is asked, and loses its first answer to a claim."""
 
     def __init__(self, queue: RedisQueue) -> None:
         self._queue = queue
@@ -335,7 +343,7 @@ class Unread(LocalStore):
         return super().read_range(path, offset, length)
 
 
-def test_a_request_whose_storage_is_away_goes_back_unharmed(
+def test_a_row_whose_request_cannot_be_read_for_a_while_costs_no_attempt(
     make_night: Callable[..., WorkerNight], until: Callable[..., Any], tmp_path: Path
 ) -> None:
     store = Unread(str(tmp_path / "store"))
@@ -402,13 +410,13 @@ def test_after_a_lost_lease_nothing_more_is_written(night: WorkerNight, until: C
     engine = Scripted(lambda r: None)
     queue = Losing(night.queue)
     night.start(engine, queue)
-    until(lambda: len(engine.cancelled) >= 2, 10, "the engine to be told")
+    until(lambda: len(engine.cancelled) >= 2, 10, "the engine to be told to cancel")
     night.stop()
     assert queue.settled == []
     assert [line for line in night.outcomes() if line.status != "crashed"] == []
 
 
-def test_a_cancelled_batch_stops_what_runs(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_cancelling_a_batch_stops_its_running_rows(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.change(lease_s=0.5)
     night.accept(4)
     engine = Scripted(lambda r: answer(r) if row_of(r) == 0 else None)
@@ -422,10 +430,8 @@ def test_a_cancelled_batch_stops_what_runs(night: WorkerNight, until: Callable[.
     assert len(engine.cancelled) == 3
 
 
-def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(
-    night: WorkerNight, until: Callable[..., Any]
-) -> None:
-    """Redis answers slowly; the worker must not end meanwhile, since its process would."""
+def test_a_drain_is_not_over_before_its_releases_are(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """Redis answers slowly. The worker must not end meanwhile, since its process would end with it."""
     night.accept(3)
     releasing = threading.Event()
     still_there: list[bool] = []
@@ -447,17 +453,15 @@ def test_a_drain_is_not_over_before_what_it_gives_back_is_given_back(
     runner = night.start(engine, Slow())
     until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
     runner.stop(0.0)
-    until(releasing.is_set, 10, "they are given back")
+    until(releasing.is_set, 10, "their release")
     night.stop()
     assert False not in still_there
     schedule = night.snapshot().batches[night.batch_id]
     assert (schedule.ready, schedule.leased) == (3, 0)
 
 
-def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(
-    night: WorkerNight, until: Callable[..., Any]
-) -> None:
-    """What is released costs no attempt."""
+def test_a_drain_lets_running_rows_finish_and_releases_the_rest(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """A release costs no attempt."""
     night.accept(3)
     finish = threading.Event()
     engine = Scripted(lambda r: answer(r) if row_of(r) == 0 and finish.is_set() else None)
@@ -465,7 +469,7 @@ def test_a_drain_finishes_what_is_nearly_done_and_releases_the_rest(
     until(lambda: len(engine.waiting) == 3, 10, "three rows in hand")
     runner.stop(60.0)
     finish.set()
-    until(night.outcomes, 10, "the row that was nearly done")
+    until(night.outcomes, 10, "the row that finishes")
     night.stop()
     assert [(line.row, line.status) for line in night.outcomes()] == [(0, "completed")]
     schedule = night.snapshot().batches[night.batch_id]
@@ -485,16 +489,15 @@ def test_a_queue_that_forgot_everything_is_filled_again(
     assert [row["row"] for row in output] == list(range(40))
 
 
-def test_a_deadline_ends_a_batch(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_batch_that_expires_without_a_worker_is_published(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(2)
     close(night.store, night.batch_id, "expired")
-    result = publish(night.store, night.batch_id, prices=night.settings.prices)
-    assert isinstance(result, Done)
+    night.publish()
     _, errors = night.published()
     assert {row["status"] for row in errors} == {"expired"}
 
 
-def test_a_stub_that_fails_often_still_ends(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_batch_ends_although_many_attempts_fail(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(100)
     night.start(StubEngine(StubOptions(failure_rate=0.3, seed=4)))
     done = night.until_published(until)

@@ -1,4 +1,4 @@
-"""Shows workers/worker/runner.py when engines and rows hang, the storage or the local disk fails, and a drain has little time."""
+"""Shows workers/worker/runner.py when rows or engines hang, when storage or the local disk fails, and when a drain is short."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from workers.engines.stub.engine import StubEngine
 
 
 class Gate(LocalStore):
-    """A store whose segments are not taken: refused while `shut`, or held up until `let` is set; or taken without an answer."""
+    """A store that refuses segments while `shut`, holds them up until `let` is set, or takes them and times out if `silent`."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -58,23 +58,25 @@ def night(make_night: Callable[..., WorkerNight], gate: Gate) -> Iterator[Worker
 def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The engine steps on, and finishes every other row."""
+    """The engine steps on, and finishes all other rows."""
     night.change(lease_s=0.5, running_limit_s=0.6)
     night.accept(6)
     first = Scripted(lambda r: None if row_of(r) == 3 else answer(r))
     night.start(first)
-    until(lambda: first.cancelled, 20, "the first worker to give the row up")
+    until(lambda: first.cancelled, 20, "the first worker to abandon the row")
     first.answer = answer
     output, errors = night.outputs(until)
     assert [row["row"] for row in output] == list(range(6))
     assert errors == []
     lines = [(line.fence, line.status) for line in night.outcomes() if line.row == 3]
     assert sorted(status for _, status in lines) == ["completed", "crashed"]
-    assert "lease.given_up" in capsys.readouterr().out
+    assert "lease.abandoned" in capsys.readouterr().out
 
 
-def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """For several leases the engine steps on and answers nothing, as one that works in long batches does."""
+def test_rows_that_wait_or_get_no_answer_for_long_keep_their_leases(
+    night: WorkerNight, until: Callable[..., Any]
+) -> None:
+    """The engine steps on for several leases without an answer, as one that works in long batches does."""
     night.change(lease_s=0.5)
     night.accept(8)
     answers = threading.Event()
@@ -89,7 +91,7 @@ def test_rows_that_only_wait_or_show_no_token_keep_their_leases(night: WorkerNig
 
 
 class Counting:
-    """A queue that counts what is asked of it."""
+    """A queue that counts the beats."""
 
     def __init__(self, queue: RedisQueue) -> None:
         self._queue = queue
@@ -104,7 +106,7 @@ class Counting:
 
 
 class Stuck(Scripted):
-    """An engine that does not come back from a step until it is let."""
+    """An engine that does not return from a step until `let` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class Stuck(Scripted):
         return super().step()
 
 
-def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(
+def test_an_engine_that_hangs_in_a_step_loses_all_its_rows_and_ends_its_process(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
     night.change(lease_s=0.5, step_limit_s=0.3, exit_limit_s=0.2)
@@ -138,10 +140,10 @@ def test_an_engine_that_hangs_in_a_step_loses_all_and_ends_its_process(
 
 
 @pytest.mark.parametrize("fault", ["shut", "slow"])
-def test_what_the_store_does_not_take_waits_on_disk_and_claims_stop(
+def test_while_the_store_takes_nothing_outcomes_wait_on_disk_and_claims_stop(
     night: WorkerNight, until: Callable[..., Any], gate: Gate, fault: str
 ) -> None:
-    """A few rows fill memory and spool; then nothing more is claimed. When the store is back all is written, each once."""
+    """A few rows fill memory and spool; then no more are claimed. When the store is back, each is written once."""
     night.change(flush_bytes=2000, spool_bytes=6000)
     night.accept(200)
     gate.shut = fault == "shut"
@@ -171,7 +173,7 @@ def test_a_worker_with_more_outcomes_than_it_may_keep_claims_nothing(night: Work
     full._flusher.put(night.batch_id, completed(9, status="crashed", final=False, output=None), None)
     assert full._flusher.full
     for runner, leased in ((full, 0), (free, 3)):
-        runner._claimer._claim()
+        runner._claimer._claim_if_room()
         assert night.snapshot().leased == leased
 
 
@@ -192,7 +194,7 @@ def test_outcomes_on_the_spool_keep_their_order(night: WorkerNight, until: Calla
     assert [line.row for line in night.outcomes()] == done
 
 
-def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
+def test_rows_whose_leases_are_lost_while_they_are_on_the_spool_are_not_written(
     night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
     night.change(flush_bytes=2000, spool_bytes=1 << 20)
@@ -201,43 +203,43 @@ def test_of_rows_that_were_lost_while_on_the_spool_nothing_is_written(
     engine = Scripted(slots=8)
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 40 and runner.running == 0, 20, "all rows to be finished")
-    runner._leases.report(runner._leases._held, ())
+    runner._leases.mark_ended(lost=runner._leases._held, cancelled=())
     gate.shut = False
-    until(lambda: runner._leases.holding == 0, 20, "the lines to be dropped")
+    until(lambda: runner._leases.holding == 0, 20, "the leases to be abandoned")
     assert night.outcomes() == []
 
 
-def test_a_segment_that_may_stand_is_not_written_anew_without_the_rows_that_were_lost(
+def test_a_segment_that_may_exist_is_tried_again_with_the_rows_that_were_lost_meanwhile(
     night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
-    """It stood, and no answer came: with fewer lines it would be a second one, and what both cost would count twice."""
+    """It was written, and no answer came. With fewer lines it would be a second segment, and the cost would count twice."""
     night.accept(6)
     gate.silent = True
     engine = Scripted()
     runner = night.start(engine)
     until(lambda: len(engine.submitted) == 6 and runner.running == 0 and gate.tries > 1, 20, "a second try")
-    runner._leases.report([lease for lease in runner._leases._held if lease.key.row % 2], ())
+    runner._leases.mark_ended(lost=[x for x in runner._leases._held if x.key.row % 2], cancelled=())
     tries = gate.tries
-    until(lambda: gate.tries > tries, 20, "a try without the lost ones")
+    until(lambda: gate.tries > tries, 20, "a try after the leases were lost")
     gate.silent = False
-    until(lambda: runner._leases.holding == 0, 20, "the rows to be reported")
+    until(lambda: runner._leases.holding == 0, 20, "the rows to be settled")
     rows = [line.row for line in night.outcomes()]
     assert len(rows) == len(set(rows))
 
 
-def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
+def test_rows_that_the_spool_loses_are_done_again_and_cost_no_attempt(
     night: WorkerNight, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The local disk loses the end of its file: what stood before it is written, and the rows behind it run once more."""
+    """The local disk loses the end of the file. The rows before it are written; the others run once more."""
     night.change(flush_bytes=2000, spool_bytes=1 << 20)
     night.accept(40)
     gate.let.clear()
     engine = Scripted(slots=8)
     runner = night.start(engine)
     flusher = runner._flusher
-    until(lambda: flusher.taken == 40, 20, "all rows to be finished")
+    until(lambda: flusher.received == 40, 20, "all rows to be finished")
     with flusher._condition:  # else the last of them may just be on their way to the spool
-        spool = flusher._spool
+        spool = flusher._outcome_spool
         assert len(spool) > 2
         spool._opened().truncate(spool._chunks[-2].offset + 20)
     gate.let.set()
@@ -245,11 +247,11 @@ def test_what_the_spool_does_not_give_back_is_done_again_and_costs_no_attempt(
     assert (len(output), errors) == (40, [])
     assert 40 < len(engine.submitted) < 80
     assert {(line.status, line.attempt) for line in night.outcomes()} == {("completed", 1)}
-    until(lambda: runner._leases.holding == 0 and flusher.through == flusher.taken, 10, "every row to be reported")
+    until(lambda: runner._leases.holding == 0 and flusher.handled == flusher.received, 10, "every row to be settled")
     assert capsys.readouterr().out.count("spool.lost") == 2
 
 
-def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step(
+def test_a_drain_releases_everything_in_time_also_during_a_long_step(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
     night.accept(8)
@@ -269,7 +271,7 @@ def test_a_drain_gives_everything_back_within_its_grace_time_also_in_a_long_step
 def test_a_drain_does_not_wait_for_a_store_that_is_away(
     night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
-    """What could not be written goes back too, and is done again."""
+    """Finished rows that could not be written are released too, and done again."""
     night.accept(3)
     gate.shut = True
     engine = Scripted()
@@ -300,10 +302,10 @@ def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Worke
     assert sorted(found) == [(1, 1)] * 3
 
 
-def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
+def test_two_leases_of_a_row_in_one_worker_are_told_apart(
     night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
-    """The second lease of a row is composed and submitted before the first is known to be lost: the two are told apart."""
+    """Redis forgot, and leased each row again before the worker knew that the first lease was lost."""
     night.change(lease_s=0.5, batch_scan_s=0.05)
     night.accept(8)
     answers = threading.Event()
@@ -321,7 +323,7 @@ def test_a_queue_that_forgot_and_leases_a_row_again_at_once_leaves_none_hanging(
 def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No flush is due for a minute, and no sweep comes by: the worker writes what it has, asks, and pauses the batch itself."""
+    """No flush is due for a minute, and nothing sweeps: the worker writes what it has, asks the breaker, and pauses the batch."""
     night.change(flush_s=60.0, breaker_rows=20, max_attempts=1)
     night.accept(400)
     fails = fault("empty_output", retryable=False)
@@ -329,10 +331,10 @@ def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     batch = load_batch(night.store, night.batch_id)
     assert batch is not None
     until(lambda: read_round(night.store, batch).paused, 20, "the pause")
-    until(lambda: night.snapshot().ready == 0, 20, "the queue to be told")
+    until(lambda: night.snapshot().ready == 0, 20, "the batch to be off the lane")
     until(lambda: "batch.paused" in capsys.readouterr().out, 5, "the log")
     night.stop()
-    assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "what it was to see, and what it had in hand"
+    assert 20 <= len(night.outcomes()) <= 20 + 2 * 8, "the rows that it must see, and those that it had in hand"
     resume(night.store, batch)
     night.change(flush_s=0.05)
     night.start(StubEngine())
@@ -340,7 +342,7 @@ def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     assert (len(output) + len(errors), len(errors) <= 20 + 2 * 8) == (400, True)
 
 
-def test_a_batch_of_which_one_row_completed_is_not_doubted(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_batch_of_which_one_row_completed_is_not_paused(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.change(flush_s=0.05, breaker_rows=5, max_attempts=1)
     night.accept(60)
     broken = fault("empty_output", retryable=False)
@@ -349,7 +351,7 @@ def test_a_batch_of_which_one_row_completed_is_not_doubted(night: WorkerNight, u
     assert (len(output), len(errors)) == (1, 59)
 
 
-def test_an_input_that_is_damaged_is_not_a_storage_that_is_away(night: WorkerNight, until: Callable[..., Any]) -> None:
+def test_a_damaged_input_is_not_taken_for_a_storage_that_is_away(night: WorkerNight, until: Callable[..., Any]) -> None:
     night.accept(3)
     path = Path(night.store.url) / BatchPaths(night.batch_id).input(LANE)
     path.unlink()

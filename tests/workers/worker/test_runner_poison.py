@@ -1,4 +1,4 @@
-"""Shows the suspects of workers/worker/runner.py: rows that a worker dies of, in a lane of many that it does not."""
+"""Shows workers/worker/runner.py with suspects: a few rows that kill their worker, among many that do not."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from tests.support.worker_night import WorkerNight
 
 
 class Death(BaseException):
-    """What ends a worker without a word."""
+    """The end of a worker that can do nothing about it."""
 
 
 class Deadly(Scripted):
-    """An engine that dies of some rows."""
+    """An engine that some rows kill."""
 
     def __init__(self, guilty: Callable[[int], bool]) -> None:
         super().__init__(slots=128)
@@ -29,7 +29,7 @@ class Deadly(Scripted):
 
 
 class Replaced:
-    """A worker that is replaced whenever it dies; its leases run out at once."""
+    """A worker that is replaced whenever it dies. Its leases run out at once."""
 
     def __init__(self, night: WorkerNight, guilty: Callable[[int], bool]) -> None:
         self.deaths = 0
@@ -81,16 +81,16 @@ def test_when_every_row_kills_its_worker_the_lane_pauses(
 
 
 def test_beside_a_suspect_its_worker_claims_nothing(night: WorkerNight) -> None:
-    """Else a crash that comes after some steps would point at others too."""
+    """Otherwise a crash some steps later would make suspects of other rows too."""
     night.accept(5)
     night.claim(1)
     night.expire_leases()
     claimer = night.worker(Scripted())._claimer
-    claimer._claim()
+    claimer._claim_if_room()
     (suspect,) = (turn.attempt.job for turn in claimer.ready())
     assert (suspect.suspect, night.snapshot().ready) == (True, 4)
-    claimer._claim()
+    claimer._claim_if_room()
     assert list(claimer.ready()) == []
-    claimer._leases.let_go([suspect.lease])
-    claimer._claim()
+    claimer._leases.remove([suspect.lease])
+    claimer._claim_if_room()
     assert len(list(claimer.ready())) == 4

@@ -20,7 +20,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, batch_scan_s=0.1, log_level="error")
 
 
-def test_a_worker_works_and_answers_and_stops(
+def test_a_worker_does_its_rows_and_shows_its_status_and_stops(
     settings: Settings, tmp_path: Path, redis_url: str, until: Callable[..., Any]
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -49,13 +49,13 @@ def test_a_worker_works_and_answers_and_stops(
     assert "load_s" in ended[0]
 
 
-def test_a_worker_stopped_before_it_loaded_does_nothing(settings: Settings, redis_url: str) -> None:
+def test_a_worker_that_is_stopped_before_it_has_loaded_does_nothing(settings: Settings, redis_url: str) -> None:
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     worker.stop(0.0)
     assert "load_s" in worker.run()
 
 
-def test_a_model_that_is_not_there_is_said(settings: Settings, redis_url: str, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_an_error(settings: Settings, redis_url: str, tmp_path: Path) -> None:
     models = {"gone": {"source": str(tmp_path / "nowhere")}}
     plan = WorkerPlan("w-1", "gone", redis_url, Settings(**{**settings.model_dump(), "models": models}))
     with pytest.raises(ModelUnavailable):

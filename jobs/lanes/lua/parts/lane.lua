@@ -9,11 +9,9 @@
 --            state: r ready, s suspect, d delayed, l leased, y dying, b leased for the burial of a dying job
 --            A job that has only ever waited has none, so that it takes little room: the head of its payload says all, and
 --            so does what stands for it in `ready`.
---            Written by an older release: a JSON array [state, round, fence, attempts, crashes, claim, priority, tenant,
---            cost, and of one that crashed the same six]
 --   payload  HASH job -> <round>|<priority>|<tenant>|<cost>|, then opaque bytes
 --   ready    ZSET of score 0, read by lexical ranges: <9-priority>|<tenant>|<inverse cost>|<round>|<bytes of its payload>|<job>;
---            the dying sort before all. What an older release wrote is let go, and made anew as all that is lost
+--            the dying sort before all
 --   delayed  ZSET job -> due        leased  ZSET job -> expiry        (milliseconds of this server)
 --   tenants  HASH <9-priority>|<tenant> -> how many of its jobs are ready
 --   meta     HASH paused, reason, fence, version, bytes, group, now (the last claim or beat), silence (when the last one began),
@@ -161,22 +159,11 @@ end
 
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
--- A record as an older release wrote it; false if it is damaged.
-local function old_record(job, raw)
-  local r = decoded(raw)
-  if not (r and COUNTED_AS[r[1]] and type(r[2]) == 'number' and type(r[8]) == 'string' and type(r[9]) == 'number') then
-    return false
-  end
-  return {batch = batch_of(job), state = r[1], round = text_of(r[2]), fence = text_of(r[3]), attempts = r[4], crashes = r[5], claim = r[6],
-          priority = r[7], tenant = r[8], cost = r[9], lost_fence = text_of(r[10] or -1), lost_claim = r[11] or '',
-          solo = r[12] or 0, group = r[13] or 0, size = r[14] or 0, lost_solo = r[15] or 0,
-          bytes = redis.call('HSTRLEN', PAYLOAD, job)}
-end
-
+-- The record of a job from its text; false where it is damaged.
 local function decode(job, raw)
   local state, round, fence, attempts, crashes, priority, cost, bytes, tenant, claim, rest = string.match(raw, RECORD)
   if not (state and COUNTED_AS[state]) then
-    return old_record(job, raw)
+    return false
   end
   local r = {batch = batch_of(job), state = state, round = round, fence = fence, attempts = tonumber(attempts),
              crashes = crashes == '0' and 0 or tonumber(crashes), claim = claim, priority = priority, tenant = tenant, cost = cost, bytes = bytes, text = raw}

@@ -9,7 +9,7 @@ import pytest
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import published_lines, read_usage, verify
-from jobs.batches.rounds import accepted
+from jobs.batches.rounds import require_batch
 from jobs.batches.segments import compaction
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.files import each_outcome, list_files
@@ -18,7 +18,6 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 from jobs.store.store import Store
-from tests.jobs.batches.segments.test_segment import of_format_1
 
 PATHS = BatchPaths("night-1")
 ROWS = 12
@@ -27,7 +26,7 @@ Die = Callable[[Store, int], Store]
 
 
 def fill(shelf: Any) -> Any:
-    """A batch with a segment a row, ties, a lost attempt, a failure, and segments of before."""
+    """A batch with a segment a row, ties, a lost attempt and a failure."""
     shelf.accept(rows=ROWS + 1, refused=[3])
     for row in range(ROWS):
         if row != 3:
@@ -35,13 +34,12 @@ def fill(shelf: Any) -> Any:
     shelf.write("night-1", [replace(shelf.completed(1), output={"text": "a tie"})], worker="a")
     shelf.write("night-1", [replace(shelf.completed(2), output={"text": "another"})], worker="z")
     shelf.write("night-1", [replace(shelf.completed(4), fence=0, output={"text": "lowest fence"})], worker="z")
-    name, data = of_format_1([replace(shelf.completed(5), output={"text": "of before"})])
-    shelf.store.create(PATHS.segment(name), data)
+    shelf.write("night-1", [replace(shelf.completed(5), output={"text": "a third"})], worker="w")
     return shelf
 
 
 def index_of(store: Store) -> OutcomeIndex:
-    index = OutcomeIndex(store, accepted(store, "night-1"))
+    index = OutcomeIndex(store, require_batch(store, "night-1"))
     index.refresh()
     return index
 
@@ -52,7 +50,12 @@ def files(store: Store) -> tuple[int, int]:
 
 
 def known(index: OutcomeIndex) -> Any:
-    return [(index.has_outcome(row), index.tries(row)) for row in range(ROWS)], index.usage, index.wasted, index.counts
+    return (
+        [(index.has_outcome(row), index.past_attempts(row)) for row in range(ROWS)],
+        index.usage,
+        index.wasted,
+        index.counts,
+    )
 
 
 def finished(shelf: Any) -> tuple[Any, ...]:

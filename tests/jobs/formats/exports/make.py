@@ -93,8 +93,8 @@ def cell(value: str | float | None) -> str:
         lines = "".join(f"<text:p>{escape(line)}</text:p>" for line in value.split("\n"))
         return f'<table:table-cell office:value-type="string">{lines}</table:table-cell>'
     style = "whole" if isinstance(value, int) and value >= 10 else "real"
-    said = f'office:value-type="float" office:value={quoteattr(str(value))}'
-    return f'<table:table-cell table:style-name="{style}" {said}/>'
+    value_attributes = f'office:value-type="float" office:value={quoteattr(str(value))}'
+    return f'<table:table-cell table:style-name="{style}" {value_attributes}/>'
 
 
 def converted(source: Path, target: str, profile: Path) -> Path:

@@ -1,4 +1,4 @@
-"""All tests of the causal engine use one torch thread, as its workers do; several would fight for the cores of a small machine."""
+"""All tests of the causal engine use one torch thread, as its workers do: on a small machine, several fight for the cores."""
 
 from importlib.util import find_spec
 

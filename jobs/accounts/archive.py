@@ -1,0 +1,105 @@
+"""The archive: the files of the summaries, which are merged where they are many, so that a year of nights is read at once.
+
+More than `ARCHIVED` single files are copied into one archive and then deleted. More than `ARCHIVES` archives are merged into
+one. The copy is durable before anything is deleted, so a round may stand in two files, for ever if a process is killed in
+between: a reader takes each round once, by the name of its summary. A file that is damaged, or
+of a newer release, stays as it is.
+
+    usage/<batch_id>.<round>.<published at>.json    one round
+    usage/archive-<sha256>.jsonl                    many rounds, a line each
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from jobs.accounts.summary import Summary
+from jobs.errors import StoreDamaged, StoreTooNew
+from jobs.store.damage import damaged_file
+from jobs.store.fan_out import each
+from jobs.store.store import Store
+
+FOLDER: Final = "usage"
+ARCHIVED: Final = 256
+"""The most single files that stay unarchived."""
+ARCHIVES: Final = 16
+"""The most archives that stay unmerged."""
+AT_ONCE: Final = 32
+"""Requests to an object store at a time."""
+
+_PREFIX: Final = "archive-"
+
+
+class Files(NamedTuple):
+    """The names of the files in `usage/`: of one summary each, and of many."""
+
+    single: Sequence[str]
+    archives: Sequence[str]
+
+
+def list_files(store: Store) -> Files:
+    """List the files of all summaries. Raises StoreUnavailable."""
+    names = store.list(FOLDER)
+    archives = [name for name in names if name.startswith(_PREFIX)]
+    return Files([name for name in names if name.endswith(".json") and not name.startswith(_PREFIX)], archives)
+
+
+def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -> Iterator[Summary]:
+    """Give each summary whose name is not in `seen`, and add its name. `faults` gets what cannot be read, by file.
+
+    Raises KeyError when a file was archived after it was listed: call it again with the same `seen`. Raises StoreUnavailable.
+    """
+    single, archives = list_files(store)
+    for archive in archives:
+        with store.reader(f"{FOLDER}/{archive}") as lines:
+            for line in lines:
+                summary = _parse(store, archive, line, faults)
+                if summary is not None and summary.name not in seen:
+                    seen.add(summary.name)
+                    yield summary
+    names = [name for name in single if name not in seen]
+    for name, line in zip(names, each(store.read, [f"{FOLDER}/{name}" for name in names], AT_ONCE), strict=True):
+        summary = _parse(store, name, line, faults)
+        if summary is not None and summary.name not in seen:
+            seen.add(summary.name)
+            yield summary
+
+
+def merge_files(store: Store) -> None:
+    """Archive the single files and merge the archives, where there are too many. Raises StoreUnavailable.
+
+    Two processes that do this at once make an archive each.
+    """
+    single, archives = list_files(store)
+    merges = len(archives) > ARCHIVES
+    if len(single) <= ARCHIVED and not merges:
+        return
+    faults: dict[str, StoreDamaged] = {}
+    lines: set[bytes] = set()
+    try:
+        for name, line in zip(single, each(store.read, [f"{FOLDER}/{name}" for name in single], AT_ONCE), strict=True):
+            if _parse(store, name, line, faults) is not None:
+                lines.add(line)
+        for archive in archives if merges else ():
+            with store.reader(f"{FOLDER}/{archive}") as old:
+                lines.update([line for line in old if _parse(store, archive, line, faults) is not None])
+    except KeyError:  # another process archives at this moment
+        return
+    made = b"".join(sorted(lines))
+    name = f"{_PREFIX}{hashlib.sha256(made).hexdigest()[:16]}.jsonl"
+    store.create(f"{FOLDER}/{name}", made)
+    copied = [*single, *(archive for archive in archives if merges and archive != name)]
+    if whole := [f"{FOLDER}/{name}" for name in copied if name not in faults]:
+        store.discard(*whole)
+
+
+def _parse(store: Store, file: str, line: bytes, faults: dict[str, StoreDamaged]) -> Summary | None:
+    """Read one line of a file. Returns None and adds the file to `faults` if the line cannot be read."""
+    path = f"{FOLDER}/{file}"
+    try:
+        return Summary.from_bytes(line, f"storage {store.redacted_url}: {path}")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        faults[file] = damaged_file(store, path)
+    except StoreTooNew as error:
+        faults[file] = error
+    return None

@@ -1,0 +1,120 @@
+"""A summary says what one published round of a batch added to the accounts. It is a line of JSON with a checksum.
+
+A round adds the difference between its `usage.json` and that of the round before. Rows that the round carried are in both and
+cancel out, so no row is counted twice and the sum of a past month never changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from jobs.batches.batch import FORMAT, Done
+from jobs.store.checksum import with_checksum, without_checksum
+from jobs.store.damage import check_format
+from jobs.usage import Usage
+
+Group = tuple[str, str, str, str]
+"""Tenant, model, kind and template. The template is shortened, and empty where the row's first prompt came from none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A number of completed rows, and what they used."""
+
+    rows: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.rows + other.rows, self.usage + other.usage)
+
+    def __sub__(self, other: "Tally") -> "Tally":
+        return Tally(self.rows - other.rows, self.usage - other.usage)
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the seven integers by name."""
+        return {"rows": self.rows, **self.usage.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Tally":
+        """Read what `as_dict` made."""
+        return cls(int(values["rows"]), Usage.from_dict(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one round of one batch added, by currency and group. `at` is when the round was published."""
+
+    batch_id: str
+    round: int
+    at: datetime
+    added: Mapping[str, Mapping[Group, Tally]]
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return summary_name(self.batch_id, self.round, self.at)
+
+    @classmethod
+    def of_round(
+        cls, batch_id: str, done: Done, usage: Mapping[str, Any], before: Mapping[str, Any] | None
+    ) -> "Summary":
+        """Make the summary of a published round from its `usage.json` and from that of the round before, if there was one.
+
+        Rows without a currency count in that of the batch. Raises KeyError, TypeError or ValueError if one is not a `usage.json`.
+        """
+        now, then = _sums(usage), _sums(before) if before else {}
+        added: dict[str, dict[Group, Tally]] = {}
+        for key in sorted({*now, *then}, key=str):
+            change = now.get(key, Tally()) - then.get(key, Tally())
+            if change != Tally():
+                currency, group = key
+                sums = added.setdefault(currency or usage["currency"], {})
+                sums[group] = sums.get(group, Tally()) + change
+        return cls(batch_id, done.round, done.at, added)
+
+    def to_bytes(self) -> bytes:
+        """Return the line that is stored."""
+        values = {
+            "format": FORMAT,
+            "batch_id": self.batch_id,
+            "round": self.round,
+            "at": self.at,
+            "added": {
+                currency: [[*group, tally.as_dict()] for group, tally in sorted(sums.items())]
+                for currency, sums in self.added.items()
+            },
+        }
+        return with_checksum(orjson.dumps(values)) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, line: bytes, place: str) -> "Summary":
+        """Read what `to_bytes` made. Raises ValueError, KeyError, TypeError or AttributeError if it made no such line.
+
+        Raises StoreTooNew, with a message that begins with `place`, if a newer release wrote it.
+        """
+        values = orjson.loads(without_checksum(line))
+        check_format(values, FORMAT, place)
+        added = {
+            currency: {
+                (tenant, model, kind, template): Tally.from_dict(tally)
+                for tenant, model, kind, template, tally in groups
+            }
+            for currency, groups in values["added"].items()
+        }
+        return cls(values["batch_id"], values["round"], datetime.fromisoformat(values["at"]), added)
+
+
+def summary_name(batch_id: str, round_: int, at: datetime) -> str:
+    """Return the file name of a round's summary. The time tells it from a round of a deleted batch that had the same id."""
+    return f"{batch_id}.{round_}.{at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json"
+
+
+def _sums(usage: Mapping[str, Any]) -> Mapping[tuple[str | None, Group], Tally]:
+    """Return the groups of a `usage.json` by currency and group."""
+    return {
+        (one["currency"], (one["tenant"], one["model"], one["kind"], one["template"])): Tally.from_dict(one)
+        for one in usage["groups"]
+    }

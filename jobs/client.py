@@ -1,0 +1,324 @@
+"""The public face: one class for programs that make batches, follow them and take their results.
+
+    from jobs import Client
+
+    with Client() as client:
+        batch = client.enqueue([{"kind": "article", "topic": "Tea in spring"}], model="smollm2-135m")
+        client.wait(batch, timeout_s=3600)
+        for row in client.results(batch):
+            print(row["output"]["title"])
+
+It stands between the operations and the commands. The command line calls it, so that a program can do what a person can type,
+by the same code. It prints nothing, ends no process and keeps no state outside its object.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
+
+if TYPE_CHECKING:
+    from jobs.accounts.summary import Tally
+    from jobs.batches.batch import Done
+    from jobs.errors import StoreDamaged
+    from jobs.kinds.kind import Kind
+    from jobs.lanes.redis_queue import RedisQueue
+    from jobs.operations.cancellation import Cancellation
+    from jobs.operations.enqueue_options import EnqueueOptions
+    from jobs.operations.enqueueing import AcceptedBatch, Source
+    from jobs.operations.estimate import Estimate
+    from jobs.operations.results import Results
+    from jobs.operations.row_history import RowHistory
+    from jobs.operations.status import BatchStatus, Status
+    from jobs.operations.status_reader import StatusReader
+    from jobs.publishing.publish import Incomplete
+    from jobs.settings import Settings
+    from jobs.store.store import Store
+    from jobs.typed_times import When
+
+LAST_PUBLISHED = 5
+"""How many of the batches that were published last `Client.status()` shows beside the open ones."""
+
+
+class Named(Protocol):
+    """Anything that has a batch's id, such as an AcceptedBatch or a BatchStatus."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        ...
+
+
+class Client:
+    """The batches of one store. Safe to share between threads. Every call blocks until it is done.
+
+    All times are UTC, all amounts integers in billionths of their currency. A batch is named by its id, or by anything that has
+    an `id`. Any method may raise StoreUnavailable, where the storage does not answer or holds a damaged file (StoreDamaged), and
+    those that name a batch raise NoBatch where there is none. Both are NightpressErrors: see `jobs.errors`.
+
+    Args:
+        settings: The settings. Default: those of the environment and of nightpress.toml in the working folder or above it.
+            Raises RequestError where one of them is wrong.
+        queue: The queue, in place of the one that the settings name. `close` leaves it open.
+        clock: The time, in UTC.
+        sleep: How `wait` waits between two looks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        queue: RedisQueue | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        if settings is None:
+            from jobs.settings import load
+
+            settings = load()
+        self.settings = settings
+        self.clock = clock
+        self._sleep = sleep
+        self._given_queue = queue
+        self._lock = threading.RLock()
+        self._store: Store | None = None
+        self._queue: RedisQueue | None = None
+        self._kinds: Mapping[str, Kind] | None = None
+        self._reader: StatusReader | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to Redis. A client that is used again opens new ones."""
+        with self._lock:
+            queue, self._queue, self._reader = self._queue, None, None
+        if queue is not None:
+            queue.close()
+
+    def enqueue(
+        self,
+        source: Source,
+        *,
+        run_key: str | None = None,
+        **options: Unpack[EnqueueOptions],
+    ) -> AcceptedBatch:
+        """Make a batch. Needs no Redis.
+
+        Args:
+            source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
+                its URL, or an open binary file.
+            run_key: The same rows and options with the same key are the same batch, so that a call may be repeated. Default: a
+                new key, which makes a new batch.
+            options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
+                output_url, output_format, format.
+
+        Raises:
+            RequestError: There are no rows, an option is wrong, or a row is bad and `strict` is given (StrictRefused, which holds
+                the faults). Nothing was accepted.
+            ConflictError: Another batch has the id.
+            StoreUnavailable: The storage or the source does not answer. Where the batch may be accepted all the same, the
+                message says so.
+        """
+        from jobs.operations.enqueue_options import intake_options
+        from jobs.operations.enqueueing import enqueue
+
+        made = intake_options(options, clock=self.clock, may_be_past=run_key is not None)
+        return enqueue(
+            self.store, source, made, run_key=run_key, kinds=self.kinds, settings=self.settings, clock=self.clock
+        )
+
+    def estimate(
+        self,
+        source: Source,
+        **options: Unpack[EnqueueOptions],
+    ) -> Estimate:
+        """What a batch of this source would take: rows, faults by code, tokens, device time and charge. Nothing is stored.
+
+        Takes the options of `enqueue`, and raises what it raises.
+        """
+        from jobs.operations.enqueue_options import intake_options
+        from jobs.operations.enqueueing import opened
+        from jobs.operations.estimate import estimate
+
+        made = intake_options(options, clock=self.clock)
+        with opened(source, self.settings) as (lines, _):
+            return estimate(self.store, lines, made, self.kinds, self.settings)
+
+    @overload
+    def status(self, batch: str | Named) -> BatchStatus: ...
+    @overload
+    def status(self, batch: None = None, *, faults: list[StoreDamaged] | None = None) -> Status: ...
+    def status(
+        self, batch: str | Named | None = None, *, faults: list[StoreDamaged] | None = None
+    ) -> BatchStatus | Status:
+        """How far one batch is; without one, all open batches and the five that were published last, and the workers.
+
+        Storage answers alone where Redis does not. `faults` gets the errors of damaged batches, which are left out; without
+        that list they are raised.
+        """
+        if batch is not None:
+            return self._statuses.batch(_id(batch))
+        return self._statuses.read(self.batches(published=LAST_PUBLISHED, faults=faults), faults)
+
+    def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
+        """The ids of the open batches, oldest first, then of those that were published, newest first: `published` at most.
+
+        `faults` as in `status`.
+        """
+        from jobs.operations.status_reader import listed
+
+        return listed(self.store, published, faults)
+
+    def wait(self, batch: str | Named, timeout_s: float | None = None, *, interval_s: float = 1.0) -> BatchStatus:
+        """Wait until a batch is published, and return its status then. Looks every `interval_s` seconds.
+
+        It publishes the batch itself once every row has an outcome. A cancelled batch is published by workers, or by `publish`.
+
+        Raises BatchUnfinished, a TimeoutError, when it is not published after `timeout_s` seconds, and goes on (None: wait for
+        ever); BatchPaused when the batch paused itself, since only `resume` lets it go on.
+        """
+        from jobs.operations.waiting import wait
+
+        until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
+        return wait(self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock)
+
+    def results(self, batch: str | Named, *, errors: bool = False) -> Results:
+        """The completed rows of a batch in input order; with `errors`, those that did not complete.
+
+        Also of an unfinished batch, whose rows so far they are: see `Results.round` and `Results.is_finished`. Rows are read as
+        they are asked for.
+        """
+        from jobs.operations.results import results
+
+        return results(self.store, _id(batch), errors=errors)
+
+    def row(self, batch: str | Named, row: int) -> RowHistory:
+        """One row, from 0: its request, first prompts, attempts and outcome. Raises RequestError where there is none."""
+        from jobs.operations.row_history import row_history
+
+        return row_history(self.store, _id(batch), row, self.kinds)
+
+    def cancel(self, batch: str | Named) -> Cancellation:
+        """Start no further row of a batch. Rows with an outcome keep it; all others are published as cancelled.
+
+        Holds also where Redis is away. Workers publish the batch; `publish` does it at once. Raises RequestError where it is
+        published already.
+        """
+        from jobs.operations.cancellation import cancel
+
+        return cancel(self.store, lambda: self.queue, _id(batch), self.clock)
+
+    def retry(self, batch: str | Named, *, rows: Sequence[int] | None = None, deadline: When | None = None) -> int:
+        """Open a further round of a published batch, and return its number. Completed rows are kept, and not charged again.
+
+        The round runs the rows that did not complete, and `rows`, also those that completed. `deadline` as in `enqueue`.
+        Raises RequestError where the batch is open, a row is not in it, or there is nothing to do.
+        """
+        from jobs.batches.rounds import reopen
+        from jobs.operations.enqueue_options import moment_to_come
+
+        until = moment_to_come("the deadline", deadline, self.clock())
+        return reopen(self.store, _id(batch), tuple(rows) if rows else None, until, self.clock).round
+
+    def resume(self, batch: str | Named) -> None:
+        """Let a batch go on that paused itself. Raises RequestError where it is not paused."""
+        from jobs.batches.rounds import require_batch, resume
+
+        resume(self.store, require_batch(self.store, _id(batch)), self.clock)
+
+    def publish(self, batch: str | Named) -> Done | Incomplete:
+        """Publish a batch and take its outputs to its output URL, or say which rows have no outcome yet.
+
+        Workers do this by themselves. Done holds the counts of the published round by status. Where the outputs cannot be
+        written at that URL, a warning is logged and a fleet tries again.
+        """
+        from jobs.batches.batch import Done
+        from jobs.publishing.delivery import Deliverer
+        from jobs.publishing.publish import publish
+
+        result = publish(self.store, _id(batch), prices=self.settings.prices, clock=self.clock)
+        if isinstance(result, Done):
+            Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
+        return result
+
+    def delete(self, batch: str | Named) -> None:
+        """Delete a published batch. Its usage stays in the accounts. Raises RequestError where it is open."""
+        from jobs.publishing.retention import delete_batch
+
+        delete_batch(self.store, _id(batch), clock=self.clock)
+
+    def usage(
+        self,
+        by: Literal["tenant", "model", "batch", "kind", "day"] = "batch",
+        *,
+        since: When | None = None,
+        until: When | None = None,
+        faults: list[StoreDamaged] | None = None,
+    ) -> Mapping[str, Mapping[str, Tally]]:
+        """What the batches used that were published from `since` on and before `until`: by currency, then by this key.
+
+        `faults` as in `status`.
+        """
+        from jobs.accounts.tallies import tallies
+        from jobs.typed_times import moment_of
+
+        now = self.clock()
+        since, until = (None if when is None else moment_of(when, now) for when in (since, until))
+        return tallies(self.store, by, since=since, until=until, faults=faults)
+
+    @property
+    def store(self) -> Store:
+        """The storage, for what this class does not offer."""
+        with self._lock:
+            if self._store is None:
+                from jobs.store.opening import open_store
+
+                self._store = open_store(self.settings.store_url, self.settings.store_options)
+            return self._store
+
+    @property
+    def queue(self) -> RedisQueue | None:
+        """The queue; None where the settings name none. It may not answer. Raises QueueUnavailable for a wrong URL."""
+        with self._lock:
+            if self._given_queue is not None:
+                return self._given_queue
+            if self._queue is None and self.settings.redis_url is not None:
+                from jobs.lanes.redis_queue import RedisQueue
+
+                self._queue = RedisQueue.from_settings(self.settings)
+            return self._queue
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds that rows may name. Raises RequestError where one of them, or a template, cannot be loaded."""
+        with self._lock:
+            if self._kinds is None:
+                from jobs.kinds.registry import load_kinds
+
+                self._kinds = load_kinds(self.settings.templates_dir)
+            return self._kinds
+
+    def status_reader(self, *, counts_late: bool = False) -> StatusReader:
+        """A reader for many looks at the same batches, with its own memory. With `counts_late` it fills `BatchStatus.late`."""
+        from jobs.operations.status_reader import StatusReader
+
+        lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
+        return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+
+    @property
+    def _statuses(self) -> StatusReader:
+        with self._lock:
+            if self._reader is None:
+                self._reader = self.status_reader()
+            return self._reader
+
+
+def _id(batch: str | Named) -> str:
+    return batch if isinstance(batch, str) else batch.id

@@ -1,0 +1,1 @@
+"""Views: how results look to a person. A view takes values, returns lines or a table, and prints nothing."""

@@ -1,0 +1,45 @@
+"""How an estimate looks to a person: its counts, a table of kinds and lanes, and what the table's last column means."""
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+
+from jobs.operations.estimate import Estimate
+from jobs.prices import formatted
+
+BASES = {
+    "history": "history: the mean of published rows of this kind, model and template",
+    "other templates": "other templates: the mean of published rows of this kind and model that began with another template",
+    "assumed": "assumed: completions as long as the kind expects, prompts at 4 bytes a token",
+}
+"""What each basis of an estimate means."""
+
+
+def heading(found: Estimate) -> Iterator[str]:
+    """How many rows there are, and how many would be refused, by code."""
+    yield f"{found.rows:,} row{'s' * (found.rows != 1)}, {found.refused:,} of them to be refused; nothing is enqueued"
+    for code, count in found.faults.items():
+        yield f"  {count:,} {code}"
+
+
+def table(found: Estimate, currency: str) -> Table:
+    """A line for each kind and lane. Device hours are unknown where nothing was published yet."""
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("kind", "lane"):
+        shown.add_column(name, overflow="fold", min_width=12)
+    for name in ("rows", "in", "out", "device h", f"charge {currency}"):
+        shown.add_column(name, justify="right", overflow="fold")
+    shown.add_column("by")
+    for line in found.lines:
+        usage = line.usage
+        hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis != "assumed" else "?"
+        charge = formatted(usage.charge, currency).removesuffix(f" {currency}")
+        counts = (f"{line.rows:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
+        shown.add_row(line.kind, line.lane, *counts, hours, charge, line.basis)
+    return shown
+
+
+def legend(found: Estimate) -> Iterator[str]:
+    """What the bases mean that the table has."""
+    return (BASES[basis] for basis in sorted({line.basis for line in found.lines}))

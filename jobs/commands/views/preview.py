@@ -1,0 +1,20 @@
+"""How a preview looks to a person: the prompts of a row, each with its number of tokens."""
+
+from collections.abc import Iterator
+
+from jobs.operations.preview import Preview
+
+
+def lines(shown: Preview) -> Iterator[str]:
+    """The row, then each prompt with its tokens, its turns or its text. `about` marks an estimate."""
+    request = shown.request
+    named = f" ({request.custom_id})" if request.custom_id is not None else ""
+    about = "" if shown.exact else "about "
+    yield f"row {request.row}{named}: {request.kind} by {request.model}"
+    for prompt, tokens in zip(shown.prompts, shown.tokens, strict=True):
+        yield f"  {prompt.label}: {about}{tokens:,} tokens, at most {shown.max_tokens(prompt):,} more"
+        turns: list[tuple[str, str]] = [(turn.role, turn.content) for turn in prompt.messages]
+        for role, text in turns or [("text", prompt.text)]:
+            yield f"    {role}:"
+            for line in text.splitlines():
+                yield f"      {line}"

@@ -1,0 +1,86 @@
+"""How the history of a row looks to a person: plain lines, no wider than the terminal."""
+
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+import orjson
+
+from jobs.operations.row_history import RowHistory
+from jobs.prices import formatted
+
+Values = Mapping[str, Any]
+
+
+def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
+    """The request, its prompts, each attempt, the outcome and its usage. Amounts are in `currency` unless the row has its own."""
+    request, outcome = row.request, row.outcome
+    named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
+    about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
+    yield from _fitted(f"{row.batch_id} row {row.row}{named}{about}", "", width)
+    if request is None:
+        yield "  refused at intake: no attempt was made"
+    else:
+        yield "request"
+        own = {name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p") if name in request}
+        for name, value in {**request["request"], **own}.items():
+            yield from _pair(name, value, width)
+    for prompt in row.prompts:
+        yield from _prompt(prompt, width)
+    for attempt in row.attempts:
+        yield from _attempt(attempt, width)
+    if outcome is not None:
+        yield f"outcome: {outcome['status']}"
+        for name, value in (outcome.get("output") or outcome["error"]).items():
+            yield from _pair(name, value, width)
+    if outcome is not None and outcome.get("usage"):
+        yield from _fitted(_usage(outcome, currency), "", width)
+
+
+def _usage(outcome: Values, currency: str) -> str:
+    usage = outcome["usage"]
+    cost, charge = (formatted(usage[name], usage.get("currency", currency)) for name in ("device_cost", "charge"))
+    return (
+        f"usage: {usage['prompt_tokens']:,} prompt tokens ({usage['cached_prompt_tokens']:,} cached), "
+        f"{usage['completion_tokens']:,} completion tokens, {usage['device_ns'] / 1e9:,.3f} s of devices, "
+        f"{cost} of devices, {f'{charge} charged' if outcome['status'] == 'completed' else 'nothing charged'}"
+    )
+
+
+def _prompt(prompt: Values, width: int) -> Iterator[str]:
+    changed = ", with a template that has changed since" if prompt["template_changed"] else ""
+    yield f"prompt {prompt['label']}{changed}"
+    for turn in prompt["messages"] or [{"role": "text", "content": prompt["text"]}]:
+        yield f"  {turn['role']}:"
+        for line in turn["content"].splitlines():
+            yield from _fitted(line, "    ", width)
+
+
+def _attempt(attempt: Values, width: int) -> Iterator[str]:
+    receipt = attempt["receipt"]
+    began, ended = receipt.get("started_at"), receipt.get("finished_at")
+    when = f", {began} to {ended}" if began else f", {ended}" if ended else ""
+    by = f" by {receipt['worker']}" if receipt.get("worker") else ""
+    ends = "" if attempt["final"] else ", to be tried again"
+    yield from _fitted(
+        f"attempt {attempt['attempt']}, round {attempt['round']}{by}{when}: {attempt['status']}{ends}", "", width
+    )
+    error = attempt.get("error")
+    if error:
+        yield from _fitted(f"check failed: {error['code']}: {error['message']}", "  ", width)
+    elif attempt["status"] == "completed":
+        yield "  checks passed"
+    if attempt["wasted"]["completion_tokens"]:
+        yield f"  {attempt['wasted']['completion_tokens']:,} tokens were written again, and are not charged"
+
+
+def _pair(name: str, value: Any, width: int) -> Iterator[str]:
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    first, *rest = text.splitlines() or [""]
+    yield from _fitted(f"{name}: {first}", "  ", width)
+    for line in rest:
+        yield from _fitted(line, "    ", width)
+
+
+def _fitted(line: str, indent: str, width: int) -> list[str]:
+    return wrap(line, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False) or [""]

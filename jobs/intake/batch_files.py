@@ -1,0 +1,74 @@
+"""Writes the files of a new batch into the store, in the order that makes `batch.json` the acceptance.
+
+First come the inputs, then the final failures of the refused rows, then `batch.json`, and last the hint that the batch is open. A
+folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
+"""
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.rounds import is_left_over, is_open, load_batch, to_bytes
+from jobs.batches.segments import segment
+from jobs.batches.segments.line import Outcome
+from jobs.errors import ConflictError, StoreUnavailable
+from jobs.intake.staging import Staging
+from jobs.logs import logger
+from jobs.store.store import Store
+
+SEGMENT_ROWS: Final = 4_096
+"""The most refused rows of one segment."""
+
+
+def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bool]:
+    """Write the files of a batch, `batch.json` last, and then the hint that it is open.
+
+    Returns the batch that has the id now, and whether this call has made it.
+
+    Raises:
+        ConflictError: Another batch has the id, or some files of one that was deleted.
+        StoreUnavailable: The storage failed; the message says whether the batch may have been accepted.
+    """
+    paths = BatchPaths(batch.batch_id)
+    standing = load_batch(store, batch.batch_id)
+    created = False
+    if standing is None and is_left_over(store, batch.batch_id):
+        raise ConflictError(
+            f"a batch {batch.batch_id} was deleted, and some of its files are left: give nightpress delete {batch.batch_id}, "
+            "then the same command again"
+        )
+    if standing is None:
+        for lane in batch.lanes:
+            with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+        for n, outcomes in enumerate(_chunks(staging.refused_outcomes()), start=1):
+            segment.write(store, paths, outcomes, "intake", batch.full_sha256[:12], n)
+        created = _create(store, batch)
+        standing = batch if created else load_batch(store, batch.batch_id)
+    if standing is None or standing.full_sha256 != batch.full_sha256:
+        raise ConflictError(f"another batch has the id {batch.batch_id}: give this one a --name or a --run-key")
+    try:
+        if created or is_open(store, batch.batch_id):
+            store.create(paths.open_hint, b"")
+    except StoreUnavailable as error:  # the batch is accepted: an error would lead to a second one
+        logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
+    return standing, created
+
+
+def _create(store: Store, batch: Batch) -> bool:
+    """Create `batch.json`. If it fails, the batch may be accepted, and the error says how to try again."""
+    try:
+        return store.create(BatchPaths(batch.batch_id).acceptance, to_bytes(batch))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"{error} {batch.batch_id} may be accepted all the same. Give the same command again, with its run key, so that "
+            f"it makes no second batch (enqueue --run-key {shlex.quote(batch.run_key)})"
+        ) from error
+
+
+def _chunks(outcomes: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+    while chunk := list(islice(outcomes, SEGMENT_ROWS)):
+        yield chunk

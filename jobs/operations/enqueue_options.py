@@ -1,0 +1,111 @@
+"""The options of a new batch, as a program or the command line gives them, checked and in the form that intake takes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypedDict, TypeVar
+
+import orjson
+
+from jobs.errors import RequestError
+from jobs.formats.record import InputFormat
+from jobs.formats.results.form import ResultForm
+from jobs.intake.accept import IntakeOptions
+from jobs.publishing.delivery import check_output_url
+from jobs.typed_times import When, moment_of, words_of
+
+Form = TypeVar("Form", bound=StrEnum)
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """What a caller may say of a new batch. Options that are left out, or None, have their defaults.
+
+    Attributes:
+        kind: The kind of rows that name none.
+        model: The model of rows that name none. Default: the setting `model`.
+        fields: Request fields for rows that lack them: a mapping, or texts `FIELD=VALUE` as the command line takes them.
+        name: The beginning of the batch's id. Default: the file's name, else `batch`.
+        tenant: The tenant of rows that name none: who is billed for them. Default: the setting `tenant`.
+        priority: 0 to 9; 9 goes first. Default: 4. Rows may have their own.
+        deadline: When rows without an outcome expire: a datetime (without an offset in local time), a span from now, or text
+            such as `06:00` or `+8h`.
+        publish_at: When the rows that have an outcome are published as round 1; all others come as round 2. Before `deadline`.
+        limit: Only the first rows of the input.
+        strict: Refuse the whole input when one of its rows cannot be accepted.
+        output_url: Where a fleet takes the outputs of each published round: a path or URL of a file, or of a folder with a `/` at
+            its end.
+        output_format: How they are written there: jsonl, csv, openai or parquet. Default: jsonl.
+        format: How the input file is written: jsonl, csv, openai or parquet. Default: its content tells.
+    """
+
+    kind: str | None
+    model: str | None
+    fields: Mapping[str, Any] | Sequence[str] | None
+    name: str | None
+    tenant: str | None
+    priority: int
+    deadline: When | None
+    publish_at: When | None
+    limit: int | None
+    strict: bool
+    output_url: str | None
+    output_format: ResultForm | str
+    format: InputFormat | str | None
+
+
+def intake_options(
+    options: EnqueueOptions, *, clock: Callable[[], datetime], may_be_past: bool = False
+) -> IntakeOptions:
+    """The same options for intake. Raises RequestError when one of them is wrong, TypeError for one that does not exist.
+
+    `may_be_past`: a deadline that has passed is no error, since the batch may exist already under its run key.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if unknown := given.keys() - EnqueueOptions.__annotations__.keys():
+        raise TypeError(f"no option {min(unknown)!r}: the options are {', '.join(EnqueueOptions.__annotations__)}")
+    now = clock()
+    for name, what in (("deadline", "the deadline"), ("publish_at", "the time to publish")):
+        if (when := given.get(name)) is not None:
+            given[name] = _to_come(what, when, now, may_be_past=may_be_past)
+            given[f"{name}_typed"] = words_of(when)
+    if "deadline" in given and "publish_at" in given and given["publish_at"] >= given["deadline"]:
+        raise RequestError(
+            f"the time to publish, {options.get('publish_at')}, is not before the deadline, {options.get('deadline')}: "
+            "no second round could follow"
+        )
+    fields = given.pop("fields", ())
+    given["set"] = tuple(map(_typed_field, fields.items())) if isinstance(fields, Mapping) else tuple(fields)
+    if (written := given.pop("format", None)) is not None:
+        given["form"] = _named(InputFormat, written, "format")
+    output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")
+    if (place := given.get("output_url")) is not None:
+        given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))
+    return IntakeOptions(**given)
+
+
+def _typed_field(field: tuple[str, Any]) -> str:
+    """A field as the command line takes it."""
+    name, value = field
+    try:
+        return f"{name}={orjson.dumps(value).decode()}"
+    except TypeError as error:
+        raise RequestError(f"the field {name} cannot be written as JSON: {error}") from None
+
+
+def _named(form: type[Form], name: str, what: str) -> Form:
+    try:
+        return form(name)
+    except ValueError:
+        raise RequestError(f"there is no {what} {name!r}: give one of {', '.join(form)}") from None
+
+
+def moment_to_come(what: str, when: When | None, now: datetime) -> datetime | None:
+    """The moment that `when` means at `now`. Raises RequestError where it is past; `what` says what is past."""
+    return None if when is None else _to_come(what, when, now)
+
+
+def _to_come(what: str, when: When, now: datetime, *, may_be_past: bool = False) -> datetime:
+    moment = moment_of(when, now)
+    if moment <= now and not may_be_past:
+        raise RequestError(f"{what}, {when}, is past: name a time to come, such as 06:00 or +8h")
+    return moment

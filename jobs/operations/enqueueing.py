@@ -1,0 +1,90 @@
+"""Enqueueing: a batch is made of rows that a program holds, or of a file."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, BinaryIO, cast
+
+import orjson
+
+from jobs.errors import RequestError
+from jobs.formats.source import open_source, source_name
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.intake.row_reader import RowFault
+from jobs.kinds.kind import Kind
+from jobs.settings import Settings
+from jobs.store.store import Store
+
+Source = Iterable[Mapping[str, Any]] | str | os.PathLike[str] | BinaryIO
+"""Rows, each a mapping of its fields; or a file in any format that intake reads: its path, its URL, or an open binary file."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBatch:
+    """A batch that storage holds. Workers take it up from there, also where Redis does not answer at the moment.
+
+    Attributes:
+        id: The batch's id.
+        rows: All rows of the input.
+        refused: How many of them could not be accepted: each is a failed row already, and harms no other.
+        faults: What is wrong with those rows, of the first 10,000 of them.
+        is_new: False where the same rows, options and run key made this batch before.
+    """
+
+    id: str
+    rows: int
+    refused: int
+    faults: Sequence[RowFault]
+    is_new: bool
+
+
+def enqueue(
+    store: Store,
+    source: Source,
+    options: IntakeOptions,
+    *,
+    run_key: str | None,
+    kinds: Mapping[str, Kind],
+    settings: Settings,
+    clock: Callable[[], datetime],
+) -> AcceptedBatch:
+    """Make a batch. Without a run key it gets a new one, and so is a batch of its own. Raises as `intake.accept`."""
+    with opened(source, settings) as (lines, name):
+        accepted = accept(
+            store,
+            lines,
+            replace(options, name=options.name or name),
+            kinds=kinds,
+            settings=settings,
+            run_key=uuid.uuid4().hex if run_key is None else run_key,
+            clock=clock,
+        )
+    batch = accepted.batch
+    return AcceptedBatch(batch.batch_id, batch.rows, batch.refused, accepted.faults, accepted.created)
+
+
+@contextmanager
+def opened(source: Source, settings: Settings) -> Iterator[tuple[Iterable[bytes] | BinaryIO, str | None]]:
+    """The source as intake takes it, and the name of its file. Raises RequestError where the file cannot be opened."""
+    if isinstance(source, str | os.PathLike):
+        place = os.fspath(source)
+        with open_source(place, settings.options_for(place)) as file:
+            yield file, source_name(place)
+    elif not hasattr(source, "read"):
+        yield _lines(source), None
+    elif hasattr(source, "encoding"):
+        raise TypeError("the file is open as text: open it with mode 'rb'")
+    else:
+        yield cast("BinaryIO", source), None
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Each row as a line of JSON. Raises RequestError for one that JSON cannot hold."""
+    for number, row in enumerate(rows):
+        try:
+            yield orjson.dumps(row if isinstance(row, dict) else dict(row), option=orjson.OPT_SERIALIZE_NUMPY)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"row {number} cannot be written as JSON: {error}; nothing was accepted") from error

@@ -1,0 +1,124 @@
+"""The history of one row: its request, its first prompts, every attempt with what it cost, and its published outcome."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.input import read_rows
+from jobs.batches.published import ERRORS, OUTPUT, read_published
+from jobs.batches.request_row import RowRequest
+from jobs.batches.rounds import latest_done, require_batch
+from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
+from jobs.batches.segments.line import Outcome
+from jobs.errors import RequestError, RowError
+from jobs.kinds.kind import Kind
+from jobs.operations.preview import first_prompts
+from jobs.store.store import Store
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowHistory:
+    """All that storage knows of one row.
+
+    Attributes:
+        batch_id: The batch.
+        row: The row's number, from 0.
+        request: The request as it was accepted; None where intake refused the row, or where it cannot be read back.
+        prompts: What the row asks first, as its kind and templates are now: `label`, `messages`, `text`, and `template_changed`,
+            whether an attempt had another template. Later prompts hold what the model answered.
+        attempts: Each attempt: `round`, `attempt`, `status`, `final`, `output` or `error`, `usage`, `wasted`, `receipt`.
+        outcome: The row as it was published last; None while no round is published.
+    """
+
+    batch_id: str
+    row: int
+    request: Values | None
+    prompts: Sequence[Values]
+    attempts: Sequence[Values]
+    outcome: Values | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `show --json`."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]) -> RowHistory:
+    """Read it. Raises RequestError where the batch has no such row, NoBatch, StoreUnavailable."""
+    batch = require_batch(store, batch_id)
+    check_row(batch, row)
+    outcome = published_row(store, batch, row)
+    attempts = until_read(store, lambda: list(_attempts(store, batch, row)))
+    request = request_of(store, batch, row)
+    kind = None if request is None else kinds.get(request["kind"])
+    prompts = [] if request is None or kind is None else list(_prompts(request, kind, attempts))
+    return RowHistory(batch_id, row, request, prompts, list(map(_as_values, attempts)), outcome)
+
+
+def check_row(batch: Batch, row: int) -> None:
+    """Raises RequestError where the batch has no row of this number."""
+    if not 0 <= row < batch.rows:
+        raise RequestError(f"{batch.batch_id} has rows 0 to {batch.rows - 1}, and not {row}")
+
+
+def request_of(store: Store, batch: Batch, row: int) -> Values | None:
+    """The row's normalised request; None where intake refused it, or where it cannot be read back."""
+    for lane in batch.lanes:
+        for request in read_rows(store, batch.batch_id, lane):
+            if request.row == row:
+                return dict(orjson.loads(request.to_bytes()))
+            if request.row > row:  # rows stand in order
+                break
+    return None
+
+
+def published_row(store: Store, batch: Batch, row: int) -> Values | None:
+    """The row as it was published last; None while no round is published."""
+    done = latest_done(store, batch.batch_id)
+    if done is None:
+        return None
+    for name in (OUTPUT, ERRORS):
+        for published in read_published(store, done, batch.batch_id, name):
+            if published["row"] == row:
+                return published
+            if published["row"] > row:
+                break
+    return None
+
+
+def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterator[Values]:
+    """The first prompts; none where the kind has changed so much that it does not take the request any more."""
+    try:
+        prompts = first_prompts(RowRequest(**request), kind)
+    except (RowError, ValueError):
+        return
+    made = [templates for attempt in attempts if (templates := attempt.receipt.get("templates"))]
+    for prompt in prompts:
+        before = made[-1].get(prompt.label) if made else None
+        yield {
+            "label": prompt.label,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in prompt.messages],
+            "text": prompt.text,
+            "template_changed": before is not None and before != prompt.template_sha256,
+        }
+
+
+def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
+    """Every line of the row in any segment, each segment once. The heads tell which files to read."""
+    seen: set[str] = set()
+    files = list_files(store, BatchPaths(batch.batch_id))
+    for path, heads in each_heads(store, [*files.alone, *files.compacted]):
+        wanted = {head.name for head in heads if any(entry.row == row for entry in head.rows)} - seen
+        seen |= wanted
+        for _, segments in each_segments(store, {path: 0} if wanted else {}):
+            for segment in segments:
+                if segment.head.name in wanted:
+                    yield from (outcome for outcome in segment.outcomes() if outcome.row == row)
+
+
+def _as_values(outcome: Outcome) -> Values:
+    return {name: value for name, value in asdict(outcome).items() if name != "row" and value is not None}

@@ -1,0 +1,42 @@
+"""Waiting: until a batch is published, by looking at its status from time to time."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from jobs.batches.rounds import Clock
+from jobs.errors import BatchPaused, BatchUnfinished
+from jobs.operations.status import BatchStatus
+from jobs.operations.status_reader import StatusReader
+from jobs.publishing.publish import publish
+
+INTERVAL_S: Final = 1.0
+"""Seconds between two looks, unless the caller says otherwise."""
+
+
+def wait(
+    reader: StatusReader,
+    batch_id: str,
+    *,
+    until: datetime | None,
+    interval_s: float = INTERVAL_S,
+    sleep: Callable[[float], object],
+    clock: Clock,
+) -> BatchStatus:
+    """Wait until a batch is published, and return its status then. It publishes a batch itself whose rows all have an outcome.
+
+    Raises BatchPaused when the batch has paused itself, BatchUnfinished when it is not published at `until` (None: it waits
+    for ever), NoBatch, StoreUnavailable.
+    """
+    one = reader.batch(batch_id)
+    while one.state != "published":
+        if one.state == "paused" and one.paused_reason is not None:
+            raise BatchPaused(f"{batch_id} is paused: {one.paused_reason}; to go on: nightpress resume {batch_id}")
+        if until is not None and clock() >= until:
+            raise BatchUnfinished(f"{batch_id} is not published yet: {one.describe_outcomes()}; it goes on")
+        if one.state == "publishing":  # every row has its outcome, and anyone may publish
+            publish(reader.store, batch_id, prices=reader.prices, clock=clock)
+        else:
+            sleep(interval_s)
+        one = reader.batch(batch_id)
+    return one

@@ -1,0 +1,411 @@
+"""The processes of the protocol's model: the real intake, feeder, sweeper, publisher and queue, with a worker in between.
+
+The world holds what outlives a process: a store in a folder, a Redis, and a clock that only the test moves. A process
+holds what dies with it. The worker follows `claimer.py` and `flusher.py` of `workers/worker/` step by step, with neither their
+threads nor an engine; the outcomes of its attempts are chosen by the test.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Protocol
+
+from jobs.batches.batch import BatchPaths
+from jobs.batches.open_batches import OpenBatches
+from jobs.batches.request_row import RowRequest
+from jobs.batches.segments import segment
+from jobs.batches.segments.line import Outcome
+from jobs.errors import UnavailableError
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.lanes.feed import Feeder
+from jobs.lanes.job import ClaimId, Job, JobKey, Lease
+from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
+from jobs.lanes.requests import load_request
+from jobs.prices import Prices
+from jobs.publishing.sweeper import Sweeper
+from jobs.settings import Settings
+from jobs.store.local import LocalStore
+from jobs.usage import Usage
+from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
+from workers.worker.outcome import OutcomeBuilder
+from workers.worker.retry import RetryPolicy
+
+LANE: Final = "stub"
+LEASE_MS: Final = 60_000
+MAX_ATTEMPTS: Final = 3
+EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+PRICES: Final = Prices()
+SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
+PACKETS: Final = 40
+"""How many packets the network may still deliver once more."""
+
+Ending = Literal["completed", "failed", "retried"]
+
+
+class Server(Protocol):
+    """A Redis whose time the test moves."""
+
+    client: Any
+
+    @property
+    def now_ms(self) -> Callable[[], int] | None:
+        """What its scripts are told; None where it has a clock that can be moved."""
+
+    def pass_ms(self, ms: int) -> None: ...
+
+    def save(self) -> object: ...
+
+    def roll_back(self, saved: Any) -> None: ...
+
+
+@dataclass
+class World:
+    """What outlives every process, and what the checks must remember of it.
+
+    `odd` says that Redis lost a key and no claim has looked since. `disturbances` counts what makes Redis forget, or a
+    process die: what it was to count by then, it may count anew.
+    """
+
+    folder: str
+    server: Server
+    ms: int = 0
+    odd: bool = False
+    bytes_lost: bool = False
+    disturbances: int = 0
+    packets: list[Packet] = field(default_factory=list)
+    listings: dict[str, list[str]] = field(default_factory=dict)
+    made: dict[str, int] = field(default_factory=dict)
+    segments: dict[str, bytes] = field(default_factory=dict)
+    inside: dict[str, list[str]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    claims: Counter[tuple[JobKey, int]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.store = LocalStore(self.folder)
+        self.queue = self.queue_behind(Gate())
+
+    def now(self) -> datetime:
+        return EVENING + timedelta(milliseconds=self.ms)
+
+    def monotonic(self) -> float:
+        return self.ms / 1000
+
+    def pass_ms(self, ms: int) -> None:
+        self.ms += ms
+        self.server.pass_ms(ms)
+
+    def let_leases_run_out(self) -> None:
+        """Of whoever says nothing more, while somebody else is there: it is no outage."""
+        self.pass_ms(LEASE_MS - 1)
+        self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
+        self.pass_ms(2)
+
+    def disturb(self) -> None:
+        self.disturbances += 1
+        self.claims.clear()
+
+    def store_behind(self, gate: Gate) -> SteppedStore:
+        alone: list[str] = []
+
+        def listed(folder: str, names: list[str]) -> None:
+            """Each list of segments that anyone has read, by the digest that a publisher puts into `done`."""
+            if folder.endswith("/segments"):
+                alone[:] = names
+            elif folder.endswith("/compacted"):
+                inside = [name for file in names for name in self.inside[f"{folder}/{file}"]]
+                known = sorted({*alone, *inside}, key=str.encode)
+                self.listings[hashlib.sha256("\n".join(known).encode()).hexdigest()] = known
+
+        return SteppedStore(self.folder, gate, listed, self._made)
+
+    def queue_behind(self, gate: Gate, fed: Callable[[Packet], None] = lambda _: None) -> SteppedQueue:
+        def sent(packet: Packet) -> None:
+            self._sent(packet)
+            fed(packet)
+
+        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent, self.server.now_ms)
+
+    def _made(self, path: str, data: bytes) -> None:
+        self.made.setdefault(path, len(self.made))
+        if "/segments/" in path:
+            self.segments[path] = data
+        elif "/compacted/" in path:
+            self.inside[path] = [part["name"] for part in json.loads(data.partition(b"\n")[0])["segments"]]
+            self.seen.add("segments compacted")
+
+    def _sent(self, packet: Packet) -> None:
+        if packet[0] == "claim":
+            self.odd = False
+        self.packets = [*self.packets, packet][-PACKETS:]
+
+
+class Process:
+    """A process: its gate, its connections, and its one action under way. Its name says who it is in a trace."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.restart()
+
+    def restart(self) -> None:
+        """Die, and start again with nothing in memory."""
+        self.gate = Gate()
+        self.store = self.world.store_behind(self.gate)
+        self.queue = self.world.queue_behind(self.gate)
+        self.faulted = False
+        self.refusals: tuple[type[Exception], ...] = ()
+
+    @property
+    def busy(self) -> bool:
+        return self.gate.action is not None
+
+    @property
+    def at(self) -> str | None:
+        return self.gate.action.at if self.gate.action else None
+
+    def start(self, act: Callable[[], object], refusals: tuple[type[Exception], ...] = ()) -> None:
+        """Begin an action. `refusals` are the errors that it may end with though nothing was wrong."""
+        self.faulted, self.refusals = False, refusals
+        self.gate.start(act)
+        self._look()
+
+    def go(self, steps: int | None = None) -> None:
+        """Make so many I/O calls, or all that are left."""
+        while self.gate.action is not None and steps != 0:
+            self.suffer("made")
+            steps = None if steps is None else steps - 1
+
+    def suffer(self, fate: Fate) -> None:
+        """One I/O call, and what becomes of it."""
+        assert self.gate.action is not None
+        self.faulted |= fate in ("fails", "fails after")
+        self.gate.action.step(fate)
+        self._look()
+
+    def die(self) -> None:
+        if self.gate.action is not None:
+            while not self.gate.action.over:  # what stands in a `finally` is not done either
+                self.gate.action.step("dies")
+        self.restart()
+
+    def _look(self) -> None:
+        """At the end of an action: whether it may end like this."""
+        action = self.gate.action
+        if action is None or not action.over:
+            return
+        self.gate.action = None
+        error = action.error
+        if error is None or (self.faulted and isinstance(error, UnavailableError)) or isinstance(error, self.refusals):
+            return
+        raise error
+
+
+class SweeperProcess(Process):
+    """Publishes what is done, closes what is over its deadline, and resets what Redis forgot."""
+
+    def restart(self) -> None:
+        super().restart()
+        world = self.world
+        self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
+        self.sweeper = Sweeper(
+            self.store, self.queue, self.batches, PRICES, world.now, compact_segments=2, compact_every=timedelta(0)
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Lines that are on their way to storage, and the reports that follow."""
+
+    batch_id: str
+    n: int
+    outcomes: Sequence[Outcome]
+    settlements: Sequence[Settlement]
+
+
+class Worker(Process):
+    """Claims, finishes, flushes, settles. What it holds is in its memory alone."""
+
+    lives = 0
+
+    def restart(self) -> None:
+        super().restart()
+        world = self.world
+        self.lives += 1
+        self.queue = world.queue_behind(self.gate, self._sent)
+        self.fed: dict[tuple[str, int], int] = {}
+        self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
+        self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
+        self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
+        self.claims = 0
+        self.to_be_empty = False
+        self.segments = 0
+        self.held: dict[Lease, tuple[Job, RowRequest]] = {}
+        self.lost: set[Lease] = set()
+        self.finished: list[tuple[str, Outcome, Settlement | None]] = []
+        self.unwritten: list[Segment] = []
+        self.unsettled: list[Settlement] = []
+
+    def _sent(self, packet: Packet) -> None:
+        """Which markers there were when a batch was last fed."""
+        if packet[0] == "feed":
+            batch_id, round_ = packet[2][:2]
+            self.fed[batch_id, round_] = len(self.world.made)
+
+    def leftovers(self) -> list[str]:
+        """Batches that this worker fed after they had ended or were on hold, and did not take off again (rule 10)."""
+        schedules = self.queue.snapshot(LANE).batches
+        made, left = self.world.made, []
+        for (batch_id, round_), fed_at in self.fed.items():
+            paths, schedule = BatchPaths(batch_id), schedules.get(batch_id)
+            ended = min(made.get(path(round_), fed_at) for path in (paths.closed, paths.done)) < fed_at
+            ended |= made.get(paths.paused(round_), fed_at) < fed_at and paths.resumed(round_) not in made
+            if ended and paths.reopen(round_ + 1) not in made and schedule and schedule.round == round_:
+                left += [batch_id] * schedule.ready
+        self.fed = {}
+        return left
+
+    @property
+    def record(self) -> WorkerRecord:
+        return WorkerRecord(self.name, 1, "n", LANE, len(self.leases))
+
+    # -- claim, as the claimer does
+
+    def claim(self, n: int) -> None:
+        if self.to_be_empty and self.leases:
+            return
+        claim_id = str(ClaimId(self.name, str(self.lives), self.claims))
+        reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record)
+        self.claims += 1
+        self.to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
+        self._take_up(reply.jobs)
+        self._feed(reply, hungry=len(reply.jobs) < n and not self.to_be_empty)
+
+    def top_up(self) -> None:
+        self.batches.scan()
+        self.feeder.top_up(LANE)
+
+    def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
+        if not reply.paused:
+            self.batches.scan()
+            self.feeder.top_up(LANE, reply.ready, hungry=hungry)
+
+    def _take_up(self, jobs: Sequence[Job]) -> None:
+        for n, job in enumerate(jobs):
+            try:
+                self._begin(job)
+            except UnavailableError:
+                self.release([other.lease for other in jobs[n:]])
+                raise
+
+    def _begin(self, job: Job) -> None:
+        assert job.attempt <= MAX_ATTEMPTS, job
+        batch_id, now = job.key.batch_id, self.world.now()
+        self.world.seen |= {name for name in ("rescued", "burial", "suspect", "lost_solo") if getattr(job, name)}
+        if job.rescued:
+            self.world.claims[job.key, job.lease.round] -= len(job.lost)  # a crash costs no attempt
+            self.finished += [(batch_id, self.outcome_builder.crashed(job, lease, now), None) for lease in job.lost]
+            if self._has_outcome(job):
+                self.world.seen.add("an outcome whose report was lost")
+                self.queue.settle(LANE, [Settlement(job.lease)])
+                return
+        row = load_request(self.store, batch_id, LANE, job)
+        assert row.request["prompt"].startswith(f"{batch_id.partition('-')[0]} {row.row}"), (job, row)
+        if job.burial:
+            self.finished.append((batch_id, *self.outcome_builder.buried(job, row, now)))
+            return
+        self.world.claims[job.key, job.lease.round] += 1
+        most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt
+        assert self.world.claims[job.key, job.lease.round] <= most, f"{job.key} was run too often"
+        self.held[job.lease] = (job, row)
+
+    def _has_outcome(self, job: Job) -> bool:
+        index = self.batches.get(job.key.batch_id)
+        if index is None:
+            return False
+        index.refresh()
+        return index.has_outcome(job.key.row)
+
+    # -- engine
+
+    def finish(self, place: int, ending: Ending, delay_ms: int = 0) -> None:
+        """End one held job. A failure of the last attempt is final, as the retry policy has it."""
+        job, row = self.held.pop(list(self.held)[place % len(self.held)])
+        lease = job.lease
+        retry = ending == "retried" and job.attempt < MAX_ATTEMPTS
+        text = {"text": f"{lease.key} in round {lease.round}, fence {lease.fence}, claim {lease.claim_id}"}
+        cost = 1 + lease.key.row + 10 * lease.fence
+        outcome = Outcome(
+            row=lease.key.row,
+            round=lease.round,
+            fence=lease.fence,
+            claim_id=lease.claim_id,
+            status="completed" if ending == "completed" else "failed",
+            final=not retry,
+            kind=row.kind,
+            custom_id=row.custom_id,
+            tenant=row.tenant,
+            attempt=job.attempt,
+            output=text if ending == "completed" else None,
+            error=None if ending == "completed" else {"code": "empty_output", "message": lease.claim_id},
+            usage=PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu"),
+            wasted=PRICES.price(Usage(0, cost, cost, 10 * cost), model=LANE, device="cpu"),
+            model=LANE,
+            receipt={"worker": self.name},
+        )
+        settlement = Settlement(lease, "retry", delay_ms) if retry else Settlement(lease)
+        self.finished.append((lease.key.batch_id, outcome, settlement))
+
+    # -- flush, settle, as the flusher does
+
+    def flush(self, most: int) -> None:
+        """Write segments of the first finished rows, one a batch, then settle."""
+        due, self.finished = self.finished[:most], self.finished[most:]
+        lines: defaultdict[str, list[tuple[Outcome, Settlement | None]]] = defaultdict(list)
+        for batch_id, outcome, settlement in due:
+            if settlement is None or settlement.lease not in self.lost:
+                lines[batch_id].append((outcome, settlement))
+        for batch_id, rows in lines.items():
+            self.segments += 1
+            reports = [settlement for _, settlement in rows if settlement is not None]
+            self.unwritten.append(Segment(batch_id, self.segments, [outcome for outcome, _ in rows], reports))
+        while self.unwritten:
+            due_next = self.unwritten[0]
+            paths = BatchPaths(due_next.batch_id)
+            segment.write(self.store, paths, due_next.outcomes, self.name, str(self.lives), due_next.n)
+            self.unsettled += self.unwritten.pop(0).settlements
+        if self.unsettled:
+            self.queue.settle(LANE, self.unsettled)
+            self.unsettled = []
+
+    # -- leases
+
+    @property
+    def leases(self) -> list[Lease]:
+        """All that the heartbeat keeps alive."""
+        written = [settlement for part in self.unwritten for settlement in part.settlements]
+        waiting = [settlement for _, _, settlement in self.finished if settlement is not None]
+        return [*self.held, *(settlement.lease for settlement in [*waiting, *written, *self.unsettled])]
+
+    def beat(self) -> None:
+        answer = self.queue.beat(LANE, self.leases, LEASE_MS, self.record)
+        self.lost |= answer.lost
+        for lease in answer.lost & self.held.keys():
+            del self.held[lease]
+        self.release([lease for lease in answer.cancelled if lease in self.held])
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self.held.pop(lease, None)
+        if leases:
+            gone = self.queue.release(LANE, leases)
+            self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
+
+
+def submit(world: World, rows: int) -> str:
+    lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
+    options = IntakeOptions(name="a")
+    return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id

@@ -1,0 +1,138 @@
+"""Every crash point of a small night: a process ends, or loses one reply, at each of its calls of Redis and storage in turn.
+
+Two workers and a sweeper, which compacts, and four rows, of which one is given back and one fails once. A dry run counts the
+calls; then the night is run again for each of them, with one fate for that call: the process dies before it, the call takes
+effect and its reply is lost, it is away, or it is made twice. Whatever happens, each row gets one outcome, nothing is
+charged twice, and all that was spent is accounted for.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jobs.batches.batch import BatchPaths
+from jobs.batches.published import OUTPUT, read_published, read_usage, verify
+from jobs.batches.rounds import latest_done
+from jobs.batches.segments.files import each_outcome
+from jobs.usage import NAMES, Usage, total
+from tests.faults.attempt_checks import attempts_too_many
+from tests.faults.lane_checks import lane_faults
+from tests.faults.model.moved_time import ImitatedServer
+from tests.faults.model.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World, submit
+from tests.faults.model.stepping import Fate
+
+pytestmark = pytest.mark.faults
+ROWS = 4
+TURNS = 12
+CALLS = {
+    *("claim", "settle", "release", "beat", "feed", "drop", "snapshot"),
+    *("create", "open", "link", "read", "list", "delete"),
+}
+
+
+class Night:
+    """One night, whose n-th call suffers its fate. `calls` names those that were made."""
+
+    def __init__(self, world: World, fate: Fate, nth: int | None) -> None:
+        self.world = world
+        self.fate = fate
+        self.nth = nth
+        self.calls: list[str] = []
+        self.batch_id = submit(world, ROWS)
+        self.workers = [Worker(world, "w0"), Worker(world, "w1")]
+        self.sweeper = SweeperProcess(world, "s")
+
+    def run(self) -> None:
+        for turn in range(TURNS):
+            for worker in self.workers:
+                self.drive(worker, partial(worker.claim, 1 if turn else 3))
+                troubled = turn == 0 and worker is self.workers[1]
+                if troubled and worker.held:
+                    self.drive(worker, partial(worker.release, list(worker.held)[:1]))
+                while worker.held:
+                    fails = troubled and len(worker.held) == 1
+                    worker.finish(0, "retried" if fails else "completed")
+                self.drive(worker, partial(worker.flush, 100))
+                self.drive(worker, worker.beat)
+            self.drive(self.sweeper, self.sweeper.sweeper.sweep)
+            if latest_done(self.world.store, self.batch_id) and not self.live():
+                return
+            self.world.let_leases_run_out()
+
+    def drive(self, process: Process, act: Callable[[], object]) -> None:
+        process.start(act)
+        while process.busy:
+            self.calls.append(f"{process.name}: {process.at}")
+            if len(self.calls) - 1 != self.nth:
+                process.suffer("made")
+            elif self.fate == "dies":
+                process.die()
+            else:
+                process.suffer(self.fate)
+
+    def live(self) -> int:
+        """Its jobs on the queue."""
+        schedule = self.world.queue.snapshot(LANE).batches.get(self.batch_id)
+        return 0 if schedule is None else schedule.live
+
+    def check(self) -> None:
+        store = self.world.store
+        done = latest_done(store, self.batch_id)
+        assert done is not None, "it was never published"
+        assert verify(store, self.batch_id) == []
+        assert done.counts["completed"] == ROWS
+        rows = list(read_published(store, done, self.batch_id, OUTPUT))
+        assert [row["row"] for row in rows] == list(range(ROWS))
+        assert self.live() == 0, "a job outlives its batch"
+        assert lane_faults(self.world.server.client, LANE) == []
+        lines = list(each_outcome(store, BatchPaths(self.batch_id)))
+        assert attempts_too_many(lines, MAX_ATTEMPTS) == []
+        usage = read_usage(store, done, self.batch_id)
+        spent = total(line.usage + line.wasted for line in lines)
+        accounted = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
+        costs = [name for name in NAMES if name != "charge"]
+        assert [getattr(accounted, name) for name in costs] == [getattr(spent, name) for name in costs]
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Fate, int | None], Night]]:
+    """Makes a night in a world of its own; all of them share one imitated server, which forgets between them."""
+    server = ImitatedServer(monkeypatch)
+    made: list[Night] = []
+
+    def make(fate: Fate, nth: int | None) -> Night:
+        server.client.flushall()
+        made.append(Night(World(str(tmp_path / f"store-{len(made)}"), server), fate, nth))
+        return made[-1]
+
+    yield make
+    server.client.close()
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param("dies", id="the process dies before it", marks=pytest.mark.smoke),
+        pytest.param("fails after", id="its reply is lost", marks=pytest.mark.smoke),
+        pytest.param("fails", id="it is away"),
+        pytest.param("resent", id="it is made twice"),
+    ],
+)
+def test_whatever_befalls_any_call_each_row_gets_one_outcome(
+    night: Callable[[Fate, int | None], Night], fate: Fate
+) -> None:
+    dry = night("made", None)
+    dry.run()
+    dry.check()
+    assert {call.split()[1] for call in dry.calls} >= CALLS
+    assert any("compacted-" in call for call in dry.calls)
+    for nth, call in enumerate(dry.calls):
+        tried = night(fate, nth)
+        try:
+            tried.run()
+            tried.check()
+        except BaseException as error:
+            error.add_note(f"call {nth} of {len(dry.calls)}, {call}: {fate}")
+            raise

@@ -1,0 +1,68 @@
+"""Shows, one by one, the orders of events that the search for faults has found to matter."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.batches.published import verify
+from jobs.batches.rounds import close, latest_done
+from tests.faults.model.moved_time import ImitatedServer
+from tests.faults.model.protocol_model import LANE, SETTINGS, SweeperProcess, Worker, World, submit
+
+TURNS = 20
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    server = ImitatedServer(monkeypatch)
+    yield World(str(tmp_path / "store"), server)
+    server.client.close()
+
+
+def turn(worker: Worker, n: int = 8) -> None:
+    worker.claim(n)
+    while worker.held:
+        worker.finish(0, "completed")
+    worker.flush(100)
+
+
+def forget_the_drop(world: World, batch: str) -> None:
+    """The queue comes back with its data of before it heard of the end."""
+    saved = world.server.save()
+    world.queue.drop(LANE, batch, 1, forget=False)
+    world.server.roll_back(saved)
+
+
+@pytest.mark.parametrize(
+    "known", [pytest.param(True, id="sweeper at work"), pytest.param(False, id="sweeper started later")]
+)
+@pytest.mark.parametrize(
+    "happens",
+    [
+        pytest.param(lambda _world, _batch: None, id="canceller dies after its marker"),
+        pytest.param(forget_the_drop, id="queue forgets that it was told"),
+    ],
+)
+def test_a_cancelled_batch_ends_though_the_queue_waits_for_rows_that_nobody_feeds(
+    world: World, happens: Callable[[World, str], Any], known: bool
+) -> None:
+    batch = submit(world, rows=2 * SETTINGS.window_rows)
+    sweeper = SweeperProcess(world, "s")
+    if known:
+        sweeper.sweeper.sweep()
+    worker = Worker(world, "w0")
+    worker.claim(8)  # feeds a window; the rest of the input waits
+    close(world.store, batch, "cancelled", clock=world.now)
+    happens(world, batch)
+    later = Worker(world, "w1")  # knows from the start that the batch is closed
+    for _ in range(TURNS):
+        turn(later)
+        world.let_leases_run_out()
+        if sweeper.sweeper.sweep() == 0:
+            break
+    done = latest_done(world.store, batch)
+    assert done is not None
+    assert done.counts["cancelled"] + done.counts["completed"] == 2 * SETTINGS.window_rows
+    assert verify(world.store, batch) == []

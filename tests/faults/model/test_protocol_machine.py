@@ -1,0 +1,411 @@
+"""Shows that no order of events loses a row, publishes one twice, or leaves a batch that cannot be published.
+
+A state machine over the real Lua, the real storage on disk and the real intake, feeder, sweeper and publisher. Every process
+stops before each of its I/O calls, so that anything may happen between any two of them: another process goes on, time passes,
+a lease runs out, Redis is wiped, rolled back or loses a key, a packet comes twice, a reply is lost, a process dies. At
+the end all that is left is finished by one healthy worker, and the batches must come out whole.
+
+`FAULTS=long` searches for long; without it, the same few examples are tried each time.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobs.accounts.summary import Tally
+from jobs.accounts.tallies import tallies
+from jobs.batches.published import verify
+from jobs.batches.rounds import close, reopen, require_batch, resume
+from jobs.batches.rounds import pause as hold
+from jobs.errors import RequestError
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.lanes.redis_queue import KEYS
+from jobs.publishing.publish import publish
+from tests.conftest import BINARIES
+from tests.faults.lane_checks import lane_faults
+from tests.faults.model.moved_time import ImitatedServer, RealServer
+from tests.faults.model.protocol_checks import Published
+from tests.faults.model.protocol_model import (
+    EVENING,
+    LANE,
+    LEASE_MS,
+    PRICES,
+    SETTINGS,
+    Ending,
+    Process,
+    SweeperProcess,
+    Worker,
+    World,
+)
+from tests.faults.model.stepping import Fate
+
+LONG: Final = os.environ.get("FAULTS") == "long"
+EXAMPLES: Final = int(os.environ.get("FAULTS_EXAMPLES", "2000" if LONG else "40"))
+STEPS: Final = st.one_of(st.none(), st.none(), st.integers(0, 12))
+PICK: Final = st.integers(0, 7)
+MINUTES: Final = st.sampled_from([None, None, 4, 15])
+SOFT: Final = st.sampled_from([None, None, 1, 3])
+"""The minute of the soft deadline, before all others."""
+ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
+HEALTHY_TURNS: Final = 120
+"""Far more turns than a healthy worker needs for what the machine can leave behind."""
+
+SCRATCH: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where the stores stand: in memory where that is possible, for speed. The calls are the same."""
+KINDS: Final = load_kinds()
+
+
+class Protocol(RuleBasedStateMachine):
+    """All that may happen, in any order. A busy process only goes on; so each rule finds something to do."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.published = Published(world)
+        self.workers = [Worker(world, f"w{n}") for n in range(2)]
+        self.sweepers = [SweeperProcess(world, f"s{n}") for n in range(2)]
+        self.others = [Process(world, f"o{n}") for n in range(3)]
+        self.everyone: list[Process] = [*self.workers, *self.sweepers, *self.others]
+        self.saved: tuple[Any, bool] | None = None
+        self.disturbances = 0
+
+    # -- what is submitted, and what operators do
+
+    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT)
+    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None) -> None:
+        self.submit(key, rows, False, minutes, soft, 0, None)
+
+    @rule(
+        key=st.sampled_from("abc"),
+        rows=st.integers(1, 6),
+        bad=st.booleans(),
+        minutes=MINUTES,
+        soft=SOFT,
+        who=PICK,
+        steps=STEPS,
+    )
+    def submit(
+        self, key: str, rows: int, bad: bool, minutes: int | None, soft: int | None, who: int, steps: int | None
+    ) -> None:
+        lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
+        deadline, publish_at = (
+            None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
+        )
+        tenant = "a" if key == "a" else "others"
+        options = IntakeOptions(name=key, tenant=tenant, deadline=deadline, publish_at=publish_at)
+
+        def act() -> None:
+            if len(self.published.batches()) < 4:
+                accept(process.store, lines, options, kinds=KINDS, settings=SETTINGS, run_key=key, clock=self.world.now)
+
+        process = self._anyone(self.others, who)
+        self._begin(process, act, steps)
+
+    @rule(which=PICK, who=PICK, steps=STEPS)
+    def cancel(self, which: int, who: int, steps: int | None) -> None:
+        process = self._anyone(self.others, who)
+
+        def act(batch: str) -> None:
+            closed = close(process.store, batch, "cancelled", clock=self.world.now)
+            process.queue.drop(LANE, batch, closed.round, forget=False)
+
+        self._with_batch(process, which, act, steps)
+
+    @rule(which=PICK, who=PICK, rows=st.one_of(st.none(), st.sets(st.integers(0, 5), min_size=1)), steps=STEPS)
+    def reopen(self, which: int, who: int, rows: set[int] | None, steps: int | None) -> None:
+        process = self._anyone(self.others, who)
+        named = None if rows is None else sorted(rows)
+        self._with_batch(process, which, lambda batch: reopen(process.store, batch, named, clock=self.world.now), steps)
+
+    @rule(which=PICK, who=PICK, steps=STEPS)
+    def publish(self, which: int, who: int, steps: int | None) -> None:
+        process = self._anyone(self.others, who)
+        self._with_batch(
+            process, which, lambda batch: publish(process.store, batch, prices=PRICES, clock=self.world.now), steps
+        )
+
+    @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
+    def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
+        """As the breaker does, and who answers it."""
+        process = self._anyone(self.others, who)
+
+        def act(batch: str) -> None:
+            found = require_batch(process.store, batch)
+            if resumed:
+                resume(process.store, found, clock=self.world.now)
+            else:
+                hold(process.store, found, "nothing but failures", clock=self.world.now)
+
+        self._with_batch(process, which, act, steps)
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        (self.world.queue.pause if paused else self.world.queue.resume)(LANE)
+
+    # -- what workers and sweepers do
+
+    @rule(who=PICK, n=st.integers(1, 5), steps=STEPS)
+    def claim(self, who: int, n: int, steps: int | None) -> None:
+        worker = self._worker(who)
+        self._begin(worker, lambda: worker.claim(n), steps)
+
+    @rule(who=PICK, steps=STEPS)
+    def feed(self, who: int, steps: int | None) -> None:
+        worker = self._worker(who)
+        self._begin(worker, worker.top_up, steps)
+
+    @precondition(lambda self: any(worker.held and not worker.busy for worker in self.workers))
+    @rule(
+        who=PICK,
+        place=PICK,
+        ending=ENDINGS,
+        delay_s=st.sampled_from([0, 30]),
+    )
+    def finish(self, who: int, place: int, ending: Ending, delay_s: int) -> None:
+        worker = self._worker(who, lambda worker: bool(worker.held) and not worker.busy)
+        worker.finish(place, ending, delay_s * 1000)
+
+    @precondition(lambda self: any(worker.finished or worker.unwritten or worker.unsettled for worker in self.workers))
+    @rule(who=PICK, most=st.integers(1, 8), steps=STEPS)
+    def flush(self, who: int, most: int, steps: int | None) -> None:
+        worker = self._worker(who, lambda worker: bool(worker.finished or worker.unwritten or worker.unsettled))
+        self._begin(worker, lambda: worker.flush(most), steps)
+
+    @rule(who=PICK, n=st.integers(1, 8), turns=st.integers(1, 4), sweep=st.booleans())
+    def work(self, who: int, n: int, turns: int, sweep: bool) -> None:
+        """Turns in which nothing goes wrong."""
+        worker, sweeper = self._worker(who), self.sweepers[who % len(self.sweepers)]
+        worker.go()
+        sweeper.go()
+        for _ in range(turns):
+            self._turn(worker, n)
+        if sweep:
+            sweeper.sweeper.sweep()
+
+    @rule(who=PICK, steps=STEPS)
+    def beat(self, who: int, steps: int | None) -> None:
+        worker = self._worker(who)
+        self._begin(worker, worker.beat, steps)
+
+    @precondition(lambda self: any(worker.held and not worker.busy for worker in self.workers))
+    @rule(who=PICK, place=PICK, steps=STEPS)
+    def release(self, who: int, place: int, steps: int | None) -> None:
+        worker = self._worker(who, lambda worker: bool(worker.held) and not worker.busy)
+        lease = list(worker.held)[place % len(worker.held)]
+        self._begin(worker, lambda: worker.release([lease]), steps)
+
+    @rule(who=PICK, steps=STEPS)
+    def sweep(self, who: int, steps: int | None) -> None:
+        process = self.sweepers[who % len(self.sweepers)]
+        self._begin(process, process.sweeper.sweep, steps)
+
+    # -- what goes wrong
+
+    @precondition(lambda self: self._busy())
+    @rule(who=PICK, steps=STEPS)
+    def go_on(self, who: int, steps: int | None) -> None:
+        self._busy()[who % len(self._busy())].go(steps)
+
+    @precondition(lambda self: self._busy())
+    @rule(who=PICK, fate=st.sampled_from(["resent", "fails", "fails after"]))
+    def trouble(self, who: int, fate: Fate) -> None:
+        self.world.disturb()
+        self._busy()[who % len(self._busy())].suffer(fate)
+
+    @rule(who=PICK)
+    def die(self, who: int) -> None:
+        self.world.disturb()
+        self.everyone[who % len(self.everyone)].die()
+
+    @rule(who=PICK, n=st.integers(1, 5), place=PICK, ending=ENDINGS, dies=st.booleans())
+    def outlive(self, who: int, n: int, place: int, ending: Ending, dies: bool) -> None:
+        """A worker lets its leases run out: it is dead, or it stood still and does not know."""
+        worker = self._worker(who)
+        worker.go()
+        worker.claim(n)
+        if worker.held:
+            worker.finish(place, ending)
+        if dies:
+            self.world.disturb()
+            worker.die()
+        self.world.let_leases_run_out()
+
+    @rule(ms=st.sampled_from([6_000, 31_000, None, 5 * LEASE_MS]))
+    def time_passes(self, ms: int | None) -> None:
+        if ms is None:
+            self.world.let_leases_run_out()
+        else:
+            self.world.pass_ms(ms)
+
+    @rule()
+    def save(self) -> None:
+        self.saved = self.world.server.save(), self.world.odd
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def roll_back(self) -> None:
+        assert self.saved is not None
+        self.world.disturb()
+        saved, self.world.odd = self.saved
+        self.world.server.roll_back(saved)
+
+    @rule()
+    def wipe(self) -> None:
+        self.world.disturb()
+        self.world.odd = False
+        self.world.server.client.flushall()
+
+    @rule(name=st.sampled_from(KEYS))
+    def evict(self, name: str) -> None:
+        self.world.disturb()
+        self.world.odd = True
+        self.world.bytes_lost |= name == "meta"
+        self.world.server.client.delete(f"np:1:{{{LANE}}}:{name}")
+
+    @precondition(lambda self: self.world.packets)
+    @rule(which=st.integers(0, 39))
+    def packet_comes_again(self, which: int) -> None:
+        self.world.disturb()
+        self.world.queue.send_again(self.world.packets[which % len(self.world.packets)])
+
+    # -- what must hold
+
+    @invariant()
+    def every_job_is_in_one_state(self) -> None:
+        assert not (faults := self._lane_faults()), faults
+
+    @invariant()
+    def what_ended_is_not_left_on_the_lane(self) -> None:
+        """Checked while nobody feeds, and only if nothing went wrong since the last time."""
+        if not any(worker.busy for worker in self.workers):
+            left = {worker.name: worker.leftovers() for worker in self.workers if worker.fed}
+            assert self.disturbances != self.world.disturbances or not any(left.values()), left
+            self.disturbances = self.world.disturbances
+
+    @invariant()
+    def what_is_published_is_right_and_stays(self) -> None:
+        self.published.look()
+
+    def teardown(self) -> None:
+        """From here one healthy worker and one sweeper finish everything."""
+        try:
+            for process in self.everyone:
+                process.go()
+            self._finish()
+            for what in self.world.seen:
+                event(what)
+        finally:
+            for process in self.everyone:
+                process.die()
+            shutil.rmtree(self.world.folder)
+            self.world.server.client.close()
+
+    def _finish(self) -> None:
+        worker, sweeper = Worker(self.world, "healthy"), SweeperProcess(self.world, "sweeper")
+        for _ in range(HEALTHY_TURNS):
+            self.world.queue.resume(LANE)  # it pauses itself when too many workers died
+            for batch in self.published.batches():
+                with contextlib.suppress(RequestError):  # few are on hold
+                    resume(self.world.store, require_batch(self.world.store, batch), clock=self.world.now)
+            self._turn(worker, 8)
+            open_batches = sweeper.sweeper.sweep()
+            self.published.look()
+            assert not (faults := self._lane_faults()), faults
+            if not open_batches:
+                break
+            self.world.pass_ms(LEASE_MS // 2)
+        assert not open_batches, "a batch is never published"
+        for batch in self.published.batches():
+            assert verify(self.world.store, batch) == []
+            assert self.published.rounds[batch] > 0, sorted(
+                path.name for path in self.published.folder(batch).iterdir()
+            )
+        charged = tallies(self.world.store, "batch").get(PRICES.currency, {})
+        assert charged.keys() <= set(self.published.batches())
+        for batch in self.published.batches():
+            tally = charged.get(batch, Tally())
+            assert (tally.rows, tally.usage.charge) == self.published.charged(batch)
+
+    def _lane_faults(self) -> list[str]:
+        """What is wrong with the lane; nothing is asked between the loss of a key and the next claim, which mends it."""
+        world = self.world
+        return [] if world.odd else lane_faults(world.server.client, LANE, bytes_lost=world.bytes_lost)
+
+    def _turn(self, worker: Worker, n: int) -> None:
+        worker.claim(n)
+        while worker.held:
+            worker.finish(0, "completed")
+        worker.flush(100)
+        worker.beat()
+
+    def _begin(self, process: Process, act: Callable[[], object], steps: int | None) -> None:
+        if not process.busy:
+            process.start(act, (RequestError,))
+        process.go(steps)
+
+    def _with_batch(self, process: Process, which: int, act: Callable[[str], object], steps: int | None) -> None:
+        if batches := self.published.batches():
+            self._begin(process, lambda: act(batches[which % len(batches)]), steps)
+
+    def _anyone(self, processes: Sequence[Process], who: int) -> Process:
+        return processes[who % len(processes)]
+
+    def _worker(self, who: int, fit: Callable[[Worker], bool] = lambda _: True) -> Worker:
+        fitting = [worker for worker in self.workers if fit(worker)]
+        return fitting[who % len(fitting)]
+
+    def _busy(self) -> list[Process]:
+        return [process for process in self.everyone if process.busy]
+
+
+def _line(key: str, row: int) -> bytes:
+    """Every other request is too long to travel inline."""
+    return b'{"kind":"chat","model":"stub","prompt":"%s %d%s"}\n' % (key.encode(), row, b" and more" * (20 * (row % 2)))
+
+
+@pytest.fixture
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.timeout(36_000 if LONG else 300 + 10 * EXAMPLES)
+@pytest.mark.parametrize("name", ["fake", *BINARIES])
+def test_no_order_of_events_loses_a_row_or_publishes_one_twice(
+    name: str, servers: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def machine() -> Protocol:
+        server = ImitatedServer(monkeypatch) if name == "fake" else RealServer(servers(name))
+        return Protocol(World(tempfile.mkdtemp(prefix="nightpress-", dir=SCRATCH), server))
+
+    run_state_machine_as_test(cast("Any", machine), settings=profile(EXAMPLES))
+
+
+def profile(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=60 if LONG else 40,
+        derandomize=not LONG,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+        suppress_health_check=list(HealthCheck),
+    )

@@ -1,0 +1,268 @@
+"""What the network does to a worker and its Redis: it loses replies, stands still, is cut, and cut off by the kernel."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.lanes.redis_queue import TRIES
+from tests.faults.network.cut_network import Mode, Proxy
+from tests.faults.premises import EVEN, LANE, ROWS, Premises
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+LEASE_S = 5.0
+"""Much longer than a client takes to give up, also where a worker waits for a core: no lease may run out for that."""
+ALL_SENT = 2 * TRIES
+"""The replies to a command and to all that are sent again, so that the client gives up, and once more."""
+
+
+@pytest.mark.parametrize(
+    ("script", "times"),
+    [
+        pytest.param("claim", 1, id="of a claim", marks=pytest.mark.smoke),
+        pytest.param("claim", ALL_SENT, id="of a claim, and of all that were sent again"),
+        pytest.param("settle", 1, id="of a settle", marks=pytest.mark.smoke),
+        pytest.param("settle", ALL_SENT, id="of a settle, and of all that were sent again"),
+    ],
+)
+def test_a_lost_reply(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], script: str, times: int
+) -> None:
+    """The command was carried out. Sent again it changes nothing: no row is lost to anyone, and none is done twice."""
+    night = make_night(more={"lease_s": LEASE_S})
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit()
+    worker = night.work(proxy.url)
+    night.at_least(batch_id, ROWS // 5)
+    proxy.lose_replies(night.sha(script), times)
+    night.until(lambda: proxy.lost == times, 60, "the replies to be lost")
+    assert night.finish(batch_id) == {"completed": ROWS}
+    done_once(night, batch_id, ROWS)
+    assert worker.poll() is None
+
+
+def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]) -> None:
+    """Rows take two leases: the heart must beat on after them, or they run out."""
+    night = make_night(stub={"step_s": 0.1}, more={"lease_s": LEASE_S})
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit(rows := 16, max_tokens=100, **EVEN)
+    night.work(proxy.url)
+    night.leased()
+    proxy.lose_replies(night.sha("beat"), ALL_SENT)
+    night.until(lambda: proxy.lost == ALL_SENT, 60, "the replies to be lost")
+    assert night.outcomes(batch_id) <= rows // 2
+    assert night.finish(batch_id) == {"completed": rows}
+    done_once(night, batch_id, rows)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside another"])
+def test_the_lost_replies_of_feeds(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], alone: bool
+) -> None:
+    """Rows that were fed may be claimed, and done, by another before the same feed is sent again."""
+    night = make_night(more={"window_rows": 16, "lease_s": LEASE_S}, stub={"step_s": 0.0})
+    proxy = make_proxy(night.server.port)
+    night.load("feed")  # else it is the answer that the script is unknown which is lost
+    proxy.lose_replies(night.sha("feed"), 10**6)
+    batch_id = night.submit(rows := ROWS if alone else 5 * ROWS, max_tokens=2)
+    night.work(proxy.url)
+    night.until(lambda: proxy.lost >= ALL_SENT, 60, "replies to be lost")
+    if not alone:
+        night.work()
+    assert night.finish(batch_id) == {"completed": rows}
+    done_once(night, batch_id, rows)
+
+
+def done_once(night: Premises, batch_id: str, rows: int) -> None:
+    """No lease ran out, and no row was done twice."""
+    assert not list(night.events("job.rescued"))
+    assert len(night.lines(batch_id)) == rows
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("cut", id="connections end", marks=pytest.mark.smoke),
+        pytest.param("still", id="nothing moves"),
+    ],
+)
+def test_a_worker_cut_off_from_redis_past_its_leases(
+    night: Premises, make_proxy: Callable[[int], Proxy], mode: Mode
+) -> None:
+    """Another takes its rows over; it says so once for each of its threads, and goes on when the network is back."""
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit()
+    night.work(proxy.url)
+    night.at_least(batch_id, ROWS // 5)
+    proxy.mode = mode
+    night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
+    night.until(lambda: night.lane().leased == 0 or not night.lane().workers, 60, "the worker to be forgotten")
+    said = night.log("w0").count("does not answer")
+    night.work()
+    night.until(lambda: list(night.events("job.rescued")), 60, "its rows to be taken over")
+    night.at_least(batch_id, ROWS // 2)
+    proxy.mode = "open"
+    assert night.finish(batch_id) == {"completed": ROWS}
+    assert said <= 3, night.log("w0")
+
+
+def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Callable[[int], Proxy]) -> None:
+    proxy = make_proxy(night.server.port)
+    batch_id = night.submit(4 * ROWS)
+    night.work(proxy.url)
+    for part in range(1, 9):
+        night.at_least(batch_id, part * ROWS // 3)
+        proxy.mode = "cut"
+        night.until(lambda part=part: night.log("w0").count("queue.unavailable") >= part, 60, "the worker to notice")
+        proxy.mode = "open"
+    assert night.finish(batch_id) == {"completed": 4 * ROWS}
+
+
+def test_all_workers_cut_off_past_their_leases(
+    make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
+) -> None:
+    """As many as would pause the lane by their deaths. Nobody died: each keeps what it has in hand, and goes on with it.
+
+    Some rows are done, so there is room, and workers claim as soon as they can. But none waits: the reply to its claim could
+    be lost, and then no worker would know that it has it.
+    """
+    deaths, in_hand = 3, 16
+    night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "pause_after_deaths": deaths})
+    proxy = make_proxy(night.server.port)
+    for _ in range(deaths):
+        night.work(proxy.url)
+    night.until(lambda: len(night.lane().workers) == deaths, 60, "all workers")
+    batch_id = night.submit(rows := deaths * in_hand, max_tokens=100)
+    night.until(lambda: _all_is_known(night, rows), 60, "some room, and each to say what it has in hand")
+    assert all(one.running for one in night.lane().workers)
+    proxy.mode = "cut"
+    night.outlast(1.5)  # since anyone was heard, not since leases were renewed last: a claim renews none
+    assert _all_ran_out(night)
+    assert night.outcomes(batch_id) < rows // 2
+    proxy.mode = "open"
+    assert night.finish(batch_id) == {"completed": rows}
+    assert not list(night.events("lane.paused"))
+    done_once(night, batch_id, rows)
+
+
+def _all_is_known(night: Premises, rows: int) -> bool:
+    lane = night.lane()
+    return not lane.ready and 0 < lane.leased < rows and sum(one.running for one in lane.workers) == lane.leased
+
+
+def _all_ran_out(night: Premises) -> bool:
+    seconds, us = night.client.time()
+    return night.client.zcount(f"np:1:{{{LANE}}}:leased", seconds * 1000 + us // 1000, "+inf") == 0
+
+
+@pytest.fixture
+def namespace(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """A network namespace, the host's end of the wire to it, and the host's address on that wire."""
+    ip = shutil.which("ip")
+    if os.geteuid() != 0 or ip is None:
+        pytest.skip("network namespaces need root and the command ip")
+    number = os.getpid() % 64
+    name, ours, theirs = f"np-{os.getpid()}", f"npa{os.getpid()}", f"npb{os.getpid()}"
+    address, other = f"10.203.{number}.1", f"10.203.{number}.2"
+    commands = (
+        ("netns", "add", name),
+        ("link", "add", ours, "type", "veth", "peer", "name", theirs),
+        ("link", "set", theirs, "netns", name),
+        ("addr", "add", f"{address}/30", "dev", ours),
+        ("link", "set", ours, "up"),
+        ("netns", "exec", name, ip, "addr", "add", f"{other}/30", "dev", theirs),
+        ("netns", "exec", name, ip, "link", "set", theirs, "up"),
+    )
+    try:
+        for command in commands:
+            made = subprocess.run([ip, *command], capture_output=True, text=True, check=False)
+            if made.returncode:
+                pytest.skip(f"this machine gives no network namespace: {made.stderr.strip()}")
+        yield name, ours, address
+    finally:
+        for undo in (("link", "del", ours), ("netns", "del", name)):
+            subprocess.run([ip, *undo], capture_output=True, check=False)
+
+
+def test_the_wire_of_a_worker_pulled_out_and_put_back(
+    night: Premises, make_proxy: Callable[[int, str], Proxy], namespace: tuple[str, str, str]
+) -> None:
+    """By the kernel: packets vanish, and no connection is ended."""
+    name, wire, address = namespace
+    proxy = make_proxy(night.server.port, address)
+    batch_id = night.submit()
+    night.work(proxy.url, under=("ip", "netns", "exec", name))
+    night.at_least(batch_id, ROWS // 5)
+    subprocess.run(["ip", "link", "set", wire, "down"], check=True)
+    night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
+    night.work()
+    night.until(lambda: list(night.events("job.rescued")), 60, "its rows to be taken over")
+    night.at_least(batch_id, ROWS // 2)
+    subprocess.run(["ip", "link", "set", wire, "up"], check=True)
+    assert night.finish(batch_id) == {"completed": ROWS}
+
+
+@pytest.fixture(params=["answers nothing", "takes no connection"])
+def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Callable[[int], Proxy]) -> Iterator[str]:
+    """The URL of a Redis that never answers: what reaches it is swallowed, or not even a connection comes about."""
+    if request.param == "answers nothing":
+        proxy = make_proxy(redis_server.port)
+        proxy.mode = "still"
+        yield proxy.url
+        return
+    with socket.socket() as listener, contextlib.ExitStack() as clients:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # they fill its backlog: the kernel drops the packets of whoever comes after
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("command", ["enqueue", "run", "work"])
+def test_a_command_whose_redis_is_a_black_hole(
+    make_night: Callable[..., Premises], black_hole: str, command: str
+) -> None:
+    """It says at once what it waits for, and ends in time: a batch is accepted all the same, a fleet has nothing to do."""
+    night = make_night()
+    night.env["NIGHTPRESS_REDIS_URL"] = black_hole
+    (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
+    words = {"enqueue": ("enqueue", "rows.jsonl"), "run": ("run", "rows.jsonl", "--out", "out"), "work": ("work",)}
+    ran = night.command(*words[command], timeout_s=60)
+    said = [line for line in ran.stderr.splitlines() if "Redis at 127.0.0.1" in line]
+    waiting, ended = said
+    assert "waiting for Redis at" in waiting
+    assert "does not answer: start it" in ended == ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode == (0 if command == "enqueue" else 3)
+    if command == "enqueue":
+        assert "the batch is accepted already" in waiting
+        assert "workers find it when Redis is back" in ended
+        night.work()
+        assert night.finish(ran.stdout.strip()) == {"completed": 1}
+
+
+def test_enqueue_tells_its_batch_before_it_waits_for_redis(
+    make_night: Callable[..., Premises], black_hole: str
+) -> None:
+    """Whoever reads its output has the id while it still waits."""
+    night = make_night()
+    night.env["NIGHTPRESS_REDIS_URL"] = black_hole
+    night.env.pop("PYTHONUNBUFFERED", None)
+    (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
+    process = night.start("enqueue", "rows.jsonl")
+    night.hears("rows-")
+    assert night.said("does not answer") == 0, "it had waited before"
+    assert process.poll() is None
+    night.hears("does not answer")
+    assert process.wait(60) == 0

@@ -1,0 +1,27 @@
+"""Calls of the command line that begin at the same moment."""
+
+from tests.faults.premises import Premises
+
+RACER = """
+import os, sys, time
+import jobs.commands.control, jobs.publishing.delivery, jobs.intake.accept, jobs.kinds.registry, jobs.publishing.publish
+from jobs.commands.cli import main
+from jobs.settings import load
+load()
+open(f"ready-{os.getpid()}", "w").close()
+while not os.path.exists("go"):
+    time.sleep(0.0002)
+sys.exit(main(sys.argv[1:]))
+"""
+"""`nightpress` that has loaded all that it needs, and begins when it is told."""
+
+
+def race(night: Premises, *calls: tuple[str, ...]) -> list[int]:
+    """Several calls that begin at the same moment, and their exit statuses."""
+    (night.folder / "go").unlink(missing_ok=True)
+    for left in night.folder.glob("ready-*"):
+        left.unlink()
+    processes = [night.run_code(RACER, *words) for words in calls]
+    night.until(lambda: len(list(night.folder.glob("ready-*"))) == len(calls), 150, "all to be ready")
+    (night.folder / "go").touch()
+    return [process.wait(150) for process in processes]

@@ -1,0 +1,104 @@
+"""Shows jobs/commands/enqueue.py."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from tests.support.command_line import Ran, command
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+GOOD = '{"kind": "chat", "prompt": "Hello", "model": "stub"}\n'
+
+
+BAD = '{"kind": "chat"}\n'
+
+
+def test_enqueue_prints_the_id_and_nothing_else(nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD + "not json\n" + GOOD)
+    ran = nightpress("enqueue", "night.jsonl")
+    assert ran.status == 0
+    (batch_id,) = ran.out.splitlines()
+    assert batch_id.startswith("night-")
+    assert ran.err.startswith("3 rows, 1 refused\n  line 2: not_json: ")
+    (one,) = nightpress("status", batch_id, "--json").json()["batches"]
+    assert (one["id"], one["rows"], one["failed"], one["waiting"]) == (batch_id, 3, 1, 2)
+    assert nightpress("show", batch_id, "2", "--json").json()["request"]["line"] == 3
+
+
+def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text('{"topic": "Tea"}\n{"topic": "Ink"}\n')
+    args = (
+        "--kind article --model stub --set language=fr --tenant acme --priority 9 --name tea --deadline +8h --limit 1"
+    )
+    ran = nightpress("enqueue", "night.jsonl", *args.split())
+    batch = orjson.loads(shelf.store.read(f"batches/{ran.out.strip()}/batch.json"))
+    assert (batch["name"], batch["tenant"], batch["rows"], batch["deadline"]) == (
+        "tea",
+        "acme",
+        1,
+        "2026-11-24T06:00:00Z",
+    )
+    request = nightpress("show", "tea", "0", "--json").json()["request"]
+    assert (request["kind"], request["request"]["language"], request["priority"]) == ("article", "fr", 9)
+
+
+def test_enqueue_reads_standard_input(tmp_path: Path) -> None:
+    ran = command("enqueue", "-", cwd=tmp_path, stdin=GOOD * 2)
+    assert (ran.status, ran.err) == (0, "2 rows, 0 refused\n")
+    assert (tmp_path / ".nightpress/store/batches" / ran.out.strip() / "batch.json").exists()
+
+
+def test_a_run_key_makes_the_same_rows_one_batch_and_again_another(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD)
+    first = nightpress("enqueue", "night.jsonl", "--run-key", "monday")
+    second = nightpress("enqueue", "night.jsonl", "--run-key", "monday")
+    assert (second.status, second.out) == (0, first.out)
+    assert "exists already, from the same rows and run key, and is open" in second.err
+    assert nightpress("enqueue", "night.jsonl", "--run-key", "monday", "--again").out != first.out
+    assert nightpress("enqueue", "night.jsonl").out != nightpress("enqueue", "night.jsonl").out
+
+
+def test_strict_refuses_the_whole_file_and_names_every_bad_line(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text(GOOD + BAD + GOOD + "[]\n")
+    ran = nightpress("enqueue", "night.jsonl", "--strict")
+    assert (ran.status, ran.out) == (2, "")
+    head, *lines = ran.err.splitlines()
+    assert head == "nightpress: 2 bad lines, nothing was accepted:"
+    assert [line.split(":")[0] for line in lines] == ["line 2", "line 4"]
+    assert shelf.store.list("batches") == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        pytest.param(["none.jsonl"], "cannot read none.jsonl: No such file", id="a file that is not there"),
+        pytest.param(["empty.jsonl"], "holds no rows", id="an empty file"),
+        pytest.param(["good.jsonl", "--set", "language"], "FIELD=VALUE", id="a field without a value"),
+        pytest.param(["good.jsonl", "--priority", "10"], "--priority", id="a priority out of range"),
+        pytest.param(["good.jsonl", "--deadline", "late"], "not a time", id="a deadline that is none"),
+    ],
+)
+def test_what_cannot_be_enqueued_is_a_wrong_request(
+    args: Sequence[str], said: str, nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "good.jsonl").write_text(GOOD)
+    ran = nightpress("enqueue", *args)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert shelf.store.list("batches") == []

@@ -1,0 +1,41 @@
+"""Shows `publish` of jobs/commands/control.py."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.support.command_line import Ran
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+def test_publish_says_what_is_missing(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(1)])
+    ran = nightpress("publish", "night-1")
+    assert (ran.status, ran.out) == (1, "")
+    assert "2 of 3 rows have no outcome yet: 0, 2" in ran.err
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(2)])
+    ran = nightpress("publish", "night-1")
+    assert ran.status == 0
+    assert "round 1 is published, 3 completed" in ran.err
+
+
+def test_publish_takes_the_outputs_of_its_batch_alone_to_their_url(
+    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    """A path may be one of another machine, where its own fleet is to write it."""
+    batches = []
+    for n in range(2):
+        (tmp_path / f"{n}.jsonl").write_bytes(orjson.dumps({"kind": "chat", "prompt": 1}))
+        ran = nightpress("enqueue", f"{n}.jsonl", "--output-url", f"out/{n}/")
+        batches.append(ran.out.strip())
+    shelf.publish(batches[0])
+    assert nightpress("publish", batches[1]).status == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
+    assert shelf.store.list("undelivered") == [batches[0]]

@@ -1,0 +1,72 @@
+"""Shows jobs/commands/show.py and views/row.py."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobs.usage import Usage
+from tests.support.command_line import Ran
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+def test_show_tells_all_of_a_row(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    shown = nightpress("show", "night-1", "2", "--json").json()
+    assert shown["request"]["request"] == {"prompt": "Row 2"}
+    assert [(attempt["status"], attempt["final"]) for attempt in shown["attempts"]] == [
+        ("failed", False),
+        ("failed", True),
+    ]
+    assert shown["outcome"]["error"]["code"] == "empty_output"
+    shown = nightpress("show", "night-1", "3", "--json").json()
+    assert shown["outcome"]["usage"]["prompt_tokens"] == 103
+    refused = nightpress("show", "night-1", "1", "--json").json()
+    assert (refused["request"], refused["outcome"]["error"]["line"]) == (None, 2)
+
+
+def test_show_reads_as_a_story_and_fits_80_columns(
+    nightpress: Callable[..., Ran], shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shelf.accept(rows=2, refused=[1])
+    shelf.write("night-1", [shelf.failed(0, final=False)])
+    shelf.write("night-1", [shelf.priced(0, "EUR", output={"text": "word " * 40}, wasted=Usage(0, 0, 7))])
+    shelf.publish()
+    out = nightpress("show", "night-1", "0").out
+    assert max(map(len, out.splitlines())) <= 80
+    for said in (
+        "night-1 row 0 (c0): chat by stub, line 1 of the input",
+        "request\n  prompt: Row 0\n",
+        "prompt main\n  user:\n    Row 0\n",
+        "attempt 1, round 1: failed, to be tried again\n  check failed: empty_output: the model wrote nothing\n",
+        "by w, 2026-11-23T22:00:00+00:00 to 2026-11-23T22:00:00+00:00: completed\n  checks passed\n",
+        "7 tokens were written again",
+        "outcome: completed\n  text: word word",
+        "100 prompt tokens (0 cached), 10 completion tokens",
+        "0.001400 EUR charged",
+    ):
+        assert " ".join(said.split()) in " ".join(out.split())
+    assert "refused at intake" in nightpress("show", "night-1", "1").out
+
+
+def test_show_of_a_row_that_nobody_has_tried(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept()
+    ran = nightpress("show", "night-1", "2", "--json")
+    assert (ran.json()["attempts"], ran.json()["outcome"]) == ([], None)
+    assert "not published yet" in ran.err
+
+
+def test_show_tells_what_is_there_of_a_row_whose_request_is_damaged(
+    nightpress: Callable[..., Ran], night: Shelf
+) -> None:
+    (path,) = Path(night.store.url).glob("batches/night-1/input/stub.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"Row 0", b"Raw 0").replace(b'{"row":2', b'{row":2'))
+    for row in (0, 2):
+        assert nightpress("show", "night-1", str(row), "--json").json()["request"] is None
+    assert nightpress("show", "night-1", "0").status == 0
+    assert nightpress("show", "night-1", "3", "--json").json()["request"]["request"] == {"prompt": "Row 3"}

@@ -1,0 +1,39 @@
+"""Shows jobs/commands/usage.py and views/usage.py."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from tests.support.command_line import Ran
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+
+@pytest.mark.parametrize("by", ["tenant", "model", "batch", "kind", "day"])
+def test_usage_adds_up_to_the_published_totals(by: str, nightpress: Callable[..., Ran], night: Shelf) -> None:
+    (folder,) = night.store.list("batches/night-1/published")
+    published = orjson.loads(night.store.read(f"batches/night-1/published/{folder}/usage.json"))
+    (sums,) = nightpress("usage", "--by", by, "--format", "json").json()
+    assert {name: sums[name] for name in sums if name != by} == {name: published[name] for name in sums if name != by}
+    header, line = nightpress("usage", "--by", by, "--format", "csv").out.splitlines()
+    assert dict(zip(header.split(","), line.split(","), strict=True)) == {
+        name: str(value) for name, value in sums.items()
+    }
+
+
+def test_usage_as_a_table_fits_80_columns_and_ends_with_the_total(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    night.accept("another-" + "x" * 60, 1)
+    night.write("another-" + "x" * 60, [night.completed(0)])
+    night.publish("another-" + "x" * 60)
+    ran = nightpress("usage")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    total = next(line for line in ran.out.splitlines() if line.strip().startswith("total"))
+    assert total.split()[1] == "3"
+    ran = nightpress("usage", "--until", "2026-11-01")
+    assert (ran.status, ran.out) == (0, "")
+    assert "nothing was published then" in ran.err

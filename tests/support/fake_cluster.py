@@ -1,0 +1,123 @@
+"""A cluster for tests: workers that wait for room, come up, end when they are told to, and are killed.
+
+Waiting workers are served in the least kind order, the last first, and on the emptiest node. Time passes when a test says so.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workers.fleet.cluster import Capacity, End
+from workers.worker.worker import WorkerPlan
+
+
+@dataclass(eq=False)
+class FakeWorker:
+    """A worker on a `FakeCluster`. A slow one has room, and does not come up."""
+
+    cluster: "FakeCluster"
+    plan: WorkerPlan
+    needs: Counter[str]
+    slow: bool = False
+    node: Counter[str] | None = None
+    stopped_at: float = float("inf")
+    drain_s: float | None = None
+    killed: bool = False
+
+    @property
+    def alive(self) -> bool:
+        return self.node is not None and not self.slow
+
+    @property
+    def stopped(self) -> bool:
+        return self.stopped_at <= self.cluster.seconds
+
+    @property
+    def ended(self) -> bool:
+        return self.killed or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
+
+    # -- what a fleet calls -----------------------------------------------------------------------------------------
+
+    def is_placed(self) -> bool:
+        return self.killed or self.alive
+
+    def end(self, timeout_s: float = 0.0) -> End | None:
+        if not self.ended:
+            self.cluster.seconds += timeout_s
+        return End("it ended") if self.ended else None
+
+    def was_loaded(self) -> bool:
+        return self.node is not None and not self.slow
+
+    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
+        return lambda _: {"worker": self.plan.worker, **self.cluster.status} if self.alive and not self.ended else None
+
+    def stop(self, drain_s: float) -> None:
+        self.stopped_at, self.drain_s = self.cluster.seconds, drain_s
+
+    def kill(self) -> None:
+        if self.node is not None and not self.killed:
+            self.node.update(self.needs)
+            self.cluster.freed_at = self.cluster.seconds
+        self.killed = True
+
+
+@dataclass
+class FakeCluster:
+    """Nodes, each with what is free on it. `status` is added to the status of each worker.
+
+    A worker drains for `draining_s`, and what was freed is given away after `freeing_s`. While `slow`, workers that are started
+    do not come up. While `away`, the cluster does not answer.
+    """
+
+    nodes: Sequence[Counter[str]]
+    seconds: float = 0.0
+    workers: list[FakeWorker] = field(default_factory=list)
+    status: dict[str, str] = field(default_factory=dict)
+    slow: bool = False
+    away: bool = False
+    draining_s: float = 0.0
+    freeing_s: float = 0.0
+    freed_at: float = float("-inf")
+    address: str = "a fake cluster"
+
+    def __post_init__(self) -> None:
+        self._totals = [dict(node) for node in self.nodes]
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def place(self) -> None:
+        """Give room to the workers that wait for it."""
+        if self.seconds - self.freed_at < self.freeing_s:
+            return
+        for worker in reversed(self.waiting()):
+            fitting = [node for node in self.nodes if all(node[kind] >= n for kind, n in worker.needs.items())]
+            if fitting:
+                worker.node = max(fitting, key=lambda node: sum(node.values()))
+                worker.node.subtract(worker.needs)
+
+    def active(self) -> list[FakeWorker]:
+        return [worker for worker in self.workers if worker.alive and not worker.stopped and not worker.killed]
+
+    def waiting(self) -> list[FakeWorker]:
+        return [worker for worker in self.workers if worker.node is None and not worker.killed]
+
+    # -- what a fleet calls -----------------------------------------------------------------------------------------
+
+    def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> FakeWorker:
+        self.workers.append(FakeWorker(self, plan, Counter(needs), self.slow))
+        return self.workers[-1]
+
+    def capacity(self) -> Capacity:
+        return Capacity({kind: n for kind, n in sum(self.nodes, Counter()).items() if n}, self._totals)
+
+    def check(self) -> None:
+        pass
+
+    def is_away(self) -> bool:
+        return self.away
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,229 @@
+"""Shows workers/fleet/cluster.py and actor.py: one suite for Ray and for the fake of tests, and a fleet on a local Ray."""
+
+import atexit
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from jobs.catalog import ModelCard
+from jobs.errors import ModelUnavailable, UnavailableError
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.settings import Settings
+from tests.support.fake_cluster import FakeCluster
+from workers.fleet.actor import RayCluster
+from workers.fleet.cluster import Cluster, End, connect, needs_of, workers_per_lane
+from workers.fleet.fleet import Fleet
+from workers.fleet.gcs_watch import GcsWatch
+from workers.worker.worker import WorkerPlan
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
+    with pytest.raises(UnavailableError, match=r"no Ray cluster at 127.0.0.1:1: nothing listens.*ray start --head"):
+        connect("127.0.0.1:1")
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[Cluster]:
+    yield connect(None, local=True)
+    ray.shutdown()
+
+
+# -- what each cluster does ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", pytest.param("ray", marks=pytest.mark.ray)])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    if request.param == "fake":
+        return FakeCluster([Counter({"CPU": 2})])
+    joined: Cluster = request.getfixturevalue("local_ray")
+    return joined
+
+
+@pytest.fixture
+def plan(tmp_path: Path, redis_url: str) -> WorkerPlan:
+    settings = Settings(store_url=str(tmp_path / "store"), model="stub", log_level="error")
+    return WorkerPlan("w-1", "stub", redis_url, settings)
+
+
+@pytest.fixture
+def wait(cluster: Cluster, until: Callable[..., Any]) -> Callable[[Callable[[], Any]], Any]:
+    """Waits for a condition. The fake gives room to its workers before."""
+
+    def wait_for(condition: Callable[[], Any]) -> Any:
+        if isinstance(cluster, FakeCluster):
+            cluster.place()
+        return until(condition, 60, "the cluster")
+
+    return wait_for
+
+
+def test_a_worker_comes_up_answers_and_drains(cluster: Cluster, plan: WorkerPlan, wait: Callable[..., Any]) -> None:
+    cpus = cluster.capacity().total("CPU")
+    worker = cluster.start(plan, {"CPU": 1.0})
+    wait(worker.is_placed)
+    wait(lambda: cluster.capacity().free["CPU"] == cpus - 1)
+    assert cluster.capacity().total("CPU") == cpus
+    status = worker.ask_status()(30.0)
+    assert status is not None
+    assert status["worker"] == "w-1"
+    assert worker.end() is None
+    worker.stop(0.0)
+    assert wait(worker.end) == End("it ended")
+    worker.kill()
+    assert worker.was_loaded()
+    wait(lambda: cluster.capacity().free["CPU"] == cpus)
+
+
+def test_a_worker_without_room_waits_until_it_is_killed(
+    cluster: Cluster, plan: WorkerPlan, wait: Callable[..., Any]
+) -> None:
+    worker = cluster.start(plan, {"CPU": 1000.0})
+    assert not worker.is_placed()
+    assert worker.end(0.2) is None
+    worker.kill()
+    assert wait(worker.end) is not None
+    assert not worker.was_loaded()
+    assert worker.ask_status()(1.0) is None
+
+
+def test_a_cluster_that_answers_is_neither_away_nor_lost(cluster: Cluster) -> None:
+    cluster.check()
+    assert not cluster.is_away()
+    cluster.close()
+
+
+def test_a_ray_cluster_without_its_control_store_is_away_and_then_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds, answers, exits = 0.0, True, list[int]()
+    watch = GcsWatch("head:6379", 60.0, answers=lambda _: answers, monotonic=lambda: seconds, leave=exits.append)
+    monkeypatch.setattr(atexit, "register", lambda _, status: exits.append(status))
+    cluster = RayCluster("head")
+    cluster._watch = watch
+    watch.look()
+    cluster.check()
+    assert not cluster.is_away()
+    answers = False
+    for seconds in range(1, 54):
+        watch.look()
+        if seconds == 1:
+            cluster.check()
+            assert cluster.is_away()
+    with pytest.raises(UnavailableError, match="the same command"):
+        cluster.check()
+    assert exits == [3], "before Ray's own exit handler, which would wait for the store"
+    cluster.close()
+    assert cluster.is_away(), "it is watched to the end"
+
+
+# -- how many workers, and what each needs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("card", "needs", "workers"),
+    [
+        pytest.param({"num_gpus": 1.0}, {"GPU": 1.0, "CPU": 1.0}, 2, id="one a GPU"),
+        pytest.param({"num_gpus": 0.25}, {"GPU": 0.25, "CPU": 1.0}, 8, id="several a GPU"),
+        pytest.param({"num_gpus": 3.0}, {"GPU": 3.0, "CPU": 1.0}, 1, id="more GPUs than there are"),
+        pytest.param({"num_gpus": 0.0}, {"CPU": 1.0}, 15, id="no GPU wanted"),
+        pytest.param({"device": "cpu"}, {"CPU": 1.0}, 15, id="on the CPU"),
+        pytest.param({"engine": "stub"}, {"CPU": 1.0}, 15, id="the stub"),
+    ],
+)
+def test_workers_by_the_gpus(card: dict[str, Any], needs: dict[str, float], workers: int) -> None:
+    cluster = FakeCluster([Counter({"CPU": 8, "GPU": 1})] * 2)
+    model = ModelCard(**{"engine": "causal", "source": "nowhere", **card})
+    assert needs_of(model, cluster) == needs
+    assert workers_per_lane(model, cluster) == workers
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (8, 7)])
+def test_workers_by_the_cores(cpus: int, workers: int) -> None:
+    cluster = FakeCluster([Counter({"CPU": cpus})])
+    assert workers_per_lane(ModelCard(engine="causal", source="nowhere"), cluster) == workers
+
+
+@pytest.mark.ray
+def test_workers_by_the_cores_that_ray_has(local_ray: Cluster) -> None:
+    cpus = int(ray.cluster_resources()["CPU"])
+    assert workers_per_lane(ModelCard(engine="stub"), local_ray) == max(1, cpus - 1)
+
+
+# -- a fleet on Ray -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fleet(local_ray: Cluster, tmp_path: Path, redis_url: str) -> Iterator[Fleet]:
+    settings = Settings(
+        store_url=str(tmp_path / "store"),
+        model="stub",
+        lease_s=3,
+        log_level="error",
+        models={
+            "gone": {"source": str(tmp_path / "nowhere"), "device": "cpu"},
+            "broken": {"engine": "stub", "options": {"load_fault": "exit"}},
+        },
+    )
+    made = Fleet(settings, redis_url, local_ray)
+    yield made
+    made.kill()
+
+
+def pids(fleet: Fleet) -> set[int]:
+    queue = RedisQueue.from_url(fleet.redis_url)
+    try:
+        return {worker.pid for worker in queue.snapshot("stub").workers if worker.worker.startswith(fleet.name)}
+    finally:
+        queue.close()
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_the_fleet_drains(fleet: Fleet, until: Callable[..., Any]) -> None:
+    fleet.staff("stub", 1)
+    fleet.staff("stub", 1)
+    assert len(fleet.replicas) == 1
+    (pid,) = until(lambda: pids(fleet), 60, "the worker")
+    os.kill(pid, signal.SIGKILL)
+
+    def replaced() -> bool:
+        fleet.watch()
+        return bool(pids(fleet) - {pid})
+
+    until(replaced, 60, "another worker")
+    assert fleet.replicas[0].deaths == 1
+    assert [status["worker"] for status in fleet.statuses(10.0)] == [fleet.replicas[0].worker]
+    fleet.drain(1.0)
+    assert fleet.replicas[0].handle is None
+
+
+@pytest.mark.ray
+def test_a_model_that_is_not_there_ends_the_fleet_with_its_remedy(fleet: Fleet, until: Callable[..., Any]) -> None:
+    fleet.staff("gone", 1)
+
+    def watched() -> bool:
+        fleet.watch()
+        return False
+
+    with pytest.raises(ModelUnavailable, match="there is no folder"):
+        until(watched, 60, "the fault")
+
+
+@pytest.mark.ray
+def test_workers_that_die_before_they_are_loaded_end_the_fleet(
+    fleet: Fleet, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.fleet.fleet.BACKOFF_S", 0.01)
+    fleet.staff("broken", 1)
+
+    def watched() -> bool:
+        fleet.watch()
+        return False
+
+    with pytest.raises(ModelUnavailable, match=r"no worker for broken can start, 4 have died") as fault:
+        until(watched, 120, "the fault")
+    assert fault.value.exit_status == 3
+    assert "\n" not in str(fault.value)
