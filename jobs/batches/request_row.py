@@ -44,7 +44,7 @@ class RowRequest:
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
-        """Read such JSON, with a checksum or without. Raises ValueError or TypeError if it is damaged."""
+        """Read the line that `to_line` made. Raises ValueError or TypeError when it made no such line."""
         values = orjson.loads(without_checksum(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")

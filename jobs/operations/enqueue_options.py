@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar
 import orjson
 
 from jobs.errors import RequestError
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
 from jobs.publishing.delivery import check_output_url

@@ -152,12 +152,31 @@ def test_another_package_adds_a_command_and_a_damaged_one_is_named(tmp_path: Pat
     assert "no_such_module" in ran.err
 
 
-def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+IO = {"torch", "ray", "transformers", "redis", "fsspec", "rich", "structlog", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    ("args", "forbidden"),
+    [
+        pytest.param(["--help"], IO | {"pydantic", "pydantic_core"}, id="--help"),
+        pytest.param(["status"], IO, id="status"),
+        pytest.param(["enqueue", "night.jsonl", "--model", "stub"], IO, id="enqueue"),
+    ],
+)
+def test_a_short_command_loads_only_what_it_needs(args: Sequence[str], forbidden: set[str], tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text('{"kind": "chat", "prompt": "Hi"}\n')
     code = (
-        "import sys; from jobs.commands.cli import main; main(['--help']);"
-        "print(sorted({'torch', 'ray', 'transformers', 'redis', 'fsspec', 'pydantic', 'rich'} & set(sys.modules)))"
+        f"import sys; from jobs.commands.cli import main; status = main({list(args)!r});"
+        f"print([name for name in {sorted(forbidden)!r} if name in sys.modules]); sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
