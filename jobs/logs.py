@@ -51,7 +51,7 @@ EVENTS: Final[dict[str, str]] = {
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
     "attention.refused": "Our attention kernel does not work on this GPU; matrix products replace it: reason.",
-    "engine.unrecorded": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
+    "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",
@@ -60,7 +60,7 @@ EVENTS: Final[dict[str, str]] = {
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
     "model.waiting": "A model has rows but no worker, since there is no room for one: model, lacks, needs, total, held_by.",
     "model.unknown": "An open batch needs a model that is not in the catalog: model, known.",
-    "fleet.started": "The workers are up: workers, lanes, address or timings.",
+    "fleet.started": "The workers are up: workers, lanes, address, ray_s, server_s.",
     "fleet.stopped": "No worker is left.",
     "run.timed": "How long the parts of a run took: server_s, ray_s, load_s, first_row_s.",
 }

@@ -74,7 +74,6 @@ def detected(head: bytes) -> InputFormat:
         values = read_object(line)
         if not isinstance(values, Finding):
             return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
-    is_cut_batch = (
-        text.startswith(b"{") and b'"url"' in text and b'"body"' in text
-    )  # its first line is longer than `head`
-    return InputFormat.OPENAI if is_cut_batch else InputFormat.JSONL
+    # No line can be read: the first one may be longer than `head`.
+    is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
+    return InputFormat.OPENAI if is_batch else InputFormat.JSONL

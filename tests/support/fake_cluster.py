@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workers.fleet.cluster import Capacity, End
+from workers.fleet.handles import Capacity, End
 from workers.worker.worker import WorkerPlan
 
 
@@ -22,6 +22,7 @@ class FakeWorker:
     slow: bool = False
     node: Counter[str] | None = None
     stopped_at: float = float("inf")
+    drain_s: float | None = None
     killed: bool = False
 
     @property
@@ -53,8 +54,7 @@ class FakeWorker:
         return lambda _: {"worker": self.plan.worker, **self.cluster.status} if self.alive and not self.ended else None
 
     def stop(self, drain_s: float) -> None:
-        del drain_s
-        self.stopped_at = self.cluster.seconds
+        self.stopped_at, self.drain_s = self.cluster.seconds, drain_s
 
     def kill(self) -> None:
         if self.node is not None and not self.killed:

@@ -13,7 +13,7 @@ from jobs.batches.published import copy_published, read_usage
 from jobs.prices import formatted
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.commands.run import Moment
+from workers.commands.run import RunProgress
 
 PLAIN_S: Final = 10.0
 """Without a terminal, a line so often in place of a bar."""
@@ -54,17 +54,17 @@ class Reporter:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._bar.stop()
 
-    def show(self, moment: Moment) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Bring the display up to date."""
         rate = ""
-        if moment.index is not None:
-            self._done_rows = sum(moment.index.counts.values())
-            rate = self._rate(moment, moment.index.usage.completion_tokens)
+        if progress.index is not None:
+            self._done_rows = sum(progress.index.counts.values())
+            rate = self._rate(progress, progress.index.usage.completion_tokens)
         if self._task is not None:
-            self._bar.update(self._task, description=moment.phase, completed=self._done_rows, rate=rate)
+            self._bar.update(self._task, description=progress.phase, completed=self._done_rows, rate=rate)
         if not self._error.is_terminal and time.monotonic() - self._plain_at >= PLAIN_S:
             self._plain_at = time.monotonic()
-            said = f"{moment.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
+            said = f"{progress.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
             self._error.print(f"{said}, {rate}" if rate else said)
 
     def say(self, message: str) -> None:
@@ -107,11 +107,11 @@ class Reporter:
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")
 
-    def _rate(self, moment: Moment, tokens: int) -> str:
+    def _rate(self, progress: RunProgress, tokens: int) -> str:
         if self._first is None:
-            self._first = (moment.elapsed_s, self._done_rows, tokens)
+            self._first = (progress.elapsed_s, self._done_rows, tokens)
         since, rows, before = self._first
-        passed = moment.elapsed_s - since
+        passed = progress.elapsed_s - since
         if passed < 1.0 or self._done_rows == rows:
             return ""
         rows_s = (self._done_rows - rows) / passed

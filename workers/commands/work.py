@@ -1,127 +1,122 @@
-"""`nightpress work`: a fleet on a Ray cluster, for all open batches, until it is told to stop.
+"""`nightpress work`: a fleet on a Ray cluster for all open batches, until it is interrupted.
 
-Staffs the lanes that were asked for, or those that open batches need, sweeps, and drains on SIGTERM or Ctrl-C. Any
-number of these may run, on any machines: they share the queue and the storage, and nothing else.
+The fleet has workers for the models that were asked for, or for those that open batches need. Several of these commands may
+run, on any machines: they share the queue and the storage, and nothing else.
 """
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Final
 
 from jobs.accounts.summaries import catch_up
-from jobs.batches.open_batches import OpenBatches
-from jobs.errors import NoBatch, RequestError, StoreDamaged, UnavailableError
+from jobs.errors import NoBatch, RequestError, UnavailableError
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.operations.status_reader import StatusReader
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from jobs.store.damage import Damage, collect_damage
+from jobs.store.damage import Damage
 from jobs.store.opening import open_store
-from workers.fleet import embedded_redis
-from workers.fleet.after_publishing import Errands
-from workers.fleet.allocation import has_work
-from workers.fleet.cluster import connect, workers_per_lane
+from jobs.store.store import Store
+from workers.fleet.after_publishing import AfterPublishing
+from workers.fleet.cluster import connect
 from workers.fleet.fleet import Fleet
 from workers.fleet.metrics import FleetMetrics
-from workers.fleet.outages import Outages
+from workers.fleet.supervisor import Supervisor
 
-TICK_S: Final = 0.5
 PROGRESS_S: Final = 60.0
-"""How often the log says how far each open batch is."""
+"""Seconds between two lines of the log about how far each open batch is."""
 METRICS_S: Final = 2.0
-"""How old the metrics of a scrape may be."""
+"""Seconds between two updates of the metrics: a scrape may get figures that are so old."""
+FINISH_S: Final = 0.5
+"""Seconds between two looks at whether the last deliveries are done."""
 
 
 @dataclass
 class Work:
-    """A fleet that works until `interrupt`, or with `until_empty` until no batch is open."""
+    """A fleet that works until `interrupt`, or with `until_empty` until no batch is open. It is its supervisor's Goal."""
 
     settings: Settings
     aliases: Sequence[str] = ()
     workers: int | None = None
     until_empty: bool = False
-    until: float = float("inf")
-    _interrupts: int = 0
+    supervisor: Supervisor = field(init=False)
     _metrics: FleetMetrics = field(default_factory=FleetMetrics)
-    _said: set[str] = field(default_factory=set)
+    _after: AfterPublishing = field(init=False)
+    _reader: StatusReader | None = None
+    _metrics_at: float = float("-inf")
+    _progress_at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        store = open_store(settings.store_url, settings.store_options)
+        self._after = _after_publishing(store, settings)
+        self.supervisor = Supervisor(
+            settings,
+            store,
+            partial(connect, settings.ray_address),
+            lambda event, message: logger().warning(event, message=message),
+            workers=self.workers,
+            sweep_s=settings.publish_check_s,
+            on_published=self._metrics.published,
+            after_sweep=self._after,
+        )
 
     def interrupt(self) -> None:
-        """Drain; the second time, end at once. Safe in a signal handler."""
-        self._interrupts += 1
+        """Drain and end; called again, end the workers at once. Safe in a signal handler."""
+        self.supervisor.interrupt()
 
-    def run(self) -> int:
-        """Work. Returns how many batches were published meanwhile. Raises RequestError, UnavailableError."""
+    def run(self) -> None:
+        """Work until the end. Raises RequestError if a model is unknown or the port of the metrics is taken, UnavailableError."""
         for alias in self.aliases:
             known(alias, self.settings)
-        with self._server() as url:
-            queue = RedisQueue.from_settings(self.settings, url)
-            queue.ping(slow=lambda words: logger().warning("queue.unavailable", error=words))
-            store = open_store(self.settings.store_url, self.settings.store_options)
-            batches = OpenBatches(store, batch_scan_s=self.settings.batch_scan_s)
-            kinds = load_kinds(self.settings.templates_dir)
-            deliverer = Deliverer(store, self.settings.options_for, kinds)
-            errands = Errands(deliverer.deliver, partial(catch_up, store, Damage()))
-            sweeper = Sweeper(
-                store,
-                queue,
-                batches,
-                self.settings.prices,
-                breaker_rows=self.settings.breaker_rows,
-                on_published=self._metrics.published,
-                after_sweep=errands,
-                compact_segments=self.settings.compact_segments,
-            )
-            self._serve_metrics()
-            fleet = Fleet(self.settings, url, connect(self.settings.ray_address))
-            try:
-                self._staff(fleet, self.aliases)
-                logger().info(
-                    "fleet.started",
-                    workers=len(fleet.replicas),
-                    lanes=list(self.aliases),
-                    address=fleet.cluster.address,
-                )
-                self._loop(fleet, sweeper)
-                fleet.drain(self.settings.drain_s, meanwhile=lambda: self._hasten(fleet))
-                self._sweep(sweeper)
-                self._finish(errands)
-            finally:
-                fleet.kill()
-                self._metrics.close()
-        return len(sweeper.published)
+        self._serve_metrics()
+        try:
+            self.supervisor.run(self)
+            self._finish()
+        finally:
+            self._metrics.close()
 
-    def _loop(self, fleet: Fleet, sweeper: Sweeper) -> None:
-        swept_at, noted_at, said_at = 0.0, 0.0, time.monotonic()
-        progress = StatusReader(sweeper.store, sweeper.queue)
-        while not self._interrupts and time.time() < self.until:
-            fleet.watch()
-            if time.monotonic() - swept_at >= self.settings.publish_check_s:
-                swept_at = time.monotonic()
-                still_open = self._sweep(sweeper, fleet)
-                if still_open == 0 and self.until_empty:
-                    return
-                if not self.aliases:
-                    self._staff(fleet, sorted(_needed(sweeper)))
-                if still_open and time.monotonic() - said_at >= PROGRESS_S:
-                    said_at = time.monotonic()
-                    log_progress(progress, [index.batch.batch_id for index in sweeper.batches])
-            if self.settings.metrics_port is not None and time.monotonic() - noted_at >= METRICS_S:
-                noted_at = time.monotonic()
-                self._note(fleet, sweeper)
-            time.sleep(min(TICK_S, self.settings.publish_check_s))
+    # -- what the supervisor asks -----------------------------------------------------------------------------------
 
-    def _finish(self, errands: Errands) -> None:
-        """What was published is delivered before the end; once interrupted, only within the grace time."""
+    def models(self, sweeper: Sweeper) -> Iterable[str]:
+        return self.aliases or {lane.model for index in sweeper.batches for lane in index.batch.lanes.values()}
+
+    def look(self, sweeper: Sweeper) -> None:
+        pass
+
+    def is_reached(self, sweeper: Sweeper, still_open: int | None) -> bool:
+        if still_open and time.monotonic() - self._progress_at >= PROGRESS_S:
+            self._progress_at = time.monotonic()
+            self._reader = self._reader or StatusReader(sweeper.store, sweeper.queue)
+            log_progress(self._reader, [index.batch.batch_id for index in sweeper.batches])
+        return self.until_empty and still_open == 0
+
+    def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
+        """Bring the metrics up to date; while Redis is away they stay as they are."""
+        if self.settings.metrics_port is None or time.monotonic() - self._metrics_at < METRICS_S:
+            return
+        self._metrics_at = time.monotonic()
+        with contextlib.suppress(UnavailableError):
+            lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
+            self._metrics.update(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
+
+    def show_phase(self, phase: str) -> None:
+        pass
+
+    # -- the rest ---------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Wait until what was published is delivered: if interrupted, for `drain_s` at most; if twice, not at all."""
         last = time.monotonic() + self.settings.drain_s
-        while not errands.finish(TICK_S) and not (self._interrupts and time.monotonic() >= last):
-            if self._interrupts > 1:
+        while not self._after.finish(FINISH_S):
+            interrupts = self.supervisor.interrupts
+            if interrupts > 1 or (interrupts and time.monotonic() >= last):
                 return
 
     def _serve_metrics(self) -> None:
@@ -134,63 +129,17 @@ class Work:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
 
-    def _note(self, fleet: Fleet, sweeper: Sweeper) -> None:
-        """Bring the metrics up to date; while Redis is away they stay as they are."""
-        with contextlib.suppress(UnavailableError):
-            lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
-            self._metrics.update(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
 
-    def _sweep(self, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
-        """How many batches are open; None when Redis or the storage is away, also to the fleet, which is said once.
-
-        A damaged batch is open, even where it is none of those that could be counted, and no other waits for it.
-        """
-        still_open, damage = None, list[StoreDamaged]()
-        with self._outages.waited_for():
-            with collect_damage(damage):
-                still_open = sweeper.sweep()
-            if damage:
-                still_open = max(1, len(list(sweeper.batches)))
-            if fleet is not None:
-                fleet.allocate(partial(has_work, sweeper.queue, sweeper.batches))
-                fleet.check_workers()
-            if damage:
-                raise damage[0]
-        return still_open
-
-    def _staff(self, fleet: Fleet, aliases: Sequence[str]) -> None:
-        for alias in aliases:
-            if alias in self.settings.catalog:
-                fleet.staff(alias, self.workers or workers_per_lane(self.settings.catalog[alias], fleet.cluster))
-            elif alias not in self._said:
-                self._said.add(alias)
-                logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))
-
-    @cached_property
-    def _outages(self) -> Outages:
-        folder = None if self.settings.redis_url is not None else embedded_redis.folder_of(self.settings)
-        return Outages(lambda event, message: logger().warning(event, message=message), folder)
-
-    def _hasten(self, fleet: Fleet) -> None:
-        if self._interrupts > 1:
-            fleet.kill()
-
-    @contextlib.contextmanager
-    def _server(self) -> Iterator[str]:
-        if self.settings.redis_url is not None:
-            yield self.settings.redis_url.get_secret_value()
-            return
-        with embedded_redis.server(embedded_redis.folder_of(self.settings)) as url:
-            yield url
+def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:
+    """Deliver outputs, and bring the accounts up to date."""
+    deliverer = Deliverer(store, settings.options_for, load_kinds(settings.templates_dir))
+    return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()))
 
 
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
-    """One line for each batch: how far it is, and how fast. While Redis or the storage is away there is none.
-
-    Nor are there more once one was deleted since the last sweep: the next one knows of it.
-    """
+    """Log how far each batch is, and how fast; nothing while Redis or the storage is away, or if a batch was deleted."""
     with contextlib.suppress(UnavailableError, NoBatch):
-        for one in reader.read(batch_ids, faults=[]).batches:  # a sweep names what is damaged
+        for one in reader.read(batch_ids, faults=[]).batches:  # damaged batches are left out: a sweep names them
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(
                 "batch.progress",
@@ -206,11 +155,7 @@ def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
 
 
 def known(alias: str, settings: Settings) -> str:
-    """The alias itself. Raises RequestError, which lists the known ones, when the catalog lacks it."""
+    """Return the alias itself. Raises RequestError, which lists the known aliases, if the catalog lacks it."""
     if alias not in settings.catalog:
         raise RequestError(f"unknown model {alias!r}: the known ones are {', '.join(sorted(settings.catalog))}")
     return alias
-
-
-def _needed(sweeper: Sweeper) -> set[str]:
-    return {lane.model for index in sweeper.batches for lane in index.batch.lanes.values()}

@@ -1,8 +1,8 @@
-"""Errands: what follows a published round and may take its time, such as delivery to a slow place.
+"""What follows a published round and may take long, such as the delivery to a slow place: tasks on a thread of their own.
 
-They are run one after the other by a thread of their own, so that no sweep waits for them: other batches are published
-meanwhile. They are run at once after a publishing, and now and then for what others have published. An errand that needs
-something that is away is said and run again; any other error ends whoever comes by next, as if it had been made there.
+No sweep waits for the tasks, so other batches are published meanwhile. The tasks run one after the other, at once after a round
+was published, and from time to time for rounds that other processes have published. A task that needs something that is away
+is logged and run again later. Any other error is raised by the next call, as if it had happened there.
 """
 
 import threading
@@ -12,54 +12,58 @@ from typing import Final
 
 from jobs.errors import UnavailableError
 from jobs.logs import logger
+from workers.worker.outage import Outage
 
-LOOK_S: Final = 10.0
-"""How often they are run although this process has published nothing."""
+RUN_EVERY_S: Final = 10.0
+"""Seconds after which the tasks run again although this process has published nothing."""
 
 
-class Errands:
-    """Runs its errands, never twice at once. Call it as often as one likes: it returns at once."""
+class AfterPublishing:
+    """Runs its tasks, never twice at the same time. It may be called at any time, and returns at once."""
 
-    def __init__(self, *errands: Callable[[], object], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._errands = errands
+    def __init__(self, *tasks: Callable[[], object], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._tasks = [(task, Outage()) for task in tasks]
         self._monotonic = monotonic
-        self._owed = False
+        self._due = False
         self._ran_at = float("-inf")
-        self._said = ""
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def __call__(self, published: bool) -> None:
-        """Run them if it is time, or something was `published`. While they run, that is kept in mind."""
-        self._owed = self._owed or published
+        """Start the tasks if something was `published` or it is time. While they run, `published` is kept for the next start."""
+        self._due = self._due or published
         if self._error is not None:
             raise self._error
-        if self._thread is not None and self._thread.is_alive():
+        if self._is_running():
             return
-        if self._owed or self._monotonic() - self._ran_at >= LOOK_S:
-            self._owed, self._ran_at = False, self._monotonic()
-            self._thread = threading.Thread(target=self._run, name="errands", daemon=True)
+        if self._due or self._monotonic() - self._ran_at >= RUN_EVERY_S:
+            self._due, self._ran_at = False, self._monotonic()
+            self._thread = threading.Thread(target=self._run, name="after publishing", daemon=True)
             self._thread.start()
 
     def finish(self, timeout_s: float) -> bool:
-        """Wait for what is under way, and begin what is owed. Whether nothing was."""
+        """Wait up to `timeout_s` for tasks that run, then start those that are due. Returns whether nothing is left to do."""
         if self._thread is not None:
             self._thread.join(timeout_s)
-        if self._owed or self._error is not None:
+        if self._due or self._error is not None:
             self(published=False)
-        return self._thread is None or not self._thread.is_alive()
+        return not self._is_running()
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         try:
-            for errand in self._errands:
-                self._try(errand)
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody sees it
+            for task, outage in self._tasks:
+                self._try(task, outage)
+        except BaseException as error:  # noqa: BLE001 - raised again by the next call
             self._error = error
 
-    def _try(self, errand: Callable[[], object]) -> None:
+    def _try(self, task: Callable[[], object], outage: Outage) -> None:
         try:
-            errand()
+            task()
         except UnavailableError as error:
-            if str(error) != self._said:
-                self._said = str(error)
-                logger().warning("after_publishing.failed", error=self._said)
+            if outage.begin(error):
+                logger().warning("after_publishing.failed", error=outage.reason)
+        else:
+            outage.end()

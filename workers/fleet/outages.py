@@ -1,7 +1,7 @@
-"""What a command says while Redis or the storage is away: one line when it goes, one when it is back, and it goes on.
+"""Outages as a person sees them: a command reports once that Redis or the storage is away, waits, and reports that it is back.
 
-A damaged file is not away: it is named, once, and only its batch waits for it. Knows how to start an embedded server again
-that died under the command; a server of the user's is only waited for.
+A damaged file is no outage: it is named once, and only its batch waits for it. An embedded server that has died is started
+again; a server of the user's is only waited for.
 """
 
 import contextlib
@@ -10,50 +10,55 @@ from pathlib import Path
 
 from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from workers.fleet import embedded_redis
+from workers.worker.outage import Outage, event_of
 
 
 class Outages:
-    """Waits with `say`, which is given an event and a line for a person. `folder` is that of an embedded server."""
+    """Waits for Redis and the storage. `report` is given an event and a line for a person.
 
-    def __init__(self, say: Callable[[str, str], None], folder: Path | None = None) -> None:
-        self._say = say
+    `folder` is that of the embedded server, if the command has one.
+    """
+
+    def __init__(self, report: Callable[[str, str], object], folder: Path | None = None) -> None:
+        self._report = report
         self._folder = folder
-        self._away: dict[str, str] = {}
+        self._redis = Outage()
+        self._storage = Outage()
         self._damage: set[str] = set()
 
     @contextlib.contextmanager
     def waited_for(self) -> Iterator[None]:
-        """Whatever is away in this block is said, once; the block ends where it was. All is back when it gets through.
+        """End the block where it meets an outage or a damaged file, and report it once; go on after the block.
 
-        What is damaged is named once; whoever raises it has met all else.
+        A block that gets through, or meets only a damaged file, shows that all is back.
         """
         try:
             yield
         except StoreDamaged as error:
             self._name(str(error))
-            self._say_back()
+            self._end()
         except (QueueUnavailable, StoreUnavailable) as error:
-            self._note(error)
+            self._begin(error)
         else:
-            self._say_back()
+            self._end()
 
-    def _say_back(self) -> None:
-        for event, name in self._away.items():
-            self._say(event, f"{name} is back; going on")
-        self._away.clear()
+    def _end(self) -> None:
+        if self._redis.end():
+            self._report("queue.back", "Redis is back; going on")
+        if self._storage.end():
+            self._report("store.back", "the storage is back; going on")
 
     def _name(self, damage: str) -> None:
         if damage not in self._damage:
             self._damage.add(damage)
-            self._say("store.damaged", f"{damage.rstrip('.')}. Its batch waits for it, and no other does")
+            self._report("store.damaged", f"{damage.rstrip('.')}. Its batch waits for it, and no other does")
 
-    def _note(self, error: UnavailableError) -> None:
+    def _begin(self, error: UnavailableError) -> None:
         is_queue = isinstance(error, QueueUnavailable)
-        back = "queue.back" if is_queue else "store.back"
-        if back not in self._away:
-            self._away[back] = "Redis" if is_queue else "the storage"
-            what = f"{str(error).rstrip('.')}. Waiting for it; it goes on by itself when {self._away[back]} is back"
-            self._say("queue.unavailable" if is_queue else "store.unavailable", what)
+        outage, name = (self._redis, "Redis") if is_queue else (self._storage, "the storage")
+        if outage.begin(error):
+            fault = str(error).rstrip(".")
+            self._report(event_of(error), f"{fault}. Waiting for it; it goes on by itself when {name} is back")
         if is_queue and self._folder is not None:
-            with contextlib.suppress(UnavailableError):  # said already; the next round tries again
+            with contextlib.suppress(UnavailableError):  # reported above; the next round tries again
                 embedded_redis.revive(self._folder)

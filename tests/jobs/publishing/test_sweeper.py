@@ -612,14 +612,14 @@ def test_a_batch_that_is_deleted_while_it_is_published_ends_no_sweep(
     night.finish(night.claim())
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr("jobs.publishing.publish.add_candidates", add_candidates)
+        monkeypatch.setattr("jobs.publishing.edition.add_candidates", add_candidates)
         names = add_candidates(*given) if collected else []
         published_and_deleted(night, batch)
         if again:
             night.accept(2)
         return names or add_candidates(*given)
 
-    monkeypatch.setattr("jobs.publishing.publish.add_candidates", meanwhile)
+    monkeypatch.setattr("jobs.publishing.edition.add_candidates", meanwhile)
     assert sweeper.sweep() == 0
     assert (sweeper.published, night.store.list("unsummed")) == ({}, [])
     assert not is_left_over(night.store, batch.batch_id)

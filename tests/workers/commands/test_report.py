@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.usage import Usage
 from workers.commands.report import Reporter
-from workers.commands.run import Moment
+from workers.commands.run import RunProgress
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
 ) -> None:
     reporter, _, batch_id = reported(settings, tmp_path, completed=3)
     with reporter:
-        reporter.show(Moment("starting Ray"))
-        reporter.show(Moment("starting Ray"))
+        reporter.show(RunProgress("starting Ray"))
+        reporter.show(RunProgress("starting Ray"))
     reporter.interrupted("run rows.jsonl")
     said = capsys.readouterr().err.splitlines()
     assert said == [

@@ -55,8 +55,9 @@ def test_a_run_whose_batch_is_deleted_meanwhile_ends(
     published(store, batch, settings)
     delete_batch(store, batch.batch_id)
     sweeper = Sweeper(store, RedisQueue(fake_client), batches, settings.prices)
+    run = Run(store, batch, settings)
     with pytest.raises(NoBatch, match=batch.batch_id):
-        Run(store, batch, settings)._swept(sweeper)
+        run.supervisor.sweep(run, sweeper)
 
 
 def test_a_batch_whose_further_round_is_open_is_not_over(store: Store, batch: Batch, settings: Settings) -> None:

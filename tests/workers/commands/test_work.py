@@ -68,7 +68,7 @@ def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
     sweeper = Sweeper(store, fake_queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)
     work = Work(settings)
     with capture_logs() as logs:
-        found = [work._sweep(sweeper) for _ in range(3)]
+        found = [work.supervisor.sweep(work, sweeper) for _ in range(3)]
     assert all(found), "so that the log says how far all others are, and no fleet ends before it is done"
     (said,) = [log for log in logs if log["event"].startswith(("store.", "queue."))]
     assert said["event"] == "store.damaged"

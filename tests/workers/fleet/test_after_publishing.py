@@ -1,4 +1,4 @@
-"""Shows workers/fleet/after_publishing.py: what follows a publishing holds nobody up, and is not forgotten."""
+"""Shows workers/fleet/after_publishing.py: the tasks after a publishing delay nothing, and none is forgotten."""
 
 import threading
 from collections.abc import Callable
@@ -8,63 +8,65 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.errors import StoreUnavailable
-from workers.fleet.after_publishing import LOOK_S, Errands
+from workers.fleet.after_publishing import RUN_EVERY_S, AfterPublishing
 
 
 class Slow:
-    """An errand that waits to be let go, and counts."""
+    """A task that counts its runs, and ends when a test sets it free."""
 
     def __init__(self) -> None:
-        self.begun = 0
+        self.runs = 0
         self.free = threading.Event()
 
     def __call__(self) -> None:
-        self.begun += 1
+        self.runs += 1
         assert self.free.wait(20)
 
 
-def test_a_slow_errand_holds_nobody_up_and_is_run_again_for_what_came_meanwhile(until: Callable[..., Any]) -> None:
+def test_a_slow_task_delays_nothing_and_runs_again_for_what_was_published_meanwhile(until: Callable[..., Any]) -> None:
     slow, moment = Slow(), 0.0
-    errands = Errands(slow, monotonic=lambda: moment)
-    errands(published=True)
-    until(lambda: slow.begun == 1, 10, "the errand")
+    tasks = AfterPublishing(slow, monotonic=lambda: moment)
+    tasks(published=True)
+    until(lambda: slow.runs == 1, 10, "the task")
     for published in (False, True, False):
-        errands(published=published)  # returns, although nothing is done
-    assert not errands.finish(0.01)
-    assert slow.begun == 1
+        tasks(published=published)  # returns, although the task still runs
+    assert not tasks.finish(0.01)
+    assert slow.runs == 1
     slow.free.set()
-    until(lambda: errands.finish(1.0), 10, "the end")
-    assert slow.begun == 2, "once for both that came meanwhile"
+    until(lambda: tasks.finish(1.0), 10, "the end")
+    assert slow.runs == 2, "once for all that was published meanwhile"
 
 
-def test_others_may_have_published_too() -> None:
+def test_the_tasks_run_from_time_to_time_for_what_others_published() -> None:
     done: list[float] = []
     moment = 0.0
-    errands = Errands(lambda: done.append(moment), monotonic=lambda: moment)
-    for at in (0.0, 1.0, LOOK_S - 1, LOOK_S, LOOK_S + 1):
+    tasks = AfterPublishing(lambda: done.append(moment), monotonic=lambda: moment)
+    for at in (0.0, 1.0, RUN_EVERY_S - 1, RUN_EVERY_S, RUN_EVERY_S + 1):
         moment = at
-        errands(published=False)
-        errands.finish(10)
-    assert done == [0.0, LOOK_S]
+        tasks(published=False)
+        tasks.finish(10)
+    assert done == [0.0, RUN_EVERY_S]
 
 
-def test_what_is_away_is_said_once_and_keeps_nobody_from_the_next_errand() -> None:
+def test_a_task_that_needs_what_is_away_is_logged_once_an_outage_and_the_next_task_runs() -> None:
     done = []
+    is_away = True
 
-    def away() -> None:
-        raise StoreUnavailable("the storage is away")
+    def deliver() -> None:
+        if is_away:
+            raise StoreUnavailable("the storage is away")
 
-    errands = Errands(away, lambda: done.append(1))
+    tasks = AfterPublishing(deliver, lambda: done.append(1))
     with capture_logs() as logs:
-        for _ in range(2):
-            errands(published=True)
-            errands.finish(10)
-    assert len(done) == 2
-    assert logs == [{"event": "after_publishing.failed", "error": "the storage is away", "log_level": "warning"}]
+        for is_away in (True, True, False, True):  # noqa: B007 - the task reads it
+            tasks(published=True)
+            tasks.finish(10)
+    assert len(done) == 4
+    assert logs == [{"event": "after_publishing.failed", "error": "the storage is away", "log_level": "warning"}] * 2
 
 
-def test_a_fault_is_raised_where_somebody_sees_it() -> None:
-    errands = Errands(lambda: 1 / 0)
-    errands(published=True)
+def test_a_bug_of_a_task_is_raised_by_the_next_call() -> None:
+    tasks = AfterPublishing(lambda: 1 / 0)
+    tasks(published=True)
     with pytest.raises(ZeroDivisionError):
-        errands.finish(10)
+        tasks.finish(10)

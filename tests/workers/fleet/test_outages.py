@@ -1,4 +1,4 @@
-"""Shows workers/fleet/outages.py: one line when something goes, one when it is back, and nothing between."""
+"""Shows workers/fleet/outages.py: one line when something is away, one when it is back, and nothing between."""
 
 import pytest
 
@@ -6,9 +6,9 @@ from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
 from workers.fleet.outages import Outages
 
 
-def test_each_is_said_once_and_its_return_too() -> None:
-    said: list[tuple[str, str]] = []
-    outages = Outages(lambda event, message: said.append((event, message)))
+def test_each_outage_is_reported_once_and_its_end_too() -> None:
+    reported: list[tuple[str, str]] = []
+    outages = Outages(lambda event, message: reported.append((event, message)))
     for fault in (
         *(QueueUnavailable("Redis at h:1 does not answer: start it"),) * 3,
         *(StoreUnavailable("storage: cannot write: No space left."),) * 2,
@@ -18,10 +18,10 @@ def test_each_is_said_once_and_its_return_too() -> None:
         with outages.waited_for():
             if fault is not None:
                 raise fault
-    assert [event for event, _ in said] == ["queue.unavailable", "store.unavailable", "queue.back", "store.back"]
-    assert said[0][1].startswith("Redis at h:1 does not answer: start it. Waiting for it")
-    assert ".." not in said[1][1]
-    assert said[2][1] == "Redis is back; going on"
+    assert [event for event, _ in reported] == ["queue.unavailable", "store.unavailable", "queue.back", "store.back"]
+    assert reported[0][1].startswith("Redis at h:1 does not answer: start it. Waiting for it")
+    assert ".." not in reported[1][1]
+    assert reported[2][1] == "Redis is back; going on"
 
 
 def test_another_fault_is_not_waited_for() -> None:
@@ -30,15 +30,15 @@ def test_another_fault_is_not_waited_for() -> None:
         raise KeyError("bug")
 
 
-def test_what_is_damaged_is_named_once_and_is_not_away() -> None:
-    said: list[tuple[str, str]] = []
-    outages = Outages(lambda event, message: said.append((event, message)))
+def test_a_damaged_file_is_named_once_and_is_no_outage() -> None:
+    reported: list[tuple[str, str]] = []
+    outages = Outages(lambda event, message: reported.append((event, message)))
     one, other = StoreDamaged("a/1.jsonl is damaged. Restore it."), StoreDamaged("b/2.jsonl is damaged. Restore it.")
     for fault in (QueueUnavailable("Redis does not answer"), one, one, other, other, None, other):
         with outages.waited_for():
             if fault is not None:
                 raise fault
-    assert said[1:] == [
+    assert reported[1:] == [
         ("store.damaged", "a/1.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),
         ("queue.back", "Redis is back; going on"),
         ("store.damaged", "b/2.jsonl is damaged. Restore it. Its batch waits for it, and no other does"),

@@ -1,0 +1,220 @@
+"""Shows workers/fleet/supervisor.py on a fake cluster: what it starts, when it ends, and how it is interrupted."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from jobs.batches.batch import BatchPaths
+from jobs.errors import QueueUnavailable, UnavailableError
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.publishing.sweeper import Sweeper
+from jobs.settings import Settings
+from jobs.store.opening import open_store
+from tests.support.fake_cluster import FakeCluster
+from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Cluster
+from workers.fleet.supervisor import Supervisor
+
+
+@dataclass
+class Ticks:
+    """A goal that is reached after some ticks, and does what a test wants in each."""
+
+    cluster: FakeCluster
+    most: int = 3
+    aliases: Iterable[str] = ("stub",)
+    on_tick: Callable[[int], None] = lambda _: None
+    open: list[int | None] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
+    ticks: int = 0
+
+    def models(self, sweeper: Sweeper) -> Iterable[str]:
+        del sweeper
+        return self.aliases
+
+    def look(self, sweeper: Sweeper) -> None:
+        del sweeper
+
+    def is_reached(self, sweeper: Sweeper, still_open: int | None) -> bool:
+        del sweeper
+        self.open.append(still_open)
+        return self.ticks >= self.most
+
+    def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
+        del sweeper, fleet
+        self.ticks += 1
+        self.cluster.place()
+        self.on_tick(self.ticks)
+
+    def show_phase(self, phase: str) -> None:
+        self.phases.append(phase)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_url: str) -> Settings:
+    return Settings(store_url=str(tmp_path / "store"), redis_url=redis_url, model="stub", drain_s=7.0)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster([Counter({"CPU": 3})])
+
+
+def supervisor(
+    settings: Settings, connect: Callable[[], Cluster], reported: list[str] | None = None, **more: Any
+) -> Supervisor:
+    events = [] if reported is None else reported
+    store = open_store(settings.store_url)
+    return Supervisor(settings, store, connect, lambda event, _: events.append(event), sweep_s=0.01, **more)
+
+
+def submit(settings: Settings, key: str) -> str:
+    lines = [orjson.dumps({"kind": "chat", "prompt": "Say."})]
+    store = open_store(settings.store_url)
+    return accept(store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key=key).batch.batch_id
+
+
+@pytest.mark.parametrize(("only", "drain_s"), [(None, 7.0), (frozenset(["b"]), 0.0)], ids=["all", "one batch"])
+def test_workers_are_started_and_drained_when_the_goal_is_reached(
+    settings: Settings, cluster: FakeCluster, only: frozenset[str] | None, drain_s: float
+) -> None:
+    goal = Ticks(cluster)
+    with capture_logs() as logs:
+        supervisor(settings, lambda: cluster, only=only).run(goal)
+    assert [worker.drain_s for worker in cluster.workers] == [drain_s] * 2, "one a core but one"
+    assert all(worker.killed for worker in cluster.workers)
+    (started,) = [log for log in logs if log["event"] == "fleet.started"]
+    assert (started["workers"], started["lanes"], started["address"]) == (2, ["stub"], "a fake cluster")
+    assert goal.open == [0] * 4, "nothing is swept once the goal is reached"
+
+
+def test_an_interrupted_fleet_drains_and_sweeps_what_it_finished(settings: Settings, cluster: FakeCluster) -> None:
+    cluster.draining_s = 5.0
+    made = supervisor(settings, lambda: cluster, only=frozenset(["b"]), workers=1)
+    goal = Ticks(cluster, most=1_000, on_tick=lambda n: made.interrupt() if n == 2 else None)
+    made.run(goal)
+    assert goal.ticks == 2
+    assert len(goal.open) == 3, "and once more after the drain"
+    assert [worker.drain_s for worker in cluster.workers] == [7.0]
+    assert set(goal.phases) >= {"finishing what is nearly done; Ctrl-C again to stop at once"}
+
+
+def test_the_second_interrupt_ends_the_workers_at_once(settings: Settings, cluster: FakeCluster) -> None:
+    cluster.draining_s = 5.0
+    made = supervisor(settings, lambda: cluster, workers=1)
+
+    def interrupt_twice(n: int) -> None:
+        if n == 2:
+            made.interrupt()
+            made.interrupt()
+
+    made.run(Ticks(cluster, most=1_000, on_tick=interrupt_twice))
+    assert cluster.seconds < 1.0
+    assert all(worker.killed for worker in cluster.workers)
+
+
+def test_without_workers_it_sweeps_once_and_joins_no_cluster(settings: Settings, cluster: FakeCluster) -> None:
+    goal = Ticks(cluster)
+    supervisor(settings, lambda: pytest.fail("joined a cluster")).run(goal, with_workers=False)
+    assert (goal.open, goal.ticks) == ([0], 0)
+
+
+def test_an_interrupt_while_the_cluster_is_joined_starts_no_worker(settings: Settings, cluster: FakeCluster) -> None:
+    is_interrupted = threading.Event()
+
+    def connect() -> Cluster:
+        assert is_interrupted.wait(20)
+        return cluster
+
+    made = supervisor(settings, connect)
+    goal = Ticks(cluster)
+
+    def show_phase(phase: str) -> None:
+        assert phase == "starting Ray"
+        made.interrupt()
+        is_interrupted.set()
+
+    goal.show_phase = show_phase  # type: ignore[method-assign]
+    made.run(goal)
+    assert cluster.workers == []
+
+
+def test_a_cluster_that_is_not_there_ends_it(settings: Settings, cluster: FakeCluster) -> None:
+    def connect() -> Cluster:
+        raise UnavailableError("no Ray cluster")
+
+    with pytest.raises(UnavailableError, match="no Ray cluster"):
+        supervisor(settings, connect).run(Ticks(cluster))
+
+
+def test_a_redis_that_never_answered_is_not_waited_for(settings: Settings, cluster: FakeCluster) -> None:
+    away = Settings(store_url=settings.store_url, redis_url="redis://127.0.0.1:1/0")
+    with pytest.raises(QueueUnavailable):
+        supervisor(away, lambda: pytest.fail("joined a cluster")).run(Ticks(cluster))
+
+
+def test_a_redis_that_goes_away_is_waited_for(settings: Settings, cluster: FakeCluster, redis_server: Any) -> None:
+    def on_tick(n: int) -> None:
+        if n == 2:
+            redis_server.kill()
+        if n == 4:
+            redis_server.start()
+
+    submit(settings, "k")  # else nothing is asked of Redis
+    reported: list[str] = []
+    goal = Ticks(cluster, most=8, on_tick=on_tick)
+    supervisor(settings, lambda: cluster, reported).run(goal)
+    assert reported == ["queue.unavailable", "queue.back"]
+    assert goal.open[:2] == [1, 1]
+    assert goal.open[2] is None
+    assert goal.open[-1] == 1
+
+
+def test_a_model_that_the_catalog_lacks_is_named_once_and_the_others_get_workers(
+    settings: Settings, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.fleet.supervisor.STAFF_S", 0.0)
+    with capture_logs() as logs:
+        supervisor(settings, lambda: cluster, workers=1).run(Ticks(cluster, aliases=("gone", "stub")))
+    assert [log["model"] for log in logs if log["event"] == "model.unknown"] == ["gone"]
+    assert [worker.plan.alias for worker in cluster.workers] == ["stub"]
+
+
+def test_nothing_is_staffed_while_the_cluster_is_away(settings: Settings, cluster: FakeCluster) -> None:
+    """To ask it how many workers it holds would hang."""
+    cluster.away = True
+    supervisor(settings, lambda: cluster).run(Ticks(cluster))
+    assert cluster.workers == []
+
+
+def test_a_fault_that_only_workers_notice_is_reported(
+    settings: Settings, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.fleet.fleet.FAULTS_S", 0.0)
+    cluster.status = {"store_fault": "the storage is full", "queue_fault": "", "store_damage": ""}
+    reported: list[str] = []
+    made = supervisor(settings, lambda: cluster, reported)
+    goal = Ticks(cluster, most=1_000, on_tick=lambda _: made.interrupt() if reported else None)
+    made.run(goal)
+    assert reported == ["store.unavailable", "store.back"], "the second by the last sweep, which asks no worker"
+
+
+@pytest.mark.parametrize("healthy", [0, 2])
+def test_a_damaged_batch_counts_as_open_and_is_named_once(
+    settings: Settings, cluster: FakeCluster, healthy: int
+) -> None:
+    ids = [submit(settings, f"{n}") for n in range(healthy + 1)]
+    open_store(settings.store_url).create(BatchPaths(ids[0]).closed(1), b"\xff\xff")
+    reported: list[str] = []
+    goal = Ticks(cluster)
+    supervisor(settings, lambda: cluster, reported).run(goal)
+    assert goal.open == [max(1, healthy)] * 4, "so that no fleet ends before it is done"
+    assert reported == ["store.damaged"]

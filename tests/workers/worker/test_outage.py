@@ -1,0 +1,30 @@
+"""Shows workers/worker/outage.py: only a change is to be reported."""
+
+import pytest
+
+from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
+from workers.worker.outage import Outage
+
+
+def test_an_outage_is_reported_when_it_begins_and_when_it_is_over() -> None:
+    outage = Outage()
+    assert not outage.end()
+    assert (outage.event, outage.reason) == ("", "")
+    assert outage.begin(StoreUnavailable("is full"))
+    assert not outage.begin(StoreUnavailable("is read-only"))
+    assert outage.reason == "is read-only", "the last that was met"
+    assert outage.end()
+    assert not outage.end()
+    assert outage.begin(StoreUnavailable("is full"))
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (QueueUnavailable("x"), "queue.unavailable"),
+        (StoreUnavailable("x"), "store.unavailable"),
+        (StoreDamaged("x"), "store.damaged"),
+    ],
+)
+def test_the_event_of_a_fault(error: UnavailableError, event: str) -> None:
+    assert Outage(error).event == event

@@ -1,0 +1,211 @@
+"""The supervisor: runs a fleet over open batches, sweeps them, and waits for what is away, until a command's goal is reached.
+
+It starts what the command needs side by side (an embedded Redis server, Ray, workers), goes on while Redis or the storage is
+away, and drains the workers at the end or when it is interrupted. What a command shows and when it ends is its `Goal`.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from jobs.batches.open_batches import OpenBatches
+from jobs.errors import StoreDamaged
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.logs import logger
+from jobs.publishing.sweeper import Sweeper
+from jobs.settings import Settings
+from jobs.store.damage import collect_damage
+from jobs.store.store import Store
+from workers.fleet import embedded_redis
+from workers.fleet.allocation import has_work
+from workers.fleet.cluster import workers_per_lane
+from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Cluster
+from workers.fleet.outages import Outages
+
+TICK_S: Final = 0.5
+"""Seconds between two looks at the workers, at most."""
+STAFF_S: Final = 1.0
+"""Seconds between two looks at which models need workers, and how many the cluster holds."""
+
+
+class Goal(Protocol):
+    """What a command wants of a fleet, and what it shows meanwhile."""
+
+    def models(self, sweeper: Sweeper) -> Iterable[str]:
+        """The aliases of the models that need workers now."""
+        ...
+
+    def look(self, sweeper: Sweeper) -> None:
+        """Read from storage what the command shows, after each sweep. What is away is waited for, as in a sweep."""
+        ...
+
+    def is_reached(self, sweeper: Sweeper, still_open: int | None) -> bool:
+        """Whether to end. Asked after each sweep, with how many batches are open; None if that is not known."""
+        ...
+
+    def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
+        """Show how far the work is; called several times a second."""
+        ...
+
+    def show_phase(self, phase: str) -> None:
+        """Show what is going on before the first sweep and after the last."""
+        ...
+
+
+@dataclass
+class Supervisor:
+    """Runs a fleet over the open batches of `store`, or over the batches `only`.
+
+    `connect` joins the cluster. `report` is given an event and a line for a person when something is away, back or damaged.
+    `workers` is the number for each model, by default as many as the devices hold. `sweep_s` is the time between two sweeps.
+    `on_published` and `after_sweep` are those of the Sweeper. `timings` collects how many seconds the starts took.
+    """
+
+    settings: Settings
+    store: Store
+    connect: Callable[[], Cluster]
+    report: Callable[[str, str], object]
+    only: frozenset[str] | None = None
+    workers: int | None = None
+    sweep_s: float = 1.0
+    on_published: Callable[[float], object] = lambda _: None
+    after_sweep: Callable[[bool], object] = lambda _: None
+    timings: dict[str, float] = field(default_factory=dict)
+    interrupts: int = 0
+    _outages: Outages = field(init=False)
+    _unknown: set[str] = field(default_factory=set)
+    _staffed_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        folder = embedded_redis.folder_of(self.settings) if self.settings.redis_url is None else None
+        self._outages = Outages(self.report, folder)
+
+    def interrupt(self) -> None:
+        """Drain the workers and end; the second time, end them at once. Safe in a signal handler."""
+        self.interrupts += 1
+
+    def run(self, goal: Goal, *, with_workers: bool = True) -> None:
+        """Work until the goal is reached or `interrupt` is called. Without workers, only sweep once.
+
+        Raises:
+            UnavailableError: Redis, Ray, a model or the storage is not there at the start, or Ray is lost.
+        """
+        if self.settings.redis_url is not None:
+            with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
+                # Once it has answered, it is waited for when it is away. Before, its URL may be wrong.
+                queue.ping(slow=lambda message: self.report("queue.unavailable", message))
+        with ThreadPoolExecutor(1, "ray") as pool:
+            joining = pool.submit(self._connect) if with_workers else None
+            with self._redis_url() as url:
+                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, url))
+                if joining is None:
+                    goal.is_reached(sweeper, self.sweep(goal, sweeper))
+                elif (cluster := self._joined(joining, goal)) is not None:
+                    self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only))
+
+    def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
+        """Sweep once. Returns how many batches are open; None if Redis or the storage is away, which is reported once.
+
+        If a batch is damaged, at least one counts as open. It is named once, and keeps no other batch waiting. With a fleet,
+        workers go to the models that have work, and the faults that workers report count as well.
+        """
+        still_open, damage = None, list[StoreDamaged]()
+        with self._outages.waited_for():
+            with collect_damage(damage):
+                still_open = sweeper.sweep()
+            if damage:
+                still_open = max(1, len(list(sweeper.batches)))
+            with collect_damage(damage):
+                goal.look(sweeper)
+            if fleet is not None:
+                fleet.allocate(partial(has_work, sweeper.queue, sweeper.batches))
+                fleet.check_workers()
+            if damage:
+                raise damage[0]
+        return still_open
+
+    def _supervise(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
+        is_over, swept_at = False, float("-inf")
+        try:
+            self._staff(goal, sweeper, fleet)
+            lanes = sorted({self.settings.lane_of(replica.alias) for replica in fleet.replicas})
+            started = {"workers": len(fleet.replicas), "lanes": lanes, "address": fleet.cluster.address}
+            logger().info("fleet.started", **started, **self.timings)
+            while not self.interrupts and not is_over:
+                fleet.watch()
+                if time.monotonic() - swept_at >= self.sweep_s:
+                    swept_at = time.monotonic()
+                    is_over = goal.is_reached(sweeper, self.sweep(goal, sweeper, fleet))
+                    self._staff(goal, sweeper, fleet)
+                goal.tick(sweeper, fleet)
+                if not is_over:
+                    time.sleep(min(TICK_S, self.sweep_s))
+            # Nothing is left to finish of a single batch that is published.
+            drain_s = 0.0 if is_over and self.only is not None else self.settings.drain_s
+            fleet.drain(drain_s, meanwhile=lambda: self._while_draining(goal, fleet))
+            if not is_over:
+                goal.is_reached(sweeper, self.sweep(goal, sweeper))  # publishes what the drain has finished
+        finally:
+            fleet.kill()
+
+    def _staff(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
+        is_early = fleet.replicas and time.monotonic() - self._staffed_at < STAFF_S
+        if is_early or fleet.cluster.is_away():
+            return
+        self._staffed_at = time.monotonic()
+        for alias in sorted(goal.models(sweeper)):
+            card = self.settings.catalog.get(alias)
+            if card is not None:
+                fleet.staff(alias, self.workers or workers_per_lane(card, fleet.cluster))
+            elif alias not in self._unknown:
+                self._unknown.add(alias)
+                logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))
+
+    def _while_draining(self, goal: Goal, fleet: Fleet) -> None:
+        if self.interrupts > 1:
+            fleet.kill()
+        if self.interrupts:
+            goal.show_phase("finishing what is nearly done; Ctrl-C again to stop at once")
+
+    def _sweeper(self, queue: RedisQueue) -> Sweeper:
+        settings = self.settings
+        return Sweeper(
+            self.store,
+            queue,
+            OpenBatches(self.store, self.only, settings.batch_scan_s),
+            settings.prices,
+            breaker_rows=settings.breaker_rows,
+            on_published=self.on_published,
+            after_sweep=self.after_sweep,
+            compact_segments=settings.compact_segments,
+        )
+
+    def _connect(self) -> Cluster:
+        began = time.monotonic()
+        cluster = self.connect()
+        self.timings["ray_s"] = round(time.monotonic() - began, 2)
+        return cluster
+
+    def _joined(self, joining: Future[Cluster], goal: Goal) -> Cluster | None:
+        """The cluster once it is joined; None if it is not and the supervisor was interrupted."""
+        while not joining.done() and not self.interrupts:
+            goal.show_phase("starting Ray")
+            time.sleep(TICK_S / 10)
+        cluster = joining.result() if joining.done() else None
+        return None if self.interrupts else cluster
+
+    @contextlib.contextmanager
+    def _redis_url(self) -> Iterator[str]:
+        """The URL of the user's server, or of an embedded one while the block lasts."""
+        if self.settings.redis_url is not None:
+            yield self.settings.redis_url.get_secret_value()
+            return
+        began = time.monotonic()
+        with embedded_redis.server(embedded_redis.folder_of(self.settings)) as url:
+            self.timings["server_s"] = round(time.monotonic() - began, 2)
+            yield url
