@@ -90,7 +90,7 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a kind asks an engine to complete or to score.
+    """A prompt that a kind gives to an engine, to be completed or scored.
 
     Args:
         messages: Turns of a chat, which the engine formats with the model's own chat template. Empty when `text` is set.

@@ -306,16 +306,16 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def _fault(toml: Path | None, *loc: str, message: str) -> str:
     """The message about one wrong value, with the variable or the file where to correct it."""
-    name, places = ".".join(loc), []
+    name, origins = ".".join(loc), []
     if f"{PREFIX}{'__'.join(loc)}".upper() in map(str.upper, os.environ):
-        places = [f"{PREFIX}{'__'.join(loc)}".upper()]
+        origins = [f"{PREFIX}{'__'.join(loc)}".upper()]
     elif any(variable.upper().split("__")[0] == f"{PREFIX}{loc[0]}".upper() for variable in os.environ):
-        places = [f"{PREFIX}{loc[0].upper()}"]
-    if toml is not None and not (places and "__".join(loc) == loc[0]):
-        places.append(str(toml))
+        origins = [f"{PREFIX}{loc[0].upper()}"]
+    if toml is not None and not (origins and "__".join(loc) == loc[0]):
+        origins.append(str(toml))
     if message == "Extra inputs are not permitted":
         message = "there is no such setting" + did_you_mean(loc[-1], _known(*loc[:-1]))
-    return f"{name}: {message} (correct {' or '.join(places or [TOML_NAME])})"
+    return f"{name}: {message} (correct {' or '.join(origins or [TOML_NAME])})"
 
 
 def _known(*loc: str) -> Sequence[str]:

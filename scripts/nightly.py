@@ -1,15 +1,15 @@
-"""The nightly bulk run: every file of an inbox, published by the morning. Made for cron or a systemd timer.
+"""The nightly bulk run: it publishes every file of an inbox by the morning. Made for cron or a systemd timer.
 
     python scripts/nightly.py inbox --until 07:30 --out published
 
 Each `*.jsonl` of the inbox becomes a batch whose deadline is the given time, and a fleet works until all are published.
-Rows that were not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
-`--publish-at 06:00` what is ready by then is in its place by then, and the rest follows. The outputs go to
-`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so that a night that was
-interrupted goes on where it was. A second one that is started meanwhile leaves at once.
+Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
+`--publish-at 06:00` the rows that are done at six are published then, and the others follow. The outputs go to
+`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so that an interrupted night that is
+started again goes on where it was. A second night on the same inbox ends at once.
 
-Exit status: 0 every row completed; 1 some did not; 2 a file was refused; 3 something is missing, or another one is
-working; 130 interrupted.
+Exit status: 0 every row completed; 1 some did not; 2 a file was refused; 3 something is missing, or another night is
+working on the inbox; 130 interrupted.
 """
 
 import argparse
@@ -33,13 +33,13 @@ from workers.commands.work import Work
 
 
 def main() -> int:
-    """One night. Returns the exit status."""
+    """Run one night. Returns the exit status."""
     args = _arguments()
     with (args.inbox / ".nightly.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another night is at work on {args.inbox}: leaving", file=sys.stderr)
+            print(f"another night is working on {args.inbox}", file=sys.stderr)
             return 3
         try:
             return _night(args)
@@ -63,7 +63,7 @@ def _night(args: argparse.Namespace) -> int:
             options = replace(options, output_url=f"{(args.out / night / file.stem).absolute()}/", output_form="jsonl")
         try:
             batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
-        except RequestError as error:  # this file waits in the inbox; the others have their night
+        except RequestError as error:  # this file stays in the inbox, and the others have their night
             print(f"nightly: {file.name}: {error}", file=sys.stderr)
             refused += 1
     work = Work(chosen, workers=args.workers, until_empty=True)
@@ -83,21 +83,21 @@ def _night(args: argparse.Namespace) -> int:
 
 
 def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
-    """When to publish what is ready; by the words of the command, the batch is the same also when that is past."""
+    """When to publish what is ready. The words of the option are part of the batch's id, which so is the same when it is past."""
     if args.publish_at is None:
         return IntakeOptions()
     now = datetime.now(UTC)
     at = parse(args.publish_at, now)
     if at >= until:
         print(
-            f"nightly: --publish-at {args.publish_at} is past, or not before {until:%H:%M}: all comes at once",
+            f"nightly: --publish-at {args.publish_at} is past, or not before {until:%H:%M}: everything is published at once",
             file=sys.stderr,
         )
     return IntakeOptions(publish_at=at if at < until else None, publish_at_typed=args.publish_at)
 
 
 def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, night: str) -> bool:
-    """Copy what was published, and move its input away. Whether every row completed."""
+    """Copy the published files, and move the input away. Returns whether every row completed."""
     done = read_round(store, batch).published
     if done is None:
         raise UnavailableError(f"{batch.batch_id} is not published: see `nightpress status {batch.batch_id}`")

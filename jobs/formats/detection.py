@@ -7,8 +7,9 @@ from typing import BinaryIO
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
 from jobs.formats.cells import Fields
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, numbered, read_object
-from jobs.formats.record import InputFormat, Record
+from jobs.formats.record import Record
 from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"
@@ -73,7 +74,6 @@ def detected(head: bytes) -> InputFormat:
         values = read_object(line)
         if not isinstance(values, Finding):
             return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
-    is_cut_batch = (
-        text.startswith(b"{") and b'"url"' in text and b'"body"' in text
-    )  # its first line is longer than `head`
-    return InputFormat.OPENAI if is_cut_batch else InputFormat.JSONL
+    # No line can be read: the first one may be longer than `head`.
+    is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
+    return InputFormat.OPENAI if is_batch else InputFormat.JSONL

@@ -67,9 +67,8 @@ def source_name(source: Path | str) -> str | None:
     """The name for a batch of this source: that of its file, without suffixes. None for standard input."""
     if str(source) == "-":
         return None
-    name = (
-        str(source).rpartition("/")[2].encode(errors="replace").decode()
-    )  # the name of a file need not be valid UTF-8
+    name = str(source).rpartition("/")[2]
+    name = name.encode(errors="replace").decode()  # the name of a file need not be valid UTF-8
     for suffix in (".gz", ".zst", ".zstd"):
         name = name.removesuffix(suffix)
     return Path(name).stem

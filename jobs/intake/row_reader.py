@@ -147,7 +147,7 @@ class RowReader:
             return read
         return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
 
-    def _read(self, values: Mapping[str, Any], kind: Kind, place: tuple[int, int]) -> RowRequest | Sequence[Finding]:
+    def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
         """The request, or everything that is wrong with it. Raises what the kind raises."""
         findings: list[Finding] = []
         envelope = _validated(lambda: Envelope.model_validate(values), findings)
@@ -161,14 +161,14 @@ class RowReader:
             findings.append(Finding("unknown_model", "model", self._no_model(model)))
         if findings or envelope is None or request is None:
             return findings
-        return self._request(envelope, request, kind, model, place)
+        return self._request(envelope, request, kind, model, position)
 
     def _request(
-        self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, place: tuple[int, int]
+        self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, position: tuple[int, int]
     ) -> RowRequest:
         return RowRequest(
-            row=place[0],
-            line=place[1],
+            row=position[0],
+            line=position[1],
             kind=kind.name,
             model=model,
             request=request.model_dump(mode="json", exclude_unset=True),
@@ -240,15 +240,18 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
 
 
 def _code(detail: ErrorDetails) -> str:
-    """The code of a fault that pydantic found. A validator of a kind raises PydanticCustomError with a code, or ValueError."""
+    """The code of a fault that pydantic found.
+
+    A validator of a kind raises PydanticCustomError with a code of its choice, or ValueError. A message that ends in `needed`
+    says that a field is missing.
+    """
     kind, given = detail["type"], detail["input"]
     if kind in CODES:
         return kind
     if kind == "value_error" and detail["msg"].endswith("needed"):
         there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
-        return (
-            "out_of_range" if there else "missing_field"
-        )  # if a field that the message names is there, nothing is missing
+        # If a field that the message names is there, none is missing: there are too many.
+        return "out_of_range" if there else "missing_field"
     if kind == "missing":
         return "missing_field"
     if kind == "extra_forbidden":

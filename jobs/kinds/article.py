@@ -39,7 +39,7 @@ _WORD: Final = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}_])\w)+(?:['\u201
 
 
 class ArticleRequest(BaseModel):
-    """What to write about, for whom, and at what length."""
+    """The request of an article: its topic, readers and length."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -35,7 +35,7 @@ Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 class SocialPostRequest(BaseModel):
-    """What to post about, and on which platform."""
+    """The request of a post: its topic or source text, and its platform."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

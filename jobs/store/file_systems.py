@@ -67,7 +67,7 @@ def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any,
 
 
 def _s3_session(profile: str | None) -> Any:
-    """A session that sends `Expect: 100-continue` with no write, since aiohttp waits without a limit for the answer."""
+    """A session that writes without `Expect: 100-continue`, whose answer aiohttp would await without a time limit."""
     from aiobotocore.session import AioSession
     from botocore.handlers import add_expect_header
 

@@ -49,9 +49,8 @@ class ObjectStore(Store):
         self._fs, root = file_system(url, options, use_listings_cache=False)
         self._root = root.rstrip("/")
         self._upload_options = upload_options(url)
-        self._read_options: dict[str, Any] = (
-            {"max_concurrency": 1} if is_s3 else {}
-        )  # else s3fs asks for the size first
+        # With more than one request at once, s3fs would first ask for the size of the file.
+        self._read_options: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectStore, (self.url, dict(self.options))
@@ -65,8 +64,8 @@ class ObjectStore(Store):
                     raise self._fault("write", path, error) from error
                 try:
                     return self.read(path) == data
-                except KeyError:
-                    if not is_conflict(error):
+                except KeyError:  # nothing was written, or the file that had the name was deleted in between
+                    if not is_conflict(error) and not isinstance(error, FileExistsError):
                         raise self._fault("write", path, error) from error
             else:
                 return True
@@ -167,9 +166,9 @@ class ObjectStore(Store):
         """Delete objects of S3, many with one request. Its reply names those that stay, which s3fs would ignore."""
         kept: list[Mapping[str, str]] = []
         for start in range(0, len(at), DELETED_AT_ONCE):
-            places = [self._fs.split_path(name) for name in at[start : start + DELETED_AT_ONCE]]
-            keys = {"Objects": [{"Key": key} for _, key, _ in places], "Quiet": True}
-            reply = self._fs.call_s3("delete_objects", Bucket=places[0][0], Delete=keys)
+            paths = [self._fs.split_path(name) for name in at[start : start + DELETED_AT_ONCE]]
+            keys = {"Objects": [{"Key": key} for _, key, _ in paths], "Quiet": True}
+            reply = self._fs.call_s3("delete_objects", Bucket=paths[0][0], Delete=keys)
             kept += [error for error in reply.get("Errors", ()) if error.get("Code") != GONE]
         if kept:
             codes = sorted({error.get("Code", "") for error in kept})

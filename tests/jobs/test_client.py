@@ -1,4 +1,7 @@
-"""Shows jobs/client.py: what a program does with batches, from their rows to their bill."""
+"""Shows jobs/client.py, from the rows of a batch to its bill.
+
+And what it stands on: in jobs/operations enqueue_options.py, enqueueing.py, results.py, row_history.py and waiting.py.
+"""
 
 import gzip
 import io
@@ -89,7 +92,7 @@ def test_a_file_becomes_a_batch(client: Client, tmp_path: Path, data: bytes, how
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         pytest.param({"deadline": timedelta(hours=-1)}, "is past", id="a deadline that is past"),
         pytest.param({"deadline": "soon"}, "'soon' is not a time", id="a deadline that is none"),
@@ -105,8 +108,8 @@ def test_a_file_becomes_a_batch(client: Client, tmp_path: Path, data: bytes, how
         pytest.param({"priority": 10}, "priority", id="a priority out of range"),
     ],
 )
-def test_a_wrong_option_accepts_nothing(client: Client, options: Any, said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+def test_a_wrong_option_accepts_nothing(client: Client, options: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         client.enqueue([ROW], **options)
     assert client.batches() == []
 

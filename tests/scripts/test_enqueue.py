@@ -1,5 +1,6 @@
-"""`scripts/enqueue.py`: rows from anywhere, a batch's id out."""
+"""Shows scripts/enqueue.py: rows from anywhere, a batch's id out."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,12 +8,18 @@ from pathlib import Path
 from jobs.batches.rounds import load_batch
 from jobs.store.opening import open_store
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "enqueue.py"
+ROOT = Path(__file__).parents[2]
 
 
-def enqueue(folder: Path, path: str) -> subprocess.CompletedProcess[str]:
+def enqueue(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCRIPT), path], cwd=folder, text=True, capture_output=True, timeout=60, check=False
+        [sys.executable, str(ROOT / "scripts/enqueue.py"), *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -26,9 +33,17 @@ def test_rows_of_a_csv_become_a_batch_and_again_the_same_one(tmp_path: Path) -> 
     assert (batch.rows, batch.refused, dict(batch.kinds)) == (2, 0, {"article": 2})
 
 
-def test_no_rows_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_fault_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("sku,name\n")
     ended = enqueue(tmp_path, "products.csv")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert "no rows" in ended.stderr
+    ended = enqueue(tmp_path, "nothing.csv")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (3, "", 1)
+    assert "No such file" in ended.stderr
+
+
+def test_help_says_what_the_file_holds(tmp_path: Path) -> None:
+    shown = enqueue(tmp_path, "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "a CSV with the columns sku and name" in shown.stdout

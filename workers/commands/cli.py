@@ -22,7 +22,7 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session

@@ -112,9 +112,9 @@ def test_a_batch_is_open_until_it_is_published_and_again_when_reopened(shelf: An
     ("rows", "publish", "message"),
     [
         pytest.param(None, False, "still open in round 1", id="still open"),
-        pytest.param([4], True, "rows 0 to 3, and not 4", id="row behind the end"),
-        pytest.param([-1], True, "rows 0 to 3, and not -1", id="row before the start"),
-        pytest.param(None, True, "every row of batch night-1 completed", id="nothing to do"),
+        pytest.param([4], True, "has no row 4: its rows are 0 to 3", id="row behind the end"),
+        pytest.param([-1], True, "has no row -1: its rows are 0 to 3", id="row before the start"),
+        pytest.param(None, True, "every row of batch night-1 has completed", id="nothing to do"),
     ],
 )
 def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bool, message: str) -> None:
@@ -180,7 +180,7 @@ def test_reopening_at_the_same_moment(shelf: Any, monkeypatch: pytest.MonkeyPatc
         shelf.store.create(BatchPaths("night-1").reopen(2), to_bytes(other))
         return shelf.now
 
-    with pytest.raises(ConflictError, match="by someone else"):
+    with pytest.raises(ConflictError, match="by another process"):
         reopen(shelf.store, "night-1", clock=clock)
 
 

@@ -21,7 +21,7 @@ ROWS = [
     ("c-3", PROMPTS[2], 60, 1.0, None, {"note": "Spalte; mit Semikolon"}),
     ("d-4", PROMPTS[3], 12_500, 0.125, None, {"note": "1.000"}),
 ]
-"""What the sheet says."""
+"""The rows of the sheet."""
 ROUNDED = [*ROWS[:3], ("d-4", PROMPTS[3], 12_500, 0.13, None, {"note": "1.000"})]
 """As it is shown, with two decimals."""
 TWO_WAYS = [(3, "wrong_type", "max_tokens"), (6, "wrong_type", "max_tokens")]

@@ -4,18 +4,18 @@ from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.runtime.kv_cache import SlotCache
 from workers.engines.causal.scheduler import Scheduler
-from workers.engines.causal.sequences import Text
+from workers.engines.causal.sequences import TokenSequence
 
 
-def text(tokens: int) -> Text:
+def sequence(tokens: int) -> TokenSequence:
     params = SamplingParams(max_tokens=tokens, seed=1)
-    return Text(GenerationRequest(str(tokens), Prompt(text="x", params=params)), [1])
+    return TokenSequence(GenerationRequest(str(tokens), Prompt(text="x", params=params)), [1])
 
 
 def fitted(tokens: int, *line: int) -> tuple[int, int]:
     """Slots and length after the first look at a line of texts, with memory for so many tokens and at most 4 slots."""
     cache, scheduler = SlotCache(1, 4, 0), Scheduler(4, 64)
-    scheduler.waiting.extend(text(needs) for needs in line)
+    scheduler.waiting.extend(sequence(needs) for needs in line)
     capacity = Capacity(cache, scheduler, slots=4, cache_bytes=tokens, token_bytes=1, context=None)
     capacity.fit()
     return scheduler.slots, cache.length

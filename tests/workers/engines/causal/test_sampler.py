@@ -18,13 +18,21 @@ from transformers import (
 )
 
 from jobs.generation import SamplingParams
-from workers.engines.causal.sampler import BLOCK, CANDIDATES, Drawing, adjust, candidates, choose, most_likely
+from workers.engines.causal.sampler import (
+    BLOCK,
+    CANDIDATES,
+    SamplingState,
+    apply_penalties,
+    candidates,
+    most_likely,
+    sample,
+)
 
 SHARES = torch.tensor([0.5, 0.3, 0.12, 0.08])
 
 
-def chosen(scores: torch.Tensor, *drawings: Drawing, eos: tuple[int, ...] = ()) -> list[int]:
-    found: list[int] = choose(scores.clone(), drawings, eos).tolist()
+def chosen(scores: torch.Tensor, *drawings: SamplingState, eos: tuple[int, ...] = ()) -> list[int]:
+    found: list[int] = sample(scores.clone(), drawings, eos).tolist()
     return found
 
 
@@ -48,7 +56,7 @@ def test_filters(params: dict[str, float], possible: set[int]) -> None:
     drawn = set()
     for seed in range(150):
         asks = SamplingParams(**{"temperature": 1.0, "seed": seed, **params})  # type: ignore[arg-type]
-        drawn.update(chosen(SHARES.log()[None] + 3, Drawing.of(asks, [0]), eos=(0,)))
+        drawn.update(chosen(SHARES.log()[None] + 3, SamplingState.of(asks, [0]), eos=(0,)))
     assert drawn == possible
 
 
@@ -76,7 +84,7 @@ def test_probabilities_are_those_of_transformers(params: dict[str, Any]) -> None
     theirs += [MinPLogitsWarper(asks.min_p)] if asks.min_p else []
     expected = theirs(torch.tensor([seen] * 5), scores.clone()).softmax(-1)
     ours = scores.clone()
-    adjust(ours, [Drawing.of(asks, seen[:2], seen[2:])] * 5)
+    apply_penalties(ours, [SamplingState.of(asks, seen[:2], seen[2:])] * 5)
     kept, tokens = candidates((ours / asks.temperature).softmax(-1), [asks] * 5, 64)
     got = torch.zeros_like(expected).scatter(1, tokens, kept / kept.sum(-1, keepdim=True))
     torch.testing.assert_close(got, expected)
@@ -95,23 +103,23 @@ def test_penalties_and_biases_of_openai(params: dict[str, Any], scores: list[flo
     """The prompt is token 0, which is not penalised; the completion so far is 3 once and 1 twice."""
     changed = torch.tensor([[1.0, 2.0, 2.0, 1.0], [9.0, 9.0, 9.0, 9.0]])
     drawings = [
-        Drawing.of(SamplingParams(temperature=0.0, **params), [0], [1, 3, 1]),
-        Drawing.of(SamplingParams(), [1]),
+        SamplingState.of(SamplingParams(temperature=0.0, **params), [0], [1, 3, 1]),
+        SamplingState.of(SamplingParams(), [1]),
     ]
-    adjust(changed, drawings)
+    apply_penalties(changed, drawings)
     assert changed.tolist() == [scores, [9.0] * 4]
 
 
 def test_a_drawing_goes_on_as_if_it_had_begun_there() -> None:
     params = SamplingParams(temperature=1.0, seed=3, frequency_penalty=1.0)
-    taken = Drawing.of(params, [5])
+    taken = SamplingState.of(params, [5])
     for token in (1, 2, 1):
-        taken.take(token)
-    assert taken == Drawing.of(params, [5], [1, 2, 1])
+        taken.append(token)
+    assert taken == SamplingState.of(params, [5], [1, 2, 1])
 
 
 def test_samples_follow_the_probabilities() -> None:
-    drawings = [Drawing.of(SamplingParams(temperature=1.0, seed=seed), ()) for seed in range(4000)]
+    drawings = [SamplingState.of(SamplingParams(temperature=1.0, seed=seed), ()) for seed in range(4000)]
     counts = torch.bincount(torch.tensor(chosen(SHARES.log().repeat(4000, 1), *drawings)), minlength=4)
     assert (counts / 4000 - SHARES).abs().max() < 0.03
 
@@ -119,7 +127,7 @@ def test_samples_follow_the_probabilities() -> None:
 def test_each_position_has_a_random_number_of_its_own() -> None:
     """With even odds, one seed draws many different tokens over a text."""
     params = SamplingParams(temperature=1.0, seed=5)
-    drawn = [chosen(torch.zeros(1, 100), Drawing.of(params, (), [0] * n))[0] for n in range(40)]
+    drawn = [chosen(torch.zeros(1, 100), SamplingState.of(params, (), [0] * n))[0] for n in range(40)]
     assert len(set(drawn)) > 20
 
 
@@ -132,7 +140,7 @@ def test_what_is_drawn_does_not_depend_on_the_others() -> None:
         {"top_k": CANDIDATES}, {"repetition_penalty": 1.2}, {"logit_bias": {4: 3.0}}, {"presence_penalty": 1.0},
     ]  # fmt: skip
     drawings = [
-        Drawing.of(SamplingParams(**{"temperature": 1.0, "seed": n, **kind}), [1, 2], [7, 8])
+        SamplingState.of(SamplingParams(**{"temperature": 1.0, "seed": n, **kind}), [1, 2], [7, 8])
         for n, kind in enumerate(kinds * 6)
     ]
     scores = torch.randn(len(drawings), wide)
@@ -142,7 +150,7 @@ def test_what_is_drawn_does_not_depend_on_the_others() -> None:
 
 def test_a_nucleus_that_is_wider_than_the_candidates_is_drawn_from_as_a_whole() -> None:
     wide = 4 * CANDIDATES
-    drawings = [Drawing.of(SamplingParams(temperature=1.0, top_p=0.75, seed=seed), ()) for seed in range(600)]
+    drawings = [SamplingState.of(SamplingParams(temperature=1.0, top_p=0.75, seed=seed), ()) for seed in range(600)]
     scores = torch.linspace(0, -0.01, wide).repeat(600, 1)
     drawn = chosen(scores, *drawings)
     assert max(drawn) < 0.76 * wide

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from jobs.catalog import SHIPPED
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from tests.workers.engines.architectures import ARCHITECTURES, PADDED, VOCABULARY, Numbers, make
-from workers.engines.causal.loading import CausalOptions, engine_of, load_model, wrap
+from workers.engines.causal.loading import CausalOptions, build_engine, load_model, wrap_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.slot_engine import SlotEngine
@@ -40,11 +40,11 @@ HOT = SamplingParams(max_tokens=12, temperature=1.0, seed=1)
 @pytest.fixture(scope="module")
 def llama() -> CausalModel:
     torch.set_num_threads(1)
-    return wrap(make("llama"), Numbers(), CPU)
+    return wrap_model(make("llama"), Numbers(), CPU)
 
 
 def slots_of(model: CausalModel, slots: int = 4, **options: Any) -> SlotEngine:
-    engine = engine_of("tiny", model, CausalOptions(**{"cache_bytes": 1 << 22, **options}), slots=slots)
+    engine = build_engine("tiny", model, CausalOptions(**{"cache_bytes": 1 << 22, **options}), slots=slots)
     assert isinstance(engine, SlotEngine)
     return engine
 
@@ -98,13 +98,13 @@ def trouble(model: CausalModel, raises: Callable[[torch.Tensor], None]) -> Itera
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *PADDED])
 def test_the_texts_are_those_of_generate(name: str) -> None:
     """Greedy, in fp32, over slots, chunks and sharing; what cannot run in slots runs padded."""
-    model, network = wrap(make(name), Numbers(), CPU), make(name)
+    model, network = wrap_model(make(name), Numbers(), CPU), make(name)
     requests = [
         asked(f"r{n}", tokens, replace(GREEDY, max_tokens=1 + 7 * n % 36)) for n, tokens in enumerate(prompts(10))
     ]
     expected = {one.request_id: generated(network, one) for one in requests}
     for slots, options in ((5, {"step_tokens": 9}), (3, {"prefix_sharing": False}), (10, {})):
-        engine = engine_of(name, model, CausalOptions(cache_bytes=1 << 22, **options), slots=slots)
+        engine = build_engine(name, model, CausalOptions(cache_bytes=1 << 22, **options), slots=slots)
         assert isinstance(engine, PaddedEngine if name in PADDED else SlotEngine)
         done = answers(engine, *requests)
         assert {key: one.text for key, one in done.items()} == expected
@@ -342,7 +342,7 @@ def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padd
     """Of the model alone, whatever temperature and penalties made of its choice; the whole softmax, within 1e-4."""
     params = replace(HOT, frequency_penalty=1.0, logit_bias={7: 5.0}, logprobs=4)
     requests = [asked(f"r{n}", tokens, replace(params, seed=n)) for n, tokens in enumerate(prompts(9))]
-    engine = PaddedEngine(wrap(make("llama"), Numbers(), CPU), slots=4) if padded else slots_of(llama)
+    engine = PaddedEngine(wrap_model(make("llama"), Numbers(), CPU), slots=4) if padded else slots_of(llama)
     done = answers(engine, *requests)
     network = make("llama")
     assert {one.fault for one in done.values()} == {None}
@@ -368,7 +368,7 @@ def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padd
     scored = GenerationRequest("scored", Prompt(text=" ".join(map(str, prompt)), continuations=(*texts, best)))
     others = [asked(f"r{n}", tokens, HOT) for n, tokens in enumerate(prompts(5))]
     alone = answers(slots_of(llama), *others)
-    model = wrap(make("llama"), Numbers(), CPU)
+    model = wrap_model(make("llama"), Numbers(), CPU)
     engine = ScoringEngine(PaddedEngine(model, slots=4) if padded else slots_of(model))
     done = answers(engine, *others[:2], scored, *others[2:])
     assert {name: done[name].text for name in alone} == {name: one.text for name, one in alone.items()}
@@ -387,7 +387,7 @@ def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padd
 
 def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many tokens a step as there is room for, and as may be chosen after; memory that runs out in between costs nothing."""
-    monkeypatch.setattr("workers.engines.causal.scheduler.MOST_CHOICES", 10)
+    monkeypatch.setattr("workers.engines.causal.scheduler.MAX_FORCED_SAMPLES", 10)
     some = random.Random(4)
     texts = [" ".join(str(some.randrange(3, VOCABULARY)) for _ in range(size)) for size in (90, 1, 41)]
     prompt = " ".join(map(str, range(10, 30)))

@@ -22,13 +22,13 @@ from structlog.testing import capture_logs
 
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from tests.workers.engines.architectures import VOCABULARY, Numbers, make
-from workers.engines.causal.loading import CausalOptions, engine_of, wrap
+from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime.attention import LAYOUT
-from workers.engines.causal.runtime.cuda_graphs import PATIENCE, CudaGraphs, RecordedSteps, Recorder, Step, texts_for
-from workers.engines.causal.sequences import Piece
+from workers.engines.causal.runtime.cuda_graphs import MIN_USES, CudaGraphs, RecordedSteps, Recorder, Step, padded_rows
+from workers.engines.causal.sequences import Span
 from workers.engines.causal.slot_engine import SlotEngine
-from workers.engines.causal.time_shares import weights_of
+from workers.engines.causal.time_shares import time_weights
 from workers.engines.device.placement import Placement
 
 CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
@@ -36,7 +36,7 @@ CPU = Placement(torch.device("cpu"), torch.float32, "cpu")
 
 @pytest.fixture(autouse=True)
 def short_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.engines.causal.runtime.cuda_graphs.SHORTEST", 16)
+    monkeypatch.setattr("workers.engines.causal.runtime.cuda_graphs.MIN_LENGTH", 16)
 
 
 class Rerun:
@@ -71,12 +71,12 @@ def _steps_of(step: Step) -> RecordedSteps:
 
 
 def model(name: str = "llama", dtype: torch.dtype = torch.float32, device: str = "cpu") -> CausalModel:
-    return wrap(make(name).to(device, dtype), Numbers(), Placement(torch.device(device), dtype, device))
+    return wrap_model(make(name).to(device, dtype), Numbers(), Placement(torch.device(device), dtype, device))
 
 
 def slots_of(fit: CausalModel, recorder: Recorder | None, slots: int = 4, **options: object) -> SlotEngine:
     given = CausalOptions(**{"cache_bytes": 1 << 22, "graphs": False, **options})
-    engine = engine_of("tiny", fit, given, slots=slots, recorder=recorder)
+    engine = build_engine("tiny", fit, given, slots=slots, recorder=recorder)
     assert isinstance(engine, SlotEngine)
     return engine
 
@@ -184,13 +184,13 @@ def test_the_next_step_is_begun_before_anyone_knows_the_tokens_that_it_continues
     at_tokens: list[int] = []
     after: list[int] = []
     engine = slots_of(model(), rerun)
-    advance = engine._advance
+    advance = engine._append_tokens
 
-    def advanced(pieces: Sequence[Piece], tokens: Sequence[int]) -> Any:
+    def advanced(spans: Sequence[Span], tokens: Sequence[int]) -> Any:
         at_tokens.append(rerun.replayed)
-        return advance(pieces, tokens)
+        return advance(spans, tokens)
 
-    engine._advance = advanced  # type: ignore[method-assign]
+    engine._append_tokens = advanced  # type: ignore[method-assign]
     for n in range(3):  # the first one begins a step before the others, which take its prompt over
         engine.submit(written(f"r{n}", 110 + (n == 0), seed=n))
     while len(after) < 2 or engine.stats().running:
@@ -284,13 +284,13 @@ def test_a_step_that_could_not_be_begun_costs_no_token() -> None:
 
     with capture_logs() as logs:
         assert answers(slots_of(fit, failing, 5), some) == answers(slots_of(fit, None, 5), some)
-    assert [line["event"] for line in logs] == ["engine.unrecorded"]
+    assert [line["event"] for line in logs] == ["engine.graphs_stopped"]
 
 
 def test_a_size_that_is_hardly_asked_for_is_not_recorded() -> None:
     rerun = Rerun()
     (one,) = requests(1, seed=1)
-    params = SamplingParams(max_tokens=PATIENCE, min_tokens=PATIENCE, temperature=0.0, seed=1)
+    params = SamplingParams(max_tokens=MIN_USES, min_tokens=MIN_USES, temperature=0.0, seed=1)
     answers(slots_of(model(), rerun), [replace(one, prompt=replace(one.prompt, params=params))])
     assert rerun.recorded == 0, "the first token comes with the prompt"
 
@@ -368,7 +368,7 @@ def test_a_wrong_recording_is_found_out_and_costs_no_text(recorder: Recorder, re
     expected = answers(slots_of(fit, None, 5), some)
     with capture_logs() as logs:
         assert answers(slots_of(fit, recorder, 5), some) == expected
-    (line,) = [line for line in logs if line["event"] == "engine.unrecorded"]
+    (line,) = [line for line in logs if line["event"] == "engine.graphs_stopped"]
     assert reason in line["reason"]
 
 
@@ -395,7 +395,7 @@ def test_a_replay_that_writes_nothing_into_the_cache_is_found_out_at_once() -> N
 
 
 def test_the_rows_of_a_recording() -> None:
-    assert [texts_for(n) for n in (1, 2, 3, 4, 5, 8, 9, 16, 17, 63, 64, 65)] == [
+    assert [padded_rows(n) for n in (1, 2, 3, 4, 5, 8, 9, 16, 17, 63, 64, 65)] == [
         1,
         2,
         4,
@@ -421,14 +421,14 @@ def test_what_a_step_of_a_gpu_spent_is_told_by_the_bytes_that_it_read() -> None:
     for request in (long, short):
         engine.submit(request)
     engine.step()
-    pieces, runtime = engine._scheduler.pieces(), engine._runtime
-    assert [piece.start + 1 for piece in pieces] == [61, 5]
-    spent = runtime._estimated(pieces, 10**6)
+    spans, runtime = engine._scheduler.schedule(), engine._runtime
+    assert [span.start + 1 for span in spans] == [61, 5]
+    spent = runtime._estimated_time(spans, 10**6)
     weights = sum(one.numel() * 4 for one in engine._model.network.parameters())
     read = 66 * 2 * 2 * 2 * 8 * 4
     assert spent.attention_ns == 10**6 * read // (read + weights)
     assert spent.layers_ns + spent.attention_ns == 10**6
-    of_long, of_short = weights_of(pieces, spent)
+    of_long, of_short = time_weights(spans, spent)
     assert of_long - of_short == pytest.approx(spent.attention_ns * 56 / 66, abs=2)
 
 
@@ -457,7 +457,7 @@ def test_the_layout_of_a_replay_is_made_from_its_buffers_alone() -> None:
     def look(_module: object, _args: object) -> None:
         if rerun.running:
             layout = LAYOUT.get()
-            seen.append((layout.slots.data_ptr(), layout.positions.data_ptr(), layout.rows, layout.reach))
+            seen.append((layout.slots.data_ptr(), layout.positions.data_ptr(), layout.covered_slots, layout.max_length))
 
     hook = fit.network.get_input_embeddings().register_forward_pre_hook(look)
     params = SamplingParams(max_tokens=30, min_tokens=30, temperature=0.0, seed=1)
@@ -479,7 +479,7 @@ def test_cuda_graphs_write_the_texts_of_plain_steps(name: str, dtype: torch.dtyp
     replays: list[int] = []
     with capture_logs() as logs:
         replayed = answers(slots_of(fit, counting(CudaGraphs(), replays), 5), some)
-    assert not [line for line in logs if line["event"] == "engine.unrecorded"]
+    assert not [line for line in logs if line["event"] == "engine.graphs_stopped"]
     assert len(replays) > 10
     if dtype != torch.bfloat16:  # whose products of other sizes differ, so that other tokens may win
         assert replayed == plain

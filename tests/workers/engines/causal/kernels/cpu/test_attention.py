@@ -5,9 +5,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from workers.engines.causal.kernels.cpu.attention import attend_each
+from workers.engines.causal.kernels.cpu.attention import decode_attention
 from workers.engines.causal.kernels.cpu.tiles import TiledBlocks
-from workers.engines.causal.kernels.gpu.attention import written_out
+from workers.engines.causal.kernels.gpu.attention import reference_attention
 
 
 class Heads(NamedTuple):
@@ -25,7 +25,7 @@ def tiled(keys: torch.Tensor, values: torch.Tensor) -> TiledBlocks:
     slots, _, length, _ = keys.shape
     blocks = TiledBlocks(keys[0], values[0], slots, length)
     for slot in range(slots):
-        blocks.put(keys[slot], values[slot], torch.full((length,), slot), torch.arange(length))
+        blocks.write(keys[slot], values[slot], torch.full((length,), slot), torch.arange(length))
     return blocks
 
 
@@ -34,7 +34,7 @@ def expected(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, slot
     _, texts, size = query.shape
     grouped = query.reshape(keys.shape[1], -1, texts, size).permute(2, 0, 1, 3)
     given = {"scale": size**-0.5, "softcap": softcap, "window": window}
-    return written_out(grouped, keys, values, slots, lengths, **given).flatten(1, 2)
+    return reference_attention(grouped, keys, values, slots, lengths, **given).flatten(1, 2)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,9 @@ def test_it_is_the_same_attention(
     for slot, end in zip(slots.tolist(), lengths.tolist(), strict=True):
         keys[slot, :, end:] = values[slot, :, end:] = torch.nan  # what is not there yet must not matter
     blocks, scale = tiled(keys, values), heads.size**-0.5
-    got = attend_each(query, blocks.keys, blocks.values, slots, lengths, scale=scale, softcap=softcap, window=window)
+    got = decode_attention(
+        query, blocks.keys, blocks.values, slots, lengths, scale=scale, softcap=softcap, window=window
+    )
     assert got.dtype == dtype
     torch.testing.assert_close(
         got.double(), expected(query, keys, values, slots, lengths, softcap, window), atol=near, rtol=0
@@ -83,7 +85,7 @@ def test_large_scores_neither_overflow_nor_vanish() -> None:
     scores = torch.tensor([300.0, -300.0, 299.0, 300.0, -1e4])
     blocks = tiled(torch.stack([scores, torch.zeros(5)], 1)[None, None], torch.eye(5)[None, None])
     one, all_of_it = torch.tensor([0]), torch.tensor([5])
-    got = attend_each(
+    got = decode_attention(
         torch.ones(1, 1, 2), blocks.keys, blocks.values, one, all_of_it, scale=1.0, softcap=None, window=None
     )
     torch.testing.assert_close(got.flatten(), scores.softmax(0), atol=1e-6, rtol=0)

@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from workers.engines.causal.kernels.cpu.fused import FusedGate, FusedNorm, Part, SharedProduct, fuse
+from workers.engines.causal.kernels.cpu.fused import FusedGatedMlp, FusedQkv, FusedRmsNorm, QkvPart, fuse
 from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16, pack
 
 CPU = torch.device("cpu")
@@ -74,7 +74,7 @@ def test_a_network_gives_the_same_and_only_what_is_known_is_replaced(
     fused = copy.deepcopy(own)
     fuse(fused, CPU)
     names = kinds(fused)
-    assert (names.count("FusedNorm"), names.count("FusedGate"), names.count("Part")) == (norms, gates, parts)
+    assert (names.count("FusedRmsNorm"), names.count("FusedGatedMlp"), names.count("QkvPart")) == (norms, gates, parts)
     pack(fused, CPU)
     assert "Linear" not in kinds(fused)
     wanted, got = logits(own), logits(fused)
@@ -112,15 +112,15 @@ def test_a_norm_that_only_has_the_name_is_left_alone(form: Callable[[], torch.nn
     norm = made.model.norm = form()
     fuse(made, CPU)
     assert made.model.norm is norm
-    assert isinstance(made.model.layers[0].input_layernorm, FusedNorm)
-    assert isinstance(made.model.layers[0].mlp, FusedGate)
+    assert isinstance(made.model.layers[0].input_layernorm, FusedRmsNorm)
+    assert isinstance(made.model.layers[0].mlp, FusedGatedMlp)
 
 
 def test_a_shared_product_is_made_once_for_an_input_and_kept_for_none() -> None:
     torch.manual_seed(1)
     layers = [torch.nn.Linear(16, size, bias=size == 8, dtype=torch.bfloat16) for size in (24, 8, 8)]
-    shared = SharedProduct(layers)
-    parts = [Part(shared, number, layer) for number, layer in enumerate(layers)]
+    shared = FusedQkv(layers)
+    parts = [QkvPart(shared, number, layer) for number, layer in enumerate(layers)]
     one, other = torch.randn(2, 1, 5, 16).bfloat16()
     with torch.inference_mode():
         for states in (one, other, one):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from workers.engines.causal.kernels.cpu.loops import compiled, compiled_here, exp, narrow, wide
-from workers.engines.causal.kernels.cpu.tiles import shown
+from workers.engines.causal.kernels.cpu.loops import compiled, compiled_uncached, exp, from_float32, to_float32
+from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
 
 def test_loops_are_compiled_where_no_folder_can_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,19 +24,19 @@ def test_loops_are_compiled_where_no_folder_can_be_written_to(monkeypatch: pytes
     assert numbers.tolist() == [0, 2, 4]
 
 
-@compiled_here(None)
+@compiled_uncached(None)
 def _there_and_back(halves: Any, out: Any) -> None:
     for n in range(len(halves)):
-        out[n] = narrow(wide(halves[n], True), True)
+        out[n] = from_float32(to_float32(halves[n], True), True)
 
 
-@compiled_here(None)
+@compiled_uncached(None)
 def _narrowed(numbers: Any, out: Any) -> None:
     for n in range(len(numbers)):
-        out[n] = narrow(numbers[n], True)
+        out[n] = from_float32(numbers[n], True)
 
 
-@compiled_here(None)
+@compiled_uncached(None)
 def _powers(numbers: Any, out: Any) -> None:
     for n in range(len(numbers)):
         out[n] = exp(numbers[n])
@@ -46,7 +46,7 @@ def test_each_half_stays_what_it_is() -> None:
     halves = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.bfloat16)
     halves = halves[~halves.isnan()]
     out = torch.empty_like(halves)
-    _there_and_back(shown(halves), shown(out))
+    _there_and_back(as_numpy(halves), as_numpy(out))
     assert torch.equal(out.view(torch.int16), halves.view(torch.int16))
 
 
@@ -54,7 +54,7 @@ def test_a_number_becomes_the_nearest_half() -> None:
     numbers = torch.randn(100_000) * 10.0 ** torch.randint(-30, 30, (100_000,))
     numbers[:4] = torch.tensor([1.00390625, 1.01171875, 0.0, torch.inf])  # two that lie in the middle
     out = torch.empty(len(numbers), dtype=torch.bfloat16)
-    _narrowed(numbers.numpy(), shown(out))
+    _narrowed(numbers.numpy(), as_numpy(out))
     assert torch.equal(out, numbers.bfloat16())
 
 

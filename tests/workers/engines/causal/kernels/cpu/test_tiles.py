@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workers.engines.causal.kernels.cpu.tiles import TILE, TiledBlocks, is_fit, is_tiled, keys_of
+from workers.engines.causal.kernels.cpu.tiles import TILE, TiledBlocks, can_tile, is_tiled, keys_of
 
 FORMATS = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 
@@ -16,7 +16,7 @@ def blocks_of(dtype: torch.dtype, slots: int = 3, length: int = 40) -> tuple[Til
     order = torch.randperm(len(at))
     places = torch.tensor(at)[order]
     key_states, value_states = (states.transpose(0, 1).flatten(1, 2)[:, order] for states in (keys, values))
-    blocks.put(key_states, value_states, places[:, 0], places[:, 1])
+    blocks.write(key_states, value_states, places[:, 0], places[:, 1])
     return blocks, keys, values
 
 
@@ -62,5 +62,5 @@ def test_a_token_takes_its_keys_and_values() -> None:
 
 def test_what_does_not_lie_in_tiles_is_refused() -> None:
     formats = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-    assert [dtype for dtype in formats if is_fit(torch.empty(1, 2, dtype=dtype))] == [torch.float32, torch.bfloat16]
-    assert not is_fit(torch.empty(1, 3))
+    assert [dtype for dtype in formats if can_tile(torch.empty(1, 2, dtype=dtype))] == [torch.float32, torch.bfloat16]
+    assert not can_tile(torch.empty(1, 3))

@@ -19,7 +19,7 @@ import torch
 from structlog.testing import capture_logs
 
 from workers.engines.causal.kernels.gpu import attention as gpu_attention
-from workers.engines.causal.kernels.gpu.attention import FORMATS, is_fit, written_out
+from workers.engines.causal.kernels.gpu.attention import TOLERANCES, is_supported, reference_attention
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
@@ -36,12 +36,12 @@ FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
 PROGRAM = """
 import json, sys, torch
 from workers.engines.causal.kernels.gpu import attention as gpu_attention
-from workers.engines.causal.kernels.gpu.attention import distance
+from workers.engines.causal.kernels.gpu.attention import max_error
 if sys.argv[2] == "cpu":  # the interpreter is slow
-    gpu_attention.LENGTHS = (1, 16, 31, 33, 64, 65, 513)
+    gpu_attention.TRIAL_LENGTHS = (1, 16, 31, 33, 64, 65, 513)
 names = ("queries", "size", "value_size", "softcap", "window")
 for form, (dtype, *sizes) in json.loads(sys.argv[1]).items():
-    apart = distance(getattr(torch, dtype), torch.device(sys.argv[2]), **dict(zip(names, sizes)))
+    apart = max_error(getattr(torch, dtype), torch.device(sys.argv[2]), **dict(zip(names, sizes)))
     print(json.dumps([form, apart]), flush=True)
 """
 
@@ -59,7 +59,7 @@ def distances() -> dict[str, float]:
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_it_agrees_with_what_is_written_out(form: str, distances: dict[str, float]) -> None:
-    assert distances[form] <= FORMATS[getattr(torch, FORMS[form][0])]
+    assert distances[form] <= TOLERANCES[getattr(torch, FORMS[form][0])]
 
 
 @pytest.mark.parametrize(
@@ -74,26 +74,26 @@ def test_a_kernel_that_is_wrong_is_not_used(wrong: Any, reason: str, monkeypatch
     """One line says so, and it is not tried again."""
     form = (torch.device("cpu"), torch.float32, 2, 16, 16, True, True)
     monkeypatch.setattr(gpu_attention, "find_spec", lambda _name: "found")
-    monkeypatch.setattr(gpu_attention, "attend_each", _right)
-    gpu_attention._agrees.cache_clear()
-    assert gpu_attention._agrees(*form)
-    gpu_attention._agrees.cache_clear()
-    monkeypatch.setattr(gpu_attention, "attend_each", wrong)
+    monkeypatch.setattr(gpu_attention, "decode_attention", _right)
+    gpu_attention._is_accurate.cache_clear()
+    assert gpu_attention._is_accurate(*form)
+    gpu_attention._is_accurate.cache_clear()
+    monkeypatch.setattr(gpu_attention, "decode_attention", wrong)
     with capture_logs() as logs:
-        assert not gpu_attention._agrees(*form)
-        assert not gpu_attention._agrees(*form)
-    gpu_attention._agrees.cache_clear()
+        assert not gpu_attention._is_accurate(*form)
+        assert not gpu_attention._is_accurate(*form)
+    gpu_attention._is_accurate.cache_clear()
     (line,) = logs
     assert line["event"] == "attention.refused"
     assert reason in line["reason"]
 
 
-def _right(*args: Any, splits: object, reach: object, **given: Any) -> torch.Tensor:
-    return written_out(*args, **given)
+def _right(*args: Any, splits: object, max_length: object, **given: Any) -> torch.Tensor:
+    return reference_attention(*args, **given)
 
 
 def test_what_it_cannot_compute_is_left_to_others() -> None:
     for block in (torch.zeros(2, 2, 16, 16, dtype=torch.float64, device=DEVICE), torch.zeros(2, 2, 16, 16)):
-        assert not is_fit(block, block, 2, softcap=None, window=None)
+        assert not is_supported(block, block, 2, softcap=None, window=None)
     wide = torch.zeros(2, 2, 16, 512, device=DEVICE)
-    assert not is_fit(wide, wide, 2, softcap=None, window=None)
+    assert not is_supported(wide, wide, 2, softcap=None, window=None)

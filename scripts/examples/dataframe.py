@@ -1,0 +1,42 @@
+"""A table in, its articles out as a table: from Parquet to Parquet, through the queue.
+
+    python scripts/examples/dataframe.py products.parquet articles.parquet
+
+It needs the extra `parquet`, and a fleet (`nightpress work`) on the same NIGHTPRESS_STORE_URL. With pandas,
+`pyarrow.Table.from_pandas(frame)` makes the table of a DataFrame, and `.to_pandas()` a DataFrame of the result; polars has
+`to_arrow` and `from_arrow`.
+"""
+
+import argparse
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from jobs import Client
+
+
+def articles(client: Client, products: Any, timeout_s: float | None = None) -> Any:
+    """The articles of a table of products, row by row in its order. A row that failed has its message in `error` instead."""
+    rows = (
+        {"kind": "article", "custom_id": product["sku"], "topic": product["name"], "target_words": 120}
+        for product in products.to_pylist()
+    )
+    batch = client.enqueue(rows, name="products")
+    client.wait(batch, timeout_s)
+    made: dict[int, dict[str, Any]] = {}
+    for row in client.results(batch):
+        made[row["row"]] = {"sku": row["custom_id"], **row["output"], "charge": row["usage"]["charge"]}
+    for row in client.results(batch, errors=True):
+        made[row["row"]] = {"sku": row["custom_id"], "error": row["error"]["message"]}
+    columns = dict.fromkeys(name for row in made.values() for name in row)
+    return pyarrow.Table.from_pylist([{name: made[n].get(name) for name in columns} for n in sorted(made)])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write an article for each product of a Parquet file.")
+    parser.add_argument("products", help="a Parquet file with the columns sku and name")
+    parser.add_argument("articles", help="the Parquet file to write")
+    args = parser.parse_args()
+    with Client() as nightpress:
+        parquet.write_table(articles(nightpress, parquet.read_table(args.products)), args.articles)
