@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import redis
 
 from jobs.accounts.archive import FOLDER
 from jobs.accounts.summaries import note_round
@@ -24,6 +25,8 @@ from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.usage import Usage
+from tests.support.night import settings_of
+from tests.support.timed_night import TimedNight
 
 EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 LANE = "stub"
@@ -151,6 +154,21 @@ class Shelf:
         assert done.counts["expired"]
         self.store.delete(BatchPaths(batch_id).reopen(done.round + 1))
         return done
+
+
+@pytest.fixture
+def make_night(tmp_path: Path, fake_client: redis.Redis) -> Callable[..., TimedNight]:
+    """Makes a night with these settings, in which nothing waits for a scan."""
+
+    def make(**settings: Any) -> TimedNight:
+        return TimedNight(open_store(str(tmp_path / "store")), fake_client, settings_of(batch_scan_s=1e-9, **settings))
+
+    return make
+
+
+@pytest.fixture
+def night(make_night: Callable[..., TimedNight]) -> TimedNight:
+    return make_night()
 
 
 @pytest.fixture
