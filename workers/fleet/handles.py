@@ -1,4 +1,4 @@
-"""What a fleet asks of a cluster and of the workers on it. A fleet knows these protocols, and no Ray."""
+"""The protocols of a cluster and of the workers on it. A fleet knows these, and no Ray."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
