@@ -18,7 +18,7 @@ Form = TypeVar("Form", bound=StrEnum)
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """What a caller may say of a new batch. Options that are left out, or None, have their defaults.
+    """The options of a new batch. An option that is left out, or None, has its default.
 
     Attributes:
         kind: The kind of rows that name none.

@@ -46,23 +46,23 @@ def test_help_shows_an_example_and_fits_80_columns(command: str, nightpress: Cal
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable[..., Ran]) -> None:
+def test_the_list_of_commands_has_a_whole_sentence_for_each(nightpress: Callable[..., Ran]) -> None:
     ran = nightpress("--help")
     named = {command.split()[0] for command in COMMANDS}
-    said = {line.split()[0]: line for line in ran.out.split("Commands:")[1].splitlines() if line.strip()}
-    assert named <= said.keys()
-    assert [line for name, line in said.items() if name in named and "..." in line] == []
+    listed = {line.split()[0]: line for line in ran.out.split("Commands:")[1].splitlines() if line.strip()}
+    assert named <= listed.keys()
+    assert [line for name, line in listed.items() if name in named and "..." in line] == []
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "said"),
+    ("args", "status", "message"),
     [
         pytest.param(["results", "nothing"], 2, "no batch 'nothing'", id="a batch that is not there"),
         pytest.param(["status", "../batches/night-1"], 2, "no batch '../b", id="a batch with a path in its name"),
-        pytest.param(["show", "night-1", "4"], 2, "rows 0 to 3", id="a row that is not there"),
+        pytest.param(["show", "night-1", "4"], 2, "rows are 0 to 3", id="a row that is not there"),
         pytest.param(["cancel", "night-1"], 2, "is published already", id="cancelling what is published"),
         pytest.param(
-            ["failed", "retry", "night-1", "--row", "9"], 2, "rows 0 to 3", id="retrying a row that is not there"
+            ["failed", "retry", "night-1", "--row", "9"], 2, "rows are 0 to 3", id="retrying a row that is not there"
         ),
         pytest.param(
             ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is not a time", id="a wrong deadline"
@@ -89,11 +89,11 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
     ],
 )
 def test_a_mistake_is_one_line_and_never_a_traceback(
-    args: Sequence[str], status: int, said: str, nightpress: Callable[..., Ran], night: Shelf
+    args: Sequence[str], status: int, message: str, nightpress: Callable[..., Ran], night: Shelf
 ) -> None:
     ran = nightpress(*args)
     assert (ran.status, ran.out) == (status, "")
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     if ran.err.startswith("nightpress: "):
         assert len(ran.err.splitlines()) == 1
@@ -106,7 +106,7 @@ def test_a_mistake_is_one_line_and_never_a_traceback(
         pytest.param(KeyboardInterrupt(), 130, id="Ctrl-C"),
     ],
 )
-def test_what_a_command_raises_becomes_an_exit_status(
+def test_an_error_of_a_command_becomes_an_exit_status(
     error: BaseException, status: int, nightpress: Callable[..., Ran], shelf: Shelf
 ) -> None:
     def raising(_: float) -> None:

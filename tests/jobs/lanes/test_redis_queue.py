@@ -15,7 +15,9 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import FeedRow, Settlement
-from jobs.lanes.redis_queue import KEYS, PROBE, SLOW_S, TRIES, RedisQueue
+from jobs.lanes.redis_connection import SLOW_S, TRIES
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import KEYS, PROBE
 from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, rename, row, rows_of
 
 if TYPE_CHECKING:
