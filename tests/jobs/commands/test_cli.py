@@ -59,10 +59,10 @@ def test_the_list_of_commands_has_a_whole_sentence_for_each(nightpress: Callable
     [
         pytest.param(["results", "nothing"], 2, "no batch 'nothing'", id="a batch that is not there"),
         pytest.param(["status", "../batches/night-1"], 2, "no batch '../b", id="a batch with a path in its name"),
-        pytest.param(["show", "night-1", "4"], 2, "rows 0 to 3", id="a row that is not there"),
+        pytest.param(["show", "night-1", "4"], 2, "rows are 0 to 3", id="a row that is not there"),
         pytest.param(["cancel", "night-1"], 2, "is published already", id="cancelling what is published"),
         pytest.param(
-            ["failed", "retry", "night-1", "--row", "9"], 2, "rows 0 to 3", id="retrying a row that is not there"
+            ["failed", "retry", "night-1", "--row", "9"], 2, "rows are 0 to 3", id="retrying a row that is not there"
         ),
         pytest.param(
             ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is not a time", id="a wrong deadline"

@@ -1,4 +1,4 @@
-"""`workers/engines/causal/kernels/cpu/products.py`: the products of a linear layer, beside the same in fp64."""
+"""Shows workers/engines/causal/kernels/cpu/products.py: products agree with the same in float64."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ from workers.engines.causal.kernels.cpu.products import (
     has_bf16_products,
 )
 
-NEAREST = 2.0**-8
-"""How far a bfloat16 may be from what it stands for, in parts of it."""
+ROUNDING = 2.0**-8
+"""The largest relative error of a number that is rounded to bfloat16."""
 
 only_there = pytest.mark.skipif(not has_bf16_products(), reason="this CPU does not multiply pairs of bfloat16")
 
@@ -28,16 +28,16 @@ def exact(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None)
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, MAX_BLOCK_ROWS, MAX_BLOCK_ROWS + 1, 13, 18, 19, 37, 64, 100])
 @pytest.mark.parametrize("sizes", [(2, PANEL_OUTPUTS), (96, 3 * PANEL_OUTPUTS), (130, 2 * PANEL_OUTPUTS)], ids=str)
 def test_a_product_is_the_nearest_number(sizes: tuple[int, int], rows: int, biased: bool) -> None:
-    made = torch.Generator().manual_seed(rows)
+    generator = torch.Generator().manual_seed(rows)
     inputs, outputs = sizes
-    weight = torch.randn(outputs, inputs, generator=made).bfloat16()
-    bias = torch.randn(outputs, generator=made).bfloat16() if biased else None
-    states = torch.randn(rows, inputs, generator=made).bfloat16()
+    weight = torch.randn(outputs, inputs, generator=generator).bfloat16()
+    bias = torch.randn(outputs, generator=generator).bfloat16() if biased else None
+    states = torch.randn(rows, inputs, generator=generator).bfloat16()
     got = Panels(weight, bias).multiply(states)
     assert got.dtype == torch.bfloat16
     wanted = exact(states, weight, bias)
-    sums = exact(states.abs(), weight.abs(), None) * 2.0**-20  # of the sums, which are taken in fp32
-    assert ((got.double() - wanted).abs() <= NEAREST * wanted.abs() + sums).all()
+    sums = exact(states.abs(), weight.abs(), None) * 2.0**-20  # the rounding of the sums, which are float32
+    assert ((got.double() - wanted).abs() <= ROUNDING * wanted.abs() + sums).all()
 
 
 @only_there
@@ -52,7 +52,7 @@ def test_states_may_have_more_dimensions_and_lie_apart() -> None:
 
 
 @only_there
-def test_a_number_too_large_for_the_sum_is_not_a_number_that_is_there() -> None:
+def test_overflow_gives_infinity_and_nan_stays_nan() -> None:
     weight = torch.full((PANEL_OUTPUTS, 4), 1e30).bfloat16()
     assert Panels(weight, None).multiply(torch.full((1, 4), 1e30).bfloat16()).isinf().all()
     assert Panels(weight, None).multiply(torch.full((1, 4), torch.nan).bfloat16()).isnan().all()
@@ -66,7 +66,7 @@ def test_a_number_too_large_for_the_sum_is_not_a_number_that_is_there() -> None:
         ((PANEL_OUTPUTS, 4), torch.float32),
     ],
 )
-def test_what_does_not_fit_in_panels_is_left_to_others(shape: tuple[int, int], dtype: torch.dtype) -> None:
+def test_weights_that_do_not_fit_panels_are_refused(shape: tuple[int, int], dtype: torch.dtype) -> None:
     assert not fits_panels(torch.empty(shape, dtype=dtype))
 
 
