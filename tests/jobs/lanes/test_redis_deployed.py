@@ -135,7 +135,7 @@ def test_a_missing_right_is_reported(redis_server: "Server", guarded: str, witho
     with redis.Redis.from_url(redis_server.url) as client:
         client.execute_command("ACL SETUSER night", f"-{without}")
     queue = RedisQueue.from_url(guarded)
-    with pytest.raises(QueueUnavailable, match="docs/deployment.md") as raised:
+    with pytest.raises(QueueUnavailable, match=r"docs/deployment\.md") as raised:
         every_step(queue, LANES[0])
     assert "\n" not in str(raised.value)
     queue.close()
