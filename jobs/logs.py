@@ -51,7 +51,7 @@ EVENTS: Final[dict[str, str]] = {
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
     "attention.refused": "Our attention kernel does not work on this GPU; matrix products replace it: reason.",
-    "engine.unrecorded": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
+    "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
     "worker.stopped": "A worker ended: worker, released.",

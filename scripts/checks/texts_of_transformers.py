@@ -20,7 +20,7 @@ import torch
 from jobs import settings
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
 from workers.commands.work import known
-from workers.engines.causal.loading import CausalOptions, engine_of, load_model
+from workers.engines.causal.loading import CausalOptions, build_engine, load_model
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.placement import Placement
@@ -109,7 +109,7 @@ def main() -> int:
         mix, waiting = waiting[:size], waiting[size:]
         slots, sharing = some.choice([1, 3, 8, 32, 64]), some.random() < 0.5
         options = CausalOptions(prefix_sharing=sharing, step_tokens=some.choice([16, 64, 512]))
-        engine = engine_of(args.model, ours, options, slots=slots)
+        engine = build_engine(args.model, ours, options, slots=slots)
         if not isinstance(engine, SlotEngine):
             sys.exit(f"{args.model} does not run in slots")
         done = together(engine, mix)

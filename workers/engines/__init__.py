@@ -1,1 +1,1 @@
-"""The engines: `stub` needs nothing, `causal` needs torch and transformers. Import the one that you need."""
+"""The engines turn prompts into completions. `registry` makes the one that a model card names; `protocol` is their interface."""

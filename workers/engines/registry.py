@@ -29,7 +29,7 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
         slots = _at_most(card.slots or options.slots, max_slots)
         return ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
     require("torch", "transformers")
-    from workers.engines.causal import DEFAULT_SLOTS, load_engine
+    from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
 
     slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
     return ScoringEngine(load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots))

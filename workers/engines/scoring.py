@@ -1,7 +1,8 @@
-"""Scores continuations over any engine: a prompt with several becomes a request for each, whose answers are joined again.
+"""The scoring engine adds scores of several continuations to any engine that can score one.
 
-What the prompt has in common is computed once where the engine shares prefixes. The engine behind it is given prompts with
-one continuation at most, whose tokens it takes instead of choosing, and says how likely each was.
+It splits a prompt with continuations into one request for each, and joins their completions. The inner engine takes the tokens
+of its request's continuation instead of sampling, and returns their log probabilities. With prefix sharing it computes the
+prompt once.
 """
 
 import threading
@@ -14,7 +15,7 @@ from workers.engines.protocol import Engine, EngineStats
 
 @dataclass(slots=True)
 class _Parts:
-    """The ids of a request's parts, in the order of its continuations, and those that are answered."""
+    """The parts of a request: their ids, in the order of its continuations, and the completions so far, by id."""
 
     request_id: str
     ids: list[str]
@@ -22,12 +23,12 @@ class _Parts:
 
 
 class ScoringEngine:
-    """The engine. See `workers.engines.protocol.Engine` for the five methods. `inner` is the one that computes."""
+    """The engine. `workers.engines.protocol.Engine` describes its five methods; `inner` is the engine that computes."""
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
         self._lock = threading.Lock()
-        self._asked: dict[str, _Parts] = {}
+        self._pending: dict[str, _Parts] = {}
         self._part_of: dict[str, _Parts] = {}
 
     def submit(self, request: GenerationRequest) -> None:
@@ -37,16 +38,16 @@ class ScoringEngine:
             return
         parts = _Parts(request.request_id, [f"{request.request_id}/{n}" for n in range(len(texts))])
         with self._lock:
-            self._asked[request.request_id] = parts
+            self._pending[request.request_id] = parts
             self._part_of.update(dict.fromkeys(parts.ids, parts))
         for part, text in zip(parts.ids, texts, strict=True):
             self.inner.submit(GenerationRequest(part, replace(request.prompt, continuations=(text,))))
 
     def cancel(self, request_id: str) -> None:
         with self._lock:
-            parts = self._asked.get(request_id)
-        for name in parts.ids if parts else [request_id]:
-            self.inner.cancel(name)
+            parts = self._pending.get(request_id)
+        for part_id in parts.ids if parts else [request_id]:
+            self.inner.cancel(part_id)
 
     def step(self) -> Sequence[Completion]:
         done = []
@@ -59,8 +60,8 @@ class ScoringEngine:
             parts.done[completion.request_id] = completion
             if len(parts.done) == len(parts.ids):
                 with self._lock:
-                    del self._asked[parts.request_id]
-                done.append(_joined(parts))
+                    del self._pending[parts.request_id]
+                done.append(_join(parts))
         return done
 
     def stats(self) -> EngineStats:
@@ -70,25 +71,28 @@ class ScoringEngine:
         self.inner.close()
 
 
-def _joined(parts: _Parts) -> Completion:
-    """One answer: the sums of what the parts took, and a score for each; a fault or a cancelled part is that of all."""
-    answers = [parts.done[name] for name in parts.ids]
-    fault = next((one.fault for one in answers if one.fault), None)
-    cancelled = any(one.finish_reason == "cancelled" for one in answers)
+def _join(parts: _Parts) -> Completion:
+    """Return the completion of a request: the scores of its parts, and the sums of their tokens and times.
+
+    If a part has a fault or was cancelled, that holds for the whole request.
+    """
+    parts_done = [parts.done[part_id] for part_id in parts.ids]
+    fault = next((one.fault for one in parts_done if one.fault), None)
+    cancelled = any(one.finish_reason == "cancelled" for one in parts_done)
     ended = fault is not None or cancelled
     return Completion(
         parts.request_id,
         "",
         "error" if fault else "cancelled" if cancelled else "stop",
-        prompt_tokens=sum(one.prompt_tokens for one in answers),
-        cached_prompt_tokens=sum(one.cached_prompt_tokens for one in answers),
-        completion_tokens=sum(one.completion_tokens for one in answers),
-        device_ns=sum(one.device_ns for one in answers),
+        prompt_tokens=sum(one.prompt_tokens for one in parts_done),
+        cached_prompt_tokens=sum(one.cached_prompt_tokens for one in parts_done),
+        completion_tokens=sum(one.completion_tokens for one in parts_done),
+        device_ns=sum(one.device_ns for one in parts_done),
         fault=fault,
-        scores=() if ended else tuple(_score(one) for one in answers),
+        scores=() if ended else tuple(_score(one) for one in parts_done),
     )
 
 
-def _score(answer: Completion) -> ContinuationScore:
-    greedy = all(one.token_id == one.top[0].token_id for one in answer.logprobs)
-    return ContinuationScore(tuple(replace(one, top=()) for one in answer.logprobs), greedy)
+def _score(completion: Completion) -> ContinuationScore:
+    greedy = all(one.token_id == one.top[0].token_id for one in completion.logprobs)
+    return ContinuationScore(tuple(replace(one, top=()) for one in completion.logprobs), greedy)

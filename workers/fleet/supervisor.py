@@ -22,8 +22,9 @@ from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from workers.fleet import embedded_redis
 from workers.fleet.allocation import has_work
-from workers.fleet.cluster import Cluster, workers_per_lane
+from workers.fleet.cluster import workers_per_lane
 from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
 
 TICK_S: Final = 0.5

@@ -12,16 +12,16 @@ import torch
 
 from scripts.bench.shares import Books, Sort, at_once, closed, ratios
 from tests.workers.engines.architectures import Numbers, make
-from workers.engines.causal.loading import CausalOptions, engine_of, wrap
+from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
 from workers.engines.device.placement import Placement
 
 
 def test_the_books_of_an_engine_close_within_a_thousandth() -> None:
     """The clock is another than the engine's, and runs from before it is there."""
-    model = wrap(make("llama"), Numbers(), Placement(torch.device("cpu"), torch.float32, "cpu"))
+    model = wrap_model(make("llama"), Numbers(), Placement(torch.device("cpu"), torch.float32, "cpu"))
     model = replace(model, encoder=replace(model.encoder, tokenizer=Small()))
     loading_ns, began_ns = at_once(time.monotonic_ns)
-    engine = engine_of("tiny", model, CausalOptions(cache_bytes=1 << 22), slots=4, began_ns=loading_ns)
+    engine = build_engine("tiny", model, CausalOptions(cache_bytes=1 << 22), slots=4, began_ns=loading_ns)
     alone, mixed, rows_ns = ratios(engine, Sort(20, 30), Sort(5, 5), 8, random.Random(1))
     books = closed(engine, rows_ns, began_ns)
     assert alone > 1 < mixed

@@ -1,4 +1,4 @@
-"""Small random models of many architectures, which differ in positions, attention groups, norms, windows and caps."""
+"""Small random models of many architectures: they differ in positions, KV heads, norms, windows and softcaps."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -45,7 +45,7 @@ ARCHITECTURES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "granite": ("Granite", {**SIZES, **GROUPED}),
     "starcoder2": ("Starcoder2", {**SIZES, **GROUPED}),
 }
-"""By name: the class prefix in transformers, and the config. All can run in slots."""
+"""By name: the prefix of the class in transformers, and the config. All of these can run in slots."""
 
 PADDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "falcon": ("Falcon", {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.4, "alibi": True, **PLAIN}),
@@ -56,32 +56,32 @@ PADDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         {**SIZES, **GROUPED, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 12},
     ),
 }
-"""Those that cannot: their positions or their cache are of another kind."""
+"""Models that cannot run in slots: their positions or their cache are of another kind."""
 
 
 def make(name: str, seed: int = 0) -> Any:
-    """A network in fp32, with random weights that follow from the seed. Needs torch and transformers."""
+    """Return a float32 network with random weights that follow from the seed. Needs torch and transformers."""
     import torch
     import transformers
 
     prefix, sizes = {**ARCHITECTURES, **PADDED}[name]
-    made: Callable[..., Any] = getattr(transformers, f"{prefix}{'Text' if name == 'gemma3' else ''}Config")
-    config = made(vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2, pad_token_id=0, **sizes)
+    config_class: Callable[..., Any] = getattr(transformers, f"{prefix}{'Text' if name == 'gemma3' else ''}Config")
+    config = config_class(vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2, pad_token_id=0, **sizes)
     torch.manual_seed(seed)
     return transformers.AutoModelForCausalLM.from_config(config).eval()
 
 
 class Numbers:
-    """A tokenizer of texts that are the numbers of their tokens."""
+    """A tokenizer whose texts are the numbers of their tokens."""
 
     chat_template = None
     eos_token_id = 2
     pad_token_id = 0
 
     def __call__(self, text: str, **_options: object) -> dict[str, list[int]]:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         return {"input_ids": [int(token) for token in text.split()]}
 
     def decode(self, tokens: list[int], **_options: object) -> str:
-        """The text of tokens."""
+        """Return the text of tokens."""
         return " ".join(map(str, tokens))

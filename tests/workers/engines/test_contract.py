@@ -1,4 +1,4 @@
-"""What every engine promises, over each engine that ships: the stub, and both forms of the causal one on a tiny random model."""
+"""Shows the contract of `workers.engines.protocol.Engine` for every engine: the stub, and the slot and padded engines."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 
 @pytest.fixture(params=["stub", "causal", "padded"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
-    """Makes a fresh engine of each kind, with 4 slots."""
+    """Makes a new engine with 4 slots. The causal ones run a tiny random model."""
     if request.param == "stub":
         card = ModelCard(engine="stub", slots=4)
     else:
@@ -30,14 +30,14 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
     return lambda: make_engine("tiny", card, tmp_path)
 
 
-def asked(
+def request_of(
     request_id: str, text: str = "ba be bi", params: SamplingParams = PARAMS, **prompt: object
 ) -> GenerationRequest:
     return GenerationRequest(request_id, Prompt(text=text, params=params, **prompt))  # type: ignore[arg-type]
 
 
-def answers(engine: Engine, requests: Iterable[GenerationRequest], steps: int = 500) -> dict[str, Completion]:
-    """Submit, step until all is done, and check that each request is answered once."""
+def completions(engine: Engine, requests: Iterable[GenerationRequest], steps: int = 500) -> dict[str, Completion]:
+    """Submit the requests, step until all have ended, and check that each has one completion."""
     wanted: list[str] = []
     done: list[Completion] = []
     for request in requests:
@@ -54,7 +54,7 @@ def answers(engine: Engine, requests: Iterable[GenerationRequest], steps: int = 
 
 def test_each_request_is_answered_exactly_once(make: Callable[[], Engine]) -> None:
     engine = make()
-    done = answers(engine, [asked(f"r{n}", TEXTS[n % 6]) for n in range(11)])
+    done = completions(engine, [request_of(f"r{n}", TEXTS[n % 6]) for n in range(11)])
     assert {one.fault for one in done.values()} == {None}
     stats = engine.stats()
     assert (stats.waiting, stats.running, stats.slots) == (0, 0, 4)
@@ -66,7 +66,7 @@ def test_each_request_is_answered_exactly_once(make: Callable[[], Engine]) -> No
     )
 
 
-def test_a_step_with_nothing_in_line_does_nothing(make: Callable[[], Engine]) -> None:
+def test_a_step_without_requests_does_nothing(make: Callable[[], Engine]) -> None:
     engine = make()
     assert engine.step() == []
     assert engine.stats().steps == 0
@@ -76,7 +76,7 @@ def test_a_step_with_nothing_in_line_does_nothing(make: Callable[[], Engine]) ->
 def test_a_cancelled_request_that_waits_ends_without_running(make: Callable[[], Engine]) -> None:
     engine = make()
     for n in range(3):
-        engine.submit(asked(f"r{n}"))
+        engine.submit(request_of(f"r{n}"))
     engine.cancel("r1")
     engine.cancel("never seen")
     done = {one.request_id: one for _ in range(30) for one in engine.step()}
@@ -84,20 +84,20 @@ def test_a_cancelled_request_that_waits_ends_without_running(make: Callable[[], 
     assert {done["r0"].finish_reason, done["r2"].finish_reason} <= {"stop", "length"}
 
 
-def test_an_id_cancelled_when_done_may_be_used_again(make: Callable[[], Engine]) -> None:
+def test_an_id_that_was_cancelled_after_its_end_may_be_used_again(make: Callable[[], Engine]) -> None:
     engine = make()
-    first = answers(engine, [asked("r")])["r"]
+    first = completions(engine, [request_of("r")])["r"]
     engine.cancel("r")
-    again = answers(engine, [asked("r")])["r"]
+    again = completions(engine, [request_of("r")])["r"]
     assert (again.text, again.finish_reason) == (first.text, first.finish_reason)
 
 
-def test_an_id_cancelled_while_it_waited_may_be_used_again(make: Callable[[], Engine]) -> None:
+def test_an_id_that_was_cancelled_while_waiting_may_be_used_again(make: Callable[[], Engine]) -> None:
     engine = make()
-    engine.submit(asked("r"))
+    engine.submit(request_of("r"))
     engine.cancel("r")
     assert [one.finish_reason for one in engine.step()] == ["cancelled"]
-    assert answers(engine, [asked("r")])["r"].finish_reason != "cancelled"
+    assert completions(engine, [request_of("r")])["r"].finish_reason != "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_id_cancelled_while_it_waited_may_be_used_again(make: Callable[[], En
 )
 def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code: str, bad: dict[str, object]) -> None:
     engine = make()
-    done = answers(engine, [asked("r0"), asked("bad", **bad), asked("r1", TEXTS[1])])  # type: ignore[arg-type]
+    done = completions(engine, [request_of("r0"), request_of("bad", **bad), request_of("r1", TEXTS[1])])  # type: ignore[arg-type]
     assert done["bad"].finish_reason == "error"
     assert done["bad"].fault is not None
     assert done["bad"].fault.code == code
@@ -119,22 +119,22 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
     assert (done["r0"].fault, done["r1"].fault) == (None, None)
 
 
-def test_the_shares_of_time_add_up(make: Callable[[], Engine]) -> None:
+def test_device_times_add_up_to_the_busy_time(make: Callable[[], Engine]) -> None:
     engine = make()
-    done = answers(engine, [asked(f"r{n}", TEXTS[n % 6]) for n in range(7)])
+    done = completions(engine, [request_of(f"r{n}", TEXTS[n % 6]) for n in range(7)])
     stats = engine.stats()
     assert sum(one.device_ns for one in done.values()) == stats.busy_ns > 0
     assert stats.idle_ns >= 0
     assert stats.load_ns >= 0
 
 
-def test_the_account_agrees_with_another_clock(make: Callable[[], Engine]) -> None:
-    """Busy, idle and load time add up to the age, and each lies within what a clock outside the engine saw of it."""
+def test_stats_agree_with_another_clock(make: Callable[[], Engine]) -> None:
+    """Busy, idle and load time add up to the engine's age, and each is within the limits that a clock outside measured."""
     before_load = time.monotonic_ns()
     engine = make()
     loaded = time.monotonic_ns()
     for n in range(7):
-        engine.submit(asked(f"r{n}", TEXTS[n % 6]))
+        engine.submit(request_of(f"r{n}", TEXTS[n % 6]))
     stepping = 0
     for _ in range(20):
         began = time.monotonic_ns()
@@ -152,32 +152,34 @@ def test_the_account_agrees_with_another_clock(make: Callable[[], Engine]) -> No
     assert stats.idle_ns >= 20_000_000
 
 
-def test_a_text_does_not_depend_on_who_shares_its_step(make: Callable[[], Engine]) -> None:
-    requests = [asked(f"r{n}", text, replace(PARAMS, seed=n)) for n, text in enumerate(TEXTS)]
-    together = answers(make(), requests)
-    alone = {one.request_id: answers(make(), [one])[one.request_id] for one in requests}
+def test_a_text_does_not_depend_on_the_other_requests_of_its_steps(make: Callable[[], Engine]) -> None:
+    requests = [request_of(f"r{n}", text, replace(PARAMS, seed=n)) for n, text in enumerate(TEXTS)]
+    together = completions(make(), requests)
+    alone = {one.request_id: completions(make(), [one])[one.request_id] for one in requests}
     assert {name: one.text for name, one in together.items()} == {name: one.text for name, one in alone.items()}
     assert len({one.text for one in together.values()}) == len(TEXTS)
 
 
 def test_another_seed_gives_another_text(make: Callable[[], Engine]) -> None:
-    done = answers(make(), [asked(f"r{seed}", params=replace(PARAMS, seed=seed)) for seed in range(6)])
+    done = completions(make(), [request_of(f"r{seed}", params=replace(PARAMS, seed=seed)) for seed in range(6)])
     assert len({one.text for one in done.values()}) == 6
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 def test_max_tokens_is_each_requests_own(make: Callable[[], Engine], limit: int) -> None:
     params = replace(PARAMS, min_tokens=limit, max_tokens=limit)
-    done = answers(make(), [asked("short", params=params), asked("long", params=replace(PARAMS, min_tokens=12))])
+    done = completions(
+        make(), [request_of("short", params=params), request_of("long", params=replace(PARAMS, min_tokens=12))]
+    )
     assert (done["short"].completion_tokens, len(done["short"].text.split())) == (limit, limit)
     assert done["long"].completion_tokens == 12
 
 
 def test_a_stop_text_ends_and_is_cut(make: Callable[[], Engine]) -> None:
     params = replace(PARAMS, min_tokens=12, max_tokens=12)
-    whole = answers(make(), [asked("r", params=params)])["r"].text
+    whole = completions(make(), [request_of("r", params=params)])["r"].text
     stop = whole.split()[4]
-    done = answers(make(), [asked("r", params=replace(params, min_tokens=0, stop=("never there", stop)))])["r"]
+    done = completions(make(), [request_of("r", params=replace(params, min_tokens=0, stop=("never there", stop)))])["r"]
     assert done.finish_reason == "stop"
     assert done.text == whole[: whole.index(stop)]
     assert stop not in done.text
@@ -185,17 +187,17 @@ def test_a_stop_text_ends_and_is_cut(make: Callable[[], Engine]) -> None:
 
 def test_a_stop_text_waits_for_min_tokens(make: Callable[[], Engine]) -> None:
     params = replace(PARAMS, min_tokens=12, max_tokens=12)
-    whole = answers(make(), [asked("r", params=params)])["r"].text
+    whole = completions(make(), [request_of("r", params=params)])["r"].text
     stop = whole.split()[0]
-    done = answers(make(), [asked("r", params=replace(params, min_tokens=3, stop=(stop,)))])["r"]
+    done = completions(make(), [request_of("r", params=replace(params, min_tokens=3, stop=(stop,)))])["r"]
     assert done.text.startswith(" ".join(whole.split()[:2]))
 
 
 def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> None:
-    """Where they are asked for, and with so many of the likeliest as each request asks for."""
+    """If a request asks for them, and with as many of the most likely tokens as it asks for."""
     params = replace(PARAMS, min_tokens=5, max_tokens=5, temperature=0.0)
-    requests = [asked(str(n), params=replace(params, logprobs=n)) for n in (0, 1, 3)]
-    done = answers(make(), [*requests, asked("none", params=params)])
+    requests = [request_of(str(n), params=replace(params, logprobs=n)) for n in (0, 1, 3)]
+    done = completions(make(), [*requests, request_of("none", params=params)])
     assert done["none"].logprobs == ()
     for n in (0, 1, 3):
         found = done[str(n)].logprobs
@@ -210,44 +212,46 @@ def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> No
 
 
 def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
-    """Each in the order given; one that has no tokens fails its request alone."""
+    """Scores come in the order of the continuations. A continuation without tokens fails its request alone."""
     engine, texts = make(), ("da de", "mo", "ra ke la")
-    done = answers(engine, [asked("s", continuations=texts), asked("bad", continuations=("da", " ")), asked("r")])
+    done = completions(
+        engine, [request_of("s", continuations=texts), request_of("bad", continuations=("da", " ")), request_of("r")]
+    )
     assert [[one.token for one in score.tokens] for score in done["s"].scores] == [text.split() for text in texts]
     assert all(score.logprob < 0 for score in done["s"].scores)
     assert (done["s"].text, done["s"].finish_reason, done["s"].completion_tokens) == ("", "stop", 6)
     assert done["bad"].fault is not None
     assert (done["bad"].fault.code, done["bad"].scores, done["r"].fault) == ("empty_prompt", (), None)
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
-    engine.submit(asked("gone", continuations=texts))
+    engine.submit(request_of("gone", continuations=texts))
     engine.cancel("gone")
     assert [(one.request_id, one.finish_reason) for one in engine.step()] == [("gone", "cancelled")]
 
 
 def test_messages_are_answered_too(make: Callable[[], Engine]) -> None:
     messages = (Message("system", "ba be"), Message("user", "di do"))
-    done = answers(make(), [GenerationRequest("r", Prompt(messages=messages, params=PARAMS))])["r"]
+    done = completions(make(), [GenerationRequest("r", Prompt(messages=messages, params=PARAMS))])["r"]
     assert done.fault is None
     assert done.prompt_tokens >= 4
 
 
 def test_cancel_and_stats_come_from_other_threads(make: Callable[[], Engine]) -> None:
-    """While one thread steps, another cancels half of what is in line and reads the account."""
+    """While one thread steps, another cancels every second request and reads the stats."""
     engine = make()
     ids = [f"r{n}" for n in range(24)]
     for n, name in enumerate(ids):
-        engine.submit(asked(name, TEXTS[n % 6]))
+        engine.submit(request_of(name, TEXTS[n % 6]))
 
-    def meddle() -> None:
+    def cancel_and_read_stats() -> None:
         for name in ids[::2]:
             engine.cancel(name)
             engine.stats()
 
-    other = threading.Thread(target=meddle)
+    other = threading.Thread(target=cancel_and_read_stats)
     other.start()
     done: list[Completion] = []
-    give_up = time.monotonic() + 30
-    while len(done) < len(ids) and time.monotonic() < give_up:
+    deadline = time.monotonic() + 30
+    while len(done) < len(ids) and time.monotonic() < deadline:
         done += engine.step()
     other.join()
     assert sorted(one.request_id for one in done) == sorted(ids)

@@ -19,8 +19,8 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
-from workers.fleet.cluster import Cluster
 from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor
 
 

@@ -1,5 +1,21 @@
-"""The engine for decoder-only models of transformers. `loading` chooses its form: `engine` with slots, or `padded`."""
+"""The engine for causal (decoder-only) models of transformers.
 
-from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
+`loading` loads a model and builds its engine: the slot engine if the trial of `probe` shows that the model can run in slots,
+else the padded engine (`padded_engine`). A request passes through the slot engine in these steps:
 
-__all__ = ["DEFAULT_SLOTS", "load_engine"]
+1. Submit: `slot_engine` notes the request. Before it, `engines/scoring` has split a request to score several continuations.
+2. Encode: `engines/text/encoding` turns the prompt into tokens. A request that the model cannot take ends here with a fault.
+3. Wait: the request is now a sequence (`sequences`) and waits in `scheduler`. `capacity` makes the slots of the KV cache
+   (`runtime/kv_cache`) long enough for the next one.
+4. Admit: `scheduler` gives it a free slot. A beginning of its prompt that a slot holds already is used there, or copied.
+5. Prefill: `runtime/runtime` computes the rest of its prompt, in one step or several. `runtime/attention` attends to the slots,
+   with the kernels in `kernels`.
+6. Sample: `sampler` chooses its next token from the logits.
+7. Decode: every step computes its last token, and samples the next. On a GPU, `runtime/cuda_graphs` replays recorded steps.
+8. Stop: after each token, `engines/text/endings` says whether it ends: by an end token, a stop text or max_tokens.
+9. Complete: `slot_engine` frees its slot and returns the completion, with its share of the device's time (`time_shares`).
+
+A step does all of this for many sequences at once. If it fails because memory ran out (`faults`), the engine goes on with half
+the slots. After another failure each sequence runs alone, so that only the one that causes it fails. A failure of the device
+itself ends the engine.
+"""

@@ -1,7 +1,7 @@
-"""How many slots of how many tokens the cache has: as the texts need, and as memory allows.
+"""The capacity of the KV cache: how many slots of how many tokens it has, as the sequences need and memory allows.
 
-All slots are equally long. They grow with the longest text; where memory then holds fewer of them, that text waits until so
-many run only, and afterwards they become short again.
+All slots are equally long. They grow to fit the longest waiting sequence. If memory then allows fewer slots, that sequence
+waits until few enough are in use; later the slots shrink again.
 """
 
 from typing import Final
@@ -9,23 +9,25 @@ from typing import Final
 from jobs.generation import Fault
 from workers.engines.causal.runtime.kv_cache import SlotCache
 from workers.engines.causal.scheduler import Scheduler
-from workers.engines.causal.sequences import Text
+from workers.engines.causal.sequences import TokenSequence
 
-SHORTEST: Final = 256
-STEP: Final = 64
-"""Lengths are multiples of it."""
+MIN_LENGTH: Final = 256
+"""The shortest slots, in tokens. Longer ones double their length if all slots fit into memory then."""
+
+LENGTH_STEP: Final = 64
+"""If memory does not allow that, slots are as long as needed, rounded up to a multiple of this many tokens."""
 
 
 class Capacity:
-    """The sizes of one cache, and of the scheduler that fills it.
+    """Keeps the sizes of a cache and of its scheduler right.
 
     Args:
-        cache: Its slots and length are kept right here.
-        scheduler: Its slots, too.
-        slots: How many there are at most.
-        cache_bytes: How much memory they may take.
-        token_bytes: How much a token takes.
-        context: How many tokens a text can have; None where nothing says.
+        cache: The cache, whose slots and length are set here.
+        scheduler: The scheduler, whose slots are set here too.
+        slots: The most slots.
+        cache_bytes: The most memory that the cache may take.
+        token_bytes: The memory that one token of one slot takes.
+        context: The most tokens that a sequence can have; None if the model names no limit.
     """
 
     def __init__(
@@ -40,54 +42,54 @@ class Capacity:
     ) -> None:
         self._cache = cache
         self._scheduler = scheduler
-        self._most_slots = slots
-        self._most_tokens = max(cache_bytes // token_bytes, 1)
+        self._max_slots = slots
+        self._max_tokens = max(cache_bytes // token_bytes, 1)
         self._context = context
 
-    def fit(self) -> list[tuple[Text, Fault]]:
-        """Make the cache as the next of the line needs it. Returns those who can never fit, taken out of the line."""
-        line = self._scheduler.waiting
+    def fit(self) -> list[tuple[TokenSequence, Fault]]:
+        """Resize the cache for the first waiting sequence. Removes and returns those that can never fit, with their faults."""
+        waiting = self._scheduler.waiting
         faults = []
-        for text in [text for text in line if text.needs > self._most_tokens]:
-            line.remove(text)
-            sizes = f"needs {text.needs} tokens of cache, and there is memory for {self._most_tokens}"
-            faults.append((text, Fault("out_of_memory", f"The request {sizes}: lower max_tokens.")))
-        if line:
-            self._fit(line[0])
+        for sequence in [sequence for sequence in waiting if sequence.needed_length > self._max_tokens]:
+            waiting.remove(sequence)
+            sizes = f"needs {sequence.needed_length} tokens of cache, and there is memory for {self._max_tokens}"
+            faults.append((sequence, Fault("out_of_memory", f"The request {sizes}: lower max_tokens.")))
+        if waiting:
+            self._fit(waiting[0])
         return faults
 
     def shrink(self, slots: int) -> None:
-        """Memory was short: begin anew with fewer slots, and never have more."""
-        self._most_slots = slots
+        """Clear the cache because memory ran out, and allow no more than this many slots from now on."""
+        self._max_slots = slots
         self._cache.clear(slots, 0)
 
-    def _fit(self, head: Text) -> None:
+    def _fit(self, first: TokenSequence) -> None:
         running = self._scheduler.running
-        needed = max([head.needs, *(text.needs for text in running)])
+        needed = max([first.needed_length, *(sequence.needed_length for sequence in running)])
         length = self._cache.length
-        if needed > length or (self._scheduler.slots < self._most_slots and self._length_for(needed) <= length // 2):
+        if needed > length or (self._scheduler.slots < self._max_slots and self._length_for(needed) <= length // 2):
             new = self._length_for(needed)
         else:
             return
-        longest = self._length_for(max(text.needs for text in self._scheduler.waiting))
-        if longest * self._most_slots <= self._most_tokens:
-            new = max(new, longest)  # growing twice would move all that is held twice
-        slots = min(self._most_slots, self._most_tokens // new)
+        longest = self._length_for(max(sequence.needed_length for sequence in self._scheduler.waiting))
+        if longest * self._max_slots <= self._max_tokens:
+            new = max(new, longest)  # growing twice would copy the whole cache twice
+        slots = min(self._max_slots, self._max_tokens // new)
         if len(running) > slots:
             return
-        self._scheduler.put_back(self._scheduler.resize(slots, new))
+        self._scheduler.preempt(self._scheduler.resize(slots, new))
         if running:
             self._cache.resize(slots, new)
         else:
-            self._scheduler.forget()
+            self._scheduler.clear()
             self._cache.clear(slots, new)
 
     def _length_for(self, tokens: int) -> int:
-        """A length with some room to grow, if all slots can have it; else what is needed."""
-        wanted = SHORTEST
-        while wanted < tokens:
-            wanted *= 2
-        wanted = min(wanted, max(self._context or wanted, tokens))
-        if wanted * self._most_slots <= self._most_tokens:
-            return wanted
-        return min(-(-tokens // STEP) * STEP, self._most_tokens)
+        """Return a length with some room to grow if all slots can have it, else the length that is needed, rounded up."""
+        length = MIN_LENGTH
+        while length < tokens:
+            length *= 2
+        length = min(length, max(self._context or length, tokens))
+        if length * self._max_slots <= self._max_tokens:
+            return length
+        return min(-(-tokens // LENGTH_STEP) * LENGTH_STEP, self._max_tokens)

@@ -1,4 +1,4 @@
-"""What an exception of a model means for the request that it befell."""
+"""Faults: how an exception that a model raises becomes the fault of a request."""
 
 import torch
 
@@ -6,12 +6,12 @@ from jobs.generation import Fault
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had no memory left."""
+    """Whether the device or the machine has no memory left."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
 def fault_of(error: Exception) -> Fault:
-    """The fault of a request that failed alone."""
+    """Return the fault of a request that failed with this exception while it ran alone."""
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     if is_out_of_memory(error):
         return Fault("out_of_memory", f"The request does not fit into the device's memory: {reason}")

@@ -1,4 +1,4 @@
-"""Loads a model, and chooses the form of its engine: slots where its attention can be that of slots, else padded batches."""
+"""Loads a model and builds its engine: the slot engine if the model can run in slots, else the padded engine."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from workers.engines.causal.kernels.cpu.fused import fuse
 from workers.engines.causal.kernels.cpu.packed import pack
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
-from workers.engines.causal.probe import Unfit, fit_for_slots
+from workers.engines.causal.probe import Unfit, prepare_for_slots
 from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
@@ -28,31 +28,39 @@ from workers.engines.protocol import Engine
 from workers.engines.text.encoding import Encoder
 
 DEFAULT_SLOTS: Final = 64
+"""The slots of an engine whose model card names none."""
+
 PADDED_SLOTS: Final = 8
-"""Of a padded batch, whose rows wait for each other."""
+"""The most slots of the padded engine: the rows of a padded batch wait for each other, so larger batches waste more time."""
 
 STEP_TOKENS: Final = {"cpu": 512, "cuda": 4096}
-"""More tokens a step do not make a product faster, and every text waits for the step."""
+"""The most tokens that a step computes, by device. More do not speed up its matrix products, and all sequences wait for it."""
 
 
 class CausalOptions(BaseModel):
-    """`[models.<alias>] options` of the causal engine."""
+    """The options of a causal model: `options` in `[models.<alias>]`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    threads: int = Field(default=1, ge=1, description="Threads of torch on a CPU; more workers use more cores.")
-    cores: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        default=(), description="Cores of a CPU, one for each worker: its engine's thread stays there."
+    threads: int = Field(
+        default=1, ge=1, description="Threads of torch on a CPU. To use more cores, rather start more workers."
     )
-    step_tokens: int | None = Field(default=None, ge=1, description="Tokens that a step computes at most.")
-    cache_bytes: int | None = Field(default=None, ge=1, description="Memory for keys and values.")
-    prefix_sharing: bool = Field(default=True, description="Whether a common beginning of prompts is computed once.")
-    graphs: bool = Field(default=True, description="Whether a GPU's steps are recorded and replayed.")
-    padded: bool = Field(default=False, description="Whether to use padded batches even where slots would do.")
+    cores: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(), description="CPU cores, one for each worker: its engine's thread is pinned to it."
+    )
+    step_tokens: int | None = Field(default=None, ge=1, description="The most tokens that a step computes.")
+    cache_bytes: int | None = Field(default=None, ge=1, description="The most memory for the KV cache, in bytes.")
+    prefix_sharing: bool = Field(default=True, description="Whether a common prefix of prompts is computed once.")
+    graphs: bool = Field(
+        default=True, description="Whether a GPU's decode steps are recorded as CUDA graphs and replayed."
+    )
+    padded: bool = Field(
+        default=False, description="Whether to use the padded engine even for a model that can run in slots."
+    )
 
 
 def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> Engine:
-    """Load the weights that `resolve` finds and return their engine.
+    """Load the weights in the folder that `resolve` returns, and return their engine.
 
     Raises:
         ModelUnavailable: The files are not those of a causal model, the device is missing, or an option is wrong.
@@ -68,10 +76,10 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     except Exception as error:  # broken files raise errors of safetensors and tokenizers, of no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
-    return engine_of(alias, model, options, slots=slots, began_ns=began_ns)
+    return build_engine(alias, model, options, slots=slots, began_ns=began_ns)
 
 
-def engine_of(
+def build_engine(
     alias: str,
     model: CausalModel,
     options: CausalOptions,
@@ -80,10 +88,10 @@ def engine_of(
     began_ns: int | None = None,
     recorder: Recorder | None = None,
 ) -> Engine:
-    """The engine of a loaded model. `recorder` None: CUDA graphs on a GPU, elsewhere nothing."""
+    """Build the engine of a loaded model. By default, a GPU's decode steps are recorded as CUDA graphs, and others are not."""
     if not options.padded:
         try:
-            token_bytes = fit_for_slots(model)
+            token_bytes = prepare_for_slots(model)
         except Unfit as unfit:
             logger().warning("engine.padded", model=alias, reason=str(unfit))
         else:
@@ -91,9 +99,9 @@ def engine_of(
                 model,
                 slots=slots,
                 step_tokens=options.step_tokens or STEP_TOKENS.get(model.placement.device.type, 512),
-                cache_bytes=options.cache_bytes or free_bytes(model.placement.device, options.threads),
+                cache_bytes=options.cache_bytes or cache_bytes_available(model.placement.device, options.threads),
                 token_bytes=token_bytes,
-                sharing=options.prefix_sharing,
+                prefix_sharing=options.prefix_sharing,
                 recorder=recorder
                 or (CudaGraphs() if options.graphs and model.placement.device.type == "cuda" else None),
                 core=Core(options.cores) if options.cores and model.placement.device.type == "cpu" else None,
@@ -103,29 +111,32 @@ def engine_of(
 
 
 def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> CausalModel:
-    """Load a folder of safetensors and its tokenizer. Nothing is fetched."""
+    """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded."""
     disable_progress_bar()
-    from_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **from_here)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **from_here)
+    local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **local_only)
+    network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **local_only)
     network = network.to(placement.device).eval()
     fuse(network, placement.device)
     pack(network, placement.device)
-    return wrap(network, tokenizer, placement)
+    return wrap_model(network, tokenizer, placement)
 
 
-def wrap(network: Any, tokenizer: Any, placement: Placement) -> CausalModel:
-    """A network and its tokenizer as an engine needs them."""
-    ends = network.generation_config.eos_token_id
-    eos = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
-    network.generation_config = GenerationConfig()  # the requests decide, not defaults that came with the weights
+def wrap_model(network: Any, tokenizer: Any, placement: Placement) -> CausalModel:
+    """Return a network and its tokenizer as an engine takes them."""
+    eos_ids = network.generation_config.eos_token_id
+    eos = {*(eos_ids if isinstance(eos_ids, list) else [eos_ids]), tokenizer.eos_token_id} - {None}
+    network.generation_config = GenerationConfig()  # requests decide, not the defaults that came with the weights
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
     return CausalModel(network, encoder, placement, tuple(sorted(eos)))
 
 
-def free_bytes(device: torch.device, threads: int) -> int:
-    """What the cache may take: most of what a GPU has left, and of a machine's memory half, shared by a worker a core."""
+def cache_bytes_available(device: torch.device, threads: int) -> int:
+    """Return the memory that the KV cache may take, in bytes.
+
+    On a GPU, 85 % of its free memory. On a CPU, an equal part of half the free memory, with a worker for every `threads` cores.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.85)
     workers = max(1, (os.cpu_count() or 1) // threads)

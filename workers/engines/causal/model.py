@@ -1,4 +1,4 @@
-"""A loaded model, as both forms of the engine take it."""
+"""A loaded model, as both the slot engine and the padded engine take it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from workers.engines.text.encoding import Encoder
 
 @dataclass(frozen=True, slots=True)
 class CausalModel:
-    """A network, its tokenizer with the limits, where it runs, and the tokens that end a text."""
+    """A loaded model: its network, its encoder, its placement, and the tokens that end a sequence."""
 
     network: Any
     encoder: Encoder
@@ -18,5 +18,5 @@ class CausalModel:
 
     @property
     def layers(self) -> int:
-        """How many layers may keep keys and values."""
+        """The number of layers, each of which may keep keys and values."""
         return int(self.network.config.get_text_config().num_hidden_layers)

@@ -1,8 +1,8 @@
-"""The form for models that cannot run in slots: padded batches through `generate` of transformers.
+"""The padded engine runs models that cannot run in slots: in padded batches, by `generate` of transformers.
 
-A step is one batch: the request that waits longest, and those most like it in length, so that little is padding. Rows
-keep their own sampling params, ends and random numbers. A batch that fails is halved until the guilty request fails
-alone.
+A step is one batch: the request that has waited longest, and those most similar to it in length, so that little is padding.
+Each row keeps its own sampling params, ending and random numbers. A batch that fails is halved until the request that causes
+the failure fails alone.
 """
 
 import threading
@@ -17,27 +17,28 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from jobs.generation import Completion, Fault, GenerationRequest
 from workers.engines.causal.faults import fault_of
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.sampler import Drawing, choose
-from workers.engines.causal.time_shares import split
+from workers.engines.causal.sampler import SamplingState, sample
+from workers.engines.causal.time_shares import split_time
 from workers.engines.protocol import EngineStats
 from workers.engines.text.encoding import Encoded
 from workers.engines.text.endings import Ending
 from workers.engines.text.stopping import Stopping
 
 DECODE_WEIGHT: Final = 4
-"""A token of a completion takes about as long as so many of a prompt: 4.1 to 4.8 with SmolLM2-135M on one core."""
+"""In time shares, a token of a completion weighs as much as this many of a prompt. Measured with SmolLM2-135M on one core: 4.1
+to 4.8."""
 
 Result = Ending | Fault
 
 
 class PaddedEngine:
-    """The engine. See `workers.engines.protocol.Engine` for the five methods.
+    """The engine. `workers.engines.protocol.Engine` describes its five methods.
 
     Args:
         model: A loaded model.
-        slots: Requests in a step.
-        began_ns: When loading began, on `clock_ns`; the engine's age counts from there. None: now.
-        clock_ns: Monotonic nanoseconds.
+        slots: The most requests in a step.
+        began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
+        clock_ns: Returns monotonic nanoseconds.
     """
 
     def __init__(
@@ -57,8 +58,8 @@ class PaddedEngine:
         self._running: dict[str, Encoded] = {}
         self._cancelled: set[str] = set()
         now = clock_ns()
-        self._born_ns = now if began_ns is None else began_ns
-        self._load_ns = now - self._born_ns
+        self._start_ns = now if began_ns is None else began_ns
+        self._load_ns = now - self._start_ns
         self._busy_ns = self._steps = self._prompt_tokens = self._completion_tokens = 0
 
     def submit(self, request: GenerationRequest) -> None:
@@ -67,20 +68,20 @@ class PaddedEngine:
 
     def cancel(self, request_id: str) -> None:
         with self._lock:
-            if any(request_id in line for line in (self._submitted, self._waiting, self._running)):
+            if any(request_id in requests for requests in (self._submitted, self._waiting, self._running)):
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
-        done = self._take_cancelled() + self._encode()
-        if batch := self._choose():
+        done = self._end_cancelled() + self._encode()
+        if batch := self._next_batch():
             began_ns = self._clock_ns()
-            results = self._generate(batch)
-            done += self._settle(batch, results, self._clock_ns() - began_ns)
+            results = self._generate_or_halve(batch)
+            done += self._finish_step(batch, results, self._clock_ns() - began_ns)
         return done
 
     def stats(self) -> EngineStats:
         with self._lock:
-            age_ns = self._clock_ns() - self._born_ns
+            age_ns = self._clock_ns() - self._start_ns
             return EngineStats(
                 device=self._model.placement.device_name,
                 slots=self._slots,
@@ -99,8 +100,8 @@ class PaddedEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _take_cancelled(self) -> list[Completion]:
-        """End what was cancelled before it ran."""
+    def _end_cancelled(self) -> list[Completion]:
+        """End the requests that were cancelled while they waited."""
         with self._lock:
             cancelled = [name for name in self._cancelled if name in self._submitted or name in self._waiting]
             for name in cancelled:
@@ -110,7 +111,7 @@ class PaddedEngine:
             return [Completion(name, "", "cancelled") for name in cancelled]
 
     def _encode(self) -> list[Completion]:
-        """Turn what was submitted into tokens; requests that the model cannot take end here."""
+        """Turn submitted prompts into tokens. Returns the completions of requests that the model cannot take."""
         with self._lock:
             arrived = list(self._submitted.values())
         faults = []
@@ -125,42 +126,42 @@ class PaddedEngine:
                     self._waiting[request.request_id] = encoded
         return faults
 
-    def _choose(self) -> list[Encoded]:
-        """The request that waits longest and its neighbours by length, as many as there are slots."""
+    def _next_batch(self) -> list[Encoded]:
+        """Take the request that has waited longest and its neighbours by length, up to the number of slots."""
         with self._lock:
             if not self._waiting:
                 return []
             oldest = next(iter(self._waiting.values()))
-            line = sorted(self._waiting.values(), key=_length)
-            start = max(0, min(line.index(oldest), len(line) - self._slots))
-            batch = line[start : start + self._slots]
+            by_length = sorted(self._waiting.values(), key=_length)
+            start = max(0, min(by_length.index(oldest), len(by_length) - self._slots))
+            batch = by_length[start : start + self._slots]
             self._running = {one.request.request_id: one for one in batch}
             for name in self._running:
                 del self._waiting[name]
             return batch
 
-    def _generate(self, batch: Sequence[Encoded]) -> list[Result]:
-        """What came of each request of a batch. A batch that fails is halved, so that one request fails alone.
+    def _generate_or_halve(self, batch: Sequence[Encoded]) -> list[Result]:
+        """Return the result of each request of a batch. A batch that fails is halved, so that one request fails alone.
 
         Raises:
             torch.AcceleratorError: The device itself is gone.
         """
         try:
-            return list(self._run(batch))
+            return list(self._generate_batch(batch))
         except torch.AcceleratorError:
             raise
-        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and one request must not be another's end
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and may end one request only
             fault = fault_of(error)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(batch) == 1:
             return [fault]
         half = len(batch) // 2
-        return self._generate(batch[:half]) + self._generate(batch[half:])
+        return self._generate_or_halve(batch[:half]) + self._generate_or_halve(batch[half:])
 
     @torch.inference_mode()
-    def _run(self, batch: Sequence[Encoded]) -> list[Ending]:
-        """Generate for one batch [rows, width], padded on the left."""
+    def _generate_batch(self, batch: Sequence[Encoded]) -> list[Ending]:
+        """Generate the completions of one batch [rows, width], padded on the left."""
         model, width = self._model, max(len(one.tokens) for one in batch)
         padding = [width - len(one.tokens) for one in batch]
         pad = model.encoder.tokenizer.pad_token_id
@@ -173,57 +174,59 @@ class PaddedEngine:
         stopping = Stopping(
             requests, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled
         )
-        choice = _Choice(batch, width, model.eos)
+        sampler = _SamplerProcessor(batch, width, model.eos)
         model.network.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=GenerationConfig(
                 do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
             ),
-            logits_processor=LogitsProcessorList([choice]),
+            logits_processor=LogitsProcessorList([sampler]),
             stopping_criteria=StoppingCriteriaList([stopping]),
         )
         return [
-            replace(ending, logprobs=model.encoder.logprobs(drawing.likelihoods[: ending.tokens]))
-            for ending, drawing in zip(stopping.endings, choice.drawings, strict=True)
+            replace(ending, logprobs=model.encoder.logprobs(state.logprobs[: ending.tokens]))
+            for ending, state in zip(stopping.endings, sampler.states, strict=True)
             if ending is not None
         ]
 
-    def _settle(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
-        """The completions of a batch, and its time shared over their weighted tokens to the last nanosecond."""
+    def _finish_step(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
+        """Return the completions of a batch. Its time is split over their weighted tokens, to the last nanosecond."""
         with self._lock:
             pairs = list(zip(batch, results, strict=True))
-            shares = split(spent_ns, [len(one.tokens) + DECODE_WEIGHT * _written(result) for one, result in pairs])
+            shares = split_time(
+                spent_ns, [len(one.tokens) + DECODE_WEIGHT * _output_tokens(result) for one, result in pairs]
+            )
             self._busy_ns += spent_ns
             self._steps += 1
             self._prompt_tokens += sum(len(one.tokens) for one in batch)
-            self._completion_tokens += sum(_written(result) for result in results)
+            self._completion_tokens += sum(_output_tokens(result) for result in results)
             self._cancelled -= self._running.keys()
             self._running = {}
-        return [_completion(one, result, share) for (one, result), share in zip(pairs, shares, strict=True)]
+        return [_completion(one, result, share_ns) for (one, result), share_ns in zip(pairs, shares, strict=True)]
 
 
-class _Choice:
-    """A logits processor for `generate(do_sample=False)`: leaves each row the one token that the sampler chose."""
+class _SamplerProcessor:
+    """A logits processor for `generate(do_sample=False)`: it leaves each row only the token that our sampler chose."""
 
     def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
-        self.drawings = [Drawing.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]
+        self.states = [SamplingState.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]
         self._width = width
         self._eos = eos
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if input_ids.shape[1] > self._width:
-            for drawing, token in zip(self.drawings, input_ids[:, -1].tolist(), strict=True):
-                drawing.take(token)
-        chosen = choose(scores, self.drawings, self._eos)
-        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
+            for state, token in zip(self.states, input_ids[:, -1].tolist(), strict=True):
+                state.append(token)
+        sampled = sample(scores, self.states, self._eos)
+        return torch.full_like(scores, -torch.inf).scatter_(1, sampled[:, None], 0.0)
 
 
 def _length(one: Encoded) -> tuple[int, int]:
     return one.request.prompt.params.max_tokens, len(one.tokens)
 
 
-def _written(result: Result) -> int:
+def _output_tokens(result: Result) -> int:
     return 0 if isinstance(result, Fault) else result.tokens
 
 

@@ -1,8 +1,10 @@
-"""Who runs in which slot, and which of their tokens a step computes. Knows tokens and slots, and nothing of tensors.
+"""The scheduler decides which sequence runs in which slot, and which tokens a step computes. It knows no tensors.
 
-Texts are taken in the order in which they came. A text that begins like what a slot holds, of a text that runs or has
-ended, takes those tokens over from there, so a common prefix is computed once for as long as any slot remembers it; the
-slot that was free for longest is used first. One that begins like a prompt that is just being read waits for it.
+Waiting sequences are admitted in order of arrival. A slot remembers its tokens after its sequence has ended, until another
+sequence needs it; the slot that was free for longest is used first. Prefix sharing: a sequence that begins like the tokens of
+any slot copies their keys and values instead of computing them, and one that begins like a prompt which is being prefilled
+waits for it. With chunked prefill, a step computes one token of every decoding sequence, and as much of the prompts as its
+token budget has room for.
 """
 
 from collections import deque
@@ -11,21 +13,21 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
-from workers.engines.causal.sequences import Piece, Text
+from workers.engines.causal.sequences import Span, TokenSequence
 
-MOST_CHOICES: Final = 256
-"""After so many tokens of given texts a step chooses: each takes the logits of a whole vocabulary."""
+MAX_FORCED_SAMPLES: Final = 256
+"""The most tokens of continuations that a step scores: each needs the logits of the whole vocabulary."""
 
-LONGEST_GATHERED: Final = 32
-"""For so many steps a free slot waits for others at most."""
+MAX_GATHER_STEPS: Final = 32
+"""The most steps that a free slot stays empty so that several sequences are admitted together."""
 
-SHORTEST_SHARED: Final = 8
-"""It is not worth waiting a step for fewer common tokens."""
+MIN_SHARED_PREFIX: Final = 8
+"""A sequence waits for a prompt that is being prefilled only if that saves it at least this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """Slot `target` begins with the first `tokens` of slot `source`."""
+class PrefixCopy:
+    """An order to copy the keys and values of the first `tokens` tokens of slot `source` to slot `target`."""
 
     source: int
     target: int
@@ -34,159 +36,179 @@ class Copy:
 
 @dataclass(slots=True)
 class _Slot:
-    """What a slot of the cache holds, and who runs in it."""
+    """A slot of the KV cache: the tokens that it holds, and the sequence that runs in it."""
 
     tokens: list[int] = field(default_factory=list)
     adapter: str | None = None
-    text: Text | None = None
+    sequence: TokenSequence | None = None
 
 
 class Scheduler:
-    """The line and the slots.
+    """The waiting sequences and the slots.
 
     Args:
-        slots: How many texts run at once.
-        step_tokens: How many tokens a step computes at most; texts that are being written come first, a token each.
-        sharing: Whether common prefixes are taken over.
-        together: For so many free slots texts wait to be seated together, where steps that read prompts cost more than others.
+        slots: The most sequences that run at once.
+        step_tokens: The most tokens that a step computes. Decoding sequences come first, with a token each.
+        prefix_sharing: Whether common prefixes are copied from other slots.
+        admit_together: Sequences wait until this many slots are free, and are admitted together: for engines whose prefill
+            steps cost much more than their decode steps.
     """
 
-    def __init__(self, slots: int, step_tokens: int, *, sharing: bool = True, together: int = 1) -> None:
+    def __init__(self, slots: int, step_tokens: int, *, prefix_sharing: bool = True, admit_together: int = 1) -> None:
         self._step_tokens = step_tokens
-        self._together = together
-        self._gathered = 0
-        self._sharing = sharing
-        self.waiting: deque[Text] = deque()
+        self._admit_together = admit_together
+        self._gather_steps = 0
+        self._prefix_sharing = prefix_sharing
+        self.waiting: deque[TokenSequence] = deque()
         self._slots = [_Slot() for _ in range(slots)]
         self._free: deque[int] = deque(range(slots))
 
     @property
-    def running(self) -> list[Text]:
-        """By slot."""
-        return [slot.text for slot in self._slots if slot.text is not None]
+    def running(self) -> list[TokenSequence]:
+        """The running sequences, by slot."""
+        return [slot.sequence for slot in self._slots if slot.sequence is not None]
 
     @property
     def slots(self) -> int:
-        """How many texts can run at once."""
+        """How many sequences can run at once."""
         return len(self._slots)
 
-    def resize(self, slots: int, length: int) -> list[Text]:
-        """Another number of slots, of so many tokens. Returns the texts that lose theirs; the cache must be resized alike."""
-        homeless = [slot.text for slot in self._slots[slots:] if slot.text is not None]
+    def resize(self, slots: int, length: int) -> list[TokenSequence]:
+        """Change the number of slots and their length in tokens; the cache must be resized in the same way.
+
+        Returns the sequences whose slots are gone.
+        """
+        preempted = [slot.sequence for slot in self._slots[slots:] if slot.sequence is not None]
         for slot in self._slots:
             del slot.tokens[length:]
         self._slots = self._slots[:slots] + [_Slot() for _ in range(slots - len(self._slots))]
-        known = [place for place in self._free if place < slots]
-        self._free = deque(known + [p for p in range(slots) if p not in known and self._slots[p].text is None])
-        return homeless
+        free = [number for number in self._free if number < slots]
+        self._free = deque(
+            free + [number for number in range(slots) if number not in free and self._slots[number].sequence is None]
+        )
+        return preempted
 
-    def forget(self) -> list[Text]:
-        """Empty all slots, since the cache was lost. Returns who ran."""
-        homeless = self.running
+    def clear(self) -> list[TokenSequence]:
+        """Empty all slots, because the cache has been cleared. Returns the sequences that were running."""
+        preempted = self.running
         self._slots = [_Slot() for _ in self._slots]
         self._free = deque(range(len(self._slots)))
-        return homeless
+        return preempted
 
-    def put_back(self, texts: Iterable[Text]) -> None:
-        """Put texts that lost their slots at the head of the line; what they have written stays."""
-        for text in reversed(list(texts)):
-            text.slot, text.held = -1, 0
-            self.waiting.appendleft(text)
+    def preempt(self, sequences: Iterable[TokenSequence]) -> None:
+        """Put sequences that lost their slots before the waiting ones. They keep their output, and compute their tokens again."""
+        for sequence in reversed(list(sequences)):
+            sequence.slot, sequence.computed = -1, 0
+            self.waiting.appendleft(sequence)
 
-    def admit(self, length: int) -> list[Copy]:
-        """Give free slots to those who wait and need at most `length` tokens. Returns what is to be copied before the step."""
-        copies: list[Copy] = []
-        later: list[Text] = []
-        if self._gathers():
+    def admit(self, length: int) -> list[PrefixCopy]:
+        """Give free slots to waiting sequences, up to the first that needs more than `length` tokens.
+
+        Returns the copies that must be made before the next step.
+        """
+        copies: list[PrefixCopy] = []
+        later: list[TokenSequence] = []
+        if self._is_gathering():
             return copies
-        while self.waiting and self._free and self.waiting[0].needs <= length:
-            text = self.waiting.popleft()
-            source, shared, soon = self._best(text)
-            if soon >= shared + SHORTEST_SHARED:
-                later.append(text)
+        while self.waiting and self._free and self.waiting[0].needed_length <= length:
+            sequence = self.waiting.popleft()
+            source, shared, upcoming = self._best_prefix(sequence)
+            if upcoming >= shared + MIN_SHARED_PREFIX:
+                later.append(sequence)
                 continue
-            copies += self._seat(text, source, shared)
+            copies += self._assign_slot(sequence, source, shared)
         self.waiting.extendleft(reversed(later))
         return copies
 
-    def pieces(self) -> list[Piece]:
-        """What the next step computes: a token of each text that is being written, by slot, then of prompts what fits.
+    def schedule(self) -> list[Span]:
+        """Return the spans of the next step: a token of each decoding sequence, by slot, then chunks of prefills that fit.
 
-        Short pieces of prompts come first, since they may be computed token by token.
+        Short chunks come before long ones, since the attention of short ones may be computed token by token.
         """
-        singles: list[Text] = []
-        rest: list[Text] = []
-        for text in self.running:
-            (singles if text.size - text.held == 1 else rest).append(text)
-        chosen = [Piece(text, text.held, 1, last=1) for text in singles]
-        room, choices = max(self._step_tokens - len(chosen), 1), MOST_CHOICES
-        chunks: list[Piece] = []
-        for text in rest:
-            size = min(text.size - text.held, room, max(text.tip - text.held, 0) + choices)
+        decodes: list[TokenSequence] = []
+        prefills: list[TokenSequence] = []
+        for sequence in self.running:
+            (decodes if sequence.known - sequence.computed == 1 else prefills).append(sequence)
+        decode_spans = [Span(sequence, sequence.computed, 1, samples=1) for sequence in decodes]
+        budget, samples = max(self._step_tokens - len(decode_spans), 1), MAX_FORCED_SAMPLES
+        chunks: list[Span] = []
+        for sequence in prefills:
+            size = min(
+                sequence.known - sequence.computed,
+                budget,
+                max(sequence.sampling_position - sequence.computed, 0) + samples,
+            )
             if size > 0:
-                chunks.append(Piece.of(text, size))
-                room -= size
-                choices -= chunks[-1].last if text.given else 0
-        return chosen + sorted(chunks, key=attrgetter("size"))
+                chunks.append(Span.of(sequence, size))
+                budget -= size
+                samples -= chunks[-1].samples if sequence.forced else 0
+        return decode_spans + sorted(chunks, key=attrgetter("size"))
 
-    def computed(self, pieces: Iterable[Piece]) -> None:
-        """The step is done: its tokens are in the cache."""
-        for piece in pieces:
-            text, end = piece.text, piece.start + piece.size
-            self._slots[text.slot].tokens += text.tokens(piece.start, end)
-            text.held = end
+    def mark_computed(self, spans: Iterable[Span]) -> None:
+        """Note that a step is done: the keys and values of these spans are in the cache."""
+        for span in spans:
+            sequence, end = span.sequence, span.start + span.size
+            self._slots[sequence.slot].tokens += sequence.tokens(span.start, end)
+            sequence.computed = end
 
-    def leave(self, text: Text) -> None:
-        """A text has ended. Its slot remembers its tokens until another needs it."""
-        self._slots[text.slot].text = None
-        self._free.append(text.slot)
-        text.slot = -1
+    def finish(self, sequence: TokenSequence) -> None:
+        """Free the slot of a sequence that has ended. The slot keeps its tokens until another sequence needs it."""
+        self._slots[sequence.slot].sequence = None
+        self._free.append(sequence.slot)
+        sequence.slot = -1
 
-    def drop(self, text: Text) -> None:
-        """A text has failed: nothing that its slot holds is trusted."""
-        self._slots[text.slot].tokens = []
-        self.leave(text)
+    def fail(self, sequence: TokenSequence) -> None:
+        """Free the slot of a sequence that has failed, and trust nothing that the slot holds."""
+        self._slots[sequence.slot].tokens = []
+        self.finish(sequence)
 
-    def _gathers(self) -> bool:
-        """Whether free slots stay so for now. Not if all who wait have one, nobody runs or reads, or they waited for long."""
+    def _is_gathering(self) -> bool:
+        """Whether free slots stay empty in this step, so that more sequences are admitted together later.
+
+        Not if enough slots are free already, if there is a slot for every waiting sequence, if no sequence is running or one is
+        in its prefill, or after `MAX_GATHER_STEPS` steps.
+        """
         free = len(self._free)
-        reads = any(text.size - text.held > 1 for text in self.running)
-        enough = min(self._together, len(self.waiting), len(self._slots))
-        if not free or free >= enough or reads or free == len(self._slots) or self._gathered >= LONGEST_GATHERED:
-            self._gathered = 0
+        reads = any(sequence.known - sequence.computed > 1 for sequence in self.running)
+        enough = min(self._admit_together, len(self.waiting), len(self._slots))
+        if not free or free >= enough or reads or free == len(self._slots) or self._gather_steps >= MAX_GATHER_STEPS:
+            self._gather_steps = 0
             return False
-        self._gathered += 1
+        self._gather_steps += 1
         return True
 
-    def _best(self, text: Text) -> tuple[int, int, int]:
-        """The slot that holds most of its beginning, how much, and how much will be held of it once prompts are read."""
-        if not self._sharing:
-            return -1, 0, 0
-        mine = text.tokens(0, text.tip)  # from the tip on all are computed, for what follows them
-        source, shared, soon = -1, 0, 0
-        for place, slot in enumerate(self._slots):
-            if slot.adapter != text.adapter:
-                continue
-            if (common := _common(mine, slot.tokens)) > shared:
-                source, shared = place, common
-            reader = slot.text
-            if reader is not None and reader.held < len(reader.prompt) and len(slot.tokens) == common:
-                soon = max(soon, _common(mine, list(reader.prompt)))
-        return source, shared, soon
+    def _best_prefix(self, sequence: TokenSequence) -> tuple[int, int, int]:
+        """Find the slot that shares the longest prefix with a sequence.
 
-    def _seat(self, text: Text, source: int, shared: int) -> list[Copy]:
-        in_place = source >= 0 and self._slots[source].text is None
+        Returns the slot (-1: none), the length of the prefix, and the length that a prompt which is being prefilled will share.
+        """
+        if not self._prefix_sharing:
+            return -1, 0, 0
+        reusable = sequence.tokens(0, sequence.sampling_position)  # the logits of all later ones are needed
+        source, shared, upcoming = -1, 0, 0
+        for number, slot in enumerate(self._slots):
+            if slot.adapter != sequence.adapter:
+                continue
+            if (common := _common_prefix(reusable, slot.tokens)) > shared:
+                source, shared = number, common
+            reader = slot.sequence
+            if reader is not None and reader.computed < len(reader.prompt) and len(slot.tokens) == common:
+                upcoming = max(upcoming, _common_prefix(reusable, list(reader.prompt)))
+        return source, shared, upcoming
+
+    def _assign_slot(self, sequence: TokenSequence, source: int, shared: int) -> list[PrefixCopy]:
+        in_place = source >= 0 and self._slots[source].sequence is None
         target = source if in_place else self._free[0]
         self._free.remove(target)
-        copied = [] if in_place or not shared else [Copy(source, target, shared)]
-        self._slots[target] = _Slot(text.tokens(0, shared), text.adapter, text)
-        text.slot, text.held = target, shared
-        text.shared = max(text.shared, min(shared, len(text.prompt)))
+        copied = [] if in_place or not shared else [PrefixCopy(source, target, shared)]
+        self._slots[target] = _Slot(sequence.tokens(0, shared), sequence.adapter, sequence)
+        sequence.slot, sequence.computed = target, shared
+        sequence.shared_prefix = max(sequence.shared_prefix, min(shared, len(sequence.prompt)))
         return copied
 
 
-def _common(one: list[int], other: list[int]) -> int:
-    """How many tokens both begin with. Halves are compared as a whole, since a line of texts asks this of every slot."""
+def _common_prefix(one: list[int], other: list[int]) -> int:
+    """Return the length of the common prefix. A binary search over slices: it is called for each waiting sequence and slot."""
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high

@@ -1,4 +1,4 @@
-"""What the scheduler and the runtime say to each other: the sequences, and the spans of them that a step computes."""
+"""The values that the scheduler hands to the runtime: sequences, and the spans of them that a step computes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,57 +7,74 @@ from jobs.generation import GenerationRequest
 
 
 @dataclass(slots=True, eq=False)
-class Text:
-    """A request on its way: the tokens of its prompt and those written so far, which follow from `given` where that is not empty.
+class TokenSequence:
+    """A request that is waiting or running, as tokens: its prompt and its output so far.
 
-    `held` of them are in the cache, the first `shared` of which were taken over. `device_ns` is its share of time so far.
+    Args:
+        request: The request.
+        prompt: The tokens of its prompt.
+        output: The tokens of its completion so far.
+        slot: Its slot of the KV cache; -1 while it is waiting.
+        computed: How many of its tokens have keys and values in the cache.
+        shared_prefix: How many tokens of the prompt were not computed, because a slot held them already (prefix sharing).
+        device_ns: The device time that it has used so far, in nanoseconds.
+        forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
     """
 
     request: GenerationRequest
     prompt: Sequence[int]
-    written: list[int] = field(default_factory=list)
+    output: list[int] = field(default_factory=list)
     slot: int = -1
-    held: int = 0
-    shared: int = 0
+    computed: int = 0
+    shared_prefix: int = 0
     device_ns: int = 0
-    given: Sequence[int] = ()
+    forced: Sequence[int] = ()
 
     @property
-    def size(self) -> int:
-        """How many tokens can be computed: those that it has so far, or all that are given but the last, after which none is."""
-        return len(self.prompt) + (len(self.given) - 1 if self.given else len(self.written))
+    def known(self) -> int:
+        """How many of its tokens can be computed now. No token follows the last forced one, so that one is never computed."""
+        return len(self.prompt) + (len(self.forced) - 1 if self.forced else len(self.output))
 
     @property
-    def tip(self) -> int:
-        """The place after which its next token is chosen."""
-        return len(self.prompt) + len(self.written) - 1
+    def sampling_position(self) -> int:
+        """The position of the token after which its next one is sampled."""
+        return len(self.prompt) + len(self.output) - 1
 
     @property
-    def needs(self) -> int:
-        """How many tokens it may come to have in the cache: the last one written is never read."""
+    def needed_length(self) -> int:
+        """How many tokens of its slot it may come to fill. The last token of its output is never computed."""
         return len(self.prompt) + self.request.prompt.params.max_tokens - 1
 
     @property
     def adapter(self) -> str | None:
-        """What else the cached values follow from."""
+        """The adapter that it runs with. Sequences of different adapters have different keys and values, so share no prefix."""
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:
-        """Some of its tokens, by position."""
-        prompt, rest = len(self.prompt), self.given or self.written
+        """Return its tokens from position `first` up to, not including, position `end`."""
+        prompt, rest = len(self.prompt), self.forced or self.output
         return [*self.prompt[first:end], *rest[max(0, first - prompt) : max(0, end - prompt)]]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What a step computes of a text: `size` tokens from position `start`; after each of the `last` of them one is chosen."""
+class Span:
+    """The tokens of one sequence that a step computes: `size` of them, from position `start`.
 
-    text: Text
+    A token is sampled after each of its last `samples` tokens: after none while more of a prefill follows, after one at the
+    end of a prefill and when decoding, and after several when a continuation is scored.
+    """
+
+    sequence: TokenSequence
     start: int
     size: int
-    last: int
+    samples: int
 
     @classmethod
-    def of(cls, text: Text, size: int) -> "Piece":
-        """The next tokens of a text."""
-        return cls(text, text.held, size, max(0, text.held + size - max(text.held, text.tip)))
+    def of(cls, sequence: TokenSequence, size: int) -> "Span":
+        """Return the span of the next `size` tokens of a sequence."""
+        return cls(
+            sequence,
+            sequence.computed,
+            size,
+            max(0, sequence.computed + size - max(sequence.computed, sequence.sampling_position)),
+        )

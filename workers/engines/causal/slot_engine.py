@@ -1,8 +1,7 @@
-"""The engine with slots: continuous batching, so that a text that ends makes room at once, and nobody waits for the longest.
+"""The slot engine runs a causal model with continuous batching: a sequence that ends makes room for the next at once.
 
-A step gives free slots to those who wait, computes a token for each text that is being written and, beside them, as much of
-the new prompts as the step has room for. Its time is shared among its texts: the attention's by how many tokens each read,
-the layers' by how many tokens each had computed, the choice among those who chose.
+The package's docstring follows a request through it. A step's time is split over its sequences by the work that each caused
+(`time_shares`), so the device time of all completions adds up to the time that the engine was busy.
 """
 
 import threading
@@ -18,36 +17,37 @@ from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.faults import fault_of, is_out_of_memory
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime.cuda_graphs import CacheLost, Recorder
-from workers.engines.causal.runtime.runtime import Runtime, Spent
-from workers.engines.causal.sampler import Drawing
+from workers.engines.causal.runtime.runtime import Runtime, StepTime
+from workers.engines.causal.sampler import SamplingState
 from workers.engines.causal.scheduler import Scheduler
-from workers.engines.causal.sequences import Piece, Text
-from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
+from workers.engines.causal.sequences import Span, TokenSequence
+from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, time_weights
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
 from workers.engines.text.endings import Ending, ending_of
 
-GATHERED: Final = 8
-"""Where steps are replayed, those that read prompts are not, and take several times as long: prompts wait until such a part of
-the slots is free. At 64 slots, texts of 200 tokens, steps of 2.5 ms and 15 ms twice as many are written, as one works out."""
+GATHER_DIVISOR: Final = 8
+"""With CUDA graphs a prefill step costs several decode steps, so waiting prompts are admitted together once 1/GATHER_DIVISOR
+of the slots is free. By calculation, this doubles the throughput of 64 slots with texts of 200 tokens, decode steps of 2.5 ms
+and prefill steps of 15 ms."""
 
 Result = Ending | Fault
 
 
 class SlotEngine:
-    """The engine. See `workers.engines.protocol.Engine` for the five methods.
+    """The engine. `workers.engines.protocol.Engine` describes its five methods.
 
     Args:
-        model: A loaded model, whose attention is that of slots.
-        slots: Texts that run at once, at most.
-        step_tokens: Tokens that a step computes, at most.
-        cache_bytes: What the cache may take of the device's memory.
-        token_bytes: What a token takes in it.
-        sharing: Whether common prefixes are computed once.
-        recorder: How steps are recorded, to be replayed; None: they are not.
-        core: Where the thread that steps is kept, from its first step on.
-        began_ns: When loading began, on `clock_ns`; the engine's age counts from there. None: now.
-        clock_ns: Monotonic nanoseconds.
+        model: A loaded model, which `probe` has prepared for slots.
+        slots: The most sequences that run at once.
+        step_tokens: The most tokens that a step computes.
+        cache_bytes: The most memory of the device that the KV cache may take.
+        token_bytes: The memory that one token of one slot takes in it.
+        prefix_sharing: Whether common prefixes are computed once.
+        recorder: Records decode steps, so that they can be replayed. None computes every step anew.
+        core: The CPU core that the stepping thread is pinned to at its first step. None pins it to no core.
+        began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
+        clock_ns: Returns monotonic nanoseconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SlotEngine:
         step_tokens: int,
         cache_bytes: int,
         token_bytes: int,
-        sharing: bool = True,
+        prefix_sharing: bool = True,
         recorder: Recorder | None = None,
         core: Core | None = None,
         began_ns: int | None = None,
@@ -71,10 +71,10 @@ class SlotEngine:
         self._lock = threading.Lock()
         self._submitted: dict[str, GenerationRequest] = {}
         self._cancelled: set[str] = set()
-        self._known: set[str] = set()
-        together = -(-slots // GATHERED) if recorder else 1
-        self._scheduler = Scheduler(slots, step_tokens, sharing=sharing, together=together)
-        self._drawings: dict[Text, Drawing] = {}
+        self._active: set[str] = set()
+        admit_together = -(-slots // GATHER_DIVISOR) if recorder else 1
+        self._scheduler = Scheduler(slots, step_tokens, prefix_sharing=prefix_sharing, admit_together=admit_together)
+        self._sampling_states: dict[TokenSequence, SamplingState] = {}
         self._runtime = Runtime(
             model.network,
             model.placement.device,
@@ -93,8 +93,8 @@ class SlotEngine:
             context=model.encoder.context,
         )
         now = clock_ns()
-        self._born_ns = now if began_ns is None else began_ns
-        self._load_ns = now - self._born_ns
+        self._start_ns = now if began_ns is None else began_ns
+        self._load_ns = now - self._start_ns
         self._busy_ns = self._steps = self._prompt_tokens = self._completion_tokens = 0
 
     def submit(self, request: GenerationRequest) -> None:
@@ -103,30 +103,32 @@ class SlotEngine:
 
     def cancel(self, request_id: str) -> None:
         with self._lock:
-            if request_id in self._submitted or request_id in self._known:
+            if request_id in self._submitted or request_id in self._active:
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
-        if self._core is not None and not self._is_pinned:  # the threads around the engine have been started by now
+        if (
+            self._core is not None and not self._is_pinned
+        ):  # not earlier: threads that it starts after that stay there too
             self._core.pin()
             self._is_pinned = True
-        done = self._take_cancelled() + self._encode()
+        done = self._end_cancelled() + self._encode()
         if not self._scheduler.waiting and not self._scheduler.running:
             return done
         began_ns = self._clock_ns()
-        ended = self._make_room()
-        pieces = self._scheduler.pieces()
-        computed, spent = self._compute(pieces) if pieces else ([], NOTHING_MEASURED)
-        return done + self._settle(pieces, ended + computed, spent, self._clock_ns() - began_ns)
+        ended = self._admit()
+        spans = self._scheduler.schedule()
+        ended_in_step, step_time = self._run_step(spans) if spans else ([], NOTHING_MEASURED)
+        return done + self._finish_step(spans, ended + ended_in_step, step_time, self._clock_ns() - began_ns)
 
     def stats(self) -> EngineStats:
         with self._lock:
-            age_ns = self._clock_ns() - self._born_ns
+            age_ns = self._clock_ns() - self._start_ns
             running = len(self._scheduler.running)
             return EngineStats(
                 device=self._model.placement.device_name,
                 slots=self._scheduler.slots,
-                waiting=len(self._submitted) + len(self._known) - running,
+                waiting=len(self._submitted) + len(self._active) - running,
                 running=running,
                 steps=self._steps,
                 prompt_tokens=self._prompt_tokens,
@@ -144,26 +146,26 @@ class SlotEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _take_cancelled(self) -> list[Completion]:
-        """End what was cancelled since the last step, waiting or running."""
+    def _end_cancelled(self) -> list[Completion]:
+        """End the requests that were cancelled since the last step, whether they wait or run."""
         with self._lock:
             cancelled, self._cancelled = self._cancelled, set()
             early = [name for name in cancelled if self._submitted.pop(name, None)]
-            self._known -= cancelled
+            self._active -= cancelled
         done = [Completion(name, "", "cancelled") for name in early]
-        for text in [text for text in self._scheduler.waiting if text.request.request_id in cancelled]:
-            self._scheduler.waiting.remove(text)
-            done.append(self._completion(text, self._so_far(text)))
-        for text in [text for text in self._scheduler.running if text.request.request_id in cancelled]:
-            self._scheduler.leave(text)
-            done.append(self._completion(text, self._so_far(text)))
+        for sequence in [sequence for sequence in self._scheduler.waiting if sequence.request.request_id in cancelled]:
+            self._scheduler.waiting.remove(sequence)
+            done.append(self._completion(sequence, self._cancelled_ending(sequence)))
+        for sequence in [sequence for sequence in self._scheduler.running if sequence.request.request_id in cancelled]:
+            self._scheduler.finish(sequence)
+            done.append(self._completion(sequence, self._cancelled_ending(sequence)))
         return done
 
-    def _so_far(self, text: Text) -> Ending:
-        return Ending("cancelled", self._model.encoder.decode(text.written), len(text.written))
+    def _cancelled_ending(self, sequence: TokenSequence) -> Ending:
+        return Ending("cancelled", self._model.encoder.decode(sequence.output), len(sequence.output))
 
     def _encode(self) -> list[Completion]:
-        """Turn what was submitted into tokens; requests that the model cannot take end here."""
+        """Turn submitted prompts into tokens. Returns the completions of requests that the model cannot take."""
         with self._lock:
             arrived = list(self._submitted.values())
         faults = []
@@ -175,117 +177,121 @@ class SlotEngine:
                     faults.append(Completion(request.request_id, "", "error", fault=encoded))
                     self._cancelled.discard(request.request_id)
                     continue
-                self._known.add(request.request_id)
-            text = Text(encoded.request, encoded.tokens, given=encoded.forced)
-            self._drawings[text] = Drawing.of(encoded.request.prompt.params, text.prompt, forced=encoded.forced)
-            self._scheduler.waiting.append(text)
+                self._active.add(request.request_id)
+            sequence = TokenSequence(encoded.request, encoded.tokens, forced=encoded.forced)
+            self._sampling_states[sequence] = SamplingState.of(
+                encoded.request.prompt.params, sequence.prompt, forced=encoded.forced
+            )
+            self._scheduler.waiting.append(sequence)
         return faults
 
-    def _make_room(self) -> list[tuple[Text, Result]]:
-        """Seat those who wait, in a cache that is large enough for them. Returns those who can never fit."""
-        faults: list[tuple[Text, Result]] = [*self._capacity.fit()]
+    def _admit(self) -> list[tuple[TokenSequence, Result]]:
+        """Make the cache large enough for the waiting sequences and admit them. Returns those that can never fit."""
+        faults: list[tuple[TokenSequence, Result]] = [*self._capacity.fit()]
         for copy in self._scheduler.admit(self._runtime.cache.length):
-            self._runtime.copy(copy.source, copy.target, copy.tokens)
+            self._runtime.copy_prefix(copy.source, copy.target, copy.tokens)
         return faults
 
-    def _compute(self, pieces: Sequence[Piece]) -> tuple[list[tuple[Text, Result]], Spent]:
-        """Run a step. One that fails is run again text by text, so that the guilty one fails alone."""
-        drawings = [one for piece in pieces if piece.last for one in self._drawings[piece.text].ahead(piece.last)]
+    def _run_step(self, spans: Sequence[Span]) -> tuple[list[tuple[TokenSequence, Result]], StepTime]:
+        """Run a step. If it fails, each sequence is run again alone, so that only the one that causes the failure fails."""
+        states = [
+            one for span in spans if span.samples for one in self._sampling_states[span.sequence].for_next(span.samples)
+        ]
         try:
-            tokens, spent = self._runtime.run(pieces, drawings)
+            tokens, step_time = self._runtime.run(spans, states)
         except torch.AcceleratorError:
             raise  # the device itself is gone
         except CacheLost:
-            self._begin_anew(self._scheduler.slots)
+            self._reset_cache(self._scheduler.slots)
             return [], NOTHING_MEASURED
-        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything, and one request must not be another's end
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and may end one request only
             if is_out_of_memory(error) and self._scheduler.slots > 1:
-                self._shrink(error)
+                self._halve_slots(error)
                 return [], NOTHING_MEASURED
-            if len(pieces) == 1:
-                return [(pieces[0].text, fault_of(error))], NOTHING_MEASURED
-            return self._compute_alone(pieces), NOTHING_MEASURED
-        return self._advance(pieces, tokens), spent
+            if len(spans) == 1:
+                return [(spans[0].sequence, fault_of(error))], NOTHING_MEASURED
+            return self._run_one_by_one(spans), NOTHING_MEASURED
+        return self._append_tokens(spans, tokens), step_time
 
-    def _compute_alone(self, pieces: Sequence[Piece]) -> list[tuple[Text, Result]]:
-        """Run a step text by text. Those after one at which all slots were emptied are computed again from their beginning."""
-        ended: list[tuple[Text, Result]] = []
-        for piece in pieces:
-            if piece.text.slot >= 0:
-                ended += self._compute([piece])[0]
-        for text, _ in ended:
-            if text.slot < 0:
-                self._scheduler.waiting.remove(text)  # it was put back in line with those that go on
+    def _run_one_by_one(self, spans: Sequence[Span]) -> list[tuple[TokenSequence, Result]]:
+        """Run a step sequence by sequence. If memory runs out at one, all slots are emptied, and those after it run later."""
+        ended: list[tuple[TokenSequence, Result]] = []
+        for span in spans:
+            if span.sequence.slot >= 0:
+                ended += self._run_step([span])[0]
+        for sequence, _ in ended:
+            if sequence.slot < 0:
+                self._scheduler.waiting.remove(sequence)  # it was preempted with those that go on
         return ended
 
-    def _shrink(self, error: Exception) -> None:
-        """Go on with half the slots. Who ran computes again what it had, and goes on where it was."""
+    def _halve_slots(self, error: Exception) -> None:
+        """Go on with half the slots, because memory ran out. Running sequences wait, compute their tokens again, and go on."""
         slots = self._scheduler.slots // 2
-        self._begin_anew(slots)
+        self._reset_cache(slots)
         self._capacity.shrink(slots)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         logger().warning("engine.shrunk", slots=slots, reason=fault_of(error).message)
 
-    def _begin_anew(self, slots: int) -> None:
-        """Forget what the cache holds. Who ran is next in line."""
-        homeless = self._scheduler.forget()
+    def _reset_cache(self, slots: int) -> None:
+        """Forget everything in the cache. The running sequences wait again, before all others."""
+        preempted = self._scheduler.clear()
         self._scheduler.resize(slots, 0)
-        self._scheduler.put_back(homeless)
+        self._scheduler.preempt(preempted)
         self._runtime.cache.clear(slots, 0)
 
-    def _advance(self, pieces: Sequence[Piece], tokens: Sequence[int]) -> list[tuple[Text, Result]]:
-        """Give each text its next token, or tokens where they are given. Returns those that have ended with it."""
-        self._scheduler.computed(pieces)
-        ended: list[tuple[Text, Result]] = []
-        texts = (piece.text for piece in pieces for _ in range(piece.last))
-        for text, token in zip(texts, tokens, strict=True):
-            text.written.append(token)
-            self._drawings[text].take(token)
-            ending = self._ending(text)
+    def _append_tokens(self, spans: Sequence[Span], tokens: Sequence[int]) -> list[tuple[TokenSequence, Result]]:
+        """Append the step's tokens to their sequences. Returns the sequences that end with them."""
+        self._scheduler.mark_computed(spans)
+        ended: list[tuple[TokenSequence, Result]] = []
+        sequences = (span.sequence for span in spans for _ in range(span.samples))
+        for sequence, token in zip(sequences, tokens, strict=True):
+            sequence.output.append(token)
+            self._sampling_states[sequence].append(token)
+            ending = self._ending(sequence)
             if ending is not None:
-                ended.append((text, ending))
+                ended.append((sequence, ending))
         with self._lock:
             self._completion_tokens += len(tokens)
         return ended
 
-    def _ending(self, text: Text) -> Ending | None:
-        params, model = text.request.prompt.params, self._model
-        return ending_of(text.written, params, eos=model.eos, decode=model.encoder.decode)
+    def _ending(self, sequence: TokenSequence) -> Ending | None:
+        params, model = sequence.request.prompt.params, self._model
+        return ending_of(sequence.output, params, eos=model.eos, decode=model.encoder.decode)
 
-    def _settle(
-        self, pieces: Sequence[Piece], ended: Sequence[tuple[Text, Result]], spent: Spent, spent_ns: int
+    def _finish_step(
+        self, spans: Sequence[Span], ended: Sequence[tuple[TokenSequence, Result]], step_time: StepTime, spent_ns: int
     ) -> list[Completion]:
-        """Share the step's time to the last nanosecond, and let go of the texts that have ended."""
-        texts = [piece.text for piece in pieces] or [text for text, _ in ended]
-        if not texts:
+        """Split the step's time over its sequences, and free the slots of those that have ended."""
+        sequences = [span.sequence for span in spans] or [sequence for sequence, _ in ended]
+        if not sequences:
             return []
-        weights = weights_of(pieces, spent) if pieces else [1] * len(texts)
-        for text, share in zip(texts, split(spent_ns, weights), strict=True):
-            text.device_ns += share
+        weights = time_weights(spans, step_time) if spans else [1] * len(sequences)
+        for sequence, share_ns in zip(sequences, split_time(spent_ns, weights), strict=True):
+            sequence.device_ns += share_ns
         done = []
-        for text, result in ended:
-            if text.slot >= 0:
-                (self._scheduler.drop if isinstance(result, Fault) else self._scheduler.leave)(text)
-            done.append(self._completion(text, result))
+        for sequence, result in ended:
+            if sequence.slot >= 0:
+                (self._scheduler.fail if isinstance(result, Fault) else self._scheduler.finish)(sequence)
+            done.append(self._completion(sequence, result))
         with self._lock:
             self._busy_ns += spent_ns
             self._steps += 1
         return done
 
-    def _completion(self, text: Text, result: Result) -> Completion:
-        request_id = text.request.request_id
-        likelihoods = self._drawings.pop(text).likelihoods
+    def _completion(self, sequence: TokenSequence, result: Result) -> Completion:
+        request_id = sequence.request.request_id
+        sampled = self._sampling_states.pop(sequence).logprobs
         with self._lock:
-            self._known.discard(request_id)
+            self._active.discard(request_id)
             self._cancelled.discard(request_id)
-            self._prompt_tokens += len(text.prompt)
-        counted = (len(text.prompt), text.shared)
+            self._prompt_tokens += len(sequence.prompt)
+        counted = (len(sequence.prompt), sequence.shared_prefix)
         if isinstance(result, Fault):
             return Completion(
-                request_id, "", "error", *counted, len(text.written), device_ns=text.device_ns, fault=result
+                request_id, "", "error", *counted, len(sequence.output), device_ns=sequence.device_ns, fault=result
             )
-        logprobs = self._model.encoder.logprobs(likelihoods)
+        logprobs = self._model.encoder.logprobs(sampled)
         return Completion(
-            request_id, result.text, result.reason, *counted, result.tokens, text.device_ns, logprobs=logprobs
+            request_id, result.text, result.reason, *counted, result.tokens, sequence.device_ns, logprobs=logprobs
         )

@@ -1,33 +1,37 @@
-"""How a step's time is shared among its texts: in proportion to the work that each made, and to the last nanosecond."""
+"""Time shares: a step's time is split over its sequences in proportion to the work that each caused, to the last nanosecond."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from workers.engines.causal.runtime.runtime import Spent
-from workers.engines.causal.sequences import Piece
+from workers.engines.causal.runtime.runtime import StepTime
+from workers.engines.causal.sequences import Span
 
-NOTHING_MEASURED: Final = Spent(0, 1, 0)
-"""Of a step that did not come to its end: its time is shared by tokens alone."""
+NOTHING_MEASURED: Final = StepTime(0, 1, 0)
+"""Stands for the times of a step that failed: its time is split by the number of tokens alone."""
 
 
-def split(amount: int, weights: Sequence[int]) -> list[int]:
-    """Whole shares of `amount` in proportion to `weights`, which add up to it exactly."""
-    total, seen, given, shares = sum(weights), 0, 0, []
+def split_time(time_ns: int, weights: Sequence[int]) -> list[int]:
+    """Split a time in proportion to `weights`. The shares are whole nanoseconds and add up to `time_ns` exactly."""
+    total, weight_so_far, time_so_far, shares = sum(weights), 0, 0, []
     for weight in weights:
-        seen += weight
-        shares.append(amount * seen // total - given)
-        given += shares[-1]
+        weight_so_far += weight
+        shares.append(time_ns * weight_so_far // total - time_so_far)
+        time_so_far += shares[-1]
     return shares
 
 
-def weights_of(pieces: Sequence[Piece], spent: Spent) -> list[int]:
-    """The weight of each piece, about in nanoseconds: attention by tokens read, layers by tokens computed, choice by texts."""
-    reads = [piece.size * piece.start + piece.size * (piece.size + 1) // 2 for piece in pieces]
-    read, tokens, choices = sum(reads), sum(piece.size for piece in pieces), sum(piece.last for piece in pieces)
+def time_weights(spans: Sequence[Span], step_time: StepTime) -> list[int]:
+    """Return the weight of each span, about the nanoseconds that it took.
+
+    Attention is split by the cached tokens that each span's tokens attend to, the other layers by the tokens that are
+    computed, and sampling by the tokens that are sampled.
+    """
+    reads = [span.size * span.start + span.size * (span.size + 1) // 2 for span in spans]
+    read, tokens, samples = sum(reads), sum(span.size for span in spans), sum(span.samples for span in spans)
     return [
         1
-        + spent.attention_ns * reads[n] // read
-        + spent.layers_ns * piece.size // tokens
-        + (spent.choosing_ns * piece.last // choices if piece.last else 0)
-        for n, piece in enumerate(pieces)
+        + step_time.attention_ns * reads[n] // read
+        + step_time.layers_ns * span.size // tokens
+        + (step_time.sampling_ns * span.samples // samples if span.samples else 0)
+        for n, span in enumerate(spans)
     ]

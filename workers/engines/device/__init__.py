@@ -1,1 +1,1 @@
-"""Devices: on which device a model is placed, and which cores a worker's threads are pinned to."""
+"""Devices: the device that a model is placed on, and the CPU core that an engine's thread is pinned to."""

@@ -1,4 +1,4 @@
-"""Keeps the thread that steps an engine on a core of its own, so that neither another worker nor its own helpers take it away."""
+"""Pinning keeps the thread that steps an engine on one CPU core, of which each worker takes another."""
 
 import fcntl
 import os
@@ -11,10 +11,14 @@ from jobs.errors import ModelUnavailable
 
 
 class Core:
-    """One of some cores of this machine, until it is freed or the process ends: each who asks takes another.
+    """The first of the given cores that no other process has taken. It stays taken until it is freed or the process ends.
+
+    Args:
+        cores: The cores to choose from.
+        folder: Where the lock files are. None is the folder for temporary files.
 
     Raises:
-        ModelUnavailable: There is no such core, or others have taken them all.
+        ModelUnavailable: A core does not exist on this machine, or all are taken.
     """
 
     def __init__(self, cores: Sequence[int], folder: Path | None = None) -> None:
@@ -23,7 +27,7 @@ class Core:
             raise ModelUnavailable(f"options.cores names core {missing[0]}, and this machine has {os.cpu_count()}")
         self._folder = folder or Path(tempfile.gettempdir())
         for core in cores:
-            if (lock := self._taken(core)) is not None:
+            if (lock := self._try_lock(core)) is not None:
                 self.number, self._lock = core, lock
                 return
         raise ModelUnavailable(
@@ -31,14 +35,14 @@ class Core:
         )
 
     def pin(self) -> None:
-        """Keep the calling thread there. Threads that it starts from now on stay there too; those that it has started do not."""
+        """Pin the calling thread to the core. Threads that it starts from now on are pinned too; those it has started are not."""
         os.sched_setaffinity(0, {self.number})
 
     def free(self) -> None:
-        """Let another take it."""
+        """Let another process take the core."""
         self._lock.close()
 
-    def _taken(self, core: int) -> IO[bytes] | None:
+    def _try_lock(self, core: int) -> IO[bytes] | None:
         file = (self._folder / f"nightpress-core-{os.getuid()}-{core}.lock").open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Where a model runs and in which number format: the card's choice, or the best that this machine has."""
+"""Placement chooses the device and the number format of a model: the card's choice, or the best that this machine has."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A torch device, a torch dtype, and the name of the device that prices go by."""
+    """A model's device, its number format, and the name of the device under which prices are listed."""
 
     device: torch.device
     dtype: torch.dtype
@@ -21,12 +21,12 @@ class Placement:
 
     @property
     def dtype_name(self) -> str:
-        """`float32`, `bfloat16` or `float16`."""
+        """The name of the number format: `float32`, `bfloat16` or `float16`."""
         return str(self.dtype).removeprefix("torch.")
 
 
 def place(card: ModelCard) -> Placement:
-    """Choose device and dtype: CUDA where there is one, and bfloat16 where the device computes in it.
+    """Choose device and number format where the card leaves them open: CUDA if there is one; bfloat16 if computed natively.
 
     Raises:
         ModelUnavailable: The card asks for CUDA, and this machine has none.
@@ -36,17 +36,17 @@ def place(card: ModelCard) -> Placement:
         raise ModelUnavailable(f"the model asks for cuda, and torch {torch.__version__} sees no CUDA device here")
     if cuda and card.device != "cpu":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return Placement(torch.device("cuda"), _chosen(card, dtype), torch.cuda.get_device_name())
-    return Placement(torch.device("cpu"), _chosen(card, torch.bfloat16 if _cpu_has_bf16() else torch.float32), "cpu")
+        return Placement(torch.device("cuda"), _dtype_of(card, dtype), torch.cuda.get_device_name())
+    return Placement(torch.device("cpu"), _dtype_of(card, torch.bfloat16 if _cpu_has_bf16() else torch.float32), "cpu")
 
 
-def _chosen(card: ModelCard, best: torch.dtype) -> torch.dtype:
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    return named.get(card.dtype, best)
+def _dtype_of(card: ModelCard, best: torch.dtype) -> torch.dtype:
+    by_name = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return by_name.get(card.dtype, best)
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies in bfloat16; where it only emulates that, float32 is several times as fast."""
+    """Whether the CPU multiplies in bfloat16. On CPUs that emulate it, float32 is several times as fast."""
     try:
         flags = CPUINFO.read_text(errors="replace").split()
     except OSError:

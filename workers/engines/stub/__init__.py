@@ -1,1 +1,1 @@
-"""The stub engine: deterministic texts and a timing model, with no torch; for dry runs and tests."""
+"""The stub engine: deterministic texts and set timing, without torch; for dry runs and tests."""

@@ -1,20 +1,20 @@
-"""An engine without a model: text that follows from the prompt, and a timing model. For dry runs, tests and simulations.
+"""The stub engine has no model: its text follows from the prompt, and its options set its timing. For dry runs and tests.
 
-A token is a word. Every request that runs gets one word a step, as in continuous batching; the text is a function of
-prompt, seed and adapter alone. It has no adapters to check and no context to overrun, and needs no heavy package.
+A token is a word. Every running request gets one word a step, as in continuous batching; the text is a function of
+prompt, seed and adapter alone. It accepts every adapter, has no limit of context, and needs no heavy package.
 
-It breaks on request, so that a fleet can be seen to bear it: by chance (`failure_rate` and its like; a failure comes after
-one word), or by script: `faults` names texts, and what befalls a request whose prompt holds one:
+It can fail on purpose, so that tests show how a fleet handles it: by chance (`failure_rate`, `hang_rate`, `crash_rate`; a
+failed request has one word), or by script: `faults` maps a text to a fault, which strikes requests whose prompt holds the text:
 
-    hang            it never ends, and keeps its slot; the engine steps on
-    slow            it says a word only at every tenth step
-    flood           it says a single word, of 10 MiB
-    stall           the step that begins it never returns
-    out_of_memory   the step that begins it raises MemoryError: the engine has failed
-    exit            the process ends at once
-    segfault        the process is killed by SIGSEGV
+    hang            the request never ends and keeps its slot; the engine steps on
+    slow            the request gets a word only at every tenth step
+    flood           the completion is a single word of 10 MiB
+    stall           the step that begins the request does not return for years
+    out_of_memory   the step that begins the request raises MemoryError: the engine has failed
+    exit            the process exits at once, when the request begins
+    segfault        the process is killed by SIGSEGV, when the request begins
 
-`load_fault` is one that befalls it while it is made.
+`load_fault` is a fault that strikes while the engine is made.
 
     [models.stub]
     engine = "stub"
@@ -34,19 +34,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from workers.engines.protocol import EngineStats
-from workers.engines.stub.text import likelihoods, speak, text_of
+from workers.engines.stub.words import completion_words, logprobs_of, prompt_text
 
 SLOW_STEPS: Final = 10
-STALL_S: Final = 1e8
-FLOOD_BYTES: Final = 10 << 20
+"""A slow request gets a word only at every step whose number is a multiple of this."""
 
-_FAILURE: Final = Fault("generation_failed", "The stub engine was told to fail on this request.", retryable=True)
+STALL_S: Final = 1e8
+"""How long a stalled step sleeps, in seconds: about three years."""
+
+FLOOD_BYTES: Final = 10 << 20
+"""The length of the word of a flood."""
+
+_FAILURE: Final = Fault("generation_failed", "The stub engine failed on this request on purpose.", retryable=True)
 
 ScriptedFault = Literal["hang", "slow", "flood", "stall", "out_of_memory", "exit", "segfault"]
 
 
 class StubOptions(BaseModel):
-    """`[models.<alias>] options` of a stub. Times in seconds; a rate is the share of requests that it strikes."""
+    """The options of a stub: `options` in `[models.<alias>]`. Times are in seconds; a rate is a fraction of requests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,7 +68,7 @@ class StubOptions(BaseModel):
 
 @dataclass(slots=True)
 class _Running:
-    """A request in a slot: the words that it will say, and how far it is."""
+    """A request in a slot: the words of its completion, and how many of them are done."""
 
     request_id: str
     prompt_tokens: int
@@ -73,19 +78,19 @@ class _Running:
     slow: bool
     fault: Fault | None
     logprobs: int | None = None
-    said: int = 0
+    done_words: int = 0
     device_ns: int = 0
 
 
 class StubEngine:
-    """The stub. See `workers.engines.protocol.Engine` for the five methods.
+    """The stub. `workers.engines.protocol.Engine` describes its five methods.
 
     Args:
-        options: The timing, and what goes wrong how often.
-        clock_ns: Monotonic nanoseconds.
+        options: The timing and the faults.
+        clock_ns: Returns monotonic nanoseconds.
         sleep: Waits for seconds.
-        crash: What a request that ends the process does; it should not return. Without one, it exits.
-        segfault: The same for one that is killed.
+        crash: Ends the process, for `crash_rate` and the fault `exit`.
+        segfault: Kills the process, for the fault `segfault`.
     """
 
     def __init__(
@@ -111,7 +116,7 @@ class StubEngine:
         self._steps = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
-        self._suffer(self._options.load_fault)
+        self._break(self._options.load_fault)
 
     def submit(self, request: GenerationRequest) -> None:
         with self._lock:
@@ -129,7 +134,7 @@ class StubEngine:
         if self._running or admitted:
             began = self._clock_ns()
             self._advance(admitted)
-            self._share(self._clock_ns() - began)
+            self._split_time(self._clock_ns() - began)
             done += self._take_finished()
         return done
 
@@ -154,7 +159,7 @@ class StubEngine:
             self._running.clear()
 
     def _take_cancelled(self) -> list[Completion]:
-        """End what was cancelled since the last step, waiting or running."""
+        """End the requests that were cancelled since the last step, whether they wait or run."""
         with self._lock:
             cancelled, self._cancelled = self._cancelled, set()
             ended = []
@@ -166,14 +171,14 @@ class StubEngine:
             return ended
 
     def _admit(self) -> tuple[list[Completion], int]:
-        """Fill free slots in order of arrival; faults, and the prompt tokens taken in."""
+        """Fill free slots in order of arrival. Returns the requests that cannot run, and the number of prompt tokens admitted."""
         faults, prompt_tokens = [], 0
         with self._lock:
             while self._waiting and len(self._running) < self._options.slots:
                 request = self._waiting.pop(next(iter(self._waiting)))
-                if self._strikes("crash", request.request_id, self._options.crash_rate):
+                if self._is_struck("crash", request.request_id, self._options.crash_rate):
                     self._crash()
-                self._suffer(self._scripted(request))
+                self._break(self._scripted_fault(request))
                 if fault := self._fault(request):
                     faults.append(Completion(request.request_id, "", "error", fault=fault))
                     continue
@@ -185,7 +190,7 @@ class StubEngine:
 
     def _fault(self, request: GenerationRequest) -> Fault | None:
         prompt = request.prompt
-        if not text_of(prompt).split():
+        if not prompt_text(prompt).split():
             return Fault("empty_prompt", "The prompt has no tokens.")
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The stub engine cannot hold its output to a schema.")
@@ -193,20 +198,20 @@ class StubEngine:
             return Fault("empty_prompt", "A continuation has no tokens.")
         return None
 
-    def _scripted(self, request: GenerationRequest) -> ScriptedFault | None:
-        """What the script has in store for a request."""
-        text = text_of(request.prompt) if self._options.faults else ""
+    def _scripted_fault(self, request: GenerationRequest) -> ScriptedFault | None:
+        """Return the fault of the first text in `faults` that the prompt holds."""
+        text = prompt_text(request.prompt) if self._options.faults else ""
         return next((fault for part, fault in self._options.faults.items() if part in text), None)
 
-    def _suffer(self, fault: ScriptedFault | None) -> None:
-        """What a fault does to the engine as a whole."""
+    def _break(self, fault: ScriptedFault | None) -> None:
+        """Do what a fault does to the engine as a whole."""
         match fault:
             case "exit":
                 self._crash()
             case "segfault":
                 self._segfault()
             case "out_of_memory":
-                raise MemoryError("the stub engine was told to run out of memory")
+                raise MemoryError("the stub engine ran out of memory on purpose")
             case "stall":
                 self._sleep(STALL_S)
             case "hang" | "slow" | "flood" | None:
@@ -215,72 +220,73 @@ class StubEngine:
                 assert_never(fault)
 
     def _start(self, request: GenerationRequest) -> _Running:
-        words, finish = speak(request.prompt)
-        fault = self._scripted(request)
+        words, finish = completion_words(request.prompt)
+        fault = self._scripted_fault(request)
         if fault == "flood":
             words = ["x" * FLOOD_BYTES]
-        fails = self._strikes("failure", request.request_id, self._options.failure_rate)
+        fails = self._is_struck("failure", request.request_id, self._options.failure_rate)
         return _Running(
             request.request_id,
-            len(text_of(request.prompt).split()),
+            len(prompt_text(request.prompt).split()),
             words[:1] if fails else words,
             "error" if fails else finish,
-            hangs=fault == "hang" or self._strikes("hang", request.request_id, self._options.hang_rate),
+            hangs=fault == "hang" or self._is_struck("hang", request.request_id, self._options.hang_rate),
             slow=fault == "slow",
             fault=_FAILURE if fails else None,
             logprobs=1 if request.prompt.continuations else request.prompt.params.logprobs,
         )
 
     def _advance(self, prompt_tokens: int) -> None:
-        """Say one word for each that runs, or, where a step takes no time, all of them."""
+        """Give each running request its next word, or all its words if a step takes no time."""
         instant = self._options.step_s == 0
-        talking = [running for running in self._running.values() if not running.hangs]
-        for running in talking:
+        working = [running for running in self._running.values() if not running.hangs]
+        for running in working:
             if running.slow and self._steps % SLOW_STEPS:
                 continue
-            said = min(running.said + 1, len(running.words)) if running.slow or not instant else len(running.words)
-            self._completion_tokens += said - running.said
-            running.said = said
+            one_more = min(running.done_words + 1, len(running.words))
+            done = one_more if running.slow or not instant else len(running.words)
+            self._completion_tokens += done - running.done_words
+            running.done_words = done
         self._steps += 1
         if pause := self._options.step_s + prompt_tokens * self._options.prompt_token_s:
             self._sleep(pause)
-        elif not talking and not prompt_tokens:
+        elif not working and not prompt_tokens:
             self._sleep(0.001)  # only hanging requests: do not spin
 
-    def _share(self, spent_ns: int) -> None:
-        """Split a step's time over the requests in it; the shares add up to it exactly."""
+    def _split_time(self, spent_ns: int) -> None:
+        """Split a step's time over its requests. Their shares add up to it exactly."""
         with self._lock:
             self._busy_ns += spent_ns
-            share, rest = divmod(spent_ns, len(self._running))
+            each, rest = divmod(spent_ns, len(self._running))
             for place, running in enumerate(self._running.values()):
-                running.device_ns += share + (place < rest)
+                running.device_ns += each + (place < rest)
 
     def _take_finished(self) -> list[Completion]:
         with self._lock:
-            finished = [one for one in self._running.values() if not one.hangs and one.said == len(one.words)]
+            finished = [one for one in self._running.values() if not one.hangs and one.done_words == len(one.words)]
             for one in finished:
                 del self._running[one.request_id]
                 self._cancelled.discard(one.request_id)
             return [_completion(one, one.finish) for one in finished]
 
-    def _strikes(self, what: str, request_id: str, rate: float) -> bool:
-        """Whether a request is among the struck: another attempt has another id, so its own chance."""
-        return rate > 0 and _number(f"{self._options.seed}/{what}/{request_id}") < rate
+    def _is_struck(self, trouble: str, request_id: str, rate: float) -> bool:
+        """Whether chance strikes a request. Each attempt has its own id, and so a chance of its own."""
+        return rate > 0 and _fraction(f"{self._options.seed}/{trouble}/{request_id}") < rate
 
 
-def _number(text: str) -> float:
-    """A number in [0, 1) that follows from a text."""
+def _fraction(text: str) -> float:
+    """Return a number in [0, 1) that follows from a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 def _completion(running: _Running, finish: FinishReason) -> Completion:
     return Completion(
         running.request_id,
-        "" if running.fault else " ".join(running.words[: running.said]),
+        "" if running.fault else " ".join(running.words[: running.done_words]),
         finish,
         fault=running.fault if finish == "error" else None,
         prompt_tokens=running.prompt_tokens,
-        completion_tokens=running.said,
+        completion_tokens=running.done_words,
         device_ns=running.device_ns,
-        logprobs=() if running.fault else likelihoods(running.words[: running.said], running.logprobs),
+        logprobs=() if running.fault else logprobs_of(running.words[: running.done_words], running.logprobs),
     )

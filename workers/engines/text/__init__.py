@@ -1,1 +1,1 @@
-"""Text: prompts become tokens, tokens become text, and a text ends."""
+"""Text: how prompts become tokens, tokens become text, and what ends a completion."""

@@ -1,4 +1,4 @@
-"""From a prompt to the tokens of a model, and the faults of requests that the model cannot take."""
+"""Encoding turns prompts into a model's tokens and tokens into text, and finds requests that the model cannot take."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, To
 
 
 @dataclass(frozen=True, slots=True)
-class Likelihood:
-    """A token that was chosen, its log probability, and the likeliest tokens there with theirs."""
+class SampledLogprob:
+    """A sampled token, its log probability, and the most likely tokens at its position with theirs."""
 
     token: int
     logprob: float
@@ -20,7 +20,7 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request, the tokens of its prompt, and those that are to be taken in place of a choice: a continuation's."""
+    """A request, the tokens of its prompt, and the tokens of its continuation, which are taken instead of sampled ones."""
 
     request: GenerationRequest
     tokens: list[int]
@@ -29,12 +29,12 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """A tokenizer, and the limits of the model behind it.
+    """A tokenizer and the limits of its model.
 
     Args:
         tokenizer: A tokenizer of transformers.
-        vocabulary: How many tokens the model has.
-        context: How many tokens a prompt and its completion may have together; None where nothing says.
+        vocabulary: The number of tokens that the model has.
+        context: The most tokens of a prompt and its completion together; None if the model names no limit.
     """
 
     tokenizer: Any
@@ -42,26 +42,26 @@ class Encoder:
     context: int | None
 
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
-        """Messages go through the model's chat template, text as it stands."""
+        """Return the tokens of a request, or why it cannot run. Messages go through the model's chat template, text does not."""
         try:
             return self._encoded(request)
-        except Exception as error:  # noqa: BLE001 - what one prompt does to a tokenizer must not become another's fault
+        except Exception as error:  # noqa: BLE001 - a prompt that breaks the tokenizer must fail alone
             return Fault("generation_failed", f"The prompt cannot be turned into tokens: {error!r}")
 
     def decode(self, tokens: list[int]) -> str:
-        """The text of tokens, without the special ones."""
+        """Return the text of tokens, without special tokens."""
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
-    def logprobs(self, likelihoods: Iterable[Likelihood]) -> tuple[TokenLogprob, ...]:
-        """The same with each token as text of its own, special ones too."""
+    def logprobs(self, sampled: Iterable[SampledLogprob]) -> tuple[TokenLogprob, ...]:
+        """Return log probabilities with each token as text, special tokens included."""
         return tuple(
             TokenLogprob(
                 one.token,
-                self._piece(one.token),
+                self._token_text(one.token),
                 one.logprob,
-                tuple(TokenLogprob(token, self._piece(token), logprob) for token, logprob in one.top),
+                tuple(TokenLogprob(token, self._token_text(token), logprob) for token, logprob in one.top),
             )
-            for one in likelihoods
+            for one in sampled
         )
 
     def _encoded(self, request: GenerationRequest) -> Encoded | Fault:
@@ -70,35 +70,35 @@ class Encoder:
             return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
         if prompt.adapter is not None:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
-        if beyond := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
-            return Fault("token_out_of_range", f"logit_bias names token {beyond[0]}; the model has {self.vocabulary}.")
+        if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
+            return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")
         if prompt.messages and not self.tokenizer.chat_template:
             return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
         try:
             tokens = self._tokens(prompt)
         except TemplateError as error:
             return Fault("unsupported_parameter", f"The model's chat template refuses these messages: {error}")
-        whole = Encoded(request, tokens)
-        encoded = self._scored(whole) if prompt.continuations else whole
+        encoded_prompt = Encoded(request, tokens)
+        encoded = self._force_continuation(encoded_prompt) if prompt.continuations else encoded_prompt
         fault = encoded if isinstance(encoded, Fault) else self._fault(tokens, encoded.request.prompt.params.max_tokens)
         return fault or encoded
 
-    def _scored(self, whole: Encoded) -> Encoded | Fault:
-        """The same with its text given: its one continuation."""
-        request = whole.request
+    def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
+        """Return a request that scores its one continuation, with the continuation's tokens as forced ones."""
+        request = encoded_prompt.request
         (text,) = request.prompt.continuations
         forced = list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
         if not forced:
             return Fault("empty_prompt", "A continuation has no tokens.")
-        if (greatest := max(forced)) >= self.vocabulary:
-            message = f"A continuation holds token {greatest}; the model has {self.vocabulary}."
+        if (largest := max(forced)) >= self.vocabulary:
+            message = f"A continuation holds token {largest}; the model has {self.vocabulary}."
             return Fault("token_out_of_range", message)
         size = len(forced)
         params = SamplingParams(max_tokens=size, min_tokens=size, temperature=0.0, logprobs=1)
         given = replace(request, prompt=replace(request.prompt, params=params))
-        return Encoded(given, whole.tokens, forced)
+        return Encoded(given, encoded_prompt.tokens, forced)
 
-    def _piece(self, token: int) -> str:
+    def _token_text(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def _tokens(self, prompt: Prompt) -> list[int]:
@@ -114,6 +114,6 @@ class Encoder:
         if self.context is not None and len(tokens) + max_tokens > self.context:
             sizes = f"{len(tokens)} tokens and max_tokens {max_tokens}"
             return Fault("prompt_too_long", f"A prompt of {sizes} does not fit into a context of {self.context}.")
-        if (greatest := max(tokens)) >= self.vocabulary:
-            return Fault("token_out_of_range", f"The prompt holds token {greatest}; the model has {self.vocabulary}.")
+        if (largest := max(tokens)) >= self.vocabulary:
+            return Fault("token_out_of_range", f"The prompt holds token {largest}; the model has {self.vocabulary}.")
         return None

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/time_shares.py."""
+"""Shows workers/engines/causal/time_shares.py: how a step's time is split over its sequences."""
 
 import pytest
 
@@ -6,30 +6,30 @@ pytest.importorskip("torch", reason="the extra `workers` is not installed")
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
 from jobs.generation import GenerationRequest, Prompt
-from workers.engines.causal.runtime.runtime import Spent
-from workers.engines.causal.sequences import Piece, Text
-from workers.engines.causal.time_shares import NOTHING_MEASURED, split, weights_of
+from workers.engines.causal.runtime.runtime import StepTime
+from workers.engines.causal.sequences import Span, TokenSequence
+from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, time_weights
 
 
-def piece(start: int, size: int, *, last: bool = True) -> Piece:
-    return Piece(Text(GenerationRequest("r", Prompt(text="x")), [1] * (start + size)), start, size, last)
+def span(start: int, size: int, *, samples: int = 1) -> Span:
+    return Span(TokenSequence(GenerationRequest("r", Prompt(text="x")), [1] * (start + size)), start, size, samples)
 
 
-def test_split_adds_up() -> None:
-    assert split(10, [1, 1, 1]) == [3, 3, 4]
-    assert sum(split(1_000_003, [7, 0, 13, 999])) == 1_000_003
+def test_shares_of_time_add_up() -> None:
+    assert split_time(10, [1, 1, 1]) == [3, 3, 4]
+    assert sum(split_time(1_000_003, [7, 0, 13, 999])) == 1_000_003
 
 
 @pytest.mark.parametrize(
-    ("spent", "expected"),
+    ("step_time", "expected"),
     [
-        pytest.param(Spent(1000, 0, 0), [101, 900, 2], id="attention by what was read"),
-        pytest.param(Spent(0, 400, 0), [101, 201, 101], id="layers by what was computed"),
-        pytest.param(Spent(0, 0, 600), [301, 1, 301], id="choosing by who chose"),
-        pytest.param(NOTHING_MEASURED, [1, 1, 1], id="nothing is known"),
+        pytest.param(StepTime(1000, 0, 0), [101, 900, 2], id="attention by the tokens attended to"),
+        pytest.param(StepTime(0, 400, 0), [101, 201, 101], id="layers by the tokens computed"),
+        pytest.param(StepTime(0, 0, 600), [301, 1, 301], id="sampling by the tokens sampled"),
+        pytest.param(NOTHING_MEASURED, [1, 1, 1], id="nothing measured"),
     ],
 )
-def test_each_part_of_a_step_goes_to_those_who_made_it(spent: Spent, expected: list[int]) -> None:
-    """A token after 99, two after 448 of a prompt that goes on, and a prompt of one: 100, 899 and 1 tokens read."""
-    pieces = [piece(99, 1), piece(448, 2, last=False), piece(0, 1)]
-    assert weights_of(pieces, spent) == expected
+def test_each_part_of_a_step_is_split_by_the_work_that_caused_it(step_time: StepTime, expected: list[int]) -> None:
+    """A decode after 99 tokens, a chunk of two after 448, and a prompt of one: they attend to 100, 899 and 1 tokens."""
+    spans = [span(99, 1), span(448, 2, samples=0), span(0, 1)]
+    assert time_weights(spans, step_time) == expected

@@ -1,4 +1,4 @@
-"""`workers/engines/device/pinning.py`: each worker a core, and only the thread that steps is kept there."""
+"""Shows workers/engines/device/pinning.py: each worker gets a core, and only the calling thread is pinned to it."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ from workers.engines.device.pinning import Core
 CORES = sorted(os.sched_getaffinity(0))
 
 
-def test_each_who_asks_gets_another_core_until_there_is_none(tmp_path: Path) -> None:
+def test_each_worker_gets_another_core_until_all_are_taken(tmp_path: Path) -> None:
     taken = [Core(CORES, tmp_path) for _ in CORES]
     assert [core.number for core in taken] == CORES
     with pytest.raises(ModelUnavailable, match=r"taken the cores .* name one for each worker"):
@@ -24,7 +24,7 @@ def test_each_who_asks_gets_another_core_until_there_is_none(tmp_path: Path) -> 
         core.free()
 
 
-def test_only_the_thread_that_asks_is_kept_there(tmp_path: Path) -> None:
+def test_only_the_calling_thread_is_pinned(tmp_path: Path) -> None:
     core = Core(CORES[-1:], tmp_path)
     found: list[set[int]] = []
     before = os.sched_getaffinity(0)
@@ -41,6 +41,6 @@ def test_only_the_thread_that_asks_is_kept_there(tmp_path: Path) -> None:
     core.free()
 
 
-def test_a_core_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_core_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="names core 9999, and this machine has"):
         Core([0, 9999], tmp_path)

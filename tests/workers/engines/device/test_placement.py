@@ -1,4 +1,4 @@
-"""Shows workers/engines/device/placement.py."""
+"""Shows workers/engines/device/placement.py: the device and the number format that suit a machine."""
 
 from pathlib import Path
 
@@ -31,6 +31,6 @@ def test_bfloat16_only_where_the_cpu_computes_in_it(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_missing_device_is_said() -> None:
+def test_a_missing_device_is_named() -> None:
     with pytest.raises(ModelUnavailable, match="asks for cuda"):
         placement.place(ModelCard(device="cuda"))

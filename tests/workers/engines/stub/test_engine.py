@@ -1,4 +1,4 @@
-"""The stub: its timing, its misbehaviour on demand, and its texts."""
+"""Shows workers/engines/stub/engine.py: its timing, its faults and its texts."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from workers.engines.stub.engine import StubEngine, StubOptions
 
 @dataclass
 class Time:
-    """A clock that only sleeping moves."""
+    """A clock that moves only when the engine sleeps."""
 
     now_ns: int = 0
     slept: list[float] = field(default_factory=list)
@@ -42,7 +42,7 @@ def kill() -> None:
     raise Killed
 
 
-def asked(request_id: str, text: str = "three short words", **params: object) -> GenerationRequest:
+def request_of(request_id: str, text: str = "three short words", **params: object) -> GenerationRequest:
     return GenerationRequest(request_id, Prompt(text=text, params=SamplingParams(seed=1, **params)))  # type: ignore[arg-type]
 
 
@@ -57,11 +57,11 @@ def run(engine: StubEngine, requests: list[GenerationRequest], steps: int = 300)
     return {one.request_id: one for _ in range(steps) for one in engine.step()}
 
 
-def test_a_step_takes_its_time_and_says_one_word_for_each() -> None:
+def test_a_step_takes_its_time_and_gives_each_request_one_word() -> None:
     time = Time()
     engine = stub(time, step_s=0.5, prompt_token_s=0.1, slots=2)
     for name in ("a", "b", "c"):
-        engine.submit(asked(name, min_tokens=2, max_tokens=2))
+        engine.submit(request_of(name, min_tokens=2, max_tokens=2))
     assert engine.step() == []
     assert time.slept == [pytest.approx(0.5 + 6 * 0.1)]
     assert (engine.stats().running, engine.stats().waiting) == (2, 1)
@@ -75,11 +75,11 @@ def test_a_step_takes_its_time_and_says_one_word_for_each() -> None:
     assert engine.stats().idle_ns == 3_000_000_000
 
 
-def test_without_step_time_all_that_runs_ends_in_one_step() -> None:
+def test_without_step_time_running_requests_end_in_one_step() -> None:
     time = Time()
     engine = stub(time)
     for n in range(100):
-        engine.submit(asked(str(n)))
+        engine.submit(request_of(str(n)))
     assert len(engine.step()) == 64
     assert len(engine.step()) == 36
     assert time.slept == []
@@ -87,7 +87,7 @@ def test_without_step_time_all_that_runs_ends_in_one_step() -> None:
 
 def test_a_running_request_is_cancelled_with_the_words_so_far() -> None:
     engine = stub(step_s=0.1)
-    engine.submit(asked("r", min_tokens=9, max_tokens=9))
+    engine.submit(request_of("r", min_tokens=9, max_tokens=9))
     engine.step()
     engine.step()
     engine.cancel("r")
@@ -105,16 +105,16 @@ def test_a_running_request_is_cancelled_with_the_words_so_far() -> None:
     ],
 )
 def test_failure_rate_gives_faults_that_may_be_retried(rate: float, low: int, high: int) -> None:
-    done = run(stub(failure_rate=rate), [asked(f"row-{n}#1.0") for n in range(200)])
+    done = run(stub(failure_rate=rate), [request_of(f"row-{n}#1.0") for n in range(200)])
     faults = [one.fault for one in done.values() if one.fault is not None]
     assert low <= len(faults) <= high
     assert {(fault.code, fault.retryable) for fault in faults} <= {("generation_failed", True)}
 
 
 def test_another_attempt_has_another_chance() -> None:
-    first = run(stub(failure_rate=0.3), [asked(f"row-{n}#1.0") for n in range(100)])
-    again = run(stub(failure_rate=0.3), [asked(f"row-{n}#1.0") for n in range(100)])
-    second = run(stub(failure_rate=0.3), [asked(f"row-{n}#2.0") for n in range(100)])
+    first = run(stub(failure_rate=0.3), [request_of(f"row-{n}#1.0") for n in range(100)])
+    again = run(stub(failure_rate=0.3), [request_of(f"row-{n}#1.0") for n in range(100)])
+    second = run(stub(failure_rate=0.3), [request_of(f"row-{n}#2.0") for n in range(100)])
     struck = {name.partition("#")[0] for name, one in first.items() if one.fault}
     assert {name for name, one in first.items() if one.fault} == {name for name, one in again.items() if one.fault}
     assert any(one.fault is None and name.partition("#")[0] in struck for name, one in second.items())
@@ -122,15 +122,15 @@ def test_another_attempt_has_another_chance() -> None:
 
 def test_a_hanging_request_runs_until_it_is_cancelled() -> None:
     engine = stub(hang_rate=1.0)
-    assert run(engine, [asked("r")], steps=50) == {}
+    assert run(engine, [request_of("r")], steps=50) == {}
     assert engine.stats().running == 1
     engine.cancel("r")
     assert [one.finish_reason for one in engine.step()] == ["cancelled"]
 
 
-def test_a_crashing_request_ends_the_process() -> None:
+def test_crash_rate_ends_the_process() -> None:
     with pytest.raises(Crashed):
-        run(stub(crash_rate=1.0), [asked("r")])
+        run(stub(crash_rate=1.0), [request_of("r")])
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,24 @@ def test_a_crashing_request_ends_the_process() -> None:
         pytest.param("out_of_memory", MemoryError, id="has no memory left"),
     ],
 )
-def test_a_scripted_request_ends_the_engine(fault: str, raises: type[BaseException]) -> None:
+def test_scripted_faults_end_the_engine(fault: str, raises: type[BaseException]) -> None:
     engine = stub(faults={"guilty": fault})
-    assert set(run(engine, [asked("good")])) == {"good"}
+    assert set(run(engine, [request_of("good")])) == {"good"}
     with pytest.raises(raises):
-        run(engine, [asked("bad", "the guilty one")])
+        run(engine, [request_of("bad", "the guilty one")])
 
 
-def test_a_scripted_request_hangs_or_is_slow_and_the_others_go_on() -> None:
+def test_scripted_requests_hang_or_are_slow_and_others_go_on() -> None:
     engine = stub(faults={"never": "hang", "late": "slow"}, step_s=0.1)
-    requests = [asked(name, f"{name} done", min_tokens=5, max_tokens=5) for name in ("never", "late", "soon")]
+    requests = [request_of(name, f"{name} done", min_tokens=5, max_tokens=5) for name in ("never", "late", "soon")]
     assert set(run(engine, requests, steps=5)) == {"soon"}
     assert set(run(engine, [], steps=45)) == {"late"}
     assert engine.stats().running == 1
 
 
-def test_a_scripted_request_floods() -> None:
+def test_a_scripted_request_gives_a_flood_of_text() -> None:
     engine = stub(faults={"guilty": "flood"})
-    completions = run(engine, [asked("bad", "the guilty one"), asked("good", "another")])
+    completions = run(engine, [request_of("bad", "the guilty one"), request_of("good", "another")])
     assert len(completions["bad"].text) == 10 << 20
     assert completions["bad"].completion_tokens == 1
     assert len(completions["good"].text) < 10_000
@@ -166,15 +166,15 @@ def test_a_scripted_request_floods() -> None:
 
 def test_a_scripted_request_stalls_the_step_that_begins_it() -> None:
     time = Time()
-    run(stub(time, faults={"guilty": "stall"}), [asked("bad", "guilty")], steps=1)
+    run(stub(time, faults={"guilty": "stall"}), [request_of("bad", "guilty")], steps=1)
     assert time.slept[0] > 1e6
 
 
 def test_a_text_follows_from_prompt_and_seed_and_is_often_short_of_the_limit() -> None:
-    done = run(stub(), [asked(str(n), f"topic {n}", max_tokens=80) for n in range(50)])
+    done = run(stub(), [request_of(str(n), f"topic {n}", max_tokens=80) for n in range(50)])
     assert {one.finish_reason for one in done.values()} == {"stop", "length"}
     assert len({one.text for one in done.values()}) == 50
-    assert run(stub(), [asked("x", "topic 3", max_tokens=80)])["x"].text == done["3"].text
+    assert run(stub(), [request_of("x", "topic 3", max_tokens=80)])["x"].text == done["3"].text
 
 
 @pytest.mark.parametrize(

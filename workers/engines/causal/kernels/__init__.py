@@ -1,1 +1,1 @@
-"""Kernels: the products and the attention of a step, written for one kind of processor."""
+"""Kernels: matrix products, small layers and decode attention, each written for one kind of processor."""

@@ -1,7 +1,7 @@
-"""Attention over a flat step: tokens of many texts stand in one row, and each reads its own slot of the cache.
+"""The attention of slots: the tokens of many sequences stand in one row, and each attends to its own slot of the KV cache.
 
-Registered with transformers as an attention implementation, so that any model that takes one can be run in slots. What it
-cannot compute exactly, it refuses; `probe` then finds the model unfit.
+It is registered with transformers as an attention implementation, so that any model that accepts one can run in slots. It
+refuses variants of attention that it cannot compute exactly; `probe` then finds the model unfit.
 """
 
 import time
@@ -15,86 +15,90 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from workers.engines.causal.kernels.cpu.attention import attend_each
+from workers.engines.causal.kernels.cpu.attention import decode_attention
 from workers.engines.causal.kernels.cpu.tiles import is_tiled, keys_of
 from workers.engines.causal.kernels.gpu import attention as gpu_attention
 
-NAME: Final = "nightpress"
-SHORT: Final = 32
-"""A chunk of so many tokens at most is read token by token on a CPU: a product of so few would take longer to set up."""
+ATTENTION_NAME: Final = "nightpress"
+"""The name under which transformers knows this attention."""
 
-REFUSED: Final = ("s_aux", "position_bias", "alibi", "indices")
-"""Arguments that change what is attended to in ways that are not known here."""
+MAX_SHORT_CHUNK: Final = 32
+"""On a CPU, the attention of a chunk of at most this many tokens is computed token by token: for so few, setting up the matrix
+products of a chunk takes longer."""
+
+REFUSED_ARGUMENTS: Final = ("s_aux", "position_bias", "alibi", "indices")
+"""Arguments that change attention in ways that this module does not compute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one text, next to each other in the step's row.
+    """Tokens of one sequence that are next to each other in the step's row.
 
-    `first` is the place of the first in the row, `start` its position in the text, `size` how many there are.
+    `row_start` is the place of the first one in the row, `start` its position in the sequence, `size` how many there are.
     """
 
     slot: int
-    first: int
+    row_start: int
     start: int
     size: int
 
     @property
     def end(self) -> int:
-        """How many tokens the slot holds afterwards."""
+        """How many tokens the slot holds after the step."""
         return self.start + self.size
 
 
 @dataclass
 class Layout:
-    """Where each token of a step stands: first one token for each text that is being written, then chunks of prompts.
+    """Says where each token of a step's row belongs: first the decode tokens, one a sequence, then chunks of prefills.
 
     Args:
-        slots: Of the single tokens [n], ascending.
-        positions: Of the single tokens [n].
-        chunks: The others, short ones first.
-        rows: How many slots of the cache the single tokens' attention covers: all up to the highest of them.
-        reach: How many tokens of a slot it covers.
-        repeats: Whether a slot may come several times among the single tokens, with the same token.
+        slots: The slots of the decode tokens [n], ascending.
+        positions: The positions of the decode tokens in their sequences [n].
+        chunks: The chunks, short ones first.
+        covered_slots: The number of slots up to the highest one of a decode token.
+        max_length: An upper limit of the tokens that a decode token attends to, itself included.
+        repeats: Whether a slot may stand several times among the decode tokens, each time with the same token.
+        attention_ns: The time spent in attention so far, in nanoseconds.
     """
 
     slots: torch.Tensor
     positions: torch.Tensor
     chunks: tuple[Chunk, ...]
-    rows: int
-    reach: int
+    covered_slots: int
+    max_length: int
     repeats: bool = False
     attention_ns: int = 0
     _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
 
     @property
-    def singles(self) -> int:
-        """How many single tokens there are."""
+    def decode_tokens(self) -> int:
+        """The number of decode tokens."""
         return len(self.slots)
 
     @cached_property
-    def short(self) -> int:
-        """How many of the first chunks are short."""
-        return next((n for n, chunk in enumerate(self.chunks) if chunk.size > SHORT), len(self.chunks))
+    def short_chunks(self) -> int:
+        """The number of chunks before the first long one."""
+        return next((n for n, chunk in enumerate(self.chunks) if chunk.size > MAX_SHORT_CHUNK), len(self.chunks))
 
     @cached_property
-    def alone(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Slots of the tokens that are read one by one on a CPU, and how much of them each sees, itself included.
+    def token_by_token(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The slots [n] of the tokens that attend one by one on a CPU, and the number of tokens that each sees, itself included.
 
-        They are the first of the row: single tokens, then those of the first chunks while they are short.
+        These tokens stand first in the row: the decode tokens, then those of the short chunks.
         """
-        slots, positions = self.places
-        count = self.singles + sum(chunk.size for chunk in self.chunks[: self.short])
+        slots, positions = self.slots_and_positions
+        count = self.decode_tokens + sum(chunk.size for chunk in self.chunks[: self.short_chunks])
         return slots[:count], positions[:count] + 1
 
     @cached_property
     def lengths(self) -> torch.Tensor:
-        """How many tokens the slots of the single tokens hold, these included [n]."""
+        """How many tokens each decode token attends to, itself included [n]."""
         return self.positions + 1
 
     @cached_property
-    def places(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Slot and position of each token of the row."""
+    def slots_and_positions(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The slot and the position of each token of the row."""
         if not self.chunks:
             return self.slots, self.positions
         slots, positions = [self.slots], [self.positions]
@@ -104,24 +108,28 @@ class Layout:
         return torch.cat(slots), torch.cat(positions)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """What the single tokens may not see [rows, 1, 1, reach], as -inf to be added. Rows without one see position 0."""
+        """Return the mask of the decode tokens by slot [covered slots, 1, 1, max length]: -inf at what they may not see, else 0.
+
+        Slots without a decode token see position 0.
+        """
         if window not in self._masks:
             device = self.slots.device
-            last = torch.zeros(self.rows, dtype=torch.long, device=device)
+            last = torch.zeros(self.covered_slots, dtype=torch.long, device=device)
             last[self.slots] = self.positions
-            places = torch.arange(self.reach, device=device)
-            hidden = places > last[:, None]
+            positions = torch.arange(self.max_length, device=device)
+            hidden = positions > last[:, None]
             if window is not None:
-                hidden |= places <= last[:, None] - window
+                hidden |= positions <= last[:, None] - window
             mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -torch.inf)
             self._masks[window] = mask[:, None, None, :]
         return self._masks[window]
 
 
 LAYOUT: ContextVar[Layout] = ContextVar("LAYOUT")
+"""The layout of the step that is being computed."""
 
 
-def attend(
+def slot_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -133,29 +141,30 @@ def attend(
     sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What transformers calls in each layer. `key` and `value` are the whole cache of the layer, this step's tokens included.
+    """Compute the attention of one layer; transformers calls this.
 
     Args:
-        module: The layer's attention.
-        query: [1, heads, tokens, size].
-        key: [slots, key heads, length, size], or in tiles.
-        value: [slots, key heads, length, value size], or beside tiles [slots, length, key heads, value size].
-        attention_mask: None: the layout says what sees what.
-        scaling: Of the scores; None is the usual one.
-        dropout: 0: nothing is trained here.
-        softcap: The scores are kept within it (Gemma 2: arXiv 2408.00118).
+        module: The layer's attention module.
+        query: The queries [1, heads, tokens, size].
+        key: The layer's cached keys, with those of this step: [slots, KV heads, length, size], or in tiles.
+        value: The cached values, likewise: [slots, KV heads, length, value size], or beside tiles [slots, length, KV heads,
+            value size].
+        attention_mask: None; `LAYOUT` says which tokens a token sees.
+        scaling: The factor of the scores; None is 1 / sqrt(size).
+        dropout: 0; nothing is trained here.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118).
         sliding_window: How many tokens back a token sees, itself included.
-        others: What models pass besides; those of `REFUSED` must be unset.
+        others: What models pass besides; those of `REFUSED_ARGUMENTS` must be unset.
 
     Returns:
-        [1, tokens, heads, value size], and None in place of the weights.
+        The outputs [1, tokens, heads, value size], and None in place of the attention weights.
 
     Raises:
-        NotImplementedError: The model asks for an attention that is not this one.
+        NotImplementedError: The model asks for a variant of attention that is not computed here.
     """
     if attention_mask is not None or not getattr(module, "is_causal", True):
         raise NotImplementedError("attention that is not causal")
-    if refused := [name for name in REFUSED if others.get(name) is not None]:
+    if refused := [name for name in REFUSED_ARGUMENTS if others.get(name) is not None]:
         raise NotImplementedError(f"attention with {refused[0]}")
     began_ns = time.perf_counter_ns()
     layout = LAYOUT.get()
@@ -163,23 +172,25 @@ def attend(
     parts = []
     chunks: Sequence[Chunk] = layout.chunks
     if is_tiled(key):
-        slots, lengths = layout.alone
-        chunks = chunks[layout.short :]
+        slots, lengths = layout.token_by_token
+        chunks = chunks[layout.short_chunks :]
         if count := len(slots):
-            asked = query[0, :, :count]
+            part = query[0, :, :count]
             parts.append(
-                attend_each(asked, key, value, slots, lengths, scale=scale, softcap=softcap, window=sliding_window)
+                decode_attention(part, key, value, slots, lengths, scale=scale, softcap=softcap, window=sliding_window)
             )
-    elif layout.singles:
-        parts.append(_attend_singles(layout, query[0, :, : layout.singles], key, value, scale, softcap, sliding_window))
+    elif layout.decode_tokens:
+        parts.append(
+            _attend_decodes(layout, query[0, :, : layout.decode_tokens], key, value, scale, softcap, sliding_window)
+        )
     for chunk in chunks:
-        asked = query[:, :, chunk.first : chunk.first + chunk.size]
-        parts.append(_attend_chunk(chunk, asked, key, value, scale, softcap, sliding_window))
+        part = query[:, :, chunk.row_start : chunk.row_start + chunk.size]
+        parts.append(_attend_chunk(chunk, part, key, value, scale, softcap, sliding_window))
     layout.attention_ns += time.perf_counter_ns() - began_ns
     return (parts[0] if len(parts) == 1 else torch.cat(parts))[None], None
 
 
-def _attend_singles(
+def _attend_decodes(
     layout: Layout,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -188,41 +199,49 @@ def _attend_singles(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """[singles, heads, value size] for query [heads, singles, size]."""
-    heads, singles, size = query.shape
-    groups = key.shape[1]
-    asked = query.transpose(0, 1).reshape(singles, groups, heads // groups, size)
-    if gpu_attention.is_fit(key, value, heads // groups, softcap=softcap, window=window):
-        each = gpu_attention.attend_each(
-            asked, key, value, layout.slots, layout.lengths,
-            scale=scale, reach=layout.reach, softcap=softcap, window=window,
+    """Return the outputs [decode tokens, heads, value size] for queries [heads, decode tokens, size]."""
+    heads, tokens, size = query.shape
+    kv_heads = key.shape[1]
+    grouped = query.transpose(0, 1).reshape(tokens, kv_heads, heads // kv_heads, size)
+    if gpu_attention.is_supported(key, value, heads // kv_heads, softcap=softcap, window=window):
+        each = gpu_attention.decode_attention(
+            grouped, key, value, layout.slots, layout.lengths,
+            scale=scale, max_length=layout.max_length, softcap=softcap, window=window,
         )  # fmt: skip
-        return each.reshape(singles, heads, value.shape[-1])
-    return _attend_covered(layout, asked, key, value, scale, softcap, window)
+        return each.reshape(tokens, heads, value.shape[-1])
+    return _attend_covered(layout, grouped, key, value, scale, softcap, window)
 
 
 def _attend_covered(
     layout: Layout,
-    asked: torch.Tensor,
+    grouped: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     scale: float,
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """[singles, heads, value size] for [singles, key heads, queries, size]: two products over all covered slots at once."""
-    singles, groups, queries = asked.shape[:3]
-    spread = layout.repeats or singles < layout.rows  # slots between them have no single token in this step
-    if spread:
-        asked = asked.new_zeros(layout.rows, *asked.shape[1:]).index_copy_(0, layout.slots, asked)
-    keys, values = key[: layout.rows, :, : layout.reach], value[: layout.rows, :, : layout.reach]
-    scores = torch.matmul(asked * scale, keys.transpose(2, 3))
+    """Return the outputs [tokens, heads, value size] for queries [tokens, KV heads, queries a KV head, size].
+
+    Two matrix products cover all slots at once, up to the highest one that is used.
+    """
+    tokens, kv_heads, group_size = grouped.shape[:3]
+    scattered = layout.repeats or tokens < layout.covered_slots  # slots between them have no decode token in this step
+    if scattered:
+        grouped = grouped.new_zeros(layout.covered_slots, *grouped.shape[1:]).index_copy_(0, layout.slots, grouped)
+    keys, values = (
+        key[: layout.covered_slots, :, : layout.max_length],
+        value[: layout.covered_slots, :, : layout.max_length],
+    )
+    scores = torch.matmul(grouped * scale, keys.transpose(2, 3))
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     scores = scores.add_(layout.mask(window, scores.dtype))
     weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     out = torch.matmul(weights, values)
-    return (out.index_select(0, layout.slots) if spread else out).reshape(singles, groups * queries, value.shape[-1])
+    return (out.index_select(0, layout.slots) if scattered else out).reshape(
+        tokens, kv_heads * group_size, value.shape[-1]
+    )
 
 
 def _attend_chunk(
@@ -234,31 +253,31 @@ def _attend_chunk(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """[size, heads, value size] for query [1, heads, size, head size] of one chunk."""
+    """Return the outputs [tokens, heads, value size] of one chunk for its queries [1, heads, tokens, size]."""
     if is_tiled(key):
         keys = keys_of(key, chunk.slot, chunk.end)[None]
         values = value[chunk.slot : chunk.slot + 1, : chunk.end].transpose(1, 2)
     else:
         keys = key[chunk.slot : chunk.slot + 1, :, : chunk.end]
         values = value[chunk.slot : chunk.slot + 1, :, : chunk.end]
-    groups = keys.shape[1]
-    grouped = query.shape[1] != groups
+    kv_heads = keys.shape[1]
+    gqa = query.shape[1] != kv_heads
     if chunk.start == 0 and softcap is None and (window is None or chunk.end <= window):
-        out = scaled_dot_product_attention(query, keys, values, is_causal=True, scale=scale, enable_gqa=grouped)
+        out = scaled_dot_product_attention(query, keys, values, is_causal=True, scale=scale, enable_gqa=gqa)
         return out[0].transpose(0, 1)
-    places = torch.arange(chunk.end, device=query.device)
-    at = torch.arange(chunk.start, chunk.end, device=query.device)[:, None]
-    seen = places <= at
+    positions = torch.arange(chunk.end, device=query.device)
+    query_positions = torch.arange(chunk.start, chunk.end, device=query.device)[:, None]
+    visible = positions <= query_positions
     if window is not None:
-        seen &= places > at - window
+        visible &= positions > query_positions - window
     if softcap is None:
-        out = scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=scale, enable_gqa=grouped)
+        out = scaled_dot_product_attention(query, keys, values, attn_mask=visible, scale=scale, enable_gqa=gqa)
         return out[0].transpose(0, 1)
-    asked = query.reshape(1, groups, -1, *query.shape[2:])
-    scores = torch.matmul(asked * scale, keys.transpose(2, 3)[:, :, None])
-    scores = (torch.tanh(scores / softcap) * softcap).masked_fill_(~seen, -torch.inf)
+    grouped = query.reshape(1, kv_heads, -1, *query.shape[2:])
+    scores = torch.matmul(grouped * scale, keys.transpose(2, 3)[:, :, None])
+    scores = (torch.tanh(scores / softcap) * softcap).masked_fill_(~visible, -torch.inf)
     weights = scores.softmax(-1, dtype=torch.float32).to(value.dtype)
     return torch.matmul(weights, values[:, :, None]).flatten(1, 2)[0].transpose(0, 1)
 
 
-AttentionInterface.register(NAME, attend)
+AttentionInterface.register(ATTENTION_NAME, slot_attention)

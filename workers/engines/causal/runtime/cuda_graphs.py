@@ -1,14 +1,16 @@
-"""Steps of single tokens as they are replayed on a GPU: recorded once for each size, without Python between the kernels.
+"""CUDA graphs: decode steps are recorded once for each size, and replayed by a GPU without Python between their kernels.
 
-A recording reads its tokens, places and slots from buffers that stay where they are. It is made for a number of texts and a
-reach, and serves every step that fits: the rows left over repeat one of the step's own texts, which writes the same numbers
-once more to the same place. A recording is made of other tokens, places and slots than it is for, and believed only after it
-gave the logits of plain steps twice, with nothing of them in the cache beforehand; one that cannot be made, or differs, ends
-all recording, and steps go on as they were.
+A recording reads tokens, positions and slots from buffers that never move. It is made for a number of rows and a maximum
+length, and serves every decode step that fits. Rows that are left over repeat one of the step's sequences, and so write the
+same values to the same place once more.
 
-A step can be begun before anyone has read the tokens that it continues: they go from the device to the device, and what Python
-does with them takes place meanwhile. A text that turns out to have ended with its token has a row too many then, which wrote
-behind all that its slot is known to hold.
+A recording may be wrong, for instance if it has frozen an input. So it is recorded with other inputs than it will be used
+for, and used only after `TRIALS` steps whose logits it gave like the plain step, each from a cache that did not hold the
+step's keys and values. If a recording fails or differs, recording stops, and all steps are computed plainly from then on.
+
+A step can be launched before Python has read the tokens that it continues, as these stay on the device. Python then handles
+them while the GPU computes. A sequence that ends with its token has one row too many in that step; the row's keys and values
+stand behind the tokens that its slot is known to hold, so nothing reads them.
 """
 
 from collections import Counter
@@ -21,33 +23,36 @@ import torch
 from jobs.logs import logger
 from workers.engines.causal.runtime.attention import Layout
 from workers.engines.causal.runtime.kv_cache import SlotCache
-from workers.engines.causal.runtime.logit_distance import difference
-from workers.engines.causal.sequences import Piece, Text
+from workers.engines.causal.runtime.logit_distance import logit_distance
+from workers.engines.causal.sequences import Span, TokenSequence
 
 TRIALS: Final = 2
-"""Steps that a recording must get right before it is believed."""
+"""The number of steps for which a recording must give the right logits before it is used."""
 
-PATIENCE: Final = 4
-"""A size that is asked for less often than this is not worth a recording."""
+MIN_USES: Final = 4
+"""A size is recorded at this many steps of it: rarer sizes are not worth a recording."""
 
-SHORTEST: Final = 256
-SAME: Final = 0.02
-"""How far a replay may be from the very step that was recorded, in parts of the spread: its products are of the same sizes."""
+MIN_LENGTH: Final = 256
+"""The smallest maximum length of a recording, in tokens. Larger ones double it, up to the length of the slots."""
+
+REPLAY_TOLERANCE: Final = 0.02
+"""The largest distance (`logit_distance`) of a replay from the same step run without replay. Its products have the same sizes, so
+this is stricter than the distance from the plain step."""
 
 Step = Callable[[], None]
 Recorder = Callable[[Step], Step]
-"""Takes a step that reads and writes buffers only, and returns what repeats it. It may run the step, but need not."""
+"""Takes a step that reads and writes buffers only, and returns a function that replays it. It may run the step."""
 
 Forward = Callable[[torch.Tensor, torch.Tensor, Layout], torch.Tensor]
-"""From tokens [1, n], places [1, n] and a layout to the logits [n, vocabulary]."""
+"""Takes tokens [1, n], positions [1, n] and a layout, and returns the logits [n, vocabulary]."""
 
 
 class CacheLost(Exception):
-    """A replay was wrong, so nothing that the cache holds can be trusted."""
+    """A replay was wrong, so the KV cache may hold wrong values."""
 
 
 class CudaGraphs:
-    """Records with CUDA graphs, which all share one pool of memory, since only one of them runs at a time."""
+    """A recorder that captures CUDA graphs. They use one memory pool, since only one of them runs at a time."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
@@ -57,14 +62,14 @@ class CudaGraphs:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            step()  # what is set up at a first run must not be recorded
+            step()  # a first run sets things up, which must not be recorded
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 step()
         except Exception:
-            torch.cuda.set_stream(current)  # which leaving a failed capture may not do
+            torch.cuda.set_stream(current)  # after a failed capture, torch may not have done this
             raise
         return graph.replay
 
@@ -72,19 +77,19 @@ class CudaGraphs:
 @dataclass
 class _Recording:
     replay: Step
-    trials: int = TRIALS
+    trials_left: int = TRIALS
 
 
 class RecordedSteps:
-    """The recordings of a network over a cache.
+    """The recorded decode steps of a network.
 
     Args:
-        forward: Computes single tokens. It must follow from its arguments and the cache alone.
-        cache: Recordings are dropped when its blocks move.
-        recorder: How a step is recorded.
-        device: Where the network is.
-        slots: The most texts of a step.
-        tolerance: How far logits may differ from those of the plain step, in parts of their spread.
+        forward: Computes decode tokens. Its result must depend on its arguments and the cache alone.
+        cache: The KV cache. Recordings are dropped when its blocks are allocated anew.
+        recorder: Records a step.
+        device: The device of the network.
+        slots: The most sequences in a step.
+        tolerance: The largest distance (`logit_distance`) of a replay from the plain step.
     """
 
     def __init__(
@@ -101,95 +106,106 @@ class RecordedSteps:
         self._cache = cache
         self._recorder: Recorder | None = recorder
         self._tolerance = tolerance
-        self._inputs = torch.zeros(3, texts_for(slots), dtype=torch.long, device=device)
+        self._inputs = torch.zeros(3, padded_rows(slots), dtype=torch.long, device=device)
         self._logits: torch.Tensor | None = None
-        self._begun: dict[tuple[Text, int], int] = {}
-        self._asked: Counter[tuple[int, int]] = Counter()
+        self._launched: dict[tuple[TokenSequence, int], int] = {}
+        self._uses: Counter[tuple[int, int]] = Counter()
         self._recordings: dict[tuple[int, int], _Recording] = {}
-        cache.before_moving = self.forget
+        cache.before_reallocation = self.drop_recordings
 
-    def forget(self) -> None:
-        """Drop all recordings, since what they read is about to move, and what was begun with them."""
+    def drop_recordings(self) -> None:
+        """Drop all recordings and the launched step, because the memory that they use is about to be freed."""
         self._recordings.clear()
-        self._begun = {}
+        self._launched = {}
 
-    def begin(self, rows: Sequence[tuple[int, Piece]], tokens: torch.Tensor) -> None:
-        """Begin a step of single tokens, if it can be replayed. Each is given by its row in `tokens`, which nobody has read yet.
+    def launch(self, rows: Sequence[tuple[int, Span]], tokens: torch.Tensor) -> None:
+        """Launch a decode step ahead, if there is a recording of its size; `collect` takes its logits.
+
+        Args:
+            rows: The spans of the step, each with the row of its token in `tokens`.
+            tokens: Sampled tokens, still on the device.
 
         Raises:
-            CacheLost: As `logits`.
+            CacheLost: The replay failed.
         """
         if not rows:
             return
-        size = self._size([piece for _, piece in rows])
+        size = self._size([span for _, span in rows])
         recording = self._recordings.get(size)
-        if recording is None or recording.trials:
+        if recording is None or recording.trials_left:
             return
-        self._fill(rows, size[0], tokens)
+        self._write_inputs(rows, size[0], tokens)
         self._replay(recording)
-        self._begun = {(piece.text, piece.start): row for row, (_, piece) in enumerate(rows)}
+        self._launched = {(span.sequence, span.start): row for row, (_, span) in enumerate(rows)}
 
-    def begun(self, pieces: Sequence[Piece]) -> torch.Tensor | None:
-        """The logits [texts, vocabulary] of the first pieces, if they were begun, and no others were; asked for once."""
-        begun, self._begun = self._begun, {}
-        rows = [begun.get((piece.text, piece.start)) for piece in pieces]
+    def collect(self, spans: Sequence[Span]) -> torch.Tensor | None:
+        """Return the logits [launched spans, vocabulary] of a launched step, once; None if there are none that fit.
+
+        They fit if some of these spans were launched and stand before all that were not.
+        """
+        launched, self._launched = self._launched, {}
+        rows = [launched.get((span.sequence, span.start)) for span in spans]
         known = [row for row in rows if row is not None]
         if not known or rows[: len(known)] != known:
             return None
         if known == list(range(len(known))):
-            return self._out(len(known))
-        return self._out(max(known) + 1)[torch.tensor(known, device=self._inputs.device)]
+            return self._output(len(known))
+        return self._output(max(known) + 1)[torch.tensor(known, device=self._inputs.device)]
 
-    def logits(self, pieces: Sequence[Piece], plain: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """The logits [texts, vocabulary] after single tokens, each the last of its text; `plain` computes the same.
+    def logits(self, spans: Sequence[Span], plain: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return the logits [spans, vocabulary] of a decode step: by a replay, or by `plain` if no recording fits.
 
         Raises:
-            CacheLost: A replay differed from `plain`. All that is in the cache must be computed anew.
+            CacheLost: A replay failed or differed from `plain`. Everything in the cache must be computed again.
         """
-        size = self._size(pieces)
+        size = self._size(spans)
         recording = self._recordings.get(size)
-        if recording is not None and not recording.trials:
-            self._fill(list(enumerate(pieces)), size[0])
+        if recording is not None and not recording.trials_left:
+            self._write_inputs(list(enumerate(spans)), size[0])
             self._replay(recording)
-            return self._out(len(pieces))
+            return self._output(len(spans))
         expected = plain()
-        self._asked[size] += 1
-        if self._recorder is not None and self._asked[size] >= PATIENCE:
-            self._try(self._recorder, size, pieces, expected)
+        self._uses[size] += 1
+        if self._recorder is not None and self._uses[size] >= MIN_USES:
+            self._try_recording(self._recorder, size, spans, expected)
         return expected
 
-    def _try(self, recorder: Recorder, size: tuple[int, int], pieces: Sequence[Piece], expected: torch.Tensor) -> None:
-        """Record a step of this size, if that was not done before, and see whether it gives the logits of the plain one."""
+    def _try_recording(
+        self, recorder: Recorder, size: tuple[int, int], spans: Sequence[Span], expected: torch.Tensor
+    ) -> None:
+        """Record a step of this size, unless that is done, and compare its replay with the plain step's logits `expected`."""
         try:
             if self._logits is None:
                 self._logits = expected.new_empty(self._inputs.shape[1], expected.shape[1])
             if size not in self._recordings:
-                self._recordings[size] = self._record(recorder, size, pieces[0].text.slot)
-            self._fill(list(enumerate(pieces)), size[0])
-            self._step(*size)
-            own = self._out(len(expected)).clone()
-        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything when it is recorded
-            self._give_up(_reason(error))
+                self._recordings[size] = self._record(recorder, size, spans[0].sequence.slot)
+            self._write_inputs(list(enumerate(spans)), size[0])
+            self._run_step(*size)
+            own = self._output(len(expected)).clone()
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything when it is recorded
+            self._stop_recording(_reason(error))
             return
-        _, places, slots = self._inputs[:, : size[0]]
-        self._cache.spoil(slots, places)
-        got = self._out(len(expected)).fill_(torch.nan)
+        _, positions, slots = self._inputs[:, : size[0]]
+        self._cache.poison(slots, positions)
+        got = self._output(len(expected)).fill_(torch.nan)
         recording = self._recordings[size]
         self._replay(recording)
-        recording.trials -= 1
-        same, alike = (difference(list(one.float()), list(got.float())) for one in (own, expected))
-        right = same <= min(SAME, self._tolerance) and alike <= self._tolerance  # either may be no number
-        if not right or self._cache.is_spoilt(slots, places):
-            self._give_up(f"a replay's logits differ from the step's own by {max(same, alike):.2g} of their spread")
+        recording.trials_left -= 1
+        from_own, from_plain = (logit_distance(list(one.float()), list(got.float())) for one in (own, expected))
+        # either distance may be NaN
+        right = from_own <= min(REPLAY_TOLERANCE, self._tolerance) and from_plain <= self._tolerance
+        if not right or self._cache.is_poisoned(slots, positions):
+            apart = max(from_own, from_plain)
+            self._stop_recording(f"a replay's logits differ by {apart:.2g} of their standard deviation")
             raise CacheLost
 
     def _record(self, recorder: Recorder, size: tuple[int, int], real: int) -> _Recording:
-        """Record with one token again and again, at the first place of a slot that is not the real one, if there is another."""
+        """Record a step whose rows all hold token 0 at position 0 of a slot other than `real`, if there is another slot."""
         slot = (real + 1) % self._cache.slots
         self._inputs.zero_()
         self._inputs[2].fill_(slot)
-        with self._cache.lent(slot):
-            return _Recording(recorder(lambda: self._step(*size)))
+        with self._cache.keeping_first_token(slot):
+            return _Recording(recorder(lambda: self._run_step(*size)))
 
     def _replay(self, recording: _Recording) -> None:
         try:
@@ -197,52 +213,56 @@ class RecordedSteps:
         except torch.AcceleratorError:
             raise  # the device itself is gone
         except Exception as error:
-            self._give_up(_reason(error))
+            self._stop_recording(_reason(error))
             raise CacheLost from error
 
-    def _give_up(self, reason: str) -> None:
+    def _stop_recording(self, reason: str) -> None:
         self._recorder = None
-        self.forget()
-        logger().warning("engine.unrecorded", reason=reason)
+        self.drop_recordings()
+        logger().warning("engine.graphs_stopped", reason=reason)
 
-    def _fill(self, rows: Sequence[tuple[int, Piece]], texts: int, tokens: torch.Tensor | None = None) -> None:
-        """Put tokens, places and slots where recordings read them: tokens as they are known, or rows of those on the device."""
+    def _write_inputs(self, rows: Sequence[tuple[int, Span]], padded: int, tokens: torch.Tensor | None = None) -> None:
+        """Write tokens, positions and slots to the buffers that recordings read, and fill up to `padded` rows.
+
+        The tokens are those of the spans or, if `tokens` on the device are given, those in the rows that go with the spans.
+        """
         first = min(rows, key=lambda row: row[1].start)
-        filled = [*rows, *[first] * (texts - len(rows))]
-        known = [
-            row if tokens is not None else piece.text.tokens(piece.start, piece.start + 1)[0] for row, piece in filled
+        filled = [*rows, *[first] * (padded - len(rows))]
+        tokens_or_rows = [
+            row if tokens is not None else span.sequence.tokens(span.start, span.start + 1)[0] for row, span in filled
         ]
-        # memory of its own each time, which is not used again before it was read
+        # new memory each time: the copy reads it later, so it must not be written again
         host = torch.zeros(self._inputs.shape, dtype=torch.long, pin_memory=self._inputs.is_cuda)
-        host[:, :texts] = torch.tensor([known, *zip(*((p.start, p.text.slot) for _, p in filled), strict=True)])
+        places = zip(*((span.start, span.sequence.slot) for _, span in filled), strict=True)
+        host[:, :padded] = torch.tensor([tokens_or_rows, *places])
         self._inputs.copy_(host, non_blocking=True)
         if tokens is not None:
-            self._inputs[0, :texts] = tokens[self._inputs[0, :texts]]
+            self._inputs[0, :padded] = tokens[self._inputs[0, :padded]]
 
-    def _step(self, texts: int, reach: int) -> None:
-        tokens, places, slots = self._inputs[:, :texts]
-        layout = Layout(slots, places, (), rows=self._cache.slots, reach=reach, repeats=True)
-        self._out(texts).copy_(self._forward(tokens[None], places[None], layout))
+    def _run_step(self, rows: int, max_length: int) -> None:
+        tokens, positions, slots = self._inputs[:, :rows]
+        layout = Layout(slots, positions, (), covered_slots=self._cache.slots, max_length=max_length, repeats=True)
+        self._output(rows).copy_(self._forward(tokens[None], positions[None], layout))
 
-    def _out(self, texts: int) -> torch.Tensor:
+    def _output(self, rows: int) -> torch.Tensor:
         if self._logits is None:
             raise RuntimeError("no step was recorded")
-        return self._logits[:texts]
+        return self._logits[:rows]
 
-    def _size(self, pieces: Sequence[Piece]) -> tuple[int, int]:
-        """Texts and reach of the recording that serves a step."""
-        return texts_for(len(pieces)), self._reach_for(max(piece.start for piece in pieces) + 1)
+    def _size(self, spans: Sequence[Span]) -> tuple[int, int]:
+        """Return the rows and the maximum length of the recording that serves a step."""
+        return padded_rows(len(spans)), self._max_length_for(max(span.start for span in spans) + 1)
 
-    def _reach_for(self, reach: int) -> int:
-        wanted = SHORTEST
-        while wanted < reach:
-            wanted *= 2
-        return min(wanted, self._cache.length)
+    def _max_length_for(self, max_length: int) -> int:
+        length = MIN_LENGTH
+        while length < max_length:
+            length *= 2
+        return min(length, self._cache.length)
 
 
-def texts_for(texts: int) -> int:
-    """How many rows a recording for so many texts has."""
-    return 1 << (texts - 1).bit_length() if texts <= 8 else -(-texts // 8) * 8
+def padded_rows(rows: int) -> int:
+    """Return the number of rows of the recording that serves this many: a power of two up to 8, then a multiple of 8."""
+    return 1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""The cache: keys and values of the tokens of each slot, in one block a layer.
+"""The KV cache: for each layer, one block of memory with the keys of all slots, and one with their values.
 
-A block [slots, key heads, length, size] is made when a layer first runs, since only then are its sizes known, and anew
-when slots or length change. Nothing here knows requests.
+A block [slots, KV heads, length, size] is allocated when its layer first runs, because its sizes are not known earlier, and
+allocated anew when the number or the length of slots changes. Nothing here knows requests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,49 +12,49 @@ import torch
 from transformers import Cache
 from transformers.cache_utils import CacheLayerMixin
 
-from workers.engines.causal.kernels.cpu.tiles import TiledBlocks, is_fit, moved
+from workers.engines.causal.kernels.cpu.tiles import TiledBlocks, can_tile, resized
 from workers.engines.causal.runtime.attention import LAYOUT
 
 
 class PlainBlocks:
-    """The keys and values of a layer, [slots, key heads, length, size] each; see `TiledBlocks`, for its arguments too."""
+    """The keys and values of a layer, [slots, KV heads, length, size] each. The interface is that of `TiledBlocks`."""
 
     def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
-        """Zeros, since what is masked is still multiplied, and must be a number."""
+        """Allocate zeros: masked values are still multiplied, so they must be numbers."""
         self.keys, self.values = (
             states.new_zeros(slots, states.shape[0], length, states.shape[2]) for states in (key_states, value_states)
         )
 
     @property
     def token_bytes(self) -> int:
-        """What one token of one slot takes."""
+        """The memory that one token of one slot takes, in bytes."""
         return sum(block.shape[1] * block.shape[3] * block.element_size() for block in (self.keys, self.values))
 
-    def put(
+    def write(
         self, key_states: torch.Tensor, value_states: torch.Tensor, slots: torch.Tensor, positions: torch.Tensor
     ) -> None:
-        """Put keys and values [key heads, tokens, size] where the tokens stand: their slots and positions [tokens]."""
+        """Write keys and values [KV heads, tokens, size] to the slots and positions [tokens] of their tokens."""
         for block, states in ((self.keys, key_states), (self.values, value_states)):
             block[slots, :, positions] = states.transpose(0, 1)
 
-    def spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
-        """Where tokens stand: each block, and its index of them."""
+    def indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+        """Return each block with the index that selects the tokens at these slots and positions in it."""
         return [(block, (slots, slice(None), positions)) for block in (self.keys, self.values)]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let slot `target` begin with the first tokens of slot `source`."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`."""
         for block in (self.keys, self.values):
             block[target, :, :tokens] = block[source, :, :tokens]
 
     def resize(self, slots: int, length: int) -> None:
-        """Another number of slots or tokens. What fits stays."""
+        """Change the number of slots or their length; tokens that still fit stay."""
         self.keys, self.values = (
-            moved(block, slots, block.shape[1], length, block.shape[3]) for block in (self.keys, self.values)
+            resized(block, slots, block.shape[1], length, block.shape[3]) for block in (self.keys, self.values)
         )
 
 
-class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no types
-    """The keys and values of one layer. `update` puts a step's tokens where the layout says, and returns the whole blocks."""
+class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers has no types
+    """The cache of one layer. `update` writes a step's keys and values where `LAYOUT` says, and returns the whole blocks."""
 
     is_sliding = False
     is_compileable = False
@@ -67,7 +67,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
-        kind = TiledBlocks if is_fit(key_states) else PlainBlocks
+        kind = TiledBlocks if can_tile(key_states) else PlainBlocks
         self.blocks = kind(key_states[0], value_states[0], self.slots, self.length)
         self.is_initialized = True
 
@@ -77,17 +77,17 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
         if self.blocks is None:
             self.lazy_initialization(key_states, value_states)
         blocks = cast("PlainBlocks | TiledBlocks", self.blocks)
-        blocks.put(key_states[0], value_states[0], *LAYOUT.get().places)
+        blocks.write(key_states[0], value_states[0], *LAYOUT.get().slots_and_positions)
         return blocks.keys, blocks.values
 
     def resize(self, slots: int, length: int) -> None:
-        """Another number of slots or tokens. What fits stays."""
+        """Change the number of slots or their length; tokens that still fit stay."""
         self.slots, self.length = slots, length
         if self.blocks is not None:
             self.blocks.resize(slots, length)
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let slot `target` begin with the first tokens of slot `source`."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`."""
         if self.blocks is not None:
             self.blocks.copy(source, target, tokens)
 
@@ -101,73 +101,76 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers tells no
         return self.length
 
 
-class SlotCache(Cache):  # type: ignore[misc]  # transformers tells no types
-    """The layers of a model. Give it to the model's forward as `past_key_values`, with a layout set."""
+class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
+    """The cache of all layers of a model. Pass it to the model's forward as `past_key_values`, with `LAYOUT` set."""
 
     def __init__(self, layers: int, slots: int, length: int) -> None:
         self._slot_layers: Sequence[SlotLayer] = [SlotLayer(slots, length) for _ in range(layers)]
         super().__init__(layers=list(self._slot_layers))
-        self.before_moving: Callable[[], None] = lambda: None
-        """Called before the blocks are made anew elsewhere."""
+        self.before_reallocation: Callable[[], None] = lambda: None
+        """Called before blocks are freed or allocated anew, so that nothing reads their old memory."""
 
     @property
     def slots(self) -> int:
-        """How many texts it holds."""
+        """The number of slots."""
         return self._slot_layers[0].slots
 
     @property
     def length(self) -> int:
-        """How many tokens of each."""
+        """The length of a slot, in tokens."""
         return self._slot_layers[0].length
 
     @property
     def token_bytes(self) -> int:
-        """What one token of one slot takes in all layers; 0 before the first step."""
+        """The memory that one token of one slot takes in all layers, in bytes; 0 before the first step."""
         return sum(layer.blocks.token_bytes for layer in self._slot_layers if layer.blocks is not None)
 
     @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
-        """Another number of slots or tokens. What fits stays. Raises what an allocator raises, and is whole even then."""
-        self.before_moving()
+        """Change the number of slots or their length; tokens that still fit stay.
+
+        If an allocation fails, its exception is raised, and the cache can still be cleared or resized.
+        """
+        self.before_reallocation()
         for layer in self._slot_layers:
             layer.resize(slots, length)
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let slot `target` begin with the first tokens of slot `source`."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`."""
         for layer in self._slot_layers:
             layer.copy(source, target, tokens)
 
     @contextmanager
-    def lent(self, slot: int) -> Iterator[None]:
-        """The first token of a slot may be overwritten meanwhile."""
-        spots = self._spots(torch.tensor([slot]), torch.tensor([0]))
-        kept = [block[index].clone() for block, index in spots]
+    def keeping_first_token(self, slot: int) -> Iterator[None]:
+        """Restore the keys and values of the slot's first token at the end of the `with` block."""
+        indices = self._indices(torch.tensor([slot]), torch.tensor([0]))
+        saved = [block[index].clone() for block, index in indices]
         try:
             yield
         finally:
-            for (block, index), was in zip(spots, kept, strict=True):
-                block[index] = was
+            for (block, index), values_before in zip(indices, saved, strict=True):
+                block[index] = values_before
 
-    def spoil(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
-        """Make tokens [n] of slots [n] such that whoever reads them gets no number."""
-        for block, index in self._spots(slots, positions):
+    def poison(self, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        """Set the keys and values at these slots [n] and positions [n] to NaN, so that reading them gives NaN."""
+        for block, index in self._indices(slots, positions):
             block[index] = torch.nan
 
-    def is_spoilt(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
-        """Whether any of these is still so."""
-        return any(bool(block[index].isnan().any()) for block, index in self._spots(slots, positions))
+    def is_poisoned(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
+        """Whether any of these is still NaN."""
+        return any(bool(block[index].isnan().any()) for block, index in self._indices(slots, positions))
 
-    def _spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+    def _indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
         made = [layer.blocks for layer in self._slot_layers if layer.blocks is not None]
         return [
-            spot
+            index
             for blocks in made
-            for spot in blocks.spots(slots.to(blocks.keys.device), positions.to(blocks.keys.device))
+            for index in blocks.indices(slots.to(blocks.keys.device), positions.to(blocks.keys.device))
         ]
 
     def clear(self, slots: int, length: int) -> None:
-        """Forget everything and give the memory back; blocks are made anew at the next step."""
-        self.before_moving()
+        """Forget everything and free the memory. Blocks are allocated anew at the next step."""
+        self.before_reallocation()
         for layer in self._slot_layers:
             layer.blocks = None
             layer.is_initialized = False

@@ -1,7 +1,7 @@
-"""One step of a model over the slots: tokens in, the next token of each text out. The only part that runs the network.
+"""The runtime computes one step of a network over the slots: tokens go in, the next token of each sequence comes out.
 
-All tokens of a step, of whatever texts, go through the network as one row, so its products are as large as they can be,
-and only the places where a token is to be chosen reach the vocabulary.
+Nothing else runs the network. All tokens of a step, of all sequences, go through it as one row, so that its matrix products
+are as large as possible. Logits are computed only for the tokens after which one is sampled.
 """
 
 import time
@@ -15,28 +15,30 @@ from workers.engines.causal.runtime.attention import LAYOUT, Chunk, Layout
 from workers.engines.causal.runtime.cuda_graphs import RecordedSteps, Recorder
 from workers.engines.causal.runtime.kv_cache import SlotCache
 from workers.engines.causal.runtime.logit_distance import TOLERANCE
-from workers.engines.causal.sampler import Drawing, choose
-from workers.engines.causal.sequences import Piece
+from workers.engines.causal.sampler import SamplingState, sample
+from workers.engines.causal.sequences import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """Where the time of a step went, in nanoseconds: attention, which grows with what is read, all layers, and choosing."""
+class StepTime:
+    """The time of a step, in nanoseconds: attention, the rest of the network, and sampling."""
 
     attention_ns: int
     layers_ns: int
-    choosing_ns: int
+    sampling_ns: int
 
 
 class Runtime:
-    """A network with a cache of slots.
+    """A network with a KV cache of slots.
 
     Args:
-        network: A model of transformers whose attention is `attention.NAME`.
-        device: Where it is.
-        layers: How many layers keep keys and values.
-        eos: The tokens that end a text.
-        recorder: How steps of single tokens are recorded, to be replayed; None: they are not.
+        network: A model of transformers whose attention is `attention.ATTENTION_NAME`.
+        device: The device that it is on.
+        layers: The number of layers that keep keys and values.
+        slots: The number of slots.
+        length: The length of a slot, in tokens.
+        eos: The tokens that end a sequence.
+        recorder: Records decode steps, so that they can be replayed. None computes every step anew.
     """
 
     def __init__(
@@ -55,145 +57,148 @@ class Runtime:
         self._eos = eos
         self._weight_bytes = sum(one.numel() * one.element_size() for one in network.parameters())
         self.cache = SlotCache(layers, slots, length)
-        self._recorded: RecordedSteps | None = None
+        self._recorded_steps: RecordedSteps | None = None
         if recorder is not None:
-            tolerance = TOLERANCE.get(network.dtype, TOLERANCE[torch.bfloat16])  # narrower formats compute in it
-            self._recorded = RecordedSteps(
+            # narrower formats than those of TOLERANCE compute in bfloat16
+            tolerance = TOLERANCE.get(network.dtype, TOLERANCE[torch.bfloat16])
+            self._recorded_steps = RecordedSteps(
                 self._forward, self.cache, recorder, device, slots=slots, tolerance=tolerance
             )
 
     @torch.inference_mode()
-    def run(self, pieces: Sequence[Piece], drawings: Sequence[Drawing]) -> tuple[list[int], Spent]:
-        """Compute the pieces. Returns the next token for each place that one is chosen after, in order, and the times.
+    def run(self, spans: Sequence[Span], sampling_states: Sequence[SamplingState]) -> tuple[list[int], StepTime]:
+        """Compute a step. Returns a sampled token for each of the `sampling_states`, in order, and the time that it took.
 
-        `pieces` are single tokens by slot, then chunks; `drawings` belong to those places.
+        Args:
+            spans: Decode tokens by slot, then chunks of prefills.
+            sampling_states: One for each token that is sampled, in the order of the spans.
 
         Raises:
-            CacheLost: The step is to be made again, after all that the cache holds.
+            CacheLost: The cache may hold wrong values: clear it, and compute everything in it again before this step.
         """
         began_ns = time.perf_counter_ns()
-        logits, attention_ns = self._computed(pieces)
+        logits, attention_ns = self._step_logits(spans)
         ran_ns = time.perf_counter_ns()
-        chosen = self._chosen(pieces, choose(logits, drawings, self._eos)) if drawings else []
+        sampled = self._to_host(spans, sample(logits, sampling_states, self._eos)) if sampling_states else []
         now_ns = time.perf_counter_ns()
         if self._device.type != "cpu":
-            return chosen, self._estimated(pieces, now_ns - began_ns)
-        return chosen, Spent(attention_ns, ran_ns - began_ns - attention_ns, now_ns - ran_ns)
+            return sampled, self._estimated_time(spans, now_ns - began_ns)
+        return sampled, StepTime(attention_ns, ran_ns - began_ns - attention_ns, now_ns - ran_ns)
 
     @torch.inference_mode()
-    def logits(self, pieces: Sequence[Piece]) -> torch.Tensor:
-        """The logits [last pieces, vocabulary] alone."""
-        return self._logits(pieces, *self._layout(pieces))
+    def logits(self, spans: Sequence[Span]) -> torch.Tensor:
+        """Compute a step's logits [samples, vocabulary] without sampling."""
+        return self._logits_of(spans, *self._layout(spans))
 
     @torch.inference_mode()
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let slot `target` begin with the first tokens of slot `source`."""
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`."""
         self.cache.copy(source, target, tokens)
 
     def close(self) -> None:
-        """Give memory back. What is recorded refers to the runtime in a circle, which would keep the network."""
+        """Free the memory at once. Recorded steps refer back to the runtime, and that circle would keep the network alive."""
         self.cache.clear(0, 0)
-        self.cache.before_moving = lambda: None
-        self._recorded = None
+        self.cache.before_reallocation = lambda: None
+        self._recorded_steps = None
 
-    def _computed(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
-        """The logits of a step, as far as it was begun those, and the time that its attention took, where that is known."""
-        begun = self._recorded.begun(pieces) if self._recorded is not None else None
-        if begun is None:
-            return self._computed_now(pieces)
-        if len(begun) == len(pieces):
-            return begun, 0
-        begun = begun.clone()  # a replay of the rest writes where it stands
-        logits, attention_ns = self._computed_now(pieces[len(begun) :])
-        return torch.cat([begun, logits]), attention_ns
+    def _step_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
+        """Return the step's logits, reusing those launched ahead, and the nanoseconds spent in attention (0 if unknown)."""
+        collected = self._recorded_steps.collect(spans) if self._recorded_steps is not None else None
+        if collected is None:
+            return self._fresh_logits(spans)
+        if len(collected) == len(spans):
+            return collected, 0
+        collected = collected.clone()  # a replay of the rest writes to the same memory
+        logits, attention_ns = self._fresh_logits(spans[len(collected) :])
+        return torch.cat([collected, logits]), attention_ns
 
-    def _computed_now(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, int]:
-        """The same of what was not begun, replayed where it can be."""
-        if self._recorded is not None and all(piece.size == 1 and piece.last for piece in pieces):
-            return self._recorded.logits(pieces, lambda: self._logits(pieces, *self._layout(pieces))), 0
-        layout, last = self._layout(pieces)
-        return self._logits(pieces, layout, last), layout.attention_ns
+    def _fresh_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
+        """Return the same for spans that were not launched ahead. Replays a recorded step if there is one."""
+        if self._recorded_steps is not None and all(span.size == 1 and span.samples for span in spans):
+            return self._recorded_steps.logits(spans, lambda: self._logits_of(spans, *self._layout(spans))), 0
+        layout, logit_rows = self._layout(spans)
+        return self._logits_of(spans, layout, logit_rows), layout.attention_ns
 
-    def _chosen(self, pieces: Sequence[Piece], chosen: torch.Tensor) -> list[int]:
-        """The tokens as numbers. Where steps are replayed the next one is begun before they are waited for."""
-        if self._recorded is None:
-            return chosen.tolist()
-        host = torch.empty_like(chosen, device="cpu", pin_memory=chosen.is_cuda).copy_(chosen, non_blocking=True)
-        here = torch.cuda.current_stream(chosen.device).record_event() if chosen.is_cuda else None
-        self._recorded.begin(_following(pieces), chosen)
-        if here is not None:
-            here.synchronize()
+    def _to_host(self, spans: Sequence[Span], sampled: torch.Tensor) -> list[int]:
+        """Return the sampled tokens as numbers. Launches the next step before waiting for them, if steps are recorded."""
+        if self._recorded_steps is None:
+            return sampled.tolist()
+        host = torch.empty_like(sampled, device="cpu", pin_memory=sampled.is_cuda).copy_(sampled, non_blocking=True)
+        copied = torch.cuda.current_stream(sampled.device).record_event() if sampled.is_cuda else None
+        self._recorded_steps.launch(_next_decodes(spans), sampled)
+        if copied is not None:
+            copied.synchronize()
         return host.tolist()
 
-    def _estimated(self, pieces: Sequence[Piece], spent_ns: int) -> Spent:
-        """The same of a device that goes on while Python does, so that nothing within a step is timed: by bytes read."""
-        read = sum(piece.start + piece.size for piece in pieces) * self.cache.token_bytes
+    def _estimated_time(self, spans: Sequence[Span], spent_ns: int) -> StepTime:
+        """Estimate the parts of a step's time from the bytes read: a GPU runs behind Python, so its parts cannot be timed."""
+        read = sum(span.start + span.size for span in spans) * self.cache.token_bytes
         attention_ns = spent_ns * read // (read + self._weight_bytes)
-        return Spent(attention_ns, spent_ns - attention_ns, 0)
+        return StepTime(attention_ns, spent_ns - attention_ns, 0)
 
-    def _logits(self, pieces: Sequence[Piece], layout: Layout, last: Sequence[int]) -> torch.Tensor:
-        ids = [token for piece in pieces for token in piece.text.tokens(piece.start, piece.start + piece.size)]
-        places = [place for piece in pieces for place in range(piece.start, piece.start + piece.size)]
-        keep = torch.tensor(last or [0], device=self._device)
-        return self._forward(self._row(ids), self._row(places), layout, keep)[: len(last)]
+    def _logits_of(self, spans: Sequence[Span], layout: Layout, logit_rows: Sequence[int]) -> torch.Tensor:
+        ids = [token for span in spans for token in span.sequence.tokens(span.start, span.start + span.size)]
+        positions = [position for span in spans for position in range(span.start, span.start + span.size)]
+        keep = torch.tensor(logit_rows or [0], device=self._device)
+        return self._forward(self._row(ids), self._row(positions), layout, keep)[: len(logit_rows)]
 
     def _forward(
-        self, ids: torch.Tensor, places: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
+        self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
     ) -> torch.Tensor:
-        """The logits [kept, vocabulary]; 0 keeps all."""
+        """Return the logits [kept, vocabulary] of the rows that `keep` names; 0 keeps all."""
         token = LAYOUT.set(layout)
         try:
             out = self._network(
-                input_ids=ids, position_ids=places, past_key_values=self.cache, use_cache=True, logits_to_keep=keep
+                input_ids=ids, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=keep
             )
         finally:
             LAYOUT.reset(token)
         logits: torch.Tensor = out.logits[0]
         return logits
 
-    def _layout(self, pieces: Sequence[Piece]) -> tuple[Layout, list[int]]:
-        """Where the pieces stand in the row, and the places after which a token is chosen."""
-        singles = _singles(pieces)
-        last = [n for n, piece in enumerate(singles) if piece.last]
-        chunks, place = [], len(singles)
-        for piece in pieces[len(singles) :]:
-            chunks.append(Chunk(piece.text.slot, place, piece.start, piece.size))
-            place += piece.size
-            last += range(place - piece.last, place)
-        slots = [piece.text.slot for piece in singles]
-        positions = [piece.start for piece in singles]
+    def _layout(self, spans: Sequence[Span]) -> tuple[Layout, list[int]]:
+        """Return where the spans stand in the step's row, and the rows after which a token is sampled."""
+        decodes = _leading_decodes(spans)
+        logit_rows = [n for n, span in enumerate(decodes) if span.samples]
+        chunks, row_start = [], len(decodes)
+        for span in spans[len(decodes) :]:
+            chunks.append(Chunk(span.sequence.slot, row_start, span.start, span.size))
+            row_start += span.size
+            logit_rows += range(row_start - span.samples, row_start)
+        slots = [span.sequence.slot for span in decodes]
+        positions = [span.start for span in decodes]
         layout = Layout(
             torch.tensor(slots, dtype=torch.long, device=self._device),
             torch.tensor(positions, dtype=torch.long, device=self._device),
             tuple(chunks),
-            rows=max(slots, default=-1) + 1,
-            reach=max(positions, default=-1) + 1,
+            covered_slots=max(slots, default=-1) + 1,
+            max_length=max(positions, default=-1) + 1,
         )
-        return layout, last
+        return layout, logit_rows
 
     def _row(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor([values], dtype=torch.long, device=self._device)
 
 
-def _following(pieces: Sequence[Piece]) -> list[tuple[int, Piece]]:
-    """The next step as far as it is known before the tokens are: of texts that may go on, by the row of the token.
+def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
+    """Return the next step's decodes, each with the row of its token among the sampled ones: of sequences that may go on.
 
-    None while a prompt is being read, beside which single tokens cost little.
+    Returns none while a prompt is in its prefill: the next step will continue that, and decode beside it at little cost.
     """
-    if not all(piece.last for piece in pieces):
+    if not all(span.samples for span in spans):
         return []
     found, row = [], 0
-    for piece in pieces:
-        text = piece.text
-        if not text.given and len(text.written) + 1 < text.request.prompt.params.max_tokens:
-            found.append((row, Piece(text, piece.start + piece.size, 1, last=1)))
-        row += piece.last
-    return sorted(found, key=lambda one: one[1].text.slot)
+    for span in spans:
+        sequence = span.sequence
+        if not sequence.forced and len(sequence.output) + 1 < sequence.request.prompt.params.max_tokens:
+            found.append((row, Span(sequence, span.start + span.size, 1, samples=1)))
+        row += span.samples
+    return sorted(found, key=lambda one: one[1].sequence.slot)
 
 
-def _singles(pieces: Sequence[Piece]) -> Sequence[Piece]:
-    """The single tokens that the pieces begin with, by slot; a chunk may be a single token too, and stands where it stands."""
+def _leading_decodes(spans: Sequence[Span]) -> Sequence[Span]:
+    """Return the leading spans of one token, by slot: the decodes. A chunk of one token that follows them stays a chunk."""
     n = 0
-    while n < len(pieces) and pieces[n].size == 1 and (n == 0 or pieces[n - 1].text.slot < pieces[n].text.slot):
+    while n < len(spans) and spans[n].size == 1 and (n == 0 or spans[n - 1].sequence.slot < spans[n].sequence.slot):
         n += 1
-    return pieces[:n]
+    return spans[:n]

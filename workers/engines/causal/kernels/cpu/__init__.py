@@ -1,1 +1,1 @@
-"""Kernels for CPUs: packed products, fused layers and attention, compiled by Numba."""
+"""Kernels for CPUs, compiled by numba: packed weights, fused layers and decode attention."""

@@ -1,9 +1,9 @@
-"""Attention of one new token for each of many texts, on a CPU: each reads its own slot of the cache, as far as it is filled.
+"""Decode attention on a CPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Batched products pay for the longest text of the step, for scores and weights that go through memory, and for the small
-sizes of one query. This reads every key and value once, in the order in which `tiles` laid them. It is compiled when a
-model is loaded, for the sizes of its heads, since they must be constants for the sums to stay in registers. All sums are
-in fp32.
+Batched matrix products cost more: they cover the longest sequence of the step for all, write scores and weights to memory, and
+are slow for one query. This kernel reads every key and value once, in the order in which `tiles` lays them. It is compiled
+when a model first runs, for the sizes of its heads, which must be constants so that the sums stay in registers. All sums are
+in float32.
 """
 
 from functools import cache
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numba import types
 
-from workers.engines.causal.kernels.cpu.attention_loops import scorer, weigher
-from workers.engines.causal.kernels.cpu.loops import Loops, compiled, compiled_here, exp, narrow, wide
-from workers.engines.causal.kernels.cpu.tiles import TILE, shown
+from workers.engines.causal.kernels.cpu.attention_loops import make_score, make_weigh
+from workers.engines.causal.kernels.cpu.loops import Loops, compiled, compiled_uncached, exp, from_float32, to_float32
+from workers.engines.causal.kernels.cpu.tiles import TILE, as_numpy
 
 
-def attend_each(
+def decode_attention(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
@@ -29,57 +29,57 @@ def attend_each(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """Attend with one query a text.
+    """Compute the attention of one query a sequence.
 
     Args:
-        query: [heads, texts, size], in the format of the keys; heads that share keys are next to each other.
-        keys: The tiles [slots, tiles, key heads, size / pair, TILE, pair] of a cache.
-        values: [slots, length, key heads, value size], in the same format.
-        slots: Of the texts [texts].
-        lengths: How many tokens each slot holds, the new one included [texts]; at least 1.
-        scale: What scores are multiplied by.
-        softcap: The scores are kept within it.
+        query: The queries [heads, sequences, size], in the format of the keys. Heads of one KV head are next to each other.
+        keys: The tiles of the cache [slots, tiles, KV heads, size / pair, TILE, pair].
+        values: The values of the cache [slots, length, KV heads, value size], in the same format.
+        slots: The slot of each sequence [sequences].
+        lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
+        scale: The factor of the scores.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh.
         window: How many tokens back a token sees, itself included.
 
     Returns:
-        [texts, heads, value size], in the same format.
+        The outputs [sequences, heads, value size], in the same format.
     """
-    heads, texts, size = query.shape
-    groups, value_size = values.shape[2:]
-    out = values.new_empty(texts, heads, value_size)
-    _kernel(groups, heads // groups, size, value_size, values.dtype == torch.bfloat16)(
-        shown(query),
-        shown(keys),
-        shown(values),
+    heads, sequences, size = query.shape
+    kv_heads, value_size = values.shape[2:]
+    out = values.new_empty(sequences, heads, value_size)
+    _kernel(kv_heads, heads // kv_heads, size, value_size, values.dtype == torch.bfloat16)(
+        as_numpy(query),
+        as_numpy(keys),
+        as_numpy(values),
         slots.numpy(),
         lengths.numpy(),
         np.float32(scale),
         np.float32(softcap or 0.0),
         window or 0,
-        shown(out),
+        as_numpy(out),
     )
     return out
 
 
-def _signature(*, halves: bool) -> Any:
-    """What the loops take, so that they are compiled once, and not for each order in which a query can lie in memory."""
-    number = types.uint16 if halves else types.float32
+def _signature(*, bf16: bool) -> Any:
+    """Return the types that the kernel takes. With fixed types it is compiled once, not for each memory layout of a query."""
+    number = types.uint16 if bf16 else types.float32
     query, keys, values, out = (
         types.Array(number, dimensions, order) for dimensions, order in ((3, "A"), (6, "C"), (4, "C"), (3, "C"))
     )
-    places = types.Array(types.int64, 1, "A")
-    return types.void(query, keys, values, places, places, types.float32, types.float32, types.int64, out)
+    indices = types.Array(types.int64, 1, "A")
+    return types.void(query, keys, values, indices, indices, types.float32, types.float32, types.int64, out)
 
 
 @cache
-def _kernel(groups: int, queries: int, size: int, value_size: int, halves: bool) -> Loops:  # noqa: C901 - loops in loops
-    """The loops, for heads of these sizes: `groups` of keys, each with so many `queries`."""
-    number = 2 if halves else 4
-    tile_bytes, token_bytes = TILE * size * number, groups * value_size * number
-    score = scorer(queries, size, halves=halves)
-    weigh = weigher(queries, value_size, token_bytes, halves=halves)
+def _kernel(kv_heads: int, queries: int, size: int, value_size: int, bf16: bool) -> Loops:  # noqa: C901 - loops in loops
+    """Compile the kernel for heads of these sizes: `kv_heads`, each with this many `queries`."""
+    item_bytes = 2 if bf16 else 4
+    tile_bytes, token_bytes = TILE * size * item_bytes, kv_heads * value_size * item_bytes
+    score = make_score(queries, size, bf16=bf16)
+    weigh = make_weigh(queries, value_size, token_bytes, bf16=bf16)
 
-    @compiled_here(_signature(halves=halves))
+    @compiled_uncached(_signature(bf16=bf16))
     def kernel(
         query: Any,
         keys: Any,
@@ -92,62 +92,62 @@ def _kernel(groups: int, queries: int, size: int, value_size: int, halves: bool)
         out: Any,
     ) -> None:
         tiles, length = keys.shape[1], values.shape[1]
-        asked = np.empty((groups * queries, size), np.float32)
-        scores = np.empty((groups * queries, tiles * TILE), np.float32)
-        sums = np.empty((groups * queries, value_size), np.float32)
-        parts = np.empty(groups * queries, np.float32)
-        ask_at, score_at, sum_at = asked.ctypes.data, scores.ctypes.data, sums.ctypes.data
-        row = tiles * TILE * 4
-        for text in range(len(slots)):
-            end = lengths[text]
+        scaled = np.empty((kv_heads * queries, size), np.float32)
+        scores = np.empty((kv_heads * queries, tiles * TILE), np.float32)
+        sums = np.empty((kv_heads * queries, value_size), np.float32)
+        factors = np.empty(kv_heads * queries, np.float32)
+        query_address, score_address, sum_address = scaled.ctypes.data, scores.ctypes.data, sums.ctypes.data
+        row_bytes = tiles * TILE * 4
+        for sequence in range(len(slots)):
+            end = lengths[sequence]
             start = max(0, end - window) if window > 0 else 0
-            for head in range(groups * queries):
+            for head in range(kv_heads * queries):
                 for d in range(size):
-                    asked[head, d] = wide(query[head, text, d], halves) * scale
+                    scaled[head, d] = to_float32(query[head, sequence, d], bf16) * scale
             for tile in range(start // TILE, (end + TILE - 1) // TILE):
-                key_at = keys.ctypes.data + (slots[text] * tiles + tile) * groups * tile_bytes
-                for group in range(groups):
-                    first = group * queries
+                key_address = keys.ctypes.data + (slots[sequence] * tiles + tile) * kv_heads * tile_bytes
+                for kv_head in range(kv_heads):
+                    first = kv_head * queries
                     score(
-                        ask_at + first * size * 4,
-                        key_at + group * tile_bytes,
-                        score_at + first * row + tile * TILE * 4,
-                        row,
+                        query_address + first * size * 4,
+                        key_address + kv_head * tile_bytes,
+                        score_address + first * row_bytes + tile * TILE * 4,
+                        row_bytes,
                     )
-            _soften(scores, start, end, softcap, parts)
+            _softmax(scores, start, end, softcap, factors)
             sums[:] = 0
             for token in range(start, end, TILE):
-                value_at = values.ctypes.data + (slots[text] * length + token) * token_bytes
-                for group in range(groups):
-                    first = group * queries
+                value_address = values.ctypes.data + (slots[sequence] * length + token) * token_bytes
+                for kv_head in range(kv_heads):
+                    first = kv_head * queries
                     weigh(
-                        score_at + first * row + token * 4,
-                        value_at + group * value_size * number,
-                        sum_at + first * value_size * 4,
+                        score_address + first * row_bytes + token * 4,
+                        value_address + kv_head * value_size * item_bytes,
+                        sum_address + first * value_size * 4,
                         min(TILE, end - token),
-                        row,
+                        row_bytes,
                     )
-            for head in range(groups * queries):
+            for head in range(kv_heads * queries):
                 for d in range(value_size):
-                    out[text, head, d] = narrow(sums[head, d] * parts[head], halves)
+                    out[sequence, head, d] = from_float32(sums[head, d] * factors[head], bf16)
 
     return kernel
 
 
 @compiled()
-def _soften(scores: Any, start: Any, end: Any, softcap: Any, parts: Any) -> None:
-    """The softmax of some scores of each query, in place, but for a factor of each query, which goes to `parts`."""
+def _softmax(scores: Any, start: Any, end: Any, softcap: Any, factors: Any) -> None:
+    """Turn the scores [start:end] of each query into exponentials, in place. Times the query's factor they are the softmax."""
     one, two = np.float32(1.0), np.float32(2.0)
     for q in range(len(scores)):
         row = scores[q, start:end]
         if softcap > 0:
             for t in range(len(row)):
                 row[t] = softcap * (one - two / (one + exp(two * row[t] / softcap)))
-        most = np.float32(-3.4e38)
+        highest = np.float32(-3.4e38)
         for t in range(len(row)):
-            most = max(most, row[t])
-        whole = np.float32(0.0)
+            highest = max(highest, row[t])
+        total = np.float32(0.0)
         for t in range(len(row)):
-            row[t] = exp(row[t] - most)
-            whole += row[t]
-        parts[q] = one / whole
+            row[t] = exp(row[t] - highest)
+            total += row[t]
+        factors[q] = one / total

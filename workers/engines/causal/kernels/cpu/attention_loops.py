@@ -1,4 +1,4 @@
-"""The two inner loops of attention at one query, for given sizes, as functions that numba calls with addresses."""
+"""The two inner loops of decode attention, made for given sizes as functions that numba calls with addresses."""
 
 from typing import Any, Final
 
@@ -7,127 +7,130 @@ from numba.extending import intrinsic
 
 from workers.engines.causal.kernels.cpu.tiles import TILE
 from workers.engines.causal.kernels.cpu.vectors import (
+    CACHE_LINE,
     FLOAT,
     HALF,
-    LINE,
     LONG,
     WORD,
-    Inner,
+    InnerLoop,
     Loop,
-    add_product,
-    ask,
+    code_generator,
     constant,
-    generator,
     load,
+    multiply_add,
+    prefetch,
     splat,
     store,
     vector,
     zeros,
 )
 
-AHEAD: Final = 6144
-"""How many bytes ahead memory is asked for: about what is computed while it comes."""
+PREFETCH_BYTES: Final = 6144
+"""How far ahead memory is prefetched, in bytes: about what is computed in the time that memory takes to arrive."""
 
-SUMS: Final = 20
-"""Vectors that are summed up at once at most, so that they and what is added fit in 32 registers."""
+MAX_SUMS: Final = 20
+"""The most vectors of sums that a loop keeps, so that they and what is added to them fit in 32 registers."""
 
 
-def scorer(queries: int, size: int, *, halves: bool) -> Inner:
-    """`score(asked, tile, scores, stride)`: the products of some queries and the keys of one tile.
+def make_score(queries: int, size: int, *, bf16: bool) -> InnerLoop:
+    """Make `score(scaled, tile, scores, stride)`: the products of queries with the keys of one tile.
 
-    Args of the function, addresses and bytes:
-        asked: Of float32 [queries, size].
-        tile: Of the keys [size, TILE] of float32, or [size / 2, TILE, 2] of bfloat16.
-        scores: Of float32 [queries, TILE], whose rows lie `stride` bytes apart.
+    Args of the function:
+        scaled: The address of scaled queries, float32 [queries, size].
+        tile: The address of keys, float32 [size, TILE] or bfloat16 [size / 2, TILE, 2].
+        scores: The address of the results, float32 [queries, TILE].
+        stride: The bytes from one row of `scores` to the next.
     """
 
-    def make(build: Any, asked: Any, tile: Any, scores: Any, stride: Any) -> None:
-        for first in range(0, queries, SUMS // 2):
-            some = range(first, min(first + SUMS // 2, queries))
+    def make(build: Any, scaled: Any, tile: Any, scores: Any, stride: Any) -> None:
+        for first in range(0, queries, MAX_SUMS // 2):
+            some = range(first, min(first + MAX_SUMS // 2, queries))
             with Loop(build, LONG(size // 2), [zeros(TILE)] * (2 * len(some))) as loop:
-                both = _two_parts(build, tile, loop.index, halves=halves)
+                both = _two_dimensions(build, tile, loop.index, bf16=bf16)
                 for n, query in enumerate(some):
-                    at = build.add(asked, build.add(build.mul(loop.index, LONG(8)), LONG(query * size * 4)))
+                    at = build.add(scaled, build.add(build.mul(loop.index, LONG(8)), LONG(query * size * 4)))
                     for part, keys in enumerate(both):
                         one = splat(build, load(build, at, FLOAT, 4 * part), TILE)
-                        loop.sums[2 * n + part] = add_product(build, loop.sums[2 * n + part], keys, one)
+                        loop.sums[2 * n + part] = multiply_add(build, loop.sums[2 * n + part], keys, one)
             for n, query in enumerate(some):
-                whole = build.fadd(loop.sums[2 * n], loop.sums[2 * n + 1])
-                store(build, build.add(scores, build.mul(stride, LONG(query))), whole)
+                total = build.fadd(loop.sums[2 * n], loop.sums[2 * n + 1])
+                store(build, build.add(scores, build.mul(stride, LONG(query))), total)
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba tells no types
-    def score(_typing: Any, _asked: Any, _tile: Any, _scores: Any, _stride: Any) -> Any:
-        return types.void(*[types.intp] * 4), generator(make)
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+    def score(_typing: Any, _scaled: Any, _tile: Any, _scores: Any, _stride: Any) -> Any:
+        return types.void(*[types.intp] * 4), code_generator(make)
 
-    made: Inner = score
-    return made
+    inner: InnerLoop = score
+    return inner
 
 
-def weigher(queries: int, size: int, apart: int, *, halves: bool) -> Inner:
-    """`weigh(weights, values, sums, count, stride)`: add up values by their weights, for some queries.
+def make_weigh(queries: int, size: int, value_stride: int, *, bf16: bool) -> InnerLoop:
+    """Make `weigh(weights, values, sums, count, stride)`: the sums of values by their weights, for some queries.
 
     Args:
-        queries: How many.
-        size: Of a value.
-        apart: How many bytes lie from one value to the next.
-        halves: Whether values are of bfloat16, else of float32.
+        queries: The number of queries.
+        size: The numbers in a value.
+        value_stride: The bytes from one value to the next.
+        bf16: Whether values are bfloat16; else they are float32.
 
-    Args of the function, addresses and bytes:
-        weights: Of float32 [queries, count], whose rows lie `stride` bytes apart.
-        values: Of [count, size].
-        sums: Of float32 [queries, size], which are added to.
+    Args of the function:
+        weights: The address of weights, float32 [queries, count].
+        values: The address of values [count, size].
+        sums: The address of sums, float32 [queries, size], which are added to.
+        count: The number of values.
+        stride: The bytes from one row of `weights` to the next.
     """
     lanes = next(n for n in (TILE, 8, 4, 2, 1) if size % n == 0)
-    at_once = max(1, SUMS // queries)
-    number = 2 if halves else 4
+    vectors_at_once = max(1, MAX_SUMS // queries)
+    item_bytes = 2 if bf16 else 4
 
     def make(build: Any, weights: Any, values: Any, sums: Any, count: Any, stride: Any) -> None:
-        for first in range(0, size // lanes, at_once):
-            parts = range(first, min(first + at_once, size // lanes))
+        for first in range(0, size // lanes, vectors_at_once):
+            parts = range(first, min(first + vectors_at_once, size // lanes))
             places = [
                 build.add(sums, LONG((query * size + part * lanes) * 4)) for query in range(queries) for part in parts
             ]
             with Loop(build, count, [load(build, place, vector(FLOAT, lanes)) for place in places]) as loop:
-                value = build.add(values, build.mul(loop.index, LONG(apart)))
-                for line in range(0, len(parts) * lanes * number, LINE):
-                    ask(build, build.add(value, LONG(first * lanes * number + line)), AHEAD)
-                read = [_wide(build, value, part * lanes * number, lanes, halves=halves) for part in parts]
+                value = build.add(values, build.mul(loop.index, LONG(value_stride)))
+                for line in range(0, len(parts) * lanes * item_bytes, CACHE_LINE):
+                    prefetch(build, build.add(value, LONG(first * lanes * item_bytes + line)), PREFETCH_BYTES)
+                vectors = [_to_float32(build, value, part * lanes * item_bytes, lanes, bf16=bf16) for part in parts]
                 weight = build.add(weights, build.mul(loop.index, LONG(4)))
                 for query in range(queries):
                     place = build.add(weight, build.mul(stride, LONG(query)))
                     one = splat(build, load(build, place, FLOAT), lanes)
-                    for n, some in enumerate(read, start=query * len(read)):
-                        loop.sums[n] = add_product(build, loop.sums[n], some, one)
+                    for n, some in enumerate(vectors, start=query * len(vectors)):
+                        loop.sums[n] = multiply_add(build, loop.sums[n], some, one)
             for place, sum_ in zip(places, loop.sums, strict=True):
                 store(build, place, sum_)
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba tells no types
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def weigh(_typing: Any, _weights: Any, _values: Any, _sums: Any, _count: Any, _stride: Any) -> Any:
-        return types.void(*[types.intp] * 5), generator(make)
+        return types.void(*[types.intp] * 5), code_generator(make)
 
-    made: Inner = weigh
-    return made
+    inner: InnerLoop = weigh
+    return inner
 
 
-def _two_parts(build: Any, tile: Any, index: Any, *, halves: bool) -> list[Any]:
-    """Two parts of the keys of a tile, [TILE] float32 each."""
+def _two_dimensions(build: Any, tile: Any, index: Any, *, bf16: bool) -> list[Any]:
+    """Load two dimensions of the keys of a tile, as float32 [TILE] each."""
     words = vector(WORD, TILE)
-    if halves:
-        at = build.add(tile, build.mul(index, LONG(LINE)))
-        ask(build, at, AHEAD)
+    if bf16:
+        at = build.add(tile, build.mul(index, LONG(CACHE_LINE)))
+        prefetch(build, at, PREFETCH_BYTES)
         word = load(build, at, words)
         high = build.and_(word, constant(WORD, TILE, 0xFFFF0000))
         low = build.shl(word, constant(WORD, TILE, 16))
         return [build.bitcast(part, vector(FLOAT, TILE)) for part in (low, high)]
-    at = build.add(tile, build.mul(index, LONG(2 * LINE)))
-    ask(build, at, AHEAD)
-    ask(build, build.add(at, LONG(LINE)), AHEAD)
-    return [load(build, at, vector(FLOAT, TILE), offset) for offset in (0, LINE)]
+    at = build.add(tile, build.mul(index, LONG(2 * CACHE_LINE)))
+    prefetch(build, at, PREFETCH_BYTES)
+    prefetch(build, build.add(at, LONG(CACHE_LINE)), PREFETCH_BYTES)
+    return [load(build, at, vector(FLOAT, TILE), offset) for offset in (0, CACHE_LINE)]
 
 
-def _wide(build: Any, address: Any, offset: int, lanes: int, *, halves: bool) -> Any:
-    """Numbers of the cache as float32. A bfloat16 is the upper half of the float32 that it stands for."""
-    if not halves:
+def _to_float32(build: Any, address: Any, offset: int, lanes: int, *, bf16: bool) -> Any:
+    """Load numbers of the cache as float32. A bfloat16 is the upper half of the float32 with the same value."""
+    if not bf16:
         return load(build, address, vector(FLOAT, lanes), offset)
     half = load(build, address, vector(HALF, lanes), offset)
     word = build.shl(build.zext(half, vector(WORD, lanes)), constant(WORD, lanes, 16))

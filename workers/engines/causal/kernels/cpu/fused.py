@@ -1,7 +1,7 @@
-"""Small operators of a network, each in one pass: in torch they read and write memory several times for a few numbers.
+"""Fused layers: small operations of a network in one pass over memory, where torch makes several.
 
-For bfloat16 on CPUs that compute in it, as `packed`, which has the linear layers. What is replaced is known by its parts,
-and only if it computes the same: each is tried beside the model's own on random numbers first.
+For bfloat16 on CPUs that compute in it, like `packed`. A layer is recognised by its parts. Norms and MLPs are replaced only if
+the fused layer gives the same outputs for random numbers.
 """
 
 import inspect
@@ -13,35 +13,36 @@ import torch
 from numba import types
 from torch import nn
 
-from workers.engines.causal.kernels.cpu.loops import compiled, exp, narrow, wide
+from workers.engines.causal.kernels.cpu.loops import compiled, exp, from_float32, to_float32
 from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16
-from workers.engines.causal.kernels.cpu.tiles import shown
+from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
-NEAR: Final = 2.0**-7
-"""How far an output may lie from the model's own, beside its greatest: the last place of a bfloat16."""
+TOLERANCE: Final = 2.0**-7
+"""The largest difference between the outputs of a fused layer and the original, as a part of the largest output: about the last
+place of a bfloat16."""
 
-QUERIES: Final = ("q_proj", "k_proj", "v_proj")
-"""The layers of attention that get the same input, as most models name them."""
+QKV_NAMES: Final = ("q_proj", "k_proj", "v_proj")
+"""The names that most models give to the layers for queries, keys and values, which have the same input."""
 
 
-class FusedNorm(nn.Module):
-    """A norm by the root mean square (arXiv 1910.07467): rounded before it is weighed. Input and output [..., size]."""
+class FusedRmsNorm(nn.Module):
+    """An RMS norm (arXiv 1910.07467) that rounds before it multiplies by the weight. Input and output are [..., size]."""
 
     def __init__(self, norm: Any) -> None:
         super().__init__()
         self.weight = norm.weight
         self.eps = norm.variance_epsilon if hasattr(norm, "variance_epsilon") else norm.eps
-        self._weight = shown(norm.weight.detach())
+        self._weight = as_numpy(norm.weight.detach())
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         rows = states.reshape(-1, states.shape[-1]).contiguous()
         out = torch.empty_like(rows)
-        _norm(shown(rows), self._weight, self.eps, shown(out))
+        _norm(as_numpy(rows), self._weight, self.eps, as_numpy(out))
         return out.view(states.shape)
 
 
-class SharedProduct:
-    """The product of layers that get the same input one after the other, made when the first of them is asked."""
+class FusedQkv:
+    """The query, key and value layers of attention as one product, computed when the first of them is called."""
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         self._sizes = [layer.out_features for layer in layers]
@@ -50,7 +51,7 @@ class SharedProduct:
         self._parts: list[torch.Tensor | None] = []
 
     def part(self, states: torch.Tensor, number: int) -> torch.Tensor:
-        """What layer `number` gives. Each part is given once, so that no memory is kept."""
+        """Return the output of layer `number`. Each output is returned once for an input, so that no memory is kept."""
         if states is not self._states or self._parts[number] is None:
             self._states, self._parts = states, list(self._whole(states).split(self._sizes, -1))
         part, self._parts[number] = self._parts[number], None
@@ -59,20 +60,20 @@ class SharedProduct:
         return cast("torch.Tensor", part)
 
 
-class Part(nn.Module):
-    """One of the layers of a shared product."""
+class QkvPart(nn.Module):
+    """One of the three layers: it takes its output from the common product."""
 
-    def __init__(self, shared: SharedProduct, number: int, layer: nn.Linear) -> None:
+    def __init__(self, qkv: FusedQkv, number: int, layer: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self._shared, self._number = shared, number
+        self._qkv, self._number = qkv, number
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return self._shared.part(states, self._number)
+        return self._qkv.part(states, self._number)
 
 
-class FusedGate(nn.Module):
-    """A feed-forward layer whose gate is SiLU (arXiv 2002.05202). Gate and what it lets through are one product."""
+class FusedGatedMlp(nn.Module):
+    """A gated MLP with SiLU (SwiGLU, arXiv 2002.05202): its gate and up projections are one product."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -81,74 +82,74 @@ class FusedGate(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         both = self._both(states)
-        passed = both.new_empty(*both.shape[:-1], both.shape[-1] // 2)
-        _gate(shown(both.view(-1, both.shape[-1])), shown(passed.view(-1, passed.shape[-1])))
-        out: torch.Tensor = self._down(passed)
+        gated = both.new_empty(*both.shape[:-1], both.shape[-1] // 2)
+        _gate(as_numpy(both.view(-1, both.shape[-1])), as_numpy(gated.view(-1, gated.shape[-1])))
+        out: torch.Tensor = self._down(gated)
         return out
 
 
 def fuse(network: Any, device: torch.device) -> None:
-    """Replace what can be, before `packed.pack`. Each part is let go when it is replaced."""
+    """Replace the layers of a network that can be fused. To be called before `packed.pack`."""
     if not computes_in_bf16(device):
         return
     found: list[tuple[Any, str, Callable[[Any], nn.Module], int]] = []
     for parent in network.modules():
         for name, child in parent.named_children():
-            if _is_norm(child):
-                found.append((parent, name, FusedNorm, child.weight.shape[0]))
-            elif _is_gated(child):
-                found.append((parent, name, FusedGate, child.gate_proj.in_features))
+            if _is_rms_norm(child):
+                found.append((parent, name, FusedRmsNorm, child.weight.shape[0]))
+            elif _is_gated_mlp(child):
+                found.append((parent, name, FusedGatedMlp, child.gate_proj.in_features))
     with torch.inference_mode(False), torch.no_grad():
-        for module in [module for module in network.modules() if _has_queries(module)]:
-            layers = [getattr(module, name) for name in QUERIES]
-            shared = SharedProduct(layers)
-            for number, (name, layer) in enumerate(zip(QUERIES, layers, strict=True)):
-                setattr(module, name, Part(shared, number, layer))
-        for parent, name, form, size in found:
-            own = getattr(parent, name)
-            new = form(own)
-            if _is_same(own, new, size):
-                setattr(parent, name, new)
+        for module in [module for module in network.modules() if _has_qkv(module)]:
+            layers = [getattr(module, name) for name in QKV_NAMES]
+            qkv = FusedQkv(layers)
+            for number, (name, layer) in enumerate(zip(QKV_NAMES, layers, strict=True)):
+                setattr(module, name, QkvPart(qkv, number, layer))
+        for parent, name, make, size in found:
+            original = getattr(parent, name)
+            fused = make(original)
+            if _gives_same(original, fused, size):
+                setattr(parent, name, fused)
 
 
-def _has_queries(module: Any) -> bool:
-    layers = [getattr(module, name, None) for name in QUERIES]
-    linear = all(type(layer) is nn.Linear and _is_half(dict(layer.named_parameters())) for layer in layers)
+def _has_qkv(module: Any) -> bool:
+    layers = [getattr(module, name, None) for name in QKV_NAMES]
+    linear = all(type(layer) is nn.Linear and _is_bf16(dict(layer.named_parameters())) for layer in layers)
     return linear and len({cast("nn.Linear", layer).in_features for layer in layers}) == 1
 
 
-def _is_norm(module: Any) -> bool:
-    if not type(module).__name__.endswith("RMSNorm") or not _takes_one(module):
+def _is_rms_norm(module: Any) -> bool:
+    if not type(module).__name__.endswith("RMSNorm") or not _takes_states_alone(module):
         return False
     parameters = dict(module.named_parameters())
     eps = hasattr(module, "variance_epsilon") or hasattr(module, "eps")
-    return list(parameters) == ["weight"] and eps and _is_half(parameters)
+    return list(parameters) == ["weight"] and eps and _is_bf16(parameters)
 
 
-def _is_gated(module: Any) -> bool:
+def _is_gated_mlp(module: Any) -> bool:
     parts = dict(module.named_children())
     linear = all(type(parts.get(name)) is nn.Linear for name in ("gate_proj", "up_proj", "down_proj"))
     act = parts.get("act_fn")
     named = linear and isinstance(act, nn.Module) and "silu" in type(act).__name__.lower() and len(parts) == 4
-    return named and _takes_one(module) and _is_half(dict(module.named_parameters()))
+    return named and _takes_states_alone(module) and _is_bf16(dict(module.named_parameters()))
 
 
-def _takes_one(module: nn.Module) -> bool:
-    """Whether it is called with states alone: some norms take a gate beside them."""
+def _takes_states_alone(module: nn.Module) -> bool:
+    """Whether a layer takes states alone: some norms take a gate too."""
     return len(inspect.signature(module.forward).parameters) == 1
 
 
-def _is_half(parameters: dict[str, torch.Tensor]) -> bool:
+def _is_bf16(parameters: dict[str, torch.Tensor]) -> bool:
     return all(parameter.dtype == torch.bfloat16 for parameter in parameters.values())
 
 
-def _is_same(own: nn.Module, new: nn.Module, size: int) -> bool:
-    """Whether both give the same for random numbers of two magnitudes."""
-    numbers = torch.Generator().manual_seed(0)
-    some = torch.randn(1, 6, size, generator=numbers)
+def _gives_same(original: nn.Module, fused: nn.Module, size: int) -> bool:
+    """Whether both layers give the same outputs for random numbers of two magnitudes."""
+    generator = torch.Generator().manual_seed(0)
+    some = torch.randn(1, 6, size, generator=generator)
     tried = torch.cat([some, 0.05 * some]).bfloat16()
-    wanted, got = own(tried).float(), new(tried).float()
-    return bool(((got - wanted).abs().amax((1, 2)) <= NEAR * wanted.abs().amax((1, 2))).all())
+    wanted, got = original(tried).float(), fused(tried).float()
+    return bool(((got - wanted).abs().amax((1, 2)) <= TOLERANCE * wanted.abs().amax((1, 2))).all())
 
 
 _ROWS: Final = types.Array(types.uint16, 2, "C")
@@ -160,19 +161,19 @@ def _norm(states: Any, weight: Any, eps: Any, out: Any) -> None:
     for row in range(len(states)):
         squares = np.float32(0.0)
         for d in range(size):
-            number = wide(states[row, d], True)
+            number = to_float32(states[row, d], True)
             squares += number * number
         part = np.float32(1.0) / np.sqrt(squares / np.float32(size) + np.float32(eps))
         for d in range(size):
-            rounded = wide(narrow(wide(states[row, d], True) * part, True), True)
-            out[row, d] = narrow(rounded * wide(weight[d], True), True)
+            rounded = to_float32(from_float32(to_float32(states[row, d], True) * part, True), True)
+            out[row, d] = from_float32(rounded * to_float32(weight[d], True), True)
 
 
 @compiled(types.void(_ROWS, _ROWS))
-def _gate(both: Any, passed: Any) -> None:
-    one, size = np.float32(1.0), passed.shape[1]
-    for row in range(len(passed)):
+def _gate(both: Any, gated: Any) -> None:
+    one, size = np.float32(1.0), gated.shape[1]
+    for row in range(len(gated)):
         for d in range(size):
-            gate = wide(both[row, d], True)
-            opened = wide(narrow(gate / (one + exp(-gate)), True), True)
-            passed[row, d] = narrow(opened * wide(both[row, size + d], True), True)
+            gate = to_float32(both[row, d], True)
+            opened = to_float32(from_float32(gate / (one + exp(-gate)), True), True)
+            gated[row, d] = from_float32(opened * to_float32(both[row, size + d], True), True)

@@ -1,4 +1,4 @@
-"""Loops over numbers that numba compiles, and the numbers of the cache in them: bfloat16 as the halves of float32."""
+"""Compiles loops by numba, and converts numbers inside them: numpy has no bfloat16, so it is the upper 16 bits of a float32."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -8,48 +8,50 @@ from numba import njit
 
 Loops = Callable[..., None]
 
-# Sums may be taken in any order, but infinities must stay what they are.
-_LOOSE: Final = {"reassoc", "contract", "nsz", "arcp", "nnan"}
-_OPTIONS: Final = {"fastmath": _LOOSE, "nogil": True, "error_model": "numpy"}
+# LLVM may reorder sums, but must not assume that there are no infinities.
+_FAST_MATH: Final = {"reassoc", "contract", "nsz", "arcp", "nnan"}
+_OPTIONS: Final = {"fastmath": _FAST_MATH, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(signature: Any = None) -> Callable[[Loops], Loops]:
-    """Compiles loops of the given types, once: they are found in a cache then, where any folder can be written to."""
+    """Return a decorator that compiles loops for argument types. numba caches them on disk if it finds a writable folder."""
 
-    def compile_it(loops: Loops) -> Loops:
+    def decorate(loops: Loops) -> Loops:
         try:
             return cast("Loops", njit(signature, **_OPTIONS, cache=True)(loops))
-        except RuntimeError:  # neither this folder nor the user's can be written to
+        except RuntimeError:  # neither this folder nor the user's cache folder is writable
             return cast("Loops", njit(signature, **_OPTIONS)(loops))
 
-    return compile_it
+    return decorate
 
 
-def compiled_here(signature: Any) -> Callable[[Loops], Loops]:
-    """The same of loops that call such as no cache can find again."""
+def compiled_uncached(signature: Any) -> Callable[[Loops], Loops]:
+    """Return the same decorator without a disk cache, which cannot hold loops that call functions made at run time."""
     return cast("Callable[[Loops], Loops]", njit(signature, **_OPTIONS))
 
 
 _inlined: Final = cast(
-    "Callable[[Callable[..., Any]], Callable[..., Any]]", njit(fastmath=_LOOSE, inline="always", error_model="numpy")
+    "Callable[[Callable[..., Any]], Callable[..., Any]]",
+    njit(fastmath=_FAST_MATH, inline="always", error_model="numpy"),
 )
 
 
 @_inlined
-def wide(number: Any, halves: Any) -> Any:
-    """The float32 of a number of the cache. A bfloat16 is the upper half of the float32 that it stands for."""
-    if halves:
+def to_float32(number: Any, bf16: Any) -> Any:
+    """Return a number of the cache as float32. `bf16` says that the number is the 16 bits of a bfloat16."""
+    if bf16:
         return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return np.float32(number)
 
 
 @_inlined
 def exp(x: Any) -> Any:
-    """e**x for x in [-87, 87], beyond which it stays what it is there; without calls, so that it is vectorised.
+    """Return e**x, with x clamped to [-87, 87]. It makes no calls, so that loops with it are vectorised.
 
-    Within a part in a million for x in [-1, 1], and in a hundred thousand elsewhere.
+    The relative error is below 1e-6 for x in [-1, 1], and below 1e-5 elsewhere.
 
-    2**n is made of its bits, and 2**f, f in [0, 1), by a polynomial (the first terms of its series, the last one fitted).
+    e**x = 2**n * e**f with an integer n and f in [0, ln 2): 2**n is made from its exponent bits, e**f by the first terms of its
+    series.
     """
     z = min(max(x, np.float32(-87.0)), np.float32(87.0)) * np.float32(1.4426950408889634)
     n = np.floor(z)
@@ -66,9 +68,9 @@ def exp(x: Any) -> Any:
 
 
 @_inlined
-def narrow(number: Any, halves: Any) -> Any:
-    """A float32 as a number of the cache. A bfloat16 is the nearest one, of two the even one."""
-    if halves:
+def from_float32(number: Any, bf16: Any) -> Any:
+    """Return a float32 as a number of the cache. With `bf16`: the bits of the nearest bfloat16, ties to even."""
+    if bf16:
         bits = np.float32(number).view(np.uint32)
         return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
     return np.float32(number)

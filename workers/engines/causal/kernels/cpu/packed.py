@@ -1,8 +1,7 @@
-"""Linear layers whose weights lie as the CPU's matrix products read them, so that they are not rearranged in every step.
+"""Packed weights: linear layers whose weights lie in memory as matrix products read them, so that no step rearranges them.
 
-For bfloat16 on CPUs that compute in it. The products are the same numbers; they are those of `products` where that can
-compute them, else oneDNN's.
-A layer's own weights are given back, but those that another module needs too, such as tied embeddings.
+For bfloat16 on CPUs that compute in it. `products` computes the layers that it can, oneDNN the others; the results are those
+of the plain layer. A plain layer's weights are freed unless another module uses them too, such as tied embeddings.
 """
 
 from collections.abc import Sequence
@@ -11,16 +10,16 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from workers.engines.causal.kernels.cpu.products import Panels, is_fit
+from workers.engines.causal.kernels.cpu.products import Panels, fits_panels
 
-ROWS: Final = 64
-"""For about so many rows a product the weights are arranged; others are computed as well."""
+TYPICAL_ROWS: Final = 64
+"""oneDNN packs weights for products with this many rows. Products with other numbers of rows work too."""
 
 
 class PackedLinear(nn.Module):
-    """A linear layer with packed weights. `shape` of its input is [..., in_features].
+    """A linear layer with packed weights, for inputs [..., in_features].
 
-    Of several layers it gives what they give for the same input, one after the other in the last dimension.
+    Made of several layers, it returns the outputs of all for the same input, one after the other in the last dimension.
     """
 
     def __init__(self, *layers: nn.Linear) -> None:
@@ -29,9 +28,9 @@ class PackedLinear(nn.Module):
         weights = [layer.weight.detach() for layer in layers]
         weight = weights[0] if len(weights) == 1 else torch.cat(weights)
         self._bias = _joined_bias(layers)
-        self._panels = Panels(weight, self._bias) if is_fit(weight) else None
+        self._panels = Panels(weight, self._bias) if fits_panels(weight) else None
         if self._panels is None:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)  # noqa: SLF001 - its only name
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, TYPICAL_ROWS)  # noqa: SLF001 - its only name
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         if self._panels is not None:
@@ -50,12 +49,12 @@ def _joined_bias(layers: Sequence[nn.Linear]) -> torch.Tensor | None:
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a device is a CPU with products of bfloat16."""
+    """Whether a device is a CPU with matrix products in bfloat16."""
     return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - its only name
 
 
 def pack(network: Any, device: torch.device) -> int:
-    """Pack the linear layers of a network, where that pays. Returns how many."""
+    """Replace the bfloat16 linear layers of a network on a CPU that computes in bfloat16. Returns how many it replaced."""
     if not computes_in_bf16(device):
         return 0
     plain = [

@@ -1,8 +1,9 @@
-"""Products of few rows with the weights of a linear layer in bfloat16, on CPUs that multiply pairs of them (AVX512-BF16).
+"""Matrix products of few rows with bfloat16 weights, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
 
-A step reads every weight once, for a row a text. Libraries wait for the weights and then compute; this asks for the next
-ones while it computes with those that are there. A panel of 64 outputs lies in memory as it is read: for each pair of
-inputs the 64 pairs of weights. Up to six rows are multiplied with it at once, whose sums fill the registers. Sums are in fp32.
+A decode step reads every weight once, for one row a sequence. Libraries wait for the weights and then compute; this prefetches
+the next ones while it computes with those that have arrived. The weights of 64 outputs are a panel, which lies in memory as it
+is read: for each pair of inputs, the 64 pairs of weights. Up to six rows are multiplied by a panel at once; their sums, in
+float32, fill the registers.
 """
 
 from functools import cache
@@ -13,36 +14,37 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from workers.engines.causal.kernels.cpu.loops import compiled_here
+from workers.engines.causal.kernels.cpu.loops import compiled_uncached
 from workers.engines.causal.kernels.cpu.vectors import (
+    CACHE_LINE,
     FLOAT,
     HALF,
-    LINE,
     LONG,
     WORD,
-    Inner,
+    InnerLoop,
     Loop,
-    ask,
+    code_generator,
     constant,
-    generator,
     load,
+    prefetch,
     splat,
     store,
     vector,
 )
 
-OUTPUTS: Final = 64
-"""Of a panel: four registers of 16 sums."""
+PANEL_OUTPUTS: Final = 64
+"""The outputs of a panel: four registers of 16 sums."""
 
-ROWS: Final = 6
-"""Rows that are computed at once: their sums, a panel's weights of a pair of inputs and a row's fill 32 registers."""
+MAX_BLOCK_ROWS: Final = 6
+"""The most rows that are computed at once. Their sums, the panel's weights for a pair of inputs and the row's inputs fill the 32
+registers."""
 
 _LANES: Final = 16
-_REGISTERS: Final = OUTPUTS // _LANES
-_PAIR_BYTES: Final = OUTPUTS * 4
+_PANEL_REGISTERS: Final = PANEL_OUTPUTS // _LANES
+_PAIR_BYTES: Final = PANEL_OUTPUTS * 4
 
 
-class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite tells no types, and has not this one
+class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no types, and lacks this class
     def _to_string(self) -> str:
         return "bfloat"
 
@@ -54,40 +56,40 @@ class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite tells no types, and 
 
 
 @cache
-def can_multiply() -> bool:
-    """Whether this processor has the instruction, and no unit for whole matrices, which libraries use, and is faster."""
-    has = binding.get_host_cpu_features()
-    return bool(has.get("avx512bf16")) and not has.get("amx-bf16")
+def has_bf16_products() -> bool:
+    """Whether this processor has the instruction, and no matrix unit (AMX), with which libraries are faster."""
+    features = binding.get_host_cpu_features()
+    return bool(features.get("avx512bf16")) and not features.get("amx-bf16")
 
 
-def is_fit(weight: torch.Tensor) -> bool:
-    """Whether the weights [outputs, inputs] of a layer can be put in panels here. One thread computes."""
+def fits_panels(weight: torch.Tensor) -> bool:
+    """Whether a layer's weights [outputs, inputs] can be computed in panels here. Only if torch uses one thread, as this does."""
     outputs, inputs = weight.shape
-    whole = outputs % OUTPUTS == 0 and inputs % 2 == 0
-    half_on_cpu = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
-    return whole and half_on_cpu and torch.get_num_threads() == 1 and can_multiply()
+    whole = outputs % PANEL_OUTPUTS == 0 and inputs % 2 == 0
+    bf16_on_cpu = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
+    return whole and bf16_on_cpu and torch.get_num_threads() == 1 and has_bf16_products()
 
 
 class Panels:
-    """The weights of a linear layer, and its product.
+    """The weights of a linear layer in panels.
 
     Args:
-        weight: [outputs, inputs] of bfloat16, for which `is_fit`.
-        bias: [outputs] or None.
+        weight: The weights, bfloat16 [outputs, inputs], for which `fits_panels` is true.
+        bias: The bias [outputs], or None.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         self._outputs, self._inputs = weight.shape
-        pairs = weight.view(self._outputs // OUTPUTS, OUTPUTS, self._inputs // 2, 2)
+        pairs = weight.view(self._outputs // PANEL_OUTPUTS, PANEL_OUTPUTS, self._inputs // 2, 2)
         self._panels = pairs.permute(0, 2, 1, 3).contiguous()
         self._bias = torch.zeros(self._outputs) if bias is None else bias.float()
 
     def multiply(self, states: torch.Tensor) -> torch.Tensor:
-        """The outputs [..., outputs] of states [..., inputs], both of bfloat16."""
+        """Return the outputs [..., outputs] for states [..., inputs], both bfloat16."""
         rows = states.reshape(-1, self._inputs).contiguous()
         out = rows.new_empty(len(rows), self._outputs)
         if len(rows):
-            _multiplier(_lines(len(rows)))(
+            _multiplier(_prefetch_lines(len(rows)))(
                 rows.data_ptr(),
                 self._panels.data_ptr(),
                 self._bias.data_ptr(),
@@ -99,96 +101,115 @@ class Panels:
         return out.view(*states.shape[:-1], self._outputs)
 
 
-def _lines(rows: int) -> int:
-    """How many lines of the next panel are asked for with each pair of inputs, so that all of it is, by the blocks of rows."""
-    blocks = -(-rows // ROWS)
-    return 4 if blocks == 1 else 2 if blocks < _REGISTERS else 1
+def _prefetch_lines(rows: int) -> int:
+    """Return how many cache lines to prefetch with each pair of inputs, so that the blocks of rows prefetch the next panel."""
+    blocks = -(-rows // MAX_BLOCK_ROWS)
+    return 4 if blocks == 1 else 2 if blocks < _PANEL_REGISTERS else 1
 
 
 @cache
-def _multiplier(lines: int) -> Inner:
-    """The loops over panels and blocks of rows, all as large as they can be alike. Addresses, then counts."""
-    one, two, three, four, five, six = (_block(rows, lines) for rows in range(1, ROWS + 1))
+def _multiplier(lines: int) -> InnerLoop:
+    """Compile the loops over panels and over blocks of rows, which differ by one row at most. Takes addresses, then counts."""
+    one, two, three, four, five, six = (_make_block(rows, lines) for rows in range(1, MAX_BLOCK_ROWS + 1))
 
     def multiply(states: Any, panels: Any, bias: Any, out: Any, rows: Any, inputs: Any, outputs: Any) -> None:
-        blocks = (rows + ROWS - 1) // ROWS
-        size, larger = rows // blocks, rows % blocks
-        of_row, of_out, of_panel = inputs * 2, outputs * 2, inputs // 2 * _PAIR_BYTES
-        asked = inputs // 2 * LINE * lines  # by a block
-        for number in range(outputs // OUTPUTS):
-            panel, first = panels + number * of_panel, bias + number * OUTPUTS * 4
+        blocks = (rows + MAX_BLOCK_ROWS - 1) // MAX_BLOCK_ROWS
+        size, larger_blocks = rows // blocks, rows % blocks
+        row_bytes, out_bytes, panel_bytes = inputs * 2, outputs * 2, inputs // 2 * _PAIR_BYTES
+        prefetched = inputs // 2 * CACHE_LINE * lines  # bytes, by a block of rows
+        for number in range(outputs // PANEL_OUTPUTS):
+            panel, first = panels + number * panel_bytes, bias + number * PANEL_OUTPUTS * 4
             done = 0
             for block in range(blocks):
-                count = size + 1 if block < larger else size
-                state, place = states + done * of_row, out + number * OUTPUTS * 2 + done * of_out
-                soon = panel + of_panel + min(block * asked, of_panel - asked)
+                count = size + 1 if block < larger_blocks else size
+                state, address = states + done * row_bytes, out + number * PANEL_OUTPUTS * 2 + done * out_bytes
+                prefetch_address = panel + panel_bytes + min(block * prefetched, panel_bytes - prefetched)
                 if count == 6:
-                    six(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    six(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 elif count == 5:
-                    five(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    five(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 elif count == 4:
-                    four(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    four(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 elif count == 3:
-                    three(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    three(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 elif count == 2:
-                    two(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    two(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 else:
-                    one(state, panel, first, place, inputs // 2, of_row, of_out, soon)
+                    one(state, panel, first, address, inputs // 2, row_bytes, out_bytes, prefetch_address)
                 done += count
 
-    return compiled_here(types.void(*[types.intp] * 7))(multiply)
+    return compiled_uncached(types.void(*[types.intp] * 7))(multiply)
 
 
-def _block(rows: int, lines: int) -> Inner:
-    """`block(states, panel, bias, out, pairs, of_row, of_out, soon)`: some rows with one panel.
+def _make_block(rows: int, lines: int) -> InnerLoop:
+    """Make `block(states, panel, bias, out, pairs, row_bytes, out_bytes, prefetch_address)`: some rows times one panel.
 
-    Args of the function, addresses and bytes:
-        states: Of bfloat16 [rows, 2 * pairs], whose rows lie `of_row` bytes apart.
-        panel: Of bfloat16 [pairs, OUTPUTS, 2].
-        bias: Of float32 [OUTPUTS].
-        out: Of bfloat16 [rows, OUTPUTS], whose rows lie `of_out` bytes apart.
-        soon: From where on `lines` lines of memory are asked for with each pair.
+    Args of the function:
+        states: The address of inputs, bfloat16 [rows, 2 * pairs].
+        panel: The address of weights, bfloat16 [pairs, PANEL_OUTPUTS, 2].
+        bias: The address of the bias, float32 [PANEL_OUTPUTS].
+        out: The address of the results, bfloat16 [rows, PANEL_OUTPUTS].
+        pairs: The number of pairs of inputs.
+        row_bytes: The bytes from one row of `states` to the next.
+        out_bytes: The bytes from one row of `out` to the next.
+        prefetch_address: The address from which on `lines` cache lines are prefetched with each pair.
     """
 
     def make(
-        build: Any, states: Any, panel: Any, bias: Any, out: Any, pairs: Any, of_row: Any, of_out: Any, soon: Any
+        build: Any,
+        states: Any,
+        panel: Any,
+        bias: Any,
+        out: Any,
+        pairs: Any,
+        row_bytes: Any,
+        out_bytes: Any,
+        prefetch_address: Any,
     ) -> None:
-        begin = [load(build, bias, vector(FLOAT, _LANES), LINE * n) for n in range(_REGISTERS)]
-        with Loop(build, pairs, begin * rows) as loop:
-            place = build.add(panel, build.mul(loop.index, LONG(_PAIR_BYTES)))
-            weights = [load(build, place, vector(WORD, _LANES), LINE * n) for n in range(_REGISTERS)]
+        bias_sums = [load(build, bias, vector(FLOAT, _LANES), CACHE_LINE * n) for n in range(_PANEL_REGISTERS)]
+        with Loop(build, pairs, bias_sums * rows) as loop:
+            address = build.add(panel, build.mul(loop.index, LONG(_PAIR_BYTES)))
+            weights = [load(build, address, vector(WORD, _LANES), CACHE_LINE * n) for n in range(_PANEL_REGISTERS)]
             for line in range(lines):
-                ask(build, build.add(soon, build.mul(loop.index, LONG(LINE * lines))), LINE * line)
+                prefetch(
+                    build,
+                    build.add(prefetch_address, build.mul(loop.index, LONG(CACHE_LINE * lines))),
+                    CACHE_LINE * line,
+                )
             state = build.add(states, build.mul(loop.index, LONG(4)))
             for row in range(rows):
-                pair = splat(build, load(build, build.add(state, build.mul(of_row, LONG(row))), WORD), _LANES)
-                for n, some in enumerate(weights, start=row * _REGISTERS):
-                    loop.sums[n] = _add_pairs(build, loop.sums[n], some, pair)
+                pair = splat(build, load(build, build.add(state, build.mul(row_bytes, LONG(row))), WORD), _LANES)
+                for n, weight in enumerate(weights, start=row * _PANEL_REGISTERS):
+                    loop.sums[n] = _dot_pairs(build, loop.sums[n], weight, pair)
         for row in range(rows):
-            place = build.add(out, build.mul(of_out, LONG(row)))
-            for n in range(_REGISTERS):
-                store(build, build.add(place, LONG(2 * _LANES * n)), _narrow(build, loop.sums[row * _REGISTERS + n]))
+            address = build.add(out, build.mul(out_bytes, LONG(row)))
+            for n in range(_PANEL_REGISTERS):
+                store(
+                    build,
+                    build.add(address, LONG(2 * _LANES * n)),
+                    _to_bf16(build, loop.sums[row * _PANEL_REGISTERS + n]),
+                )
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba tells no types
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def block(_typing: Any, _s: Any, _p: Any, _b: Any, _o: Any, _n: Any, _r: Any, _t: Any, _a: Any) -> Any:
-        return types.void(*[types.intp] * 8), generator(make)
+        return types.void(*[types.intp] * 8), code_generator(make)
 
-    made: Inner = block
-    return made
+    inner: InnerLoop = block
+    return inner
 
 
-def _add_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
-    """`sums` and, for each of its 16, the products of a pair of bfloat16: VDPBF16PS."""
-    name, halves = "llvm.x86.avx512bf16.dpbf16ps.512", vector(_Bfloat16(), 2 * _LANES)
+def _dot_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
+    """Add to each of 16 sums the two products of a pair of bfloat16: the instruction VDPBF16PS."""
+    name, pairs = "llvm.x86.avx512bf16.dpbf16ps.512", vector(_Bfloat16(), 2 * _LANES)
     known = build.module.globals.get(name)
-    add = known or ir.Function(build.module, ir.FunctionType(sums.type, [sums.type, halves, halves]), name)
-    return build.call(add, [sums, build.bitcast(one, halves), build.bitcast(other, halves)])
+    add = known or ir.Function(build.module, ir.FunctionType(sums.type, [sums.type, pairs, pairs]), name)
+    return build.call(add, [sums, build.bitcast(one, pairs), build.bitcast(other, pairs)])
 
 
-def _narrow(build: Any, numbers: Any) -> Any:
-    """The nearest bfloat16 of float32, of two the even one."""
+def _to_bf16(build: Any, numbers: Any) -> Any:
+    """Round float32 to the nearest bfloat16, ties to even."""
     words = build.bitcast(numbers, vector(WORD, _LANES))
-    half = constant(WORD, _LANES, 16)
-    odd = build.and_(build.lshr(words, half), constant(WORD, _LANES, 1))
-    rounded = build.lshr(build.add(build.add(words, odd), constant(WORD, _LANES, 0x7FFF)), half)
+    sixteen = constant(WORD, _LANES, 16)
+    odd = build.and_(build.lshr(words, sixteen), constant(WORD, _LANES, 1))
+    rounded = build.lshr(build.add(build.add(words, odd), constant(WORD, _LANES, 0x7FFF)), sixteen)
     return build.trunc(rounded, vector(HALF, _LANES))

@@ -1,8 +1,9 @@
-"""Keys and values on a CPU, as `decode_kernel` reads them: each number once, in the order in which it lies in memory.
+"""Tiles: how keys and values lie in memory on a CPU, so that decode attention reads each number once, in order.
 
-A text's keys lie in tiles of 16 tokens. Within a tile and a head the same part of all 16 keys stands together, so that a
-vector register holds 16 scores and is never summed up across; of bfloat16 two parts stand together, which is one word a
-token. Values lie token by token. All heads of a token or a tile stand next to each other: a text is one run of memory.
+A slot's keys lie in tiles of 16 tokens. Within a tile and a head, the same dimension of all 16 keys stands together, so that a
+vector register holds the scores of 16 tokens and is never summed across. With bfloat16, two dimensions of a token stand
+together, in 32 bits. Values lie token by token. All heads of a tile or a token are next to each other, so a slot is one
+stretch of memory.
 """
 
 from functools import cache
@@ -14,38 +15,38 @@ from numba import types
 from workers.engines.causal.kernels.cpu.loops import Loops, compiled
 
 TILE: Final = 16
-"""Tokens whose keys are interleaved: the float32 of a vector register of 512 bits."""
+"""The tokens whose keys are interleaved: as many as a vector register of 512 bits holds float32."""
 
-FORMATS: Final = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}
-"""Number formats of the cache, and how numpy, which knows no bfloat16, is shown them."""
+NUMPY_FORMATS: Final = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}
+"""The number formats of the cache, and the formats as which numpy sees them: it has no bfloat16."""
 
 PAIR: Final = {torch.float32: 1, torch.bfloat16: 2}
-"""How many parts of a key stand together in a tile: 32 bits."""
+"""How many dimensions of a key stand together in a tile, in 32 bits."""
 
 
-def is_fit(keys: torch.Tensor) -> bool:
-    """Whether keys [..., size] can lie in tiles here: the loops take two parts of a key at once."""
-    return keys.device.type == "cpu" and keys.dtype in FORMATS and keys.shape[-1] % 2 == 0
+def can_tile(keys: torch.Tensor) -> bool:
+    """Whether keys [..., size] can lie in tiles: on a CPU, in one of the formats, with an even size."""
+    return keys.device.type == "cpu" and keys.dtype in NUMPY_FORMATS and keys.shape[-1] % 2 == 0
 
 
-def shown(tensor: torch.Tensor) -> Any:
-    """A tensor of one of the formats as numpy sees it, in the same memory."""
-    return tensor.view(FORMATS[tensor.dtype]).numpy()
+def as_numpy(tensor: torch.Tensor) -> Any:
+    """Return a tensor of one of the formats as a numpy array in the same memory."""
+    return tensor.view(NUMPY_FORMATS[tensor.dtype]).numpy()
 
 
 def is_tiled(keys: torch.Tensor) -> bool:
-    """Whether keys of a cache lie in tiles: [slots, tiles, key heads, size / pair, TILE, pair]."""
+    """Whether keys of a cache lie in tiles: [slots, tiles, KV heads, size / pair, TILE, pair]."""
     return keys.dim() == 6
 
 
 class TiledBlocks:
-    """The keys and values of a layer.
+    """The keys and values of a layer, in tiles.
 
     Args:
-        key_states: Keys [key heads, tokens, size] of any tokens, for their sizes and format.
-        value_states: Values [key heads, tokens, value size], likewise.
-        slots: How many texts there is room for.
-        length: How many tokens each has at least.
+        key_states: Keys [KV heads, tokens, size] of any tokens: their sizes and format are taken.
+        value_states: Values [KV heads, tokens, value size], likewise.
+        slots: The number of slots.
+        length: The least length of a slot, in tokens. It is rounded up to whole tiles.
     """
 
     def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
@@ -56,50 +57,50 @@ class TiledBlocks:
 
     @property
     def token_bytes(self) -> int:
-        """What one token of one slot takes."""
+        """The memory that one token of one slot takes, in bytes."""
         heads, parts, _, pair = self.keys.shape[2:]
         return heads * (parts * pair + self.values.shape[3]) * self.values.element_size()
 
-    def put(
+    def write(
         self, key_states: torch.Tensor, value_states: torch.Tensor, slots: torch.Tensor, positions: torch.Tensor
     ) -> None:
-        """Put keys and values [key heads, tokens, size] where the tokens stand: their slots and positions [tokens]."""
-        _putter(halves=self.keys.dtype == torch.bfloat16)(
-            shown(self.keys),
-            shown(self.values),
-            shown(key_states),
-            shown(value_states),
+        """Write keys and values [KV heads, tokens, size] to the slots and positions [tokens] of their tokens."""
+        _make_write(bf16=self.keys.dtype == torch.bfloat16)(
+            as_numpy(self.keys),
+            as_numpy(self.values),
+            as_numpy(key_states),
+            as_numpy(value_states),
             slots.numpy(),
             positions.numpy(),
         )
 
-    def spots(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
-        """Where tokens stand: each block, and its index of them."""
+    def indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
+        """Return each block with the index that selects the tokens at these slots and positions in it."""
         tile, row = positions // TILE, positions % TILE
         return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Let slot `target` begin with the first tokens of slot `source`. Whole tiles go; what follows in them is not read."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`: whole tiles, whose rest is not read."""
         tiles = -(-tokens // TILE)
         self.keys[target, :tiles] = self.keys[source, :tiles]
         self.values[target, :tokens] = self.values[source, :tokens]
 
     def resize(self, slots: int, length: int) -> None:
-        """Another number of slots or tokens. What fits stays."""
+        """Change the number of slots or their length; tokens that still fit stay."""
         tiles = -(-length // TILE)
-        self.keys = moved(self.keys, slots, tiles, *self.keys.shape[2:])
-        self.values = moved(self.values, slots, tiles * TILE, *self.values.shape[2:])
+        self.keys = resized(self.keys, slots, tiles, *self.keys.shape[2:])
+        self.values = resized(self.values, slots, tiles * TILE, *self.values.shape[2:])
 
 
 def keys_of(keys: torch.Tensor, slot: int, end: int) -> torch.Tensor:
-    """The first keys of a slot as they are elsewhere: [key heads, end, size]."""
+    """Return the first keys of a slot without tiles: [KV heads, end, size]."""
     heads, parts, _, pair = keys.shape[2:]
     tiles = keys[slot, : -(-end // TILE)].permute(1, 0, 3, 2, 4)
     return tiles.reshape(heads, -1, parts * pair)[:, :end]
 
 
-def moved(block: torch.Tensor, *shape: int) -> torch.Tensor:
-    """A block of another shape. What fits stays, and all else is zero."""
+def resized(block: torch.Tensor, *shape: int) -> torch.Tensor:
+    """Return a block of another shape. Numbers that still fit are copied, and the rest is zero."""
     new = block.new_zeros(shape)
     fits = tuple(slice(min(sizes)) for sizes in zip(block.shape, shape, strict=True))
     new[fits] = block[fits]
@@ -107,13 +108,13 @@ def moved(block: torch.Tensor, *shape: int) -> torch.Tensor:
 
 
 @cache
-def _putter(*, halves: bool) -> Loops:
-    """The loops, for a number format. What they take is fixed, so that they are compiled once, and found in a cache."""
-    number = types.uint16 if halves else types.float32
+def _make_write(*, bf16: bool) -> Loops:
+    """Compile the loops that write keys and values in a number format. Their types are fixed, so that they can be cached."""
+    number = types.uint16 if bf16 else types.float32
     blocks = [types.Array(number, dimensions, "C") for dimensions in (6, 4)]
-    states, places = types.Array(number, 3, "A"), types.Array(types.int64, 1, "A")
+    states, indices_type = types.Array(number, 3, "A"), types.Array(types.int64, 1, "A")
 
-    def put(keys: Any, values: Any, key_states: Any, value_states: Any, slots: Any, positions: Any) -> None:
+    def write(keys: Any, values: Any, key_states: Any, value_states: Any, slots: Any, positions: Any) -> None:
         heads, parts, pair, value_size = keys.shape[2], keys.shape[3], keys.shape[5], values.shape[3]
         for n in range(len(slots)):
             slot, position = slots[n], positions[n]
@@ -125,5 +126,5 @@ def _putter(*, halves: bool) -> Loops:
                 for d in range(value_size):
                     values[slot, position, head, d] = value_states[head, n, d]
 
-    signature = types.void(*blocks, states, states, places, places)
-    return compiled(signature)(put)
+    signature = types.void(*blocks, states, states, indices_type, indices_type)
+    return compiled(signature)(write)

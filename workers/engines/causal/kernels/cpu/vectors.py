@@ -1,7 +1,7 @@
-"""LLVM's vectors for numba, whose own compiler does not keep sums in registers: what inner loops are put together from.
+"""Building blocks of inner loops, in LLVM's vectors: numba's own compiler does not keep sums in registers.
 
-Addresses are numbers. LLVM turns vectors of 16 into what the processor has. Loops ask for memory that is read soon while
-they compute: what they read lies far apart, so the processor cannot guess it.
+Addresses are integers. LLVM splits vectors of 16 into what the processor has. Loops prefetch memory that they read soon: it
+lies far apart, so the processor cannot predict it.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,28 +9,29 @@ from typing import Any, Final
 
 from llvmlite import ir
 
-LINE: Final = 64
-"""Bytes that memory is read by."""
+CACHE_LINE: Final = 64
+"""The bytes that the processor reads from memory at once."""
 
 FLOAT, HALF, WORD, LONG, BYTE = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.IntType(8)
 
-Inner = Callable[..., None]
+InnerLoop = Callable[..., None]
 
 
-def generator(make: Inner) -> Callable[..., Any]:
-    """What numba calls to have the code made: it gives the arguments, and wants a value that stands for nothing."""
+def code_generator(make: InnerLoop) -> Callable[..., Any]:
+    """Return the function that numba calls to generate code. It takes the arguments, and returns a dummy value for None."""
 
-    def generate(context: Any, build: Any, _signature: Any, given: Sequence[Any]) -> Any:
-        make(build, *given)
+    def generate(context: Any, build: Any, _signature: Any, args: Sequence[Any]) -> Any:
+        make(build, *args)
         return context.get_dummy_value()
 
     return generate
 
 
 class Loop:
-    """Code that runs `count` times. In it `index` counts from 0, and `sums`, to be replaced, are what they were before.
+    """A loop that runs the code in its `with` block `count` times.
 
-    Afterwards `sums` are those of the last time.
+    In the block, `index` counts from 0, and `sums` are the values so far, which the block replaces by new ones. After the block,
+    `sums` are the final values.
     """
 
     def __init__(self, build: Any, count: Any, sums: Sequence[Any]) -> None:
@@ -62,46 +63,46 @@ class Loop:
         self.sums = self._phis
 
 
-def ask(build: Any, address: Any, ahead: int = 0) -> None:
-    """Ask for the line of memory that is so many bytes after an address. Any address will do."""
+def prefetch(build: Any, address: Any, ahead: int = 0) -> None:
+    """Prefetch the cache line `ahead` bytes after an address. The address may be invalid."""
     pointer = BYTE.as_pointer()
-    takes = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
-    fetch = build.module.declare_intrinsic("llvm.prefetch", [pointer], takes)
+    signature = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
+    fetch = build.module.declare_intrinsic("llvm.prefetch", [pointer], signature)
     place = build.inttoptr(build.add(address, LONG(ahead)), pointer)
     build.call(fetch, [place, WORD(0), WORD(3), WORD(1)])  # to read, into all caches, data
 
 
 def vector(kind: Any, lanes: int) -> Any:
-    """The type of so many of a kind."""
+    """Return the type of a vector with this many lanes of a kind."""
     return ir.VectorType(kind, lanes)
 
 
 def constant(kind: Any, lanes: int, value: int) -> Any:
-    """A vector of the same known number."""
+    """Return a vector whose lanes are a constant."""
     return ir.Constant(vector(kind, lanes), [value] * lanes)
 
 
 def zeros(lanes: int) -> Any:
-    """A vector of zeros in float32."""
+    """Return a float32 vector of zeros."""
     return ir.Constant(vector(FLOAT, lanes), [0.0] * lanes)
 
 
 def splat(build: Any, number: Any, lanes: int) -> Any:
-    """A vector of the same number."""
+    """Return a vector whose lanes are all this number."""
     empty = ir.Constant(vector(number.type, lanes), ir.Undefined)
     return build.shuffle_vector(build.insert_element(empty, number, WORD(0)), empty, constant(WORD, lanes, 0))
 
 
 def load(build: Any, address: Any, kind: Any, offset: int = 0) -> Any:
-    """What stands so many bytes after an address."""
+    """Load a value of this kind from `offset` bytes after an address."""
     return build.load(build.inttoptr(build.add(address, LONG(offset)), kind.as_pointer()), align=2)
 
 
 def store(build: Any, address: Any, numbers: Any) -> None:
-    """Put a vector at an address."""
+    """Store a vector at an address."""
     build.store(numbers, build.inttoptr(address, numbers.type.as_pointer()), align=2)
 
 
-def add_product(build: Any, sum_: Any, one: Any, other: Any) -> Any:
-    """`sum_ + one * other`, rounded once where the processor can."""
+def multiply_add(build: Any, sum_: Any, one: Any, other: Any) -> Any:
+    """Return `sum_ + one * other`, rounded once if the processor can."""
     return build.fadd(build.fmul(one, other, flags=["contract"]), sum_, flags=["contract"])

@@ -1,1 +1,1 @@
-"""Kernels for GPUs, written in Triton."""
+"""Kernels for GPUs, written in Triton: decode attention."""

@@ -1,9 +1,9 @@
-"""Attention of one new token for each of many texts, on a GPU: each reads its own slot of the cache, as far as it is filled.
+"""Decode attention on a GPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Products over all slots pay for the longest text of the step. Here the loops end at each text's own length, which the kernel
-reads on the device: a recorded step serves texts of any length up to its reach, and what is empty costs nothing. A form of the
-kernel (number format, sizes of heads, cap, window) is used only after it agreed, on this very device, with the same attention
-written out; what does not compile, or does not agree, is said in one line, and the products are taken instead.
+Matrix products over all slots cover the longest sequence of the step for all. The loops of this kernel end at each sequence's
+own length, which the kernel reads on the device, so a recorded step serves sequences of any length up to its maximum. A variant
+of the kernel (number format, head sizes, softcap, window) is used only after a trial on this device agreed with the reference.
+If it does not compile or agree, that is logged once, and matrix products are used instead.
 """
 
 from functools import cache
@@ -14,28 +14,30 @@ import torch
 
 from jobs.logs import logger
 
-FORMATS: Final = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
-"""Number formats of the cache, and how far results may be from the exact ones, in parts of their spread."""
+TOLERANCES: Final = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
+"""The number formats of the cache, and the largest error of a trial, in standard deviations of the exact results."""
 
-MOST_SPLITS: Final = 32
-WIDEST: Final = 256
-"""Sizes of heads beyond it do not fit into what a multiprocessor has near."""
+MAX_SPLITS: Final = 32
+"""The most parts in which the tokens of one sequence are computed in parallel."""
 
-LENGTHS: Final = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 511, 512, 513, 600)
-"""Of the texts of a trial: about the ends of blocks and parts."""
+MAX_HEAD_SIZE: Final = 256
+"""Larger heads do not fit into the shared memory of a multiprocessor."""
+
+TRIAL_LENGTHS: Final = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 511, 512, 513, 600)
+"""The lengths of the sequences of a trial: around the ends of blocks and parts."""
 
 
-def is_fit(
+def is_supported(
     keys: torch.Tensor, values: torch.Tensor, queries: int, *, softcap: float | None, window: int | None
 ) -> bool:
-    """Whether this module computes such attention, right, on the device of the cache."""
+    """Whether the kernel computes this variant of attention on the device of the cache, and a trial showed it to be right."""
     sizes = keys.shape[3], values.shape[3]
-    if keys.device.type != "cuda" or keys.dtype not in FORMATS or max(*sizes, queries) > WIDEST:
+    if keys.device.type != "cuda" or keys.dtype not in TOLERANCES or max(*sizes, queries) > MAX_HEAD_SIZE:
         return False
-    return _agrees(keys.device, keys.dtype, queries, *sizes, softcap is not None, window is not None)
+    return _is_accurate(keys.device, keys.dtype, queries, *sizes, softcap is not None, window is not None)
 
 
-def attend_each(
+def decode_attention(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
@@ -43,39 +45,42 @@ def attend_each(
     lengths: torch.Tensor,
     *,
     scale: float,
-    reach: int,
+    max_length: int,
     softcap: float | None,
     window: int | None,
     splits: int | None = None,
 ) -> torch.Tensor:
-    """Attend with one query a text. Asks nothing of the device, so that it can be recorded.
+    """Compute the attention of one query a sequence. It never waits for the device, so it can be recorded.
 
     Args:
-        query: [texts, key heads, queries a key head, size].
-        keys: [slots, key heads, length, size]; tokens of a slot stand one after the other.
-        values: [slots, key heads, length, value size], likewise.
-        slots: Of the texts [texts].
-        lengths: How many tokens each slot holds, the new one included [texts]; at least 1.
-        scale: Of the scores.
-        reach: The greatest length, or more. Only the speed depends on it.
-        softcap: The scores are kept within it.
+        query: The queries [sequences, KV heads, queries a KV head, size].
+        keys: The keys of the cache [slots, KV heads, length, size].
+        values: The values of the cache [slots, KV heads, length, value size].
+        slots: The slot of each sequence [sequences].
+        lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
+        scale: The factor of the scores.
+        max_length: An upper limit of the lengths. Only the speed depends on it.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh.
         window: How many tokens back a token sees, itself included.
-        splits: In how many parts the tokens of a text are read side by side, a power of two; None: as fills the device.
+        splits: The number of parts in which a sequence's tokens are computed in parallel, a power of two. None chooses as many
+            as keep the device busy.
 
     Returns:
-        [texts, key heads, queries a key head, value size], in the format of the values.
+        The outputs [sequences, KV heads, queries a KV head, value size], in the format of the values.
     """
     from workers.engines.causal.kernels.gpu.triton_kernels import attend_part, join_parts
 
-    texts, heads, queries, size = query.shape
+    sequences, kv_heads, queries, size = query.shape
     value_size = values.shape[3]
-    block = 64 if max(size, value_size) * keys.element_size() <= 256 else 32  # what a multiprocessor has near is little
+    block = 64 if max(size, value_size) * keys.element_size() <= 256 else 32  # shared memory is small
     if splits is None:
-        splits = _splits(texts * heads, min(reach, window or reach), block, query.device)
-    out = values.new_empty(texts, heads, queries, value_size)
-    parts = out if splits == 1 else query.new_empty(texts, heads, splits, queries, value_size, dtype=torch.float32)
-    sums = parts if splits == 1 else query.new_empty(texts, heads, splits, queries, dtype=torch.float32)
-    attend_part[(texts, heads, splits)](
+        splits = _splits(sequences * kv_heads, min(max_length, window or max_length), block, query.device)
+    out = values.new_empty(sequences, kv_heads, queries, value_size)
+    parts = (
+        out if splits == 1 else query.new_empty(sequences, kv_heads, splits, queries, value_size, dtype=torch.float32)
+    )
+    sums = parts if splits == 1 else query.new_empty(sequences, kv_heads, splits, queries, dtype=torch.float32)
+    attend_part[(sequences, kv_heads, splits)](
         query.to(keys.dtype).contiguous(),
         keys,
         values,
@@ -93,21 +98,27 @@ def attend_each(
         queries=queries,
         size=size,
         value_size=value_size,
-        wide_queries=_wide(queries),
-        wide_size=_wide(size),
-        wide_value_size=_wide(value_size),
+        padded_queries=_padded(queries),
+        padded_size=_padded(size),
+        padded_value_size=_padded(value_size),
         block=block,
         splits=splits,
         num_warps=4,
     )
     if splits > 1:
-        join_parts[(texts * heads, queries)](
-            parts, sums, out, value_size=value_size, queries=queries, wide_value_size=_wide(value_size), splits=splits
+        join_parts[(sequences * kv_heads, queries)](
+            parts,
+            sums,
+            out,
+            value_size=value_size,
+            queries=queries,
+            padded_value_size=_padded(value_size),
+            splits=splits,
         )
     return out
 
 
-def written_out(
+def reference_attention(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
@@ -118,18 +129,18 @@ def written_out(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """What `attend_each` computes, in fp64 and one text after the other."""
-    found = []
-    for asked, slot, length in zip(query.double(), slots.tolist(), lengths.tolist(), strict=True):
+    """Compute the same as `decode_attention`, in float64 and one sequence after the other."""
+    outputs = []
+    for query_rows, slot, length in zip(query.double(), slots.tolist(), lengths.tolist(), strict=True):
         first = max(0, length - window) if window else 0
-        scores = asked @ keys[slot, :, first:length].double().transpose(1, 2) * scale
+        scores = query_rows @ keys[slot, :, first:length].double().transpose(1, 2) * scale
         if softcap is not None:
             scores = torch.tanh(scores / softcap) * softcap
-        found.append(scores.softmax(-1) @ values[slot, :, first:length].double())
-    return torch.stack(found)
+        outputs.append(scores.softmax(-1) @ values[slot, :, first:length].double())
+    return torch.stack(outputs)
 
 
-def distance(
+def max_error(
     dtype: torch.dtype,
     device: torch.device,
     *,
@@ -139,39 +150,42 @@ def distance(
     softcap: float | None,
     window: int | None,
 ) -> float:
-    """The greatest difference of `attend_each` from what it should be, over texts about the ends of blocks, in any parts."""
-    chance = torch.Generator().manual_seed(0)
+    """Return the largest error of `decode_attention` on random numbers, in standard deviations of the exact results.
 
-    def some(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=chance).to(device, dtype)
+    The sequences have the lengths `TRIAL_LENGTHS`, and are computed in different numbers of parts.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).to(device, dtype)
 
     keys, values = (
-        some(len(LENGTHS) + 1, 2, max(LENGTHS) + 7, size),
-        some(len(LENGTHS) + 1, 2, max(LENGTHS) + 7, value_size),
+        random(len(TRIAL_LENGTHS) + 1, 2, max(TRIAL_LENGTHS) + 7, size),
+        random(len(TRIAL_LENGTHS) + 1, 2, max(TRIAL_LENGTHS) + 7, value_size),
     )
-    slots = torch.randperm(len(LENGTHS) + 1, generator=chance)[1:].to(device)
-    lengths = torch.tensor(LENGTHS, device=device)
-    for slot, length in zip(slots.tolist(), LENGTHS, strict=True):
+    slots = torch.randperm(len(TRIAL_LENGTHS) + 1, generator=generator)[1:].to(device)
+    lengths = torch.tensor(TRIAL_LENGTHS, device=device)
+    for slot, length in zip(slots.tolist(), TRIAL_LENGTHS, strict=True):
         for block in (keys, values):
-            block[slot, :, length:] = 1e4  # what lies behind a text must not be seen
-    query = some(len(LENGTHS), 2, queries, size)
-    given: dict[str, Any] = {"scale": size**-0.5, "softcap": softcap, "window": window}
-    expected = written_out(query, keys, values, slots, lengths, **given)
-    found = [
-        attend_each(query, keys, values, slots, lengths, reach=max(LENGTHS), splits=splits, **given)
+            block[slot, :, length:] = 1e4  # numbers behind a sequence must not be seen
+    query = random(len(TRIAL_LENGTHS), 2, queries, size)
+    options: dict[str, Any] = {"scale": size**-0.5, "softcap": softcap, "window": window}
+    expected = reference_attention(query, keys, values, slots, lengths, **options)
+    outputs = [
+        decode_attention(query, keys, values, slots, lengths, max_length=max(TRIAL_LENGTHS), splits=splits, **options)
         for splits in (1, 8, None)
     ]
-    return max(float((one.double() - expected).abs().max() / expected.std()) for one in found)
+    return max(float((one.double() - expected).abs().max() / expected.std()) for one in outputs)
 
 
 @cache
-def _agrees(
+def _is_accurate(
     device: torch.device, dtype: torch.dtype, queries: int, size: int, value_size: int, capped: bool, windowed: bool
 ) -> bool:
     if find_spec("triton") is None:
         return False
     try:
-        apart = distance(
+        error_size = max_error(
             dtype,
             device,
             queries=queries,
@@ -180,20 +194,20 @@ def _agrees(
             softcap=5.0 if capped else None,
             window=50 if windowed else None,
         )
-    except Exception as error:  # noqa: BLE001 - compilers fail in many ways, and the products are always there
+    except Exception as error:  # noqa: BLE001 - compilers fail in many ways, and matrix products always work
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
     else:
-        if apart <= FORMATS[dtype]:
+        if error_size <= TOLERANCES[dtype]:
             return True
-        reason = f"its results are off by {apart:.2g} of their spread"
+        reason = f"its results are off by {error_size:.2g} of their standard deviation"
     logger().warning("attention.refused", reason=reason)
     return False
 
 
-def _splits(pairs: int, reach: int, block: int, device: torch.device) -> int:
-    """Parts, such that each multiprocessor has a few of them and each part a few blocks."""
+def _splits(pairs: int, max_length: int, block: int, device: torch.device) -> int:
+    """Choose a number of parts such that each multiprocessor has a few parts, and each part a few blocks."""
     splits = 1
-    while splits < MOST_SPLITS and pairs * splits < 4 * _processors(device) and 4 * splits * block <= reach:
+    while splits < MAX_SPLITS and pairs * splits < 4 * _processors(device) and 4 * splits * block <= max_length:
         splits *= 2
     return splits
 
@@ -203,5 +217,5 @@ def _processors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 8
 
 
-def _wide(size: int) -> int:
+def _padded(size: int) -> int:
     return max(16, 1 << (size - 1).bit_length())

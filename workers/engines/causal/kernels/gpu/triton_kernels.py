@@ -1,8 +1,9 @@
-"""The kernels of `gpu_attention`, in Triton, which comes with torch's builds for CUDA. Imported only where it is there.
+"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; this module is imported only where it is.
 
-Split over the tokens of a text as in Flash-Decoding (Dao et al. 2023), so that few texts fill a device too; sums are in fp32.
+The tokens of a sequence are split into parts as in Flash-Decoding (Dao et al. 2023), so that few sequences keep a GPU busy too.
+Sums are in float32.
 """
-# Triton reads annotations as values of its own, so that there are none but its own.
+# Triton evaluates annotations, so there are none but its own.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import triton
@@ -32,72 +33,72 @@ def attend_part(
     queries: tl.constexpr,
     size: tl.constexpr,
     value_size: tl.constexpr,
-    wide_queries: tl.constexpr,
-    wide_size: tl.constexpr,
-    wide_value_size: tl.constexpr,
+    padded_queries: tl.constexpr,
+    padded_size: tl.constexpr,
+    padded_value_size: tl.constexpr,
     block: tl.constexpr,
     splits: tl.constexpr,
 ):
-    """Attend with the queries of one key head of one text to one part of its tokens.
+    """Compute the attention of the queries of one KV head of one sequence to one part of its tokens.
 
-    The grid is [texts, key heads, splits]; `wide` sizes are powers of two, of 16 at least. `out` is [texts, key heads, splits,
-    queries, value size], and `sums`, the logarithms of the sums of the exponentials, [texts, key heads, splits, queries].
+    The grid is [sequences, KV heads, splits]; padded sizes are powers of two, at least 16. `out` is [sequences, KV heads, splits,
+    queries, value size]. `sums` holds the logarithms of the sums of exponentials, [sequences, KV heads, splits, queries].
     """
-    text, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    slot = tl.load(slots + text)
-    length = tl.load(lengths + text).to(tl.int32)
-    rows, columns = tl.arange(0, wide_queries), tl.arange(0, wide_size)
-    value_columns, step = tl.arange(0, wide_value_size), tl.arange(0, block)
-    at = (text * tl.num_programs(1) + head) * queries
-    asked = tl.load(
-        query + (at + rows[:, None]) * size + columns[None, :],
+    sequence, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    slot = tl.load(slots + sequence)
+    length = tl.load(lengths + sequence).to(tl.int32)
+    rows, columns = tl.arange(0, padded_queries), tl.arange(0, padded_size)
+    value_columns, step = tl.arange(0, padded_value_size), tl.arange(0, block)
+    row_start = (sequence * tl.num_programs(1) + head) * queries
+    query_block = tl.load(
+        query + (row_start + rows[:, None]) * size + columns[None, :],
         mask=(rows[:, None] < queries) & (columns[None, :] < size),
         other=0.0,
     )
     first = tl.maximum(length - window, 0) if windowed else 0
     blocks = tl.cdiv(length, block) - first // block
-    share = tl.cdiv(blocks, splits)
-    begin = (first // block + part * share) * block
-    end = tl.minimum(begin + share * block, length)
-    most = tl.full([wide_queries], float("-inf"), tl.float32)
-    total = tl.zeros([wide_queries], tl.float32)
-    found = tl.zeros([wide_queries, wide_value_size], tl.float32)
+    part_blocks = tl.cdiv(blocks, splits)
+    start = (first // block + part * part_blocks) * block
+    end = tl.minimum(start + part_blocks * block, length)
+    highest = tl.full([padded_queries], float("-inf"), tl.float32)
+    total = tl.zeros([padded_queries], tl.float32)
+    output = tl.zeros([padded_queries, padded_value_size], tl.float32)
     key_base = keys + slot * key_slot + head * key_head
     value_base = values + slot * value_slot + head * value_head
-    for place in range(begin, end, block):
-        places = place + step
-        seen = (places < end) & (places >= first)
+    for block_start in range(start, end, block):
+        positions = block_start + step
+        visible = (positions < end) & (positions >= first)
         key = tl.load(
-            key_base + places[:, None] * key_token + columns[None, :],
-            mask=(places[:, None] < end) & (columns[None, :] < size),
+            key_base + positions[:, None] * key_token + columns[None, :],
+            mask=(positions[:, None] < end) & (columns[None, :] < size),
             other=0.0,
         )
-        scores = tl.dot(asked, tl.trans(key), input_precision="ieee") * scale
+        scores = tl.dot(query_block, tl.trans(key), input_precision="ieee") * scale
         if capped:
             scores = softcap * (1 - 2 / (tl.exp(2 * scores / softcap) + 1))
-        scores = tl.where(seen[None, :], scores, float("-inf"))
-        now = tl.maximum(most, tl.max(scores, 1))
-        weights = tl.exp(scores - now[:, None])
-        faded = tl.exp(most - now)
+        scores = tl.where(visible[None, :], scores, float("-inf"))
+        new_highest = tl.maximum(highest, tl.max(scores, 1))
+        weights = tl.exp(scores - new_highest[:, None])
+        decay = tl.exp(highest - new_highest)
         value = tl.load(
-            value_base + places[:, None] * value_token + value_columns[None, :],
-            mask=(places[:, None] < end) & (value_columns[None, :] < value_size),
+            value_base + positions[:, None] * value_token + value_columns[None, :],
+            mask=(positions[:, None] < end) & (value_columns[None, :] < value_size),
             other=0.0,
         )
-        found = found * faded[:, None] + tl.dot(weights.to(value.dtype), value, input_precision="ieee")
-        total = total * faded + tl.sum(weights, 1)
-        most = now
-    some = total > 0
-    found = found / tl.where(some, total, 1.0)[:, None]
-    at = ((text * tl.num_programs(1) + head) * splits + part) * queries
+        output = output * decay[:, None] + tl.dot(weights.to(value.dtype), value, input_precision="ieee")
+        total = total * decay + tl.sum(weights, 1)
+        highest = new_highest
+    any_seen = total > 0
+    output = output / tl.where(any_seen, total, 1.0)[:, None]
+    row_start = ((sequence * tl.num_programs(1) + head) * splits + part) * queries
     tl.store(
-        out + (at + rows[:, None]) * value_size + value_columns[None, :],
-        found.to(out.dtype.element_ty),
+        out + (row_start + rows[:, None]) * value_size + value_columns[None, :],
+        output.to(out.dtype.element_ty),
         mask=(rows[:, None] < queries) & (value_columns[None, :] < value_size),
     )
     if splits > 1:
-        logs = tl.where(some, most + tl.log(tl.where(some, total, 1.0)), float("-inf"))
-        tl.store(sums + at + rows, logs, mask=rows < queries)
+        logs = tl.where(any_seen, highest + tl.log(tl.where(any_seen, total, 1.0)), float("-inf"))
+        tl.store(sums + row_start + rows, logs, mask=rows < queries)
 
 
 @triton.jit
@@ -107,17 +108,19 @@ def join_parts(
     out,
     value_size: tl.constexpr,
     queries: tl.constexpr,
-    wide_value_size: tl.constexpr,
+    padded_value_size: tl.constexpr,
     splits: tl.constexpr,
 ):
-    """Put the parts of one query together. The grid is [texts * key heads, queries]; `splits` is a power of two."""
+    """Combine the parts of one query. The grid is [sequences * KV heads, queries]; `splits` is a power of two."""
     pair, row = tl.program_id(0), tl.program_id(1)
-    columns, part = tl.arange(0, wide_value_size), tl.arange(0, splits)
-    at = (pair * splits + part) * queries + row
-    logs = tl.load(sums + at)
+    columns, part = tl.arange(0, padded_value_size), tl.arange(0, splits)
+    row_start = (pair * splits + part) * queries + row
+    logs = tl.load(sums + row_start)
     weights = tl.exp(logs - tl.max(logs, 0))
-    found = tl.load(parts + at[:, None] * value_size + columns[None, :], mask=columns[None, :] < value_size, other=0.0)
-    joined = tl.sum(found * weights[:, None], 0) / tl.sum(weights, 0)
+    output = tl.load(
+        parts + row_start[:, None] * value_size + columns[None, :], mask=columns[None, :] < value_size, other=0.0
+    )
+    joined = tl.sum(output * weights[:, None], 0) / tl.sum(weights, 0)
     tl.store(
         out + (pair * queries + row) * value_size + columns,
         joined.to(out.dtype.element_ty),

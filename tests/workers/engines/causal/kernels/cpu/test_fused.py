@@ -1,4 +1,4 @@
-"""`workers/engines/causal/kernels/cpu/fused.py`: the same numbers as the model's own parts, and nothing else is replaced."""
+"""Shows workers/engines/causal/kernels/cpu/fused.py: fused layers give the original's numbers, and no other is replaced."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from workers.engines.causal.kernels.cpu.fused import FusedGate, FusedNorm, Part, SharedProduct, fuse
+from workers.engines.causal.kernels.cpu.fused import FusedGatedMlp, FusedQkv, FusedRmsNorm, QkvPart, fuse
 from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_bf16, pack
 
 CPU = torch.device("cpu")
@@ -35,24 +35,24 @@ pytestmark = pytest.mark.skipif(not computes_in_bf16(CPU), reason="this CPU comp
 
 def network(config: PretrainedConfig, dtype: torch.dtype = torch.bfloat16) -> Any:
     torch.manual_seed(5)
-    made = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
-    for name, parameter in made.named_parameters():
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+    for name, parameter in model.named_parameters():
         if "norm" in name:
-            parameter.data.normal_(1.0, 0.3)  # as trained ones are: not all the same
+            parameter.data.normal_(1.0, 0.3)  # like trained weights: not all the same
         if name.endswith("bias"):
             parameter.data.normal_()
-    return made
+    return model
 
 
-def logits(made: Any) -> torch.Tensor:
+def logits(model: Any) -> torch.Tensor:
     ids = torch.randint(0, 120, (3, 9), generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        out: torch.Tensor = made(ids).logits.float()
+        out: torch.Tensor = model(ids).logits.float()
     return out
 
 
-def kinds(made: Any) -> list[str]:
-    return [type(module).__name__ for module in made.modules()]
+def layer_types(model: Any) -> list[str]:
+    return [type(module).__name__ for module in model.modules()]
 
 
 @pytest.mark.parametrize(
@@ -67,29 +67,29 @@ def kinds(made: Any) -> list[str]:
         pytest.param(lambda: GPT2Config(n_embd=48, n_layer=2, n_head=4, vocab_size=120), 0, 0, 0, id="gpt-2: none"),
     ],
 )
-def test_a_network_gives_the_same_and_only_what_is_known_is_replaced(
+def test_a_fused_network_gives_the_same_and_only_known_layers_are_replaced(
     config: Callable[[], PretrainedConfig], norms: int, gates: int, parts: int
 ) -> None:
-    own = network(config())
-    fused = copy.deepcopy(own)
+    original = network(config())
+    fused = copy.deepcopy(original)
     fuse(fused, CPU)
-    names = kinds(fused)
-    assert (names.count("FusedNorm"), names.count("FusedGate"), names.count("Part")) == (norms, gates, parts)
+    names = layer_types(fused)
+    assert (names.count("FusedRmsNorm"), names.count("FusedGatedMlp"), names.count("QkvPart")) == (norms, gates, parts)
     pack(fused, CPU)
-    assert "Linear" not in kinds(fused)
-    wanted, got = logits(own), logits(fused)
+    assert "Linear" not in layer_types(fused)
+    wanted, got = logits(original), logits(fused)
     assert (got - wanted).square().mean().sqrt() <= 0.02 * wanted.square().mean().sqrt()
 
 
-def test_other_formats_are_left_alone() -> None:
-    made = network(LlamaConfig(**SMALL), torch.float32)
-    before = kinds(made)
-    fuse(made, CPU)
-    assert kinds(made) == before
+def test_networks_in_other_formats_are_left_alone() -> None:
+    model = network(LlamaConfig(**SMALL), torch.float32)
+    before = layer_types(model)
+    fuse(model, CPU)
+    assert layer_types(model) == before
 
 
 class OddRMSNorm(torch.nn.Module):
-    """No such norm, in spite of its name."""
+    """A layer with the name of an RMS norm that computes something else."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,40 +99,40 @@ class OddRMSNorm(torch.nn.Module):
         return states * self.weight
 
 
-class GatedRMSNorm(LlamaRMSNorm):  # type: ignore[misc]  # transformers tells no types
-    """One that takes more than states, as those of state space models do."""
+class GatedRMSNorm(LlamaRMSNorm):  # type: ignore[misc]  # transformers has no types
+    """A norm that takes a gate too, like those of state space models."""
 
     def forward(self, states: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
         return super().forward(states if gate is None else states * gate)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("form", [OddRMSNorm, lambda: GatedRMSNorm(48).bfloat16()], ids=["another", "gated"])
-def test_a_norm_that_only_has_the_name_is_left_alone(form: Callable[[], torch.nn.Module]) -> None:
-    made = network(LlamaConfig(**SMALL))
-    norm = made.model.norm = form()
-    fuse(made, CPU)
-    assert made.model.norm is norm
-    assert isinstance(made.model.layers[0].input_layernorm, FusedNorm)
-    assert isinstance(made.model.layers[0].mlp, FusedGate)
+@pytest.mark.parametrize("make_norm", [OddRMSNorm, lambda: GatedRMSNorm(48).bfloat16()], ids=["another", "gated"])
+def test_another_layer_with_the_name_of_a_norm_is_left_alone(make_norm: Callable[[], torch.nn.Module]) -> None:
+    model = network(LlamaConfig(**SMALL))
+    norm = model.model.norm = make_norm()
+    fuse(model, CPU)
+    assert model.model.norm is norm
+    assert isinstance(model.model.layers[0].input_layernorm, FusedRmsNorm)
+    assert isinstance(model.model.layers[0].mlp, FusedGatedMlp)
 
 
-def test_a_shared_product_is_made_once_for_an_input_and_kept_for_none() -> None:
+def test_fused_qkv_gives_each_layers_output_in_any_order_of_calls() -> None:
     torch.manual_seed(1)
     layers = [torch.nn.Linear(16, size, bias=size == 8, dtype=torch.bfloat16) for size in (24, 8, 8)]
-    shared = SharedProduct(layers)
-    parts = [Part(shared, number, layer) for number, layer in enumerate(layers)]
+    qkv = FusedQkv(layers)
+    parts = [QkvPart(qkv, number, layer) for number, layer in enumerate(layers)]
     one, other = torch.randn(2, 1, 5, 16).bfloat16()
     with torch.inference_mode():
         for states in (one, other, one):
             for part, layer in zip(parts, layers, strict=True):
                 torch.testing.assert_close(part(states), layer(states), atol=0.02, rtol=0.02)
-        torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)  # alone, and then again
+        torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)  # alone, and again
         torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[0](other), layers[0](other), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[1](one), layers[1](one), atol=0.02, rtol=0.02)
 
 
-def test_layers_become_one_with_and_without_biases() -> None:
+def test_layers_with_and_without_biases_are_packed_together() -> None:
     layers = [torch.nn.Linear(8, 4, bias=bias, dtype=torch.bfloat16) for bias in (True, False)]
     states = torch.randn(3, 8).bfloat16()
     with torch.inference_mode():

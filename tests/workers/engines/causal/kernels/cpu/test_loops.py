@@ -1,4 +1,4 @@
-"""`workers/engines/causal/kernels/cpu/loops.py`: numbers as they are, and loops that are compiled wherever one may write."""
+"""Shows workers/engines/causal/kernels/cpu/loops.py: conversions are exact, and loops compile without a writable folder."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from workers.engines.causal.kernels.cpu.loops import compiled, compiled_here, exp, narrow, wide
-from workers.engines.causal.kernels.cpu.tiles import shown
+from workers.engines.causal.kernels.cpu.loops import compiled, compiled_uncached, exp, from_float32, to_float32
+from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
 
-def test_loops_are_compiled_where_no_folder_can_be_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_are_compiled_without_a_writable_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.core.caching.CacheImpl, "_locator_classes", [])
 
     @compiled()
@@ -24,41 +24,41 @@ def test_loops_are_compiled_where_no_folder_can_be_written_to(monkeypatch: pytes
     assert numbers.tolist() == [0, 2, 4]
 
 
-@compiled_here(None)
-def _there_and_back(halves: Any, out: Any) -> None:
-    for n in range(len(halves)):
-        out[n] = narrow(wide(halves[n], True), True)
+@compiled_uncached(None)
+def _round_trip(bf16s: Any, out: Any) -> None:
+    for n in range(len(bf16s)):
+        out[n] = from_float32(to_float32(bf16s[n], True), True)
 
 
-@compiled_here(None)
-def _narrowed(numbers: Any, out: Any) -> None:
+@compiled_uncached(None)
+def _converted(numbers: Any, out: Any) -> None:
     for n in range(len(numbers)):
-        out[n] = narrow(numbers[n], True)
+        out[n] = from_float32(numbers[n], True)
 
 
-@compiled_here(None)
+@compiled_uncached(None)
 def _powers(numbers: Any, out: Any) -> None:
     for n in range(len(numbers)):
         out[n] = exp(numbers[n])
 
 
-def test_each_half_stays_what_it_is() -> None:
-    halves = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.bfloat16)
-    halves = halves[~halves.isnan()]
-    out = torch.empty_like(halves)
-    _there_and_back(shown(halves), shown(out))
-    assert torch.equal(out.view(torch.int16), halves.view(torch.int16))
+def test_every_bfloat16_survives_the_way_to_float32_and_back() -> None:
+    bf16s = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.bfloat16)
+    bf16s = bf16s[~bf16s.isnan()]
+    out = torch.empty_like(bf16s)
+    _round_trip(as_numpy(bf16s), as_numpy(out))
+    assert torch.equal(out.view(torch.int16), bf16s.view(torch.int16))
 
 
-def test_a_number_becomes_the_nearest_half() -> None:
+def test_a_float32_becomes_the_nearest_bfloat16() -> None:
     numbers = torch.randn(100_000) * 10.0 ** torch.randint(-30, 30, (100_000,))
-    numbers[:4] = torch.tensor([1.00390625, 1.01171875, 0.0, torch.inf])  # two that lie in the middle
+    numbers[:4] = torch.tensor([1.00390625, 1.01171875, 0.0, torch.inf])  # two ties
     out = torch.empty(len(numbers), dtype=torch.bfloat16)
-    _narrowed(numbers.numpy(), shown(out))
+    _converted(numbers.numpy(), as_numpy(out))
     assert torch.equal(out, numbers.bfloat16())
 
 
-def test_powers_are_right_to_the_last_places() -> None:
+def test_exp_has_a_small_relative_error() -> None:
     numbers = np.linspace(-87, 87, 200_001).astype(np.float32)
     out = np.empty_like(numbers)
     _powers(numbers, out)

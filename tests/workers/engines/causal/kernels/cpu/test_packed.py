@@ -1,4 +1,4 @@
-"""`workers/engines/causal/kernels/cpu/packed.py`: packed layers give the numbers of the plain ones."""
+"""Shows workers/engines/causal/kernels/cpu/packed.py: packed layers give the numbers of the plain ones."""
 
 import copy
 
@@ -26,15 +26,13 @@ def test_packed_layers_give_the_same_numbers(rows: int) -> None:
     packed = copy.deepcopy(plain)
     with torch.inference_mode():
         assert pack(packed, CPU) == 2
-        assert pack(packed, CPU) == 0, "once is enough"
+        assert pack(packed, CPU) == 0, "nothing is left to pack"
         states = torch.randn(1, rows, 48).bfloat16()
         torch.testing.assert_close(packed(states), plain(states))
-    assert not [module for module in packed.modules() if isinstance(module, nn.Linear)], (
-        "the plain weights are given back"
-    )
+    assert not [module for module in packed.modules() if isinstance(module, nn.Linear)], "the plain weights are freed"
     assert len([module for module in packed.modules() if isinstance(module, PackedLinear)]) == 2
 
 
-def test_what_does_not_compute_in_bfloat16_on_a_cpu_stays_as_it_is() -> None:
+def test_layers_that_do_not_compute_in_bfloat16_on_a_cpu_are_left_alone() -> None:
     assert pack(network(torch.float32), CPU) == 0
     assert pack(network(), torch.device("meta")) == 0

@@ -1,7 +1,7 @@
-"""Shows workers/engines/causal/kernels/gpu/attention.py: each text's attention over its own tokens, as it is written out.
+"""Shows workers/engines/causal/kernels/gpu/attention.py: the kernel agrees with the reference, and a wrong one is not used.
 
-On a machine without CUDA the kernels run in Triton's interpreter, where Triton is installed: in a process of its own, since
-Triton is then another one from its import on.
+Without CUDA, the kernel runs in Triton's interpreter, if Triton is installed. That takes a process of its own, because Triton
+chooses its interpreter when it is imported.
 """
 
 import json
@@ -19,10 +19,10 @@ import torch
 from structlog.testing import capture_logs
 
 from workers.engines.causal.kernels.gpu import attention as gpu_attention
-from workers.engines.causal.kernels.gpu.attention import FORMATS, is_fit, written_out
+from workers.engines.causal.kernels.gpu.attention import TOLERANCES, is_supported, reference_attention
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
+VARIANTS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
     "plain": ("float32", 1, 16, 16, None, None),
     "grouped, as SmolLM2": ("float32", 3, 64, 64, None, None),
     "narrow, other values, window": ("float32", 2, 8, 24, None, 12),
@@ -31,69 +31,69 @@ FORMS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
     "as Llama 3": ("float16", 4, 128, 128, None, None),
     "wide, window": ("float16", 4, 256, 256, None, 64),
 }
-"""By name: number format, queries a key head, size, size of values, cap and window."""
+"""By name: number format, queries a KV head, size, size of values, softcap and window."""
 
 PROGRAM = """
 import json, sys, torch
 from workers.engines.causal.kernels.gpu import attention as gpu_attention
-from workers.engines.causal.kernels.gpu.attention import distance
+from workers.engines.causal.kernels.gpu.attention import max_error
 if sys.argv[2] == "cpu":  # the interpreter is slow
-    gpu_attention.LENGTHS = (1, 16, 31, 33, 64, 65, 513)
+    gpu_attention.TRIAL_LENGTHS = (1, 16, 31, 33, 64, 65, 513)
 names = ("queries", "size", "value_size", "softcap", "window")
-for form, (dtype, *sizes) in json.loads(sys.argv[1]).items():
-    apart = distance(getattr(torch, dtype), torch.device(sys.argv[2]), **dict(zip(names, sizes)))
-    print(json.dumps([form, apart]), flush=True)
+for variant, (dtype, *sizes) in json.loads(sys.argv[1]).items():
+    error = max_error(getattr(torch, dtype), torch.device(sys.argv[2]), **dict(zip(names, sizes)))
+    print(json.dumps([variant, error]), flush=True)
 """
 
 
 @pytest.fixture(scope="module")
-def distances() -> dict[str, float]:
+def errors() -> dict[str, float]:
     if find_spec("triton") is None:
         pytest.skip("Triton comes with torch's builds for CUDA")
-    command = [sys.executable, "-c", PROGRAM, json.dumps(FORMS), DEVICE.type]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(VARIANTS), DEVICE.type]
     env = {**os.environ, **({"TRITON_INTERPRET": "1"} if DEVICE.type == "cpu" else {})}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("form", list(FORMS))
-def test_it_agrees_with_what_is_written_out(form: str, distances: dict[str, float]) -> None:
-    assert distances[form] <= FORMATS[getattr(torch, FORMS[form][0])]
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_the_kernel_agrees_with_the_reference(variant: str, errors: dict[str, float]) -> None:
+    assert errors[variant] <= TOLERANCES[getattr(torch, VARIANTS[variant][0])]
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        pytest.param(lambda *args, **given: _right(*args, **given) * 1.01, "its results are off", id="wrong"),
+        pytest.param(lambda *args, **given: _by_reference(*args, **given) * 1.01, "its results are off", id="wrong"),
         pytest.param(lambda *args, **given: 1 / 0, "division by zero", id="raises"),
-        pytest.param(lambda *args, **given: _right(*args, **given) * torch.nan, "off by nan", id="no number"),
+        pytest.param(lambda *args, **given: _by_reference(*args, **given) * torch.nan, "off by nan", id="no number"),
     ],
 )
-def test_a_kernel_that_is_wrong_is_not_used(wrong: Any, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says so, and it is not tried again."""
-    form = (torch.device("cpu"), torch.float32, 2, 16, 16, True, True)
+def test_a_wrong_kernel_is_not_used(wrong: Any, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged once, and not tried again."""
+    variant = (torch.device("cpu"), torch.float32, 2, 16, 16, True, True)
     monkeypatch.setattr(gpu_attention, "find_spec", lambda _name: "found")
-    monkeypatch.setattr(gpu_attention, "attend_each", _right)
-    gpu_attention._agrees.cache_clear()
-    assert gpu_attention._agrees(*form)
-    gpu_attention._agrees.cache_clear()
-    monkeypatch.setattr(gpu_attention, "attend_each", wrong)
+    monkeypatch.setattr(gpu_attention, "decode_attention", _by_reference)
+    gpu_attention._is_accurate.cache_clear()
+    assert gpu_attention._is_accurate(*variant)
+    gpu_attention._is_accurate.cache_clear()
+    monkeypatch.setattr(gpu_attention, "decode_attention", wrong)
     with capture_logs() as logs:
-        assert not gpu_attention._agrees(*form)
-        assert not gpu_attention._agrees(*form)
-    gpu_attention._agrees.cache_clear()
+        assert not gpu_attention._is_accurate(*variant)
+        assert not gpu_attention._is_accurate(*variant)
+    gpu_attention._is_accurate.cache_clear()
     (line,) = logs
     assert line["event"] == "attention.refused"
     assert reason in line["reason"]
 
 
-def _right(*args: Any, splits: object, reach: object, **given: Any) -> torch.Tensor:
-    return written_out(*args, **given)
+def _by_reference(*args: Any, splits: object, max_length: object, **given: Any) -> torch.Tensor:
+    return reference_attention(*args, **given)
 
 
-def test_what_it_cannot_compute_is_left_to_others() -> None:
+def test_other_formats_devices_and_sizes_are_refused() -> None:
     for block in (torch.zeros(2, 2, 16, 16, dtype=torch.float64, device=DEVICE), torch.zeros(2, 2, 16, 16)):
-        assert not is_fit(block, block, 2, softcap=None, window=None)
-    wide = torch.zeros(2, 2, 16, 512, device=DEVICE)
-    assert not is_fit(wide, wide, 2, softcap=None, window=None)
+        assert not is_supported(block, block, 2, softcap=None, window=None)
+    large = torch.zeros(2, 2, 16, 512, device=DEVICE)
+    assert not is_supported(large, large, 2, softcap=None, window=None)

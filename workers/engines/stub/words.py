@@ -1,4 +1,4 @@
-"""What the stub engine says: words that follow from prompt, seed and adapter alone, and end as a model's text may."""
+"""The words of the stub engine: they follow from prompt, seed and adapter alone, and end in the ways of a model's text."""
 
 import math
 import random
@@ -15,43 +15,45 @@ _VOCABULARY: Final = (
 )
 _WORDS: Final = list(dict.fromkeys(_VOCABULARY.split()))
 MEAN_WORDS: Final = 60
+"""The mean length of a completion, in words, if no parameter limits it."""
 
 
-def text_of(prompt: Prompt) -> str:
-    """What a prompt says, whether it has turns or not."""
+def prompt_text(prompt: Prompt) -> str:
+    """Return the text of a prompt: its raw text, or its messages joined."""
     return prompt.text or "\n".join(message.content for message in prompt.messages)
 
 
-def speak(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """The words of a completion and why it ends. A stop text is cut, with the words that hold it. A continuation is said."""
+def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
+    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets the continuation's words."""
     if prompt.continuations:
         return prompt.continuations[0].split(), "stop"
     params = prompt.params
     roles = "/".join(message.role for message in prompt.messages)
-    chance = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{text_of(prompt)}")
-    wanted = max(params.min_tokens, chance.randint(1, 2 * MEAN_WORDS - 1))
+    chooser = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{prompt_text(prompt)}")
+    wanted = max(params.min_tokens, chooser.randint(1, 2 * MEAN_WORDS - 1))
     words: list[str] = []
     while len(words) < min(wanted, params.max_tokens):
-        sentence = chance.choices(_VOCABULARY.split(), k=chance.randint(5, 12))
+        sentence = chooser.choices(_VOCABULARY.split(), k=chooser.randint(5, 12))
         words += [sentence[0].capitalize(), *sentence[1:-1], sentence[-1] + "."]
     finish: FinishReason = "stop" if wanted <= params.max_tokens else "length"
     words = words[: min(wanted, params.max_tokens)]
     return _stopped(words, params.stop, params.min_tokens) or (words, finish)
 
 
-def likelihoods(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
-    """Log probabilities that follow from the words alone: each is the likeliest, and words of the vocabulary come next."""
+def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
+    """Return log probabilities that follow from the words alone. Each word is the most likely one at its position."""
     if logprobs is None:
         return ()
     found = []
     for word in words:
-        chance = random.Random(word)
-        own, rest = (number := chance.uniform(0.3, 0.9)), 1 - number
+        chooser = random.Random(word)
+        own = chooser.uniform(0.3, 0.9)
+        rest = 1 - own
         others = []
-        for other in chance.sample(_WORDS, logprobs - 1) if logprobs > 1 else ():
+        for other in chooser.sample(_WORDS, logprobs - 1) if logprobs > 1 else ():
             rest /= 2
-            own_share = min(own, rest)
-            others.append(TokenLogprob(_WORDS.index(other), other, math.log(own_share)))
+            probability = min(own, rest)
+            others.append(TokenLogprob(_WORDS.index(other), other, math.log(probability)))
         plain = word.lower().strip(".")
         place = _WORDS.index(plain) if plain in _WORDS else len(_WORDS)
         first = TokenLogprob(place, word, math.log(own))
@@ -60,7 +62,7 @@ def likelihoods(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogpro
 
 
 def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:
-    """The words up to the first stop text that ends after `min_tokens` words, or None where there is none."""
+    """Cut words at the first stop text that ends in word `min_tokens` or later; None if there is none."""
     text, floor = " ".join(words), len(" ".join(words[: max(0, min_tokens - 1)]))
     if len(words) < min_tokens or (cut := stop_at(text, stop, floor)) is None:
         return None

@@ -1,0 +1,110 @@
+"""Shows log probabilities and scores of continuations, by the slot engine and the padded one: those of a plain forward."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `workers` is not installed")
+pytest.importorskip("transformers", reason="the extra `workers` is not installed")
+
+import torch
+
+from jobs.generation import GenerationRequest, Prompt
+from tests.workers.engines.architectures import VOCABULARY, make
+from tests.workers.engines.causal.small_engines import (
+    GREEDY,
+    SAMPLED,
+    before_each_step,
+    completions,
+    generate_alone,
+    prompts,
+    random_model,
+    request_of,
+    slot_engine,
+)
+from workers.engines.causal.model import CausalModel
+from workers.engines.causal.padded_engine import PaddedEngine
+from workers.engines.scoring import ScoringEngine
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padded: bool) -> None:
+    """They are the model's own, before temperature and penalties, within 1e-4 of the whole softmax."""
+    params = replace(SAMPLED, frequency_penalty=1.0, logit_bias={7: 5.0}, logprobs=4)
+    requests = [request_of(f"r{n}", tokens, replace(params, seed=n)) for n, tokens in enumerate(prompts(9))]
+    engine = PaddedEngine(random_model(), slots=4) if padded else slot_engine(llama)
+    done = completions(engine, *requests)
+    network = make("llama")
+    assert {one.fault for one in done.values()} == {None}
+    for request in requests:
+        found = done[request.request_id].logprobs
+        assert len(found) == done[request.request_id].completion_tokens
+        prompt = [int(token) for token in request.prompt.text.split()]
+        with torch.inference_mode():
+            logits = network(torch.tensor([prompt + [one.token_id for one in found]])).logits[0]
+        expected = logits[len(prompt) - 1 : -1].log_softmax(-1)
+        best = expected.topk(4)
+        for place, one in enumerate(found):
+            assert one.logprob == pytest.approx(float(expected[place, one.token_id]), abs=1e-4)
+            assert [top.logprob for top in one.top] == pytest.approx(best.values[place].tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padded: bool) -> None:
+    """Other requests beside them keep their texts. An end token inside a continuation is a token like others."""
+    network, texts = make("llama"), ["5 6 7", "9", "8 2 8 8", "11 12"]
+    prompt = [4, *range(20, 50)]
+    best = generate_alone(network, request_of("best", prompt, replace(GREEDY, max_tokens=3)))
+    scored = GenerationRequest("scored", Prompt(text=" ".join(map(str, prompt)), continuations=(*texts, best)))
+    others = [request_of(f"r{n}", tokens, SAMPLED) for n, tokens in enumerate(prompts(5))]
+    alone = completions(slot_engine(llama), *others)
+    model = random_model()
+    engine = ScoringEngine(PaddedEngine(model, slots=4) if padded else slot_engine(model))
+    done = completions(engine, *others[:2], scored, *others[2:])
+    assert {name: done[name].text for name in alone} == {name: one.text for name, one in alone.items()}
+    assert [one.greedy for one in done["scored"].scores] == [False] * 4 + [True]
+    for text, score in zip([*texts, best], done["scored"].scores, strict=True):
+        tokens = [int(token) for token in text.split()]
+        with torch.inference_mode():
+            rows = network(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        expected = [float(rows[place, token]) for place, token in enumerate(tokens)]
+        assert [one.token_id for one in score.tokens] == tokens
+        assert [one.logprob for one in score.tokens] == pytest.approx(expected, abs=1e-4)
+        assert score.logprob == pytest.approx(sum(expected), abs=4e-4)
+    assert done["scored"].cached_prompt_tokens == (0 if padded else 4 * (len(prompt) - 1))
+    assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
+
+
+def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step scores as many tokens as its budget and `MAX_FORCED_SAMPLES` allow. Running out of memory loses nothing."""
+    monkeypatch.setattr("workers.engines.causal.scheduler.MAX_FORCED_SAMPLES", 10)
+    some = random.Random(4)
+    texts = [" ".join(str(some.randrange(3, VOCABULARY)) for _ in range(size)) for size in (90, 1, 41)]
+    prompt = " ".join(map(str, range(10, 30)))
+    scored = GenerationRequest("scored", Prompt(text=prompt, continuations=tuple(texts)))
+    others = [request_of(f"r{n}", tokens, SAMPLED) for n, tokens in enumerate(prompts(3))]
+    expected = completions(slot_engine(llama), *others)
+    network, steps = make("llama"), []
+
+    def raises(_ids: torch.Tensor) -> None:
+        steps.append(1)
+        if len(steps) == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for room, least, most in ((4096, 14, 25), (8, 30, 60)):
+        steps.clear()
+        engine = ScoringEngine(slot_engine(llama, 6, step_tokens=room))
+        with before_each_step(llama, raises):
+            done = completions(engine, scored, *others)
+        assert least <= len(steps) <= most
+        assert {name: done[name].text for name in expected} == {name: one.text for name, one in expected.items()}
+        assert done["scored"].completion_tokens == 90 + 1 + 41
+        for text, score in zip(texts, done["scored"].scores, strict=True):
+            tokens = [int(token) for token in text.split()]
+            ids = torch.tensor([[int(token) for token in prompt.split()] + tokens])
+            with torch.inference_mode():
+                rows = network(ids).logits[0, 19:-1].log_softmax(-1)
+            assert [one.token_id for one in score.tokens] == tokens
+            likely = [float(rows[place, token]) for place, token in enumerate(tokens)]
+            assert [one.logprob for one in score.tokens] == pytest.approx(likely, abs=1e-4)
