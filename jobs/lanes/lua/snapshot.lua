@@ -11,7 +11,7 @@ local shown = {}
 local workers = redis.call('HGETALL', WORKERS)
 for i = 2, #workers, 2 do
   local expiry, record = string.match(workers[i], '^(%d+)|(.*)$')
-  if tonumber(expiry) > now then
+  if expiry and tonumber(expiry) > now then
     shown[#shown + 1] = record
   end
 end

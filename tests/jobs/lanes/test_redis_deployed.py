@@ -16,7 +16,7 @@ from jobs.lanes.scripts import COMMANDS
 from jobs.settings import Settings
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
-from tests.jobs.lane import LEASE_MS, row
+from tests.support.lane import LEASE_MS, row
 
 if TYPE_CHECKING:
     from tests.conftest import Server
