@@ -8,7 +8,7 @@ its row; it is never ignored. Format: https://platform.openai.com/docs/api-refer
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
-from jobs.formats.json_lines import Finding, numbered, read_object
+from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
 from jobs.formats.record import Record
 from jobs.generation import MAX_LOGPROBS
 
@@ -98,7 +98,7 @@ def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
 
 def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
     """Our `logprobs` is the number that OpenAI calls `top_logprobs`; its own `logprobs` is true or false."""
-    wanted, top = values.pop("logprobs", False), values.pop("top_logprobs", 0)
+    wanted, top = values.pop("logprobs", False), as_integer(values.pop("top_logprobs", 0))
     if not isinstance(wanted, bool):
         return Finding("wrong_type", "logprobs", "in a chat, logprobs must be true or false")
     if isinstance(top, bool) or not isinstance(top, int):

@@ -1,8 +1,8 @@
 """The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
 A fault has a code, the line, the field and the remedy. The reader knows one row at a time; a custom_id that two rows have is
-found by `staging.py`. JSON types are strict: "5" is not a number. Text that a fault takes from the row is clipped, so that it
-stays small.
+found by `staging.py`. JSON types are strict: "5" is not a number; `row_values.py` has the exceptions. Text that a fault takes
+from the row is clipped, so that it stays small.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -245,9 +245,19 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
     message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     if code != "unknown_field":
-        reason = detail["msg"].removeprefix("Value error, ")
+        reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
+
+
+def _not_whole(detail: ErrorDetails) -> str:
+    """What is wrong with a number in place of an integer; empty for any other fault."""
+    given = detail["input"]
+    if detail["type"] not in ("int_type", "int_from_float") or not isinstance(given, float):
+        return ""
+    if given.is_integer():
+        return f"{given:g} may stand for several integers: write it without a decimal point and an exponent"
+    return f"{given:g} is not a whole number"
 
 
 def _code(detail: ErrorDetails) -> str:

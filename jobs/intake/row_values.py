@@ -1,8 +1,8 @@
 """Row values: reads the values of a row as the fields of its kind mean them, before they are checked.
 
 It follows the annotations of a pydantic model, also into nested models, lists and mappings, and changes only what has one
-meaning: null is an absent field. A value that it does not understand stays as it is, and the check of its field names it. Values
-whose form is free, such as metadata and JSON schemas, are never changed.
+meaning: null is an absent field, and 300.0 is 300 where an integer is meant. A value that it does not understand stays as it is,
+and the check of its field names it. Values whose form is free, such as metadata and JSON schemas, are never changed.
 """
 
 import math
@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from jobs.formats.json_lines import as_integer
 
 Reader = Callable[[Any], Any]
 """Reads one value. It returns a value that it does not understand unchanged."""
@@ -69,7 +71,7 @@ def _reader(annotation: Any) -> Reader:
     if origin in _LISTS:
         item = _reader(inner[0])
         return lambda value: [item(one) for one in value] if isinstance(value, list) else value
-    return _unchanged
+    return as_integer if plain is int else _unchanged
 
 
 def _plain(annotation: Any) -> Any:

@@ -161,3 +161,42 @@ def test_null_means_itself_only_where_a_field_has_another_default_and_takes_null
     given = {"size": None, "one": inner, "many": [inner], "named": {"k": inner}, "how": None, "other": None}
     assert read(given) == {"one": kept, "many": [kept], "named": {"k": kept}, "other": None}
     assert read({"one": "a", "many": 5, "named": []}) == {"one": "a", "many": 5, "named": []}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("number", ["300.0", "3e2", "3E+2", "300"])
+def test_a_whole_number_is_an_integer_however_it_is_written(form: Callable[..., Record], number: str) -> None:
+    value = number if form is as_csv else json.loads(number)
+    found = accepted(form({**ARTICLE, "target_words": value, "max_tokens": value, "seed": value}))
+    kept = (found.request["target_words"], found.max_tokens, found.seed)
+    assert kept == (300, 300, 300)
+    assert {type(one) for one in kept} == {int}
+
+
+def test_a_whole_number_is_an_integer_in_a_batch_file_in_json_lines_and_where_it_is_given() -> None:
+    found = accepted(as_openai({"messages": TURNS, "n": 2.0, "max_tokens": 3e2, "logprobs": True, "top_logprobs": 5.0}))
+    assert (found.request["n"], found.max_tokens, found.request["logprobs"]) == (2, 300, 5)
+    assert accepted(as_jsonl(ARTICLE), target_words=9e1).request["target_words"] == 90
+    assert accepted(as_jsonl({**CHAT, "metadata": {"a": 1.0}})).to_bytes().count(b'{"a":1.0}') == 1
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("number", ["300.5", "1e17", "-1e300", "true"])
+def test_a_number_that_is_not_certainly_an_integer_is_refused(form: Callable[..., Record], number: str) -> None:
+    row = {"custom_id": "a", **CHAT, "seed": number if form is as_csv else json.loads(number)}
+    found = refused(form(row))
+    assert (found.code, found.field) == ("wrong_type", "seed")
+
+
+def test_the_message_about_a_number_says_why_it_is_no_integer() -> None:
+    assert refused(as_jsonl({**ARTICLE, "target_words": 300.5})).message == "300.5 is not a whole number"
+    assert "may stand for several integers" in refused(as_jsonl({**CHAT, "seed": 9007199254740992.0})).message
+
+
+@pytest.mark.parametrize("cell", ["1.23457E+11", "1.5e0", "3e-2", "3e99"])
+def test_a_cell_with_an_exponent_that_may_have_been_rounded_is_no_integer(cell: str) -> None:
+    assert refused(as_csv({"custom_id": "a", **CHAT, "seed": cell})).code == "wrong_type"
+
+
+def test_nan_of_a_data_frame_is_null() -> None:
+    assert accepted(as_parquet({**ARTICLE, "target_words": float("nan")})).request == {"topic": "a"}
