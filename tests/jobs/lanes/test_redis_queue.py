@@ -60,7 +60,7 @@ def test_a_server_that_was_killed_and_started_again_has_forgotten_all(redis_serv
 
 
 def test_a_lane_that_went_back_in_time_gives_out_again_what_was_settled(queue: RedisQueue, client: redis.Redis) -> None:
-    """Leases of after that moment no longer hold; those of before do. Storage tells which rows are done already."""
+    """Leases from after that moment no longer hold; those from before do. Storage knows which rows are done already."""
     fed(queue, [row(n) for n in range(3)])
     (first,) = claim(queue, 1)
     names: list[Any] = client.keys("np:1:*")
@@ -123,7 +123,7 @@ def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str], ser
 
 @pytest.mark.parametrize("server", ["redis-server", "valkey"])
 def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str], server: str) -> None:
-    """Many lives of a worker, each of which releases, retries and loses jobs; scripts/checks/full_redis.py does so for long."""
+    """Many incarnations of a worker, each of which releases, retries and loses jobs; scripts/checks/full_redis.py has more."""
     with redis.Redis.from_url(servers(server)) as client:
         client.flushall()
         client.config_set("hash-max-listpack-value", 1)  # a record of one byte more must not change a key's form
@@ -171,7 +171,7 @@ def test_check_leaves_nothing(servers: Callable[[str], str]) -> None:
 
 
 def test_check_finds_a_replica(redis_url: str) -> None:
-    """One that reads and answers, and takes no writes."""
+    """A replica answers reads and refuses writes."""
     queue = RedisQueue.from_url(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.replicaof("127.0.0.1", 1)

@@ -26,7 +26,7 @@ def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
 def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
     queue: RedisQueue, client: redis.Redis, rows: int
 ) -> None:
-    """However many they are: those of a few jobs come along, those of many are asked for."""
+    """The payloads of a few jobs are in the reply; those of many are read apart."""
     fed(queue, [row(n) for n in range(rows)])
     wanted = {n: b'{"row":%d}' % n for n in range(rows)}
     assert {job.key.row: job.payload for job in claim(queue)} == wanted
@@ -44,7 +44,7 @@ def test_the_same_claim_again_gives_the_same_jobs(queue: RedisQueue) -> None:
 
 
 def test_a_claim_takes_reports_before_it_leases(queue: RedisQueue) -> None:
-    """As settle does: what is done is gone, what is to be retried waits, and what no longer holds is told."""
+    """A job that is done is gone, a job to be tried again waits, and a lease that no longer holds is returned."""
     fed(queue, [row(n, cost=9 - n) for n in range(4)])
     done, again, lost = claim(queue, 3)
     queue.settle(LANE, [Settlement(lost.lease)])
@@ -82,7 +82,7 @@ def test_a_paused_lane_gives_nothing_until_resumed(queue: RedisQueue) -> None:
 
 @pytest.mark.parametrize("forget", [pytest.param(False, id="closed"), pytest.param(True, id="forgotten")])
 def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: redis.Redis, forget: bool) -> None:
-    """Jobs that a lost key brought back are not run: their batch is closed, or unknown."""
+    """Jobs that came back with old keys are not run: their batch is closed or unknown."""
     fed(queue, [row(0)])
     keys: list[Any] = client.keys("*")
     state = {name: client.dump(name) or b"" for name in keys if not name.endswith((b"batches", b"lanes"))}

@@ -29,7 +29,7 @@ def test_ready_members_that_are_damaged_are_made_again(queue: RedisQueue, client
 
 @pytest.mark.parametrize("evicted", [name for name in KEYS if name not in ("jobs", "payload", "batches")])
 def test_a_key_that_was_evicted_is_mended_from_the_jobs(queue: RedisQueue, client: redis.Redis, evicted: str) -> None:
-    """Every row is still claimed, once, a lease still holds, and the lane's counts are right again."""
+    """Every row is still claimed once, a lease still holds, and the counts of the lane are right again."""
     fed(queue, [row(n, tenant=f"t{n % 2}") for n in range(8)])
     held, later, gone, lost = claim(queue, 4)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0), Settlement(gone.lease)])
@@ -46,7 +46,7 @@ def test_a_key_that_was_evicted_is_mended_from_the_jobs(queue: RedisQueue, clien
 
 
 def test_jobs_whose_payloads_were_evicted_are_fed_again(queue: RedisQueue, client: redis.Redis) -> None:
-    """The batch is then seen drained, so that an audit of storage resets it; no job is given out without its payload."""
+    """No job is given out without its payload. The batch looks drained then, so that the audit resets it."""
     fed(queue, [row(n) for n in range(4)])
     held, later, *_ = claim(queue, 2)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0)])
@@ -61,7 +61,7 @@ def test_jobs_whose_payloads_were_evicted_are_fed_again(queue: RedisQueue, clien
 
 
 def test_jobs_whose_records_were_evicted_begin_anew(queue: RedisQueue, client: redis.Redis) -> None:
-    """Whoever held one of them is told that its lease is gone; every row is claimed again."""
+    """Leases of them are lost, and every row is claimed again."""
     fed(queue, [row(n) for n in range(4)])
     held, later, *_ = claim(queue, 2)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0)])
@@ -77,7 +77,7 @@ def test_jobs_whose_records_were_evicted_begin_anew(queue: RedisQueue, client: r
     [b"\xff\x00", b"", b"l", b"q|1|1|1|0|4|10|20|t|c-1", b"l|1|1|1|0|4|10|20|t", b"l|1|1|1|1|4|10|20|t|c-1|x"],
 )
 def test_jobs_whose_records_are_damaged_begin_anew(queue: RedisQueue, client: redis.Redis, garbage: bytes) -> None:
-    """Leased and delayed ones: each damaged record is as if it were lost, and stops nobody."""
+    """Leased and delayed jobs: a damaged record is as if it were lost, and stops no claim."""
     fed(queue, [row(n) for n in range(4)])
     leased = claim(queue, 2)
     queue.settle(LANE, [Settlement(leased[0].lease, "retry", 60_000)])
@@ -124,7 +124,7 @@ def test_what_is_left_of_a_job_is_removed(queue: RedisQueue, client: redis.Redis
 
 @pytest.mark.parametrize("state", ["delayed", "leased"])
 def test_a_job_whose_record_is_gone_begins_anew(queue: RedisQueue, client: redis.Redis, state: str) -> None:
-    """Though all sizes are right: the claim that meets it lets go, and the next one mends."""
+    """Also if all sizes agree: the claim that finds it removes the job, and the next claim mends the lane."""
     fed(queue, [row(0)])
     (job,) = claim(queue)
     if state == "delayed":

@@ -14,8 +14,8 @@ from tests.support.lane import LANE, claim, counts, expire, fed, key, row, rows_
 PRIORITY_AGING_S = 600.0
 
 
-def queue_with(client: redis.Redis, **shares: TenantSettings) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=shares))
+def queue_with(client: redis.Redis, **tenants: TenantSettings) -> RedisQueue:
+    return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=tenants))
 
 
 def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
@@ -27,7 +27,7 @@ def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
-    """Also where the rows of one tenant are ten times as long, and however few a claim takes."""
+    """Also if the rows of one tenant are ten times as long, and for any size of a claim."""
     queue = queue_with(client, b=TenantSettings(weight=2), c=TenantSettings(weight=4))
     costs = {"a": 100, "b": 10, "c": 50}
     place = {"a": 0, "b": 1000, "c": 2000}
@@ -83,7 +83,7 @@ def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> No
     assert rows_of(claim(queue, 2, "w-1-3")) == [2, 3]
 
 
-def test_what_was_served_last_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
+def test_the_time_of_the_last_turn_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
     queue = queue_with(client)
     fed(queue, [row(0)])
     assert client.hexists(key("meta"), "served|5|t")
@@ -94,7 +94,7 @@ def test_what_was_served_last_is_forgotten_with_the_last_row(client: redis.Redis
 
 @pytest.mark.parametrize("n", [1, 3, 10, 64])
 def test_tenants_take_turns_by_expected_work(queue: RedisQueue, n: int) -> None:
-    """A tenant of long rows gets as much work done as one of short rows, whoever came first, however few a claim takes."""
+    """A tenant of long rows gets as much work done as one of short rows, for any size of a claim."""
     long = [row(i, cost=100, tenant="long") for i in range(30)]
     short = [row(100 + i, cost=10, tenant="short") for i in range(300)]
     fed(queue, [*long, *short])
