@@ -56,8 +56,9 @@ class Client:
     """The batches of one store. Safe to share between threads. Every call blocks until it is done.
 
     All times are UTC, all amounts integers in billionths of their currency. A batch is named by its id, or by anything that has
-    an `id`. Any method may raise StoreUnavailable, where the storage does not answer or holds a damaged file (StoreDamaged), and
-    those that name a batch raise NoBatch where there is none. Both are NightpressErrors: see `jobs.errors`.
+    an `id`. Errors are NightpressErrors (see `jobs.errors`): any method may raise StoreUnavailable, where the storage does not
+    answer or holds a damaged file (StoreDamaged); those that name a batch raise NoBatch where there is none; those that ask for a
+    status raise QueueUnavailable where the settings hold no valid Redis URL, and not where Redis only is away.
 
     Args:
         settings: The settings. Default: those of the environment and of nightpress.toml in the working folder or above it.
@@ -139,9 +140,9 @@ class Client:
         source: Source,
         **options: Unpack[EnqueueOptions],
     ) -> Estimate:
-        """What a batch of this source would take: rows, faults by code, tokens, device time and charge. Nothing is stored.
+        """Count the rows, faults, tokens, device time and charge that a batch of this source would have. Nothing is stored.
 
-        Takes the options of `enqueue`, and raises what it raises.
+        Takes the options of `enqueue`, and raises its errors.
         """
         from jobs.operations.enqueue_options import intake_options
         from jobs.operations.enqueueing import opened
@@ -158,10 +159,10 @@ class Client:
     def status(
         self, batch: str | Named | None = None, *, faults: list[StoreDamaged] | None = None
     ) -> BatchStatus | Status:
-        """How far one batch is; without one, all open batches and the five that were published last, and the workers.
+        """The status of one batch; without one, of all open batches and the five that were published last, and the workers.
 
-        Storage answers alone where Redis does not. `faults` gets the errors of damaged batches, which are left out; without
-        that list they are raised.
+        Where Redis does not answer, the status is from storage alone. A damaged batch is left out and its error added to
+        `faults`; without that list the error is raised.
         """
         if batch is not None:
             return self._statuses.batch(_id(batch))
@@ -192,8 +193,8 @@ class Client:
     def results(self, batch: str | Named, *, errors: bool = False) -> Results:
         """The completed rows of a batch in input order; with `errors`, those that did not complete.
 
-        Also of an unfinished batch, whose rows so far they are: see `Results.round` and `Results.is_finished`. Rows are read as
-        they are asked for.
+        Of an unfinished batch they are its rows so far: see `Results.round` and `Results.is_finished`. Rows are read while they
+        are iterated over.
         """
         from jobs.operations.results import results
 
@@ -262,7 +263,7 @@ class Client:
         until: When | None = None,
         faults: list[StoreDamaged] | None = None,
     ) -> Mapping[str, Mapping[str, Tally]]:
-        """What the batches used that were published from `since` on and before `until`: by currency, then by this key.
+        """The usage of rounds that were published from `since` on and before `until`: by currency, then by the key `by`.
 
         `faults` as in `status`.
         """

@@ -28,7 +28,7 @@ from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.typed_times import parse
-from workers.commands.interrupts import draining
+from workers.commands.interrupts import on_interrupt
 from workers.commands.work import Work
 
 
@@ -73,7 +73,7 @@ def _night(args: argparse.Namespace) -> int:
         interrupted.append(number)
         work.interrupt()
 
-    with draining(interrupt):
+    with on_interrupt(interrupt):
         if any(read_round(store, batch).published is None for batch in batches.values()):
             work.run()
     if interrupted:

@@ -1,1 +1,1 @@
-"""Accounts: what was used and charged, kept beyond the batches that it was used by."""
+"""Accounts hold what published batches used and were charged, also after the batches are deleted."""

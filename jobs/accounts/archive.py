@@ -1,9 +1,9 @@
-"""The archive: the files of the summaries, which are merged where they are many, so that a year of nights is read at once.
+"""The archive keeps the files of the summaries few, so that the accounts of a year are read quickly.
 
-More than `ARCHIVED` single files are copied into one archive and then deleted. More than `ARCHIVES` archives are merged into
-one. The copy is durable before anything is deleted, so a round may stand in two files, for ever if a process is killed in
-between: a reader takes each round once, by the name of its summary. A file that is damaged, or
-of a newer release, stays as it is.
+If there are more than `ARCHIVED` single files, they are copied into one archive and then deleted. If there are more than
+`ARCHIVES` archives, they are merged into one in the same way. The copy is durable before anything is deleted, so a round may be
+in two files, for good if a process is killed in between; a reader counts each round once, by the name of its summary. A file
+that is damaged, or of a newer release, stays as it is.
 
     usage/<batch_id>.<round>.<published at>.json    one round
     usage/archive-<sha256>.jsonl                    many rounds, a line each

@@ -1,10 +1,11 @@
-"""Summaries: every published round is summed up once. A summary is created once, never changes and outlives its batch.
+"""Summaries: each published round gets one, which is created once, never changes and outlives its batch (rule 39 of
+jobs/PROTOCOL.md).
 
-Whoever publishes a round first leaves a note that the round needs a summary, decides the round, writes its summary, and
-removes the note. If a process dies in between, the note is still there, and `catch_up` makes the summary from the published
-`usage.json`. Summaries have fixed names and contents, so any number of processes may do this at once.
+A publisher leaves a note that the round needs a summary, decides the round, writes the summary, and removes the note. If it dies
+in between, the note is still there, and `catch_up` makes the summary from the published `usage.json`. The name and the content
+of a summary follow from the round, so any number of processes may do this at once.
 
-A batch whose published `usage.json` is damaged has no summary until the file is restored. Other batches do not wait for it.
+If the published `usage.json` of a batch is damaged, its summary waits until the file is restored. Other batches do not wait.
 
     unsummed/<batch_id>.<round>       a note: this round needs a summary
 """
@@ -50,7 +51,7 @@ def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterato
 
 
 def note_round(store: Store, batch_id: str, round_: int) -> None:
-    """Leave a note that a round needs a summary: before it is decided, so that no crash leaves it out of the accounts."""
+    """Leave a note that a round needs a summary. This comes before the round is decided, so that no crash loses the summary."""
     store.create(BatchPaths(batch_id).unsummed(round_), b"")
 
 

@@ -1,7 +1,7 @@
-"""Accounts: what published batches used, cost and are charged, added up by one of five keys.
+"""Tallies add up what published batches used, cost and are charged, by one of five keys.
 
-Reads the summaries of published rounds alone. A later round of a batch enters with its difference from the round before,
-at its own moment. A batch that was deleted stays in the accounts.
+They come from the summaries of published rounds. A later round of a batch counts as its difference to the round before, at the
+time when it was published itself. A batch that was deleted stays in the accounts.
 """
 
 from collections.abc import Mapping
@@ -24,9 +24,10 @@ def tallies(
     until: datetime | None = None,
     faults: list[StoreDamaged] | None = None,
 ) -> Mapping[str, Mapping[str, Tally]]:
-    """By currency, then by key: the rounds that were published from `since` up to `until`, which is excluded.
+    """Add up the rounds that were published from `since` on and before `until`: by currency, then by key.
 
-    `faults` gets what the sums lack because it is damaged; without them it is raised.
+    `faults` gets an error for each damaged thing that the sums lack; without `faults` the first one is raised. Raises
+    StoreUnavailable.
     """
     found: dict[str, dict[str, Tally]] = {}
     for summary in summaries(store, faults):

@@ -1,1 +1,1 @@
-"""Batches: what lies in a batch's folder in the store, and how it is read and written."""
+"""Batches are folders in the store: their files are named, read and written here."""

@@ -1,8 +1,7 @@
-"""A batch is a folder: its paths, its acceptance, and the markers of its rounds.
+"""A batch is a folder: this module names its files, and gives the acceptance and the markers their forms.
 
-`batch.json` is the acceptance; a folder without it is not a batch. Markers (`closed-`, `done-`, `reopen-`, `paused-` and
-`resumed-<round>.json`) are created once and never change, and whoever creates one has decided. See `publish.py` for how a
-round ends.
+`batch.json` is the acceptance, and a folder without it is not a batch (rule 3 of jobs/PROTOCOL.md). A marker is a small file
+that is created once and never changes; the process that creates it has decided. `rounds.py` reads and creates markers.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Final = 1
-"""The version of the form of each record here and in the accounts. A record of a higher one is refused."""
+"""The version of the acceptance, the markers, `usage.json` and the summaries. A higher one is refused when it is read."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
@@ -27,7 +26,7 @@ class _Record(_Part):
 
 
 class LaneInput(_Part):
-    """One lane of a batch: its rows and bytes in `input/<lane>.jsonl`, and that file's sha256 in hex."""
+    """One lane of a batch: the rows, the bytes and the sha256 (in hex) of its file `input/<lane>.jsonl`."""
 
     model: str
     rows: int
@@ -36,7 +35,11 @@ class LaneInput(_Part):
 
 
 class Batch(_Record):
-    """`batch.json`. `rows` counts all rows of the input, `refused` those that intake turned into failed rows."""
+    """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` those that intake made fail at once.
+
+    `full_sha256` is the whole hash of which the id shows the beginning (rule 4 of jobs/PROTOCOL.md). `options` are the
+    options of the command as they were typed. `kinds` counts the accepted rows by kind.
+    """
 
     batch_id: str
     name: str
@@ -57,7 +60,7 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. Postponed: those rows come in the next round."""
+    """`closed-<round>.json`: no further row of this round is started. If it was postponed, the next round does those rows."""
 
     round: int
     reason: CloseReason
@@ -65,9 +68,9 @@ class Closed(_Record):
 
 
 class Reopen(_Record):
-    """`reopen-<round>.json`: opens that round for the rows that did not complete, or for `rows` also where they did.
+    """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they did.
 
-    `continues`: it follows a soft deadline, and what ran then may finish.
+    `continues` is True if the round follows a soft deadline: jobs that ran then may finish (rule 35 of jobs/PROTOCOL.md).
     """
 
     round: int
@@ -78,7 +81,7 @@ class Reopen(_Record):
 
 
 class Paused(_Record):
-    """`paused-<round>.json`: nothing of this round is started until `resumed-<round>.json` is there."""
+    """`paused-<round>.json`: no further row of this round is started until `resumed-<round>.json` exists."""
 
     round: int
     reason: str
@@ -86,14 +89,14 @@ class Paused(_Record):
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: the round goes on, and is not paused again."""
+    """`resumed-<round>.json`: the paused round goes on. It is not paused again."""
 
     round: int
     at: datetime
 
 
 class Delivered(_Record):
-    """`delivered-<round>.json`: the round's outputs are where the batch wants them."""
+    """`delivered-<round>.json`: the outputs of the round were written to the batch's output URL."""
 
     round: int
     url: str
@@ -101,7 +104,7 @@ class Delivered(_Record):
 
 
 class PublishedFile(_Part):
-    """One file of a published folder."""
+    """One file of a published folder: its lines, its bytes, and its sha256 in hex."""
 
     rows: int
     bytes: int
@@ -109,7 +112,11 @@ class PublishedFile(_Part):
 
 
 class Done(_Record):
-    """`done-<round>.json`: this round's outcomes, for good. `counts` are by status; `files` by name in `folder`."""
+    """`done-<round>.json`: the round is published, and its outcomes are final.
+
+    `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
+    status. `segments_sha256` is the hash of the names of all segments that were read.
+    """
 
     round: int
     folder: str
@@ -120,7 +127,7 @@ class Done(_Record):
 
 
 class BatchPaths:
-    """Where the files of one batch stand, relative to the root of the store."""
+    """The paths of one batch's files, relative to the root of the store."""
 
     def __init__(self, batch_id: str) -> None:
         self.batch_id = batch_id
@@ -132,45 +139,45 @@ class BatchPaths:
         self.compacted = f"{self.root}/compacted"
 
     def unsummed(self, round_: int) -> str:
-        """Its existence says that this published round may lack its summary."""
+        """The note that this round needs a summary (rule 39 of jobs/PROTOCOL.md)."""
         return f"unsummed/{self.batch_id}.{round_}"
 
     def input(self, lane: str) -> str:
-        """The normalised requests of one lane."""
+        """The normalised requests of one lane, a line each."""
         return f"{self.root}/input/{lane}.jsonl"
 
     def segment(self, name: str) -> str:
-        """One immutable file of attempt outcomes."""
+        """A segment: one immutable file of attempt outcomes."""
         return f"{self.segments}/{name}"
 
     def closed(self, round_: int) -> str:
-        """Its existence stops the round."""
+        """The marker after which no further row of the round starts."""
         return f"{self.root}/closed-{round_}.json"
 
     def given_up(self, round_: int) -> str:
-        """Its existence closes the round that continues this one."""
+        """The marker that the batch was cancelled during its soft deadline: the next round is closed as it begins."""
         return f"{self.root}/given-up-{round_}.json"
 
     def done(self, round_: int) -> str:
-        """Its existence ends the round."""
+        """The marker that publishes the round."""
         return f"{self.root}/done-{round_}.json"
 
     def reopen(self, round_: int) -> str:
-        """Its existence begins the round."""
+        """The marker that opens the round."""
         return f"{self.root}/reopen-{round_}.json"
 
     def paused(self, round_: int) -> str:
-        """Its existence holds the round."""
+        """The marker that pauses the round."""
         return f"{self.root}/paused-{round_}.json"
 
     def resumed(self, round_: int) -> str:
-        """Its existence lets the round go on."""
+        """The marker that lets a paused round go on."""
         return f"{self.root}/resumed-{round_}.json"
 
     def delivered(self, round_: int) -> str:
-        """Its existence says that the round's outputs were taken to the output URL."""
+        """The marker that the outputs of the round are at the output URL."""
         return f"{self.root}/delivered-{round_}.json"
 
     def published(self, round_: int, nonce: str) -> str:
-        """A publisher's own folder."""
+        """The folder that one publisher writes (rule 19 of jobs/PROTOCOL.md)."""
         return f"{self.root}/published/{round_}-{nonce}"

@@ -1,10 +1,10 @@
-"""The breaker: pauses a batch of which nothing has come but failures, before the night is spent on it.
+"""The breaker pauses a batch whose first rows all fail, so that no night is spent on it (rule 36 of jobs/PROTOCOL.md).
 
-It reads storage alone, so anyone may ask it: the sweeper does at each sweep, and a worker as soon as it has seen so many
-rows of a batch fail and none complete. The worker starts nothing more until it has asked, whatever `flush_s` and
-`flush_bytes` are. So of a batch that only fails, each worker ends less than `rows` rows and what it had in hand then, which
-is at most twice its slots. A failure that may be retried is no outcome until its attempts are spent: until then, which
-takes seconds by default (`backoff_s`, `max_attempts`), other rows are begun.
+It decides from storage alone, so any process may ask it. The sweeper asks at each sweep. A worker asks once it has seen `rows`
+rows of a batch fail and none complete, and claims nothing until it has asked. So each worker finishes fewer than `rows` rows of
+a failing batch, plus those that it already holds, which are at most twice its slots. A failure that will be retried is not an
+outcome: further rows start until the attempts of the first ones are spent, which takes seconds by default (`backoff_s`,
+`max_attempts`).
 """
 
 from collections import Counter
@@ -17,13 +17,13 @@ from jobs.logs import logger
 from jobs.store.store import Store
 
 SEGMENTS: Final = 8
-"""So many segments are read to tell what most rows failed with."""
+"""How many segments are read to find the most frequent error code."""
 
 
 def trip(store: Store, index: OutcomeIndex, rows: int, clock: Clock) -> bool:
-    """Pause the batch if at least `rows` outcomes of its round are failures, and none completed. Whether that was done.
+    """Pause the batch if at least `rows` rows failed in its round and none completed. Returns whether it was paused.
 
-    `rows` of 0 is never. An index that seems to say so is refreshed first.
+    With `rows` 0 it is never paused. The index is refreshed before the decision. Raises StoreUnavailable.
     """
     current = index.current
     if not rows or not current.may_pause or current.closed or current.done:
@@ -41,7 +41,7 @@ def trip(store: Store, index: OutcomeIndex, rows: int, clock: Clock) -> bool:
 
 
 def _usual_code(store: Store, index: OutcomeIndex, rows: int) -> str:
-    """The code of most failures in the first few segments."""
+    """Return the most frequent error code of final failures in the first segments."""
     codes: Counter[str] = Counter()
     for outcome in some_outcomes(store, sorted(index.files)[:SEGMENTS], rows):
         if outcome.final and outcome.error and outcome.round == index.round:

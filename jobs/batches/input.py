@@ -1,7 +1,6 @@
-"""The rows of a lane's input as storage holds them, also where its bytes are damaged.
+"""The input of a lane, read from storage. A line that is damaged is passed over, and the others are read.
 
-A line that cannot be read back is no row: the others go on, and whoever misses a row looks here whether any line holds it.
-Nothing here writes.
+The row of such a line fails at the end of its round, when no line of any lane holds it (rule 27 of jobs/PROTOCOL.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,18 +14,18 @@ from jobs.store.store import Store
 
 
 def read_row(line: bytes) -> RowRequest | None:
-    """The request on a line; None when it cannot be read back."""
+    """Read the request on a line. Returns None if the line is damaged."""
     try:
         request = RowRequest.from_bytes(line)
     except (ValueError, TypeError):
         return None
-    row: object = request.row  # as it was read: nothing has looked at its type
+    row: object = request.row  # its type is not checked yet
     return request if type(row) is int and row >= 0 else None
 
 
 @contextmanager
 def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
-    """The input of a lane, to be streamed. Raises StoreDamaged when it is missing, as no input of a batch may be."""
+    """Open the input of a lane for streaming. Raises StoreDamaged if it is missing."""
     path = BatchPaths(batch_id).input(lane)
     try:
         with store.reader(path) as file:
@@ -36,7 +35,7 @@ def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
-    """The requests of a lane that can be read back, in input order. Raises StoreDamaged when there is no input."""
+    """Give the readable requests of a lane in input order. Raises StoreDamaged if the input is missing."""
     with lane_input(store, batch_id, lane) as file:
         for line in file:
             if (request := read_row(line)) is not None:
@@ -44,7 +43,7 @@ def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
 
 
 def rows_without_request(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
-    """Those of `rows` that no line of any lane holds. Reads the whole input; a byte a row is all that it keeps."""
+    """Return those of `rows` that no line of any lane holds. Reads the whole input, and keeps one byte for each row."""
     there = bytearray(batch.rows)
     for lane in batch.lanes:
         for request in read_rows(store, batch.batch_id, lane):

@@ -1,8 +1,8 @@
-"""The open batches of a store, found from storage, each with an index of what it has come to.
+"""Open batches are found from storage, each with an index of its outcomes (rule 5 of jobs/PROTOCOL.md).
 
-The folder `open/` is a hint that spares a scan of all batches. The first scan of a process does not trust it, and each
-further one looks at one batch more that has no hint, so that in time every batch is: whoever made it, or opened it again,
-may have died before the hint. What is missing is made again. What Redis says of batches plays no part here.
+The folder `open/` holds a hint for each open batch, which spares a scan of all batches. A process that accepts or reopens a
+batch may die before it makes the hint. So the first scan of a process looks at every batch, each further scan also looks at
+one batch that has no hint, and a missing hint is made again.
 """
 
 import contextlib
@@ -19,9 +19,10 @@ from jobs.store.store import Store
 
 
 class OpenBatches:
-    """Batches that are accepted and not published. `only` limits them to some. One thread at a time.
+    """The batches that are accepted and not published. One thread at a time may use it.
 
-    `scan` asks the storage at most once in `batch_scan_s` seconds.
+    `only` limits it to these ids. `scan` reads storage at most once in `batch_scan_s` seconds. `fault` is the last damage
+    that a scan found, if any.
     """
 
     def __init__(
@@ -43,28 +44,31 @@ class OpenBatches:
         self.fault: StoreDamaged | None = None
 
     def __iter__(self) -> Iterator[OutcomeIndex]:
-        """Highest priority first, then the oldest."""
+        """Give the open batches: highest priority first, then the oldest."""
         found = [index for index in self._indexes.values() if index.done is None]
         return iter(sorted(found, key=lambda index: (-index.batch.priority, index.batch.created_at)))
 
     def get(self, batch_id: str) -> OutcomeIndex | None:
-        """The index of a batch, also when it was published since it was found; None when there is no such batch."""
+        """Return the index of a batch, also of one that was published since the last scan; None if there is no such batch."""
         if batch_id not in self._indexes:
             self._add(batch_id)
         return self._indexes.get(batch_id)
 
     def forget(self, batch_id: str) -> None:
-        """A batch was deleted: its folder, read again, would look like an open one."""
+        """Drop the index of a batch that was deleted."""
         self._indexes.pop(batch_id, None)
 
     def scan(self, *, now: bool = False) -> None:
-        """Look for batches that are new, and let go of those that are published or deleted. Raises StoreUnavailable."""
+        """Find new batches, and drop those that are published or deleted. `now` ignores `batch_scan_s`.
+
+        Raises StoreUnavailable. Damage of a batch is not raised, but kept in `fault`.
+        """
         if not now and self._monotonic() - self._scanned_at < self._batch_scan_s:
             return
         self._scanned_at = self._monotonic()
         self.fault = None
         hinted = set(self._store.list("open"))
-        self._let_go(set(self._indexes) - hinted)
+        self._forget_ended(set(self._indexes) - hinted)
         for batch_id in sorted(self._only if self._only is not None else hinted | self._without_hint(hinted)):
             try:
                 with self._damage.look(batch_id):
@@ -77,14 +81,14 @@ class OpenBatches:
         if index is None or index.is_stale:
             self.forget(batch_id)
             self._add(batch_id)
-        elif index.done is not None:  # hinted again after it was done: it may have been reopened
+        elif index.done is not None:  # it has a hint all the same, so it may have been reopened
             index.refresh()
-            if index.done is not None:  # its publisher may have died before it could say so
+            if index.done is not None:  # its publisher may have died before it removed the hint
                 finish_round(self._store, index.batch)
             index.refresh()
 
-    def _let_go(self, unhinted: set[str]) -> None:
-        """Forget what no hint says to be open because it is published, or was deleted. What is damaged is still there."""
+    def _forget_ended(self, unhinted: set[str]) -> None:
+        """Drop those of these batches, which have no hint, that are published or deleted. A damaged one stays."""
         for batch_id in unhinted:
             is_published = self._only is None and self._indexes[batch_id].done is not None
             with contextlib.suppress(StoreDamaged):
@@ -92,7 +96,7 @@ class OpenBatches:
                     self.forget(batch_id)
 
     def _without_hint(self, hinted: set[str]) -> set[str]:
-        """Batches that are open although nothing hints at them: of all at first, afterwards of one that is next."""
+        """Return open batches without a hint: at the first scan all of them, later the next one if it is open."""
         if not self._to_check:
             self._to_check = sorted(set(list_batches(self._store)) - hinted)
         size = 1 if self._trusts_hints else len(self._to_check)
@@ -106,7 +110,7 @@ class OpenBatches:
         return found
 
     def _is_open(self, batch_id: str) -> bool:
-        """Whether a batch without a hint is open. One that is damaged is passed over: it must not hide all others."""
+        """Whether a batch is open. A damaged batch counts as not open, so that the scan goes on with the others."""
         with contextlib.suppress(StoreUnavailable):
             batch = load_batch(self._store, batch_id)
             return batch is not None and open_next_round(self._store, batch)

@@ -1,7 +1,7 @@
-"""Outcomes: what storage knows of one open batch, kept up to date by reading only what is new.
+"""An outcome index knows which rows of one batch have an outcome, and is kept up to date by reading new segments only.
 
-A byte for each row, and a small table of the attempts that did not end their row. It reads the index at the head of each
-segment, never the outputs, and decides nothing: `publish.py` reads all lines again.
+It reads the heads of segments and never the outputs. It holds one byte for each row, and a table of the attempts that did not
+end their row. It decides nothing: a publisher reads all lines again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,11 @@ _COMPLETED: Final = 2
 
 
 class PastAttempts(NamedTuple):
-    """Attempts of a row that failed, and leases of it that ran out, of those the ones with no other job in hand."""
+    """How often a row was tried in this round without an outcome.
+
+    `attempts` failed and may be retried. `crashes` are leases that ran out, and `solo_crashes` those of them that ran out
+    while the worker held no other job.
+    """
 
     attempts: int
     crashes: int
@@ -33,27 +37,29 @@ class PastAttempts(NamedTuple):
 NO_ATTEMPTS: Final = PastAttempts(0, 0, 0)
 
 LISTINGS: Final = 100
-"""So often files are listed anew because others compacted them meanwhile."""
+"""How often one refresh lists the segments again because listed files were compacted meanwhile."""
 
 
 class OutcomeIndex:
-    """The rows of a batch that have an outcome in the current round. Empty until the first `refresh`.
+    """The rows of a batch that have an outcome in the current round. It is empty until the first `refresh`.
 
-    `usage` and `wasted` add up the heads of all segments: an estimate, until the published numbers take its place. `currency` is
-    what their amounts are in, once one says it.
-    `current` are the markers as last read, `segments` the names read so far, each with the file where it was found first, `files`
-    those files with the bytes of their lines, `compacted` the segments that lie in a compacted file, each with that, `alone` how
-    many files there were at the last look with one segment, `carried` how many rows had completed before this round.
-    `is_stale`: what it knows is of a batch that was deleted, also where the same rows are accepted again. One thread at a time.
+    `current` is the round as the markers said at the last refresh. `carried` counts the rows that had completed before this
+    round. `segments` maps the name of each segment to the path of the file in which it was read first, `files` maps the path of
+    each file that was read to the bytes of its lines, and `compacted` maps the name of each segment that is in a compacted file
+    to the path of that file. `single_files` is the number of files of one segment at the last listing.
+
+    `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names it): an estimate
+    until the round is published. `is_stale` is True once files were gone that only a deletion of the batch removes; the same
+    rows may have been accepted again. One thread at a time may use it.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
         self._store = store
         self.batch = batch
         self.paths = BatchPaths(batch.batch_id)
-        self._begin(Round(0, batch.deadline, None, None, None, {}))
+        self._start_over(Round(0, batch.deadline, None, None, None, {}))
 
-    def _begin(self, current: Round) -> None:
+    def _start_over(self, current: Round) -> None:
         self.current = current
         self.usage = Usage()
         self.wasted = Usage()
@@ -69,14 +75,14 @@ class OutcomeIndex:
         self._unfinished: dict[int, PastAttempts] = {}
 
     def refresh(self) -> int:
-        """Read the markers, then the heads of new segments. Returns how many were new.
+        """Read the markers, then the heads of new segments. Returns the number of new segments. Raises StoreUnavailable.
 
-        With a new round everything is read again, since other lines count in it.
+        In a new round everything is read again, since other lines count in it.
         """
         current = read_round(self._store, self.batch)
         if current.number != self.round:
             carried = self._carried(current)
-            self._begin(current)
+            self._start_over(current)
             self._states = carried
             self.carried = carried.count(_COMPLETED)
         self.current = current
@@ -95,14 +101,17 @@ class OutcomeIndex:
                         self._take(head, path)
             except Compacted:
                 continue
-            self._look_for_gone({*alone, *compacted})
+            self._note_gone_files({*alone, *compacted})
             return len(self.segments) - before
         raise StoreUnavailable(
-            f"storage: files in {self.paths.segments} are listed, and are not there. Try again later."
+            f"storage: files in {self.paths.segments} were listed and then not there, again and again. Try again later."
         )
 
-    def _look_for_gone(self, listed: set[str]) -> None:
-        """A file goes alone only once a compacted one has its segments, and that one goes with its batch."""
+    def _note_gone_files(self, listed: set[str]) -> None:
+        """Find out from files that are gone whether the batch was deleted.
+
+        While a batch lives, a file goes only once a compacted file has its segment, and that one stays.
+        """
         gone = self.files.keys() - listed - self._moved
         if gone:
             self._moved |= gone
@@ -116,34 +125,34 @@ class OutcomeIndex:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the current round is to be closed."""
+        """When the current round is closed, if nobody closes it before; None for never."""
         return self.current.deadline
 
     @property
     def closed(self) -> Closed | None:
-        """The marker that lets no further row of this round start."""
+        """The marker that closed this round, if any."""
         return self.current.closed
 
     @property
     def done(self) -> Done | None:
-        """The marker that ended this round."""
+        """The marker that published this round, if any."""
         return self.current.done
 
     def has_outcome(self, row: int) -> bool:
-        """Whether nothing more is to be done for a row in this round."""
+        """Whether a row has an outcome in this round."""
         return self._states[row] != _NONE
 
     def past_attempts(self, row: int) -> PastAttempts:
-        """What was tried in this round without ending the row."""
+        """Return how often a row was tried in this round without an outcome."""
         return self._unfinished.get(row, NO_ATTEMPTS)
 
     @property
     def missing(self) -> int:
-        """Rows without an outcome."""
+        """The number of rows without an outcome."""
         return self._states.count(_NONE)
 
     def missing_rows(self) -> Iterator[int]:
-        """Those rows, in order."""
+        """Give the rows without an outcome, in order."""
         row = self._states.find(_NONE)
         while row >= 0:
             yield row
@@ -151,18 +160,18 @@ class OutcomeIndex:
 
     @property
     def complete(self) -> bool:
-        """Whether the round can be published: every row has an outcome, or no further one will be started."""
+        """Whether the round can be published: every row has an outcome, or the round is closed."""
         return self.closed is not None or self.missing == 0
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Rows by status: the published ones once they are, until then what the segments say."""
+        """The number of rows by status: as published, and before that as the segments say."""
         if self.done is not None:
             return {str(status): rows for status, rows in self.done.counts.items()}
         return {"completed": self._states.count(_COMPLETED), "failed": self._states.count(_FAILED)}
 
     def _carried(self, current: Round) -> bytearray:
-        """What completed in the round before, but for the rows that were sent back by name."""
+        """Return the states at the beginning of a round: the rows that it carries from the round before are completed."""
         if current.before is None:
             return bytearray(self.batch.rows)
         states = bytearray([_COMPLETED]) * self.batch.rows
@@ -174,7 +183,7 @@ class OutcomeIndex:
         return states
 
     def _take(self, head: SegmentHead, path: str) -> None:
-        """Count a segment, unless another file had it too."""
+        """Count the rows of a segment, unless it was counted from another file."""
         if path.startswith(f"{self.paths.compacted}/"):
             self.compacted[head.name] = path
         if head.name in self.segments:
@@ -191,11 +200,11 @@ class OutcomeIndex:
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
-                self._count_try(line)
+                self._count_attempt(line)
 
-    def _count_try(self, line: HeadRow) -> None:
-        tries = self.past_attempts(line.row)
+    def _count_attempt(self, line: HeadRow) -> None:
+        past = self.past_attempts(line.row)
         crashed, solo = line.status in ("x", SOLO), line.status == SOLO
         self._unfinished[line.row] = PastAttempts(
-            tries.attempts + (not crashed), tries.crashes + crashed, tries.solo_crashes + solo
+            past.attempts + (not crashed), past.crashes + crashed, past.solo_crashes + solo
         )

@@ -1,7 +1,7 @@
-"""Output rows: the published form of an outcome, a JSON object a row.
+"""Output rows: the published form of an outcome is one JSON object.
 
-A completed row carries its output, its usage and its receipt; any other has an `error` in place of the output, and keeps what it
-cost, so that waste can be added up from the files alone.
+A completed row has its output, its usage and its receipt. Any other row has an `error` in place of the output. A failed row
+also keeps what its last attempt cost.
 """
 
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from jobs.usage import NAMES, counts_of
 
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")
 PRICED: Final = ("prices", "currency")
-"""What of the receipt stands beside the amounts: the version of the prices, and what they are in."""
+"""Fields of the receipt that are published in `usage`: the version of the prices, and the currency of the amounts."""
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
 TEMPLATE_DIGITS: Final = 12
 """How many digits of a template's sha256 tell templates apart in the accounts."""
 
 Line = Mapping[str, Any]
-"""A line of a segment as it was read: an `Outcome`'s fields, without those that are None."""
+"""A line of a segment: the fields of an `Outcome`, without those that are None."""
 
 
 def published_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """What is published of a line that wins."""
+    """Return the row to publish if this line wins: completed, or failed for good."""
     return (output_row if line["status"] == "completed" else error_row)(batch_id, line)
 
 
 def output_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """A completed row. What its receipt holds beyond the fixed fields (templates, device) stands at the end."""
+    """Return a completed row. Further fields of the receipt, such as templates and device, follow the fixed ones."""
     receipt = line.get("receipt", {})
     row = {
         **_identity(batch_id, line, "completed"),
@@ -45,7 +45,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def error_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """A row whose failure is final. `usage` is what its last attempt cost; nothing of it is charged."""
+    """Return a row whose failure is final. `usage` is what its last attempt cost; it is not charged."""
     receipt = line.get("receipt", {})
     return {
         **_identity(batch_id, line, "failed"),
@@ -59,7 +59,7 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """A row that had no outcome when its round was closed. None: its request cannot be read."""
+    """Return a row without an outcome in a closed round. `request` is None if it cannot be read."""
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
     status = "expired" if closed.reason == "postponed" else closed.reason
     values = {

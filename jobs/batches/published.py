@@ -1,7 +1,7 @@
-"""What was published: reading a round's files back, and the proof that they are whole.
+"""The files of a published round are read and checked here.
 
-`done-<round>.json` names a folder and the sha256 of each file in it. Whoever reads a file to its end through here has also
-checked it. Nothing here writes.
+`done-<round>.json` names their folder and the sha256 of each. Reading a file to its end also checks its sha256 (rule 20 of
+jobs/PROTOCOL.md).
 """
 
 import hashlib
@@ -28,12 +28,12 @@ USAGE = "usage.json"
 
 
 def published_path(done: Done, batch_id: str, name: str) -> str:
-    """Where a published file stands in the store."""
+    """Return the path of a published file in the store."""
     return f"{BatchPaths(batch_id).root}/{done.folder}/{name}"
 
 
 def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Iterator[bytes]:
-    """The lines of a published file as they stand. Raises StoreDamaged at the end if the sha256 differs."""
+    """Give the lines of a published file as they are stored. Raises StoreDamaged, at the end if the sha256 differs."""
     path = published_path(done, batch_id, name)
     digest = hashlib.sha256()
     try:
@@ -48,12 +48,12 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
-    """The rows of `output.jsonl` or `errors.jsonl`, in input order. Raises StoreDamaged."""
+    """Give the rows of `output.jsonl` or `errors.jsonl` in input order. Raises StoreDamaged."""
     return (values for values, _ in published_rows(store, done, batch_id, name))
 
 
 def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Each row of such a file, and its line as it stands. Raises StoreDamaged."""
+    """Give each row of such a file with its line as it is stored. Raises StoreDamaged."""
     for line in published_lines(store, done, batch_id, name):
         try:
             yield orjson.loads(line), line
@@ -62,10 +62,10 @@ def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterat
 
 
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
-    """`usage.json`. Raises StoreDamaged."""
+    """Read `usage.json`. Raises StoreDamaged."""
     path = published_path(done, batch_id, USAGE)
     try:
-        (usage,) = list(read_published(store, done, batch_id, USAGE))  # to its end, where its sha256 is compared
+        (usage,) = list(read_published(store, done, batch_id, USAGE))  # reads to the end, where the sha256 is checked
         check_format(usage, FORMAT, f"storage {store.redacted_url}: {path}")
     except ValueError as error:
         raise damaged_file(store, path) from error
@@ -73,7 +73,7 @@ def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
 
 
 def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> None:
-    """Copy the published files into a local folder; each appears whole."""
+    """Copy the published files into a local folder. Each file appears there as a whole."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in done.files:
         with store.reader(published_path(done, batch_id, name)) as source, replace_file(folder / name) as target:
@@ -81,31 +81,31 @@ def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> Non
 
 
 def verify(store: Store, batch_id: str) -> list[str]:
-    """What is wrong with the published outcomes of a batch, a sentence each; none when all is well.
+    """Check the published outcomes of a batch. Returns a sentence for each fault, and nothing if there is none.
 
-    Every row has exactly one outcome, the totals equal the sums over the rows in integers, and the files are those that were
-    published.
+    Every row must have exactly one outcome, the totals, models and groups of `usage.json` must be the sums over the rows, and
+    each file must have its sha256.
     """
     done = latest_done(store, batch_id)
     if done is None:
         return ["no round is published"]
-    proof = _Proof(require_batch(store, batch_id))
+    check = _Check(require_batch(store, batch_id))
     try:
         for name in (OUTPUT, ERRORS):
             rows = 0
             for values in read_published(store, done, batch_id, name):
-                proof.take(values, completed=name == OUTPUT)
+                check.take(values, completed=name == OUTPUT)
                 rows += 1
             if rows != done.files[name].rows:
-                proof.faults.append(f"{name} has {rows} rows, and done says {done.files[name].rows}")
-        proof.compare(done, read_usage(store, done, batch_id))
+                check.faults.append(f"{name} has {rows} rows, and done says {done.files[name].rows}")
+        check.compare(done, read_usage(store, done, batch_id))
     except (StoreUnavailable, ValueError, KeyError) as error:
-        proof.faults.append(f"{type(error).__name__}: {error}")
-    return proof.faults
+        check.faults.append(f"{type(error).__name__}: {error}")
+    return check.faults
 
 
-class _Proof:
-    """Adds up published rows. A bytearray of a byte a row is all that grows with the batch."""
+class _Check:
+    """Adds up published rows and compares the sums. It keeps one byte for each row of the batch, and the sums."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -127,7 +127,7 @@ class _Proof:
             or ("output" in values) != completed
             or ("error" in values) == completed
         ):
-            self.faults.append(f"row {row} is {status} in the wrong file, or without its output or error")
+            self.faults.append(f"row {row} is {status}, and in the wrong file or without its output or error")
         self._outcomes[row] = 1
         self._statuses[status] += 1
         if completed:

@@ -1,4 +1,4 @@
-"""A request row: one accepted row as it stands, with its checksum, in a line of `input/<lane>.jsonl`."""
+"""A request row is one accepted row: a line of `input/<lane>.jsonl` with a checksum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from jobs.store.checksum import with_checksum, without_checksum
 
 @dataclass(frozen=True, slots=True)
 class RowRequest:
-    """One accepted row: a line of its lane's input file.
+    """One accepted row.
 
-    `row` counts the rows of the batch from 0; `line` is the line of the user's file, from 1. `request` holds the fields of
-    the kind, already validated. `max_tokens`, `temperature`, `top_p` and `seed` are put over those of the kind. `cost` is
-    the expected work in tokens, as the kind estimates it.
+    `row` is its number in the batch, from 0; `line` is its line in the user's file, from 1. `request` holds the fields of
+    the kind, validated. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
+    `cost` is the expected work in tokens, estimated by the kind.
     """
 
     row: int
@@ -35,16 +35,16 @@ class RowRequest:
     cost: int = 0
 
     def to_bytes(self) -> bytes:
-        """One JSON line without its newline. Fields that are None are left out."""
+        """Return the row as JSON. Fields that are None are left out."""
         return orjson.dumps({n: v for n in self.__slots__ if (v := getattr(self, n)) is not None})
 
     def to_line(self) -> bytes:
-        """The line that is stored: that of `to_bytes`, with its checksum and its newline."""
+        """Return the line that is stored: the JSON with its checksum and a newline."""
         return with_checksum(self.to_bytes()) + b"\n"
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
-        """Read a line back, with a checksum or without. Raises ValueError (or TypeError) when it is not one of ours."""
+        """Read the line that `to_line` made. Raises ValueError or TypeError when it made no such line."""
         values = orjson.loads(without_checksum(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")
@@ -52,5 +52,5 @@ class RowRequest:
 
     @property
     def overrides(self) -> Mapping[str, Any]:
-        """The sampling params that the row itself asks for."""
+        """The sampling params that the row itself asks for; None for those of its kind."""
         return {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p}

@@ -1,10 +1,10 @@
-"""Rounds: the markers of a batch, what they say together, and the rule by which a line of a segment counts.
+"""Rounds: this module reads and creates the markers of a batch, and says which lines of segments count.
 
-Round 1 begins with `batch.json`, each further one with `reopen-<n>.json`; `done-<n>.json` ends it. `closed-<n>.json` says
-that no further row of it is started, `paused-<n>.json` that none is until `resumed-<n>.json`. A round that was closed at a soft
-deadline is continued by the next, unless `given-up-<n>.json` says that the batch was cancelled meanwhile: then the next is
-closed as soon as it begins. Markers are created once, and whoever creates one has decided: nothing else here decides
-anything, and no clock turns into an outcome but through `close`.
+Round 1 begins with `batch.json`, each further round with `reopen-<n>.json`, and a round ends with `done-<n>.json`. After
+`closed-<n>.json` no further row of it starts. After `paused-<n>.json` none starts until `resumed-<n>.json`. A round that was
+closed at a soft deadline is continued by the next. If the batch was cancelled meanwhile, `given-up-<n>.json` closes that next
+round as soon as it begins. A marker is created once, and the process that creates it has decided (rules 14, 22, 35 and 36 of
+jobs/PROTOCOL.md).
 """
 
 import re
@@ -29,18 +29,19 @@ _MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delive
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the time, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The current round of a batch, as its markers stood when they were read.
+    """The current round of a batch, as its markers were when they were read.
 
-    `before` is the published round that this one goes on from. `sent_back` holds, for each row that was ever sent back by
-    name, the round in which that was last done. A round is paused at most once: `may_pause` says that it never was.
-    `continues`: it follows a soft deadline, and what ran then may finish in it. `given_up`: the batch was cancelled in this
-    round after its soft deadline, or in the one that this continues.
+    `before` is the published round before this one. `sent_back` maps each row that was ever sent back by name to the last
+    round that this was done in. `paused` is None once the round was resumed; `may_pause` is False once it was paused, since
+    a round is paused at most once. `continues` is True if the round follows a soft deadline, so that jobs which ran then may
+    finish in it. `given_up` is True if the batch was cancelled after its soft deadline: in this round, or in the round that
+    this one continues.
     """
 
     number: int
@@ -56,78 +57,82 @@ class Round:
 
     @property
     def postponed(self) -> bool:
-        """Whether this round ends at the soft deadline of the batch: what runs then may finish, for the next round."""
+        """Whether the round was closed at the batch's soft deadline, so that what runs may finish for the next round."""
         return self.closed is not None and self.closed.reason == "postponed"
 
     @property
     def has_next_round(self) -> bool:
-        """Whether this round was published at the soft deadline and left rows for a next one, which is not open yet."""
+        """Whether the round was published at the soft deadline and left rows for a next round, which is not open yet."""
         return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
 
     @property
     def may_finish(self) -> bool:
-        """Whether what runs may run to its end although no further row starts: over a soft deadline, and while paused."""
+        """Whether running jobs may finish although no further row starts: after a soft deadline, and while paused."""
         return self.done is None and (self.postponed if self.closed else self.paused is not None)
 
     @property
     def may_be_forgotten(self) -> bool:
-        """Whether the queue needs to know nothing of this round, once nothing runs that may finish."""
+        """Whether the queue may forget this round, once no job of it runs that may finish."""
         return self.done is not None or (self.closed is None and self.paused is not None)
 
     @property
     def published(self) -> Done | None:
-        """How the batch ended; None while it is open."""
+        """The marker that ended the batch; None while it is open."""
         return None if self.has_next_round else self.done
 
     @property
     def latest(self) -> Done | None:
-        """The highest published round: this one, or the one that it goes on from."""
+        """The highest published round: this one, or the one before (rule 21 of jobs/PROTOCOL.md)."""
         return self.done or self.before
 
     def counts(self, line: HeadRow) -> bool:
-        """Whether a line gives its row an outcome: a completed one in any round, another only if it is final and of this.
+        """Whether a line gives its row an outcome in this round (rule 8 of jobs/PROTOCOL.md).
 
-        A row that was sent back by name asks for a new text: what was completed in the rounds before no longer counts.
+        A completed line counts in any round, any other only if it is final and of this round. If the row was sent back by
+        name, a line that completed in an earlier round does not count.
         """
         if line.status == "c":
             return line.round >= self.sent_back.get(line.row, 0)
         return line.final and line.round in (self.number, EVERY_ROUND)
 
     def carries(self, row: int) -> bool:
-        """Whether this row, completed in the round before, keeps its outcome."""
+        """Whether a row that completed in the round before keeps its outcome."""
         return self.sent_back.get(row) != self.number
 
 
 def load_batch(store: Store, batch_id: str) -> Batch | None:
-    """The acceptance of a batch; None when there is none."""
+    """Read the acceptance of a batch. Returns None if there is no such batch. Raises StoreDamaged."""
     return _read(store, BatchPaths(batch_id).acceptance, Batch)
 
 
 def list_batches(store: Store) -> list[str]:
-    """The ids of all batches, and of folders that are no batch yet."""
+    """List the ids of all batches, and of folders that have no acceptance."""
     return store.list("batches")
 
 
 def is_marker(name: str) -> bool:
-    """Whether a file in a batch's folder is one of its markers."""
+    """Whether a file in a batch's folder is a marker, by its name."""
     return _MARKER.fullmatch(name) is not None
 
 
 def is_left_over(store: Store, batch_id: str) -> bool:
-    """Whether a folder without its acceptance is what a deletion left: intake makes no markers, and they are deleted last."""
+    """Whether a folder is the rest of an unfinished deletion: it has markers, which are deleted last, and no acceptance."""
     return any(map(is_marker, store.list(BatchPaths(batch_id).root))) and load_batch(store, batch_id) is None
 
 
 def require_batch(store: Store, batch_id: str) -> Batch:
-    """The acceptance of a batch that a person named. Raises NoBatch when there is none."""
+    """Read the acceptance of a batch. Raises NoBatch if there is no such batch, StoreDamaged."""
     batch = load_batch(store, batch_id)
     if batch is None:
-        raise NoBatch(f"no batch {batch_id}: `nightpress status` lists those that there are.")
+        raise NoBatch(f"no batch {batch_id}: `nightpress status` lists all batches.")
     return batch
 
 
 def read_round(store: Store, batch: Batch) -> Round:
-    """Read the markers. What is listed after this belongs to this round or to a later one."""
+    """Read the markers of a batch. Segments that are listed afterwards hold all that counted then (rule 16 of jobs/PROTOCOL.md).
+
+    Raises StoreDamaged.
+    """
     paths = BatchPaths(batch.batch_id)
     matches = [match for name in store.list(paths.root) if (match := _MARKER.fullmatch(name))]
     found = {(match[1], int(match[2])) for match in matches}
@@ -153,19 +158,20 @@ def read_round(store: Store, batch: Batch) -> Round:
 
 
 def is_open(store: Store, batch_id: str) -> bool:
-    """Whether the current round of a batch is not published yet."""
+    """Whether a batch is open: its round is not published, or a next one follows by itself. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).published is None
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
-    """The highest published round: the truth about the batch so far."""
+    """Return the highest published round of a batch, or None. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).latest
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
-    """Let no further row of the current round start. Returns the marker that stands: the first reason wins.
+    """Close the current round, so that no further row of it starts. Returns its marker: the first reason wins.
 
-    But for one: a batch that is cancelled while its soft deadline is carried out is cancelled in the round that follows.
+    A round that was closed at its soft deadline stays postponed; a cancel then closes the next round as well (rules 14 and 35
+    of jobs/PROTOCOL.md). Raises NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
     paths = BatchPaths(batch_id)
@@ -177,7 +183,7 @@ def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) 
         if reason == "cancelled" and read_marker(store, path, Closed).reason == "postponed":
             path = paths.given_up(number)
             store.create(path, to_bytes(mine))
-        if read_round(store, batch).number == number:  # else it was reopened meanwhile, and the new round is meant
+        if read_round(store, batch).number == number:  # else it was reopened meanwhile: close the new round
             return read_marker(store, path, Closed)
 
 
@@ -188,34 +194,35 @@ def reopen(
     deadline: datetime | None = None,
     clock: Clock = now,
 ) -> Reopen:
-    """Begin a further round for the rows that did not complete, and for `rows`, whose texts are sent back.
+    """Open a further round for the rows that did not complete and for `rows`, which are sent back for a new text.
 
-    Raises RequestError when the batch is still open, when a row is not in it, or when there is nothing to do.
+    Raises RequestError if the batch is open, if it has no such row, or if there is nothing to do; ConflictError if another
+    process reopens it at the same moment; NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
-    open_next_round(store, batch, clock)  # what a soft deadline left comes first
+    open_next_round(store, batch, clock)  # the rows that a soft deadline left come first
     current = read_round(store, batch)
     if current.done is None:
         raise RequestError(
             f"batch {batch_id} is still open in round {current.number}: wait for it, or cancel it first."
         )
     if wrong := [row for row in rows or () if not 0 <= row < batch.rows]:
-        raise RequestError(f"batch {batch_id} has rows 0 to {batch.rows - 1}, and not {wrong[0]}.")
+        raise RequestError(f"batch {batch_id} has no row {wrong[0]}: its rows are 0 to {batch.rows - 1}.")
     if not rows and current.done.counts.get("completed", 0) == batch.rows:
-        raise RequestError(f"every row of batch {batch_id} completed: name the rows to do again.")
+        raise RequestError(f"every row of batch {batch_id} has completed: name the rows to do again.")
     paths = BatchPaths(batch_id)
     named = tuple(sorted(set(rows))) if rows else None
     marker = Reopen(round=current.number + 1, rows=named, deadline=deadline, at=clock())
     if not store.create(paths.reopen(marker.round), to_bytes(marker)):
-        raise ConflictError(f"batch {batch_id} was reopened by someone else at this moment: look at its status.")
+        raise ConflictError(f"batch {batch_id} was reopened by another process at this moment: look at its status.")
     store.create(paths.open_hint, b"")
     return marker
 
 
 def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
-    """Open the round that follows a soft deadline, if nobody has. Returns whether the batch is open.
+    """Open the round that follows a soft deadline, unless it is open. Returns whether the batch is open.
 
-    Rows that failed are tried again with those that were postponed.
+    The new round also does the rows that failed.
     """
     current = read_round(store, batch)
     if not current.has_next_round:
@@ -228,9 +235,10 @@ def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
 
 
 def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """What follows a published round: the next one, where a soft deadline left rows for it; else the batch is not open.
+    """Do what follows the publishing of a round, which several processes may do.
 
-    Its outputs are owed to its output URL from here on. Whoever is not the first to say all this changes nothing.
+    The outputs are owed to the output URL from now on. If a soft deadline left rows, the next round is opened; otherwise the
+    hint that the batch is open is removed.
     """
     paths = BatchPaths(batch.batch_id)
     if batch.output_url is not None:
@@ -240,7 +248,7 @@ def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
 
 
 def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:
-    """Hold the current round. Returns the marker that stands: the first reason wins."""
+    """Pause the current round. Returns its marker: the first reason wins. Raises StoreUnavailable."""
     number = read_round(store, batch).number
     path = BatchPaths(batch.batch_id).paused(number)
     store.create(path, to_bytes(Paused(round=number, reason=reason, at=clock())))
@@ -248,7 +256,7 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
 
 
 def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Let a paused round go on. Raises RequestError when it is not paused."""
+    """Let a paused round go on. Raises RequestError if the batch is not paused, StoreUnavailable."""
     current = read_round(store, batch)
     if current.paused is None or current.done is not None:
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
@@ -257,12 +265,12 @@ def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
 
 
 def to_bytes(record: BaseModel) -> bytes:
-    """A record as it is stored: one JSON line."""
+    """Return a record as it is stored: one line of JSON."""
     return record.model_dump_json().encode() + b"\n"
 
 
 def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
-    """A record that is known to be there."""
+    """Read a marker that must be there. Raises StoreDamaged if it is missing, damaged or of a newer release."""
     marker = _read(store, path, record)
     if marker is None:
         raise missing_file(store, path)

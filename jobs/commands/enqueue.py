@@ -9,7 +9,7 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 
 
 def register(app: typer.Typer) -> None:

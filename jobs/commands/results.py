@@ -14,8 +14,6 @@ from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 from jobs.formats.results.form import ResultForm
-from jobs.store.destinations import file_in, is_folder, write_destination
-from jobs.urls import local_path
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch
@@ -84,6 +82,7 @@ def _write_file(
 ) -> None:
     """Write one file at the place; in a folder, under its own name; without a place, on standard output."""
     from jobs.formats.results.writing import SUFFIXES, write_results
+    from jobs.store.destinations import file_in, is_folder
 
     if place is None:
         if form is ResultForm.PARQUET:
@@ -107,6 +106,8 @@ def _columns(session: Session, batch: Batch) -> Sequence[Column]:
 def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
     """Write a file for each row, in place of one of the same name."""
     from jobs.formats.results.markdown import Pages
+    from jobs.store.destinations import file_in
+    from jobs.urls import local_path
 
     if place is None:
         raise RequestError("markdown is a file a row: name a folder with -o")
@@ -120,6 +121,8 @@ def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
 
 @contextmanager
 def _opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
+    from jobs.store.destinations import write_destination
+
     try:
         with write_destination(place, session.settings.options_for(place), with_folders=with_folders) as target:
             yield target

@@ -11,7 +11,6 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import NoBatch, RequestError, StoreDamaged
-from jobs.store.damage import collect_damage
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -65,6 +64,7 @@ def sweep(
     """
     from jobs.publishing.delivery import undelivered_url
     from jobs.publishing.retention import delete_leftovers, find_old_batches
+    from jobs.store.damage import collect_damage
     from jobs.store.fan_out import each
 
     session: Session = ctx.obj

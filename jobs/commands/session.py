@@ -114,7 +114,7 @@ class Session:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
     def write(self, line: str, *, at_once: bool = False) -> None:
-        """Print one line of a result, on standard output. `at_once`: not when the buffer is full, also into a pipe or a file."""
+        """Print one line of a result, on standard output. `at_once`: also where it is a pipe, without a buffer."""
         for part in _fitted(line, self.width if sys.stdout.isatty() else None):
             print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 

@@ -21,6 +21,8 @@ from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import Record
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
+_EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,11}(?:[.,][0-9]{1,11})?[eE]\+?0?[0-9]")
+"""A number with an exponent. Excel rounds integers of 12 digits and more to such numbers, so only smaller ones are read."""
 _NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
@@ -138,6 +140,8 @@ def _limit(options: Sequence[Mapping[str, Any]]) -> float:
 def _integer(cell: str, otherwise: str) -> int | str:
     if _AMBIGUOUS.fullmatch(cell):
         return otherwise
+    if _EXPONENT.fullmatch(cell) and (number := float(cell.replace(",", "."))).is_integer() and abs(number) < 1e11:
+        return int(number)
     found = _INTEGER.fullmatch(cell)
     digits = found[1] if found else _NO_DIGIT.sub("", cell) if _GROUPED.fullmatch(cell) else ""
     return int(digits) if digits and -(1 << 63) <= int(digits) < 1 << 64 else otherwise

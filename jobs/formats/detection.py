@@ -7,8 +7,9 @@ from typing import BinaryIO
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
 from jobs.formats.cells import Fields
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, numbered, read_object
-from jobs.formats.record import InputFormat, Record
+from jobs.formats.record import Record
 from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"

@@ -15,6 +15,9 @@ MAX_ROW_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 100
 """How many objects and arrays may stand within each other. orjson reads 1,024 but writes 254, and a published row adds some."""
 
+EXACT: Final = 1 << 53
+"""From this absolute value on a number with a decimal point or an exponent may stand for several integers."""
+
 _BOM: Final = b"\xef\xbb\xbf"
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
@@ -76,6 +79,11 @@ def read_value(text: str) -> Any:
     value = orjson.loads(text)
     found = read_object(b'{"value":%b}' % text.encode())
     return found if isinstance(found, Finding) else value
+
+
+def as_integer(value: Any) -> Any:
+    """Return a number such as 300.0 or 3e2 as the integer that it is exactly, and any other value unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
 
 def unkept(values: Mapping[str, Any]) -> Finding | None:

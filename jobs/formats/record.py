@@ -1,19 +1,9 @@
 """A record: the fields of one row of an input file of any format."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from jobs.formats.json_lines import Finding
-
-
-class InputFormat(StrEnum):
-    """A format of input files, as `--format` names it."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-    OPENAI = "openai"
-    PARQUET = "parquet"
 
 
 class Record(NamedTuple):

@@ -22,8 +22,9 @@ from jobs.batches.rounds import now
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, read_value
-from jobs.formats.record import InputFormat, Record
+from jobs.formats.record import Record
 from jobs.formats.source import decompressed, open_source, source_name
 from jobs.intake.batch_files import write_batch
 from jobs.intake.row_reader import TENANT, RowDefaults, RowFault, RowReader

@@ -1,8 +1,8 @@
 """The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
 A fault has a code, the line, the field and the remedy. The reader knows one row at a time; a custom_id that two rows have is
-found by `staging.py`. JSON types are strict: "5" is not a number. Text that a fault takes from the row is clipped, so that it
-stays small.
+found by `staging.py`. JSON types are strict: "5" is not a number; `row_values.py` has the exceptions. Text that a fault takes
+from the row is clipped, so that it stays small.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ from jobs.did_you_mean import did_you_mean
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
+from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
@@ -62,6 +63,7 @@ class Envelope(BaseModel):
 
 
 _ANY: Final = frozenset(Envelope.model_fields)
+_ENVELOPE: Final = reader_of(Envelope)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -132,15 +134,15 @@ class RowReader:
         line, given = record.line, record.values
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
-        values = {field: value for field, value in given.items() if value is not None or field not in _ANY}
-        custom_id = _valid_custom_id(values.get("custom_id"))
-        name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
+        envelope = _ENVELOPE({field: value for field, value in given.items() if field in _ANY})
+        custom_id = _valid_custom_id(envelope.get("custom_id"))
+        name = envelope.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kinds.get(name) if isinstance(name, str) else None
         if kind is None:
             return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", custom_id)
-        values = {**self._given(kind), **values}
         try:
-            read = self._read(values, kind, (row, line))
+            own = _own(kind, given)
+            read = self._read({**self._given(kind), **own, **envelope}, kind, (row, line))
         except Exception as error:  # noqa: BLE001 - an error of a kind must fail its own row alone
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
@@ -187,7 +189,8 @@ class RowReader:
     def _given(self, kind: Kind) -> dict[str, Any]:
         """The values of `--set` for fields that a row of this kind may have."""
         has = _ANY | kind.request_type.model_fields.keys()
-        return {name: value for name, value in self._defaults.given.items() if name in has}
+        given = {name: value for name, value in self._defaults.given.items() if name in has}
+        return {**_ENVELOPE({name: value for name, value in given.items() if name in _ANY}), **_own(kind, given)}
 
     def _no_kind(self, kind: Any) -> str:
         known = ", ".join(sorted(self._kinds))
@@ -197,6 +200,14 @@ class RowReader:
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+
+
+def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not of every row, as the kind's request means them."""
+    own: dict[str, Any] = reader_of(kind.request_type)(
+        {field: value for field, value in values.items() if field not in _ANY}
+    )
+    return own
 
 
 def _valid_custom_id(custom_id: Any) -> str | None:
@@ -234,9 +245,19 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
     message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     if code != "unknown_field":
-        reason = detail["msg"].removeprefix("Value error, ")
+        reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
+
+
+def _not_whole(detail: ErrorDetails) -> str:
+    """What is wrong with a number in place of an integer; empty for any other fault."""
+    given = detail["input"]
+    if detail["type"] not in ("int_type", "int_from_float") or not isinstance(given, float):
+        return ""
+    if given.is_integer():
+        return f"{given:g} may stand for several integers: write it without a decimal point and an exponent"
+    return f"{given:g} is not a whole number"
 
 
 def _code(detail: ErrorDetails) -> str:

@@ -1,4 +1,4 @@
-"""The forms in which rows, leases and settings travel to the queue's scripts, and replies come back. It knows no redis."""
+"""The forms in which rows, leases and settings are sent to the scripts of a lane, and in which replies come back."""
 
 import contextlib
 import re
@@ -11,31 +11,36 @@ import orjson
 from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
-RECORD_MS: Final = 15_000
-"""A worker that has not spoken for so long, and for longer than its lease, is no longer shown."""
+SHOWN_MS: Final = 15_000
+"""How long a worker is shown, in milliseconds, after its last claim or beat; as long as its lease if that is longer."""
+
+MOST_COST: Final = 10**9
+"""The highest cost of a row that a lane orders by."""
 
 _HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|")
-"""What `feed_args` puts before a payload: round, priority, tenant, cost."""
+"""The head that `feed_args` puts before a payload: round, priority, tenant, cost."""
 
 
-def shares(policy: LanePolicy) -> bytes:
-    """What each tenant is due, as the claim reads it."""
-    shares = {name: {"weight": share.weight, "cap": share.rows_in_flight} for name, share in policy.tenants.items()}
-    return orjson.dumps({name: {n: v for n, v in share.items() if v is not None} for name, share in shares.items()})
+def tenants_json(policy: LanePolicy) -> bytes:
+    """The weight and the cap of each tenant, as claim.lua reads them."""
+    settings = {
+        name: {"weight": tenant.weight, "cap": tenant.rows_in_flight} for name, tenant in policy.tenants.items()
+    }
+    return orjson.dumps({name: {n: v for n, v in one.items() if v is not None} for name, one in settings.items()})
 
 
 def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
-    """One row to be fed, of a round: its number with the tries that it had, if any; and the payload behind its head."""
-    tries = f"|{row.attempts}|{row.crashes}|{row.solo_crashes}" if row.attempts or row.crashes else ""
-    cost, payload = min(max(row.cost, 1), 10**9), row.payload
+    """The two arguments of a row to feed: its number, with the counts of earlier attempts if there are any; and its payload."""
+    counts = f"|{row.attempts}|{row.crashes}|{row.solo_crashes}" if row.attempts or row.crashes else ""
+    cost, payload = min(max(row.cost, 1), MOST_COST), row.payload
     head = f"{round_}|{row.priority}|{row.tenant}|{cost}|"
     if isinstance(payload, InputSlice):
-        return f"{row.row}{tries}", f"{head}@{payload.offset},{payload.length}".encode()
-    return f"{row.row}{tries}", b"%b=%b" % (head.encode(), payload)
+        return f"{row.row}{counts}", f"{head}@{payload.offset},{payload.length}".encode()
+    return f"{row.row}{counts}", b"%b=%b" % (head.encode(), payload)
 
 
-def _unpacked(stored: bytes) -> bytes | InputSlice:
-    """The payload behind its head; bytes that are not one of ours come back as they are, and fail when the request is read."""
+def _payload(stored: bytes) -> bytes | InputSlice:
+    """The payload without its head. Damaged bytes are returned as they are, and fail when the request is read from them."""
     head = _HEAD.match(stored)
     begin = head.end() if head else 0
     if stored[begin : begin + 1] == b"@":
@@ -45,23 +50,23 @@ def _unpacked(stored: bytes) -> bytes | InputSlice:
     return stored[begin + 1 :]
 
 
-def lease_lines(leases: Iterable[Lease], more: Iterable[object] = repeat("")) -> bytes:
-    """Leases to be compared with what the queue remembers, each a line, and `more` to say of each."""
+def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat("")) -> bytes:
+    """Leases, one a line, with what is reported on each."""
     lines = [
-        f"{lease.key.batch_id}/{lease.key.row}|{lease.round}|{lease.fence}|{lease.claim_id}|{said}\n"
-        for lease, said in zip(leases, more, strict=False)
+        f"{lease.key.batch_id}/{lease.key.row}|{lease.round}|{lease.fence}|{lease.claim_id}|{report}\n"
+        for lease, report in zip(leases, reports, strict=False)
     ]
     return "".join(lines).encode()
 
 
 def report_lines(settlements: Sequence[Settlement]) -> bytes:
-    """Reports on leases: after how many ms a job is to be tried again, or nothing when it is done."""
+    """Leases, one a line, with the delay in milliseconds before their job is tried again, or nothing if it is done."""
     delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
     return lease_lines((report.lease for report in settlements), delays)
 
 
 def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:
-    """The jobs of a claim, from the name, the record and the payload of each; lane.lua says how they are written."""
+    """The jobs of a claim, from the name, the record and the payload of each. lua/parts/lane.lua has the form of a record."""
     return [_job(name, record, payload, claim_id) for name, record, payload in zip(*[iter(flat)] * 3, strict=True)]
 
 
@@ -71,12 +76,12 @@ def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
     state, round_, fence, attempts, crashes, _, _, _, _, _, *crashed = record.split(b"|")
     lease, burial = Lease(key, int(round_), int(fence), claim_id), state == b"b"
     if not crashed:
-        return Job(lease, _unpacked(payload), max(int(attempts), 1), burial=burial, rescued=burial)
+        return Job(lease, _payload(payload), max(int(attempts), 1), burial=burial, rescued=burial)
     lost_fence, lost_claim, solo, _, together, lost_solo = crashed
     lost = (Lease(key, int(round_), int(lost_fence), lost_claim.decode()),) if int(lost_fence) >= 0 else ()
     return Job(
         lease=lease,
-        payload=_unpacked(payload),
+        payload=_payload(payload),
         attempt=max(int(attempts), 1),
         crashes=int(crashes),
         rescued=bool(lost) or burial,
@@ -88,8 +93,19 @@ def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
     )
 
 
-def schedule_of(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int]) -> BatchSchedule:
-    """A batch in a lane; `live` counts its jobs by state."""
+def schedules_of(batches: Sequence[bytes], live: Mapping[str, int]) -> dict[str, BatchSchedule]:
+    """The batches of a lane by their ids, from a hash of records. `live` counts jobs by `<batch>|<state>`.
+
+    A batch whose record is damaged is left out: it is unknown to the queue then, and is fed anew.
+    """
+    found: dict[str, BatchSchedule] = {}
+    for name, raw in pairs(batches):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found[name.decode()] = _schedule(name.decode(), orjson.loads(raw), live)
+    return found
+
+
+def _schedule(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int]) -> BatchSchedule:
     return BatchSchedule(
         batch_id=batch_id,
         round=record["round"],
@@ -103,25 +119,25 @@ def schedule_of(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int
     )
 
 
-def schedules_of(batches: Sequence[bytes], live: Mapping[str, int]) -> dict[str, BatchSchedule]:
-    """Each batch of a lane. One whose record is damaged is left out: then it is not known, and is fed anew."""
-    found: dict[str, BatchSchedule] = {}
-    for name, raw in pairs(batches):
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            found[name.decode()] = schedule_of(name.decode(), orjson.loads(raw), live)
-    return found
-
-
-def record_of(worker: WorkerRecord) -> bytes:
-    """What a worker says of itself."""
+def worker_bytes(worker: WorkerRecord) -> bytes:
+    """The record of a worker as it is stored."""
     return orjson.dumps(worker)
 
 
-def old_ms(lease_ms: int) -> int:
-    """After how long that is forgotten."""
-    return max(lease_ms, RECORD_MS)
+def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
+    """The workers of a lane, from their records. A damaged record is left out."""
+    found: list[WorkerRecord] = []
+    for raw in records:
+        with contextlib.suppress(ValueError, TypeError):
+            found.append(WorkerRecord(**orjson.loads(raw)))
+    return found
+
+
+def shown_ms(lease_ms: int) -> int:
+    """How long a worker with leases of `lease_ms` is shown after its last claim or beat, in milliseconds."""
+    return max(lease_ms, SHOWN_MS)
 
 
 def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Names and values of a hash."""
+    """The fields of a hash with their values, from the flat list that a script returns."""
     return zip(flat[::2], flat[1::2], strict=True)

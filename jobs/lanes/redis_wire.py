@@ -1,4 +1,4 @@
-"""The short way to Redis: connections of a client's pool that are kept at hand, for one server that is no cluster."""
+"""The wire: commands over connections that are kept at hand, in half the time of the client. Not for a cluster."""
 
 import os
 from typing import Any
@@ -8,10 +8,10 @@ import redis
 
 
 class Wire:
-    """Connections of a pool that are kept at hand: a command in half the time that the client takes for one.
+    """A wire sends commands over connections of a client's pool, and keeps those connections between commands.
 
-    A connection on which anything was left unread is closed, so that no reply is taken for another's. Safe to share between
-    threads, and left alone by a process that was forked.
+    A connection on which a reply was left unread is closed, so that no reply is taken for another's (rule 41 of
+    jobs/PROTOCOL.md). Safe to share between threads. A forked process opens connections of its own.
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
@@ -20,7 +20,7 @@ class Wire:
         self._pid = os.getpid()
 
     def ask(self, *command: Any) -> Any:
-        """Send a command, again after a lost connection as the client does, and return the reply."""
+        """Send a command and return the reply. After a lost connection it is sent again, as often as the client would."""
         message = hiredis.pack_command(command)
         if self._pid != os.getpid():
             self._idle, self._pid = [], os.getpid()
@@ -47,6 +47,6 @@ class Wire:
         return connection.read_response()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back to the pool."""
         while self._idle:
             self._pool.release(self._idle.pop())

@@ -18,7 +18,7 @@ from jobs.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What a cancellation found and did.
+    """The result of a cancellation.
 
     Attributes:
         batch_id: The batch.

@@ -112,7 +112,7 @@ def storage(store: Callable[[], Checked]) -> Check:
         opened = store()
         opened.check()
     except StoreUnavailable as error:
-        return Check("storage", False, str(error), "mend NIGHTPRESS_STORE_URL and NIGHTPRESS_STORE_OPTIONS")
+        return Check("storage", False, str(error), "correct NIGHTPRESS_STORE_URL or NIGHTPRESS_STORE_OPTIONS")
     return Check("storage", True, f"{redacted(opened.url)}: of two writers exactly one gets a name")
 
 
@@ -123,4 +123,4 @@ def extensions(settings: Settings) -> Iterator[Check]:
             checks: Iterable[Check] = point.load()(settings)
             yield from checks
         except (ImportError, NightpressError) as error:
-            yield Check(point.name, False, f"{point.value}: {error}", "install its package again")
+            yield Check(point.name, False, f"{point.value}: {error}", "install that package again")

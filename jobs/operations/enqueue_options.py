@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar
 import orjson
 
 from jobs.errors import RequestError
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
 from jobs.publishing.delivery import check_output_url
@@ -18,7 +18,7 @@ Form = TypeVar("Form", bound=StrEnum)
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """What a caller may say of a new batch. Options that are left out, or None, have their defaults.
+    """The options of a new batch. An option that is left out, or None, has its default.
 
     Attributes:
         kind: The kind of rows that name none.

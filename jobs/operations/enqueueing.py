@@ -30,7 +30,7 @@ class AcceptedBatch:
         id: The batch's id.
         rows: All rows of the input.
         refused: How many of them could not be accepted: each is a failed row already, and harms no other.
-        faults: What is wrong with those rows, of the first 10,000 of them.
+        faults: The errors of the first 10,000 of those rows.
         is_new: False where the same rows, options and run key made this batch before.
     """
 

@@ -62,7 +62,7 @@ def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]
 def check_row(batch: Batch, row: int) -> None:
     """Raises RequestError where the batch has no row of this number."""
     if not 0 <= row < batch.rows:
-        raise RequestError(f"{batch.batch_id} has rows 0 to {batch.rows - 1}, and not {row}")
+        raise RequestError(f"batch {batch.batch_id} has no row {row}: its rows are 0 to {batch.rows - 1}")
 
 
 def request_of(store: Store, batch: Batch, row: int) -> Values | None:

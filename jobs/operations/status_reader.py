@@ -29,7 +29,7 @@ FIRST_SEGMENTS: Final = 8
 """How many of a batch's first segments, and lines of each, are read to find when its first row was started."""
 
 FORGET_AFTER: Final = timedelta(hours=1)
-"""What a reader knows of an open batch is dropped when nobody has asked about the batch for this long."""
+"""A reader drops its memory of an open batch that nobody has asked about for this long."""
 
 _ENDING: Final[Mapping[CloseReason, State]] = {
     "cancelled": "cancelling",
@@ -40,7 +40,7 @@ _ENDING: Final[Mapping[CloseReason, State]] = {
 
 @dataclass
 class _Watched:
-    """What a reader knows of one open batch. `lock` is held by the one thread that brings it up to date."""
+    """A reader's memory of one open batch. `lock` is held by the one thread that brings it up to date."""
 
     index: OutcomeIndex
     asked_at: datetime
@@ -119,7 +119,7 @@ class StatusReader:
         return self._published(batch, done)
 
     def _watch(self, batch: Batch) -> _Watched:
-        """What is known of the batch; nothing where it is another one of the same id, made after the first was deleted."""
+        """The memory of the batch. It is empty for a new batch, also where its id is that of one that was deleted."""
         at = self.clock()
         with self._lock:
             for batch_id, watched in list(self._watched.items()):

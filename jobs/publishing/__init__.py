@@ -1,1 +1,1 @@
-"""Publishing: the outcomes of a round are fixed, written, delivered, and deleted when they are old."""
+"""Publishing fixes the outcomes of a round, delivers them, and deletes them when they are old."""

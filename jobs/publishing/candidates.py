@@ -1,7 +1,7 @@
-"""Collection: every line of every segment that gives its row an outcome, as it is published, in the hands of `Winners`.
+"""Candidates are the lines that give their rows an outcome. They are read from all segments and given to `Winners`.
 
-Each file is read once, and each segment counted once, in however many files it lies; what its lines cost goes to the ledger,
-whether they win or not. Published rows are copied as bytes: nothing here looks into them.
+Each file is read once, and each segment counts once, in however many files it is (rule 26 of jobs/PROTOCOL.md). The cost of all
+lines goes to the ledger, whether they win or not. Published rows are copied as bytes and never parsed.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ from jobs.store.store import Store
 
 
 def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
-    """Take the lines of the segments that the index has read. Returns their names, in the order in which they win ties.
+    """Add the candidates of all segments that the index has read. Returns the names of these segments, sorted by bytes.
 
-    Raises Compacted when a file went meanwhile: then all of it is to be done again, with an index that is read anew.
+    Raises Compacted if a file went meanwhile: refresh the index, and begin again with new winners and a new ledger. Raises
+    StoreDamaged, StoreUnavailable.
     """
     names = sorted(index.segments, key=str.encode)
     places: Mapping[str, int] = {name: place for place, name in enumerate(names)}
@@ -27,13 +28,13 @@ def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: 
     for path, segments in each_segments(store, files):
         for segment in segments:
             name = segment.head.name
-            if index.segments.get(name) == path:  # else another file has it too, and is read for it
+            if index.segments.get(name) == path:  # else the segment counts from another file
                 ledger.spend(segment.head.spent, segment.head.currency)
-                _take(segment, places[name], index, winners, ledger)
+                _add_segment(segment, places[name], index, winners, ledger)
     return names
 
 
-def _take(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
+def _add_segment(segment: Segment, place: int, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> None:
     head, data, add = segment.head, segment.data, winners.add
     counts, any_completed = index.current.counts, not index.current.sent_back
     accounts = [ledger.account_number(account) for account in head.accounts]

@@ -1,11 +1,11 @@
-"""Delivery: takes the outputs of a published round to where the batch wants them, once.
+"""Delivery writes the outputs of a published round to the batch's output URL (rule 38 of jobs/PROTOCOL.md).
 
-A batch that was enqueued with an output URL owes its outputs to it from its first published round on. Whoever sweeps writes
-them there, and then creates `delivered-<round>.json`, so no round is delivered that somebody has delivered before; until
-then it is tried again, and publishing never waits for it. A later round takes the earlier one's place: whoever finds one after
-a write of its own writes that one again, although another process may have delivered it, since its own may have ended last.
+A batch that was enqueued with an output URL owes its outputs from its first published round on. A process that has written a
+round there creates `delivered-<round>.json`, so that no other process writes it again. A delivery that fails is tried again,
+and publishing never waits for it. A later round replaces the earlier one: if a process finds after its write that a newer round
+is published, it writes that one too, even if another process has delivered it, since its own write may have ended last.
 
-A URL that ends in `/` gets `output.<suffix>` and `errors.jsonl` under it; any other is itself the file of the outputs.
+Under a URL that ends in `/`, delivery writes `output.<suffix>` and `errors.jsonl`. Any other URL is the file of the outputs.
 """
 
 import time
@@ -29,11 +29,11 @@ from jobs.store.store import Store
 from jobs.urls import local_path, redacted
 
 RETRY_S: Final = 30.0
-"""After a delivery that failed."""
+"""Seconds from a delivery that failed to the next try."""
 
 
 def check_output_url(url: str, form: ResultForm) -> str:
-    """An output URL as it is kept: a path of this machine becomes absolute. Raises RequestError when it cannot be one."""
+    """Return an output URL as it is stored: a local path becomes absolute. Raises RequestError if it cannot be written."""
     if form not in SUFFIXES:
         raise RequestError(
             f"--output-format {form}: an output URL takes {', '.join(SUFFIXES)}; for {form}, use results"
@@ -51,12 +51,12 @@ def check_output_url(url: str, form: ResultForm) -> str:
 
 
 def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
-    """Whether the outputs of a published round are where the batch wants them. So are those of a batch that wants nothing."""
+    """Whether the outputs of a published round are at the output URL. True for a batch without one."""
     return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
 
 
 def undelivered_url(store: Store, batch_id: str) -> str | None:
-    """Where published outputs of a batch have not been taken yet, as it may be shown. None when it owes nothing."""
+    """Return the output URL, redacted, if published outputs of the batch are not there yet; otherwise None."""
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
@@ -66,9 +66,9 @@ def undelivered_url(store: Store, batch_id: str) -> str | None:
 
 @dataclass
 class Deliverer:
-    """Delivers what the batches of one store owe. `deliver` may be called as often as one likes.
+    """Delivers the outputs that the batches of one store owe. `deliver` may be called at any time, by one thread.
 
-    `options_for` gives the options of the file system of a URL.
+    `options_for` returns the options of the file system for a URL.
     """
 
     store: Store
@@ -84,9 +84,9 @@ class Deliverer:
         self._damage = Damage(self.monotonic)
 
     def deliver(self) -> None:
-        """Try each delivery that is owed and due. One that fails is said and tried later; raises StoreUnavailable.
+        """Try each delivery that is owed and due. One that fails is logged and tried again after RETRY_S.
 
-        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end.
+        Raises StoreUnavailable. Damage of a batch is raised as StoreDamaged after all other batches were tried.
         """
         faults: list[StoreDamaged] = []
         for batch_id in sorted({*self.store.list("undelivered"), *self._overwritten}):
@@ -98,27 +98,30 @@ class Deliverer:
             raise faults[0]
 
     def deliver_batch(self, batch_id: str) -> None:
-        """Try what one batch owes, due or not. One that is deleted, also meanwhile, owes nothing."""
+        """Try the delivery that one batch owes, due or not. A batch that was deleted, also meanwhile, owes nothing.
+
+        Raises RequestError, StoreUnavailable.
+        """
         batch = load_batch(self.store, batch_id)
         try:
-            is_settled = batch is None or self._delivered(batch)
+            owes_nothing = batch is None or self._delivered(batch)
         except (RequestError, StoreDamaged):
             if load_batch(self.store, batch_id) is not None:
                 raise
-            is_settled = True
-        if is_settled:
+            owes_nothing = True
+        if owes_nothing:
             self._overwritten.discard(batch_id)
             self.store.discard(BatchPaths(batch_id).undelivered)
 
     def _delivered(self, batch: Batch) -> bool:
-        """Deliver what is published by now. Whether nothing more is to come."""
+        """Deliver the newest published round, unless that was done. Returns whether no further round can follow by itself."""
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)
             is_written = self._try(batch, done)
             newest = latest_done(self.store, batch.batch_id)
             if newest is not None and newest.round > done.round:
-                # It must be the last to be written, and this one may stand there in part even where it failed.
+                # The newest must be written last. This write may have left a part of its round even if it failed.
                 self._overwritten.add(batch.batch_id)
             elif is_written:
                 self._mark(batch, done)
@@ -127,7 +130,7 @@ class Deliverer:
         return False
 
     def _try(self, batch: Batch, done: Done) -> bool:
-        """Write the outputs, or say why not. Whether they are written."""
+        """Write the outputs, or log why they could not be written. Returns whether they were written."""
         try:
             with self._damage.look(batch.batch_id):
                 self._write(batch, done)

@@ -1,10 +1,10 @@
-"""The ledger of a round: what was charged and what was wasted, by model. It becomes `usage.json`.
+"""The ledger of a round adds up what was charged and what was wasted. It becomes `usage.json`.
 
-Everything that any attempt cost is either charged with the one published row that came of it, or wasted: failed rows, lost
-attempts, regenerated text. So waste is all that was spent less all that is in `output.jsonl`, in integers.
+The cost of every attempt is either charged with the published row that it completed, or wasted: on failed rows, lost attempts
+and text that was generated again. So the waste is all that was spent less all that is in `output.jsonl`, in integers.
 
-Workers charge by their own prices, so the rows say what their amounts are in; the publisher's own currency is taken only where
-none does, as with rows of an earlier release. Amounts of two currencies are never added up.
+Workers charge by their own prices, so the rows name the currency of their amounts. The publisher's own currency is taken only if
+no row names one. Amounts of two currencies are never added up (rule 30 of jobs/PROTOCOL.md).
 """
 
 from collections import defaultdict
@@ -18,14 +18,15 @@ from jobs.prices import Prices
 from jobs.usage import NAMES, Usage, counts_of, total
 
 AMOUNTS: Final = ("device_cost", "charge")
-"""What of a usage is money."""
+"""The counts of a usage that are amounts of money."""
 _NOTHING: Final = (0,) * len(NAMES)
 
 
 class Ledger:
-    """Adds up one round. Its memory grows with the number of accounts alone: of models, tenants, kinds, templates and prices.
+    """Adds up one round.
 
-    An *entry* is what the ledger needs to know of a row: the number of its account, then its six counts.
+    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind and template. An *entry* is what the
+    ledger needs of a row: the number of its account, then its six counts. Memory grows with the number of accounts only.
     """
 
     def __init__(self) -> None:
@@ -36,12 +37,12 @@ class Ledger:
         self._sums_of: list[list[int]] = []
 
     def spend(self, spent: Mapping[str, Sequence[int]], currency: str | None) -> None:
-        """Count what the attempts of a segment cost by model, whatever came of them."""
+        """Add the cost of all attempts of a segment, by model."""
         for model, counts in spent.items():
             _add(self._spent[model, currency], counts)
 
     def account_number(self, account: Account) -> int:
-        """The number of an account, which is opened if need be."""
+        """Return the number of an account, which is made if it is new."""
         number = self._numbers.setdefault(account, len(self._numbers))
         if number == len(self._rows):
             self._accounts.append(account)
@@ -50,7 +51,7 @@ class Ledger:
         return number
 
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
-        """The entry of a row that may be published. Only `post` counts it."""
+        """Return the entry of a published row, without counting it."""
         if row["status"] != "completed":
             return (self.account_number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
         usage = row["usage"]
@@ -59,21 +60,23 @@ class Ledger:
         return (self.account_number(account), *counts_of(usage))
 
     def post(self, entry: Sequence[int]) -> str:
-        """Count a row that is published. Returns its status."""
+        """Count a published row by its entry. Returns its status."""
         number = entry[0]
         self._rows[number] += 1
         _add(self._sums_of[number], entry[1:])
         return self._accounts[number].status
 
     def rows(self, status: str) -> int:
-        """How many rows were posted with this status."""
+        """Return how many rows with this status were posted."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)
 
     def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        """`usage.json`: cumulative over all rounds. `new` is the difference to the round before, to bill by.
+        """Return the `usage.json` of a batch after this round.
 
-        `prices` names the version of whoever publishes; `price_versions` are those that the rows were charged by. Where their
-        currencies differ, `device_cost` and `charge` are those of one, `currency`, and the others stand in `other_currencies`.
+        All sums but `new` are over all rounds; `new` is the difference to `before`, the sums of the round before. `prices` in it
+        is the publisher's version of prices, and `price_versions` are those that the rows were charged by. If the rows have
+        several currencies, `device_cost` and `charge` are those in `currency`, and the amounts in others are in
+        `other_currencies`. `groups` are the completed rows by currency, tenant, model, kind and template.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -94,7 +97,7 @@ class Ledger:
         }
 
     def _currencies(self, prices: Prices, before: Mapping[str, Any] | None) -> Sequence[str]:
-        """All that the rows name. The first is that of the round before, else that of most rows."""
+        """Return the currencies that the rows name. The first is that of the round before, otherwise that of most rows."""
         rows: dict[str, int] = {
             currency: 0 for (_, currency), counts in self._spent.items() if currency and any(counts)
         }
@@ -105,7 +108,7 @@ class Ledger:
         return sorted(rows, key=lambda name: (name != main, -rows[name], name)) or [prices.currency]
 
     def _groups(self) -> Sequence[Mapping[str, Any]]:
-        """The completed rows, added up by currency, tenant, model, kind and template."""
+        """Add up the completed rows by currency, tenant, model, kind and template."""
         groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(
             lambda: [0] * (1 + len(NAMES))
         )

@@ -1,15 +1,13 @@
-"""Retention: published batches leave the store, by name or by age; their usage stays in the accounts.
+"""Retention deletes published batches, by name or by age. Their usage stays in the accounts.
 
-An open batch is never touched. Who deletes and who reopens a batch strive for the same name, the marker of its next round:
-whoever creates it has decided. Then the acceptance goes, so that nothing takes the rest for a batch, then the rest, and the
-markers last, since intake takes nothing in where they are: they would rule over the next batch of the same id. If the deletion
-dies before the acceptance has gone, the marker stands for a round whose deadline is past: it runs nothing. The next sweep, or
-the next deletion, goes on.
+An open batch is never deleted. A deletion and a reopening both try to create the marker of the next round, and only one of them
+can (rule 40 of jobs/PROTOCOL.md). Then the acceptance is deleted, so that the folder is no batch any more, then the other files,
+and the markers last: intake accepts nothing in a folder with markers, since they would rule over the next batch of the same id.
+If a deletion dies before the acceptance is gone, its marker names no row and a deadline that is past, so nothing runs. The next
+sweep or deletion of the batch goes on.
 
-Leftovers go too, which killed processes left and nobody will ever read: the folder of a publisher who did not decide its
-round, once the round is decided; and on a local disk the hidden files of writers that were killed, once they are old. What an
-open batch still needs is never among them: an undecided round keeps all its folders, and a hidden file that anyone wrote to
-lately stays.
+Leftovers of killed processes are deleted too: folders of publishers that did not decide their round, once it is decided, and
+hidden files of writers on a local disk, once they are old.
 """
 
 from collections.abc import Iterator
@@ -36,17 +34,17 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)
-"""No writer that lives leaves its file alone for so long."""
+"""The least age of a hidden file that is deleted. A writer that lives writes to its file more often."""
 
 
 def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
-    """Delete a published batch, or what is left of one. Raises RequestError when it is open, NoBatch when there is nothing of it,
-    StoreUnavailable when the storage is away.
+    """Delete a published batch, or the rest of one. Raises RequestError if it is open, NoBatch if nothing of it is there,
+    StoreUnavailable.
 
-    Where the storage deletes nothing, StoreDeleteFailed is raised before anything has changed.
+    If the storage lets nothing be deleted, StoreDeleteFailed is raised before the batch has changed.
     """
     batch = load_batch(store, batch_id)
-    if batch is None and not is_left_over(store, batch_id):  # an intake may be under way
+    if batch is None and not is_left_over(store, batch_id):  # raises NoBatch: an intake may be at work in this folder
         batch = require_batch(store, batch_id)
     if batch is not None:
         _decide(store, batch, clock)
@@ -63,9 +61,9 @@ def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
 def find_old_batches(
     store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
 ) -> Iterator[tuple[str, datetime]]:
-    """The published batches whose last round ended `age` ago or earlier, and when that was; and remains of deletions.
+    """Give the ids of batches whose last round was published at least `age` ago, with that time, and of unfinished deletions.
 
-    Where `faults` are given, they get what is wrong with a batch that is damaged, and it stays.
+    `faults` gets an error for each damaged batch, which is passed over; without `faults` it is raised. Raises StoreUnavailable.
     """
     until, batch_ids = clock() - age, list_batches(store)
 
@@ -80,7 +78,7 @@ def find_old_batches(
 
 
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
-    """When the last round of a batch ended; None while it is open."""
+    """Return when the last round of a batch was published; None while the batch is open."""
     batch = load_batch(store, batch_id)
     if batch is None:
         return until if is_left_over(store, batch_id) else None
@@ -92,7 +90,7 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
     current = read_round(store, batch)
     if current.published is None:
         raise RequestError(
-            f"{batch.batch_id} is open: wait for it, or give it up with nightpress cancel and nightpress publish"
+            f"{batch.batch_id} is open: wait for it, or end it with nightpress cancel and nightpress publish"
         )
     paths = BatchPaths(batch.batch_id)
     note_round(store, batch.batch_id, current.published.round)
@@ -105,7 +103,10 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
 
 
 def delete_leftovers(store: Store, age: timedelta) -> int:
-    """Delete what is left over; hidden files if nobody wrote to them for `age`, and for a day at least. Returns how many."""
+    """Delete leftovers of killed processes. Returns how many there were.
+
+    A hidden file is deleted if nobody wrote to it for `age`, and for LEAST_AGE. Raises StoreUnavailable.
+    """
 
     def look_at(batch_id: str) -> int:
         folders = list(_undecided(store, BatchPaths(batch_id)))
@@ -121,7 +122,7 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
 
 
 def _undecided(store: Store, paths: BatchPaths) -> Iterator[str]:
-    """Folders of published rounds that no `done-<round>.json` names."""
+    """Give the folders of published rounds that their `done-<round>.json` does not name."""
     folders = store.list(f"{paths.root}/published")
     for round_ in sorted({int(n) for n in (name.partition("-")[0] for name in folders) if n.isdecimal()}):
         if not store.exists(paths.done(round_)):

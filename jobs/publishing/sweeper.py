@@ -1,9 +1,9 @@
-"""The sweeper: looks at every open batch, and publishes what is done.
+"""The sweeper looks at every open batch again and again, and publishes those that are complete.
 
-Counts in Redis never prove that a batch is complete: they only say when it is worth reading storage. Where the queue
-shows a batch drained but storage lacks outcomes, the queue has forgotten something, and the batch is fed again. It also
-is what turns a deadline into a marker, and asks the breaker. Any number of sweepers may
-run, anywhere, at the same time.
+Counts in Redis never prove that a batch is complete; they only say when it is worth reading storage (rule 15 of
+jobs/PROTOCOL.md). If the queue shows a batch drained and storage lacks outcomes, the queue has lost rows, and the batch is fed
+again (rule 13). The sweeper also closes batches at their deadlines (rule 14), asks the breaker, and has small segments
+compacted. Any number of sweepers may run at the same time, anywhere.
 """
 
 import secrets
@@ -33,7 +33,7 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
-"""The most rows of a segment that says which of them cannot be read back."""
+"""The most rows in a segment that fails rows whose requests cannot be read."""
 
 
 @dataclass
@@ -64,8 +64,8 @@ class Sweeper:
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
 
-        One that is damaged keeps no other waiting: what is wrong with it is raised at the end. It is looked at again less and
-        less often. One that was deleted meanwhile is over.
+        Damage of a batch is raised as StoreDamaged after all other batches were looked at, and a damaged batch is looked at
+        less and less often. A batch that was deleted meanwhile is dropped.
         """
         known = {index.batch.batch_id: index for index in self.batches}
         self.batches.scan()
@@ -77,7 +77,7 @@ class Sweeper:
             done = None
             try:
                 with self.damage.look(batch_id):
-                    done = self._look_at(index)
+                    done = self._advance(index)
                 if done is None:
                     self._compact(index)
             except NoBatch:
@@ -95,15 +95,15 @@ class Sweeper:
             raise fault
         return still_open
 
-    def _look_at(self, index: OutcomeIndex) -> Done | None:
-        """How the batch has ended, if it has. Raises NoBatch where it was deleted meanwhile, StoreDamaged."""
+    def _advance(self, index: OutcomeIndex) -> Done | None:
+        """Bring a batch one step on. Returns its marker if it is published. Raises NoBatch if it was deleted, StoreDamaged."""
         try:
-            return self._ended(index)
-        except StoreDamaged:  # what is missing may have gone with its batch
+            return self._close_feed_or_publish(index)
+        except StoreDamaged:  # a file may be missing because the batch was deleted: then NoBatch is raised
             require_batch(self.store, index.batch.batch_id)
             raise
 
-    def _ended(self, index: OutcomeIndex) -> Done | None:
+    def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         if index.current.has_next_round and open_next_round(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
@@ -129,7 +129,7 @@ class Sweeper:
         return index.done
 
     def _compact(self, index: OutcomeIndex) -> None:
-        """Put small segments together where there are many, though not of a batch that is about to be published."""
+        """Compact the small segments of a batch if it has many, unless it is about to be published."""
         at, batch_id = self.clock(), index.batch.batch_id
         last = self._compacted_at.get(batch_id)
         if not self.compact_segments or (last is not None and at - last < self.compact_every):
@@ -140,13 +140,13 @@ class Sweeper:
             compact(self.store, index)
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """Tell the queue of an end that it never heard of, or has forgotten: nobody feeds what is closed. What it shows then."""
+        """Drop a batch that has ended from the queue, which may not know of the end. Returns what the queue shows then."""
         if index.done is not None or index.closed is not None:
             self._drop(index)
         return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """Each lane of the batch as the queue shows it; None where the queue does not know the batch's round."""
+        """Return what the queue shows of each lane of the batch; None if it does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
             schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
@@ -154,7 +154,7 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """At the deadline, or in the first round at the soft one, unless that is paused: nothing comes of it by itself."""
+        """Close a batch at its deadline, or at its soft deadline in round 1; a paused round has no soft deadline."""
         at = self.clock()
         soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
         if index.closed is not None or index.done is not None:
@@ -169,7 +169,7 @@ class Sweeper:
         else:
             return
         index.refresh()
-        if not index.complete:  # else there is nothing to be given up
+        if not index.complete:  # a complete batch needs no closing
             closed = close(self.store, index.batch.batch_id, reason, clock=self.clock)
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
@@ -189,10 +189,10 @@ class Sweeper:
             index.refresh()
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
-        """Rows lack outcomes though no job is live: the queue forgot them. Feed those lanes from the beginning.
+        """Have a batch fed again from the beginning: rows lack outcomes and no job is live, so the queue lost them (rule 13).
 
-        Not while a lane of the batch is unknown to it: that one's rows are missing, and its worker will feed them. When feeding
-        again was done before and did not help, storage itself may have lost what they asked for.
+        Nothing is done while the queue does not know a lane of the batch, since the next claimer of that lane feeds it. If the
+        batch was fed again before and is drained once more, rows whose requests cannot be read are failed (rule 27).
         """
         batch_id = index.batch.batch_id
         if None in seen.values():
@@ -206,7 +206,7 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Fail the rows whose requests cannot be read back. A text that a lost attempt may still bring would win."""
+        """Write final failures for the rows whose requests cannot be read. A completed line that comes late would win."""
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
@@ -222,7 +222,7 @@ class Sweeper:
             logger().error("batch.damaged", batch=index.batch.batch_id, rows=rows)
 
     def _drop_deleted(self, index: OutcomeIndex) -> None:
-        """Let the queue forget a batch in whatever round it knows it: workers would look for its requests in vain."""
+        """Drop a batch that was deleted from the queue, in the round that the queue knows."""
         batch_id = index.batch.batch_id
         with suppress(QueueUnavailable):
             for lane in index.batch.lanes:
@@ -235,7 +235,7 @@ class Sweeper:
         for lane in index.batch.lanes:
             try:
                 self.queue.drop(lane, index.batch.batch_id, index.round, forget=forget, finish=finish)
-            except QueueUnavailable:  # storage has decided; the queue learns of it at its next feed
+            except QueueUnavailable:  # storage has decided, and the next feed tells the queue
                 return
 
 

@@ -1,8 +1,8 @@
-"""Winners: of all lines that give a row an outcome, the one that is published.
+"""The winner of a row is the line that is published, among all lines that give the row an outcome (rule 18 of jobs/PROTOCOL.md).
 
-A completed line before a final failure; ties by lowest fence, then segment name by bytes, then line number. It reads nothing
-but lines, so that two publishers who saw the same segments choose the same winners. Lines wait in scratch files by range
-of rows, so that memory holds one range at a time.
+A completed line wins over a final failure. Ties go to the lowest fence, then to the first segment name by bytes, then to the
+lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same winners. Lines wait in
+scratch files, each for a range of rows, so that memory holds one range at a time.
 """
 
 import mmap
@@ -17,29 +17,30 @@ from jobs.errors import StoreUnavailable
 from jobs.usage import NAMES
 
 BUCKET_BYTES: Final = 16 << 20
-"""About how many bytes of lines are held in memory at a time."""
+"""About how many bytes of lines a range of rows has, which memory holds at a time."""
 
 NO_ENTRY: Final = (0,) * (1 + len(NAMES))
-"""The ledger's entry of a line that nobody adds up."""
+"""An empty entry, for lines that are not added up."""
 
 _RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
-"""In front of each line that waits: its row, the four numbers that order it, its length, and the ledger's entry."""
+"""Precedes each line that waits: its row, the four numbers that order it, its length, and its entry for the ledger."""
 
 
 class Winner(NamedTuple):
-    """The line that is published of a row, and what it adds to the ledger: an account's number, and six counts."""
+    """The published row of the line that wins, and its entry for the ledger: an account's number and six counts."""
 
     text: memoryview
     entry: Sequence[int]
 
 
 class Winners:
-    """Collects the lines that count, then gives the winner of each row, range by range in input order.
+    """Takes the lines that count, and then gives the winner of each row, range by range in input order.
 
     Args:
-        rows: The rows of the batch.
-        expected_bytes: About how much will be added. What fits into one range stays in memory.
-        scratch: An empty folder for the lines of further ranges.
+        rows: The number of rows of the batch.
+        expected_bytes: About how many bytes of lines will be added. If one range is enough for them, they stay in memory.
+        scratch: An empty folder for the scratch files.
+        bucket_bytes: About how many bytes of lines a range of rows has.
     """
 
     def __init__(self, rows: int, expected_bytes: int, scratch: Path, bucket_bytes: int = BUCKET_BYTES) -> None:
@@ -53,7 +54,10 @@ class Winners:
         self._waiting_bytes = 0
 
     def add(self, row: HeadRow, segment: int, line: int, text: bytes, entry: Sequence[int] = NO_ENTRY) -> None:
-        """Take one line that counts. `segment` is the place of its segment's name among all names sorted by bytes."""
+        """Add one line that counts. `segment` is the place of its segment's name among all names sorted by bytes.
+
+        Raises StoreUnavailable if the scratch folder is full.
+        """
         failed = int(row.status != "c")
         record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry)
         self._waiting[row.row // self._range] += (record, text)
@@ -62,7 +66,7 @@ class Winners:
             self._spill()
 
     def ranges(self) -> Iterator[tuple[range, dict[int, Winner]]]:
-        """Each range of rows, and the winning line of those of its rows that have one."""
+        """Give each range of rows with the winners of its rows; a row without a line has none."""
         if self._spills:
             self._spill()
         for bucket, start in enumerate(range(0, self._rows, self._range)):

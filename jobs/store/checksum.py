@@ -1,8 +1,7 @@
 """A checksum at the end of a JSON object, by which bytes are noticed that damage has turned into other valid JSON.
 
 The checksum is the last member of the object: `{"row":0}` becomes `{"row":0,"crc32":"5fe3d232"}`, where the number is the
-CRC-32 of all bytes before the comma. An object without one is read as it is. So is one that has the member elsewhere or in
-another form; its reader then finds a member that it does not know.
+CRC-32 of all bytes before the comma.
 """
 
 import zlib
@@ -21,10 +20,10 @@ def with_checksum(text: bytes) -> bytes:
 
 
 def without_checksum(text: bytes) -> bytes:
-    """The JSON object of a line, with its checksum checked and taken off. Raises ValueError when it does not match."""
+    """The JSON object of a line, with its checksum checked and taken off. Raises ValueError when it lacks one or has another."""
     text = text.rstrip(b"\n")
     if not (text.endswith(_ENDS) and text.startswith(_OPENS, max(0, len(text) - _LENGTH))):
-        return text
+        raise ValueError("the checksum is missing")
     body = text[:-_LENGTH]
     if zlib.crc32(body) != int(text[-_DIGITS - len(_ENDS) : -len(_ENDS)], 16):
         raise ValueError("the checksum does not match the text")

@@ -20,6 +20,10 @@ _HIDDEN: Final = ".new-"
 """A file has a name that begins like this while it is written."""
 
 
+CREATE_TRIES: Final = 5
+"""Tries to create a file whose name is taken, and free again when it is looked at."""
+
+
 class LocalStore(Store):
     """A folder.
 
@@ -39,9 +43,14 @@ class LocalStore(Store):
         return LocalStore, (self.url,)
 
     def create(self, path: str, data: bytes) -> bool:
-        with self._new(path) as file:
-            file.write(data)
-        return file.linked or self.read(path) == data
+        for _ in range(CREATE_TRIES):
+            with self._new(path) as file:
+                file.write(data)
+            if file.linked:
+                return True
+            with suppress(KeyError):  # the file that had the name was deleted in between, so the name is free again
+                return self.read(path) == data
+        raise StoreUnavailable(f"storage: {self._root / path} comes and goes: another process creates and deletes it")
 
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:

@@ -64,8 +64,8 @@ class ObjectStore(Store):
                     raise self._fault("write", path, error) from error
                 try:
                     return self.read(path) == data
-                except KeyError:
-                    if not is_conflict(error):
+                except KeyError:  # nothing was written, or the file that had the name was deleted in between
+                    if not is_conflict(error) and not isinstance(error, FileExistsError):
                         raise self._fault("write", path, error) from error
             else:
                 return True

@@ -7,11 +7,12 @@ templates that made its prompts.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
-from jinja2 import meta
+if TYPE_CHECKING:
+    import jinja2
 
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
@@ -52,19 +53,30 @@ class Templates:
         if own is not None and not own.is_dir():
             raise RequestError(f"templates_dir: {folder} is not a folder: make it, or correct the setting")
         self._own = own
-        self._loader = jinja2.FileSystemLoader([shipped] if own is None else [own, shipped])
-        self._environment = jinja2.Environment(
-            loader=self._loader,
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - prompts are not markup
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._folders = [shipped] if own is None else [own, shipped]
         self._compiled: dict[str, _Compiled] = {}
         self._known = set[str]() if known is None else known
         self._known.update(path.name for path in shipped.glob("*.j2"))
         for path in sorted(own.glob("*.j2")) if own is not None else ():
             self._template(path.name)
+
+    @cached_property
+    def _environment(self) -> "jinja2.Environment":
+        """Made with the first template that is needed, since intake makes no prompts and Jinja2 takes its time to import."""
+        import jinja2
+
+        return jinja2.Environment(
+            loader=jinja2.FileSystemLoader(self._folders),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # noqa: S701 - prompts are not markup
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def _source(self, name: str) -> str:
+        """The source of a template. Raises jinja2.TemplateNotFound."""
+        loader = self._environment.loader
+        return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
         """The templates in the folder of another package, which those of the same user replace."""
@@ -87,7 +99,9 @@ class Templates:
 
     def _included(self, name: str) -> set[str]:
         """The templates that a template names in an `include`, an `import` or an `extends`."""
-        source, _, _ = self._loader.get_source(self._environment, name)
+        from jinja2 import meta
+
+        source = self._source(name)
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
@@ -106,6 +120,8 @@ class Templates:
         return messages, _sha256(tuple(sources))
 
     def _text(self, name: str, values: dict[str, Any]) -> str:
+        import jinja2
+
         try:
             return self._template(name).render(**values).strip()
         except jinja2.TemplateError as error:
@@ -113,6 +129,8 @@ class Templates:
 
     def _template(self, name: str) -> _Compiled:
         if name not in self._compiled:
+            import jinja2
+
             try:
                 template = self._environment.get_template(name)
                 self._compiled[name] = _Compiled(template.render, tuple(dict.fromkeys(self._sources(name))))
@@ -124,7 +142,7 @@ class Templates:
 
     def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
         """The source of a template, then the sources of the templates that it includes."""
-        source, _, _ = self._loader.get_source(self._environment, name)
+        source = self._source(name)
         others = sorted(self._included(name) - {name, *above})
         return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
 

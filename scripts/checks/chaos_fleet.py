@@ -21,7 +21,8 @@ from jobs.batches.rounds import close, is_open, reopen
 from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.redis_queue import KEYS, RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import KEYS
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store

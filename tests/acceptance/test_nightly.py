@@ -64,7 +64,7 @@ def test_the_second_of_two_leaves(cluster_shell: Any) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ended = nightly(cluster_shell)
     assert ended.returncode == 3
-    assert "another night is at work" in ended.stderr
+    assert "another night is working on inbox" in ended.stderr
 
 
 def test_a_file_that_cannot_be_taken_waits_in_the_inbox(cluster_shell: Any) -> None:

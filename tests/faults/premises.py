@@ -34,6 +34,7 @@ from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import sources
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -324,11 +325,11 @@ class Premises:
 
     def sha(self, script: str) -> bytes:
         """By what a script of the queue is called on the wire."""
-        return str(self.queue._scripts[script].sha).encode()
+        return hashlib.sha1(sources()[script].encode()).hexdigest().encode()
 
     def load(self, script: str) -> None:
         """Let the server know a script before anyone calls it."""
-        self.client.script_load(self.queue._scripts[script].script)
+        self.client.script_load(sources()[script])
 
     def outputs(self, batch_id: str) -> dict[int, dict[str, Any]]:
         """The completed rows of the latest round, by row."""

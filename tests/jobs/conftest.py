@@ -1,20 +1,22 @@
-"""Batches made by hand, for tests that look at storage and do not care how it was filled."""
+"""Batches made by hand, for tests that need only storage, and nights whose time a test moves."""
 
 import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import redis
 
 from jobs.accounts.archive import FOLDER
 from jobs.accounts.summaries import note_round
 from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.batches.published import ERRORS, OUTPUT, read_published
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, list_batches, to_bytes
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
@@ -24,14 +26,14 @@ from jobs.publishing.publish import publish
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.usage import Usage
-
-EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-LANE = "stub"
+from tests.support.clocks import EVENING
+from tests.support.night import LANE, settings_of
+from tests.support.timed_night import TimedNight
 
 
 @dataclass
 class Shelf:
-    """A store, a clock that the test moves, and the means to put batches and outcomes into the store."""
+    """A store with a clock that the test moves. Its methods put batches and outcomes into the store."""
 
     store: Store
     now: datetime = EVENING
@@ -53,7 +55,7 @@ class Shelf:
         kinds: Sequence[str] = ("chat",),
         tenants: Sequence[str] = ("default",),
     ) -> Batch:
-        """A batch of `rows` rows on the lane `stub`. Kinds and tenants take turns; `refused` rows are faults of intake."""
+        """Accept a batch of `rows` rows on the lane `stub`. Kinds and tenants take turns; intake refused the rows `refused`."""
         paths = BatchPaths(batch_id)
         accepted = [row for row in range(rows) if row not in refused]
         lines = b"".join(
@@ -118,7 +120,7 @@ class Shelf:
         return Outcome(row, round_, 1, "claim", "completed", True, kind, model="stub", **{**line, **values})
 
     def priced(self, row: int, currency: str, **values: Any) -> Outcome:
-        """The same by a worker whose prices are in a currency."""
+        """A completed line of a worker whose prices are in this currency."""
         made = self.completed(row, **values)
         return replace(made, receipt={**made.receipt, "currency": currency})
 
@@ -127,14 +129,23 @@ class Shelf:
         return Outcome(row, round_, 1, "claim", "failed", final, "chat", f"c{row}", error=error, model="stub")
 
     def write(self, batch_id: str, outcomes: Sequence[Outcome], worker: str = "w") -> str:
-        """One more segment."""
+        """Write one more segment. Returns its name."""
         return write(self.store, BatchPaths(batch_id), outcomes, worker, "1", next(self._segments))
 
     def publish(self, batch_id: str = "night-1") -> Done:
-        """Publish, which must be possible."""
+        """Publish a batch, which must be possible."""
         done = publish(self.store, batch_id, prices=Prices(), clock=self.clock)
         assert isinstance(done, Done), done
         return done
+
+    def rows(self, done: Done, name: str = OUTPUT, batch_id: str = "night-1") -> list[dict[str, Any]]:
+        """The rows of a published file."""
+        return list(read_published(self.store, done, batch_id, name))
+
+    def statuses(self, done: Done) -> dict[int, str]:
+        """The error code of each published row, or its status if it has none, by its number."""
+        rows = self.rows(done) + self.rows(done, ERRORS)
+        return {row["row"]: row["error"]["code"] if "error" in row else row["status"] for row in rows}
 
     def forget_summaries(self) -> None:
         """Leave the store as if each publisher had been killed after it decided its round, before it wrote a summary."""
@@ -145,7 +156,7 @@ class Shelf:
                     note_round(self.store, batch_id, int(name.removeprefix("done-").removesuffix(".json")))
 
     def publish_half(self, batch_id: str = "night-1") -> Done:
-        """Publish at a soft deadline what is ready; then whoever does so dies, before the next round is opened."""
+        """Publish the ready rows at a soft deadline; the publisher dies before it opens the next round."""
         close(self.store, batch_id, "postponed", clock=self.clock)
         done = self.publish(batch_id)
         assert done.counts["expired"]
@@ -154,12 +165,27 @@ class Shelf:
 
 
 @pytest.fixture
+def make_night(tmp_path: Path, fake_client: redis.Redis) -> Callable[..., TimedNight]:
+    """Makes a night with these settings, in which nothing waits for a scan."""
+
+    def make(**settings: Any) -> TimedNight:
+        return TimedNight(open_store(str(tmp_path / "store")), fake_client, settings_of(batch_scan_s=1e-9, **settings))
+
+    return make
+
+
+@pytest.fixture
+def night(make_night: Callable[..., TimedNight]) -> TimedNight:
+    return make_night()
+
+
+@pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(open_store(str(tmp_path / "store")))
 
 
 class Killed(BaseException):
-    """The process is no more: nothing may catch it."""
+    """Raised where the process would be killed, so nothing may catch it."""
 
 
 class Dying:
@@ -176,24 +202,24 @@ class Dying:
         return getattr(self._inner, name)
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """One after the other: each is a change."""
+        """Delete them one after the other; each is a change."""
         for path in paths:
             self.delete(path)
 
     def discard(self, *paths: str) -> bool:
-        """As it was asked for."""
+        """Delete them in the given order."""
         self.delete_files(paths)
         return True
 
 
 @pytest.fixture
 def dying() -> Callable[[Store, int], Store]:
-    """Makes a store whose process is killed after so many changes."""
+    """Makes a store whose process is killed after a number of changes."""
     return lambda inner, changes: cast("Store", Dying(inner, changes))
 
 
 class Meeting:
-    """A store that answers the first question about a batch only when another batch is asked about too."""
+    """A store that answers for two batches only once both were asked for, so that nobody can ask one after the other."""
 
     reads_at_once = 2
 
@@ -216,11 +242,11 @@ class Meeting:
 
 @pytest.fixture
 def meeting() -> Callable[[Store], Store]:
-    """Makes a store of which two batches have to be asked about at once."""
+    """Makes a store that has to be asked for two batches at once."""
     return lambda inner: cast("Store", Meeting(inner))
 
 
 @pytest.fixture
 def killed() -> type[BaseException]:
-    """What such a store raises."""
+    """What a dying store raises."""
     return Killed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workers.fleet.cluster import Capacity, End
+from workers.fleet.handles import Capacity, End
 from workers.worker.worker import WorkerPlan
 
 

@@ -1,1 +1,1 @@
-"""The commands that need workers: run, work, replay, and what the doctor and the preview ask of a model."""
+"""The commands that need workers (run, work, replay, models pull), and what the doctor and the preview ask of models."""

@@ -1,7 +1,7 @@
-"""The commands that need workers: `run`, `work` and `models pull`, added to those of `jobs/commands/cli.py`.
+"""The commands `run`, `work`, `replay` and `models pull`, added to those of `jobs/commands/cli.py`.
 
-Thin: each reads its options, calls `run.py`, `work.py` or `models.py`, and says how it went. Standard output is for
-results, standard error for progress. Heavy imports wait until a command runs.
+Each reads its options, calls the module that does the work, and reports the result. Standard output is for results, standard
+error for progress. Heavy imports wait until a command runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import typer
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
-from jobs.formats.record import InputFormat
+from jobs.formats.input_format import InputFormat
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of the workers to `app`."""
+    """Add these commands to `app`."""
     from jobs.commands.models import models
 
     app.command(epilog="Example: nightpress run requests.jsonl --kind article --out tonight")(run)
@@ -51,31 +51,34 @@ def run(
         str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the files go.  [default: out/<name of the file>]")
+        Path | None, typer.Option(metavar="DIR", help="The folder for the files.  [default: out/<name of the file>]")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For rows that lack it.")
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows: a canary.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")] = None,
     form: Annotated[
-        InputFormat | None, typer.Option("--format", help="How the file is written.  [default: as it looks]")
+        InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Make a new batch of what was done already.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make a new batch, also if the same command has made one.")
+    ] = False,
 ) -> None:
-    """Do everything here: a server, Ray and workers; then the finished files in one folder.
+    """Turn a file into finished content in one folder, on this machine.
 
-    Run it again after an interruption and it goes on where it was.
+    Starts workers, and an embedded Redis and a local Ray unless others are set. After an interruption, the same command
+    goes on where it was.
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
     from jobs.batches.rounds import read_round
     from jobs.formats.source import source_name
     from jobs.intake.accept import IntakeOptions, accept_file
-    from workers.commands.interrupts import draining
+    from workers.commands.interrupts import on_interrupt
     from workers.commands.report import Reporter
     from workers.commands.run import Run
 
@@ -91,7 +94,7 @@ def run(
     if done is None:
         began = time.monotonic()
         job = Run(store, batch, settings, show=reporter.show, say=reporter.say, workers=workers)
-        with draining(lambda _: job.interrupt()), reporter:
+        with on_interrupt(lambda _: job.interrupt()), reporter:
             done = job.until_published()
         elapsed_s = time.monotonic() - began
     if done is None:
@@ -104,21 +107,24 @@ def run(
 def work(
     ctx: typer.Context,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for each model.  [default: by the devices]")
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Only these models.  [default: what open batches need]", autocompletion=completion.models),
+        typer.Option(
+            help="Only these models.  [default: those that open batches need]", autocompletion=completion.models
+        ),
     ] = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no batch is open.")] = False,
 ) -> None:
-    """Start a fleet of workers on the Ray cluster that is found, or on a local one.
+    """Run a fleet of workers for all open batches.
 
-    SIGTERM or Ctrl-C drains it: what is nearly done finishes, the rest goes back to the queue.
+    Joins the Ray cluster that is set or found, or starts a local one. On Ctrl-C or SIGTERM, rows that are nearly done
+    finish, and the others go back to the queue.
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
-    from workers.commands.interrupts import draining
+    from workers.commands.interrupts import on_interrupt
     from workers.commands.work import Work
 
     session: Session = ctx.obj
@@ -130,7 +136,7 @@ def work(
         interrupted.append(number)
         job.interrupt()
 
-    with draining(interrupt):
+    with on_interrupt(interrupt):
         job.run()
     if signal.SIGINT in interrupted:
         raise typer.Exit(130)
@@ -140,17 +146,17 @@ def replay(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
-    as_json: Annotated[bool, typer.Option("--json", help="The output of this time, and what differs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: the new output, and what differs.")] = False,
 ) -> None:
-    """Run a completed row again, and say whether the same comes out.
+    """Run a completed row again, and say whether its output is the same.
 
-    With its receipt's model, seed and params, on this machine. Nothing is stored or charged.
+    With the same request and seed, on this machine. Nothing is stored or charged.
     """
     from jobs import logs
     from jobs.batches.request_row import RowRequest
     from jobs.operations.row_history import published_row, request_of
+    from workers.commands.replay import describe_difference
     from workers.commands.replay import replay as replay_row
-    from workers.commands.replay import told
 
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
@@ -165,15 +171,15 @@ def replay(
     if as_json:
         session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
     elif again.error is not None:
-        session.write(f"row {row}: it fails this time: {again.error}")
+        session.write(f"row {row}: it failed this time: {again.error}")
     else:
         session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
     for name in again.differs if not as_json else ():
-        session.write(f"  differs: {told(name, published, again.receipt)}")
+        session.write(f"  differs: {describe_difference(name, published, again.receipt)}")
     if again.unexplained and again.error is None and not as_json:
-        dtype = again.receipt.get("dtype", "this number format")
+        dtype = again.receipt.get("dtype", "its number format")
         session.write(
-            f"  nothing of its receipt does: in {dtype}, who shares a step may change a token; float32 keeps it"
+            f"  its receipt is the same: in {dtype}, the rows that share a step may change a token, in float32 not"
         )
     raise typer.Exit(0 if again.same else 1)
 
@@ -181,10 +187,11 @@ def replay(
 def pull(
     ctx: typer.Context,
     alias: Annotated[
-        str, typer.Argument(help="The model; `nightpress models list` shows them.", autocompletion=completion.models)
+        str,
+        typer.Argument(help="The model's alias; `nightpress models list` shows all.", autocompletion=completion.models),
     ],
 ) -> None:
-    """Fetch a model's files, and convert them where that is needed, for machines without a network."""
+    """Fetch a model's files and convert them if needed, for machines without a network."""
     from workers.commands.work import known
     from workers.engines import weights
 
@@ -194,7 +201,7 @@ def pull(
 
 
 def _invoked() -> str:
-    """How this command was called: by its name where the path leads to it, else as it was typed."""
+    """How to call this command again: by its name if the shell finds it so, else by its path."""
     typed = Path(sys.argv[0])
     found = shutil.which(typed.name)
     if found and Path(found).samefile(typed):
@@ -204,7 +211,7 @@ def _invoked() -> str:
 
 
 def _run_key(folder: Path, *, again: bool) -> str:
-    """The output folder, so that the same command is the same batch. With --again, a key that was never used."""
+    """The run key: the output folder, so that the same command is the same batch. With --again, a key that is new."""
     key = f"run:{folder.resolve()}"
     return f"{key}:{uuid.uuid4().hex}" if again else key
 

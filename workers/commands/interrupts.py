@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to drain, for as long as a block lasts."""
+"""Interrupts: Ctrl-C and SIGTERM call a function while a block runs, so that a command can drain its workers."""
 
 import contextlib
 import signal
@@ -7,8 +7,8 @@ from types import FrameType
 
 
 @contextlib.contextmanager
-def draining(interrupt: Callable[[int], None]) -> Iterator[None]:
-    """Call `interrupt` with the signal's number on SIGINT and SIGTERM, in place of what they did before."""
+def on_interrupt(interrupt: Callable[[int], None]) -> Iterator[None]:
+    """Call `interrupt` with the number of the signal on SIGINT and SIGTERM. Their handlers are put back after the block."""
 
     def handle(number: int, _: FrameType | None) -> None:
         interrupt(number)

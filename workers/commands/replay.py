@@ -1,13 +1,13 @@
-"""Replay: a published row once more, alone, with what its receipt says; and what differs, if anything does.
+"""Replay: runs a published row again, alone, and finds what differs from what was published.
 
-The row's own conversation runs on an engine of its own: nothing is stored or charged. The same model revision, templates,
-seed and params give the same text in fp32, whoever shares the step; in other number formats a sum's order may change a token.
+The row runs on an engine of its own; nothing is stored or charged. In float32 the same model revision, templates, seed and
+params give the same text, whichever rows share a step. In other number formats the order of a sum may change a token.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
@@ -18,13 +18,13 @@ from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
 
-COMPARED = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
-"""What of a receipt decides the text, beside the templates, the params and the request itself."""
+COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
+"""Fields of a receipt that may change the text. The templates and params of each prompt are compared too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came out this time. `differs` names parts of the receipt, then fields of the output; empty: it is the same."""
+    """The result of a replay. `differs` names fields of the receipt that are not the same, then fields of the output."""
 
     output: Mapping[str, Any] | None
     error: str | None
@@ -33,17 +33,17 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether the output is the same, whatever of the receipt is not."""
+        """Whether the output is the same, even if the receipt is not."""
         return self.error is None and not any(name.startswith("output") for name in self.differs)
 
     @property
     def unexplained(self) -> bool:
-        """Whether the output is another one although nothing of the receipt is."""
+        """Whether the output differs although the receipt does not."""
         return bool(self.differs) and all(name.startswith("output.") for name in self.differs)
 
 
-def told(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs, in words: both values of a part of the receipt; of the output, which part."""
+def describe_difference(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """A line about one name of `Replayed.differs`: both values of a field of the receipt, or only the name of an output field."""
     top, _, label = name.partition(".")
     if top == "output":
         return name
@@ -52,14 +52,12 @@ def told(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], settings: Settings) -> Replayed:
-    """Run a row again. Raises RequestError when it cannot be, ModelUnavailable when its model is not here."""
+    """Run a row again. Raises RequestError if its model or kind is unknown, ModelUnavailable if its model cannot be loaded."""
     if row.model not in settings.catalog:
-        raise RequestError(
-            f"the model {row.model} is not in the catalog any more: add it to [models] in nightpress.toml"
-        )
+        raise RequestError(f"the catalog no longer has the model {row.model}: add it to [models] in nightpress.toml")
     kind = load_kinds(settings.templates_dir).get(row.kind)
     if kind is None:
-        raise RequestError(f"no kind has the name {row.kind!r} here: install its package")
+        raise RequestError(f"the kind {row.kind!r} is not installed: install its package")
     card = settings.catalog[row.model]
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
@@ -79,7 +77,7 @@ def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], setting
 
 
 def _converse(attempt: Attempt, engine: Engine) -> str | None:
-    """The whole conversation. Returns why there is no output, if there is none."""
+    """Run the whole conversation with the kind. Returns the error if it ends without an output."""
     try:
         for request in attempt.start():
             engine.submit(request)
@@ -89,7 +87,7 @@ def _converse(attempt: Attempt, engine: Engine) -> str | None:
                     engine.submit(request)
     except RowError as error:
         return f"{error.code}: {error.message}"
-    except Exception as error:  # noqa: BLE001 - a kind's own fault is the answer, as in the runner
+    except Exception as error:  # noqa: BLE001 - a bug of a kind is this row's error, as in a worker
         return str(CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error!r}"))
     finally:
         attempt.close()
@@ -102,10 +100,9 @@ def _differences(
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
     for part in ("templates", "params"):
         before, now = published.get(part), receipt.get(part) or {}
-        if before is not None:  # an earlier release did not say
-            labels = sorted(
-                before.keys() & now.keys() or {*before, *now}
-            )  # another text may ask for more prompts, or fewer
+        if before is not None:  # an earlier release did not write it
+            # Another text may need more prompts, or fewer: prompts that both have are compared, if there are any.
+            labels = sorted(before.keys() & now.keys() or {*before, *now})
             named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
     was = published.get("output") or {}
     fields = sorted({*was, *(output or {})})

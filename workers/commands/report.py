@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar, and a summary that says what came out, what it cost and what to try next."""
+"""The report of a run for a person: a progress bar, then a summary of the rows, the cost, the files and what to do next."""
 
 import time
 from pathlib import Path
@@ -15,12 +15,12 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.commands.run import RunProgress
 
-PLAIN_S: Final = 10.0
-"""Without a terminal, a line so often in place of a bar."""
+LINE_S: Final = 10.0
+"""Seconds between two lines of progress where there is no terminal for a bar."""
 
 
 class Reporter:
-    """Shows one run on standard error, and its summary on standard output. Use as a context manager while it runs."""
+    """Shows the progress of one run on standard error, and its summary on standard output. Use it as a context manager."""
 
     def __init__(self, store: Store, batch: Batch, settings: Settings, command: str = "nightpress") -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Reporter:
             transient=True,
         )
         self._task: TaskID | None = None
-        self._plain_at = 0.0
+        self._line_at = 0.0
         self._done_rows = 0
         self._first: tuple[float, int, int] | None = None
 
@@ -62,34 +62,37 @@ class Reporter:
             rate = self._rate(progress, progress.index.usage.completion_tokens)
         if self._task is not None:
             self._bar.update(self._task, description=progress.phase, completed=self._done_rows, rate=rate)
-        if not self._error.is_terminal and time.monotonic() - self._plain_at >= PLAIN_S:
-            self._plain_at = time.monotonic()
-            said = f"{progress.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
-            self._error.print(f"{said}, {rate}" if rate else said)
+        if not self._error.is_terminal and time.monotonic() - self._line_at >= LINE_S:
+            self._line_at = time.monotonic()
+            line = f"{progress.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
+            self._error.print(f"{line}, {rate}" if rate else line)
 
     def say(self, message: str) -> None:
-        """One line, above the bar."""
+        """Print one line above the bar."""
         self._error.print(f"nightpress: {' '.join(message.split())}", soft_wrap=True, markup=False)
 
     def interrupted(self, args: str) -> None:
-        """Say what is kept, and how to go on: with the same arguments."""
+        """Print how many rows are kept, and the command that goes on; `args` are its arguments."""
         self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
         self._error.print(f"  {self._command} {args}", soft_wrap=True)
 
     def published(self, done: Done, folder: Path, elapsed_s: float | None) -> None:
-        """Copy the published files to `folder`, and sum up. `elapsed_s` is None when nothing had to be done."""
+        """Copy the published files to `folder`, and print the summary. `elapsed_s` is None if the batch was published before."""
         copy_published(self._store, self._batch.batch_id, done, folder)
         usage = read_usage(self._store, done, self._batch.batch_id)
         completed = done.counts.get("completed", 0)
-        others = {name: n for name, n in done.counts.items() if name != "completed" and n}
+        others = {status: n for status, n in done.counts.items() if status != "completed" and n}
         tokens = int(usage["completion_tokens"])
         currency = str(usage["currency"])
         say = self._console.print
         say()
         if elapsed_s is None:
             say("This batch is published already: nothing was generated.", style="bold")
-        said = "".join(f", {n} {name}" for name, n in others.items())
-        say(f"  Rows     {completed} completed{said}, of {self._batch.rows}", style="bold" if not others else "yellow")
+        not_completed = "".join(f", {n} {status}" for status, n in others.items())
+        say(
+            f"  Rows     {completed} completed{not_completed}, of {self._batch.rows}",
+            style="bold" if not others else "yellow",
+        )
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
         say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
         wasted = usage["wasted"]

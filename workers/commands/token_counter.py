@@ -1,4 +1,4 @@
-"""How tokens of a model are counted before anything is loaded: by its tokenizer, where its files are here and whole."""
+"""Counts the tokens of prompts for the preview, by a model's tokenizer. The model itself is not loaded."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,9 @@ from workers.engines.weights import load_tokenizer, locate
 
 
 def counter(settings: Settings, model: str) -> Counter | None:
-    """A counter of the prompt tokens of one model; None where its files are not here, or not converted yet.
+    """Make a counter of prompt tokens for a model; None if its files are missing, broken, or not converted yet.
 
-    A prompt that the model cannot take counts as none.
+    A prompt that the model cannot take counts as 0 tokens.
     """
     card = settings.catalog[model]
     if card.engine == "stub":
@@ -37,5 +37,5 @@ def counter(settings: Settings, model: str) -> Counter | None:
 
 
 def _words(prompt: Prompt) -> int:
-    """As the stub counts."""
+    """Count words, as the stub does."""
     return sum(len(text.split()) for text in (prompt.text, *(message.content for message in prompt.messages)))

@@ -1,9 +1,8 @@
-"""The engine protocol: what turns prompts into completions, on one or more devices.
+"""The engine protocol: an engine turns prompts into completions, on one or more devices.
 
-An engine knows prompts and nothing of jobs, kinds, queues or storage. One thread submits and steps; `cancel` and `stats`
-may be called from any. Whatever it is given, it fails that request alone: a request that cannot run (empty prompt,
-token out of range, longer than the context) comes back from `step` as a completion with a fault, never as an exception.
-An exception from `step` means that the engine itself is gone.
+An engine knows prompts, and no jobs, kinds, queues or storage. One thread calls `submit` and `step`; `cancel` and `stats` may
+be called from any thread. A request that cannot run (an empty prompt, a token out of range, longer than the context) fails
+alone: `step` returns a completion with a fault for it, and raises nothing. If `step` raises, the engine itself has failed.
 """
 
 from collections.abc import Sequence
@@ -15,10 +14,10 @@ from jobs.generation import Completion, GenerationRequest
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """An engine's account of itself since it was made. Times are nanoseconds of its devices.
+    """The figures of an engine since it was made. Times are nanoseconds of its devices.
 
-    `busy_ns` equals the sum of `device_ns` over all completions that it has given and will give for work already done;
-    `busy_ns + idle_ns + load_ns` is its age. `device` is the name that prices go by.
+    `busy_ns` equals the sum of `device_ns` over the completions that were returned, and those still to come for work that is
+    done. `busy_ns + idle_ns + load_ns` is the engine's age. `device` is the name under which prices are set.
     """
 
     device: str
@@ -34,24 +33,24 @@ class EngineStats:
 
 
 class Engine(Protocol):
-    """Five methods."""
+    """What a worker, a replay and the benchmarks call. See the module for threads and faults."""
 
     def submit(self, request: GenerationRequest) -> None:
-        """Take a request in line. Its completion comes from a later `step`, also when it cannot run."""
+        """Queue a request. A later `step` returns its completion, also if it cannot run."""
         ...
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request soon: it ends with finish reason `cancelled` and the text so far. Unknown ids are passed over."""
+        """Stop a request soon: it ends with the finish reason `cancelled` and its text so far. Unknown ids are ignored."""
         ...
 
     def step(self) -> Sequence[Completion]:
-        """Do one bounded piece of work and return what it finished. With nothing in line, returns at once."""
+        """Do one bounded piece of work, and return the completions that it finished. With nothing to do, return at once."""
         ...
 
     def stats(self) -> EngineStats:
-        """The account so far."""
+        """The figures so far."""
         ...
 
     def close(self) -> None:
-        """Free the devices. Nothing may be called afterwards."""
+        """Free the devices. No method may be called afterwards."""
         ...

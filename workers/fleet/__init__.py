@@ -1,1 +1,1 @@
-"""The fleet: many workers, and what keeps them running. Only cluster and actor import Ray."""
+"""The fleet: many workers on a cluster, and what keeps them running. Only `cluster` and `actor` import Ray."""

@@ -1,4 +1,4 @@
-"""The worker as a Ray actor, and the Ray cluster that starts it: the implementation of `workers/fleet/cluster.py`.
+"""The worker as a Ray actor, and the Ray cluster that starts it: the implementation of `workers/fleet/handles.py`.
 
 The actor has one long call, `run`, and a second concurrency group for all other calls. An actor does not notice SIGTERM during
 a long call, so the fleet stops it by a call. Ray restarts no actor and repeats no call: only the queue decides on retries,
@@ -14,8 +14,8 @@ from typing import Any, Final
 import ray
 
 from jobs.errors import UnavailableError
-from workers.fleet.cluster import GCS_TIMEOUT_VARIABLE, Capacity, End
 from workers.fleet.gcs_watch import GcsWatch, end_process
+from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
 from workers.worker.worker import Worker, WorkerPlan
 
 CONTROL: Final = "control"

@@ -15,7 +15,7 @@ from typing import Final
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
-from workers.fleet.cluster import Capacity
+from workers.fleet.handles import Capacity
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0

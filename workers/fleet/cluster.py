@@ -1,6 +1,6 @@
-"""The cluster that a fleet runs on: what a fleet asks of it, and how to join the Ray cluster that answers.
+"""Joining a Ray cluster: the one at an address, the one that is found, or a local one.
 
-A fleet knows the protocols `Cluster` and `WorkerHandle`, and no Ray; `workers/fleet/actor.py` implements both with Ray. Ray is
+`workers/fleet/handles.py` says what a fleet asks of a cluster, and `workers/fleet/actor.py` answers it with Ray. Ray is
 imported only when a cluster is joined, since that takes a second.
 """
 
@@ -11,93 +11,15 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from workers.fleet.gcs_watch import listens
-from workers.worker.worker import WorkerPlan
-
-GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
-"""Ray's environment variable for how many seconds it waits for its control store before it gives up; 60 if it is not set."""
+from workers.fleet.handles import Cluster
 
 _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The resources that are free on the cluster, and those that each living node has in all, by Ray's names (CPU, GPU)."""
-
-    free: Mapping[str, float]
-    nodes: Sequence[Mapping[str, float]]
-
-    def total(self, kind: str) -> float:
-        """How much of one resource all nodes have together."""
-        return sum(node.get(kind, 0.0) for node in self.nodes)
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a worker ended: the reason, for a person, and the exception if its `run` raised one."""
-
-    reason: str
-    error: BaseException | None = None
-
-
-class WorkerHandle(Protocol):
-    """A worker that was started on a cluster. Only `end` and `was_loaded` wait, the second for at most a second."""
-
-    def is_placed(self) -> bool:
-        """Whether the worker has been given room on a node, and its process answers or has died."""
-        ...
-
-    def end(self, timeout_s: float = 0.0) -> End | None:
-        """How the worker ended; None if it still runs after `timeout_s`."""
-        ...
-
-    def was_loaded(self) -> bool:
-        """Whether the worker's model was loaded before the worker ended. To be asked after `kill`."""
-        ...
-
-    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        """Ask for `Worker.status`. The function that is returned waits that many seconds for the answer; None: there is none."""
-        ...
-
-    def stop(self, drain_s: float) -> None:
-        """Ask the worker to drain within `drain_s`, as `Worker.stop` does."""
-        ...
-
-    def kill(self) -> None:
-        """End the worker's process now."""
-        ...
-
-
-class Cluster(Protocol):
-    """Nodes on which workers run. `address` names the cluster for the log."""
-
-    address: str
-
-    def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> WorkerHandle:
-        """Start a worker once `needs` are free on a node. Returns at once."""
-        ...
-
-    def capacity(self) -> Capacity:
-        """The resources of the cluster as they are now."""
-        ...
-
-    def check(self) -> None:
-        """Raise UnavailableError once the cluster is lost: it will end all its processes within seconds."""
-        ...
-
-    def is_away(self) -> bool:
-        """Whether the cluster does not answer at the moment, so that a call would hang until it does."""
-        ...
-
-    def close(self) -> None:
-        """Stop watching whether the cluster is lost. Its workers are left as they are."""
-        ...
 
 
 def connect(address: str | None, *, local: bool = False) -> Cluster:
@@ -118,7 +40,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     if ray.is_initialized():
         return RayCluster("the Ray of this process")
     if local:
-        with _sigterm_handler_kept():
+        with sigterm_handler_kept():
             ray.init(
                 address="local",
                 num_cpus=max(2, os.cpu_count() or 1),
@@ -128,7 +50,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
             )
         return RayCluster("a local Ray")
     try:
-        with _sigterm_handler_kept():
+        with sigterm_handler_kept():
             ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
     except ConnectionError as error:
         if address is not None:
@@ -142,8 +64,11 @@ def _no_cluster(address: str, reason: str) -> str:
 
 
 @contextlib.contextmanager
-def _sigterm_handler_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler that Ray replaces: Ray's would end the command without a drain."""
+def sigterm_handler_kept() -> Iterator[None]:
+    """Put back the SIGTERM handler that Ray replaces when it is joined: Ray's would end the command before its drain.
+
+    Only the main thread can do so. It must hold the block too while another thread joins Ray.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

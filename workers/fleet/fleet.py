@@ -14,7 +14,8 @@ from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreU
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.fleet.allocation import START_S, Room, WaitingModels, plan_moves
-from workers.fleet.cluster import Cluster, End, needs_of
+from workers.fleet.cluster import needs_of
+from workers.fleet.handles import Cluster, End
 from workers.fleet.replica import Replica
 from workers.worker.worker import WorkerPlan
 

@@ -8,7 +8,7 @@ for other models.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workers.fleet.cluster import WorkerHandle
+from workers.fleet.handles import WorkerHandle
 
 
 @dataclass

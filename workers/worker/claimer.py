@@ -26,15 +26,13 @@ from workers.worker.context import WorkerContext
 from workers.worker.failing_batches import Round
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Pulse
+from workers.worker.outage import Outage
 
 POLL_S: Final = 0.2
 """Seconds until an idle worker asks for jobs again."""
 
 EMPTYING_POLL_S: Final = 0.02
 """Seconds between two looks of a claimer that waits until its worker has written its outcomes, or has nothing in hand."""
-
-NO_FAULT: Final = ("", "")
-"""The `fault` of a claimer while nothing is away and nothing is damaged."""
 
 AHEAD: Final = 1.0
 """Jobs in hand beyond the slots, for each slot. At 1 the next rows are ready even if all slots come free in one step."""
@@ -43,7 +41,7 @@ AHEAD: Final = 1.0
 class Claimer:
     """Claims for one runner. Use as a context manager: leaving it ends the thread, and jobs that are ready stay leased.
 
-    `fault` is what is away or damaged at the moment: an event of `jobs/logs.py` and its reason, both empty while all is well.
+    `outage` is what is away or damaged at the moment.
     `pulse` is marked while a kind begins a conversation, so that the heartbeat notices one that hangs.
     """
 
@@ -55,7 +53,7 @@ class Claimer:
         self._to_ask_about: tuple[int, Sequence[Round]] | None = None
         self._ready: deque[Turn] = deque()
         self._claims = 0
-        self.fault = NO_FAULT
+        self.outage = Outage()
         self._logged_reason = ""
         self._must_be_empty = False
         self._stopping = False
@@ -113,14 +111,14 @@ class Claimer:
                 self._flusher.flush_now()
             return EMPTYING_POLL_S
         found = 0
-        with self._noting_faults():
+        with self._noting_outages():
             reply = self._claim(room)
             found = len(reply.jobs)
             self._must_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
             self._log_pause(reply)
             self._compose(reply.jobs)
             self._feed(reply, hungry=found < room and not self._must_be_empty)
-            self.fault = NO_FAULT
+            self.outage.end()
         return 0.0 if found else POLL_S
 
     def _breaker_was_asked(self) -> bool:
@@ -135,7 +133,7 @@ class Claimer:
         if self._flusher.handled < received:
             self._flusher.flush_now()
             return False
-        with self._noting_faults():
+        with self._noting_outages():
             faults: list[StoreDamaged] = []
             for batch_id, _ in found:
                 with collect_damage(
@@ -180,17 +178,12 @@ class Claimer:
             self._context.feeder.top_up(self._context.lane, reply.ready, hungry=hungry)
 
     @contextlib.contextmanager
-    def _noting_faults(self) -> Iterator[None]:
+    def _noting_outages(self) -> Iterator[None]:
         """Note that Redis or the storage is away, or that a file is damaged, and log it once. What is in hand goes on."""
         try:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
-            event = "queue.unavailable" if isinstance(error, QueueUnavailable) else "store.unavailable"
-            if isinstance(error, StoreDamaged):
-                event = "store.damaged"
-            if self.fault == NO_FAULT:
-                logger().warning(event, error=str(error))
-            self.fault = event, str(error)
+            self.outage.log(error)
 
     def _compose(self, jobs: Sequence[Job]) -> None:
         """Begin claimed jobs. If storage or Redis is away, the job that needed it and those after it are released.

@@ -22,12 +22,13 @@ import orjson
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments import segment
 from jobs.batches.segments.line import Outcome
-from jobs.errors import QueueUnavailable, StoreTimeout, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreTimeout, StoreUnavailable, UnavailableError
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement
 from jobs.logs import logger
 from workers.worker.context import WorkerContext
 from workers.worker.heartbeat import Heartbeat
+from workers.worker.outage import Outage
 from workers.worker.outcome_spool import OutcomeSpool
 
 RETRY_S: Final = 0.5
@@ -158,7 +159,7 @@ class Flusher:
         while (due := self._next_due()) is not None:
             self._flush(due)
             if self._unreadable:
-                self._until_done(QueueUnavailable, "queue.unavailable", self._release_unreadable)
+                self._until_done(QueueUnavailable, self._release_unreadable)
             with self._condition:
                 self._busy = False
                 self._handled += len(due)
@@ -204,10 +205,10 @@ class Flusher:
         for batch_id, lines in batches.items():
             self._segments += 1
             new = _Segment(batch_id, self._segments, lines)
-            if self._until_done(StoreUnavailable, "store.unavailable", partial(self._write, new)):
+            if self._until_done(StoreUnavailable, partial(self._write, new)):
                 settlements += [finished.settlement for finished in lines if finished.settlement is not None]
         if settlements:
-            self._until_done(QueueUnavailable, "queue.unavailable", partial(self._settle, settlements))
+            self._until_done(QueueUnavailable, partial(self._settle, settlements))
 
     def _write(self, new: _Segment) -> None:
         """Try once to write a segment. Lines whose lease is gone by now are left out, unless the segment may exist already."""
@@ -245,17 +246,15 @@ class Flusher:
             logger().info("lease.lost", job=str(lease.key))
         self._leases.remove(settlement.lease for settlement in settlements)
 
-    def _until_done(self, error_type: type[Exception], event: str, act: Callable[[], None]) -> bool:
+    def _until_done(self, error_type: type[UnavailableError], act: Callable[[], None]) -> bool:
         """Call `act` until it raises no such error, and log the first one. False if the time of a drain was over before."""
-        logged = False
+        outage = Outage()
         while True:
             try:
                 act()
             except error_type as error:
-                if not logged:
-                    logger().warning(event, error=str(error))
-                logged = True
-                self.store_fault = str(error) if isinstance(error, StoreUnavailable) else ""
+                outage.log(error)
+                self.store_fault = outage.reason if isinstance(error, StoreUnavailable) else ""
                 with self._condition:
                     draining = self._draining
                     if draining and self._end_by is not None and self._context.monotonic() >= self._end_by:

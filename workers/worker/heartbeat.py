@@ -18,6 +18,7 @@ from typing import Final
 from jobs.errors import QueueUnavailable
 from jobs.logs import logger
 from workers.worker.context import WorkerContext
+from workers.worker.outage import Outage
 
 BEAT_S: Final = 5.0
 """The longest time between two beats, in seconds."""
@@ -104,12 +105,10 @@ class Heartbeat:
                 logger().warning("queue.unavailable", error=str(error))
 
     def _run(self) -> None:
-        away = False
-        while not self._stop.wait(AGAIN_S if away else self._beat_s):
+        outage = Outage()
+        while not self._stop.wait(self._beat_s if outage.error is None else AGAIN_S):
             try:
                 self.beat()
-                away = False
+                outage.end()
             except QueueUnavailable as error:
-                if not away:
-                    logger().warning("queue.unavailable", error=str(error))
-                away = True
+                outage.log(error)

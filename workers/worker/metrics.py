@@ -49,14 +49,14 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._rows = Counter("nightpress_rows", _said("nightpress_rows_total"), ["outcome"], registry=self._registry)
+        self._rows = Counter("nightpress_rows", _meaning("nightpress_rows_total"), ["outcome"], registry=self._registry)
         name = "gen_ai_client_token_usage"
         labels = ["gen_ai_token_type"]
-        self._tokens = Histogram(name, _said(name), labels, buckets=TOKEN_BUCKETS, registry=self._registry)
+        self._tokens = Histogram(name, _meaning(name), labels, buckets=TOKEN_BUCKETS, registry=self._registry)
         name = "nightpress_attempt_duration_seconds"
-        self._took = Histogram(name, _said(name), ["error_type"], buckets=BUCKETS, registry=self._registry)
+        self._took = Histogram(name, _meaning(name), ["error_type"], buckets=BUCKETS, registry=self._registry)
         name = "nightpress_flush_duration_seconds"
-        self._flush = Histogram(name, _said(name), buckets=BUCKETS, registry=self._registry)
+        self._flush = Histogram(name, _meaning(name), buckets=BUCKETS, registry=self._registry)
 
     def written(self, outcomes: Sequence[Outcome]) -> None:
         """These are durable."""
@@ -104,17 +104,17 @@ def _error_type(outcome: Outcome) -> str:
 
 def _engine(stats: EngineStats, lease_losses: int) -> list[Metric]:
     device = CounterMetricFamily(
-        "nightpress_device_seconds", _said("nightpress_device_seconds_total"), labels=["account"]
+        "nightpress_device_seconds", _meaning("nightpress_device_seconds_total"), labels=["account"]
     )
     for account, spent_ns in (("busy", stats.busy_ns), ("idle", stats.idle_ns), ("load", stats.load_ns)):
         device.add_metric([account], max(spent_ns, 0) / NS)
     return [
         device,
-        CounterMetricFamily("nightpress_engine_steps", _said("nightpress_engine_steps_total"), value=stats.steps),
-        CounterMetricFamily("nightpress_lease_losses", _said("nightpress_lease_losses_total"), value=lease_losses),
-        GaugeMetricFamily("nightpress_engine_slots", _said("nightpress_engine_slots"), value=stats.slots),
+        CounterMetricFamily("nightpress_engine_steps", _meaning("nightpress_engine_steps_total"), value=stats.steps),
+        CounterMetricFamily("nightpress_lease_losses", _meaning("nightpress_lease_losses_total"), value=lease_losses),
+        GaugeMetricFamily("nightpress_engine_slots", _meaning("nightpress_engine_slots"), value=stats.slots),
         GaugeMetricFamily(
-            "nightpress_engine_slots_in_use", _said("nightpress_engine_slots_in_use"), value=stats.running
+            "nightpress_engine_slots_in_use", _meaning("nightpress_engine_slots_in_use"), value=stats.running
         ),
     ]
 
@@ -129,5 +129,5 @@ class _Once(Collector):
         return self._families
 
 
-def _said(name: str) -> str:
+def _meaning(name: str) -> str:
     return METRICS[name]

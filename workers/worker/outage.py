@@ -6,6 +6,7 @@ The observer asks again and again, and reports only the change: once when the ou
 from dataclasses import dataclass
 
 from jobs.errors import QueueUnavailable, StoreDamaged, UnavailableError
+from jobs.logs import logger
 
 
 @dataclass
@@ -19,6 +20,11 @@ class Outage:
         is_first = self.error is None
         self.error = error
         return is_first
+
+    def log(self, error: UnavailableError) -> None:
+        """Note a fault, and log it if it is the first since all was well."""
+        if self.begin(error):
+            logger().warning(self.event, error=self.reason)
 
     def end(self) -> bool:
         """Note that all is well. Returns whether it was not before, and so is to be reported."""

@@ -29,6 +29,7 @@ from workers.worker.context import WorkerContext
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat, Pulse
 from workers.worker.leases import Phase
+from workers.worker.outage import event_of
 
 RELEASE_S: Final = 2.0
 """The last seconds of a drain, or its last quarter if that is shorter, are kept for releasing rows and writing outcomes."""
@@ -84,8 +85,8 @@ class Runner:
         return self._claimer_fault("store.damaged")
 
     def _claimer_fault(self, event: str) -> str:
-        current, reason = self._claimer.fault
-        return reason if current == event else ""
+        error = self._claimer.outage.error
+        return str(error) if error is not None and event_of(error) == event else ""
 
     @property
     def lease_losses(self) -> int:

@@ -35,7 +35,7 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield "  " + "  ".join(f"{name} {count:,}" for name, count in _counts(one))
     pace = list(_rates(one))
     if one.expected_end is not None:
-        left = spoken((one.expected_end - clock).total_seconds())
+        left = duration_in_words((one.expected_end - clock).total_seconds())
         pace.append(f"expected end {_moment(one.expected_end)} (in {left})")
     if pace:
         yield "  " + "  ".join(pace)
@@ -43,7 +43,7 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
     yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
     if one.published_at is not None:
-        took = spoken((one.published_at - one.created_at).total_seconds())
+        took = duration_in_words((one.published_at - one.created_at).total_seconds())
         yield f"  published {_moment(one.published_at)}, {took} after it was made"
         if one.late is not None and one.late.device_ns > 0:
             cost = formatted(one.late.device_cost, one.currency)
@@ -57,11 +57,11 @@ def progress_line(one: BatchStatus, clock: datetime) -> str:
     """One batch in one line, for a log."""
     parts = [f"{one.finished:,} of {one.rows:,} rows", f"{one.failed:,} failed", *_rates(one)]
     if one.expected_end is not None:
-        parts.append(f"{spoken((one.expected_end - clock).total_seconds())} left")
+        parts.append(f"{duration_in_words((one.expected_end - clock).total_seconds())} left")
     return f"{one.id} {one.state}: {', '.join(parts)}"
 
 
-def spoken(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A span of time in words: `3 h 5 min`, `2 min 10 s`, `8 s`."""
     whole = max(0, round(seconds))
     for unit_s, unit, smaller_s, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):

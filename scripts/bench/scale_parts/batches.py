@@ -45,10 +45,10 @@ def accept_by_hand(store: Store, rows: int) -> None:
     digest, size = hashlib.sha256(), 0
     with store.writer(paths.input(LANE)) as file:
         for row in range(rows):
-            line = RowRequest(row=row, line=row + 1, kind="chat", model=LANE, request={"prompt": "x"}).to_bytes()
-            file.write(line + b"\n")
-            digest.update(line + b"\n")
-            size += len(line) + 1
+            line = RowRequest(row=row, line=row + 1, kind="chat", model=LANE, request={"prompt": "x"}).to_line()
+            file.write(line)
+            digest.update(line)
+            size += len(line)
     lane = LaneInput(model=LANE, rows=rows, bytes=size, sha256=digest.hexdigest())
     batch = Batch(
         batch_id="scale",

@@ -22,7 +22,8 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Lease
 from jobs.lanes.protocol import Settlement, WorkerRecord
-from jobs.lanes.redis_queue import KEYS, RedisQueue, _sources
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import lane_keys, sources
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.store.store import Store
@@ -48,8 +49,8 @@ class EvalClaims(RedisQueue):
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         if script != "claim":
             return super()._run(script, lane, *args, more_keys=more_keys)
-        keys = [*(f"np:1:{{{lane}}}:{key}" for key in KEYS), *more_keys]
-        return self._answered(lambda: self._client.eval(_sources()["claim"], len(keys), *keys, *args))
+        keys = (*lane_keys(lane), *more_keys)
+        return self._redis.command("EVAL", sources()["claim"], len(keys), *keys, *args)
 
 
 class LightWorker:

@@ -11,7 +11,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.lanes.redis_connection import RedisConnection
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import sources
 from jobs.store.local import LocalStore
 
 Fate = Literal["made", "resent", "fails", "fails after", "dies"]
@@ -157,6 +159,11 @@ TOLD: Final = "{string.match(KEYS[#KEYS], '(%d+)[.](%d+)$')}"
 """How the scripts learn the time: from the server, or from the name of the last key."""
 
 
+def _told_scripts() -> dict[str, str]:
+    assert all(text.count(ASKED) == 1 for text in sources().values())
+    return {name: text.replace(ASKED, TOLD) for name, text in sources().items()}
+
+
 class SteppedQueue(RedisQueue):
     """The queue of one process. Each script is a step; `sent` is told of each that may change something, once it has run.
 
@@ -172,19 +179,9 @@ class SteppedQueue(RedisQueue):
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._now_ms = now_ms
-        super().__init__(client, max_attempts)
+        super().__init__(RedisConnection(client, scripts=None if now_ms is None else _told_scripts()), max_attempts)
         self._gate = gate
         self._sent = sent
-
-    def _use(self, client: Any) -> None:
-        super()._use(client)
-        if self._now_ms is not None:
-            scripts: dict[str, Any] = self._scripts
-            sources: dict[str, str] = {name: script.script for name, script in scripts.items()}
-            assert all(source.count(ASKED) == 1 for source in sources.values())
-            self._scripts = {
-                name: client.register_script(source.replace(ASKED, TOLD)) for name, source in sources.items()
-            }
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Any = ()) -> Any:
         def make() -> Any:

@@ -36,7 +36,7 @@ from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
-from jobs.lanes.redis_queue import KEYS
+from jobs.lanes.scripts import KEYS
 from jobs.publishing.publish import publish
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.lanes.redis_queue import TRIES
+from jobs.lanes.redis_connection import TRIES
 from tests.faults.network.cut_network import Mode, Proxy
 from tests.faults.premises import EVEN, LANE, ROWS, Premises
 

@@ -4,7 +4,8 @@ from tests.faults.premises import Premises
 
 RACER = """
 import os, sys, time
-import jobs.commands.control, jobs.publishing.delivery, jobs.intake.accept, jobs.kinds.registry, jobs.publishing.publish
+import jobs.client, jobs.operations.cancellation, jobs.operations.enqueueing, jobs.operations.enqueue_options
+import jobs.publishing.delivery, jobs.kinds.registry, jobs.publishing.publish
 from jobs.commands.cli import main
 from jobs.settings import load
 load()

@@ -16,7 +16,7 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.batch import BatchPaths
 from tests.faults.premises import Premises
-from workers.fleet.cluster import GCS_TIMEOUT_VARIABLE
+from workers.fleet.handles import GCS_TIMEOUT_VARIABLE
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 ROWS = 300

@@ -1,4 +1,4 @@
-"""Shows summaries.py, summary.py and archive.py of jobs/accounts: each round is summed up once, and is read once."""
+"""Shows jobs/accounts/summaries.py and summary.py: each published round is summed up once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import pytest
 
-from jobs.accounts import archive
-from jobs.accounts import summaries as module
 from jobs.accounts.archive import FOLDER
 from jobs.accounts.summaries import NOTES, catch_up, note_round, sum_up, summaries
 from jobs.accounts.summary import Summary, Tally
@@ -25,25 +23,16 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
-from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 from jobs.usage import Usage
-
-EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
+from tests.support.accounts import damage_file, publish_batches, rows_by_round
+from tests.support.clocks import EVENING
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
 else:
     Shelf = Any
-
-
-def rows_of(found: list[Summary]) -> dict[tuple[str, int], int]:
-    """The rows that each round added."""
-    return {
-        (one.batch_id, one.round): sum(tally.rows for sums in one.added.values() for tally in sums.values())
-        for one in found
-    }
 
 
 @pytest.fixture
@@ -71,12 +60,12 @@ def test_a_later_round_is_summed_up_although_an_earlier_one_was(shelf: Shelf) ->
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
     shelf.publish()
-    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 1}
+    assert rows_by_round(list(summaries(shelf.store))) == {("night-1", 1): 1}
     reopen(shelf.store, "night-1", clock=shelf.clock)
     shelf.write("night-1", [shelf.completed(1, round_=2)])
-    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 1}
+    assert rows_by_round(list(summaries(shelf.store))) == {("night-1", 1): 1}
     shelf.publish()
-    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 1, ("night-1", 2): 1}
+    assert rows_by_round(list(summaries(shelf.store))) == {("night-1", 1): 1, ("night-1", 2): 1}
 
 
 def test_a_round_that_was_summed_up_is_not_read_again(two_rounds: Shelf) -> None:
@@ -96,7 +85,7 @@ def test_a_missing_summary_is_made_from_what_was_published(two_rounds: Shelf) ->
     assert two_rounds.store.list(NOTES) == []
 
 
-def test_a_row_that_was_sent_back_is_taken_off_the_accounts_where_it_failed(shelf: Shelf) -> None:
+def test_a_row_that_was_sent_back_and_fails_is_subtracted(shelf: Shelf) -> None:
     shelf.accept(rows=3, tenants=["acme", "zeta"])
     shelf.write("night-1", [shelf.completed(row) for row in range(3)])
     shelf.publish()
@@ -114,10 +103,10 @@ def test_a_row_that_was_sent_back_is_taken_off_the_accounts_where_it_failed(shel
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_publisher_that_dies_leaves_nothing_out_of_the_accounts(
+def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     shelf: Shelf, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
-    """It changes the store five times: note, `done`, summary, the note again, the hint."""
+    """A publisher changes the store five times: note, `done`, summary, then the note and the hint are removed."""
     shelf.accept(rows=2)
     shelf.store.create(BatchPaths("night-1").open_hint, b"")
     shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])
@@ -130,7 +119,7 @@ def test_a_publisher_that_dies_leaves_nothing_out_of_the_accounts(
     shelf.pass_s(60)
     catch_up(shelf.store)
     shelf.publish()
-    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 2}
+    assert rows_by_round(list(summaries(shelf.store))) == {("night-1", 1): 2}
     assert len(shelf.store.list(FOLDER)) == 1
     assert (shelf.store.list(NOTES), shelf.store.list("open")) == ([], [])
 
@@ -146,55 +135,12 @@ def test_a_round_whose_publisher_died_is_summed_up_although_a_later_one_was_publ
     shelf.write("night-1", [shelf.completed(1, round_=2)])
     shelf.publish()
     assert shelf.store.list(NOTES) == ["night-1.1"]
-    assert rows_of(list(summaries(shelf.store))) == {("night-1", 1): 1, ("night-1", 2): 1}
+    assert rows_by_round(list(summaries(shelf.store))) == {("night-1", 1): 1, ("night-1", 2): 1}
     assert shelf.store.list(NOTES) == []
 
 
-def published(shelf: Shelf, *numbers: int) -> dict[tuple[str, int], int]:
-    """One more batch of one row for each number, published; what is expected of their summaries."""
-    for n in numbers:
-        shelf.accept(f"b-{n}", 1)
-        shelf.write(f"b-{n}", [shelf.completed(0)])
-        shelf.publish(f"b-{n}")
-    return {(f"b-{n}", 1): 1 for n in numbers}
-
-
-def test_many_are_archived_and_each_is_still_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "ARCHIVED", 3)
-    monkeypatch.setattr(archive, "ARCHIVES", 2)
-    wanted: dict[tuple[str, int], int] = {}
-    for first in range(0, 16, 4):
-        wanted |= published(shelf, *range(first, first + 4))
-        again = list(summaries(shelf.store))
-        assert (rows_of(again), len(again)) == (wanted, first + 4)
-    names = shelf.store.list(FOLDER)
-    assert all(name.startswith("archive-") for name in names), "what is archived is not kept beside it"
-    assert len(names) <= 3
-    for n in range(16):
-        shelf.store.delete(BatchPaths(f"b-{n}").root)
-    assert rows_of(list(summaries(shelf.store))) == wanted, "the archives hold them"
-
-
-def test_what_is_archived_while_it_is_read_is_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = published(shelf, *range(4))
-    catch_up(shelf.store)
-    monkeypatch.setattr(archive, "ARCHIVED", 1)
-    listed = archive.list_files
-
-    def meanwhile(store: Any) -> Any:
-        names = listed(store)
-        monkeypatch.setattr(archive, "list_files", listed)
-        catch_up(shelf.store)
-        return names
-
-    monkeypatch.setattr(module, "catch_up", lambda store: None)
-    monkeypatch.setattr(archive, "list_files", meanwhile)
-    again = list(summaries(shelf.store))
-    assert (rows_of(again), len(again)) == (wanted, 4)
-
-
-def test_no_batch_is_looked_at_that_is_not_noted(shelf: Shelf) -> None:
-    wanted = published(shelf, 1, 2)
+def test_batches_without_a_note_are_not_read(shelf: Shelf) -> None:
+    wanted = publish_batches(shelf, 1, 2)
 
     class Watched:
         def __getattr__(self, name: str) -> Any:
@@ -204,7 +150,7 @@ def test_no_batch_is_looked_at_that_is_not_noted(shelf: Shelf) -> None:
             assert folder in (FOLDER, NOTES)
             return shelf.store.list(folder)
 
-    assert rows_of(list(summaries(cast("Store", Watched())))) == wanted
+    assert rows_by_round(list(summaries(cast("Store", Watched())))) == wanted
 
 
 def test_a_note_of_a_round_that_is_not_published_yet_stays(shelf: Shelf) -> None:
@@ -214,8 +160,8 @@ def test_a_note_of_a_round_that_is_not_published_yet_stays(shelf: Shelf) -> None
     assert (shelf.store.list(NOTES), shelf.store.list(FOLDER)) == (["night-1.1"], [])
 
 
-def test_a_note_of_a_batch_that_is_gone_goes_too(shelf: Shelf) -> None:
-    published(shelf, 1)
+def test_a_note_of_a_deleted_batch_is_removed(shelf: Shelf) -> None:
+    publish_batches(shelf, 1)
     shelf.forget_summaries()
     shelf.store.delete(BatchPaths("b-1").root)
     assert list(summaries(shelf.store)) == []
@@ -228,7 +174,7 @@ def test_a_summary_is_read_back_as_it_was_written() -> None:
     assert Summary.from_bytes(one.to_bytes(), "here") == one
 
 
-def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) -> None:
+def test_rows_are_grouped_by_the_template_of_their_first_prompt(shelf: Shelf) -> None:
     receipt = {"templates": {"title": "a" * 64, "text": "b" * 64}, "prices": "p"}
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0), shelf.completed(1, receipt=receipt)])
@@ -237,7 +183,7 @@ def test_rows_are_told_apart_by_the_template_that_they_began_with(shelf: Shelf) 
     assert {template for *_, template in one.added["USD"]} == {"", "a" * 12}
 
 
-def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf: Shelf) -> None:
+def test_a_batch_that_is_missing_or_not_published_has_no_summary(shelf: Shelf) -> None:
     shelf.accept()
     for batch_id in ("night-1", "nobody"):
         sum_up(shelf.store, batch_id)
@@ -245,31 +191,22 @@ def test_a_batch_that_is_not_there_or_not_published_has_nothing_to_sum_up(shelf:
     assert Tally() - Tally() == Tally()
 
 
-def second_life(shelf: Shelf) -> None:
-    """The batch is deleted, and the same rows are accepted again and published."""
+def delete_and_publish_again(shelf: Shelf) -> None:
+    """Delete the batch, and accept and publish the same rows again."""
     delete_batch(shelf.store, "b-1", clock=shelf.clock)
     shelf.pass_s(86_400)
-    published(shelf, 1)
+    publish_batches(shelf, 1)
 
 
-def test_a_batch_that_has_the_id_of_a_deleted_one_is_summed_up_too(shelf: Shelf) -> None:
-    published(shelf, 1)
-    second_life(shelf)
+def test_a_batch_with_the_id_of_a_deleted_one_has_summaries_of_its_own(shelf: Shelf) -> None:
+    publish_batches(shelf, 1)
+    delete_and_publish_again(shelf)
     both = list(summaries(shelf.store))
     assert [(one.batch_id, one.round, one.at) for one in both] == [("b-1", 1, EVENING), ("b-1", 1, shelf.now)]
-    assert rows_of(both[:1]) == rows_of(both[1:]) == {("b-1", 1): 1}
-    second_life(shelf)
+    assert rows_by_round(both[:1]) == rows_by_round(both[1:]) == {("b-1", 1): 1}
+    delete_and_publish_again(shelf)
     assert len(list(summaries(shelf.store))) == 3
     assert shelf.store.list(NOTES) == []
-
-
-def spoil(shelf: Shelf, pattern: str, old: bytes, new: bytes) -> Callable[[], object]:
-    """Damage the one file of this pattern. Returns what puts it back."""
-    (path,) = Path(shelf.store.url).glob(pattern)
-    whole = path.read_bytes()
-    assert old in whole
-    path.write_bytes(whole.replace(old, new))
-    return lambda: path.write_bytes(whole)
 
 
 DAMAGES = [
@@ -286,35 +223,35 @@ DAMAGES = [
 def test_a_damaged_batch_is_named_and_enters_the_accounts_once_it_is_restored(
     shelf: Shelf, file: str, old: bytes, new: bytes
 ) -> None:
-    wanted = published(shelf, 1, 2, 3)
+    wanted = publish_batches(shelf, 1, 2, 3)
     shelf.forget_summaries()
-    restore = spoil(shelf, f"batches/b-2/{file}", old, new)
+    restore = damage_file(shelf.store, f"batches/b-2/{file}", old, new)
     others = {("b-1", 1): 1, ("b-3", 1): 1}
     found: list[Summary] = []
     with pytest.raises(StoreDamaged, match=r"b-2.*Restore it from a backup"):
         found.extend(summaries(shelf.store))
-    assert rows_of(found) == others, "it keeps no other waiting"
+    assert rows_by_round(found) == others, "other batches do not wait"
     faults: list[StoreDamaged] = []
-    assert rows_of(list(summaries(shelf.store, faults))) == others
+    assert rows_by_round(list(summaries(shelf.store, faults))) == others
     assert ["b-2" in str(fault) for fault in faults] == [True]
     restore()
     again = list(summaries(shelf.store))
-    assert (rows_of(again), shelf.store.list(NOTES)) == (wanted, [])
+    assert (rows_by_round(again), shelf.store.list(NOTES)) == (wanted, [])
     assert {group for one in again for group in one.added["USD"]} == {("default", "stub", "chat", "")}
 
 
 @pytest.mark.parametrize("file", ["published/*/output.jsonl", "input/stub.jsonl"])
 def test_damage_of_rows_keeps_no_batch_out_of_the_accounts(shelf: Shelf, file: str) -> None:
-    wanted = published(shelf, 1)
+    wanted = publish_batches(shelf, 1)
     shelf.forget_summaries()
-    spoil(shelf, f"batches/b-1/{file}", b'"row":0', b'"row":7')
-    assert rows_of(list(summaries(shelf.store))) == wanted
+    damage_file(shelf.store, f"batches/b-1/{file}", b'"row":0', b'"row":7')
+    assert rows_by_round(list(summaries(shelf.store))) == wanted
 
 
-def test_who_asks_again_and_again_reads_a_damaged_batch_less_and_less_often(shelf: Shelf) -> None:
-    published(shelf, 1, 2)
+def test_a_damaged_batch_is_read_less_and_less_often(shelf: Shelf) -> None:
+    publish_batches(shelf, 1, 2)
     shelf.forget_summaries()
-    restore = spoil(shelf, "batches/b-2/published/*/usage.json", b'"rows":1', b'"rows":2')
+    restore = damage_file(shelf.store, "batches/b-2/published/*/usage.json", b'"rows":1', b'"rows":2')
     seconds = [0.0]
     damage = Damage(lambda: seconds[0])
 
@@ -333,75 +270,21 @@ def test_who_asks_again_and_again_reads_a_damaged_batch_less_and_less_often(shel
     assert shelf.store.list(NOTES) == []
 
 
-def test_many_damaged_batches_are_one_line(shelf: Shelf) -> None:
-    published(shelf, *range(12))
+def test_an_error_about_many_damaged_batches_is_one_line(shelf: Shelf) -> None:
+    publish_batches(shelf, *range(12))
     shelf.forget_summaries()
     for n in range(12):
-        spoil(shelf, f"batches/b-{n}/batch.json", b"{", b"")
+        damage_file(shelf.store, f"batches/b-{n}/batch.json", b"{", b"")
     with pytest.raises(
         StoreDamaged, match=r"^not in the accounts: b-0, b-1, b-10, .*, b-7 and 2 more; .*b-0/batch.json"
     ):
         catch_up(shelf.store)
 
 
-def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that is JSON all the same."""
-    monkeypatch.setattr(archive, "ARCHIVED", 2)
-    wanted = published(shelf, 1, 2)
-    catch_up(shelf.store)
-    restore = spoil(shelf, f"{FOLDER}/b-1.1.*.json", b'"rows":1', b'"rows":7')
-    published(shelf, 3, 4)
-    wanted[("b-3", 1)] = wanted[("b-4", 1)] = 1
-    faults: list[StoreDamaged] = []
-    assert rows_of(list(summaries(shelf.store, faults))) == {batch: 1 for batch in wanted if batch != ("b-1", 1)}
-    (left,) = [name for name in shelf.store.list(FOLDER) if name.endswith(".json")]
-    assert left.startswith("b-1.1.")
-    assert [f"{FOLDER}/{left} is damaged" in str(fault) for fault in faults] == [True]
-    restore()
-    assert rows_of(list(summaries(shelf.store))) == wanted
-
-
-@pytest.mark.parametrize("archived", [False, True], ids=["single", "archived"])
-def test_a_summary_of_a_newer_release_is_named_and_not_read(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
-) -> None:
-    """It is not archived either, so that no line is lost."""
-    published(shelf, 1, 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(archive, "ARCHIVED", 0 if archived else 9)
-        catch_up(shelf.store)
-    (path, *_) = sorted(Path(shelf.store.url, FOLDER).iterdir())
-    first, *rest = path.read_bytes().splitlines()
-    values = {**orjson.loads(without_checksum(first)), "format": 99}
-    path.write_bytes(b"\n".join([with_checksum(orjson.dumps(values)), *rest]) + b"\n")
-    monkeypatch.setattr(archive, "ARCHIVED", 0)
-    monkeypatch.setattr(archive, "ARCHIVES", 0)
-    for _ in range(2):
-        faults: list[StoreDamaged] = []
-        assert rows_of(list(summaries(shelf.store, faults))) == {("b-2", 1): 1}
-        assert [path.name in str(fault) and "newer release, in format 99" in str(fault) for fault in faults] == [True]
-    assert path.exists()
-
-
-def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "ARCHIVED", 1)
-    monkeypatch.setattr(archive, "ARCHIVES", 1)
-    wanted = published(shelf, 1, 2)
-    catch_up(shelf.store)
-    restore = spoil(shelf, f"{FOLDER}/archive-*.jsonl", b'"batch_id":"b-1"', b'"batch_id":"c-1"')
-    for more in ((3, 4), (5, 6), (7, 8)):
-        wanted |= published(shelf, *more)
-        faults: list[StoreDamaged] = []
-        assert rows_of(list(summaries(shelf.store, faults))) == {b: 1 for b in wanted if b != ("b-1", 1)}
-        assert ["archive-" in str(fault) for fault in faults] == [True]
-    restore()
-    assert rows_of(list(summaries(shelf.store))) == wanted
-
-
-def test_what_is_damaged_is_no_history(shelf: Shelf) -> None:
-    published(shelf, 1)
+def test_an_estimate_leaves_damaged_batches_out(shelf: Shelf) -> None:
+    publish_batches(shelf, 1)
     shelf.forget_summaries()
-    spoil(shelf, "batches/b-1/batch.json", b"{", b"")
+    damage_file(shelf.store, "batches/b-1/batch.json", b"{", b"")
     line = orjson.dumps({"kind": "chat", "model": "stub", "prompt": "Hi"})
     found = estimate(shelf.store, [line], IntakeOptions(), load_kinds(), Settings(store_url="unused", model="stub"))
     assert [one.basis for one in found.lines] == ["assumed"]

@@ -1,4 +1,4 @@
-"""Accounts add up published rounds, by any of five keys, to the last billionth."""
+"""Shows jobs/accounts/tallies.py: published rounds are added up by any of five keys, exactly."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ else:
 
 
 def used(*rows: int) -> Tally:
-    """What `Shelf.completed` used for these rows."""
+    """The sum of what `Shelf.completed` uses for these rows."""
     return Tally(
         len(rows),
         Usage(
@@ -33,7 +33,7 @@ def used(*rows: int) -> Tally:
 
 @pytest.fixture
 def two_batches(shelf: Shelf) -> Shelf:
-    """Four rows: two completed, one failed, one refused, each of another tenant; and three hours later another batch."""
+    """A batch of four rows, each of another tenant: two completed, one failed, one refused. Three hours later another batch."""
     shelf.accept("first", 4, refused=[1], kinds=["chat", "article"], tenants=["acme", "none", "zeta", "best"])
     shelf.write("first", [shelf.completed(3, kind="article"), shelf.completed(0), shelf.failed(2)])
     shelf.publish("first")
@@ -55,7 +55,7 @@ def two_batches(shelf: Shelf) -> Shelf:
         pytest.param("tenant", {"acme": used(0), "best": used(3), "default": used(0)}, id="the tenant of each row"),
     ],
 )
-def test_published_rows_are_added_up_by(by: Key, sums: dict[str, Tally], two_batches: Shelf) -> None:
+def test_rows_are_added_up_by_key(by: Key, sums: dict[str, Tally], two_batches: Shelf) -> None:
     assert tallies(two_batches.store, by) == {"USD": sums}
 
 
@@ -68,7 +68,7 @@ def test_published_rows_are_added_up_by(by: Key, sums: dict[str, Tally], two_bat
         pytest.param(None, datetime(2026, 11, 23, 22, tzinfo=UTC), [], id="until is excluded"),
     ],
 )
-def test_a_span_takes_what_was_published_in_it(
+def test_rounds_published_in_a_span_are_added_up(
     since: datetime | None, until: datetime | None, batches: list[str], two_batches: Shelf
 ) -> None:
     sums = tallies(two_batches.store, "batch", since=since, until=until)
@@ -88,7 +88,7 @@ def test_a_further_round_counts_once_and_on_its_own_day(shelf: Shelf) -> None:
     assert tallies(shelf.store, "batch") == {"USD": {"night-1": used(0, 1)}}
 
 
-def test_nothing_published_adds_up_to_nothing(shelf: Shelf) -> None:
+def test_without_a_published_batch_the_sums_are_empty(shelf: Shelf) -> None:
     shelf.accept()
     assert tallies(shelf.store, "kind") == {}
 

@@ -57,7 +57,7 @@ def test_the_order_is_by_priority_then_age(store: Store, batches: OpenBatches) -
     assert found(batches) == [ids[1], ids[0], ids[2]]
 
 
-def test_only_some_batches(store: Store) -> None:
+def test_the_batches_may_be_limited_to_some_ids(store: Store) -> None:
     wanted, other = made(store, "a"), made(store, "b")
     batches = OpenBatches(store, frozenset([wanted.batch_id]))
     assert found(batches) == [wanted.batch_id]
@@ -73,7 +73,7 @@ def test_a_folder_that_was_never_accepted_is_no_batch(store: Store, batches: Ope
     assert store.list("open") == ["half"]
 
 
-def test_storage_is_asked_no_oftener_than_it_may_be(store: Store) -> None:
+def test_storage_is_scanned_at_most_every_batch_scan_s(store: Store) -> None:
     now = [0.0]
     batches = OpenBatches(store, batch_scan_s=10.0, monotonic=lambda: now[0])
     assert found(batches) == []
@@ -91,14 +91,14 @@ def test_the_first_scan_finds_every_batch_without_its_hint(store: Store, batches
     assert store.list("open") == ids
 
 
-def test_the_first_scan_asks_about_several_at_once(store: Store, meeting: Callable[[Store], Store]) -> None:
+def test_the_first_scan_reads_several_batches_at_once(store: Store, meeting: Callable[[Store], Store]) -> None:
     for name in "abc":
         ended(store, made(store, name))
     assert found(OpenBatches(meeting(store))) == []
 
 
-def test_later_scans_look_at_one_batch_without_hint_after_the_other(store: Store, batches: OpenBatches) -> None:
-    """Whoever made a batch died before the hint, while a fleet was at work."""
+def test_each_later_scan_looks_at_one_more_batch_without_a_hint(store: Store, batches: OpenBatches) -> None:
+    """The process that made it died before it made the hint, while a fleet was at work."""
     for name in "abc":
         ended(store, made(store, name))
     assert found(batches) == []
@@ -110,7 +110,7 @@ def test_later_scans_look_at_one_batch_without_hint_after_the_other(store: Store
     assert store.list("open") == [batch.batch_id]
 
 
-def test_a_damaged_batch_without_hint_hides_no_other(store: Store, batches: OpenBatches) -> None:
+def test_a_damaged_batch_without_a_hint_holds_up_no_other(store: Store, batches: OpenBatches) -> None:
     store.create("batches/damaged/batch.json", b"{torn")
     batch = made(store)
     assert [found(batches) for _ in range(3)] == [[batch.batch_id]] * 3
@@ -134,12 +134,12 @@ def test_a_batch_that_cannot_be_read_is_tried_less_and_less_often(store: Store) 
     assert batches.fault is None
 
 
-def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, batches: OpenBatches) -> None:
+def test_a_published_batch_is_dropped_and_a_reopened_one_comes_back(store: Store, batches: OpenBatches) -> None:
     batch = made(store)
     hint = BatchPaths(batch.batch_id).open_hint
     assert found(batches) == [batch.batch_id]
     ended(store, batch)
-    store.create(hint, b"")  # a hint that is wrong
+    store.create(hint, b"")  # a hint of a batch that is not open
     index = batches.get(batch.batch_id)
     assert index is not None
     index.refresh()
@@ -153,19 +153,19 @@ def test_a_published_batch_leaves_and_a_reopened_one_comes_back(store: Store, ba
 
 
 @pytest.mark.parametrize("limited", [False, True], ids=["all batches", "only some"])
-def test_a_batch_that_another_published_and_deleted_is_forgotten(store: Store, limited: bool) -> None:
-    """Its folder, read again, looks like that of a batch whose first round is open."""
+def test_a_batch_that_another_process_published_and_deleted_is_dropped(store: Store, limited: bool) -> None:
+    """Its empty folder looks like that of a batch whose first round is open."""
     gone, stays = made(store, "a"), made(store, "b")
     batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, batch_scan_s=0.0)
     assert found(batches) == [gone.batch_id, stays.batch_id]
     ended(store, gone)
     delete_batch(store, gone.batch_id)
-    store.delete(BatchPaths(stays.batch_id).open_hint)  # and this one only lacks its hint
+    store.delete(BatchPaths(stays.batch_id).open_hint)  # this one only lacks its hint
     assert found(batches) == [stays.batch_id]
     assert batches.get(gone.batch_id) is None
 
 
-def test_a_batch_without_hint_whose_acceptance_is_damaged_is_not_forgotten(store: Store, batches: OpenBatches) -> None:
+def test_a_damaged_batch_without_a_hint_is_not_dropped(store: Store, batches: OpenBatches) -> None:
     batch = made(store)
     assert found(batches) == [batch.batch_id]
     store.delete(BatchPaths(batch.batch_id).open_hint)

@@ -98,7 +98,7 @@ def test_a_closed_batch_is_complete(shelf: Any) -> None:
     assert index.counts == {"completed": 0, "failed": 0, "cancelled": 0, "expired": 4}
 
 
-def test_a_new_round_forgets_failures_and_what_was_sent_back(shelf: Any) -> None:
+def test_a_new_round_forgets_failures_and_rows_that_were_sent_back(shelf: Any) -> None:
     index = OutcomeIndex(shelf.store, shelf.accept())
     shelf.write("night-1", [shelf.completed(0), shelf.completed(1), shelf.failed(2), shelf.failed(3), crashed(3)])
     shelf.publish()

@@ -24,8 +24,8 @@ def done(shelf: Any) -> Done:
     return shelf.publish()  # type: ignore[no-any-return]
 
 
-def replaced(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
-    """Publish other files in place of those, under a marker whose sha256 fit."""
+def replace_files(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
+    """Replace the published files by changed ones, and the marker by one with their sha256."""
     files: Files = {name: list(read_published(shelf.store, done, "night-1", name)) for name in done.files}
     change(files)
     records = {}
@@ -39,9 +39,9 @@ def replaced(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
     shelf.store.create(PATHS.done(1), to_bytes(done.model_copy(update={"files": records})))
 
 
-def test_nothing_is_wrong(shelf: Any, done: Done) -> None:
+def test_a_whole_batch_has_no_fault(shelf: Any, done: Done) -> None:
     assert verify(shelf.store, "night-1") == []
-    replaced(shelf, done, lambda files: None)
+    replace_files(shelf, done, lambda files: None)
     assert verify(shelf.store, "night-1") == []
 
 
@@ -71,8 +71,8 @@ def test_nothing_is_wrong(shelf: Any, done: Done) -> None:
     ],
 )
 def test_each_fault_is_named(shelf: Any, done: Done, change: Callable[[Files], object], fault: str) -> None:
-    replaced(shelf, done, change)
-    assert any(fault in said for said in verify(shelf.store, "night-1")), verify(shelf.store, "night-1")
+    replace_files(shelf, done, change)
+    assert any(fault in found for found in verify(shelf.store, "night-1")), verify(shelf.store, "night-1")
 
 
 @pytest.mark.parametrize("name", ["output.jsonl", "errors.jsonl", "usage.json"])
@@ -89,7 +89,7 @@ def test_damage_is_noticed_when_a_file_is_read(shelf: Any, done: Done, name: str
 
 
 def test_sums_of_a_newer_release_are_refused_and_not_read(shelf: Any, done: Done) -> None:
-    replaced(shelf, done, lambda files: files["usage.json"][0].update(format=99))
+    replace_files(shelf, done, lambda files: files["usage.json"][0].update(format=99))
     with pytest.raises(StoreTooNew, match=r"usage.json was written by a newer release, in format 99"):
         read_usage(shelf.store, read_round(shelf.store, require_batch(shelf.store, "night-1")).done, "night-1")  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Shows jobs/batches/rounds.py: the markers, what they say together, and rule by rule which line counts."""
+"""Shows jobs/batches/rounds.py: what the markers mean together, and which lines count."""
 
 from datetime import timedelta
 from typing import Any
@@ -67,7 +67,7 @@ def test_a_folder_without_its_acceptance_is_not_a_batch(store: Store) -> None:
         close(store, "half", "cancelled")
 
 
-def test_a_damaged_marker_is_said(shelf: Any) -> None:
+def test_a_damaged_marker_is_refused(shelf: Any) -> None:
     shelf.accept()
     shelf.store.create(BatchPaths("night-1").closed(1), b"{}")
     with pytest.raises(StoreUnavailable, match=r"closed-1\.json is damaged"):
@@ -112,12 +112,12 @@ def test_a_batch_is_open_until_it_is_published_and_again_when_reopened(shelf: An
     ("rows", "publish", "message"),
     [
         pytest.param(None, False, "still open in round 1", id="still open"),
-        pytest.param([4], True, "rows 0 to 3, and not 4", id="row behind the end"),
-        pytest.param([-1], True, "rows 0 to 3, and not -1", id="row before the start"),
-        pytest.param(None, True, "every row of batch night-1 completed", id="nothing to do"),
+        pytest.param([4], True, "has no row 4: its rows are 0 to 3", id="row behind the end"),
+        pytest.param([-1], True, "has no row -1: its rows are 0 to 3", id="row before the start"),
+        pytest.param(None, True, "every row of batch night-1 has completed", id="nothing to do"),
     ],
 )
-def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bool, message: str) -> None:
+def test_a_reopening_that_is_refused(shelf: Any, rows: list[int] | None, publish: bool, message: str) -> None:
     shelf.accept()
     shelf.write("night-1", [shelf.completed(row) for row in range(4)])
     if publish:
@@ -138,7 +138,7 @@ def test_what_cannot_be_reopened(shelf: Any, rows: list[int] | None, publish: bo
         pytest.param(None, False, True, False, True, id="published"),
     ],
 )
-def test_what_the_queue_may_let_finish_and_forget(
+def test_when_jobs_may_finish_and_the_queue_may_forget_the_round(
     shelf: Any, closed: Any, paused: bool, done: bool, may_finish: bool, may_be_forgotten: bool
 ) -> None:
     batch = shelf.accept(rows=1)
@@ -153,12 +153,12 @@ def test_what_the_queue_may_let_finish_and_forget(
     assert (current.may_finish, current.may_be_forgotten) == (may_finish, may_be_forgotten)
 
 
-def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(shelf: Any) -> None:
+def test_a_close_during_publishing_and_reopening_closes_the_new_round(shelf: Any) -> None:
     shelf.accept(rows=1)
     shelf.write("night-1", [shelf.failed(0)])
     moments: list[int] = []
 
-    def clock() -> Any:  # others publish and reopen it, between the reading of the markers and the creation of ours
+    def clock() -> Any:  # others publish and reopen the batch after the markers were read and before ours is created
         moments.append(1)
         if len(moments) == 1:
             shelf.publish()
@@ -170,21 +170,21 @@ def test_closing_while_the_batch_is_published_and_reopened_means_the_new_round(s
     assert (current.number, current.closed is None) == (2, False)
 
 
-def test_reopening_at_the_same_moment(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_two_processes_reopens_a_batch(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.accept(rows=1)
     shelf.write("night-1", [shelf.failed(0)])
     shelf.publish()
 
-    def clock() -> Any:  # another comes first, between the reading of the markers and the creation of ours
+    def clock() -> Any:  # another process is faster, after the markers were read and before ours is created
         other = Reopen(round=2, rows=(0,), at=shelf.now)
         shelf.store.create(BatchPaths("night-1").reopen(2), to_bytes(other))
         return shelf.now
 
-    with pytest.raises(ConflictError, match="by someone else"):
+    with pytest.raises(ConflictError, match="by another process"):
         reopen(shelf.store, "night-1", clock=clock)
 
 
-def test_a_batch_between_the_rounds_of_its_soft_deadline_goes_on_and_is_not_reopened(shelf: Any) -> None:
+def test_a_batch_between_the_rounds_of_its_soft_deadline_cannot_be_reopened(shelf: Any) -> None:
     batch = shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0)])
     shelf.publish_half()

@@ -26,7 +26,7 @@ def test_cancel_without_a_queue_leaves_the_marker_that_decides(nightpress: Calla
     assert "2 cancelled" in ran.err
 
 
-def test_cancel_takes_what_waits_off_the_queue(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+def test_cancel_takes_waiting_rows_off_the_queue(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     queue = RedisQueue(fakeredis.FakeRedis())
     shelf.accept(rows=3)
     rows = [FeedRow(row, b"{}", cost=1, priority=4, tenant="default") for row in range(3)]

@@ -46,23 +46,23 @@ def test_help_shows_an_example_and_fits_80_columns(command: str, nightpress: Cal
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable[..., Ran]) -> None:
+def test_the_list_of_commands_has_a_whole_sentence_for_each(nightpress: Callable[..., Ran]) -> None:
     ran = nightpress("--help")
     named = {command.split()[0] for command in COMMANDS}
-    said = {line.split()[0]: line for line in ran.out.split("Commands:")[1].splitlines() if line.strip()}
-    assert named <= said.keys()
-    assert [line for name, line in said.items() if name in named and "..." in line] == []
+    listed = {line.split()[0]: line for line in ran.out.split("Commands:")[1].splitlines() if line.strip()}
+    assert named <= listed.keys()
+    assert [line for name, line in listed.items() if name in named and "..." in line] == []
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "said"),
+    ("args", "status", "message"),
     [
         pytest.param(["results", "nothing"], 2, "no batch 'nothing'", id="a batch that is not there"),
         pytest.param(["status", "../batches/night-1"], 2, "no batch '../b", id="a batch with a path in its name"),
-        pytest.param(["show", "night-1", "4"], 2, "rows 0 to 3", id="a row that is not there"),
+        pytest.param(["show", "night-1", "4"], 2, "rows are 0 to 3", id="a row that is not there"),
         pytest.param(["cancel", "night-1"], 2, "is published already", id="cancelling what is published"),
         pytest.param(
-            ["failed", "retry", "night-1", "--row", "9"], 2, "rows 0 to 3", id="retrying a row that is not there"
+            ["failed", "retry", "night-1", "--row", "9"], 2, "rows are 0 to 3", id="retrying a row that is not there"
         ),
         pytest.param(
             ["failed", "retry", "night-1", "--deadline", "soon"], 2, "'soon' is not a time", id="a wrong deadline"
@@ -89,11 +89,11 @@ def test_the_list_of_commands_says_each_in_a_whole_sentence(nightpress: Callable
     ],
 )
 def test_a_mistake_is_one_line_and_never_a_traceback(
-    args: Sequence[str], status: int, said: str, nightpress: Callable[..., Ran], night: Shelf
+    args: Sequence[str], status: int, message: str, nightpress: Callable[..., Ran], night: Shelf
 ) -> None:
     ran = nightpress(*args)
     assert (ran.status, ran.out) == (status, "")
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     if ran.err.startswith("nightpress: "):
         assert len(ran.err.splitlines()) == 1
@@ -106,7 +106,7 @@ def test_a_mistake_is_one_line_and_never_a_traceback(
         pytest.param(KeyboardInterrupt(), 130, id="Ctrl-C"),
     ],
 )
-def test_what_a_command_raises_becomes_an_exit_status(
+def test_an_error_of_a_command_becomes_an_exit_status(
     error: BaseException, status: int, nightpress: Callable[..., Ran], shelf: Shelf
 ) -> None:
     def raising(_: float) -> None:
@@ -152,12 +152,31 @@ def test_another_package_adds_a_command_and_a_damaged_one_is_named(tmp_path: Pat
     assert "no_such_module" in ran.err
 
 
-def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
+IO = {"torch", "ray", "transformers", "redis", "fsspec", "rich", "structlog", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    ("args", "forbidden"),
+    [
+        pytest.param(["--help"], IO | {"pydantic", "pydantic_core"}, id="--help"),
+        pytest.param(["status"], IO, id="status"),
+        pytest.param(["enqueue", "night.jsonl", "--model", "stub"], IO, id="enqueue"),
+    ],
+)
+def test_a_short_command_loads_only_what_it_needs(args: Sequence[str], forbidden: set[str], tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text('{"kind": "chat", "prompt": "Hi"}\n')
     code = (
-        "import sys; from jobs.commands.cli import main; main(['--help']);"
-        "print(sorted({'torch', 'ray', 'transformers', 'redis', 'fsspec', 'pydantic', 'rich'} & set(sys.modules)))"
+        f"import sys; from jobs.commands.cli import main; status = main({list(args)!r});"
+        f"print([name for name in {sorted(forbidden)!r} if name in sys.modules]); sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "[]"
 
 

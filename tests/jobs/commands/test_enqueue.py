@@ -33,9 +33,7 @@ def test_enqueue_prints_the_id_and_nothing_else(nightpress: Callable[..., Ran], 
     assert nightpress("show", batch_id, "2", "--json").json()["request"]["line"] == 3
 
 
-def test_enqueue_takes_options_for_rows_that_do_not_say_it_themselves(
-    nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
-) -> None:
+def test_options_fill_the_fields_that_rows_lack(nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "night.jsonl").write_text('{"topic": "Tea"}\n{"topic": "Ink"}\n')
     args = (
         "--kind article --model stub --set language=fr --tenant acme --priority 9 --name tea --deadline +8h --limit 1"
@@ -83,7 +81,7 @@ def test_strict_refuses_the_whole_file_and_names_every_bad_line(
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         pytest.param(["none.jsonl"], "cannot read none.jsonl: No such file", id="a file that is not there"),
         pytest.param(["empty.jsonl"], "holds no rows", id="an empty file"),
@@ -92,13 +90,13 @@ def test_strict_refuses_the_whole_file_and_names_every_bad_line(
         pytest.param(["good.jsonl", "--deadline", "late"], "not a time", id="a deadline that is none"),
     ],
 )
-def test_what_cannot_be_enqueued_is_a_wrong_request(
-    args: Sequence[str], said: str, nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+def test_a_file_or_option_that_cannot_be_enqueued_is_refused(
+    args: Sequence[str], message: str, nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "good.jsonl").write_text(GOOD)
     ran = nightpress("enqueue", *args)
     assert (ran.status, ran.out) == (2, "")
-    assert said in ran.err
+    assert message in ran.err
     assert "Traceback" not in ran.err
     assert shelf.store.list("batches") == []

@@ -1,18 +1,12 @@
-"""Shows jobs/commands/preview.py and jobs/operations/preview.py."""
+"""Shows jobs/commands/preview.py and views/preview.py."""
 
 from pathlib import Path
 
 import orjson
 import pytest
-from pydantic import BaseModel
 
-from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
-from jobs.errors import CheckFailed
-from jobs.generation import Message, Prompt
-from jobs.kinds.kind import Conversation
-from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 
 
@@ -45,7 +39,7 @@ def test_as_json_with_the_faults_of_rows(tmp_path: Path, session: Session, capsy
     assert (second["row"], second["error"]["code"], second["error"]["line"]) == (1, "missing_field", 2)
 
 
-def test_a_model_whose_tokenizer_is_not_here_is_estimated_and_said_so(
+def test_tokens_of_a_model_without_its_tokenizer_are_marked_as_estimated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = {"source": str(tmp_path / "nowhere")}
@@ -54,43 +48,3 @@ def test_a_model_whose_tokenizer_is_not_here_is_estimated_and_said_so(
     file.write_text('{"kind": "completion", "prompt": "twelve bytes"}\n')
     assert main(["preview", str(file)], Session(settings)) == 0
     assert "main: about 3 tokens, at most 256 more\n    text:\n      twelve bytes\n" in capsys.readouterr().out
-
-
-def test_an_estimate_counts_all_turns() -> None:
-    turns = (Message("system", "a" * 8), Message("user", "\N{EURO SIGN}" * 4))
-    assert estimated(Prompt(messages=turns)) == 5
-    assert estimated(Prompt(text="a")) == 1
-
-
-class Anything(BaseModel):
-    """A request without fields, and an output that is never made."""
-
-
-class Breaking:
-    """A kind that raises as it is asked for its first prompt, or as it is ended after it."""
-
-    name = "breaking"
-    request_type = output_type = Anything
-
-    def __init__(self, when: str) -> None:
-        self._when = when
-
-    def compose(self, request: BaseModel) -> Conversation:
-        if self._when == "asked":
-            raise ZeroDivisionError("in the kind")
-        try:
-            yield [Prompt(text="a")]
-        finally:
-            raise ZeroDivisionError("in the kind")
-
-    def expected_tokens(self, request: BaseModel) -> int:
-        return 1
-
-
-def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
-    """What it raises as it is ended comes after what was asked for."""
-    row = RowRequest(0, 1, "breaking", "stub", {})
-    with pytest.raises(CheckFailed, match="kind breaking: ZeroDivisionError") as raised:
-        first_prompts(row, Breaking("asked"))
-    assert raised.value.code == "kind_failed"
-    assert first_prompts(row, Breaking("ended")) == (Prompt(text="a"),)

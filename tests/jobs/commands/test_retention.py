@@ -34,14 +34,14 @@ def batch_id(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str
 def test_sweep_prints_the_ids_and_a_dry_run_deletes_nothing(
     session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for options, said in ((["--dry-run"], "1 batch would be deleted\n"), ([], "1 batch deleted\n")):
+    for options, message in ((["--dry-run"], "1 batch would be deleted\n"), ([], "1 batch deleted\n")):
         assert main(["sweep", "--older-than", "0h", *options], session) == 0
-        assert capsys.readouterr() == (f"{batch_id}\n", said)
+        assert capsys.readouterr() == (f"{batch_id}\n", message)
     assert main(["sweep", "--older-than", "0h"], session) == 0
     assert capsys.readouterr() == ("", "0 batches deleted\n")
 
 
-def test_delete_says_what_stays(session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_delete_names_what_stays(session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["delete", batch_id], session) == 0
     assert capsys.readouterr() == ("", f"{batch_id} is deleted; nightpress usage still counts it\n")
     assert main(["delete", batch_id], session) == 2
@@ -50,7 +50,7 @@ def test_delete_says_what_stays(session: Session, batch_id: str, capsys: pytest.
 @pytest.mark.parametrize(
     "command", [["delete"], ["sweep", "--older-than", "0h", "--dry-run"], ["sweep", "--older-than", "0h"]]
 )
-def test_outputs_that_were_not_taken_to_their_url_are_said(
+def test_outputs_that_were_not_taken_to_their_url_are_named(
     command: list[str], session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, place = tmp_path / "a.jsonl", tmp_path / "a.jsonl" / "out.jsonl"
@@ -65,7 +65,7 @@ def test_outputs_that_were_not_taken_to_their_url_are_said(
     assert ran.out == ("" if command == ["delete"] else f"{batch_id}\n")
 
 
-def test_an_age_that_is_none_is_said(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_age_is_refused_with_the_right_forms(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "--older-than", "soon"], session) == 2
     assert "36h, 30d or 8w" in capsys.readouterr().err
 
@@ -91,7 +91,7 @@ def test_a_batch_that_is_reopened_meanwhile_keeps_no_other_from_being_swept(
     assert "2 batches deleted" in err
 
 
-def test_what_an_interrupted_deletion_left_is_deleted_by_its_whole_id(
+def test_the_rest_of_an_interrupted_deletion_is_deleted_by_its_whole_id(
     session: Session, batch_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     session.store.delete(BatchPaths(batch_id).acceptance)

@@ -39,7 +39,7 @@ def test_each_setting_says_where_it_came_from(
     assert (found["model"]["value"], found["model"]["source"]) == ("smollm2-135m", "default")
 
 
-def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_changed_settings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "--changed"], Session()) == 0
     assert capsys.readouterr() == ("", "every setting has its default value\n")
     monkeypatch.setenv("NIGHTPRESS_MODEL", "stub")
@@ -47,7 +47,7 @@ def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "shown_value"),
     [
         pytest.param(
             "REDIS_URL", "redis://ann:s3cret@queue:6379/1", "redis://ann:***@queue:6379/1", id="user and password"
@@ -62,9 +62,9 @@ def test_only_what_was_changed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     ],
 )
 def test_no_secret_is_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, shown_value: str
 ) -> None:
     monkeypatch.setenv(f"NIGHTPRESS_{name}", value)
     out = shown(capsys, "--changed")
-    assert out == f"{name.lower()} = {said}  (environment)\n"
+    assert out == f"{name.lower()} = {shown_value}  (environment)\n"
     assert "s3cret" not in shown(capsys, "--json")

@@ -15,7 +15,7 @@ else:
     Shelf = Any
 
 
-def test_show_tells_all_of_a_row(nightpress: Callable[..., Ran], night: Shelf) -> None:
+def test_show_has_everything_about_a_row(nightpress: Callable[..., Ran], night: Shelf) -> None:
     shown = nightpress("show", "night-1", "2", "--json").json()
     assert shown["request"]["request"] == {"prompt": "Row 2"}
     assert [(attempt["status"], attempt["final"]) for attempt in shown["attempts"]] == [
@@ -39,7 +39,7 @@ def test_show_reads_as_a_story_and_fits_80_columns(
     shelf.publish()
     out = nightpress("show", "night-1", "0").out
     assert max(map(len, out.splitlines())) <= 80
-    for said in (
+    for part in (
         "night-1 row 0 (c0): chat by stub, line 1 of the input",
         "request\n  prompt: Row 0\n",
         "prompt main\n  user:\n    Row 0\n",
@@ -50,7 +50,7 @@ def test_show_reads_as_a_story_and_fits_80_columns(
         "100 prompt tokens (0 cached), 10 completion tokens",
         "0.001400 EUR charged",
     ):
-        assert " ".join(said.split()) in " ".join(out.split())
+        assert " ".join(part.split()) in " ".join(out.split())
     assert "refused at intake" in nightpress("show", "night-1", "1").out
 
 
@@ -61,9 +61,7 @@ def test_show_of_a_row_that_nobody_has_tried(nightpress: Callable[..., Ran], she
     assert "not published yet" in ran.err
 
 
-def test_show_tells_what_is_there_of_a_row_whose_request_is_damaged(
-    nightpress: Callable[..., Ran], night: Shelf
-) -> None:
+def test_show_works_for_a_row_whose_request_is_damaged(nightpress: Callable[..., Ran], night: Shelf) -> None:
     (path,) = Path(night.store.url).glob("batches/night-1/input/stub.jsonl")
     path.write_bytes(path.read_bytes().replace(b"Row 0", b"Raw 0").replace(b'{"row":2', b'{row":2'))
     for row in (0, 2):

@@ -34,7 +34,7 @@ def test_status_fits_80_columns_and_has_no_colour(nightpress: Callable[..., Ran]
     assert "completed 2  failed 2" in ran.out
 
 
-def test_status_of_nothing_says_what_to_do(nightpress: Callable[..., Ran]) -> None:
+def test_status_without_batches_says_what_to_do(nightpress: Callable[..., Ran]) -> None:
     ran = nightpress("status")
     assert (ran.status, ran.out) == (0, "")
     assert "nightpress enqueue" in ran.err
@@ -62,7 +62,7 @@ def test_status_watches_until_the_batch_is_published(nightpress: Callable[..., R
     assert "tokens: 3,435 prompt, 300 completion" in ran.out
 
 
-def test_a_watch_goes_on_where_another_batch_is_damaged(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+def test_a_watch_goes_on_when_another_batch_is_damaged(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     for batch_id in ("night-1", "night-2"):
         shelf.accept(batch_id, rows=2)
 

@@ -12,7 +12,7 @@ else:
     Shelf = Any
 
 
-def test_wait_ends_with_what_became_of_the_rows(nightpress: Callable[..., Ran], night: Shelf) -> None:
+def test_wait_ends_with_the_outcomes_of_the_rows(nightpress: Callable[..., Ran], night: Shelf) -> None:
     ran = nightpress("wait", "night-1")
     assert (ran.status, ran.out) == (1, "")
     assert "4 rows: 2 completed, 2 failed" in ran.err

@@ -15,8 +15,8 @@ import pytest
 from pyarrow import parquet
 
 from jobs.errors import RequestError
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES
-from jobs.formats.record import InputFormat
 
 if sys.version_info >= (3, 14):
     from compression import zstd

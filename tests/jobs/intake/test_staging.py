@@ -82,6 +82,6 @@ def test_a_lane_file_has_the_rows_and_bytes_that_its_input_states(tmp_path: Path
 def test_the_hash_does_not_depend_on_checksums(tmp_path: Path) -> None:
     """The hash is made of the rows without their checksums."""
     rows = [RowRequest(n, n + 1, "chat", "stub", {}, custom_id=name) for n, name in enumerate("ab")]
-    before = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
-    before.update(orjson.dumps(["x"]))
-    assert filled(tmp_path, [b"a", b"b"]).sha256("x") == before.hexdigest()
+    expected = hashlib.sha256(b"".join(row.to_bytes() + b"\n" for row in rows))
+    expected.update(orjson.dumps(["x"]))
+    assert filled(tmp_path, [b"a", b"b"]).sha256("x") == expected.hexdigest()

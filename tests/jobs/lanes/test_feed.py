@@ -34,6 +34,7 @@ from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
+from jobs.store.checksum import with_checksum
 from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
 
@@ -284,8 +285,8 @@ def test_long_requests_stay_in_storage(tmp_path: Path, fake_client: redis.Redis)
     [
         pytest.param(b"{torn", id="not json"),
         pytest.param(b"[]", id="not an object"),
-        pytest.param(b'{"row": 0, "colour": 1}', id="another form"),
-        pytest.param(b'{"row":0,"line":1,"kind":"chat","model":"m","request":{}}', id="another row"),
+        pytest.param(with_checksum(b'{"row":1,"colour":1}'), id="another form"),
+        pytest.param(RowRequest(0, 1, "chat", "m", {}).to_line(), id="another row"),
         pytest.param(
             RowRequest(1, 2, "chat", LANE, {"prompt": "no"}).to_line().replace(b'"no"', b'"yes"'), id="other JSON"
         ),

@@ -11,11 +11,12 @@ import redis
 
 from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Settlement, WorkerRecord
-from jobs.lanes.redis_queue import COMMANDS, RedisQueue
+from jobs.lanes.redis_queue import RedisQueue
+from jobs.lanes.scripts import COMMANDS
 from jobs.settings import Settings
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
-from tests.jobs.lane import LEASE_MS, row
+from tests.support.lane import LEASE_MS, row
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -103,13 +104,13 @@ def tls_server(certificate: Path, tmp_path: Path) -> "Iterator[Server]":
     server.kill()
 
 
-def test_tls_with_an_authority_of_ones_own(tls_server: "Server", certificate: Path) -> None:
+def test_tls_with_the_authority_of_the_settings(tls_server: "Server", certificate: Path) -> None:
     queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate))
     every_step(queue, LANES[0])
     queue.close()
 
 
-def test_a_certificate_that_is_not_trusted_is_said_with_what_to_do(tls_server: "Server") -> None:
+def test_an_untrusted_certificate_is_reported_with_the_remedy(tls_server: "Server") -> None:
     queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url))
     with pytest.raises(QueueUnavailable, match=r"certificate is not trusted.*NIGHTPRESS_REDIS_CA"):
         queue.ping()
@@ -130,11 +131,11 @@ def test_a_user_with_the_documented_rights_can_do_everything(guarded: str) -> No
 
 
 @pytest.mark.parametrize("without", ["evalsha", "script|load", "zadd", "smembers"])
-def test_a_right_that_lacks_is_said(redis_server: "Server", guarded: str, without: str) -> None:
+def test_a_missing_right_is_reported(redis_server: "Server", guarded: str, without: str) -> None:
     with redis.Redis.from_url(redis_server.url) as client:
         client.execute_command("ACL SETUSER night", f"-{without}")
     queue = RedisQueue.from_url(guarded)
-    with pytest.raises(QueueUnavailable, match="README") as raised:
+    with pytest.raises(QueueUnavailable, match=r"docs/deployment\.md") as raised:
         every_step(queue, LANES[0])
     assert "\n" not in str(raised.value)
     queue.close()

@@ -17,7 +17,7 @@ else:
     Shelf = Any
 
 
-def test_the_marker_is_written_before_the_queue_is_told(shelf: Shelf) -> None:
+def test_the_marker_is_written_before_rows_are_taken_off_the_queue(shelf: Shelf) -> None:
     """Else a feeder that comes in between would put back what was taken off."""
     closed: list[bool] = []
 
@@ -36,7 +36,7 @@ def test_the_marker_is_written_before_the_queue_is_told(shelf: Shelf) -> None:
     assert (again.reason, again.dropped) == ("cancelled", 0)
 
 
-def test_a_queue_that_cannot_even_be_opened_changes_nothing_of_it(shelf: Shelf) -> None:
+def test_a_batch_is_cancelled_also_when_the_queue_cannot_be_opened(shelf: Shelf) -> None:
     def opened() -> RedisQueue:
         raise QueueUnavailable("NIGHTPRESS_REDIS_URL is not a Redis URL")
 

@@ -18,7 +18,7 @@ GOOD = {"redis_version": "7.0.15", "maxmemory": "0", "maxmemory_policy": "noevic
 
 
 class Answering:
-    """A server that says this of itself."""
+    """A server with this INFO."""
 
     def __init__(self, info: Mapping[str, str]) -> None:
         self.info = info
@@ -71,9 +71,7 @@ def test_python_is_new_enough(version: tuple[int, int, int], ok: bool) -> None:
         pytest.param(GOOD, {}, id="Debian's Redis 7.0"),
         pytest.param({**GOOD, "redis_version": "7.2.4", "valkey_version": "9.1.2"}, {}, id="Valkey 9"),
         pytest.param({**GOOD, "redis_version": "6.2.7"}, {"redis version": "use Redis 7.0"}, id="too old"),
-        pytest.param(
-            {**GOOD, "redis_version": "unknown"}, {"redis version": "use Redis 7.0"}, id="a version that is not said"
-        ),
+        pytest.param({**GOOD, "redis_version": "unknown"}, {"redis version": "use Redis 7.0"}, id="an unknown version"),
         pytest.param(
             {**GOOD, "maxmemory_policy": "allkeys-lru", "maxmemory": "1048576"},
             {"redis memory": "maxmemory-policy noeviction"},
@@ -126,7 +124,7 @@ def test_storage_that_cannot_be_opened_is_a_fault() -> None:
         raise StoreUnavailable("no such protocol: s4")
 
     assert doctor.storage(unknown) == Check(
-        "storage", False, "no such protocol: s4", "mend NIGHTPRESS_STORE_URL and NIGHTPRESS_STORE_OPTIONS"
+        "storage", False, "no such protocol: s4", "correct NIGHTPRESS_STORE_URL or NIGHTPRESS_STORE_OPTIONS"
     )
 
 

@@ -41,7 +41,7 @@ def estimated(shelf: Shelf) -> Any:
     return estimate(shelf.store, io.BytesIO(ROWS), IntakeOptions(), load_kinds(), settings)
 
 
-def test_without_a_history_the_kind_and_a_sample_of_prompts_say_it(shelf: Shelf) -> None:
+def test_without_a_history_an_estimate_rests_on_the_kind_and_a_sample_of_prompts(shelf: Shelf) -> None:
     found = estimated(shelf)
     assert (found.rows, found.refused, found.faults) == (4, 1, {"missing_field": 1})
     chat, completion = found.lines
@@ -58,7 +58,7 @@ def test_without_a_history_the_kind_and_a_sample_of_prompts_say_it(shelf: Shelf)
         pytest.param(HISTORY_ROWS, "history", id="enough"),
     ],
 )
-def test_what_published_rows_took_is_the_better_guess(shelf: Shelf, published: int, basis: str) -> None:
+def test_an_estimate_rests_on_published_rows_where_there_are_enough(shelf: Shelf, published: int, basis: str) -> None:
     shelf.accept(rows=published)
     shelf.write("night-1", [shelf.completed(row) for row in range(published)])
     shelf.publish()

@@ -97,7 +97,7 @@ def test_at_the_end_every_number_is_the_published_one(shelf: Shelf) -> None:
     assert one == StatusReader(shelf.store, None).batch("night-1"), "and a reader that saw nothing before says the same"
 
 
-def test_what_comes_after_the_publishing_is_told_apart_and_changes_nothing(shelf: Shelf) -> None:
+def test_late_attempts_are_counted_apart_and_change_no_published_number(shelf: Shelf) -> None:
     shelf.accept(rows=3)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
     shelf.write("night-1", [shelf.completed(2), shelf.completed(0)], worker="v")
@@ -120,7 +120,7 @@ def test_what_comes_after_the_publishing_is_told_apart_and_changes_nothing(shelf
     assert again.wasted.prompt_tokens == before.wasted.prompt_tokens + now.late.prompt_tokens - 101
 
 
-def test_the_published_numbers_are_told_also_where_a_late_segment_is_damaged(shelf: Shelf) -> None:
+def test_published_numbers_are_read_also_where_a_late_segment_is_damaged(shelf: Shelf) -> None:
     shelf.accept(rows=1)
     shelf.write("night-1", [shelf.completed(0)])
     shelf.publish()
@@ -144,7 +144,7 @@ def feed(queue: RedisQueue, rows: int, batch_id: str = "night-1", round_: int = 
     assert queue.feed("stub", batch_id, round_, 0, 1, False, fed).accepted
 
 
-def test_the_queue_says_what_waits_and_who_works(shelf: Shelf, queue: RedisQueue) -> None:
+def test_the_queue_knows_the_waiting_rows_and_the_workers(shelf: Shelf, queue: RedisQueue) -> None:
     shelf.accept(rows=10)
     reader = StatusReader(shelf.store, queue, clock=shelf.clock)
     one = reader.batch("night-1")
@@ -184,7 +184,7 @@ def test_a_batch_is_paused_with_its_lane(shelf: Shelf, queue: RedisQueue) -> Non
     assert reader.batch("night-1").state == "queued"
 
 
-def test_what_the_queue_says_of_an_older_round_is_passed_over(shelf: Shelf, queue: RedisQueue) -> None:
+def test_counts_of_an_older_round_on_the_queue_are_ignored(shelf: Shelf, queue: RedisQueue) -> None:
     shelf.accept(rows=2)
     feed(queue, 2)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
@@ -194,7 +194,7 @@ def test_what_the_queue_says_of_an_older_round_is_passed_over(shelf: Shelf, queu
     assert (one.round, one.ready, one.waiting) == (2, 0, 1)
 
 
-def test_a_queue_that_is_away_is_said_and_storage_answers(shelf: Shelf) -> None:
+def test_storage_answers_alone_when_the_queue_does_not(shelf: Shelf) -> None:
     server = fakeredis.FakeServer()
     server.connected = False
     shelf.accept(rows=2)

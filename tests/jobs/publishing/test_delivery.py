@@ -64,7 +64,7 @@ def desk(shelf: Any) -> Desk:
     return Desk(shelf)
 
 
-def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_path: Path) -> None:
+def test_outputs_are_written_to_a_folder_once_they_are_published(desk: Desk, tmp_path: Path) -> None:
     batch = desk.accept(f"{tmp_path}/out/")
     desk.deliverer.deliver()
     assert not (tmp_path / "out").exists(), "nothing is published"
@@ -82,7 +82,7 @@ def test_outputs_are_taken_to_a_folder_once_they_are_published(desk: Desk, tmp_p
     assert StatusReader(desk.shelf.store).batch(batch.batch_id).delivered is True
 
 
-def test_what_a_sweep_has_published_is_delivered_in_it(desk: Desk, tmp_path: Path) -> None:
+def test_a_batch_that_a_sweep_publishes_is_delivered_after_it(desk: Desk, tmp_path: Path) -> None:
     from jobs.batches.open_batches import OpenBatches
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.publishing.sweeper import Sweeper
@@ -120,10 +120,10 @@ def test_a_url_of_any_file_system(desk: Desk) -> None:
     desk.deliverer.deliver()
     with fsspec.open("memory://delivery/tonight.jsonl") as file:
         assert [orjson.loads(line)["row"] for line in file] == [0, 1]
-    assert desk.asked == ["memory://delivery/tonight.jsonl"], "it gets the options that are meant for it"
+    assert desk.asked == ["memory://delivery/tonight.jsonl"], "it gets the options for its URL"
 
 
-def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path) -> None:
+def test_a_delivery_that_fails_is_logged_and_tried_later(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     batch = desk.accept(f"{tmp_path}/file/out.jsonl")
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
@@ -131,9 +131,9 @@ def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path
     with capture_logs() as logs:
         for _ in range(3):
             desk.deliverer.deliver()
-    said = [log for log in logs if log["event"] == "batch.undelivered"]
-    assert len(said) == 1, "it is not tried at each sweep"
-    assert "cannot write" in said[0]["error"]
+    failed = [log for log in logs if log["event"] == "batch.undelivered"]
+    assert len(failed) == 1, "it is not tried at each sweep"
+    assert "cannot write" in failed[0]["error"]
     assert not desk.is_delivered(batch)
     (tmp_path / "file").unlink()
     desk.deliverer.deliver()
@@ -144,7 +144,7 @@ def test_a_place_that_is_away_is_said_and_tried_later(desk: Desk, tmp_path: Path
     assert len((tmp_path / "file/out.jsonl").read_bytes().splitlines()) == 2
 
 
-def test_a_file_system_may_raise_what_it_likes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_a_file_system_is_logged_and_tried_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = desk.accept("memory://delivery/strange.jsonl")
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
     desk.publish(batch)
@@ -161,7 +161,7 @@ def test_a_file_system_may_raise_what_it_likes(desk: Desk, monkeypatch: pytest.M
     assert desk.is_delivered(batch)
 
 
-def test_a_url_that_an_earlier_release_took_is_said_too(desk: Desk) -> None:
+def test_a_stored_url_that_cannot_be_written_is_logged(desk: Desk) -> None:
     batch = desk.accept("https://bucket/out/")
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
     desk.publish(batch)
@@ -171,7 +171,7 @@ def test_a_url_that_an_earlier_release_took_is_said_too(desk: Desk) -> None:
     assert "such URLs are read-only" in logs[0]["error"]
 
 
-def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path) -> None:
+def test_a_later_round_replaces_the_earlier_one(desk: Desk, tmp_path: Path) -> None:
     batch = desk.accept(str(tmp_path / "out.jsonl"))
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
     desk.publish(batch)
@@ -185,7 +185,7 @@ def test_a_later_round_takes_the_place_of_the_earlier(desk: Desk, tmp_path: Path
     assert [store.exists(paths.delivered(n)) for n in (1, 2)] == [True, True]
 
 
-def test_a_round_that_is_published_while_another_is_delivered_is_the_last_to_be_written(
+def test_a_round_that_is_published_during_a_delivery_is_written_last(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = desk.accept(str(tmp_path / "out.jsonl"))
@@ -207,10 +207,10 @@ def test_a_round_that_is_published_while_another_is_delivered_is_the_last_to_be_
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
 
 
-def test_the_newest_round_is_written_last_although_another_process_has_delivered_it_meanwhile(
+def test_the_newest_round_is_written_last_even_if_another_process_delivered_it(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when its first try fails: by then nobody else knows that an older round stands there."""
+    """Also if its first try fails: nobody else knows then that an older round was written there last."""
     out = tmp_path / "out" / "tonight.jsonl"
     batch = desk.accept(str(out))
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
@@ -269,11 +269,11 @@ def test_a_batch_that_is_deleted_while_it_is_delivered_owes_nothing(
     monkeypatch.setattr(desk.deliverer, "_write", meanwhile)
     with capture_logs() as logs:
         desk.deliverer.deliver()
-    assert [log["event"] for log in logs] == ["batch.deleted"], "nothing is to be restored"
+    assert [log["event"] for log in logs] == ["batch.deleted"], "no damage is reported"
     assert (store.list("undelivered"), store.list("batches")) == ([], [])
 
 
-def test_what_a_batch_still_owes(desk: Desk, tmp_path: Path) -> None:
+def test_the_url_of_a_batch_that_owes_outputs(desk: Desk, tmp_path: Path) -> None:
     batch = desk.accept(f"{tmp_path}/out.jsonl")
     store = desk.shelf.store
     assert undelivered_url(store, batch.batch_id) is None, "nothing is published"
@@ -286,10 +286,10 @@ def test_what_a_batch_still_owes(desk: Desk, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", range(4))
-def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
+def test_outputs_are_delivered_although_their_publisher_died(
     desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
 ) -> None:
-    """After its marker, before or after it said that something is owed."""
+    """It died after it created `done`, before or after it noted that outputs are owed."""
     from jobs.batches.open_batches import OpenBatches
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))
@@ -317,7 +317,7 @@ def test_a_publisher_that_dies_leaves_a_debt_that_is_paid(
         pytest.param("out/", ResultForm.JSONL, f"{Path.cwd()}/out/", id="a folder from here"),
     ],
 )
-def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) -> None:
+def test_how_an_output_url_is_stored(url: str, form: ResultForm, kept: str) -> None:
     assert check_output_url(url, form) == kept
 
 
@@ -333,12 +333,12 @@ def test_what_is_kept_of_an_output_url(url: str, form: ResultForm, kept: str) ->
         pytest.param("zip://a::s3://b/c.zip", ResultForm.JSONL, "such URLs are read-only", id="in an archive"),
     ],
 )
-def test_what_is_no_output_url(url: str, form: ResultForm, message: str) -> None:
+def test_a_url_that_cannot_be_an_output_url_is_refused(url: str, form: ResultForm, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         check_output_url(url, form)
 
 
-def test_a_damaged_batch_keeps_no_other_from_its_output_url(desk: Desk, tmp_path: Path) -> None:
+def test_a_damaged_batch_holds_up_no_other_delivery(desk: Desk, tmp_path: Path) -> None:
     batches = [desk.accept(f"{tmp_path}/{n}.jsonl", rows=n) for n in (1, 2, 3)]
     for n, batch in enumerate(batches, 1):
         desk.shelf.write(batch.batch_id, [desk.shelf.completed(row) for row in range(n)])

@@ -1,7 +1,10 @@
-"""Shows jobs/publishing/retention.py: what is published may go, what is open stays, and the accounts keep both."""
+"""Shows jobs/publishing/retention.py: published batches and leftovers are deleted, open batches and the accounts stay."""
 
+import os
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,14 +12,16 @@ import pytest
 
 from jobs.accounts.tallies import tallies
 from jobs.batches.batch import Batch, BatchPaths, Done
+from jobs.batches.published import verify
 from jobs.batches.rounds import close, list_batches, load_batch, read_round, reopen
 from jobs.errors import ConflictError, NoBatch, RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
-from jobs.publishing.retention import delete_batch, find_old_batches
+from jobs.publishing.retention import delete_batch, delete_leftovers, find_old_batches
 from jobs.settings import Settings
+from jobs.store.local import LocalStore
 from jobs.store.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ def published(shelf: Shelf) -> Shelf:
     return shelf
 
 
-def test_a_published_batch_goes_and_its_usage_stays(published: Shelf) -> None:
+def test_a_published_batch_is_deleted_and_its_usage_stays(published: Shelf) -> None:
     before = tallies(published.store, "batch")
     delete_batch(published.store, "night-1", clock=published.clock)
     assert list_batches(published.store) == []
@@ -85,7 +90,7 @@ def test_a_batch_between_the_rounds_of_its_soft_deadline_stays(shelf: Shelf) -> 
     assert read_round(shelf.store, batch).has_next_round
 
 
-def test_who_reopens_after_the_decision_comes_too_late(
+def test_a_batch_cannot_be_reopened_once_a_deletion_has_decided(
     published: Shelf, dying: Die, killed: type[BaseException]
 ) -> None:
     with pytest.raises(killed):
@@ -95,7 +100,7 @@ def test_who_reopens_after_the_decision_comes_too_late(
 
 
 @pytest.mark.parametrize("step", range(12))
-def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
+def test_a_deletion_that_dies_harms_nothing_and_is_completed_later(
     published: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
     store, usage = published.store, tallies(published.store, "batch")
@@ -105,7 +110,7 @@ def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     except killed:
         assert step < 11
     if load_batch(store, "night-1") is not None:
-        if step == 5:  # the marker stands: a round whose deadline is past
+        if step == 5:  # its marker opened a round whose deadline is past
             close(store, "night-1", "expired", clock=published.clock)
         done = publish(store, "night-1", prices=Prices(), clock=published.clock)
         assert isinstance(done, Done)
@@ -117,8 +122,8 @@ def test_a_deletion_that_dies_harms_nothing_and_is_ended_later(
     assert tallies(store, "batch") == usage
 
 
-@pytest.mark.parametrize("step", range(5, 10))  # from where the acceptance has gone to the last change
-def test_nothing_of_a_batch_whose_deletion_died_rules_over_the_next_of_its_id(
+@pytest.mark.parametrize("step", range(5, 10))  # the changes after the acceptance is deleted
+def test_markers_of_a_half_deleted_batch_do_not_rule_over_the_next_of_its_id(
     shelf: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
     def take() -> Batch:
@@ -159,7 +164,7 @@ def test_the_folder_of_an_intake_under_way_is_not_deleted(shelf: Shelf) -> None:
     assert shelf.store.exists(path)
 
 
-def test_only_what_was_published_long_ago_is_swept(published: Shelf) -> None:
+def test_only_batches_that_were_published_long_ago_are_found(published: Shelf) -> None:
     published.accept("open", 1)
     published.store.create(BatchPaths("half").input("stub"), b"")  # an intake under way
     published.pass_s(3600)
@@ -170,3 +175,46 @@ def test_only_what_was_published_long_ago_is_swept(published: Shelf) -> None:
         "night-1"
     ]
     assert [name for name, _ in find_old_batches(published.store, timedelta(hours=2), clock=published.clock)] == []
+
+
+def test_folders_of_publishers_that_did_not_decide_are_deleted(store: Any, shelf: Any) -> None:
+    shelf = type(shelf)(store)
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    first = shelf.publish()
+    reopen(store, "night-1", clock=shelf.clock)
+    root = BatchPaths("night-1").root
+    kept = [first.folder, "published/2-of-one-who-may-still-decide"]
+    for folder in ("published/1-killed", "published/1-slow", kept[1]):
+        store.create(f"{root}/{folder}/output.jsonl", b"")
+    assert delete_leftovers(store, timedelta(0)) == 2
+    assert sorted(store.list(f"{root}/published")) == sorted(folder.rpartition("/")[2] for folder in kept)
+    assert verify(store, "night-1") == []
+
+
+def test_leftovers_of_several_batches_are_looked_for_at_once(shelf: Any, meeting: Any) -> None:
+    shelf.accept("night-1")
+    shelf.accept("night-2")
+    assert delete_leftovers(meeting(shelf.store), timedelta(0)) == 0
+
+
+def test_old_hidden_files_of_killed_writers_are_deleted(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    store.create("batches/a/segments/one", b"1")
+    folder = tmp_path / "batches" / "a" / "segments"
+    for name, days in (("two-days", 2), ("hours", 0.9), ("week", 7)):
+        hidden = folder / f".new-{name}"
+        hidden.write_bytes(b"half")
+        then = time.time() - timedelta(days=days).total_seconds()
+        os.utime(hidden, (then, then))
+    assert delete_leftovers(store, timedelta(days=3)) == 1
+    assert delete_leftovers(store, timedelta(0)) == 1
+    assert sorted(os.listdir(folder)) == [".new-hours", "one"]  # noqa: PTH208 - hidden ones too
+
+
+def test_a_writer_at_work_keeps_its_file(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    with store.writer("batches/a/input/stub.jsonl") as file:
+        file.write(b"line")
+        assert delete_leftovers(store, timedelta(0)) == 0
+    assert store.read("batches/a/input/stub.jsonl") == b"line"

@@ -15,7 +15,7 @@ Line = tuple[HeadRow, int, int]
 
 
 def chosen(lines: list[Line], rows: int, scratch: Path, buckets: int = 1) -> dict[int, int]:
-    """The winners by row, each as its place in `lines`."""
+    """The winner of each row, as its place in `lines`."""
     winners = Winners(rows, expected_bytes=buckets * 10, scratch=scratch, bucket_bytes=10)
     for place, (row, segment, number) in enumerate(lines):
         winners.add(row, segment, number, b"%d" % place)
@@ -45,7 +45,7 @@ def chosen(lines: list[Line], rows: int, scratch: Path, buckets: int = 1) -> dic
         ),
     ],
 )
-def test_who_wins(winner: Line, loser: Line, tmp_path: Path) -> None:
+def test_which_line_wins(winner: Line, loser: Line, tmp_path: Path) -> None:
     assert chosen([winner, loser], 1, tmp_path) == {0: 0}
     assert chosen([loser, winner], 1, tmp_path) == {0: 1}
 
@@ -58,7 +58,9 @@ line_of = st.tuples(
 
 
 @given(st.lists(line_of, max_size=60, unique_by=lambda line: (line[0].row, line[1], line[2])), st.integers(1, 30))
-def test_as_the_plain_rule_says(tmp_path_factory: pytest.TempPathFactory, lines: list[Line], buckets: int) -> None:
+def test_winners_are_those_of_a_plain_sort(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[Line], buckets: int
+) -> None:
     naive: dict[int, int] = {}
     order = sorted(range(len(lines)), key=lambda n: (lines[n][0].status != "c", lines[n][0].fence, *lines[n][1:]))
     for place in order:
@@ -85,7 +87,7 @@ def test_no_more_than_a_range_waits_in_memory(tmp_path: Path) -> None:
     assert sum(len(best) for _, best in winners.ranges()) == 100
 
 
-def test_a_scratch_folder_that_fails_is_one_line(tmp_path: Path) -> None:
+def test_a_full_scratch_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     winners = Winners(2, expected_bytes=20, scratch=tmp_path / "missing", bucket_bytes=10)
     with pytest.raises(StoreUnavailable, match="Set TMPDIR to a larger disk"):
         winners.add(HeadRow(0, "c", True, 1, 1), 0, 0, b"123456789\n")

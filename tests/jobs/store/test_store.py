@@ -215,3 +215,20 @@ def test_check_refuses_a_store_that_overwrites(system: type[MemoryFileSystem], w
     fsspec.register_implementation(system.protocol, system, clobber=True)
     with pytest.raises(StoreUnavailable, match=rf"cannot be used: {why}.*Use a local disk"):
         open_store(f"{system.protocol}://here").check()
+
+
+def test_a_name_that_is_freed_while_it_is_created_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process deletes the file that had the name, after it was found taken and before it is read back."""
+    assert store.create("note", b"one")
+    read, freed = store.read, list[str]()
+
+    def delete_first(path: str) -> bytes:
+        if not freed:
+            freed.append(path)
+            store.delete(path)
+        return read(path)
+
+    monkeypatch.setattr(store, "read", delete_first)
+    assert store.create("note", b"two")
+    assert freed == ["note"]
+    assert store.read("note") == b"two"

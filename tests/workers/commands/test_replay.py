@@ -1,4 +1,4 @@
-"""Shows workers/commands/replay.py, and the command: the same comes out, or what differs is named."""
+"""Shows workers/commands/replay.py, and the command: the output is the same, or the differences are named."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,14 @@ from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import RequestError
 from jobs.settings import Settings
-from workers.commands.replay import replay, told
+from workers.commands.replay import describe_difference, replay
 
 SETTINGS = Settings(model="stub")
 ROW = RowRequest(3, 4, "social_post", "stub", {"topic": "Tea", "platform": "mastodon"}, seed=11)
 
 
 def published(row: RowRequest = ROW, **changed: Any) -> Mapping[str, Any]:
-    """What a first run published."""
+    """The published line of a first run."""
     first = replay("b-1", row, {}, SETTINGS)
     return {"output": first.output, **first.receipt, "status": "completed", **changed}
 
@@ -29,7 +29,7 @@ def test_the_same_row_gives_the_same_output() -> None:
     assert (again.same, again.differs, again.error) == (True, [], None)
 
 
-def test_without_a_seed_of_its_own_the_batch_and_the_row_are_the_seed() -> None:
+def test_the_seed_of_a_row_without_one_comes_from_the_batch_and_the_row() -> None:
     row = RowRequest(3, 4, "chat", "stub", {"prompt": "Hi"})
     was = published(row)
     assert replay("b-1", row, was, SETTINGS).same
@@ -41,28 +41,28 @@ def test_without_a_seed_of_its_own_the_batch_and_the_row_are_the_seed() -> None:
     [
         pytest.param({"model_revision": "older"}, ["model_revision"], True, id="another revision, the same text"),
         pytest.param({"params": {"post": {"max_tokens": 7}}}, ["params.post"], True, id="other params"),
-        pytest.param({"params": None, "templates": None}, [], True, id="a receipt that does not say"),
+        pytest.param({"params": None, "templates": None}, [], True, id="a receipt without them"),
         pytest.param({"templates": {"post": "0"}}, ["templates.post"], True, id="another template"),
         pytest.param(
             {"output": {"text": "x", "hashtags": [], "length": 1}}, ["output.length", "output.text"], False, id="text"
         ),
     ],
 )
-def test_what_differs_is_named(changed: Mapping[str, Any], differs: list[str], same: bool) -> None:
+def test_each_difference_is_named(changed: Mapping[str, Any], differs: list[str], same: bool) -> None:
     again = replay("b-1", ROW, published(**changed), SETTINGS)
     assert (again.differs, again.same) == (differs, same)
 
 
-def test_both_values_of_what_differs_are_told() -> None:
+def test_a_difference_is_described_with_both_values() -> None:
     was = published(model_revision="older", params={"post": {"max_tokens": 7}})
     again = replay("b-1", ROW, was, SETTINGS)
-    revision, params = (told(name, was, again.receipt) for name in again.differs)
+    revision, params = (describe_difference(name, was, again.receipt) for name in again.differs)
     assert revision == f"model_revision: older was published, {again.receipt['model_revision']} is here"
     assert params.startswith("params.post: {'max_tokens': 7} was published, {'max_tokens': ")
-    assert told("output.text", was, again.receipt) == "output.text"
+    assert describe_difference("output.text", was, again.receipt) == "output.text"
 
 
-def test_a_row_that_fails_this_time_says_why() -> None:
+def test_a_row_that_fails_this_time_has_its_error() -> None:
     row = RowRequest(0, 1, "chat", "stub", {"prompt": "Hi", "response_format": {"type": "json_object"}})
     again = replay("b-1", row, {"output": {"text": "{}"}}, SETTINGS)
     assert (again.same, again.output) == (False, None)
@@ -70,14 +70,14 @@ def test_a_row_that_fails_this_time_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         pytest.param(RowRequest(0, 1, "chat", "gone", {"prompt": "Hi"}), "model gone", id="model"),
         pytest.param(RowRequest(0, 1, "sonnet", "stub", {}), "'sonnet'", id="kind"),
     ],
 )
-def test_what_cannot_be_run_any_more(row: RowRequest, said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+def test_a_row_whose_model_or_kind_is_gone_is_refused(row: RowRequest, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         replay("b-1", row, {}, SETTINGS)
 
 
@@ -92,7 +92,7 @@ def test_a_row_that_did_not_complete_is_not_replayed(tmp_path: Path, capsys: pyt
     assert "is not published yet" in capsys.readouterr().err
 
 
-def test_a_text_that_differs_for_no_reason_of_the_receipt_is_told_apart() -> None:
+def test_another_output_with_the_same_receipt_is_unexplained() -> None:
     other = {"text": "x", "hashtags": [], "length": 1}
     assert replay("b-1", ROW, published(output=other), SETTINGS).unexplained
     assert not replay("b-1", ROW, published(output=other, model_revision="older"), SETTINGS).unexplained

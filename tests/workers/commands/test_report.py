@@ -1,4 +1,4 @@
-"""Shows workers/commands/report.py: what a person reads at the end of a run."""
+"""Shows workers/commands/report.py: the summary and the progress of a run."""
 
 import json
 from datetime import UTC, datetime
@@ -47,14 +47,14 @@ def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Rep
 def test_the_summary_and_the_files(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reporter, done, batch_id = reported(settings, tmp_path, completed=3)
     reporter.published(done, tmp_path / "out", 10.0)
-    said = capsys.readouterr().out
-    assert "3 completed, of 3" in said
-    assert "30 in, 60 out" in said
-    assert "6.0 tokens/s" in said
-    assert "0.000002 USD charged" in said
-    assert batch_id in said
-    assert "Errors" not in said
-    assert max(map(len, said.splitlines())) <= 80 or batch_id in said
+    printed = capsys.readouterr().out
+    assert "3 completed, of 3" in printed
+    assert "30 in, 60 out" in printed
+    assert "6.0 tokens/s" in printed
+    assert "0.000002 USD charged" in printed
+    assert batch_id in printed
+    assert "Errors" not in printed
+    assert max(map(len, printed.splitlines())) <= 80 or batch_id in printed
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["errors.jsonl", "output.jsonl", "usage.json"]
     assert len((tmp_path / "out/output.jsonl").read_text().splitlines()) == 3
@@ -66,14 +66,14 @@ def test_rows_that_did_not_complete_are_counted(
 ) -> None:
     reporter, done, _ = reported(settings, tmp_path, completed=1)
     reporter.published(done, tmp_path / "out", None)
-    said = capsys.readouterr().out
-    assert "1 completed, 2 failed, of 3" in said
-    assert "errors.jsonl" in said
-    assert "nothing was generated" in said
-    assert "--again" in said
+    printed = capsys.readouterr().out
+    assert "1 completed, 2 failed, of 3" in printed
+    assert "errors.jsonl" in printed
+    assert "nothing was generated" in printed
+    assert "--again" in printed
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then(
+def test_progress_without_a_terminal_is_a_line_from_time_to_time(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reporter, _, batch_id = reported(settings, tmp_path, completed=3)
@@ -81,8 +81,8 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
         reporter.show(RunProgress("starting Ray"))
         reporter.show(RunProgress("starting Ray"))
     reporter.interrupted("run rows.jsonl")
-    said = capsys.readouterr().err.splitlines()
-    assert said == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed == [
         f"batch {batch_id}: 3 rows, 0 refused",
         "starting Ray: 0 of 3 rows",
         "Interrupted. 0 of 3 rows are done and kept. Go on with:",

@@ -1,4 +1,4 @@
-"""Shows workers/commands/run.py, as far as it needs no Ray."""
+"""Shows workers/commands/run.py where no cluster is joined."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def published(store: Store, batch: Batch, settings: Settings) -> Done:
     return done
 
 
-def test_a_run_whose_batch_is_deleted_meanwhile_ends(
+def test_a_run_ends_if_its_batch_is_deleted_meanwhile(
     store: Store, batch: Batch, settings: Settings, fake_client: redis.Redis
 ) -> None:
     batches = OpenBatches(store, frozenset([batch.batch_id]), batch_scan_s=0.0)
@@ -60,15 +60,15 @@ def test_a_run_whose_batch_is_deleted_meanwhile_ends(
         run.supervisor.sweep(run, sweeper)
 
 
-def test_a_batch_whose_further_round_is_open_is_not_over(store: Store, batch: Batch, settings: Settings) -> None:
+def test_a_batch_with_an_open_further_round_is_worked_on(store: Store, batch: Batch, settings: Settings) -> None:
     first = published(store, batch, settings)
     assert Run(store, batch, settings).until_published() == first
     reopen(store, batch.batch_id)
-    with pytest.raises(QueueUnavailable):  # it sets out to work on it
+    with pytest.raises(QueueUnavailable):  # it starts to work on it
         Run(store, batch, settings).until_published()
 
 
-def test_the_same_run_after_a_retry_is_not_said_to_be_published(
+def test_the_same_run_after_a_retry_is_not_reported_as_published(
     store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, session = tmp_path / "rows.jsonl", Session(settings)

@@ -1,4 +1,4 @@
-"""Shows workers/commands/work.py, as far as it needs no Ray."""
+"""Shows workers/commands/work.py where no cluster is joined."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from jobs.store.opening import open_store
 from workers.commands.work import Work, known, log_progress
 
 
-def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Path) -> None:
+def test_the_log_has_the_progress_of_a_batch_and_none_of_its_content(tmp_path: Path) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub")
     store = open_store(settings.store_url)
     lines = [orjson.dumps({"kind": "chat", "prompt": "a secret"}), b"{"]
@@ -42,19 +42,19 @@ def test_the_log_says_how_far_a_batch_is_and_nothing_of_its_content(tmp_path: Pa
     ]
 
 
-def test_a_model_that_the_catalog_lacks_is_named_with_those_that_it_has() -> None:
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RequestError, match=r"unknown model 'gone': the known ones are .*stub"):
         known("gone", Settings())
 
 
-def test_a_batch_that_was_deleted_since_the_last_sweep_ends_no_fleet(tmp_path: Path) -> None:
+def test_the_progress_of_a_batch_that_was_deleted_is_left_out(tmp_path: Path) -> None:
     with capture_logs() as logs:
         log_progress(StatusReader(open_store(str(tmp_path))), ["gone-1"])
     assert logs == []
 
 
 @pytest.mark.parametrize("healthy", [0, 2])
-def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
+def test_a_damaged_batch_counts_as_open_and_is_named_with_a_remedy(
     tmp_path: Path, fake_queue: RedisQueue, healthy: int
 ) -> None:
     settings = Settings(store_url=str(tmp_path), model="stub")
@@ -69,7 +69,7 @@ def test_a_damaged_batch_is_open_and_named_and_the_storage_is_not_away(
     work = Work(settings)
     with capture_logs() as logs:
         found = [work.supervisor.sweep(work, sweeper) for _ in range(3)]
-    assert all(found), "so that the log says how far all others are, and no fleet ends before it is done"
-    (said,) = [log for log in logs if log["event"].startswith(("store.", "queue."))]
-    assert said["event"] == "store.damaged"
-    assert "Restore it from a backup" in said["message"]
+    assert all(found), "so that the log has the progress of the others, and no fleet ends before they are done"
+    (log,) = [log for log in logs if log["event"].startswith(("store.", "queue."))]
+    assert log["event"] == "store.damaged"
+    assert "Restore it from a backup" in log["message"]

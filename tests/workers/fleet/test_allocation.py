@@ -27,7 +27,7 @@ GPUS_4 = [Counter({"CPU": 16, "GPU": 4})]
 
 
 @dataclass
-class Night:
+class SimulatedNight:
     """A fleet on a fake cluster, and the rows that each model has left. A worker does one row a second."""
 
     cluster: FakeCluster
@@ -60,13 +60,13 @@ class Night:
 
 
 @pytest.fixture
-def make_night() -> Iterator[Callable[..., Night]]:
-    made: list[Night] = []
+def make_night() -> Iterator[Callable[..., SimulatedNight]]:
+    made: list[SimulatedNight] = []
 
-    def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> Night:
+    def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> SimulatedNight:
         cluster = FakeCluster([Counter(node) for node in nodes], draining_s=3.0, freeing_s=4.0)
         settings = Settings(models={alias: {"engine": "stub", **card} for alias, card in models.items()}, drain_s=5)
-        made.append(Night(cluster, Fleet(settings, "redis://nowhere", cluster, monotonic=cluster.monotonic)))
+        made.append(SimulatedNight(cluster, Fleet(settings, "redis://nowhere", cluster, monotonic=cluster.monotonic)))
         made[-1].staff(**workers)
         return made[-1]
 
@@ -79,7 +79,7 @@ def gpu(share: float = 1.0) -> dict[str, Any]:
     return {"engine": "causal", "source": "nowhere", "num_gpus": share}
 
 
-def test_more_models_than_cores_all_come_to_their_end(make_night: Callable[..., Night]) -> None:
+def test_all_models_are_served_in_turn_if_there_are_more_than_cores(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(CPUS_2, {alias: {} for alias in "abcd"})
     night.rows.update(dict.fromkeys("abcd", 20))
     with capture_logs() as logs:
@@ -88,9 +88,9 @@ def test_more_models_than_cores_all_come_to_their_end(make_night: Callable[..., 
             night.pass_s(1)
         assert night.active() == {"a": 1, "b": 1}
         night.pass_s(200)
-    assert night.done == ["a", "b", "c", "d"], "who has waited longest is next"
-    said = [log for log in logs if log["event"] == "model.waiting"]
-    assert said == [
+    assert night.done == ["a", "b", "c", "d"], "the model that has waited longest is next"
+    waiting = [log for log in logs if log["event"] == "model.waiting"]
+    assert waiting == [
         {
             "event": "model.waiting",
             "log_level": "warning",
@@ -104,7 +104,9 @@ def test_more_models_than_cores_all_come_to_their_end(make_night: Callable[..., 
     ]
 
 
-def test_of_those_that_wait_the_longest_waiting_is_next_whatever_rays_order(make_night: Callable[..., Night]) -> None:
+def test_the_model_that_has_waited_longest_is_next_whatever_the_clusters_order(
+    make_night: Callable[..., SimulatedNight],
+) -> None:
     night = make_night(GPU_1, dict.fromkeys("abcd", gpu()))
     night.rows.update(a=30, b=5, c=5, d=5)
     for alias in "abcd":
@@ -116,7 +118,7 @@ def test_of_those_that_wait_the_longest_waiting_is_next_whatever_rays_order(make
     assert night.done == ["a", "b", "c", "d"]
 
 
-def test_it_waits_from_when_it_has_rows(make_night: Callable[..., Night]) -> None:
+def test_a_model_waits_from_the_time_when_it_has_rows(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPU_1, dict.fromkeys("abcd", gpu()), a=1)
     night.rows.update(a=60)
     night.pass_s(2)
@@ -128,7 +130,7 @@ def test_it_waits_from_when_it_has_rows(make_night: Callable[..., Night]) -> Non
     assert night.done == ["a", "d", "c", "b"]
 
 
-def test_who_waits_for_a_model_without_rows_gets_no_place_before_others(make_night: Callable[..., Night]) -> None:
+def test_a_pending_worker_of_a_model_without_rows_is_withdrawn(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
     night.pass_s(2)
     night.rows.update(b=10)
@@ -138,22 +140,22 @@ def test_who_waits_for_a_model_without_rows_gets_no_place_before_others(make_nig
     assert [worker.node is not None for worker in night.cluster.workers] == [True, True, False]
 
 
-def test_one_gpu_and_a_batch_of_another_model_the_day_after(make_night: Callable[..., Night]) -> None:
+def test_an_idle_worker_makes_room_for_a_model_that_comes_later(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPU_1, {"a": gpu(), "b": gpu()}, a=1)
     night.rows.update(a=10)
     night.pass_s(100)
-    assert night.active() == {"a": 1}, "nobody else wants its night"
+    assert night.active() == {"a": 1}, "no other model wants its room"
     night.rows.update(b=10)
     night.staff(a=1, b=1)
     night.pass_s(60)
     assert night.done == ["a", "b"]
-    assert (night.active(), night.waiting()) == ({"b": 1}, {}), "what has no rows is not brought back"
+    assert (night.active(), night.waiting()) == ({"b": 1}, {}), "a model without rows gets no worker back"
     night.rows.update(a=5)
     night.pass_s(60)
     assert night.done == ["a", "b", "a"]
 
 
-def test_a_model_without_a_worker_takes_one_of_the_model_with_most(make_night: Callable[..., Night]) -> None:
+def test_a_model_without_a_worker_gets_one_from_the_model_with_most(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPUS_4, {"a": gpu(), "b": gpu(), "c": gpu()}, a=4)
     night.rows.update(a=100_000)
     night.pass_s(10)
@@ -175,7 +177,7 @@ def test_a_model_without_a_worker_takes_one_of_the_model_with_most(make_night: C
     assert len(night.cluster.workers) == workers, "then all stay where they are"
 
 
-def test_one_worker_is_given_up_for_one(make_night: Callable[..., Night]) -> None:
+def test_no_more_workers_leave_than_are_needed(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPUS_4, {"a": gpu(), "b": gpu()}, a=4)
     night.rows.update(a=100_000, b=100_000)
     night.pass_s(2)
@@ -185,7 +187,9 @@ def test_one_worker_is_given_up_for_one(make_night: Callable[..., Night]) -> Non
     assert [worker.plan.alias for worker in night.cluster.workers if worker.stopped] == ["a"]
 
 
-def test_an_idle_worker_leaves_also_where_others_use_the_cluster(make_night: Callable[..., Night]) -> None:
+def test_an_idle_worker_leaves_also_if_other_programs_use_the_cluster(
+    make_night: Callable[..., SimulatedNight],
+) -> None:
     night = make_night([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
     night.cluster.nodes[0].subtract({"CPU": 1, "GPU": 1})
     night.staff(a=1)
@@ -193,12 +197,12 @@ def test_an_idle_worker_leaves_also_where_others_use_the_cluster(make_night: Cal
     night.pass_s(2)
     night.staff(b=1)
     night.pass_s(LONG_S - 5)
-    assert night.active() == {"a": 1}, "it might be just coming to life"
+    assert night.active() == {"a": 1}, "the worker may be just coming up"
     night.pass_s(30)
     assert night.done == ["b"]
 
 
-def test_nobody_leaves_for_what_others_have_set_free(make_night: Callable[..., Night]) -> None:
+def test_no_worker_leaves_for_room_that_other_programs_have_freed(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night([Counter({"CPU": 8, "GPU": 2})], {"a": gpu(), "b": gpu()})
     others = Counter({"CPU": 1, "GPU": 1})
     night.cluster.nodes[0].subtract(others)
@@ -213,7 +217,7 @@ def test_nobody_leaves_for_what_others_have_set_free(make_night: Callable[..., N
     assert night.active() == {"a": 1, "b": 1}
 
 
-def test_while_all_models_have_a_worker_nobody_gives_one_up(make_night: Callable[..., Night]) -> None:
+def test_no_worker_is_given_up_while_all_models_have_one(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPUS_4, {"a": gpu(), "b": gpu()})
     night.rows.update(a=100_000, b=100_000)
     night.staff(a=3)
@@ -225,7 +229,7 @@ def test_while_all_models_have_a_worker_nobody_gives_one_up(make_night: Callable
     assert not [worker for worker in night.cluster.workers if worker.killed or worker.stopped]
 
 
-def test_workers_that_hold_nothing_of_what_is_lacking_stay(make_night: Callable[..., Night]) -> None:
+def test_workers_that_hold_none_of_the_lacking_resource_stay(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPU_1, {"cpu": {}, "idle": {}, "a": gpu(), "b": gpu()}, cpu=3, idle=2, a=1)
     night.rows.update(cpu=100_000, a=100_000, b=10)
     night.pass_s(2)
@@ -235,7 +239,7 @@ def test_workers_that_hold_nothing_of_what_is_lacking_stay(make_night: Callable[
     assert night.rows["b"] == 10
 
 
-def test_a_large_model_takes_as_many_shares_as_it_needs(make_night: Callable[..., Night]) -> None:
+def test_a_large_model_gets_the_room_of_several_small_workers(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPU_1, {"small": gpu(0.25), "large": gpu(0.5)}, small=4)
     night.rows.update(small=100_000, large=20)
     night.pass_s(2)
@@ -247,7 +251,9 @@ def test_a_large_model_takes_as_many_shares_as_it_needs(make_night: Callable[...
 
 
 @pytest.mark.parametrize("needs", [pytest.param(2.0, id="more than a node has"), pytest.param(9.0, id="than all have")])
-def test_a_model_that_fits_on_no_node_costs_the_others_nothing(make_night: Callable[..., Night], needs: float) -> None:
+def test_a_model_that_fits_on_no_node_costs_the_others_no_worker(
+    make_night: Callable[..., SimulatedNight], needs: float
+) -> None:
     night = make_night(GPU_1 * 4, {"a": gpu(), "huge": gpu(needs)}, a=4)
     night.rows.update(a=100_000, huge=5)
     night.pass_s(2)
@@ -255,12 +261,14 @@ def test_a_model_that_fits_on_no_node_costs_the_others_nothing(make_night: Calla
         night.staff(huge=1, a=5)
         night.pass_s(200)
     assert night.active() == {"a": 4}
-    assert night.waiting() == {"a": 1, "huge": 1}, "nobody stands back for it"
-    (said,) = [log for log in logs if log["event"] == "model.waiting"]
-    assert (said["lacks"], said["needs"], said["total"], said["held_by"]) == ("GPU", needs, 4, ["a"])
+    assert night.waiting() == {"a": 1, "huge": 1}, "no model stands back for it"
+    (waiting,) = [log for log in logs if log["event"] == "model.waiting"]
+    assert (waiting["lacks"], waiting["needs"], waiting["total"], waiting["held_by"]) == ("GPU", needs, 4, ["a"])
 
 
-def test_what_lies_free_in_pieces_is_put_together_from_busy_ones(make_night: Callable[..., Night]) -> None:
+def test_busy_workers_leave_if_free_room_is_in_pieces_on_several_nodes(
+    make_night: Callable[..., SimulatedNight],
+) -> None:
     night = make_night([Counter({"CPU": 8, "GPU": 2})] * 3, {"a": gpu(), "large": gpu(2.0)}, a=6)
     night.rows.update(a=100_000, large=20)
     night.pass_s(2)
@@ -270,7 +278,9 @@ def test_what_lies_free_in_pieces_is_put_together_from_busy_ones(make_night: Cal
     assert len([worker for worker in night.cluster.workers if worker.stopped and worker.plan.alias == "a"]) == 4
 
 
-def test_what_lies_free_in_pieces_waits_for_those_who_keep_their_last_worker(make_night: Callable[..., Night]) -> None:
+def test_a_model_waits_for_room_in_pieces_while_the_others_keep_their_last_worker(
+    make_night: Callable[..., SimulatedNight],
+) -> None:
     night = make_night([Counter({"CPU": 8, "GPU": 2})] * 2, {"a": gpu(), "b": gpu(), "large": gpu(2.0)}, a=1, b=1)
     night.rows.update(a=150, b=160, large=20)
     night.pass_s(2)
@@ -281,7 +291,7 @@ def test_what_lies_free_in_pieces_waits_for_those_who_keep_their_last_worker(mak
     assert night.done == ["a", "b", "large"]
 
 
-def test_workers_that_are_slow_to_come_to_life_cost_nobody_a_worker(make_night: Callable[..., Night]) -> None:
+def test_workers_that_are_slow_to_come_up_cost_no_other_worker(make_night: Callable[..., SimulatedNight]) -> None:
     night = make_night(GPUS_4, {"a": gpu(), "b": gpu()}, a=2)
     night.rows.update(a=100_000, b=100_000)
     night.pass_s(2)
@@ -308,7 +318,7 @@ def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queu
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
     batches.scan()
-    assert has_work(fake_queue, batches, "stub"), "nobody has fed it yet"
+    assert has_work(fake_queue, batches, "stub"), "it is not fed yet"
     assert not has_work(fake_queue, batches, "other")
     fake_queue.feed("stub", batch.batch_id, 1, 0, 9, True, [FeedRow(0, line, 1, 5, "t")])
     assert has_work(fake_queue, batches, "stub"), "it waits"

@@ -17,9 +17,10 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.actor import RayCluster
-from workers.fleet.cluster import Cluster, End, connect, needs_of, workers_per_lane
+from workers.fleet.cluster import connect, needs_of, workers_per_lane
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import GcsWatch
+from workers.fleet.handles import Cluster, End
 from workers.worker.worker import WorkerPlan
 
 

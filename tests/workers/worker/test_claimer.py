@@ -23,7 +23,7 @@ from tests.support.clocks import MovedClock
 from tests.support.night import LANE, settings_of
 from tests.support.outcomes import completed, failed
 from tests.support.worker_night import WorkerNight
-from workers.worker.claimer import NO_FAULT, Claimer
+from workers.worker.claimer import Claimer
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Heartbeat, Pulse
 
@@ -150,9 +150,8 @@ def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_w
     whole = input_of(desk, hurt).read_bytes()
     input_of(desk, hurt).unlink()
     assert [desk.turn() for _ in range(6)] == [{}, *[{"sound": 32}] * 3, {"sound": 4}, {}]
-    event, why = desk.claimer.fault
-    assert event == "store.damaged"
-    assert "Restore it from a backup" in why
+    assert desk.claimer.outage.event == "store.damaged"
+    assert "Restore it from a backup" in desk.claimer.outage.reason
     assert capsys.readouterr().out.count("store.damaged") == 1
     assert desk.leases.holding == 0
     snapshot = desk.snapshot()
@@ -164,7 +163,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_w
     desk.claim_once()
     jobs = desk.begun()
     assert [(job.key.batch_id, job.attempt, job.crashes) for job in jobs] == [(hurt.batch_id, 1, 0)] * 32
-    assert desk.claimer.fault == NO_FAULT
+    assert desk.claimer.outage.error is None
 
 
 def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client: redis.Redis) -> None:

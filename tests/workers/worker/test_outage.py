@@ -1,6 +1,7 @@
 """Shows workers/worker/outage.py: only a change is to be reported."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from workers.worker.outage import Outage
@@ -16,6 +17,19 @@ def test_an_outage_is_reported_when_it_begins_and_when_it_is_over() -> None:
     assert outage.end()
     assert not outage.end()
     assert outage.begin(StoreUnavailable("is full"))
+
+
+def test_only_the_first_fault_of_an_outage_is_logged() -> None:
+    outage = Outage()
+    with capture_logs() as logs:
+        for reason in ("is full", "is read-only"):
+            outage.log(StoreUnavailable(reason))
+        outage.end()
+        outage.log(QueueUnavailable("does not answer"))
+    assert [(log["event"], log["error"]) for log in logs] == [
+        ("store.unavailable", "is full"),
+        ("queue.unavailable", "does not answer"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.commands.views.status import batch_lines, lines, progress_line, spoken
+from jobs.commands.views.status import batch_lines, duration_in_words, lines, progress_line
 from jobs.lanes.protocol import WorkerRecord
 from jobs.operations.status import BatchStatus, Status
 from jobs.usage import Usage
@@ -47,13 +47,13 @@ RUNNING = BatchStatus(
         pytest.param(100_000, "1 d 3 h", id="days"),
     ],
 )
-def test_a_span_of_time_is_spoken(seconds: float, words: str) -> None:
-    assert spoken(seconds) == words
+def test_a_duration_in_words(seconds: float, words: str) -> None:
+    assert duration_in_words(seconds) == words
 
 
 def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
-    *said, rates, tokens, cost = batch_lines(RUNNING, NOW)
-    assert said == [
+    *shown_lines, rates, tokens, cost = batch_lines(RUNNING, NOW)
+    assert shown_lines == [
         "night-1  running, round 2",
         "  [##################............]  61%  1,220 of 2,000 rows",
         "  completed 1,210  failed 10  leased 32  ready 500  delayed 3  waiting 245",
@@ -65,7 +65,7 @@ def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "said"),
+    ("late", "shown_lines"),
     [
         pytest.param(None, [], id="nobody looked"),
         pytest.param(Usage(), [], id="nothing"),
@@ -76,9 +76,9 @@ def test_a_running_batch_says_how_far_how_fast_when_and_what_it_cost() -> None:
         ),
     ],
 )
-def test_what_came_late_is_said(late: Usage | None, said: list[str]) -> None:
+def test_late_usage_has_a_line_of_its_own(late: Usage | None, shown_lines: list[str]) -> None:
     shown = batch_lines(replace(RUNNING, state="published", published_at=NOW, late=late), NOW)
-    assert [line for line in shown if "late" in line] == said
+    assert [line for line in shown if "late" in line] == shown_lines
 
 
 def test_one_line_for_a_log() -> None:

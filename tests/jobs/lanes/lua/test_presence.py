@@ -1,4 +1,4 @@
-"""Shows what the scripts make of a lane on which nobody was heard for longer than a lease: who lives gets time to say so."""
+"""Shows jobs/lanes/lua/parts/presence.lua: workers are shown, and get a grace after a silence of all of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,17 +10,12 @@ import redis
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import ClaimReply, LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from tests.jobs.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
+from tests.support.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
 
 GRACE_MS = 15_000
 OUTAGE_MS = LEASE_MS + 2_000
 HOUR_MS = 3_600_000
 WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().pause_after_deaths)]
-
-
-@pytest.fixture
-def queue(client: redis.Redis) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3)
 
 
 def claims(queue: RedisQueue, worker: WorkerRecord, n: int, time: int = 0) -> ClaimReply:
@@ -159,3 +154,28 @@ def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server
             beats(queue, WORKERS[0], held)
         finally:
             client.config_set("maxmemory", 0)
+
+
+def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert queue.snapshot(LANE).workers == [ME]
+    client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
+    assert queue.snapshot(LANE).workers == []
+
+
+@pytest.mark.parametrize("first", ["claim", "beat"])
+def test_a_new_worker_removes_records_that_are_a_day_old(queue: RedisQueue, client: redis.Redis, first: str) -> None:
+    """Each start of a fleet leaves a few; and one that is damaged is as if it were lost."""
+    queue.beat(LANE, [], LEASE_MS, ME)
+    seconds, _ = client.time()
+    ages_s = {"yesterday": 90_000, "this morning": 40_000}
+    client.hset(key("workers"), mapping={name: f"{(int(seconds) - age) * 1000}|{{}}" for name, age in ages_s.items()})
+    client.hset(key("workers"), "damaged", "{}")
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert client.hlen(key("workers")) == 4, "one that is known looks after none"
+    anew = replace(ME, worker="w-2")
+    if first == "claim":
+        queue.claim(LANE, "w-2-0", 1, LEASE_MS, anew)
+    else:
+        queue.beat(LANE, [], LEASE_MS, anew)
+    assert set(client.hkeys(key("workers"))) == {b"w-1", b"w-2", b"this morning"}

@@ -1,4 +1,4 @@
-"""Shows lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died, and of the lane."""
+"""Shows jobs/lanes/lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -10,15 +10,10 @@ import redis
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
-from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
+from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
 
 PAUSE_AFTER_DEATHS = LanePolicy().pause_after_deaths
 BUSY = replace(ME, running=3)
-
-
-@pytest.fixture
-def queue(client: redis.Redis) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3)
 
 
 def lost(queue: RedisQueue, client: redis.Redis, n: int, claim_id: str = "dead-1-0") -> Sequence[Job]:
@@ -248,3 +243,15 @@ def test_finished_rows_between_deaths_keep_the_lane_going(queue: RedisQueue, cli
 def test_an_operators_pause_gives_no_reason(queue: RedisQueue) -> None:
     queue.pause(LANE)
     assert (queue.snapshot(LANE).paused, queue.snapshot(LANE).reason) == (True, "")
+
+
+def test_an_expired_lease_is_rescued_and_reported(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    lost = claim(queue)
+    expire(client, queue, lost)
+    (job,) = claim(queue, claim_id="c-2")
+    assert (job.attempt, job.crashes, job.rescued, job.burial) == (1, 1, True, False)
+    assert job.lost == (lost[0].lease,)
+    assert job.lease.fence > lost[0].lease.fence
+    assert queue.settle(LANE, [Settlement(lost[0].lease)]) == {lost[0].lease}
+    assert counts(queue) == (0, 0, 1)

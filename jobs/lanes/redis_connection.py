@@ -1,0 +1,174 @@
+"""The connection to Redis: one server, or a Redis Cluster. Only this module and redis_wire.py import redis.
+
+Every error of the client becomes a QueueUnavailable that says what is wrong and what to do. A command is sent again after a lost
+connection or a timeout, so whatever it does may happen twice (rule 41 of jobs/PROTOCOL.md).
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from jobs.errors import QueueUnavailable
+from jobs.lanes.redis_wire import Wire
+from jobs.lanes.scripts import sources
+
+RedisClient = redis.Redis | redis.RedisCluster
+
+TIMEOUT_S: Final = 3.0
+"""Seconds without an answer after which a command is sent again, or given up."""
+TRIES: Final = 3
+"""How often a command is sent. With the timeout, a server that hangs is noticed after about 10 s."""
+SLOW_S: Final = 1.0
+"""Seconds without an answer after which a person is told what is waited for."""
+
+NOT_TRUSTED: Final = "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA"
+
+
+class RedisConnection:
+    """A connection by which commands and scripts are sent. Safe to share between threads. Raises QueueUnavailable.
+
+    `name` is what messages call the server. `cluster` makes a client for the same server as a cluster; it is called when the
+    server turns out to be part of one. `scripts` maps the names of scripts to their texts.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        name: str = "Redis",
+        cluster: Callable[[], redis.RedisCluster] | None = None,
+        scripts: Mapping[str, str] | None = None,
+    ) -> None:
+        self._name = name
+        self._cluster = cluster
+        self._texts = sources() if scripts is None else scripts
+        self._use(client)
+
+    @classmethod
+    def from_url(cls, url: str, timeout_s: float = TIMEOUT_S, ca: Path | None = None) -> Self:
+        """The connection to `url`: redis://, or rediss:// for TLS, of one server or of any node of a Redis Cluster.
+
+        Nothing is sent yet. `ca` is a file with the certificates to trust in place of the system's. Raises QueueUnavailable
+        for a wrong URL or file.
+        """
+        options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        options["health_check_interval"] = 0  # each of these checks would be tried again within each try
+        try:
+            parts = urlsplit(url)
+            name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
+            if ca is not None and parts.scheme == "rediss":
+                options["ssl_ca_certs"] = _readable(ca)
+            client = redis.Redis.from_url(url, retry=_retry(), **options)
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # connects nowhere, and refuses unknown options
+        except (ValueError, TypeError, redis.exceptions.RedisError):  # its message may hold a part of the password
+            raise QueueUnavailable(
+                "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
+                "percent-encode special characters in the password, and leave out options that its scheme does not take"
+            ) from None
+        return cls(client, name, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options))
+
+    def command(self, *words: Any) -> Any:
+        """Send a command, and return the reply as the server gives it."""
+        return self._answered(lambda: self._wire.ask(*words) if self._wire else self._client.execute_command(*words))
+
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script by its name, and return its reply. A server that does not know the script is sent its text."""
+        return self._answered(lambda: self._run(self._scripts[script], keys, args))
+
+    def info(self, slow: Callable[[str], object] | None = None) -> Mapping[str, Any]:
+        """What the server says about itself. After `SLOW_S` without an answer, `slow` is called with what is waited for."""
+        with _call_when_slow(slow, f"waiting for {self._name}, which has not answered yet"):
+            info: Mapping[str, Any] = self._answered(self._client.info)
+        return info
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._wire is not None:
+            self._wire.close()
+        self._client.close()
+
+    def _use(self, client: RedisClient) -> None:
+        self._client: Any = client
+        self._scripts = {name: client.register_script(text) for name, text in self._texts.items()}
+        self._wire = Wire(client.connection_pool) if type(client) is redis.Redis else None
+
+    def _run(self, script: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        if self._wire is None:
+            return script(keys=keys, args=args)
+        try:
+            return self._wire.ask("EVALSHA", script.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return script(keys=keys, args=args)
+
+    def _answered(self, act: Callable[[], Any]) -> Any:
+        try:
+            try:
+                return act()
+            except redis.exceptions.MovedError:  # the server is a node of a cluster, and another node has the key
+                if self._cluster is None or isinstance(self._client, redis.RedisCluster):
+                    raise
+                self._join(self._cluster())
+                return act()
+        except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException) as error:
+            raise QueueUnavailable(self._explain(error)) from error
+
+    def _join(self, cluster: redis.RedisCluster) -> None:
+        """Use the client of the cluster from now on, and close the one before."""
+        client, wire = self._client, self._wire
+        self._use(cluster)
+        if wire is not None:
+            wire.close()
+        client.close()
+
+    def _explain(self, error: Exception) -> str:
+        """What is wrong, and what to do."""
+        if isinstance(error, redis.exceptions.OutOfMemoryError):
+            return f"{self._name} is full (maxmemory): give it more, or wait"
+        if str(error).startswith("MISCONF"):  # its log or its dump could not be written
+            return f"{self._name} cannot write to its own disk, and refuses writes until it can: make room there"
+        if isinstance(error, redis.exceptions.AuthenticationError):
+            return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"
+        if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
+            if "certificate" in str(error).lower():
+                return f"{self._name}: {NOT_TRUSTED}"
+            return f"{self._name} does not answer: start it, or correct NIGHTPRESS_REDIS_URL"
+        denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
+        remedy = ": its user lacks a right; docs/deployment.md lists all that it needs" if denied else ""
+        return f"{self._name}{remedy}: {_first_line(error)}"
+
+
+@contextlib.contextmanager
+def _call_when_slow(slow: Callable[[str], object] | None, message: str) -> Iterator[None]:
+    """Call `slow` once with the message when the block takes longer than `SLOW_S`."""
+    timer = threading.Timer(SLOW_S, slow, [message]) if slow is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _readable(ca: Path) -> str:
+    try:
+        ca.open("rb").close()
+    except OSError:
+        raise QueueUnavailable(f"NIGHTPRESS_REDIS_CA names no file that can be read: {ca}") from None
+    return str(ca)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _retry() -> Retry:
+    return Retry(ExponentialBackoff(cap=0.5, base=0.05), TRIES - 1)

@@ -1,0 +1,65 @@
+"""The Lua scripts of a lane, and the names of their keys. A script is one atomic step on one lane.
+
+All keys of a lane have its name as their hash tag and are declared, so every script runs on a Redis Cluster too.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import chain
+from typing import Final
+
+PREFIX: Final = "np:1"
+"""How every key begins. The number is the format of all that Nightpress keeps in Redis: a release that changes the format also
+changes the number, so it neither reads nor harms the keys of another release, and builds its schedule anew from storage.
+"""
+LANES: Final = f"{PREFIX}:lanes"
+"""A set with the names of the lanes that were ever fed or paused."""
+PROBE: Final = f"{PREFIX}:probe"
+"""A key that never exists. Taking something from it shows whether the server accepts writes."""
+KEYS: Final = (
+    *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
+    *("suspects", "crashed", "flights"),
+)
+"""The keys of a lane in the order of KEYS of each script; lua/parts/lane.lua says what they hold."""
+
+SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
+PARTS: Final = ("lane", "records", "changes", "jobs")
+"""The files of lua/parts that are put before every script, in order."""
+MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
+    "beat": ("presence",),
+    "claim": ("presence", "mend", "reports", "rescue", "leasing", "turns"),
+    "settle": ("reports",),
+}
+"""The files of lua/parts that follow them before single scripts, in order."""
+
+COMMANDS: Final = (
+    *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen"),
+    *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
+    *("del", "lrange", "rpush", "pexpire", "scard"),
+)
+"""The commands that a user of Redis must be allowed, on keys `np:1:*`. docs/deployment.md shows them."""
+
+
+@cache
+def lane_keys(lane: str) -> Sequence[str]:
+    """The keys of a lane, in the order of `KEYS`."""
+    return tuple(lane_key(lane, name) for name in KEYS)
+
+
+def lane_key(lane: str, name: str) -> str:
+    """One key of a lane."""
+    return f"{PREFIX}:{{{lane}}}:{name}"
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """The text of each script by its name, with the parts that are put before it."""
+    folder = files("jobs.lanes") / "lua"
+    parts = {part: (folder / "parts" / f"{part}.lua").read_text() for part in {*PARTS, *chain(*MORE_PARTS.values())}}
+    return {
+        name: "".join(parts[part] for part in (*PARTS, *MORE_PARTS.get(name, ())))
+        + (folder / f"{name}.lua").read_text()
+        for name in SCRIPTS
+    }

@@ -1,0 +1,202 @@
+"""Shows jobs/intake/row_values.py: what the values of a row mean, in every format."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.batches.request_row import RowRequest
+from jobs.formats import delimited, openai_batch
+from jobs.formats.detection import json_records
+from jobs.formats.parquet import records as parquet_records
+from jobs.formats.record import Record
+from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
+from jobs.intake.row_values import reader_of
+from jobs.kinds.registry import load_kinds
+
+KINDS = load_kinds()
+TURNS = [{"role": "user", "content": "a"}]
+ARTICLE = {"kind": "article", "topic": "a"}
+POST = {"kind": "social_post", "topic": "a", "platform": "x"}
+CHAT = {"kind": "chat", "messages": TURNS}
+
+
+def reader(**given: Any) -> RowReader:
+    return RowReader(KINDS, ["stub"], RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given))
+
+
+def only(records: Any) -> Record:
+    (record,) = records
+    assert isinstance(record, Record)
+    return record
+
+
+def as_jsonl(row: dict[str, Any]) -> Record:
+    return only(json_records([json.dumps(row).encode()]))
+
+
+def as_parquet(row: dict[str, Any]) -> Record:
+    target = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist([row]), target)
+    return only(parquet_records(io.BytesIO(target.getvalue())))
+
+
+def as_csv(row: dict[str, Any]) -> Record:
+    """The row as a CSV: an empty cell is null, and an object or list is JSON."""
+    cells = ["" if v is None else json.dumps(v) if isinstance(v, dict | list) else str(v) for v in row.values()]
+    quoted = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
+    return only(delimited.records(io.BytesIO(f"{','.join(row)}\n{quoted}\n".encode()), reader()))
+
+
+def as_openai(row: dict[str, Any]) -> Record:
+    line = {"custom_id": "a", "url": "/v1/chat/completions", "body": row}
+    return only(openai_batch.records([json.dumps(line).encode()]))
+
+
+def accepted(record: Record, **given: Any) -> RowRequest:
+    result = reader(**given).read(record, 0)
+    assert isinstance(result, RowRequest), result
+    return result
+
+
+def refused(record: Record, **given: Any) -> RowFault:
+    result = reader(**given).read(record, 0)
+    assert isinstance(result, RowFault)
+    return result
+
+
+NULLS = [
+    *((ARTICLE, {name: None}) for name in ("target_words", "keywords", "language", "outline", "tone", "metadata")),
+    *((POST, {name: None}) for name in ("hashtags", "link", "source_text")),
+    *((CHAT, {name: None}) for name in ("n", "stop", "presence_penalty", "logit_bias", "logprobs", "response_format")),
+    (CHAT, {"response_format": {"type": "text", "json_schema": None}}),
+    (CHAT, {"seed": None, "max_tokens": None, "temperature": None, "custom_id": None, "priority": None}),
+    (ARTICLE, {"colour": None, "hashtags": None}),
+]
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize(("row", "nulls"), NULLS)
+def test_null_is_an_absent_field(form: Callable[..., Record], row: dict[str, Any], nulls: dict[str, Any]) -> None:
+    found = accepted(form({**row, **nulls}))
+    plain = {**row, **{name: {"type": "text"} for name in nulls if nulls[name] is not None}}
+    assert replace(found, line=1) == accepted(as_jsonl(plain))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"n": None, "stop": None, "seed": None, "max_tokens": None, "tools": None}, id="of the body"),
+        pytest.param({"messages": [{**TURNS[0], "name": None, "tool_calls": None}]}, id="of a turn"),
+        pytest.param({"messages": [{**TURNS[0], "weight": None}]}, id="of a turn, a name that is not known"),
+        pytest.param({"response_format": {"type": "text", "json_schema": None}}, id="of the response format"),
+    ],
+)
+def test_null_is_absent_in_a_batch_file(body: dict[str, Any]) -> None:
+    found = accepted(as_openai({"messages": TURNS, **body}))
+    form = {"response_format": {"type": "text"}} if "response_format" in body else {}
+    assert found.request == {"messages": TURNS, **form}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+def test_null_for_a_field_that_is_needed_is_a_missing_field(form: Callable[..., Record]) -> None:
+    found = refused(form({"kind": "article", "topic": None, "tone": "a"}))
+    assert (found.code, found.field) == ("missing_field", "topic")
+
+
+def test_null_in_a_turn_that_needs_a_text_is_a_missing_field() -> None:
+    found = refused(as_openai({"messages": [{"role": "user", "content": None}]}))
+    assert (found.code, found.field) == ("missing_field", "body.messages.0.content")
+
+
+def test_null_lets_the_given_field_be_taken() -> None:
+    given = {"target_words": 90, "temperature": 0.5, "tone": None}
+    found = accepted(as_jsonl({**ARTICLE, "target_words": None, "temperature": None}), **given)
+    assert (found.request, found.temperature) == ({"topic": "a", "target_words": 90}, 0.5)
+
+
+def test_null_in_a_given_object_is_absent() -> None:
+    found = accepted(as_jsonl(CHAT), response_format={"type": "text", "json_schema": None})
+    assert found.request["response_format"] == {"type": "text"}
+
+
+def test_null_in_a_free_form_and_in_a_list_stays() -> None:
+    schema = {"type": "object", "default": None, "properties": {"a": {"const": None}}}
+    form = {"type": "json_schema", "json_schema": {"schema": schema, "strict": None}}
+    assert accepted(as_jsonl({**CHAT, "metadata": {"a": None}})).metadata == {"a": None}
+    read = reader_of(KINDS["chat"].request_type)({"response_format": form})
+    assert read == {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+    assert refused(as_jsonl({**ARTICLE, "keywords": ["a", None]})).field == "keywords.1"
+
+
+class Inner(BaseModel):
+    size: int | None = 3
+    name: str = "a"
+    into: "Inner | None" = None
+
+
+class Outer(BaseModel):
+    """A request with nested models in every form, as a kind of another package may have."""
+
+    model_config = ConfigDict(extra="allow")
+
+    size: int = 1
+    one: Inner | None = None
+    many: list[Inner] = []
+    named: dict[str, Inner] = {}
+    either: Annotated[int | str, Field(description="Both.")] = 0
+    mode: Literal["a", "b"] | None = Field(default=None, validation_alias="how")
+
+
+def test_null_means_itself_only_where_a_field_has_another_default_and_takes_null() -> None:
+    read = reader_of(Outer)
+    inner = {"size": None, "name": None, "into": {"name": None}}
+    kept: dict[str, Any] = {"size": None, "into": {}}
+    given = {"size": None, "one": inner, "many": [inner], "named": {"k": inner}, "how": None, "other": None}
+    assert read(given) == {"one": kept, "many": [kept], "named": {"k": kept}, "other": None}
+    assert read({"one": "a", "many": 5, "named": []}) == {"one": "a", "many": 5, "named": []}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("number", ["300.0", "3e2", "3E+2", "300"])
+def test_a_whole_number_is_an_integer_however_it_is_written(form: Callable[..., Record], number: str) -> None:
+    value = number if form is as_csv else json.loads(number)
+    found = accepted(form({**ARTICLE, "target_words": value, "max_tokens": value, "seed": value}))
+    kept = (found.request["target_words"], found.max_tokens, found.seed)
+    assert kept == (300, 300, 300)
+    assert {type(one) for one in kept} == {int}
+
+
+def test_a_whole_number_is_an_integer_in_a_batch_file_in_json_lines_and_where_it_is_given() -> None:
+    found = accepted(as_openai({"messages": TURNS, "n": 2.0, "max_tokens": 3e2, "logprobs": True, "top_logprobs": 5.0}))
+    assert (found.request["n"], found.max_tokens, found.request["logprobs"]) == (2, 300, 5)
+    assert accepted(as_jsonl(ARTICLE), target_words=9e1).request["target_words"] == 90
+    assert accepted(as_jsonl({**CHAT, "metadata": {"a": 1.0}})).to_bytes().count(b'{"a":1.0}') == 1
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("number", ["300.5", "1e17", "-1e300", "true"])
+def test_a_number_that_is_not_certainly_an_integer_is_refused(form: Callable[..., Record], number: str) -> None:
+    row = {"custom_id": "a", **CHAT, "seed": number if form is as_csv else json.loads(number)}
+    found = refused(form(row))
+    assert (found.code, found.field) == ("wrong_type", "seed")
+
+
+def test_the_message_about_a_number_says_why_it_is_no_integer() -> None:
+    assert refused(as_jsonl({**ARTICLE, "target_words": 300.5})).message == "300.5 is not a whole number"
+    assert "may stand for several integers" in refused(as_jsonl({**CHAT, "seed": 9007199254740992.0})).message
+
+
+@pytest.mark.parametrize("cell", ["1.23457E+11", "1.5e0", "3e-2", "3e99"])
+def test_a_cell_with_an_exponent_that_may_have_been_rounded_is_no_integer(cell: str) -> None:
+    assert refused(as_csv({"custom_id": "a", **CHAT, "seed": cell})).code == "wrong_type"
+
+
+def test_nan_of_a_data_frame_is_null() -> None:
+    assert accepted(as_parquet({**ARTICLE, "target_words": float("nan")})).request == {"topic": "a"}

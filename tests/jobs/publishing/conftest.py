@@ -1,0 +1,13 @@
+"""What several tests of publishing need."""
+
+from typing import Any
+
+import pytest
+
+from jobs.store.store import Store
+
+
+@pytest.fixture
+def stored(shelf: Any, store: Store) -> Any:
+    """A shelf on each kind of store. The fixture `shelf` is on a local one."""
+    return type(shelf)(store)

@@ -1,0 +1,37 @@
+"""Published batches and their summaries, for tests of the accounts."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from jobs.accounts.summary import Summary
+from jobs.store.store import Store
+
+Rounds = dict[tuple[str, int], int]
+"""Completed rows by batch and round."""
+
+
+def publish_batches(shelf: Any, *numbers: int) -> Rounds:
+    """Publish the batch `b-<n>` of one row for each number. Returns what their summaries add."""
+    for n in numbers:
+        shelf.accept(f"b-{n}", 1)
+        shelf.write(f"b-{n}", [shelf.completed(0)])
+        shelf.publish(f"b-{n}")
+    return {(f"b-{n}", 1): 1 for n in numbers}
+
+
+def rows_by_round(found: Iterable[Summary]) -> Rounds:
+    """The rows that each summary adds."""
+    return {
+        (one.batch_id, one.round): sum(tally.rows for sums in one.added.values() for tally in sums.values())
+        for one in found
+    }
+
+
+def damage_file(store: Store, pattern: str, old: bytes, new: bytes) -> Callable[[], object]:
+    """Replace `old` in the one file of this pattern. Returns a function that restores the file."""
+    (path,) = Path(store.url).glob(pattern)
+    whole = path.read_bytes()
+    assert old in whole
+    path.write_bytes(whole.replace(old, new))
+    return lambda: path.write_bytes(whole)
