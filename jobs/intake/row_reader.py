@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from jobs.batches.request_row import RowRequest
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import CODES, RequestError
-from jobs.formats.json_lines import Finding
+from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
@@ -36,7 +36,9 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    custom_id: Name | None = Field(default=None, description="Your name for the row; each row must have another.")
+    custom_id: Name | None = Field(
+        default=None, description='Your name for the row; each row must have another. 7 is read as "7".'
+    )
     kind: str | None = Field(default=None, description="The kind of content, such as article.")
     model: str | None = Field(default=None, description="The model to use, by its alias.")
     adapter: Name | None = Field(default=None, description="The adapter of the model to use.")
@@ -135,6 +137,8 @@ class RowReader:
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
         envelope = _ENVELOPE({field: value for field, value in given.items() if field in _ANY})
+        if "custom_id" in envelope:
+            envelope["custom_id"] = _as_name(envelope["custom_id"])
         custom_id = _valid_custom_id(envelope.get("custom_id"))
         name = envelope.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kinds.get(name) if isinstance(name, str) else None
@@ -210,8 +214,15 @@ def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
+def _as_name(custom_id: Any) -> Any:
+    """A custom_id that is a whole number as its text, 7.0 as `7`; any other value unchanged."""
+    number = as_integer(custom_id)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else custom_id
+
+
 def _valid_custom_id(custom_id: Any) -> str | None:
-    """The custom_id, if it is valid."""
+    """The custom_id as text, if it is valid."""
+    custom_id = _as_name(custom_id)
     return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 

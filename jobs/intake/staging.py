@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -26,6 +27,11 @@ SHOWN_FAULTS: Final = 10_000
 
 NAMES_IN_MEMORY: Final = 100_000
 """custom_ids that are kept in memory; further ones are kept in a table on disk."""
+
+
+_REFUSED: Final = "refused.jsonl"
+_MARKED: Final = "refused-marked.jsonl"
+"""The file of refused rows as they come, and the same when all custom_ids are known."""
 
 
 class Staging:
@@ -48,12 +54,12 @@ class Staging:
         self._files = ExitStack()
         self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
-        self._refused = self._files.enter_context((folder / "refused.jsonl").open("wb"))
+        self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._hash = hashlib.sha256()
 
     def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
         """Take in all records, or the first `limit`."""
-        for record in records:
+        for record in islice(records, limit):
             result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
                 result = self._unless_named_before(result)
@@ -62,11 +68,11 @@ class Staging:
             else:
                 self._refuse(result, record.raw)
             self.rows += 1
-            if self.rows == limit:
-                return
 
     def close(self) -> None:
         """Write everything to disk, and close the files."""
+        self._refused.flush()
+        self._mark_shared_names()
         self._files.close()
 
     def sha256(self, *more: object) -> str:
@@ -85,10 +91,22 @@ class Staging:
 
     def refused_outcomes(self) -> Iterator[Outcome]:
         """The final failures of the refused rows, which count in every round."""
-        with (self._folder / "refused.jsonl").open("rb") as file:
+        with (self._folder / _MARKED).open("rb") as file:
             for raw in file:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
+
+    def _mark_shared_names(self) -> None:
+        """Note in the error of each refused row whose custom_id is that of another row which line has it.
+
+        An accepted row has it before a refused one, since a later row may take the custom_id of a refused row.
+        """
+        with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
+            for raw in refused:
+                row, kind, custom_id, error = orjson.loads(raw)
+                if custom_id is not None and (line := self._names.take(custom_id, error["line"])) is not None:
+                    error["custom_id_of_line"] = line
+                marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
         """The request, or a fault if an accepted row has its custom_id. A refused row does not take one from later rows."""

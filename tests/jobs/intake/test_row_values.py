@@ -200,3 +200,28 @@ def test_a_cell_with_an_exponent_that_may_have_been_rounded_is_no_integer(cell: 
 
 def test_nan_of_a_data_frame_is_null() -> None:
     assert accepted(as_parquet({**ARTICLE, "target_words": float("nan")})).request == {"topic": "a"}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet])
+@pytest.mark.parametrize(("given", "text"), [(7, "7"), (7.0, "7"), (0, "0"), (-3, "-3"), (1 << 62, str(1 << 62))])
+def test_a_custom_id_that_is_a_whole_number_is_its_text(form: Callable[..., Record], given: float, text: str) -> None:
+    assert accepted(form({**ARTICLE, "custom_id": given})).custom_id == text
+    found = refused(form({**ARTICLE, "custom_id": given, "topic": ""}))
+    assert (found.custom_id, found.field) == (text, "topic")
+
+
+def test_a_numeric_custom_id_of_a_batch_file_is_its_text() -> None:
+    for line, code in (
+        ({"body": {"messages": TURNS}}, None),
+        ({"body": {"messages": 5}}, "wrong_type"),
+        ({}, "missing_field"),
+    ):
+        raw = json.dumps({"custom_id": 7, "url": "/v1/chat/completions", **line}).encode()
+        found = reader().read(only(openai_batch.records([raw])), 0)
+        assert (found.custom_id, getattr(found, "code", None)) == ("7", code)
+
+
+@pytest.mark.parametrize("given", [True, 7.5, 1e17, ["a"], {"a": 1}, ""])
+def test_a_custom_id_that_has_no_certain_text_is_refused(given: Any) -> None:
+    found = refused(as_jsonl({**ARTICLE, "custom_id": given}))
+    assert (found.field, found.custom_id) == ("custom_id", None)
