@@ -241,12 +241,16 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
 
 
 def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
+    given = [_given(text) for text in options.set]
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RequestError(f"--set {twice}=... is given twice: remove one of them")
     return RowDefaults(
         kind=options.kind,
         model=options.model or settings.model,
         tenant=options.tenant or settings.tenant,
         priority=options.priority,
-        given={name: value for name, value in map(_given, options.set) if value is not None},
+        given={name: value for name, value in given if value is not None},
     )
 
 

@@ -29,6 +29,7 @@ NAMES_IN_MEMORY: Final = 100_000
 """custom_ids that are kept in memory; further ones are kept in a table on disk."""
 
 
+_DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"
 """The file of refused rows as they come, and the same when all custom_ids are known."""
@@ -97,14 +98,15 @@ class Staging:
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
 
     def _mark_shared_names(self) -> None:
-        """Note in the error of each refused row whose custom_id is that of another row which line has it.
+        """Note in the error of a refused row whose custom_id is that of another row which line has it, unless its code says so.
 
         An accepted row has it before a refused one, since a later row may take the custom_id of a refused row.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
             for raw in refused:
                 row, kind, custom_id, error = orjson.loads(raw)
-                if custom_id is not None and (line := self._names.take(custom_id, error["line"])) is not None:
+                line = None if custom_id is None else self._names.take(custom_id, error["line"])
+                if line is not None and error["code"] != _DUPLICATE:
                     error["custom_id_of_line"] = line
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
@@ -116,7 +118,7 @@ class Staging:
         if line is None:
             return request
         message = f"line {line} has the custom_id {request.custom_id!r} already: give this row another"
-        fault = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
+        fault = (request.row, request.line, _DUPLICATE, message, "custom_id")
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:

@@ -23,7 +23,8 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     id_ = f"{row['batch_id']}-{row['row']}"
     error = row.get("error")
     # The id of a batch is made of all of its rows, so no row can have it in its custom_id.
-    custom_id = id_ if error and error.get("custom_id_of_line") else row.get("custom_id") or id_
+    of_another = error and (error["code"] == "duplicate_custom_id" or error.get("custom_id_of_line"))
+    custom_id = id_ if of_another else row.get("custom_id") or id_
     if error:
         details = {"code": error["code"], "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}

@@ -225,3 +225,34 @@ def test_a_numeric_custom_id_of_a_batch_file_is_its_text() -> None:
 def test_a_custom_id_that_has_no_certain_text_is_refused(given: Any) -> None:
     found = refused(as_jsonl({**ARTICLE, "custom_id": given}))
     assert (found.field, found.custom_id) == ("custom_id", None)
+
+
+@pytest.mark.parametrize(
+    ("records", "field"),
+    [
+        pytest.param(
+            lambda: json_records([b'{"custom_id": "a", "kind": "chat", "prompt": "a", "prompt": "b"}']),
+            "prompt",
+            id="jsonl",
+        ),
+        pytest.param(
+            lambda: openai_batch.records(
+                [
+                    b'{"custom_id": "a", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "role": "user"}]}}'
+                ]
+            ),
+            "body.messages.0.role",
+            id="openai",
+        ),
+        pytest.param(
+            lambda: delimited.records(
+                io.BytesIO(b'custom_id,kind,prompt,metadata\na,chat,a,"{""x"": {""y"": 1, ""y"": 2}}"\n'), reader()
+            ),
+            "metadata.x.y",
+            id="csv",
+        ),
+    ],
+)
+def test_a_key_that_a_row_has_twice_is_a_fault_of_the_row(records: Callable[[], Any], field: str) -> None:
+    found = refused(only(records()))
+    assert (found.code, found.field, found.custom_id) == ("duplicate_key", field, "a")
