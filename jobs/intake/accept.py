@@ -19,6 +19,7 @@ import orjson
 
 from jobs.batches.batch import Batch
 from jobs.batches.rounds import now
+from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
@@ -221,8 +222,9 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
 
 def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
     """Raises RequestError for an option that would be wrong for every row."""
-    if options.kind is not None and options.kind not in kinds:
-        raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}")
+    if options.kind is not None and same_name(options.kind, kinds) is None:
+        like = did_you_mean(options.kind, kinds)
+        raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
     if options.model is not None and options.model not in settings.catalog:
         raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}")
     if options.tenant is not None and not re.fullmatch(TENANT, options.tenant):

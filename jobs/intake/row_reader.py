@@ -5,6 +5,7 @@ found by `staging.py`. JSON types are strict: "5" is not a number; `row_values.p
 from the row is clipped, so that it stays small.
 """
 
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from jobs.batches.request_row import RowRequest
-from jobs.did_you_mean import did_you_mean
+from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
@@ -127,7 +128,7 @@ class RowReader:
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
         """Field -> its JSON schema, for rows of a kind. None is a row that names no kind."""
-        kind = self._kinds.get(name or self._defaults.given.get("kind", self._defaults.kind) or "")
+        kind = self._kind_named(name or self._defaults.given.get("kind", self._defaults.kind))
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
 
@@ -141,7 +142,7 @@ class RowReader:
             envelope["custom_id"] = _as_name(envelope["custom_id"])
         custom_id = _valid_custom_id(envelope.get("custom_id"))
         name = envelope.get("kind", self._defaults.given.get("kind", self._defaults.kind))
-        kind = self._kinds.get(name) if isinstance(name, str) else None
+        kind = self._kind_named(name)
         if kind is None:
             return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", custom_id)
         try:
@@ -152,6 +153,11 @@ class RowReader:
         if isinstance(read, RowRequest):
             return read
         return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
+
+    def _kind_named(self, name: Any) -> Kind | None:
+        """The kind that is meant by a name: `Social post` is `social_post`."""
+        known = same_name(name, self._kinds) if isinstance(name, str) else None
+        return None if known is None else self._kinds[known]
 
     def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
         """The request, or everything that is wrong with it. Raises what the kind raises."""
@@ -200,7 +206,8 @@ class RowReader:
         known = ", ".join(sorted(self._kinds))
         if kind is None:
             return f"the row names no kind: give it one of {known}, or give --kind to the command"
-        return f"no kind has the name {_shown(kind)}: the known ones are {known}"
+        like = did_you_mean(kind.casefold(), self._kinds) if isinstance(kind, str) else ""
+        return f"no kind has the name {_shown(kind)}: the known ones are {known}{like}"
 
     def _no_model(self, model: str) -> str:
         return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
@@ -253,6 +260,9 @@ def _validated(validate: Callable[[], _Model], findings: list[Finding], known: I
 
 def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     code = _code(detail)
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        choices = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected")))
+        detail["msg"] += did_you_mean(detail["input"].casefold(), choices)
     like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
     message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     if code != "unknown_field":

@@ -19,6 +19,7 @@ from jobs.formats.record import Record
 from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
 from jobs.intake.row_values import reader_of
 from jobs.kinds.registry import load_kinds
+from jobs.writing.fields import OtherNames
 
 KINDS = load_kinds()
 TURNS = [{"role": "user", "content": "a"}]
@@ -256,3 +257,81 @@ def test_a_custom_id_that_has_no_certain_text_is_refused(given: Any) -> None:
 def test_a_key_that_a_row_has_twice_is_a_fault_of_the_row(records: Callable[[], Any], field: str) -> None:
     found = refused(only(records()))
     assert (found.code, found.field, found.custom_id) == ("duplicate_key", field, "a")
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize(
+    ("row", "field", "value"),
+    [
+        *(
+            pytest.param({**POST, "platform": given}, "platform", platform, id=f"platform {given}")
+            for given, platform in [
+                *(("Instagram", "instagram"), ("instagram ", "instagram"), ("LinkedIn", "linkedin"), ("X", "x")),
+                *(("Linked-In", "linkedin"), ("Twitter", "x"), ("X (Twitter)", "x"), ("FB", "facebook")),
+                *(("BlueSky", "bluesky"), ("insta", "instagram"), ("x.com", "x"), ("THREADS", "threads")),
+            ]
+        ),
+        pytest.param({**ARTICLE, "language": "en_US"}, "language", "en-US", id="language"),
+        pytest.param(
+            {
+                "kind": "translation",
+                "text": "a",
+                "source_language": "EN",
+                "target_language": "pt_BR",
+                "format": "Markdown",
+            },
+            "format",
+            "markdown",
+            id="format",
+        ),
+        pytest.param({**ARTICLE, "kind": "Article"}, "topic", "a", id="kind"),
+        pytest.param({**POST, "kind": "social post"}, "topic", "a", id="kind with a space"),
+        pytest.param({**POST, "kind": " Social-Post"}, "topic", "a", id="kind with a hyphen"),
+        pytest.param({**POST, "hashtags": "#food #tacos"}, "hashtags", ["#food", "#tacos"], id="hashtags in a text"),
+        pytest.param({**POST, "hashtags": "food, tacos"}, "hashtags", ["food", "tacos"], id="hashtags with commas"),
+        pytest.param(
+            {**POST, "hashtags": ["#a #b", "c; d", "#e#f"]},
+            "hashtags",
+            ["#a", "#b", "c", "d", "#e", "#f"],
+            id="hashtags in a list",
+        ),
+        pytest.param({**POST, "hashtags": "\uff03a\u3001b,"}, "hashtags", ["#a", "b"], id="hashtags in Japanese"),
+    ],
+)
+def test_a_value_that_is_written_in_another_way_is_understood(
+    form: Callable[..., Record], row: dict[str, Any], field: str, value: Any
+) -> None:
+    assert accepted(form(row)).request[field] == value
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**POST, "platform": "Instagrm"}, "did you mean instagram?"),
+        ({**ARTICLE, "kind": "Articles"}, "did you mean article?"),
+        ({**ARTICLE, "language": "Germn"}, "did you mean German?"),
+    ],
+)
+def test_a_value_that_is_not_certain_is_answered_with_what_was_meant(row: dict[str, Any], message: str) -> None:
+    assert message in refused(as_jsonl(row)).message
+
+
+@pytest.mark.parametrize("hashtags", ["food tacos", ["a b"], [5], 5, "#", ["a", "!"], {"a": 1}])
+def test_hashtags_that_are_not_certain_are_refused(hashtags: Any) -> None:
+    assert str(refused(as_jsonl({**POST, "hashtags": hashtags})).field).startswith("hashtags")
+
+
+def test_a_kind_is_understood_in_each_option_and_decides_how_cells_are_read() -> None:
+    assert accepted(as_jsonl({"topic": "a"}), kind="Article").kind == "article"
+    assert accepted(as_csv({"kind": "ARTICLE", "topic": "a", "target_words": 90})).request["target_words"] == 90
+
+
+def test_two_choices_that_are_alike_are_told_apart() -> None:
+    class Both(BaseModel):
+        mode: Literal["a-b", "a b", "c"]
+        other: Annotated[Literal["d"], OtherNames({"dee": "d"})]
+
+    read = reader_of(Both)
+    assert read({"mode": "A_B", "other": "DEE"}) == {"mode": "A_B", "other": "d"}
+    assert read({"mode": "a b", "other": 5}) == {"mode": "a b", "other": 5}
+    assert read({"mode": " C", "other": "e"}) == {"mode": "c", "other": "e"}
