@@ -161,7 +161,7 @@ def staged(
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
     """The reader of the rows under these options. Raises RequestError when an option is wrong for every row."""
     _check(options, kinds, settings)
-    return RowReader(kinds, list(settings.catalog), _defaults(options, settings))
+    return RowReader(kinds, settings.known_models, _defaults(options, settings))
 
 
 @contextmanager
@@ -225,8 +225,9 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
     if options.kind is not None and same_name(options.kind, kinds) is None:
         like = did_you_mean(options.kind, kinds)
         raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
-    if options.model is not None and options.model not in settings.catalog:
-        raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}")
+    if options.model is not None and settings.known_models.named(options.model) is None:
+        like = did_you_mean(options.model, settings.catalog)
+        raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}{like}")
     if options.tenant is not None and not re.fullmatch(TENANT, options.tenant):
         raise RequestError(
             f"--tenant {options.tenant!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores"

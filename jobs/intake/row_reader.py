@@ -6,7 +6,7 @@ from the row is clipped, so that it stays small.
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from jobs.batches.request_row import RowRequest
+from jobs.catalog import Models
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding, as_integer
@@ -114,9 +115,9 @@ class RowReader:
         RequestError: `defaults` gives a field that no kind has.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], models: Sequence[str], defaults: RowDefaults) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], models: Models, defaults: RowDefaults) -> None:
         self._kinds = kinds
-        self._models = frozenset(models)
+        self._models = models
         self._defaults = defaults
         if unknown := sorted(name for name in defaults.given if name not in self.known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
@@ -168,12 +169,26 @@ class RowReader:
         request = _validated(
             lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings, fields
         )
-        model = values.get("model", self._defaults.model)
-        if isinstance(model, str) and model not in self._models:
-            findings.append(Finding("unknown_model", "model", self._no_model(model)))
-        if findings or envelope is None or request is None:
+        name = values.get("model", self._defaults.model)
+        model = self._models.named(name) if isinstance(name, str) else None
+        if isinstance(name, str) and model is None:
+            findings.append(Finding("unknown_model", "model", self._no_model(name)))
+        if model is not None and envelope is not None and request is not None:
+            findings += self._beyond_engine(envelope, request, model)
+        if findings or envelope is None or request is None or model is None:
             return findings
         return self._request(envelope, request, kind, model, position)
+
+    def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
+        """What the row asks for and the engine of its model cannot do, so that it would fail there."""
+        able = self._models.abilities(model)
+        if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
+            message = (
+                f"the engine of {model} cannot hold its answers to JSON: remove it, and ask for JSON in the prompt"
+            )
+            yield Finding("unsupported_parameter", field, message)
+        if envelope.adapter is not None and not able.adapters:
+            yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
 
     def _request(
         self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, position: tuple[int, int]
@@ -210,7 +225,8 @@ class RowReader:
         return f"no kind has the name {_shown(kind)}: the known ones are {known}{like}"
 
     def _no_model(self, model: str) -> str:
-        return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+        known = ", ".join(sorted(self._models.catalog))
+        return f"no model has the alias {_shown(model)}: the known ones are {known}{did_you_mean(model, self._models.catalog)}"
 
 
 def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.batches.request_row import RowRequest
+from jobs.catalog import ModelCard, Models
 from jobs.formats import delimited, openai_batch
 from jobs.formats.detection import json_records
 from jobs.formats.parquet import records as parquet_records
@@ -29,7 +30,11 @@ CHAT = {"kind": "chat", "messages": TURNS}
 
 
 def reader(**given: Any) -> RowReader:
-    return RowReader(KINDS, ["stub"], RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given))
+    return RowReader(
+        KINDS,
+        Models({"stub": ModelCard(engine="stub")}),
+        RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given),
+    )
 
 
 def only(records: Any) -> Record:
@@ -335,3 +340,14 @@ def test_two_choices_that_are_alike_are_told_apart() -> None:
     assert read({"mode": "A_B", "other": "DEE"}) == {"mode": "A_B", "other": "d"}
     assert read({"mode": "a b", "other": 5}) == {"mode": "a b", "other": 5}
     assert read({"mode": " C", "other": "e"}) == {"mode": "c", "other": "e"}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
+def test_an_answer_in_json_is_refused_where_the_engine_cannot_keep_it(form: Callable[..., Record], kind: str) -> None:
+    schema = {"json_schema": {"name": "a", "schema": {"type": "object"}}} if kind == "json_schema" else {}
+    found = refused(form({**CHAT, "response_format": {"type": kind, **schema}}))
+    assert (found.code, found.field) == ("unsupported_parameter", "response_format")
+    named = refused(as_openai({"messages": TURNS, "response_format": {"type": kind, **schema}}))
+    assert (named.code, named.field) == ("unsupported_parameter", "body.response_format")
+    assert accepted(form({**CHAT, "response_format": {"type": "text"}})).kind == "chat"
