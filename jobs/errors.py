@@ -123,6 +123,7 @@ CODES: Final[dict[str, str]] = {
     "not_json": "The line is not valid JSON.",
     "not_an_object": "The line is JSON, but not an object.",
     "not_utf8": "The line is not valid UTF-8.",
+    "duplicate_key": "An object of the line has the same key twice.",
     "row_too_large": "The line is longer than 1 MiB.",
     "not_csv": "The line is not a row of a CSV: a quote is left open, or it has more cells than the header.",
     "unknown_url": "The url of an OpenAI batch line is not supported.",

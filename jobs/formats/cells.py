@@ -91,6 +91,9 @@ class Cells:
                 values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = text
                 continue
             values[name] = cell.read(text)
+            if isinstance(values[name], Finding):
+                found = values[name]._replace(field=name + values[name].field.removeprefix("value"))
+                return Record(line, raw, found, custom_id=given.get("custom_id"))
             if cell.wanted and isinstance(values[name], str):
                 remarks[name] = _remark(text.strip(), cell.wanted)
         return Record(line, raw, values, remarks=remarks)
@@ -165,11 +168,13 @@ def _remark(cell: str, wanted: str) -> str:
 
 
 def _json(cell: str, opens: str, otherwise: Any) -> Any:
-    """The value of a cell that begins like JSON and is JSON; `otherwise` of any other cell."""
+    """The value of a cell that begins like JSON and is JSON, or a finding on a key that it has twice; else `otherwise`."""
     if not cell.lstrip().startswith(opens):
         return otherwise
     try:
         value = read_value(cell)
     except ValueError:
         return otherwise
-    return otherwise if isinstance(value, Finding) else value
+    if isinstance(value, Finding):
+        return value if value.code == "duplicate_key" and value.field is not None else otherwise
+    return value

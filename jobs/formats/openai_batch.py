@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
-from jobs.formats.record import Record
+from jobs.formats.record import Record, unread
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
@@ -43,7 +43,7 @@ def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
     """The records of a batch file."""
     for line, raw in numbered(lines):
         values = read_object(raw)
-        yield Record(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
+        yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
 
 
 def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:

@@ -1,8 +1,9 @@
 """Row values: reads the values of a row as the fields of its kind mean them, before they are checked.
 
 It follows the annotations of a pydantic model, also into nested models, lists and mappings, and changes only what has one
-meaning: null is an absent field, and 300.0 is 300 where an integer is meant. A value that it does not understand stays as it is,
-and the check of its field names it. Values whose form is free, such as metadata and JSON schemas, are never changed.
+meaning: null is an absent field, 300.0 is 300 where an integer is meant, and `Instagram` is the choice `instagram`. A value that
+it does not understand stays as it is, and the check of its field names it. Values whose form is free, such as metadata and JSON
+schemas, are never changed.
 """
 
 import math
@@ -10,12 +11,14 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from jobs.did_you_mean import same_name
 from jobs.formats.json_lines import as_integer
+from jobs.writing.fields import OtherNames
 
 Reader = Callable[[Any], Any]
 """Reads one value. It returns a value that it does not understand unchanged."""
@@ -33,7 +36,7 @@ def is_null(value: Any) -> bool:
 def reader_of(model: type[BaseModel]) -> Reader:
     """The reader of an object that the model is to check."""
     fields = {_name(name, field): field for name, field in model.model_fields.items()}
-    readers = {name: _reader(field.annotation) for name, field in fields.items()}
+    readers = {name: _reader(field.annotation, field.metadata) for name, field in fields.items()}
     nulls = {name for name, field in fields.items() if _means_null(field)}
     keeps_others = model.model_config.get("extra") == "allow"
 
@@ -59,8 +62,8 @@ def _means_null(field: FieldInfo) -> bool:
     return type(None) in get_args(field.annotation) and (field.is_required() or field.get_default() is not None)
 
 
-def _reader(annotation: Any) -> Reader:
-    """The reader of a value with this annotation."""
+def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
+    """The reader of a value with this annotation, whose own metadata pydantic may have taken off."""
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - late, since a model may hold itself
@@ -71,7 +74,27 @@ def _reader(annotation: Any) -> Reader:
     if origin in _LISTS:
         item = _reader(inner[0])
         return lambda value: [item(one) for one in value] if isinstance(value, list) else value
+    if origin is Literal:
+        return _choice(inner, _other_names(annotation, metadata))
     return as_integer if plain is int else _unchanged
+
+
+def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
+    """The reader of one of some texts, also of one that is written in another way."""
+    texts = [choice for choice in choices if isinstance(choice, str)]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value in choices:
+            return value
+        name = same_name(value, texts) or same_name(value, other_names)
+        return value if name is None else other_names.get(name, name)
+
+    return read
+
+
+def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:
+    known = [*metadata, *(get_args(annotation) if get_origin(annotation) is Annotated else ())]
+    return next((one.names for one in known if isinstance(one, OtherNames)), {})
 
 
 def _plain(annotation: Any) -> Any:

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.batches.request_row import RowRequest
+from jobs.catalog import ModelCard, Models
 from jobs.formats import delimited, openai_batch
 from jobs.formats.detection import json_records
 from jobs.formats.parquet import records as parquet_records
@@ -19,6 +20,7 @@ from jobs.formats.record import Record
 from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
 from jobs.intake.row_values import reader_of
 from jobs.kinds.registry import load_kinds
+from jobs.writing.fields import OtherNames
 
 KINDS = load_kinds()
 TURNS = [{"role": "user", "content": "a"}]
@@ -28,7 +30,11 @@ CHAT = {"kind": "chat", "messages": TURNS}
 
 
 def reader(**given: Any) -> RowReader:
-    return RowReader(KINDS, ["stub"], RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given))
+    return RowReader(
+        KINDS,
+        Models({"stub": ModelCard(engine="stub")}),
+        RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given),
+    )
 
 
 def only(records: Any) -> Record:
@@ -200,3 +206,148 @@ def test_a_cell_with_an_exponent_that_may_have_been_rounded_is_no_integer(cell: 
 
 def test_nan_of_a_data_frame_is_null() -> None:
     assert accepted(as_parquet({**ARTICLE, "target_words": float("nan")})).request == {"topic": "a"}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet])
+@pytest.mark.parametrize(("given", "text"), [(7, "7"), (7.0, "7"), (0, "0"), (-3, "-3"), (1 << 62, str(1 << 62))])
+def test_a_custom_id_that_is_a_whole_number_is_its_text(form: Callable[..., Record], given: float, text: str) -> None:
+    assert accepted(form({**ARTICLE, "custom_id": given})).custom_id == text
+    found = refused(form({**ARTICLE, "custom_id": given, "topic": ""}))
+    assert (found.custom_id, found.field) == (text, "topic")
+
+
+def test_a_numeric_custom_id_of_a_batch_file_is_its_text() -> None:
+    for line, code in (
+        ({"body": {"messages": TURNS}}, None),
+        ({"body": {"messages": 5}}, "wrong_type"),
+        ({}, "missing_field"),
+    ):
+        raw = json.dumps({"custom_id": 7, "url": "/v1/chat/completions", **line}).encode()
+        found = reader().read(only(openai_batch.records([raw])), 0)
+        assert (found.custom_id, getattr(found, "code", None)) == ("7", code)
+
+
+@pytest.mark.parametrize("given", [True, 7.5, 1e17, ["a"], {"a": 1}, ""])
+def test_a_custom_id_that_has_no_certain_text_is_refused(given: Any) -> None:
+    found = refused(as_jsonl({**ARTICLE, "custom_id": given}))
+    assert (found.field, found.custom_id) == ("custom_id", None)
+
+
+@pytest.mark.parametrize(
+    ("records", "field"),
+    [
+        pytest.param(
+            lambda: json_records([b'{"custom_id": "a", "kind": "chat", "prompt": "a", "prompt": "b"}']),
+            "prompt",
+            id="jsonl",
+        ),
+        pytest.param(
+            lambda: openai_batch.records(
+                [
+                    b'{"custom_id": "a", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "role": "user"}]}}'
+                ]
+            ),
+            "body.messages.0.role",
+            id="openai",
+        ),
+        pytest.param(
+            lambda: delimited.records(
+                io.BytesIO(b'custom_id,kind,prompt,metadata\na,chat,a,"{""x"": {""y"": 1, ""y"": 2}}"\n'), reader()
+            ),
+            "metadata.x.y",
+            id="csv",
+        ),
+    ],
+)
+def test_a_key_that_a_row_has_twice_is_a_fault_of_the_row(records: Callable[[], Any], field: str) -> None:
+    found = refused(only(records()))
+    assert (found.code, found.field, found.custom_id) == ("duplicate_key", field, "a")
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize(
+    ("row", "field", "value"),
+    [
+        *(
+            pytest.param({**POST, "platform": given}, "platform", platform, id=f"platform {given}")
+            for given, platform in [
+                *(("Instagram", "instagram"), ("instagram ", "instagram"), ("LinkedIn", "linkedin"), ("X", "x")),
+                *(("Linked-In", "linkedin"), ("Twitter", "x"), ("X (Twitter)", "x"), ("FB", "facebook")),
+                *(("BlueSky", "bluesky"), ("insta", "instagram"), ("x.com", "x"), ("THREADS", "threads")),
+            ]
+        ),
+        pytest.param({**ARTICLE, "language": "en_US"}, "language", "en-US", id="language"),
+        pytest.param(
+            {
+                "kind": "translation",
+                "text": "a",
+                "source_language": "EN",
+                "target_language": "pt_BR",
+                "format": "Markdown",
+            },
+            "format",
+            "markdown",
+            id="format",
+        ),
+        pytest.param({**ARTICLE, "kind": "Article"}, "topic", "a", id="kind"),
+        pytest.param({**POST, "kind": "social post"}, "topic", "a", id="kind with a space"),
+        pytest.param({**POST, "kind": " Social-Post"}, "topic", "a", id="kind with a hyphen"),
+        pytest.param({**POST, "hashtags": "#food #tacos"}, "hashtags", ["#food", "#tacos"], id="hashtags in a text"),
+        pytest.param({**POST, "hashtags": "food, tacos"}, "hashtags", ["food", "tacos"], id="hashtags with commas"),
+        pytest.param(
+            {**POST, "hashtags": ["#a #b", "c; d", "#e#f"]},
+            "hashtags",
+            ["#a", "#b", "c", "d", "#e", "#f"],
+            id="hashtags in a list",
+        ),
+        pytest.param({**POST, "hashtags": "\uff03a\u3001b,"}, "hashtags", ["#a", "b"], id="hashtags in Japanese"),
+    ],
+)
+def test_a_value_that_is_written_in_another_way_is_understood(
+    form: Callable[..., Record], row: dict[str, Any], field: str, value: Any
+) -> None:
+    assert accepted(form(row)).request[field] == value
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**POST, "platform": "Instagrm"}, "did you mean instagram?"),
+        ({**ARTICLE, "kind": "Articles"}, "did you mean article?"),
+        ({**ARTICLE, "language": "Germn"}, "did you mean German?"),
+    ],
+)
+def test_a_value_that_is_not_certain_is_answered_with_what_was_meant(row: dict[str, Any], message: str) -> None:
+    assert message in refused(as_jsonl(row)).message
+
+
+@pytest.mark.parametrize("hashtags", ["food tacos", ["a b"], [5], 5, "#", ["a", "!"], {"a": 1}])
+def test_hashtags_that_are_not_certain_are_refused(hashtags: Any) -> None:
+    assert str(refused(as_jsonl({**POST, "hashtags": hashtags})).field).startswith("hashtags")
+
+
+def test_a_kind_is_understood_in_each_option_and_decides_how_cells_are_read() -> None:
+    assert accepted(as_jsonl({"topic": "a"}), kind="Article").kind == "article"
+    assert accepted(as_csv({"kind": "ARTICLE", "topic": "a", "target_words": 90})).request["target_words"] == 90
+
+
+def test_two_choices_that_are_alike_are_told_apart() -> None:
+    class Both(BaseModel):
+        mode: Literal["a-b", "a b", "c"]
+        other: Annotated[Literal["d"], OtherNames({"dee": "d"})]
+
+    read = reader_of(Both)
+    assert read({"mode": "A_B", "other": "DEE"}) == {"mode": "A_B", "other": "d"}
+    assert read({"mode": "a b", "other": 5}) == {"mode": "a b", "other": 5}
+    assert read({"mode": " C", "other": "e"}) == {"mode": "c", "other": "e"}
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
+@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
+def test_an_answer_in_json_is_refused_where_the_engine_cannot_keep_it(form: Callable[..., Record], kind: str) -> None:
+    schema = {"json_schema": {"name": "a", "schema": {"type": "object"}}} if kind == "json_schema" else {}
+    found = refused(form({**CHAT, "response_format": {"type": kind, **schema}}))
+    assert (found.code, found.field) == ("unsupported_parameter", "response_format")
+    named = refused(as_openai({"messages": TURNS, "response_format": {"type": kind, **schema}}))
+    assert (named.code, named.field) == ("unsupported_parameter", "body.response_format")
+    assert accepted(form({**CHAT, "response_format": {"type": "text"}})).kind == "chat"

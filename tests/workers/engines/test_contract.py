@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog import ModelCard
+from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
 from jobs.errors import CODES
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from workers.engines.protocol import Engine
@@ -117,6 +117,16 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
     assert code in CODES
     assert not done["bad"].fault.retryable
     assert (done["r0"].fault, done["r1"].fault) == (None, None)
+
+
+def test_the_catalog_knows_the_abilities_of_the_engine(
+    make: Callable[[], Engine], request: pytest.FixtureRequest
+) -> None:
+    """Intake refuses what the catalog says that the engine cannot do, so both must agree."""
+    engine = make()
+    name: EngineName = "stub" if "stub" in request.node.callspec.id else "causal"
+    done = completions(engine, [request_of("s", schema={"type": "object"}), request_of("a", adapter="brand")])
+    assert ABILITIES[name] == Abilities(schemas=done["s"].fault is None, adapters=done["a"].fault is None)
 
 
 def test_device_times_add_up_to_the_busy_time(make: Callable[[], Engine]) -> None:
