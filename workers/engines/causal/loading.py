@@ -18,7 +18,7 @@ from workers.engines.causal.kernels.cpu.fused import fuse
 from workers.engines.causal.kernels.cpu.packed import pack
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
-from workers.engines.causal.probe import Unfit, prepare_for_slots
+from workers.engines.causal.probe import Unfit, prepare_for_slots, why_alone
 from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
@@ -107,6 +107,9 @@ def build_engine(
                 core=Core(options.cores) if options.cores and model.placement.device.type == "cpu" else None,
                 began_ns=began_ns,
             )
+    if reason := why_alone(model):
+        logger().warning("engine.alone", model=alias, reason=reason)
+        slots = 1
     return PaddedEngine(model, slots=min(slots, PADDED_SLOTS), began_ns=began_ns)
 
 
