@@ -156,15 +156,20 @@ def network_of(name: str) -> Any:
     return LlamaForCausalLM(config).eval()
 
 
-def special_ids(tokenizer: Any) -> set[int]:
-    """Return the tokens that no content may have: the special ones, and those of thoughts."""
+def control_tokens(family: str, tokens: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return what makes turns of tokens: the special ones among them, and how often each turn marker stands in them."""
+    tokenizer = tokenizer_of(family)
     added = tokenizer.added_tokens_decoder.items()
-    return {token for token, one in added if one.special or "think" in one.content} - {tokenizer.unk_token_id}
+    special = {token for token, one in added if one.special or "think" in one.content} - {tokenizer.unk_token_id}
+    markers = [_marker(tokenizer, text) for text in MARKERS.get(family, ())]
+    found = [sum(list(tokens[n : n + len(one)]) == one for n in range(len(tokens))) for one in markers]
+    return [token for token in tokens if token in special], found
 
 
-def times(part: Sequence[int], tokens: Sequence[int]) -> int:
-    """Return how often one list of tokens stands in another."""
-    return sum(list(tokens[n : n + len(part)]) == list(part) for n in range(len(tokens)))
+def _marker(tokenizer: Any, text: str) -> list[int]:
+    """Return the tokens of a turn marker behind another text, as the template writes it."""
+    head, whole = (tokenizer(one, add_special_tokens=False)["input_ids"] for one in ("a\n", f"a\n{text}"))
+    return list(whole[len(head) :])
 
 
 def _bytes() -> Any:

@@ -6,6 +6,7 @@ So the template is tried with placeholders for each form of conversation, and tu
 
 import re
 from collections.abc import Callable, Container, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from jinja2 import TemplateError
@@ -188,8 +189,8 @@ def _place(mark: str) -> re.Pattern[str]:
 
 def _mark_for(turns: Sequence[Turn]) -> str:
     """Return a private-use character that no content holds."""
-    used = {character for _, content in turns for character in content}
-    return next(mark for mark in map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))) if mark not in used)
+    used = {character for _, content in turns for character in set(content)}
+    return next(mark for mark in map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))) if mark not in used)
 
 
 def _source(tokenizer: Any) -> str:
