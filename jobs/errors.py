@@ -137,6 +137,7 @@ CODES: Final[dict[str, str]] = {
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",
+    "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
     "unknown_adapter": "The model has no adapter of this name.",
