@@ -1,15 +1,15 @@
-"""The nightly bulk run: it publishes every file of an inbox by the morning. Made for cron or a systemd timer.
+"""Runs the nightly bulk: every file of an inbox is published by the morning. It is made for cron or a systemd timer.
 
     python scripts/nightly.py inbox --until 07:30 --out published
 
 Each `*.jsonl` of the inbox becomes a batch whose deadline is the given time, and a fleet works until all are published.
 Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
 `--publish-at 06:00` the rows that are done at six are published then, and the others follow. The outputs go to
-`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so that an interrupted night that is
-started again goes on where it was. A second night on the same inbox ends at once.
+`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so a night that was interrupted goes on
+where it stopped when it is started again. A second night on the same inbox ends at once.
 
-Exit status: 0 every row completed; 1 some did not; 2 a file was refused; 3 something is missing, or another night is
-working on the inbox; 130 interrupted.
+Exit status: 0 when every row completed; 1 when some did not; 2 when a file was refused; 3 when something is missing, or
+another night is working on the inbox; 130 when interrupted.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def _night(args: argparse.Namespace) -> int:
             options = replace(options, output_url=f"{(args.out / night / file.stem).absolute()}/", output_form="jsonl")
         try:
             batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
-        except RequestError as error:  # this file stays in the inbox, and the others have their night
+        except RequestError as error:  # this file stays in the inbox; the others are processed
             print(f"nightly: {file.name}: {error}", file=sys.stderr)
             refused += 1
     work = Work(chosen, workers=args.workers, until_empty=True)
@@ -83,7 +83,7 @@ def _night(args: argparse.Namespace) -> int:
 
 
 def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
-    """When to publish what is ready. The words of the option are part of the batch's id, which so is the same when it is past."""
+    """The option that publishes finished rows early. Its text is part of the batch's id, so it stays when the time is past."""
     if args.publish_at is None:
         return IntakeOptions()
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Servers and stores for tests: their own, on free ports of 127.0.0.1, with nothing left on disk."""
+"""Fixtures for all tests: servers on free ports of 127.0.0.1, and stores, of which nothing stays on disk."""
 
 import io
 import shutil
@@ -28,19 +28,19 @@ STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests that start Ray come one after the other, beside all others: each takes what the machine has."""
+    """Runs the tests that start Ray one after another in one process, because each takes the whole machine."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "ray" if nodeid.startswith(STARTS_RAY) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayApart:
-    """Used with `-n`."""
+    """The scheduler that pytest-xdist uses with `-n`."""
     return RayApart(config, log)
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:
-    """The first true value of `condition`."""
+    """Call `condition` until its value is true, and return that value. Fails the test after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
-    """Events are printed, as structlog does by itself. A test that configures the logs does so for itself."""
+    """Print all events, as structlog does by default. A test that configures the logs does so for itself alone."""
     structlog.configure()
     yield
     structlog.reset_defaults()
@@ -59,7 +59,7 @@ def _logs_as_they_come() -> Iterator[None]:
 
 @pytest.fixture
 def logs_of_a_command() -> None:
-    """Nothing is configured, as when a command begins: it prints warnings alone."""
+    """Leave the logs unconfigured, as when a command begins: it prints only warnings."""
     structlog.reset_defaults()
 
 
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A server on a port of its own, which a test may kill and start again."""
+    """A Redis server on a port of its own, which a test may kill and start again."""
 
     def __init__(self, binary: str, folder: Path, *more: str, tls: bool = False) -> None:
         self.port = free_port()
@@ -110,7 +110,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The URL of a server by the name of its binary: Debian's redis-server, or the embedded Valkey."""
+    """Gives the URL of a server by the name of its binary: Debian's redis-server, or the embedded Valkey."""
     started: dict[str, Server] = {}
 
     def url_of(name: str) -> str:
@@ -128,7 +128,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
 @pytest.fixture
 def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server of this test alone: of the binary that it asks for, else Debian's where there is one, else the embedded one."""
+    """A server of this test alone: the binary of its parameter, else Debian's if it is installed, else the embedded one."""
     if name := getattr(request, "param", None):
         binary = BINARIES[name]()
         if binary is None:
@@ -148,7 +148,7 @@ def redis_url(redis_server: Server) -> str:
 
 @pytest.fixture(scope="session", params=list(BINARIES))
 def redis_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the first of three nodes of a cluster."""
+    """The URL of the first of three nodes of a Redis Cluster."""
     binary = BINARIES[request.param]()
     if binary is None:
         pytest.skip(f"{request.param} is not installed")
@@ -186,7 +186,7 @@ def fake_client() -> Iterator[redis.Redis]:
 
 @pytest.fixture(params=["fake", *BINARIES])
 def client(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Iterator[redis.Redis]:
-    """An empty Redis: the imitation, and each real server that is there."""
+    """An empty Redis: the imitation, and each real server that is installed."""
     if request.param == "fake":
         yield request.getfixturevalue("fake_client")
         return
@@ -202,7 +202,7 @@ def fake_queue(fake_client: redis.Redis) -> RedisQueue:
 
 
 class OneWriteAtATime:
-    """What S3 promises of conditional writes and the imitation does not: it looks first, and writes then."""
+    """Makes the imitation of S3 write one file at a time, because its conditional writes are not atomic as those of S3 are."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app
@@ -211,7 +211,7 @@ class OneWriteAtATime:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ["REQUEST_METHOD"] not in ("PUT", "POST"):
             return self._app(environ, start_response)
-        if length := environ.get("CONTENT_LENGTH"):  # whoever sends slowly keeps nobody else waiting
+        if length := environ.get("CONTENT_LENGTH"):  # read the body first, so that a slow client does not hold the lock
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
         with self._lock:
             return self._app(environ, start_response)

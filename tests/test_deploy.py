@@ -1,4 +1,4 @@
-"""The deployment files, beyond what their schemas can say: their settings exist, and what they copy is there."""
+"""Tests the deployment files beyond their schemas: their settings exist, and the files that they copy exist."""
 
 import os
 import re
@@ -27,8 +27,8 @@ def test_every_setting_that_is_set_exists() -> None:
     assert sorted(name for name in named if name.lower() not in Settings.model_fields) == []
 
 
-def test_image_is_built_of_files_that_are_there_and_may_be_sent() -> None:
-    """A file that is copied and not let through fails the build, where no linter can see it."""
+def test_image_copies_only_existing_files_that_are_let_through() -> None:
+    """A file that is copied but not let through by the dockerignore file fails the build, which no linter sees."""
     allowed = {
         line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
     }
@@ -57,7 +57,7 @@ def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
 
 
 def test_ray_takes_the_cluster_file() -> None:
-    """Ray's own reading of it, which fills in its node types and refuses what its provider lacks."""
+    """Ray's own functions read the file: they fill in its node types, and refuse fields that its provider lacks."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     ready = prepare_config(cluster())
@@ -67,7 +67,7 @@ def test_ray_takes_the_cluster_file() -> None:
 
 @pytest.mark.parametrize("times", [pytest.param(1, id="a new node"), pytest.param(2, id="a node that is set up again")])
 def test_setup_commands_make_a_node(tmp_path: Path, times: int) -> None:
-    """Each runs in a shell of its own, as Ray runs them; python3 and pip are stand-ins that note how they were called."""
+    """Each command runs in its own shell, as Ray runs it; python3 and pip are stand-ins that record their calls."""
     home = tmp_path / "home"
     (home / "nightpress").mkdir(parents=True)
     (home / ".bashrc").touch()

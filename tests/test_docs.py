@@ -1,6 +1,7 @@
-"""Every command line and snippet of README.md and docs/ is tried: commands run, settings load, rows are accepted.
+"""Tries every command line and snippet of README.md and docs/: commands run, settings load, rows are accepted.
 
-A fenced block says in its first line what it holds. `text` is for what a program printed or a file holds, and is not tried.
+The first line of a fenced block names its language. `text` is for the output of a program or the contents of a file, and is
+not tried.
 """
 
 import os
@@ -34,7 +35,7 @@ INLINE = re.compile(r"`(nightpress [^`]+)`")
 ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
 """Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
 STATUSES = {0, 1}
-"""0: done. 1: it ran, and some rows did not complete, or there is nothing of that sort."""
+"""Exit statuses that are allowed. 0: done. 1: it ran, and some rows did not complete, or there was nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def snippets(*languages: str) -> list[Snippet]:
 
 
 def shell_lines() -> list[tuple[str, str]]:
-    """Where each line of a shell block stands, and the line without its comment."""
+    """The place of each line of a shell block, and the line without its comment."""
     lines = []
     for one in snippets("sh"):
         for n, line in enumerate(one.text.splitlines(), 1):
@@ -71,18 +72,18 @@ def shell_lines() -> list[tuple[str, str]]:
 
 
 def command_lines() -> list[tuple[str, str]]:
-    """Where each `nightpress …` stands, in blocks and in sentences, and what it is."""
+    """The place and the text of each `nightpress …`, in blocks and in sentences."""
     found = [(place, line) for place, line in shell_lines() if line.startswith("nightpress ")]
     for path in PAGES:
         page = path.read_text()
         for match in INLINE.finditer(page):
             found.append((f"{path.relative_to(ROOT)}:{page.count(chr(10), 0, match.start()) + 1}", match[1]))
-    # placeholders and the names of commands that a sentence speaks of
+    # leave out placeholders, and an option that is only mentioned
     return [(place, line) for place, line in found if "COMMAND" not in line and "--install-completion" not in line]
 
 
 def parse(arguments: list[str]) -> None:
-    """Read a command line as the command would, and run nothing. Fails on what it does not know."""
+    """Parse a command line as the command would, and run nothing. Fails on an unknown option or argument."""
     cli.load_extensions()
     command: Any = typer.main.get_command(cli.app)
     context = command.make_context("nightpress", [], resilient_parsing=True)
@@ -97,7 +98,7 @@ def parse(arguments: list[str]) -> None:
 
 @pytest.fixture
 def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """A folder with the files that the pages name, and a worker and a sweeper beside it; what placeholders stand for."""
+    """The values of the pages' placeholders, in a folder with the files that the pages name, beside a worker and a sweeper."""
     settings = Settings(
         redis_url=redis_url, store_url=str(tmp_path / "store"), model="stub", flush_s=0.02, log_level="error"
     )
@@ -132,7 +133,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
         queue.close()
 
 
-def test_each_block_says_what_it_holds() -> None:
+def test_each_block_names_its_language() -> None:
     known = {"sh", "python", "toml", "jsonl", "csv", "text"}
     assert [f"{one}: {one.language!r}" for one in snippets() if one.language not in known] == []
     assert len(snippets()) > 15  # so that the search itself cannot quietly find nothing
@@ -152,7 +153,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
             continue
         if name == "sweep" and "--dry-run" not in arguments:
             arguments.append("--dry-run")
-        if name == "delete":  # another one: the rest is still to be asked about
+        if name == "delete":  # delete another batch, because later lines still need the first
             arguments[1] = published_batch(night)
         if name == "results" and "-o" in arguments:
             Path(arguments[arguments.index("-o") + 1]).parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
             parse(arguments)
             continue
         if "--watch" in arguments:
-            arguments.remove("--watch")  # it ends with the last open batch: those of the lines before
+            arguments.remove("--watch")  # else it would wait for the open batches of earlier lines
         status, run = cli.main(arguments), run + 1
         printed = capsys.readouterr()
         if status not in STATUSES or "Traceback" in printed.err:
@@ -170,7 +171,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
 
 
 def published_batch(night: dict[str, str]) -> str:
-    """A further batch, published."""
+    """Publish one more batch, and return its id."""
     rows = Path("more.jsonl")
     rows.write_text('{"kind": "chat", "prompt": "Name a bird."}\n')
     settings = Settings(store_url=os.environ["NIGHTPRESS_STORE_URL"], model="stub")
@@ -180,13 +181,13 @@ def published_batch(night: dict[str, str]) -> str:
     return batch
 
 
-def test_an_option_that_is_not_there_is_noticed() -> None:
+def test_an_unknown_option_is_noticed() -> None:
     with pytest.raises(Exception, match="No such option"):
         parse(["enqueue", "tonight.csv", "--publish", "06:00"])
 
 
 @pytest.mark.parametrize(("place", "line"), [pytest.param(*one, id=one[0]) for one in shell_lines()])
-def test_what_other_programs_are_asked_is_there(place: str, line: str) -> None:
+def test_other_programs_know_what_the_pages_pass_to_them(place: str, line: str) -> None:
     program, *rest = shlex.split(line)
     if program == "make":
         assert re.search(rf"^{rest[0]}:.* ## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
@@ -238,13 +239,13 @@ def test_each_row_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", sorted({one.page for one in snippets("python")}))
 def test_the_python_of_each_page_runs(page: str, night: dict[str, str]) -> None:
-    """The blocks of one page are one program."""
+    """The blocks of one page are run as one program."""
     source = "\n".join(one.text for one in snippets("python") if one.page == page)
     exec(compile(source, page, "exec"), {"__name__": page})  # our own documentation
 
 
-def test_the_kind_of_the_pages_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed as the page says, rows of it are accepted."""
+def test_rows_of_the_kind_of_the_pages_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an installation as the page describes it, rows of its kind are accepted."""
     from importlib.metadata import EntryPoint
 
     [first, *_] = [one for one in snippets("python") if one.page == "docs/kinds.md"]
@@ -259,10 +260,10 @@ def test_the_kind_of_the_pages_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     assert [(fault.line, fault.code) for fault in accepted.faults] == [(2, "missing_field")]
 
 
-def test_each_link_leads_somewhere() -> None:
-    lost = []
+def test_each_link_leads_to_a_file() -> None:
+    dead = []
     for path in PAGES:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             if "://" not in target and not (path.parent / target).exists():
-                lost.append(f"{path.name}: {target}")
-    assert lost == []
+                dead.append(f"{path.name}: {target}")
+    assert dead == []

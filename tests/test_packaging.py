@@ -1,4 +1,4 @@
-"""The built wheel, installed alone: what it holds, what it loads, and what a machine that only submits can do with it."""
+"""Tests the built wheel, installed alone: its files, its imports, and its use on a machine that only submits."""
 
 import email.parser
 import json
@@ -27,13 +27,13 @@ IO = {"redis", "fsspec", "pydantic", "typer", "rich"}
 
 @dataclass(frozen=True)
 class Machine:
-    """An environment of its own, with the wheel and its base dependencies and nothing else."""
+    """A fresh environment with the wheel and its base dependencies alone."""
 
     folder: Path
     env: Mapping[str, str]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """A command of the environment, in its own folder, away from the source tree."""
+        """Run a command of the environment in its own folder, away from the source tree."""
         program = str(self.folder / "venv" / "bin" / command[0])
         return subprocess.run(
             [program, *command[1:]],
@@ -54,7 +54,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def pip(*args: str) -> None:
-    """Run this environment's pip, and fail with what it said."""
+    """Run this environment's pip. Fails with its error output."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *args]
     done = subprocess.run(
         command, cwd=ROOT, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=240, check=False
@@ -72,7 +72,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def machine(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A machine that only submits: its storage is a folder, and nothing listens where its Redis should be."""
+    """A machine that only submits: its storage is a folder, and no Redis listens at its address."""
     folder = tmp_path_factory.mktemp("machine")
     venv.create(folder / "venv", with_pip=False)
     pip("--python", str(folder / "venv" / "bin" / "python"), "install", "-c", "constraints.txt", str(wheel))
@@ -94,7 +94,7 @@ def metadata(wheel: Path, name: str) -> str:
 
 
 def test_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -> None:
-    """The scripts of the queue, the templates and py.typed are files that no import would miss."""
+    """If the queue's scripts, the templates or py.typed were missing, no import would notice."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     sources = {
@@ -109,16 +109,16 @@ def test_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -
 
 
 def test_metadata_names_command_licence_and_private_classifier(wheel: Path) -> None:
-    said: Message = email.parser.Parser().parsestr(metadata(wheel, "METADATA"))
-    assert said["Name"] == "nightpress"
-    assert said["License-Expression"] == "Apache-2.0"
-    assert "Private :: Do Not Upload" in (said.get_all("Classifier") or [])
+    fields: Message = email.parser.Parser().parsestr(metadata(wheel, "METADATA"))
+    assert fields["Name"] == "nightpress"
+    assert fields["License-Expression"] == "Apache-2.0"
+    assert "Private :: Do Not Upload" in (fields.get_all("Classifier") or [])
     assert "Apache License" in metadata(wheel, "licenses/LICENSE")
     assert "nightpress = jobs.commands.cli:main" in metadata(wheel, "entry_points.txt")
 
 
 def test_jobs_and_workers_resolve_to_our_distribution(machine: Machine) -> None:
-    """Both names are general; no other package of a fresh environment has them."""
+    """Both names are common words, but no other package of a fresh environment has them."""
     code = (
         "import json, jobs, workers; from importlib.metadata import packages_distributions as found;"
         f"print(json.dumps([found()[n] for n in {PACKAGES!r}] + [jobs.__file__, workers.__file__]))"
@@ -144,7 +144,7 @@ def test_a_machine_that_submits_has_neither_torch_nor_ray(machine: Machine) -> N
 
 
 def test_a_machine_that_submits_enqueues_and_asks_for_status(machine: Machine) -> None:
-    """Redis does not answer, and is not needed: the batch is a folder, and its counts come from it."""
+    """Redis does not answer, and is not needed: the batch is a folder, from which its counts come."""
     rows = machine.folder / "rows.jsonl"
     rows.write_text('{"prompt": "Name a herb."}\n{"prompt": 7}\n{"prompt": "Name a tree."}\n')
     enqueued = machine.nightpress("enqueue", str(rows), "--model", "stub", "--kind", "chat", "--name", "herbs")
@@ -154,16 +154,16 @@ def test_a_machine_that_submits_enqueues_and_asks_for_status(machine: Machine) -
 
     status = machine.nightpress("status", "--json")
     assert status.returncode == 0, status.stderr
-    said = json.loads(status.stdout)
-    [batch] = said["batches"]
+    shown = json.loads(status.stdout)
+    [batch] = shown["batches"]
     assert (batch["id"], batch["rows"], batch["failed"], batch["completed"]) == (batch_id, 3, 1, 0)
-    assert said["workers"] == []
+    assert shown["workers"] == []
     assert "from storage alone" in status.stderr
     assert "Traceback" not in status.stderr
 
 
-def test_a_machine_that_submits_says_what_running_needs(machine: Machine) -> None:
-    """The commands of the workers are there; without their packages they name the remedy, with status 3."""
+def test_a_machine_that_submits_names_the_packages_that_running_needs(machine: Machine) -> None:
+    """The commands of the workers exist; without their packages they name the remedy, with status 3."""
     rows = machine.folder / "one.jsonl"
     rows.write_text('{"kind": "chat", "prompt": "Name a herb."}\n')
     run = machine.nightpress("run", str(rows), "--model", "stub", "--out", str(machine.folder / "out"))
@@ -206,7 +206,7 @@ def imported(*command: str) -> set[str]:
     ],
 )
 def test_importing_loads_nothing_heavy(command: Sequence[str], forbidden: set[str]) -> None:
-    """Where everything is installed, what is heavy still waits until it is used."""
+    """Even if everything is installed, heavy packages are imported only when they are used."""
     names = imported(*command)
     assert "jobs" in names
     assert not names & forbidden
@@ -218,7 +218,7 @@ def pins() -> dict[str, str]:
 
 
 def required() -> set[str]:
-    """Everything that the base, the extras and the groups pull in on this machine, read from what is installed."""
+    """The names of all packages that the base, the extras and the groups require on this machine, from installed metadata."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -237,14 +237,14 @@ def required() -> set[str]:
             seen.add((name, extra))
             try:
                 needs = distribution(name).requires or []
-            except PackageNotFoundError:  # of a group that is not installed here; it has a pin of its own
+            except PackageNotFoundError:  # of a group that is not installed here; it has its own pin
                 continue
             waiting += [n for n in needs if (m := Requirement(n).marker) is None or m.evaluate({"extra": extra})]
     return {name for name, _ in seen}
 
 
 def test_every_package_that_is_installed_has_an_exact_pin() -> None:
-    """Above all torch: without its pin, pip takes a CUDA build of several GB."""
+    """The pin of torch matters most: without it, pip installs a CUDA build of several GB."""
     versions = pins()
     assert sorted(required() - set(versions)) == []
     assert all(re.fullmatch(r"[0-9][0-9a-z.+]*", version) for version in versions.values())

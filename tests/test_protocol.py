@@ -1,4 +1,4 @@
-"""The rules of jobs/PROTOCOL.md: each has its number and a guard that keeps it, and each rule that is cited is there.
+"""Tests the rules of jobs/PROTOCOL.md: each has a number and a guard that keeps it, and each cited rule exists.
 
 A citation is "rule 10", "rules 8, 18 and 25" or "rules 16 to 21". A guard of `scripts/checks/guards.toml` names the number of its
 rule, or a word that the last section of the page explains.
@@ -24,7 +24,7 @@ OTHER_FORM: Final = re.compile(r"\b(?:rules?\s*(?:no\.?|number|#)|protocol(?:\.m
 HEADING: Final = re.compile(r"^### Rule (\d+)(?: ★)?: (.+)$", re.MULTILINE)
 WORD: Final = re.compile(r"^- `([a-z]+)`: ", re.MULTILINE)
 UNGUARDED: Final = re.compile(r"^\*No guard\*: .{20,}", re.MULTILINE)
-"""A rule that no guard keeps says why in a paragraph that begins so."""
+"""The beginning of the paragraph in which a rule without a guard says why it has none."""
 
 
 def sections() -> dict[int, str]:
@@ -36,7 +36,7 @@ def sections() -> dict[int, str]:
 
 
 def words() -> set[str]:
-    """What a guard that keeps no rule may name."""
+    """The words that a guard may name if it keeps no rule."""
     return set(WORD.findall((ROOT / PAGE).read_text().partition("## Guards that keep no rule")[2]))
 
 
@@ -48,7 +48,7 @@ def named(text: str) -> Iterator[int]:
 
 
 def files() -> Iterator[Path]:
-    """Every file in which a rule may be cited, but for this one."""
+    """Every file in which a rule may be cited, except this one."""
     for folder in SEARCHED:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in SUFFIXES and path != Path(__file__):
@@ -85,7 +85,7 @@ def test_rules_are_cited_in_one_form() -> None:
         pytest.param("no rules 'til @rule(2)", [], id="none"),
     ],
 )
-def test_what_a_text_cites(text: str, numbers: list[int]) -> None:
+def test_citations_are_found_in_a_text(text: str, numbers: list[int]) -> None:
     assert list(named(text)) == numbers
 
 
@@ -110,7 +110,7 @@ def test_each_rule_names_the_files_that_keep_it() -> None:
 
 
 def test_a_guard_stands_in_a_file_that_keeps_its_rule() -> None:
-    """Else a reader of the page does not find all that keeps the rule."""
+    """A reader of the page must find every file that keeps the rule."""
     texts = sections()
     assert [
         f"rule {guard.rule}: {guard.file}"

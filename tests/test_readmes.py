@@ -1,4 +1,4 @@
-"""The pages for developers say what is there: each path that they name exists, and each room is in its half's README."""
+"""Tests the pages for developers: each path that they name exists, and each room is in the README of its half."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 LINES: Final = {"jobs/README.md": 200, "workers/README.md": 200, ".github/CONTRIBUTING.md": 120}
-"""The most lines of a page that is to be read in one go."""
+"""Page -> the number of lines that it must stay below, so that it can be read in one go."""
 PAGES: Final = [*LINES, "jobs/PROTOCOL.md"]
 
 CODE: Final = re.compile(r"`([^`\s]+)`")
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
 NAMES: Final = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
-"""What may be a path. A pattern, such as `batches/<id>`, is none."""
+"""The form of a path. A pattern, such as `batches/<id>`, is not a path."""
 FILE: Final = re.compile(r".*\.(?:py|lua|md|toml|j2|yaml)")
 IN_THE_STORE: Final = {"open/", "compacted/"}
 """Folders of a store, not of the tree."""
@@ -32,7 +32,7 @@ def named_paths(page: str) -> list[str]:
 
 
 def rooms(half: str) -> set[str]:
-    """The folders of a half in which any file lies, as its README names them."""
+    """The folders of a half that contain files, in the form in which its README names them."""
     found = {path.parent for path in (ROOT / half).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     return {f"{folder.relative_to(ROOT / half)}/" for folder in found if folder != ROOT / half}
 
@@ -59,5 +59,5 @@ def test_each_room_is_a_row_of_the_table_of_its_half(half: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "most"), LINES.items())
-def test_a_page_can_be_read_in_one_go(page: str, most: int) -> None:
+def test_a_page_is_short(page: str, most: int) -> None:
     assert len((ROOT / page).read_text().splitlines()) < most

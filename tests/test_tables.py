@@ -1,4 +1,4 @@
-"""Shows that error codes, log events, settings and commands are declared, used and documented alike."""
+"""Tests that error codes, log events, settings and commands are declared, used and documented alike."""
 
 import ast
 import os
@@ -44,7 +44,7 @@ def literal(node: ast.expr) -> str | None:
 
 
 def strings(*folders: str, but: str) -> set[str]:
-    """Every string constant of the code, without those of the file `but`, where the names are declared."""
+    """Every string constant of the code, except those of the file `but`, in which the names are declared."""
     return {
         node.value
         for path, tree in sources(*folders)
@@ -55,7 +55,7 @@ def strings(*folders: str, but: str) -> set[str]:
 
 
 def given_codes() -> dict[str, str]:
-    """Place in the code -> the error code that is given there as a literal."""
+    """Place in the code -> the error code that stands there as a literal."""
     found = {}
     for place, call in calls("jobs", "workers"):
         name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
@@ -91,7 +91,7 @@ def logged() -> dict[str, LogCall]:
 
 
 def keys_of(event: str) -> tuple[set[str], set[str]]:
-    """The keys that the table of events promises, and those that it allows: `a, b or c` promises a alone."""
+    """The keys that the table of events promises, and those that it allows: `a, b or c` promises only a."""
     _, colon, keys = EVENTS[event].rpartition(":")
     parts = keys.rstrip(".").split(",") if colon else []
     promised = {part.strip() for part in parts if " or " not in part}
@@ -134,7 +134,7 @@ def test_events_carry_the_keys_that_are_declared() -> None:
 
 
 def test_keys_are_not_those_of_rays_own_logs() -> None:
-    """A log store that holds both must not read our job as Ray's."""
+    """A log store that holds both must not mistake our keys for Ray's."""
     assert {place: call.keys & RAYS_KEYS for place, call in logged().items() if call.keys & RAYS_KEYS} == {}
 
 
@@ -209,7 +209,7 @@ def test_the_reference_lists_every_setting_with_its_default() -> None:
 
 
 def says_default(default: Any, rest: str) -> bool:
-    """Whether a row gives the default of a plain setting; a size may stand in KiB or MiB."""
+    """Whether a row of the table contains the default of a plain setting; a size may be in KiB or MiB."""
     if default is None or not isinstance(default, int | float | str | Path):
         return True
     typed = [f"{default:g}" if isinstance(default, float) else str(default)]

@@ -1,7 +1,7 @@
-"""The tree of `jobs` and `workers`: no room is too full, no imports go in a circle, and none goes to a higher layer.
+"""Tests the tree: no folder is too full, and in `jobs` and `workers` no imports go in a circle or to a higher layer.
 
-The layers are those of the import contracts in `pyproject.toml`, which import-linter checks too in `make check`. Here an import
-counts wherever it stands: at the top, in a function, or for type checkers alone.
+The layers are those of the import contracts in `pyproject.toml`, which import-linter checks too in `make check`. Here every
+import counts: at the top of a module, in a function, or for type checkers alone.
 """
 
 import ast
@@ -21,13 +21,13 @@ FULLER: Final[Mapping[str, int]] = {"tests/jobs/commands": 19}
 
 
 def modules() -> dict[str, Path]:
-    """The modules of both halves by name; a package's is that of its `__init__.py`."""
+    """The files of both halves by the names of their modules; an `__init__.py` has the name of its package."""
     paths = [path for half in HALVES for path in sorted((ROOT / half).rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
 def imports(name: str, tree: ast.AST, known: Mapping[str, object]) -> Iterator[str]:
-    """The modules of `known` that a module imports: of `from a.b import c` that is a.b.c where it is one, else a.b."""
+    """The modules of `known` that a module imports. `from a.b import c` imports a.b.c if that is a module, else a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -44,13 +44,13 @@ def imports(name: str, tree: ast.AST, known: Mapping[str, object]) -> Iterator[s
 
 @cache
 def graph() -> Mapping[str, frozenset[str]]:
-    """Each module with those that it imports."""
+    """Each module, and the modules that it imports."""
     known = modules()
     return {name: frozenset(imports(name, ast.parse(path.read_text()), known)) for name, path in known.items()}
 
 
 def circles(edges: Mapping[str, frozenset[str]]) -> list[list[str]]:
-    """Sets of modules that import each other by some way (Tarjan's strongly connected components)."""
+    """The sets of modules that import each other directly or indirectly (Tarjan's strongly connected components)."""
     numbers: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
@@ -86,7 +86,7 @@ def layers(container: str) -> list[tuple[list[str], bool]]:
 
 
 def upward(container: str, edges: Mapping[str, frozenset[str]]) -> list[str]:
-    """The imports within a package that go to a higher layer, or to another room of their own where that is not allowed."""
+    """The imports within a package that go to a higher layer, or to another room of the same layer if that is not allowed."""
     level = {name: n for n, (names, _) in enumerate(layers(container)) for name in names}
     mixed = {n for n, (_, may_mix) in enumerate(layers(container)) if may_mix}
     wrong = []
@@ -138,6 +138,6 @@ def test_jobs_never_imports_workers() -> None:
     ] == []
 
 
-def test_what_is_a_circle() -> None:
+def test_circles_are_found() -> None:
     edges = {"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("b"), "d": frozenset("d"), "e": frozenset("a")}
     assert sorted(circles(edges)) == [["b", "c"], ["d"]]

@@ -1,1 +1,1 @@
-"""Benchmarks: what Nightpress takes, alone and beside others. Each says at its head how it is run."""
+"""Benchmarks of Nightpress, alone and beside other systems. The head of each script says how to run it."""

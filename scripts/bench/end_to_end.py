@@ -1,10 +1,10 @@
-"""What the way from a file to published content costs: `nightpress run` beside its engine alone, in turn, pinned alike.
+"""Measures the cost of everything around the engine: `nightpress run` beside its engine alone, in turn, on the same core.
 
     python scripts/bench/end_to_end.py --rows 512 --turns 3
 
-The engine's thread has one core; server, Ray, storage and all other threads of the worker have another. Rows are of the
-mixed shape of `bench/engines.py`, and may not end before their length, so both make the same number of tokens. Counted after
-load: the engine from the first request to the last answer, the run from the first row that began to the last that ended.
+The engine's thread has one core; the server, Ray, storage and all other threads of the worker have another. Rows have the
+mixed shape of `bench/engines.py` and may not end early, so both make the same number of tokens. Loading is not counted:
+the engine is timed from the first request to the last answer, the run from the first row that began to the last that ended.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
 
 
 def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> float:
-    """Tokens a second of a run, from the first row that began to the last that ended."""
+    """Tokens a second of `nightpress run`, from the first row that began to the last that ended."""
     rows = [
         {
             "kind": "completion",
@@ -74,7 +74,7 @@ def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> flo
 
 
 def rate(rows: list[dict[str, Any]]) -> float:
-    """Completion tokens a second over output rows."""
+    """Completion tokens a second over these output rows."""
     began = min(datetime.fromisoformat(row["started_at"]) for row in rows)
     ended = max(datetime.fromisoformat(row["finished_at"]) for row in rows)
     tokens: int = sum(row["usage"]["completion_tokens"] for row in rows)
@@ -82,15 +82,15 @@ def rate(rows: list[dict[str, Any]]) -> float:
 
 
 def main() -> None:
-    """Both in turn."""
+    """Run both in turn, and print their rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--shape", choices=list(SHAPES), default="mixed")
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--core", type=int, default=0, help="of the engine")
-    parser.add_argument("--other", type=int, default=1, help="of all else")
+    parser.add_argument("--core", type=int, default=0, help="core of the engine")
+    parser.add_argument("--other", type=int, default=1, help="core of everything else")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
     args = parser.parse_args()
     from jobs.catalog import ModelCard

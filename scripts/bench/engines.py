@@ -1,19 +1,19 @@
-"""Our engine beside what one would take instead: output tokens a second, on one pinned core each, in turn.
+"""Compares our engine with its alternatives: output tokens a second, in turn, each on one pinned core.
 
     python scripts/bench/engines.py --turns 3
     python scripts/bench/engines.py --shape social --requests 512 --with vllm,openvino
 
-The workload follows from a seed: prompts with a common beginning of about 60 tokens, answers of exactly so many tokens, which
-no contender uses to order its requests: each takes them as they come, but for `sorted`, which is padded batches by their true
-lengths, as only someone who knew the answers could make them. Each contender runs in a process and an environment of its
-own; `--with` installs peers from PyPI into the cache folder first. The machine's limit is measured before: on a CPU torch's
-products of the linear layers alone, at as many rows as there are slots; on a GPU what its memory can read, weights
-once a step and keys and values once a token. All must have made the same number of tokens.
+The workload follows from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. Contenders
+take the requests in their order and do not sort them by length. Only `sorted` does: it makes padded batches by the true
+lengths, which nobody could know beforehand. Each contender runs in its own process, and the peers in their own environments;
+`--with` installs them from PyPI into the cache folder first. The machine's limit is measured before: on a CPU the linear
+layers alone in torch, with one row a slot; on a GPU the rate at which memory can read the weights once a step and keys and
+values once a token. The benchmark fails if a contender makes another number of tokens.
 
     --model smollm2      the small model of `make run`, of 0.1 billion parameters
     --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
-    --model 8-billion    the same of 8 billion (needs 35 GB, and a GPU)
-    --device cuda        on a GPU, with all cores for the rest; openvino stays away. `auto` takes one where there is one
+    --model 8-billion    the same with 8 billion parameters (needs 35 GB, and a GPU)
+    --device cuda        on a GPU, without pinning to a core and without openvino; `auto` uses a GPU if there is one
 """
 
 import argparse
@@ -45,21 +45,21 @@ PEERS: Final[dict[str, list[str]]] = {
 PEERS_ON_A_GPU: Final[dict[str, list[str]]] = {"vllm": ["vllm==0.33.0"]}
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
-"""Neither vLLM's build for CPUs nor OpenVINO's exporter imports beside them."""
+"""Packages that are removed again, because vLLM's build for CPUs and OpenVINO's exporter fail to import beside them."""
 
 
 @dataclass
 class Contender:
-    """One engine: how it is started, and what its runs reported."""
+    """One engine: its name, the command that starts it, and the reports of its runs."""
 
     name: str
     command: list[str]
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, work: Path, core: int | None, new_tokens: int) -> None:
-        """Answer the workload once, on one core or, for None, on all.
+        """Answer the workload once, on one core, or on all if `core` is None.
 
-        Ends the benchmark when it fails or made another number of tokens.
+        Ends the benchmark if the contender fails or makes another number of tokens.
         """
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             command = [*self.command[:3], str(work), report.name, *self.command[3:]]
@@ -70,20 +70,20 @@ class Contender:
                 sys.exit(f"{self.name} ended with {done.returncode}:\n{done.stderr[-3000:]}")
             self.reports.append(json.loads(Path(report.name).read_text()))
         if (made := self.reports[-1]["tokens"]) != new_tokens:
-            sys.exit(f"{self.name} made {made:,} tokens, and not {new_tokens:,}")
+            sys.exit(f"{self.name} made {made:,} tokens instead of {new_tokens:,}")
 
     def median(self, name: str) -> float:
-        """Over the turns."""
+        """The median of one figure over the turns."""
         return float(statistics.median(report[name] for report in self.reports))
 
     @property
     def tokens_per_s(self) -> float:
-        """The median of the turns."""
+        """The median rate over the turns."""
         return float(statistics.median(report["tokens"] / report["seconds"] for report in self.reports))
 
 
 def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, device: str) -> list[Contender]:
-    """Ours, padded batches, and the peers that were asked for."""
+    """Our engine, padded batches, and the named peers."""
 
     def module(name: str, python: str = sys.executable, *more: str) -> list[str]:
         return [python, "-m", f"scripts.bench.engine_peers.{name}", *more]
@@ -105,7 +105,7 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, devic
 
 
 def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTED) -> str:
-    """The Python of an environment with these packages, made at the first time."""
+    """The Python of an environment with these packages, which is made at the first call."""
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
@@ -118,18 +118,18 @@ def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTE
 
 
 def exported(folder: Path, dtype: str, cache: Path) -> Path:
-    """The model as OpenVINO reads it."""
+    """The folder of the model in OpenVINO's format, exported at the first call."""
     target = cache / f"openvino-{folder.name}-{dtype}"
     if not (target / "openvino_model.xml").exists():
         python = environment(cache / "exporter", EXPORTER)
-        weights = {"float32": "fp32", "bfloat16": "fp16"}[dtype]  # it computes in bfloat16 when it is told to
+        weights = {"float32": "fp32", "bfloat16": "fp16"}[dtype]  # the peer sets the precision of computing to bfloat16
         command = ["-m", "optimum.commands.optimum_cli", "export", "openvino", "--task", "text-generation-with-past"]
         subprocess.run([python, *command, "--model", folder, "--weight-format", weights, target], check=True)
     return target
 
 
 def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
-    """The folder of a model, made where it is not there yet."""
+    """The folder of a model, which is made if it does not exist yet."""
     from jobs.catalog import SHIPPED
     from workers.engines.weights import resolve
 
@@ -138,7 +138,7 @@ def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
 
 
 def limit(work: Workload, core: int | None) -> tuple[float, str]:
-    """Tokens a second that the machine allows, and by what."""
+    """The tokens a second that the machine allows, and a phrase that names the limit."""
     asked = ["-m", "scripts.bench.engine_peers.limits", work.folder, work.dtype, str(work.slots), work.device]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = pinned(core, [sys.executable, *asked])
@@ -156,7 +156,7 @@ def limit(work: Workload, core: int | None) -> tuple[float, str]:
 
 
 def pinned(core: int | None, command: list[str]) -> list[str]:
-    """The command on one core, or on all."""
+    """The command pinned to one core, or unchanged if `core` is None."""
     if core is None:
         return command
     taskset = shutil.which("taskset") or sys.exit("this needs taskset, of util-linux")
@@ -164,7 +164,7 @@ def pinned(core: int | None, command: list[str]) -> list[str]:
 
 
 def table(contenders: list[Contender], most: float) -> str:
-    """What was measured, in 80 columns."""
+    """The table of all measurements, in 80 columns."""
     by_name = {one.name: one for one in contenders}
     in_order = by_name["padded, file order"].tokens_per_s
     by_length = by_name["padded, sorted"].tokens_per_s
@@ -190,8 +190,10 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--core", type=int, default=0)
-    parser.add_argument("--with", dest="peers", default="", help="transformers, vllm, openvino; with commas")
-    parser.add_argument("--only", default="", help="names of the table, with commas, beside those it is compared to")
+    parser.add_argument("--with", dest="peers", default="", help="peers: transformers, vllm, openvino; comma-separated")
+    parser.add_argument(
+        "--only", default="", help="run only these peers of the table, comma-separated, beside ours and padded"
+    )
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress-bench").expanduser())
     args = parser.parse_args()
     from jobs.catalog import ModelCard

@@ -1,4 +1,4 @@
-"""Our queue beside its peers on one Redis: how fast it drains and fills, what it takes, and what a killed worker costs.
+"""Compares our queue with its peers on one Redis: rates of draining and filling, memory, and the cost of broken workers.
 
     python scripts/bench/lanes.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
         [--fault kill,unacked,stop] [--kills 5] [--json FILE]
@@ -45,26 +45,26 @@ from workers.fleet import embedded_redis
 LANE: Final = "stub"
 RATE: Final = 150
 PACED_JOBS: Final = 400
-SMALL_BATCH_SHARE: Final = 4
-"""At batches of 1, a quarter of the jobs: it takes longer."""
+SMALL_BATCH_PART: Final = 4
+"""With batches of 1, only one in this many jobs is run, because it takes longer."""
 
 
 def p99_ms(bench: Bench, feed: tuple[str, str], work: tuple[str, str]) -> float:
-    """How long all but one in a hundred jobs waited at most, when they come at a rate."""
+    """The longest wait in ms of 99 % of jobs when RATE jobs come each second."""
     bench.empty()
     waits = bench.folder / "waits.json"
     waits.unlink(missing_ok=True)
-    asked: dict[str, Any] = {"RATE": RATE, "JOBS": PACED_JOBS}
-    with bench.started(*work, **asked, RESULT=waits) as (worker, _):
-        bench.step(*feed, **asked)
+    options: dict[str, Any] = {"RATE": RATE, "JOBS": PACED_JOBS}
+    with bench.started(*work, **options, RESULT=waits) as (worker, _):
+        bench.step(*feed, **options)
         if not wait_for(lambda: waits.exists() and waits.read_text(), STEP_S if worker.poll() is None else 0):
-            sys.exit(f"{' '.join(work)}: {(bench.folder / 'said').read_text()[-2000:]}")
+            sys.exit(f"{' '.join(work)}: {bench.log.read_text()[-2000:]}")
     return float(json.loads(waits.read_text())["p99_s"]) * 1000
 
 
 def peer(bench: Bench, name: str) -> dict[str, float]:
-    """All figures of one peer, once."""
-    few = max(bench.jobs // SMALL_BATCH_SHARE, 1)
+    """Measure all figures of one peer once."""
+    few = max(bench.jobs // SMALL_BATCH_PART, 1)
     before, found = bench.empty(), {}
     cpu = bench.cpu_us()
     found["enq/s"] = bench.jobs / bench.step(name, "enqueue")["seconds"]
@@ -79,10 +79,10 @@ def peer(bench: Bench, name: str) -> dict[str, float]:
 
 
 def turn(bench: Bench, name: str) -> dict[str, float]:
-    """All figures of one system, once. Ours has its three rows in one."""
+    """Measure all figures of one system once. The figures of all three rows of Nightpress come together."""
     if name != "nightpress":
         return peer(bench, name)
-    few = max(bench.jobs // SMALL_BATCH_SHARE, 1)
+    few = max(bench.jobs // SMALL_BATCH_PART, 1)
     before, found = bench.empty(), {}
     enqueued = bench.step(name, "enqueue")
     found["whole enq/s"] = bench.jobs / enqueued["seconds"]
@@ -109,7 +109,7 @@ def turn(bench: Bench, name: str) -> dict[str, float]:
 
 
 def rounded(bench: Bench) -> float:
-    """By how much the server's allocator rounds a request up, were it stored as a string alone."""
+    """The bytes by which the server's allocator rounds a request up if it is stored alone as a string."""
     key = f"np:1:{{{LANE}}}:payload"
     _, request = next(iter(bench.client.hscan_iter(key)))
     bench.client.set("probe", request)
@@ -126,7 +126,7 @@ def medians(turns: list[dict[str, float]]) -> dict[str, float]:
 
 
 def table(found: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
-    """At most 80 columns: rates and memory."""
+    """The table of rates and memory, at most 80 columns wide."""
     rows = {name: values for name, values in found.items() if name != "nightpress"}
     ours = found["nightpress"]
     whole = {key: ours[f"whole {key}"] for key in ("64", "1", "enq/s")}
@@ -151,18 +151,18 @@ def table(found: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--with", dest="peers", default="", help=f"of {','.join(PACKAGES)}")
-    parser.add_argument("--turns", type=int, default=3, help="0 for the faults alone")
+    parser.add_argument("--with", dest="peers", default="", help=f"peers, comma-separated: {','.join(PACKAGES)}")
+    parser.add_argument("--turns", type=int, default=3, help="0 to run only the faults")
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--bytes", type=int, default=2048)
-    parser.add_argument("--fault", default="", help=f"break workers too: of {','.join(faults.FAULTS)}")
-    parser.add_argument("--kills", type=int, default=5, help="how many workers are broken in a drain")
-    parser.add_argument("--kill-jobs", type=int, default=3000, help="jobs of such a drain")
+    parser.add_argument("--fault", default="", help=f"break workers too, comma-separated: {','.join(faults.FAULTS)}")
+    parser.add_argument("--kills", type=int, default=5, help="workers that are broken in one drain")
+    parser.add_argument("--kill-jobs", type=int, default=3000, help="jobs of a drain with faults")
     parser.add_argument(
-        "--wait", type=float, default=120.0, help="seconds in which nothing happens until a job is lost"
+        "--wait", type=float, default=120.0, help="seconds without any event after which a drain counts as ended"
     )
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/nightpress/peers").expanduser())
-    parser.add_argument("--json", type=Path, help="where all figures of all turns go")
+    parser.add_argument("--json", type=Path, help="a file for all figures of all turns")
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""How well the runner feeds its engine: the share of the time that it was inside step() with every slot taken.
+"""Measures how well the runner feeds its engine: the part of the time spent inside step() with every slot taken.
 
-A real redis-server, a local store and the stub engine with a step of 20 ms, 64 slots and rows of 30 to 360 tokens. Counted
-from the first full step until no row is left to claim; what is missing from 100 % is claiming, composing and checking.
+It uses a real redis-server, a local store and the stub engine with steps of 20 ms, 64 slots and rows of 30 to 360 tokens. Time
+is counted from the first full step until no row is left to claim; the rest of 100 % is claiming, composing and checking.
 
     python scripts/bench/runner.py --rows 400
 """
@@ -38,7 +38,7 @@ from workers.worker.runner import Runner
 
 @dataclass
 class Watched:
-    """The stub, with a stopwatch. `rows` is how many requests will come."""
+    """The stub engine with a stopwatch. `rows` is the number of requests that will come."""
 
     engine: StubEngine
     rows: int
@@ -51,7 +51,9 @@ class Watched:
 
     def submit(self, request: GenerationRequest) -> None:
         self.submitted += 1
-        params = replace(request.prompt.params, min_tokens=request.prompt.params.max_tokens)  # the stub would say less
+        params = replace(
+            request.prompt.params, min_tokens=request.prompt.params.max_tokens
+        )  # else the stub writes fewer words
         self.engine.submit(replace(request, prompt=replace(request.prompt, params=params)))
 
     def step(self) -> Sequence[Completion]:

@@ -1,15 +1,15 @@
-"""How everything grows with a batch: time, rows/s, Redis' memory and latency, and the peak of memory of each process.
+"""Measures how time, rows/s, Redis' memory and latency, and the peak memory of each process grow with a batch.
 
     python scripts/bench/scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
     python scripts/bench/scale.py --rows 1000000 --phases publish
     python scripts/bench/scale.py --rows 100000 --s3
 
-For each number of rows, one after the other, each in processes of its own: *intake* accepts rows of 2 KB; in the *night* 1,000
-light workers, a feeder and one whole worker empty the batch over a real Redis, on the stub's timing model; *publish*
-publishes what they wrote, and it is verified, untimed. Without a night, 5,000 segments of equal size are written first.
-p50 and p99 of a claim are Redis' own. Peak memory is the kernel's figure for the process.
+Each number of rows is run by itself, each phase in new processes. *intake* accepts rows of 2 KB. In the *night*, 1,000 light
+workers, a feeder and one whole worker drain the batch over a real Redis, with the stub's timing model. *publish* publishes the
+outcomes and then verifies them, untimed. Without a night, 5,000 segments of equal size are written first. Redis itself
+measures p50 and p99 of a claim, and the kernel measures the peak memory of a process.
 
-With --s3, only publishing is measured, from an S3 server of its own (moto), from small segments as they are and compacted.
+With --s3, only publishing is measured, on a private S3 server (moto), from small segments as they are and compacted.
 """
 
 import argparse
@@ -62,11 +62,11 @@ FIGURES: Final = (
     ("publish_rows_cpu_s", "publishing, rows/CPU s", ",.0f"),
     ("publisher_mb", "publisher, MB", ",.0f"),
 )
-"""What is found of a batch, how it is called, and how it is written. All MB are peaks, but for Redis' at the end."""
+"""Each figure of a batch: its key, its name and its format. All MB are peaks, except Redis' at the end."""
 
 
 def published(store: Store) -> None:
-    """Publish, as whoever sweeps does. Says in how many seconds."""
+    """Publish the batch as a sweeper does, and print the seconds that it took."""
     began = time.monotonic()
     if not isinstance(publish(store, batches.only_batch(store), prices=Prices()), Done):
         sys.exit("the batch is not complete")
@@ -74,7 +74,7 @@ def published(store: Store) -> None:
 
 
 def compacted(store: Store) -> None:
-    """Compact, as whoever sweeps does, who has read the heads of all segments as they came. Says in how many seconds."""
+    """Compact as a sweeper does that has read the heads of all segments before, and print the seconds that it took."""
     index = OutcomeIndex(store, require_batch(store, batches.only_batch(store)))
     index.refresh()
     began = time.monotonic()
@@ -83,7 +83,7 @@ def compacted(store: Store) -> None:
 
 
 def run_part(part: str, args: argparse.Namespace) -> None:
-    """What a process of the bench does."""
+    """Run one part of the benchmark in this process."""
     configure("warning", "json")
     options = json.loads(args.store_options)
     store, settings = open_store(args.store, options), None
@@ -106,7 +106,7 @@ def run_part(part: str, args: argparse.Namespace) -> None:
 
 
 def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, float]:
-    """Empty the batch. What was found."""
+    """Run the night until the batch is drained. Returns its figures."""
     binary = shutil.which("redis-server") or sys.exit("the night needs a redis-server")
     port = free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -129,9 +129,9 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
         latency = client.info("latencystats")["latency_percentiles_usec_eval"]
         for part in (feeder, *parts):
             part.terminate()
-        _, feeder_mb, said = feeder.wait()
+        _, feeder_mb, printed = feeder.wait()
         peaks = [part.wait()[1] for part in parts]
-    fed, busy_s, busy_cpu_s = map(float, said.splitlines()[-1].split())
+    fed, busy_s, busy_cpu_s = map(float, printed.splitlines()[-1].split())
     return {
         "feed_rows_s": fed / busy_s,
         "feed_rows_cpu_s": fed / busy_cpu_s,
@@ -148,7 +148,7 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
 
 
 def _left(url: str, rows: int) -> tuple[bool, int]:
-    """Whether rows are left, and how many wait on the lane."""
+    """Whether rows are left, and the number of rows that wait on the lane."""
     queue = RedisQueue.from_url(url)
     snapshot = queue.snapshot(batches.LANE)
     queue.close()
@@ -157,7 +157,7 @@ def _left(url: str, rows: int) -> tuple[bool, int]:
 
 
 def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, Any]:
-    """The chosen phases for a batch of so many rows."""
+    """Run the chosen phases for a batch of this many rows. Returns their figures."""
     found: dict[str, Any] = {"rows": rows, "row_bytes": args.row_bytes, "window": args.window, "workers": args.workers}
     if "intake" in args.phases:
         part = Part("intake", rows, args, store)
@@ -181,7 +181,7 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
 
 
 def from_s3(rows: int, args: argparse.Namespace) -> None:
-    """Publish from an S3 server, from segments as they were written, and from compacted ones."""
+    """Publish on an S3 server, from segments as they were written and from compacted ones, and print the rates."""
     import fsspec
 
     port = free_port()
@@ -192,13 +192,13 @@ def from_s3(rows: int, args: argparse.Namespace) -> None:
         for name, parts in {"as written": ("publish",), "compacted": ("compact", "publish")}.items():
             url = f"s3://bench/{name.replace(' ', '-')}"
             for part in ("accept", "segments", *parts):
-                took, peak, said = Part(part, rows, args, url, store_options=json.dumps(options)).wait()
-                took = float(said.splitlines()[-1]) if part in ("publish", "compact") else took
+                took, peak, printed = Part(part, rows, args, url, store_options=json.dumps(options)).wait()
+                took = float(printed.splitlines()[-1]) if part in ("publish", "compact") else took
                 print(f"{name:12}{part:10}{took:8.1f} s{rows / took:12,.0f} rows/s{peak:8,.0f} MB", flush=True)
 
 
 def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """What is known of so many rows of one size, whose phases may have been measured apart; what came last counts."""
+    """One line for each number and size of rows, whose phases may have been measured apart; later figures win."""
     known: dict[tuple[int, int], dict[str, Any]] = {}
     for line in lines:
         known.setdefault((line["rows"], line["row_bytes"]), {}).update(line)
@@ -206,7 +206,7 @@ def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """A figure a line, a number of rows a column."""
+    """The table: a line for each figure, a column for each number of rows."""
     header = {"rows": "rows", "row_bytes": "bytes a row"}
     text = [f"{called:24}" + "".join(f"{line[name]:>13,}" for line in lines) for name, called in header.items()]
     for name, called, form in FIGURES:
@@ -216,22 +216,22 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Every phase in turn; or one part, in a process that the first one started for it."""
+    """Run every phase in turn; or, in a process that this script started, one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--segments", type=int, default=5_000, help="where they are written without a night")
+    parser.add_argument("--segments", type=int, default=5_000, help="segments that are written without a night")
     parser.add_argument("--row-bytes", type=int, default=2_048)
-    parser.add_argument("--window", type=int, default=100_000, help="rows on the lane at once")
+    parser.add_argument("--window", type=int, default=100_000, help="rows that are on the lane at once")
     parser.add_argument("--workers", type=int, default=1_000)
     parser.add_argument(
         "--phases", nargs="+", choices=("intake", "night", "publish"), default=("intake", "night", "publish")
     )
-    parser.add_argument("--folder", type=Path, help="where stores are made, which are removed afterwards")
+    parser.add_argument("--folder", type=Path, help="where stores are made; they are removed afterwards")
     parser.add_argument(
-        "--keep", action="store_true", help="use --folder itself as the store, and leave it for a next phase"
+        "--keep", action="store_true", help="use --folder itself as the store, and keep it for a later phase"
     )
-    parser.add_argument("--results", type=Path, help="a file of JSON lines that results are added to")
-    parser.add_argument("--plot", type=Path, help="a picture of all results in that file")
+    parser.add_argument("--results", type=Path, help="a file of JSON lines to which results are added")
+    parser.add_argument("--plot", type=Path, help="a file for a plot of all results in --results")
     parser.add_argument("--s3", action="store_true", help="publish from an S3 server")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--store", help=argparse.SUPPRESS)

@@ -1,13 +1,13 @@
-"""Whether a step's time is shared fairly: what long and short rows are said to have taken in a mix, beside what they take alone.
+"""Checks that a step's time is divided fairly: the reported time of long and short rows in a mix, beside their time alone.
 
     python scripts/bench/shares.py [--rows 64] [--slots 16] [--turns 3]
 
-Rows of each sort run alone, and then half of each together, several for each slot, so that slots are full for most of the time:
-a step of few rows costs each of them more, whatever is fair. In the mix the ratio of what a long
-and a short row took should be that of the rows alone. Long are rows of many new tokens, or those of a long prompt.
+Rows of each sort run alone, and then half of each together. There are several rows for each slot, so that slots are full most
+of the time: in a step of few rows each row costs more, however the time is divided. The ratio of a long row's time to a short
+row's should be the same in the mix as alone. A long row has many new tokens, or a long prompt.
 
-In the end the books are closed: what all rows took, with the engine's idle time and its loading, against a clock of its own that
-runs from before the engine is loaded. They should differ by less than 0.1 %.
+At the end, the time of all rows plus the engine's idle and loading time is compared with a separate clock that starts before
+the engine is loaded. They should differ by less than 0.1 %.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Sort:
-    """Rows of one sort: words of the prompt, each of another row, and new tokens."""
+    """The size of the rows of one sort: words of the prompt, and new tokens."""
 
     words: int
     new_tokens: int
@@ -47,7 +47,7 @@ PAIRS: Final = {
 
 @dataclass(frozen=True)
 class Books:
-    """In nanoseconds: what the rows took, the engine's idle time and its loading, and what a clock of its own says of it all."""
+    """Nanoseconds of all rows, of the engine's idle time and of its loading, and of a separate clock over all of it."""
 
     rows: int
     idle: int
@@ -56,23 +56,23 @@ class Books:
 
     @property
     def off(self) -> float:
-        """What is missing from the books, or in them twice, in parts of the whole."""
+        """The difference between the sum and the separate clock, as a fraction of the clock; negative if time is missing."""
         return (self.rows + self.idle + self.load) / self.clock - 1
 
 
 def clock_ns() -> int:
-    """The hardware's clock, which nobody sets right; the engine's is set right all the time."""
+    """The raw clock of the hardware, which is never adjusted, unlike the engine's."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC))
 
 
 def closed(engine: Engine, rows: int, began_ns: int) -> Books:
-    """The books of an engine that was loaded from `began_ns` on, and whose rows took so much."""
+    """The books of an engine whose loading began at `began_ns`, and whose rows took `rows` nanoseconds."""
     stats, now_ns = at_once(engine.stats)
     return Books(rows, stats.idle_ns, stats.load_ns, now_ns - began_ns)
 
 
 def at_once(what: Callable[[], Found]) -> tuple[Found, int]:
-    """What something says, and the clock at that moment: again, until no other process has come between."""
+    """The result of a call, and the clock at that moment. Repeats the call until it takes less than a millisecond."""
     while True:
         before = clock_ns()
         found = what()
@@ -81,7 +81,7 @@ def at_once(what: Callable[[], Found]) -> tuple[Found, int]:
 
 
 def requests(sort: Sort, n: int, some: random.Random) -> list[GenerationRequest]:
-    """Rows with nothing in common."""
+    """Requests of one sort with random prompts, which share no prefix."""
     params = SamplingParams(temperature=0.0, seed=1, min_tokens=sort.new_tokens, max_tokens=sort.new_tokens)
     texts = (" ".join(str(some.randrange(10**4)) for _ in range(sort.words)) for _ in range(n))
     return [
@@ -101,12 +101,12 @@ def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
 
 
 def mean(found: dict[str, int], asked: list[GenerationRequest]) -> float:
-    """Of these requests."""
+    """The mean time of these requests."""
     return statistics.mean(found[request.request_id] for request in asked)
 
 
 def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Random) -> tuple[float, float, int]:
-    """What a long row takes for each short one, alone and in a mix, and the nanoseconds that all took together."""
+    """A long row's time divided by a short row's, alone and in a mix, and the nanoseconds of all rows together."""
     all_long, all_short = requests(long, rows, some), requests(short, rows, some)
     long_took, short_took = taken(engine, all_long), taken(engine, all_short)
     alone = mean(long_took, all_long) / mean(short_took, all_short)
@@ -119,7 +119,7 @@ def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Rand
 
 
 def main() -> None:
-    """All pairs in turn."""
+    """Run all pairs in turn, and print their ratios and the books."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--slots", type=int, default=16)
@@ -130,7 +130,7 @@ def main() -> None:
     some = random.Random(args.seed)
     args.cache.mkdir(parents=True, exist_ok=True)
     card = ModelCard(source=str(model_folder("smollm2", args.cache)), device="cpu", slots=args.slots)
-    import workers.engines.causal.loading  # noqa: F401 - what is imported is not the engine's time
+    import workers.engines.causal.loading  # noqa: F401 - imported now, so that importing is not counted
 
     began_ns, rows_ns = clock_ns(), 0
     engine = make_engine("bench", card, args.cache)
@@ -141,7 +141,7 @@ def main() -> None:
         print(f"{name}: alone {alone:.2f}, in a mix {mixed:.2f}: {mixed / alone - 1:+.0%}", flush=True)
     books = closed(engine, rows_ns, began_ns)
     parts = f"rows {books.rows / 1e9:.3f} s, idle {books.idle / 1e9:.3f} s, load {books.load / 1e9:.3f} s"
-    print(f"{parts}; a clock of its own {books.clock / 1e9:.3f} s: {books.off:+.4%}")
+    print(f"{parts}; separate clock {books.clock / 1e9:.3f} s: {books.off:+.4%}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How long `nightpress run` takes to its first completed row, and how much of that a bare script does not take.
+"""Measures the time of `nightpress run` to its first completed row, and how much longer that is than a bare script takes.
 
     python scripts/bench/start.py --turns 3
 
 Runs both in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The
-clock starts with the process and stops when the row is on disk. The first turn is the colder one: files may have to be read
-from disk; with --cold the converted weights are made anew before it as well. Prints the parts that the run itself timed.
+clock starts with the process and stops when the row is on disk. The first turn may be slower, because files have to be read
+from disk. With --cold, a run that converts the weights anew comes before it. The parts that the run itself timed are printed.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: 
 
 
 def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]]:
-    """One `nightpress run`: seconds to the first row, and the parts that it timed."""
+    """Run `nightpress run` once. Returns the seconds to the first row, and the parts that the run itself timed."""
     store = folder / "store"
     command = [str(Path(sys.executable).with_name("nightpress")), "run", "row.jsonl", "--out", "out", "--again"]
     env = {**env, "NIGHTPRESS_STORE_URL": str(store), "NIGHTPRESS_FLUSH_S": "0.05", "NIGHTPRESS_LOG_FORMAT": "json"}
@@ -65,15 +65,15 @@ def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]
         command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         took = until(lambda: any(store.glob("batches/*/segments/*.jsonl")), process, began)
-        _, said = process.communicate()
-    events = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        _, log = process.communicate()
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     timed = next(event for event in events if event["event"] == "run.timed")
     shutil.rmtree(store)
     return took, {name: value for name, value in timed.items() if name.endswith("_s")}
 
 
 def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> float:
-    """The bare script: seconds to its row."""
+    """Run the bare script once. Returns the seconds to its row."""
     out = folder / "bare.jsonl"
     out.unlink(missing_ok=True)
     began = time.monotonic()
@@ -84,7 +84,7 @@ def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> f
 
 
 def main() -> None:
-    """Run both in turn, and print a table."""
+    """Run both in turn, and print a line for each turn."""
     from jobs.settings import load
     from workers.engines.registry import identity
     from workers.engines.weights import resolve

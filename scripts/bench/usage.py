@@ -1,10 +1,10 @@
-"""How long `nightpress usage` takes over many published batches.
+"""Measures the time of `nightpress usage` over many published batches.
 
     python scripts/bench/usage.py --batches 10000
 
-Writes the files of batches as they stand when they are published, sums them up once, as if each publisher had died before it
-could, and then times whole commands: a new process each, and where the system allows it, with nothing of the store in its page
-cache. Prints the seconds of each command, the best and the worst of three, and how many files it had to read.
+It writes the files of published batches and sums them up once, as if each publisher had died before it could. Then it times
+whole commands, each in a new process and, where the system allows it, without the accounts in the page cache. It prints the
+fastest and the slowest of three runs of each command, and the number of files that a command has to read.
 """
 
 import argparse
@@ -32,10 +32,10 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main() -> None:
-    """Fill, sum up, time."""
+    """Write the batches, sum them up, and time the commands."""
     parser = argparse.ArgumentParser(description="Time `nightpress usage` over many batches.")
     parser.add_argument("--batches", type=int, default=10_000)
-    parser.add_argument("--rows", type=int, default=4, help="rows of each")
+    parser.add_argument("--rows", type=int, default=4, help="rows of each batch")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nightpress-usage-") as folder:
         root = Path(folder) / "store"
@@ -62,7 +62,7 @@ def _timed(root: Path, args: list[str], env: dict[str, str]) -> float:
 
 
 def _write(root: Path, n: int, rows: int) -> None:
-    """One published batch, with its note."""
+    """Write one published batch, and the note that it is not summed up yet."""
     batch_id, at = f"night-{n:06}", FIRST + timedelta(minutes=n)
     paths = BatchPaths(batch_id)
     kind, tenant = KINDS[n % len(KINDS)], f"tenant-{n % 20}"

@@ -1,1 +1,1 @@
-"""Checks: what we run by hand beside the tests, since it takes long or breaks things."""
+"""Checks that we run by hand beside the tests, because they take long or break things."""

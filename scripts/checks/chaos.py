@@ -1,13 +1,13 @@
-"""A fleet under a random schedule of faults: worker processes on the stub engine, a real server, a store on disk.
+"""Runs a fleet under a random schedule of faults: worker processes on the stub engine, a real server, a store on disk.
 
     python scripts/checks/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
 
-Batches are submitted, cancelled and reopened all along. What is printed is the schedule, one JSON line a fault; --replay
-reads it back from such an output. At the end every batch is worked off and published, and the invariants are asked for:
-I1 to I3 of the latest round of each batch, of I4 that no job outlives its batch on the queue, I5 by the numbers of all
-attempts, and I6 of the segments that were counted.
+Batches are submitted, cancelled and reopened all along. The script prints the schedule, one JSON line a fault; --replay
+reads it back from such an output. At the end every batch is finished and published, and the invariants of
+tests/faults/README.md are checked: I1 to I3 for the latest round of each batch, I4 only in that no job outlives its batch
+on the queue, I5 by the numbers of all attempts, and I6 for the segments that were counted.
 
-Exit status: 0 every invariant holds, 1 one does not.
+Exit status: 0 when every invariant holds, 1 when one does not.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from jobs.errors import RequestError
 from jobs.usage import NAMES, Usage, total
 
 SETTLE_S: Final = 180.0
+"""Seconds that the fleet has to finish and publish every batch after the last fault."""
 KINDS: Final = {
     "submit": 8,
     "cancel": 1,
@@ -53,11 +54,12 @@ KINDS: Final = {
     "flush_scripts": 1,
     "store_away": 1,
 }
+"""Each kind of event, which is a method of `Chaos`, and how often it is chosen relative to the others."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What is done at a moment, in seconds from the start. `draw` chooses on whom."""
+    """An event and its time in seconds from the start. `draw` is a random number that chooses the worker, batch or key."""
 
     at_s: float
     kind: str
@@ -65,7 +67,7 @@ class Event:
 
 
 def schedule(seed: int, seconds: float) -> Iterator[Event]:
-    """The events of a seed, about one in two seconds."""
+    """The events that follow from a seed, about one every two seconds."""
     chance = random.Random(seed)
     at_s = 0.0
     yield Event(at_s, "submit", 0)
@@ -75,7 +77,7 @@ def schedule(seed: int, seconds: float) -> Iterator[Event]:
 
 
 def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
-    """Let each event happen at its time; then work everything off. Counts the events that took place."""
+    """Run each event at its time, then let the fleet finish everything. Counts the events that took place."""
     happened: Counter[str] = Counter()
     began = time.monotonic()
     for event in events:
@@ -86,7 +88,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
             getattr(chaos, event.kind)(event.draw)
             happened[event.kind] += 1
         except RequestError:
-            pass  # such as a cancel of what is published, or a reopening of what is open
+            pass  # for example: a published batch is cancelled, or an open one reopened
     limit = time.monotonic() + SETTLE_S
     while not chaos.settled and time.monotonic() < limit:
         chaos.turn()
@@ -95,7 +97,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
 
 
 def faults_of(chaos: Chaos) -> list[str]:
-    """What of I1 to I6 does not hold, a sentence each."""
+    """The violations of I1 to I6, a sentence each."""
     found: list[str] = []
     for batch_id in chaos.ids:
         found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
@@ -107,7 +109,7 @@ def faults_of(chaos: Chaos) -> list[str]:
     left = chaos.queue.snapshot(LANE)
     if left.ready or left.delayed or left.leased:
         found.append(
-            f"the queue holds {left.ready} ready, {left.delayed} delayed, {left.leased} leased jobs of no batch"
+            f"the queue holds {left.ready} ready, {left.delayed} delayed, {left.leased} leased jobs of no open batch"
         )
     return found
 
@@ -120,21 +122,21 @@ def missing(chaos: Chaos, batch_id: str) -> str:
 
 
 def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
-    """What segments say was spent, and the last round neither charges nor counts as wasted; to the last nanosecond."""
+    """The figures in which the usage of the last round, charged and wasted, differs from the sum over its segments."""
     done = latest_done(chaos.store, batch_id)
     if done is None:
         return
     spent = {name: total(line.usage + line.wasted for line in lines) for name, lines in counted(chaos, batch_id, done)}
     usage = read_usage(chaos.store, done, batch_id)
-    said = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
-    there = total(spent.values())
+    charged = Usage.from_dict(usage) + Usage.from_dict(usage["wasted"])
+    written = total(spent.values())
     for name in NAMES:
-        if name != "charge" and getattr(said, name) != getattr(there, name):
-            yield f"{name}: segments say {getattr(there, name)}, and usage.json {getattr(said, name)}"
+        if name != "charge" and getattr(charged, name) != getattr(written, name):
+            yield f"{name}: {getattr(written, name)} in the segments, {getattr(charged, name)} in usage.json"
 
 
 def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list[Outcome]]]:
-    """The segments that the publisher of a round counted, by name: all, but for those that came after it."""
+    """The segments that the publisher of a round counted, by name: all except those that were written after it."""
     paths = BatchPaths(batch_id)
     alone, compacted = list_files(chaos.store, paths)
     root = Path(chaos.store.url)
@@ -148,7 +150,7 @@ def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list
 
 
 def main() -> int:
-    """Break a fleet. Returns the exit status."""
+    """Run a fleet under faults, and print what held. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -168,18 +170,18 @@ def main() -> int:
         finally:
             chaos.close()
     table = Table(title=f"chaos, seed {args.seed}, {args.minutes:g} min, {args.workers} workers", width=80)
-    table.add_column("what")
-    table.add_column("number", justify="right")
+    table.add_column("event or result")
+    table.add_column("count", justify="right")
     lost = sum(int(match[1]) for fault in found if (match := re.search(r"(\d+) rows have no outcome", fault)))
     for name, number in [
         ("batches", len(chaos.ids)),
         ("rows", chaos.rows),
         *sorted(happened.items()),
-        ("restarts of workers", chaos.restarts),
-        ("lost", lost),
-        ("twice", sum("more than one outcome" in fault for fault in found)),
-        ("torn", sum("damaged" in fault or "is missing" in fault for fault in found)),
-        ("invariants that do not hold", len(found)),
+        ("worker restarts", chaos.restarts),
+        ("rows lost", lost),
+        ("rows with two outcomes", sum("more than one outcome" in fault for fault in found)),
+        ("damaged or missing files", sum("damaged" in fault or "is missing" in fault for fault in found)),
+        ("violations of invariants", len(found)),
     ]:
         table.add_row(name, f"{number:,}")
     console = Console(width=80)

@@ -1,4 +1,4 @@
-"""The fleet that `chaos.py` breaks: worker processes, their server and their store, and what can befall them."""
+"""The fleet that `chaos.py` breaks: worker processes, their server, their store, and the faults that it can inject."""
 
 import json
 import os
@@ -51,7 +51,7 @@ options = {{ step_s = 0.01, slots = 8, failure_rate = 0.02 }}
 
 
 class Chaos:
-    """The fleet, its server and its store, and what can befall them. A method for each kind of event."""
+    """The fleet, its server and its store, with a method for each kind of event."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self._folder = folder
@@ -98,7 +98,7 @@ class Chaos:
             return subprocess.Popen(command, cwd=self._folder, env=env, stdout=log, stderr=log)
 
     def turn(self) -> None:
-        """End faults whose time is over, replace workers that died, publish what is ready."""
+        """End faults whose time is over, replace workers that died, and publish batches that are ready."""
         for entry in [entry for entry in self._mend if entry[0] <= time.monotonic()]:
             self._mend.remove(entry)
             entry[1]()
@@ -106,7 +106,7 @@ class Chaos:
             if process.poll() is not None:
                 self._workers[n] = self._start_worker(n)
                 self.restarts += 1
-        with suppress(NightpressError):  # the server or the store is away: the next turn asks again
+        with suppress(NightpressError):  # the server or the store is away: the next turn tries again
             self._sweeper.sweep()
 
     def submit(self, draw: int) -> None:
@@ -146,7 +146,7 @@ class Chaos:
         process.send_signal(signal.SIGCONT)
 
     def roll_back(self, draw: int) -> None:
-        """Save the server's data now; some seconds later it comes back with them."""
+        """Save the server's data now, and put it back five seconds later."""
         del draw
         saved = {key: self._client.dump(key) for key in self._client.keys("*")}
         self._later(5.0, lambda: self._restore(saved))
@@ -171,7 +171,7 @@ class Chaos:
         self._client.script_flush()
 
     def store_away(self, draw: int) -> None:
-        """The store's folder is gone for some seconds; what is made in its place meanwhile is no part of it."""
+        """Move the store's folder away for up to four seconds. Files made in its place meanwhile are set aside."""
         away = self._home.with_name("away")
         self._home.rename(away)
         time.sleep(0.5 + draw % 4)
@@ -188,7 +188,7 @@ class Chaos:
 
     @property
     def settled(self) -> bool:
-        """Every batch is published, and the queue has forgotten what a rollback brought back of them."""
+        """Whether no fault is pending, every batch is published, and the queue holds no job."""
         if self._mend or any(is_open(self.store, batch_id) for batch_id in self.ids):
             return False
         left = self.queue.snapshot(LANE)

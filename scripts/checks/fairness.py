@@ -1,9 +1,10 @@
-"""Who gets how much of a full fleet: a seeded simulation of tenants over the real scripts of the queue, on a real server.
+"""Simulates how a full fleet is divided among tenants, with the queue's real scripts on a real server.
 
     python scripts/checks/fairness.py [--seed 1] [--hours 4] [--slots 64]
 
-Every tenant always has rows waiting. A slot takes a row's expected tokens at a steady rate. Time is simulated: the queue's
-memory of when it served whom is moved instead of waiting. Without ageing, a tenant of low priority would get nothing.
+Every tenant always has rows waiting, and a slot produces a row's expected tokens at a steady rate. Time is simulated: instead
+of waiting, the script moves the times at which the queue last served each tenant. A tenant of low priority gets rows only
+through ageing. The tenants' rows follow from the seed.
 """
 
 import argparse
@@ -31,14 +32,16 @@ from workers.fleet import embedded_redis
 
 LANE = "simulated"
 TOKENS_PER_S = 20
+"""Tokens that a slot produces in a simulated second."""
 LEASE_MS = 3_600_000
 PRIORITY_AGING_S = 600.0
 BACKLOG = 200
+"""Rows that a tenant has waiting after a feed; it is fed again when fewer than half of them wait."""
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """One row of the table: its weight, its priority, its cap, and how long its rows are."""
+    """One tenant: its weight, priority, cap of rows in flight, and the length of its rows in words and in tokens."""
 
     name: str
     weight: int
@@ -61,7 +64,7 @@ TENANTS = (
 
 @dataclass
 class Night:
-    """A fleet that is never idle."""
+    """A fleet that is never idle, and what each tenant got of it so far."""
 
     client: redis.Redis
     queue: RedisQueue
@@ -126,12 +129,12 @@ class Night:
 
 
 def table(night: Night, hours: float) -> Table:
-    """What each tenant got, and what its weight says among those that are neither low nor capped."""
+    """What each tenant got of all tokens, and that divided by its weight, which is equal for all but `low` and `capped`."""
     total = night.work.total()
     shown = Table(title=f"{hours:g} simulated hours, {night.slots} slots, all tenants always waiting", width=80)
     for name in ("tenant", "rows", "weight", "prio", "cap"):
         shown.add_column(name)
-    for name in ("share", "by weight", "longest wait"):
+    for name in ("of tokens", "per weight", "longest wait"):
         shown.add_column(name, justify="right")
     for tenant in TENANTS:
         share = night.work[tenant.name] / total
@@ -167,7 +170,7 @@ def main() -> int:
             night = Night(client, queue, random.Random(args.seed), args.slots)
             night.work_for(args.hours * 3600)
     except UnavailableError as error:
-        print(f"simulate_fairness: {error}", file=sys.stderr)
+        print(f"fairness: {error}", file=sys.stderr)
         return error.exit_status
     Console(width=80).print(table(night, args.hours))
     return 0

@@ -1,10 +1,10 @@
-"""A lane on a Redis with no room left: claim, beat, release, retry and rescue go on, feeding is refused, nothing grows.
+"""Checks a lane on a full Redis: claim, beat, release, retry and rescue go on, feeding is refused, and memory does not grow.
 
     python scripts/checks/full_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
 
-Feeds a lane, sets maxmemory below what is used, then lets jobs be released, retried and lost, over and over. Exit status 1
-if feeding was not refused, or if memory grew by over 2 % in the second half of the time. In the first, each row comes to be
-lost as often as its record tells, and the lists of claims come to be as old as a lease.
+Feeds a lane, sets maxmemory to half of the memory in use, then releases, retries and loses jobs over and over. The exit
+status is 1 if feeding was not refused, if a row is missing at the end, or if memory grew by over 2 % in the second half of
+the time. Memory may grow in the first half: until records hold as many losses as they keep, and lists of claims a lease's worth.
 """
 
 import argparse
@@ -27,15 +27,18 @@ from workers.fleet import embedded_redis
 LANE = "full"
 LONG_MS, SHORT_MS = 60_000, 20
 HAND = 48
+"""Jobs of a claim."""
 GROWN = 1.02
+"""Memory at the end may be at most this many times the memory at half of the time."""
 SAMPLES = 20
+"""Lines that are printed, evenly over the time."""
 PACE_S = 0.05
-"""How often a worker lives: what claims leave behind for as long as a lease grows with their rate, which is to be even."""
+"""Seconds from one worker's life to the next. At an even rate the lists of claims, kept as long as a lease, stay equally long."""
 
 
 @dataclass
 class FullLane:
-    """A lane at the limit, and what was done there."""
+    """A lane on a full server, and counts of what was done there."""
 
     client: redis.Redis
     queue: RedisQueue
@@ -49,7 +52,7 @@ class FullLane:
     _batches: Iterator[int] = field(default_factory=count)
 
     def fill(self) -> None:
-        """Feed all rows, then leave no room."""
+        """Feed all rows, then set the server's limit to half of the memory in use."""
         rows = [FeedRow(n, b"x" * 200, 1 + n % 50, 4, f"t{n % 3}") for n in range(self.rows)]
         for place in range(0, self.rows, 500):
             self.queue.feed(LANE, "b", 1, place, place + 500, False, rows[place : place + 500])
@@ -65,7 +68,7 @@ class FullLane:
         return False
 
     def live(self) -> None:
-        """One life of a worker: it releases some jobs, retries some, and dies of the rest. Nothing is ever finished."""
+        """One life of a worker: it releases some jobs, retries some, and dies holding the rest. No job is ever finished."""
         self.lives += 1
         me = WorkerRecord(f"w-{self.lives % 8}", 1, "n", LANE, 0)
         for n, lease_ms in enumerate((LONG_MS, SHORT_MS)):
@@ -80,23 +83,23 @@ class FullLane:
                 self.queue.release(LANE, leases[:half])
                 self.queue.settle(LANE, [Settlement(lease, "retry", 1) for lease in leases[half:]])
                 self.released, self.retried = self.released + half, self.retried + len(leases) - half
-        self.queue.resume(LANE)  # as an operator would, when the lane pauses after these deaths
+        self.queue.resume(LANE)  # as an operator would do after the lane paused itself because of these deaths
 
     def used(self) -> int:
-        """Bytes that the data takes."""
+        """Bytes that the server's data takes."""
         return int(self.client.info("memory")["used_memory_dataset"])
 
 
 def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
-    """Go on for so long. Returns the bytes after half of the time, and at the end."""
-    began, first, said = time.monotonic(), 0, 0
+    """Let workers live and die for `seconds`. Returns the bytes after half of the time, and at the end."""
+    began, first, printed = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - began) < seconds:
         lane.live()
         time.sleep(max(0.0, began + lane.lives * PACE_S - time.monotonic()))
-        if elapsed >= seconds * (said + 1) / SAMPLES:
-            said += 1
+        if elapsed >= seconds * (printed + 1) / SAMPLES:
+            printed += 1
             used = lane.used()
-            first = first or (used if said >= SAMPLES // 2 else 0)
+            first = first or (used if printed >= SAMPLES // 2 else 0)
             print(f"{elapsed:6.0f} s  {lane.lives:8,} lives  {used:12,} bytes", flush=True)
     return first, lane.used()
 
@@ -124,13 +127,13 @@ def main() -> int:
             first, last = loop(lane, args.minutes * 60)
             refused, left = lane.feeding_is_refused(), lane.queue.snapshot(LANE)
     except UnavailableError as error:
-        print(f"fill_redis: {error}", file=sys.stderr)
+        print(f"full_redis: {error}", file=sys.stderr)
         return error.exit_status
-    said = (
+    counts = (
         f"{lane.released:,} released, {lane.retried:,} retried, {lane.rescued:,} rescued, {lane.suspects:,} as suspects"
     )
     print(
-        f"{said}, {lane.buried:,} burials; {left.ready + left.delayed + left.leased:,} of {args.rows:,} rows are there"
+        f"{counts}, {lane.buried:,} burials; {left.ready + left.delayed + left.leased:,} of {args.rows:,} rows are there"
     )
     print(
         f"{first:,} bytes, then {last:,} ({last / first - 1:+.2%}); feeding {'was' if refused else 'was NOT'} refused"

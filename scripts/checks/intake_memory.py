@@ -1,13 +1,13 @@
-"""Intake of a large file: what memory and time it takes, and whether each duplicate is found, and nothing else.
+"""Checks the intake of a large file: its memory and time, and that it refuses each duplicate and no other row.
 
     python scripts/checks/intake_memory.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered]
         [--folder F] [--json FILE]
 
-It makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand has the custom_id of an earlier one,
-which may stand anywhere before it. A process of its own takes the file in, over a store in a folder, as `enqueue` does;
-its peak of resident memory is what the system says of it. Then the refused rows are read back from the store and must be
-those that the file was made with, each naming the line that has its custom_id. Exit status 1 when a row is wrong, or more
-than the 300 MB were resident. `scattered` has ids in no order, as UUIDs are, which is harder to look up than `ordered`.
+The script makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand has the custom_id of an earlier
+row anywhere before it. A separate process accepts the file into a store in a folder, as `enqueue` does; the kernel reports
+its peak of resident memory. Then the refused rows are read back from the store. They must be the duplicates of the file,
+each naming the line that has its custom_id. The exit status is 1 when a row is wrong, or when more than 300 MB were
+resident. The ids of `scattered` have no order, like UUIDs, and are harder to look up than those of `ordered`.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from typing import Any, Final
 ROW_BYTES: Final = 100
 LIMIT_BYTES: Final = 300_000_000
 EVERY: Final = 1_000
-"""Of so many rows the last has the custom_id of an earlier one."""
+"""One row in this many, the last of them, has the custom_id of an earlier row."""
 
 
 def original(row: int) -> int | None:
-    """The earlier row whose custom_id a row repeats; None where it has one of its own."""
+    """The earlier row whose custom_id this row repeats, or None when its custom_id is its own."""
     if row % EVERY != EVERY - 1:
         return None
     earlier = (row * 2_654_435_761) % row
@@ -44,7 +44,7 @@ def name_of(row: int, ids: str) -> str:
 
 
 def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
-    """The lines of the file, each of ROW_BYTES."""
+    """The lines of the file, each of ROW_BYTES bytes; a CSV file has a header line too."""
     head, tail = {
         "jsonl": ('{"custom_id": "', '", "kind": "chat", "prompt": "%s"}\n'),
         "csv": ("", ",chat,%s\n"),
@@ -59,7 +59,7 @@ def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
 
 
 def taken_in(path: Path, store_url: str) -> dict[str, Any]:
-    """Take the file in, in this process, and say what it took."""
+    """Accept the file in this process, and return its counts, its seconds and its peak memory."""
     from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
     from jobs.store.opening import open_store
@@ -79,39 +79,41 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """The most that was resident of this program; getrusage would count what its parent had before the exec, too."""
+    """The peak of this program's resident memory. getrusage would count its parent's memory before the exec, too."""
     (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
 def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
-    """What differs between the refused rows of the store and those that the file was made with."""
+    """The differences between the refused rows in the store and the duplicates in the file, a sentence each."""
     from jobs.batches.batch import BatchPaths
     from jobs.batches.segments.segment import read_outcomes
     from jobs.store.opening import open_store
 
     store, paths = open_store(store_url), BatchPaths(batch_id)
-    said: dict[int, tuple[str, int | None]] = {}
+    refused: dict[int, tuple[str, int | None]] = {}
     for name in store.list(paths.segments):
         for outcome in read_outcomes(store, paths.segment(name)):
             error = outcome.error or {"code": "none", "message": ""}
             named = re.match(r"line (\d+) ", error["message"])
-            said[outcome.row] = (error["code"], int(named[1]) - first_line if named else None)
+            refused[outcome.row] = (error["code"], int(named[1]) - first_line if named else None)
     made = {row: ("duplicate_custom_id", earlier) for row in range(rows) if (earlier := original(row)) is not None}
     return [
-        f"row {row}: {said.get(row)} for {made.get(row)}"
-        for row in said.keys() | made
-        if said.get(row) != made.get(row)
+        f"row {row}: {refused.get(row)} instead of {made.get(row)}"
+        for row in refused.keys() | made
+        if refused.get(row) != made.get(row)
     ]
 
 
 def main() -> int:
-    """Make, take in, compare."""
+    """Make the file, accept it, and compare. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bytes", type=float, default=1e9)
     parser.add_argument("--form", choices=("jsonl", "csv", "openai"), default="jsonl")
     parser.add_argument("--ids", choices=("ordered", "scattered"), default="ordered")
-    parser.add_argument("--folder", type=Path, help="where the file and the store go, and are removed again")
+    parser.add_argument(
+        "--folder", type=Path, help="where the file and the store are made; they are removed afterwards"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--take", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()

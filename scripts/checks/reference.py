@@ -1,9 +1,9 @@
 """Writes the tables of the documentation from the code: commands, settings, row fields, error codes, log events, metrics.
 
-    python scripts/checks/reference.py            # write them
-    python scripts/checks/reference.py --check    # write nothing; exit 1 when one of them is not up to date
+    python scripts/checks/reference.py            # write the tables
+    python scripts/checks/reference.py --check    # write nothing; exit status 1 when a table is not up to date
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`, in one page of `docs/`; all else is left as it is.
+Each table stands between `<!-- table: NAME -->` and `<!-- end -->` in one page of `docs/`; the rest of the pages is kept.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from workers.worker import metrics as worker
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
 NESTED = ("prices", "models")
-"""Settings whose values are tables of their own, which another page shows."""
+"""Settings whose values are tables, which another page of the documentation shows."""
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -68,7 +68,7 @@ def _default(name: str, value: Any) -> str:
 
 
 def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Each name of a declaration, and its sentence."""
+    """Each name of a table such as CODES or EVENTS, and the sentence that explains it."""
     return ((f"`{name}`", sentence) for name, sentence in declared.items())
 
 
@@ -143,7 +143,7 @@ def _cell(text: str) -> str:
 
 
 def filled(page: str) -> str:
-    """A page with each of its tables as it should be."""
+    """A page with all its tables up to date."""
     return MARKED.sub(lambda match: f"{match['start']}\n{table(match['name'])}{match['end']}", page)
 
 
@@ -156,13 +156,15 @@ def stale(page: str) -> list[str]:
 def main() -> int:
     """Write the tables, or compare them. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="only name the tables that are not up to date")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, and name the tables that are not up to date"
+    )
     parser.add_argument("--docs", type=Path, default=DOCS, help="the folder of the pages")
     args = parser.parse_args()
     pages = {path: path.read_text(encoding="utf-8") for path in sorted(args.docs.glob("*.md"))}
     places = sorted(match["name"] for page in pages.values() for match in MARKED.finditer(page))
     if places != sorted(TABLES):
-        print(f"reference: the pages have places for {places}, the tables are {sorted(TABLES)}", file=sys.stderr)
+        print(f"reference: the pages have places for {places}, but the tables are {sorted(TABLES)}", file=sys.stderr)
         return 1
     old = {path: names for path, page in pages.items() if (names := stale(page))}
     if args.check and old:

@@ -1,11 +1,12 @@
-"""Whether a model writes in slots, token for token, what `generate` of transformers writes for each prompt alone.
+"""Checks that a model writes the same texts in slots as `generate` of transformers does for each prompt alone.
 
     python scripts/checks/texts_of_transformers.py --prompts 300
     python scripts/checks/texts_of_transformers.py --model my-model --prompts 50
 
-Greedy, in fp32, in random mixes, orders, lengths and slot counts, with and without shared prefixes, by a seed. A text that
-differs is looked at in fp64: where the two best logits lie within 1e-4 of each other there, it is a tie, which rounding may break
-either way. Prints each difference, and a count. Exit status 1 when a difference is none of these.
+Decoding is greedy, in fp32. The seed decides the prompts, their mixes, order and lengths, the number of slots, and whether
+prefixes are shared. A text that differs is examined in fp64 at its first different token: if the two best logits are within
+1e-4 of each other, it is a tie, which rounding may break either way. The script prints each difference, and a count. The
+exit status is 1 when a difference is not a tie.
 """
 
 import argparse
@@ -37,10 +38,11 @@ garden river winter letter window market bridge morning paper silver orange yell
 flower water bread light stone happy quiet simple strong early gentle write about name give seven 1984 Paris quickly
 """
 TIE: Final = 1e-4
+"""Two logits that differ by less than this in fp64 are a tie."""
 
 
 def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
-    """Prompts, some of which begin alike, with answers of many lengths."""
+    """Requests with prompts of which some begin alike, and with limits of 1 to 48 new tokens."""
     vocabulary = WORDS.split()
     found = []
     for number in range(n):
@@ -51,7 +53,7 @@ def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
 
 
 def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
-    """The new tokens that `generate` gives to a prompt."""
+    """The new tokens that `generate` writes for a prompt."""
     ids = torch.tensor([model.encoder.tokenizer(request.prompt.text)["input_ids"]])
     out = model.network.generate(
         ids,
@@ -66,7 +68,7 @@ def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
 
 
 def together(engine: Any, requests: Sequence[GenerationRequest]) -> dict[str, Completion]:
-    """The completions of the engine."""
+    """The engine's completion of each request, by its id."""
     for request in requests:
         engine.submit(request)
     done: list[Completion] = []
@@ -76,7 +78,7 @@ def together(engine: Any, requests: Sequence[GenerationRequest]) -> dict[str, Co
 
 
 def is_tie(folder: Path, model: CausalModel, request: GenerationRequest, expected: list[int], got: str) -> bool:
-    """Whether the two texts part where the two best logits are as good as equal in fp64."""
+    """Whether the two best logits differ by less than TIE in fp64 at the first token where the texts differ."""
     precise = load_model(folder, Placement(torch.device("cpu"), torch.float64, "cpu"))
     prompt = model.encoder.tokenizer(request.prompt.text)["input_ids"]
     for size in range(1, len(expected) + 1):
@@ -89,7 +91,7 @@ def is_tie(folder: Path, model: CausalModel, request: GenerationRequest, expecte
 
 
 def main() -> int:
-    """Compare. Returns the exit status."""
+    """Compare the texts. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--prompts", type=int, default=300)
@@ -118,9 +120,9 @@ def main() -> int:
             if got != ours.encoder.decode(expected[request.request_id]):
                 tie = is_tie(folder, ours, request, expected[request.request_id], got)
                 ties, differ = ties + tie, differ + (not tie)
-                print(f"prompt {request.request_id}: {'a tie' if tie else 'ANOTHER TEXT'} in {slots} slots")
+                print(f"prompt {request.request_id}: {'a tie' if tie else 'A DIFFERENT TEXT'} in {slots} slots")
         print(f"{len(mix)} texts in {slots} slots, sharing {sharing}: {len(waiting)} left", file=sys.stderr)
-    print(f"{args.prompts} texts: {args.prompts - differ - ties} the same, {ties} ties, {differ} others")
+    print(f"{args.prompts} texts: {args.prompts - differ - ties} the same, {ties} ties, {differ} different")
     return 1 if differ else 0
 
 

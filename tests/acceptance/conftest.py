@@ -1,4 +1,4 @@
-"""Whole commands as processes, over a server of their own, in a folder of their own."""
+"""Fixtures that run whole commands as processes, in a folder of their own."""
 
 import json
 import os
@@ -17,7 +17,7 @@ NIGHTPRESS = str(Path(sys.executable).with_name("nightpress"))
 
 @dataclass
 class Shell:
-    """Runs commands in `folder` with settings in the environment, and ends what it started."""
+    """Runs commands in `folder` with settings in the environment, and kills those that are left at the end."""
 
     folder: Path
     env: dict[str, str]
@@ -68,7 +68,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """Commands without any setting but a cache that the tests share: `run` brings its own server."""
+    """Commands with short leases and flushes and no other setting: `run` starts its own Redis."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NIGHTPRESS_", "RAY_"))}
     work = tmp_path / "work"
     work.mkdir()
@@ -80,6 +80,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def cluster_shell(shell: Shell, redis_url: str) -> Shell:
-    """Commands that share one server, each with a Ray of its own."""
+    """Commands that share one Redis, each with its own Ray."""
     shell.env |= {"NIGHTPRESS_REDIS_URL": redis_url, "NIGHTPRESS_RAY_ADDRESS": "local"}
     return shell

@@ -1,4 +1,4 @@
-"""`scripts/nightly.py`: a folder of files, published by the morning."""
+"""Runs `scripts/nightly.py` on a folder of files, which are published by the morning."""
 
 import fcntl
 import json
@@ -32,7 +32,7 @@ def row(n: int) -> dict[str, Any]:
 def test_a_night(cluster_shell: Any) -> None:
     """Each file is published and moved; one bad row makes the status 1; the second night finds an empty inbox.
 
-    What is ready at the soft deadline is published then: here nothing, since not even Ray has started; all follows as round 2.
+    At the soft deadline no row is ready, because Ray has not even started: round 1 is empty, and all rows follow in round 2.
     """
     shell = cluster_shell
     (shell.folder / "inbox").mkdir()
@@ -51,14 +51,14 @@ def test_a_night(cluster_shell: Any) -> None:
     assert (first["expired"], second["completed"]) == (5, 5)
     assert (batch / "delivered-1.json").exists(), "round 1 was in its place before round 2 came"
     usage = json.loads((night / "good/usage.json").read_text())
-    assert usage["new"]["charge"] == usage["charge"] > 0, "round 1 took nothing and charged nothing"
+    assert usage["new"]["charge"] == usage["charge"] > 0, "round 1 used nothing and charged nothing"
     assert not list((shell.folder / "inbox").glob("*.jsonl"))
     assert sorted(p.name for p in (shell.folder / "inbox/done" / night.name).iterdir()) == ["good.jsonl", "mixed.jsonl"]
     again = nightly(shell, "--out", "published")
     assert (again.returncode, again.stdout) == (0, "")
 
 
-def test_the_second_of_two_leaves(cluster_shell: Any) -> None:
+def test_the_second_of_two_nights_ends_at_once(cluster_shell: Any) -> None:
     (cluster_shell.folder / "inbox").mkdir()
     with (cluster_shell.folder / "inbox/.nightly.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -67,7 +67,7 @@ def test_the_second_of_two_leaves(cluster_shell: Any) -> None:
     assert "another night is working on inbox" in ended.stderr
 
 
-def test_a_file_that_cannot_be_taken_waits_in_the_inbox(cluster_shell: Any) -> None:
+def test_a_refused_file_stays_in_the_inbox(cluster_shell: Any) -> None:
     (cluster_shell.folder / "inbox").mkdir()
     (cluster_shell.folder / "inbox/empty.jsonl").write_text("\n")
     ended = nightly(cluster_shell)

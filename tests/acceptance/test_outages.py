@@ -1,4 +1,4 @@
-"""What a person sees when Redis or the storage goes away under a command: a line when it goes, one when it is back."""
+"""Shows what a command prints when Redis or the storage goes away: one line when it goes, one when it is back."""
 
 import json
 import os
@@ -34,13 +34,13 @@ def ended(shell: Any, process: Any) -> int:
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
-        pytest.fail(f"it does not end\n{shell.logs()}")
+        pytest.fail(f"the command does not end\n{shell.logs()}")
     assert "Traceback" not in shell.logs()
     return int(process.returncode)
 
 
-def said(shell: Any) -> list[dict[str, Any]]:
-    """The lines about the store of the fleet itself; those of its workers have no message."""
+def store_events(shell: Any) -> list[dict[str, Any]]:
+    """The events about the store that the fleet itself logged; those of its workers have no message."""
     lines = [json.loads(line) for line in shell.logs().splitlines() if '"store.' in line and line.startswith("{")]
     return [line for line in lines if "message" in line]
 
@@ -60,11 +60,11 @@ def test_a_run_starts_its_server_again_and_goes_on(shell: Any, until: Any) -> No
     (record,) = shell.folder.glob("cache/servers/*/server.json")
     os.kill(json.loads(record.read_bytes())["pid"], signal.SIGKILL)
     assert ended(shell, process) == 0, shell.logs()
-    said = [line for line in shell.logs().splitlines() if line.startswith("nightpress: ")]
-    assert len(said) == 2, shell.logs()
-    assert "does not answer" in said[0]
-    assert "Waiting for it" in said[0]
-    assert said[1] == "nightpress: Redis is back; going on"
+    messages = [line for line in shell.logs().splitlines() if line.startswith("nightpress: ")]
+    assert len(messages) == 2, shell.logs()
+    assert "does not answer" in messages[0]
+    assert "Waiting for it" in messages[0]
+    assert messages[1] == "nightpress: Redis is back; going on"
     assert len((shell.folder / "out/output.jsonl").read_text().splitlines()) == ROWS
     assert all_published(shell)
 
@@ -78,17 +78,17 @@ def test_work_waits_for_a_store_that_was_moved_away(cluster_shell: Any, until: A
     until(lambda: segments(shell) >= 2, 120, "some rows")
     away = shell.folder / "away"
     store_path(shell).rename(away)
-    until(lambda: [line["event"] for line in said(shell)] == ["store.unavailable"], 60, "the line of the fleet itself")
+    until(lambda: [line["event"] for line in store_events(shell)] == ["store.unavailable"], 60, "the fleet's own event")
     assert process.poll() is None
     assert not store_path(shell).exists(), "an empty store was made in its place"
     away.rename(store_path(shell))
     assert ended(shell, process) == 0, shell.logs()
-    assert [line["event"] for line in said(shell)] == ["store.unavailable", "store.back"]
-    assert "is gone: put it back" in said(shell)[0]["message"]
+    assert [line["event"] for line in store_events(shell)] == ["store.unavailable", "store.back"]
+    assert "is gone: put it back" in store_events(shell)[0]["message"]
     assert all_published(shell)
 
 
-def test_enqueue_needs_no_redis_and_says_so(cluster_shell: Any, redis_server: Any) -> None:
+def test_enqueue_needs_no_redis_and_reports_that_it_is_away(cluster_shell: Any, redis_server: Any) -> None:
     shell = cluster_shell
     shell.rows(chats(3))
     redis_server.kill()
@@ -101,10 +101,10 @@ def test_enqueue_needs_no_redis_and_says_so(cluster_shell: Any, redis_server: An
 
 
 @pytest.mark.parametrize("command", [("run", "rows.jsonl"), ("work",)], ids=["run", "work"])
-def test_a_redis_that_was_never_there_is_said_with_status_3(
+def test_a_redis_that_was_never_there_is_reported_with_status_3(
     cluster_shell: Any, redis_server: Any, command: tuple[str, ...]
 ) -> None:
-    """A URL may be mistyped: only what has answered once is waited for."""
+    """A command waits only for a Redis that has answered once, because the URL may be mistyped."""
     cluster_shell.rows(chats(3))
     redis_server.kill()
     tried = cluster_shell.run(*command)
@@ -119,10 +119,10 @@ def test_a_redis_that_was_never_there_is_said_with_status_3(
     [("run", "rows.jsonl", "--out", "out", "--workers", "1"), ("work", "--workers", "1", "--until-empty")],
     ids=["run", "work"],
 )
-def test_a_redis_that_goes_away_is_waited_for(
+def test_a_command_waits_for_a_redis_that_goes_away(
     cluster_shell: Any, redis_server: Any, until: Any, command: tuple[str, ...]
 ) -> None:
-    """A server of the user's, which comes back empty."""
+    """The server is the user's own, and comes back empty."""
     shell = cluster_shell
     (shell.folder / "nightpress.toml").write_text(SLOW)
     shell.rows(chats(ROWS))
@@ -131,7 +131,7 @@ def test_a_redis_that_goes_away_is_waited_for(
     process = shell.start(*command)
     until(lambda: segments(shell) >= 2, 120, "some rows")
     redis_server.kill()
-    until(lambda: "Waiting for it" in shell.logs(), 60, "the line that says so")
+    until(lambda: "Waiting for it" in shell.logs(), 60, "the message of the outage")
     assert process.poll() is None
     redis_server.start()
     assert ended(shell, process) == 0, shell.logs()

@@ -1,4 +1,4 @@
-"""What comes out, in the programs that people use: the openai package, Hugo, a spreadsheet program. Real commands."""
+"""Reads the results of real commands with other programs: the openai package, Hugo and a spreadsheet program."""
 
 import csv
 import io
@@ -47,7 +47,7 @@ HOSTILE = [
     "tab\tinside, comma; semicolon",
     " spaces around ",
 ]
-"""Titles. A kind of others may let a model write any of these."""
+"""Titles of articles. A kind from another package may let a model write any of these."""
 SLUGS = ["tea", "tea", "", "../../up", ".dot", "a/b", None]
 
 
@@ -64,7 +64,7 @@ def article(row: int) -> Outcome:
 
 @pytest.fixture
 def batch_id(shell: Any) -> str:
-    """A published batch of hostile articles: enqueued and published by commands, its outcomes as a worker writes them."""
+    """A published batch of articles with hostile titles. Commands enqueue and publish it; the test writes its segment."""
     topics = [{"kind": "article", "topic": HOSTILE[n % len(HOSTILE)]} for n in range(ARTICLES)]
     enqueued = shell.run("enqueue", str(shell.rows(topics)), "--model", "stub")
     assert enqueued.returncode == 0, enqueued.stderr
@@ -84,8 +84,8 @@ def results(shell: Any, batch_id: str, form: str, place: Path) -> None:
 @pytest.mark.ray
 def test_an_openai_batch_file_is_answered_line_by_line(shell: Any) -> None:
     def line(custom_id: str, url: str = "/v1/chat/completions", **body: Any) -> str:
-        asked = {"messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say a word."}]}
-        more = {"model": "stub", **(asked if "chat" in url else {"prompt": "Once"}), **body}
+        chat = {"messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say a word."}]}
+        more = {"model": "stub", **(chat if "chat" in url else {"prompt": "Once"}), **body}
         return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": more}) + "\n"
 
     good = [
@@ -134,7 +134,7 @@ def test_hugo_builds_a_page_for_each_article(shell: Any, batch_id: str) -> None:
     layouts = site / "layouts" / "_default"
     layouts.mkdir(parents=True)
     (site / "hugo.toml").write_text('baseURL = "https://example.org/"\ndisableKinds = ["taxonomy", "term", "RSS"]\n')
-    (site / "config.toml").write_text((site / "hugo.toml").read_text())  # its name in Hugo before 0.110
+    (site / "config.toml").write_text((site / "hugo.toml").read_text())  # the name of the file in Hugo before 0.110
     (layouts / "single.html").write_text("<h1>{{ .Title }}</h1><i>{{ .Params.nightpress.row }}</i>{{ .Content }}")
     (layouts / "list.html").write_text("{{ len .Pages }}")
     results(shell, batch_id, "markdown", site / "content" / "posts")
@@ -143,7 +143,7 @@ def test_hugo_builds_a_page_for_each_article(shell: Any, batch_id: str) -> None:
     assert built.returncode == 0, built.stdout + built.stderr
     pages = [path.read_text() for path in (site / "public" / "posts").glob("*/index.html")]
     shown = {int(page.split("<i>")[1].split("</i>")[0]): page for page in pages}
-    assert sorted(shown) == list(range(ARTICLES)), "a page took the place of another"
+    assert sorted(shown) == list(range(ARTICLES)), "a page replaced another"
     assert not [path for path in site.parent.iterdir() if path.name not in {"site", "rows.jsonl", ".nightpress"}]
     for row, page in shown.items():
         title = unescape(page.split("<h1>")[1].split("</h1>")[0])
@@ -167,8 +167,8 @@ def converted(source: Path, target: str, profile: Path, *options: str) -> Path:
 
 
 @pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed: apt-get install libreoffice-calc-nogui")
-def test_a_spreadsheet_program_gives_back_the_same_cells(shell: Any, batch_id: str, tmp_path: Path) -> None:
-    """Opened, kept as a workbook, opened again and exported. Its cells hold no tabs; all else comes back."""
+def test_a_spreadsheet_program_exports_the_same_cells(shell: Any, batch_id: str, tmp_path: Path) -> None:
+    """The CSV is converted to a workbook and back. Cells of the program cannot hold tabs; all other characters are kept."""
     results(shell, batch_id, "csv", shell.folder / "results.csv")
     ours = [{name: cell.replace("\t", "") for name, cell in row.items()} for row in table(shell.folder / "results.csv")]
     profile = tmp_path / "profile"
@@ -180,7 +180,7 @@ def test_a_spreadsheet_program_gives_back_the_same_cells(shell: Any, batch_id: s
 
 @pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed: apt-get install libreoffice-calc-nogui")
 def test_a_spreadsheet_program_runs_no_formula(shell: Any, batch_id: str, tmp_path: Path) -> None:
-    """Opened as by a double click, with the types of cells left to the program, formulas allowed; then with them exported."""
+    """The CSV is opened as by a double click: the program guesses the types of cells, and formulas are allowed."""
     results(shell, batch_id, "csv", shell.folder / "results.csv")
     guess = "Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1,true"
     profile = tmp_path / "profile"

@@ -1,7 +1,7 @@
-"""What an operator reaches for, as commands beside a working fleet, which is started once.
+"""Runs the commands of an operator beside a working fleet, which is started once.
 
-The soft deadline, the breaker, further rounds for what failed, a row played again, deletion by name and by age; and that
-the usage of all rounds adds up, with nothing charged twice.
+They use the soft deadline, the breaker, further rounds for failed rows, the replay of a row, and deletion by name and by age.
+The usage of all rounds must add up, with no row charged twice.
 """
 
 import json
@@ -69,18 +69,18 @@ def published_lines(shell: Any, batch_id: str, folder: str, name: str) -> list[d
 
 
 def output_of(shell: Any, batch_id: str) -> dict[int, dict[str, Any]]:
-    """The completed rows as they are published, by number."""
+    """The published completed rows, by number."""
     return {row["row"]: row for row in map(json.loads, shell.run("results", batch_id).stdout.splitlines())}
 
 
 def used(shell: Any) -> dict[str, dict[str, Any]]:
-    """What `usage` says of each batch."""
+    """The output of `usage` for each batch, by its id."""
     return {one["batch"]: one for one in json.loads(shell.run("usage", "--by", "batch", "--json").stdout)}
 
 
 @pytest.fixture
 def fleet(cluster_shell: Any, redis_url: str, until: Any) -> Iterator[Any]:
-    """Commands beside a fleet of two workers, and a third worker that needs no core of Ray's."""
+    """Commands beside a fleet of two workers and a third worker outside Ray, which takes no core of Ray's."""
     shell = cluster_shell
     (shell.folder / "nightpress.toml").write_text(TOML)
     shell.start("work", "--workers", "1", "--model", "slow", "--model", "bad")
@@ -93,7 +93,7 @@ def fleet(cluster_shell: Any, redis_url: str, until: Any) -> Iterator[Any]:
     worker.wait()
 
 
-def test_what_an_operator_reaches_for(fleet: Any, until: Any) -> None:
+def test_the_commands_of_an_operator(fleet: Any, until: Any) -> None:
     soft = soft_deadline(fleet, until)
     bad = breaker(fleet)
     flaky = failed_retry(fleet)
@@ -103,13 +103,13 @@ def test_what_an_operator_reaches_for(fleet: Any, until: Any) -> None:
 
 
 def soft_deadline(shell: Any, until: Any) -> str:
-    """What is ready comes as round 1, the rest as round 2; what was published stays, and each row is charged once."""
+    """Ready rows are published as round 1, the rest as round 2; published rows stay, and each row is charged once."""
     store = open_store(str(shell.folder / ".nightpress/store"))
     batch = enqueue(shell, chats(ROWS, "slow"), "soft.jsonl", "--publish-at", "+5s", "--output-url", "delivered/")
     done = until(lambda: "done-1.json" in store.list(f"batches/{batch}"), 60, "round 1")
     assert done
     first = json.loads(store.read(f"batches/{batch}/done-1.json"))
-    assert 0 < first["counts"]["completed"] < ROWS, "neither nothing nor all was ready"
+    assert 0 < first["counts"]["completed"] < ROWS, "some rows must be ready, but not all"
     assert first["counts"]["expired"] == ROWS - first["counts"]["completed"]
     early = published_lines(shell, batch, first["folder"], "output.jsonl")
     waited = shell.run("wait", batch)
@@ -117,7 +117,7 @@ def soft_deadline(shell: Any, until: Any) -> str:
     assert verify(store, batch) == []
     rows = output_of(shell, batch)
     assert list(rows) == list(range(ROWS))
-    assert all(rows[row["row"]] == row for row in early), "what was published stays as it was"
+    assert all(rows[row["row"]] == row for row in early), "published rows do not change"
     one = used(shell)[batch]
     assert (one["rows"], one["charge"]) == (ROWS, sum(row["usage"]["charge"] for row in rows.values()))
     until(lambda: store.exists(f"batches/{batch}/delivered-2.json"), 60, "the delivery")
@@ -126,7 +126,7 @@ def soft_deadline(shell: Any, until: Any) -> str:
 
 
 def breaker(shell: Any) -> str:
-    """A batch of nothing but failures pauses itself, says why, and goes on when a person says so."""
+    """A batch of failures alone pauses itself, says why, and continues after `resume`."""
     batch = enqueue(shell, chats(BAD, "bad"), "bad.jsonl")
     waited = shell.run("wait", batch)
     assert waited.returncode == 4
@@ -141,7 +141,7 @@ def breaker(shell: Any) -> str:
 
 
 def failed_retry(shell: Any) -> str:
-    """Each further round runs what failed and nothing else, until all is there; it is paid for those rows alone."""
+    """Each further round runs only the rows that failed, until all completed, and charges only for those."""
     store = open_store(str(shell.folder / ".nightpress/store"))
     post = {"kind": "social_post", "model": "flaky", "topic": "Tea", "platform": "mastodon"}
     batch = enqueue(shell, [post, *chats(40, "flaky", max_tokens=2)], "flaky.jsonl")
@@ -151,7 +151,7 @@ def failed_retry(shell: Any) -> str:
         rows = output_of(shell, batch)
         assert waited.returncode == (0 if len(rows) == 41 else 1), waited.stderr + shell.logs()
         assert (verify(store, batch), status_of(shell, batch)["round"]) == ([], round_)
-        assert all(rows[n] == row for n, row in before.items()), "what had completed is as it was"
+        assert all(rows[n] == row for n, row in before.items()), "completed rows do not change"
         folder = json.loads(store.read(f"batches/{batch}/done-{round_}.json"))["folder"]
         (ledger,) = published_lines(shell, batch, folder, "usage.json")
         new = [row["usage"]["charge"] for n, row in rows.items() if n not in before]
@@ -159,7 +159,7 @@ def failed_retry(shell: Any) -> str:
         one = used(shell)[batch]
         assert (one["rows"], one["charge"]) == (len(rows), sum(row["usage"]["charge"] for row in rows.values()))
         if len(rows) == 41:
-            assert round_ > 1, "the stub failed nowhere"
+            assert round_ > 1, "the stub failed no row"
             return batch
         before = rows
         assert shell.run("failed", "retry", batch).returncode == 0
@@ -167,7 +167,7 @@ def failed_retry(shell: Any) -> str:
 
 
 def replay(shell: Any, batch: str) -> None:
-    """The same comes out; and with another template, that and the text are named."""
+    """A replay gives the same output; with another template, it names the template and the text as different."""
     toml = shell.folder / "nightpress.toml"
     calm = TOML.replace("failure_rate = 0.3, ", "")
     toml.write_text(calm)
@@ -179,14 +179,14 @@ def replay(shell: Any, batch: str) -> None:
     toml.write_text(f'templates_dir = "mine"\n{calm}')
     other = shell.run("replay", batch, "0")
     assert (other.returncode, other.stdout.splitlines()[0]) == (1, "row 0: another output"), other.stderr
-    for said in ("differs: templates.post: ", "differs: output.text"):
-        assert said in other.stdout
+    for line in ("differs: templates.post: ", "differs: output.text"):
+        assert line in other.stdout
     assert used(shell)[batch] == charged
     toml.write_text(TOML)
 
 
 def delete_and_sweep(shell: Any, *batches: str) -> None:
-    """What is open is never deleted, and the accounts keep what was."""
+    """An open batch is never deleted, and the accounts keep the usage of deleted batches."""
     before = used(shell)
     shell_open = enqueue(shell, [{"kind": "chat", "model": "stub", "prompt": "Wait."}], "open.jsonl")
     assert shell.run("delete", shell_open).returncode == 2

@@ -1,4 +1,4 @@
-"""`nightpress run` as a person uses it: bad rows, interruptions, the same command again."""
+"""Runs `nightpress run` as a person does: with bad rows, with interruptions, and the same command again."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def mixed(shell: Any) -> Path:
 
 
 def test_bad_rows_harm_no_other_row(shell: Any) -> None:
-    """Every good row completes, every bad one is an error row with code, message, line and field; status 1."""
+    """Every good row completes, and every bad one becomes an error row with code, message, line and field; the status is 1."""
     ended = shell.run("run", str(mixed(shell)), "--out", "out")
     assert ended.returncode == 1, ended.stderr
     completed = lines_of(shell.folder / "out/output.jsonl")
@@ -89,7 +89,7 @@ def interrupted_at_half(shell: Any, until: Any, *args: str) -> subprocess.Popen[
 
 
 def completed_in_segments(shell: Any) -> list[tuple[str, int]]:
-    """(segment, row) of every completed line."""
+    """The segment and the row of every completed line."""
     store = store_of(shell)
     found = []
     for batch_id in store.list("batches"):
@@ -99,7 +99,8 @@ def completed_in_segments(shell: Any) -> list[tuple[str, int]]:
     return found
 
 
-def goes_on_to_the_end(shell: Any) -> None:
+def run_to_the_end(shell: Any) -> None:
+    """Run the same command again, and require that it completes the batch without repeating a completed row."""
     before = {row for _, row in completed_in_segments(shell)}
     segments_before = {name for name, _ in completed_in_segments(shell)}
     ended = shell.run("run", "rows.jsonl", "--out", "out")
@@ -111,13 +112,13 @@ def goes_on_to_the_end(shell: Any) -> None:
     assert verify(store_of(shell), batch_id) == []
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(shell: Any, until: Any) -> None:
+def test_ctrl_c_prints_how_to_continue_and_that_command_does(shell: Any, until: Any) -> None:
     process = interrupted_at_half(shell, until)
     os.killpg(process.pid, signal.SIGINT)
     assert until(lambda: process.poll() is not None, 60, "the run to end")
     assert process.returncode == 130, shell.logs()
     assert "run rows.jsonl --out out" in shell.logs()
-    goes_on_to_the_end(shell)
+    run_to_the_end(shell)
     same = shell.run("run", "rows.jsonl", "--out", "out")
     assert same.returncode == 0
     assert "nothing was generated" in same.stdout
@@ -126,15 +127,15 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(shell: Any, until: A
     assert len(store_of(shell).list("batches")) == 2
 
 
-def test_everything_killed_and_the_same_command_goes_on(shell: Any, until: Any) -> None:
+def test_everything_killed_and_the_same_command_continues(shell: Any, until: Any) -> None:
     process = interrupted_at_half(shell, until)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    goes_on_to_the_end(shell)
+    run_to_the_end(shell)
 
 
 def test_more_models_than_cores_are_all_served(shell: Any) -> None:
-    """Each of two cores holds a worker; the third model has its worker when another has nothing left to do."""
+    """Each of two cores holds a worker; the third model gets a worker when another has nothing left to do."""
     aliases = ("one", "two", "three")
     (shell.folder / "nightpress.toml").write_text("".join(f'[models.{a}]\nengine = "stub"\n' for a in aliases))
     shell.rows([chat(n, model=alias) for alias in aliases for n in range(3)])
@@ -148,6 +149,6 @@ def test_more_models_than_cores_are_all_served(shell: Any) -> None:
     assert [row["model"] for row in lines_of(shell.folder / "out/output.jsonl")] == [
         a for a in aliases for _ in range(3)
     ]
-    said = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
-    assert len([log for log in said if log["event"] == "model.waiting"]) == 1
-    assert not [log for log in said if log["event"] in ("batch.reset", "worker.died")]
+    events = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert len([log for log in events if log["event"] == "model.waiting"]) == 1
+    assert not [log for log in events if log["event"] in ("batch.reset", "worker.died")]

@@ -1,4 +1,4 @@
-"""Enqueue, work, status and results as separate processes over one server, and one worker killed at half."""
+"""Runs enqueue, work, status, wait and results as separate processes over one Redis, and kills one worker at half."""
 
 import json
 import os

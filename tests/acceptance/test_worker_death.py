@@ -1,4 +1,4 @@
-"""What the death and the drain of a worker cost, by the times in the logs: `pytest -rP` prints them."""
+"""Measures the time that the death and the drain of a worker cost; `pytest -rP` prints the figures."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from tests.faults.premises import Premises
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 LEASE_S = 8.0
-"""So long that a new worker is there within it: else those who may live would be waited for first."""
+"""Seconds of a lease: long enough for a new worker to start within it. A later worker would have to wait a lease more."""
 GRACE_S = 5.0
 SLACK_S = 5.0
-"""What a machine that runs other things meanwhile may add; the promise itself is printed beside."""
+"""Seconds that a busy machine may add; the promised time is printed beside the measured one."""
 
 
 def events(shell: Any, name: str) -> list[float]:
-    """When an event was logged, by any process: lines of workers come with a prefix."""
+    """The times at which any process logged an event; lines of workers have a prefix."""
     found = []
     for path in sorted(Path(shell.folder).glob("work-*.log")):
         for line in path.read_text().splitlines():
@@ -33,7 +33,7 @@ def events(shell: Any, name: str) -> list[float]:
 
 
 def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float) -> tuple[Any, RedisQueue, str]:
-    """A fleet of one worker that has four rows in its slots, and their batch."""
+    """Start a fleet of one worker and wait until four rows are leased. Returns its process, the queue and the batch id."""
     toml = f'[models.stub]\nengine = "stub"\noptions = {{ step_s = {step_s}, slots = 4 }}\n'
     (shell.folder / "nightpress.toml").write_text(toml)
     shell.rows([{"kind": "chat", "model": "stub", "prompt": f"Say {i}.", "max_tokens": 200} for i in range(rows)])
@@ -48,7 +48,7 @@ def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float)
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
-    """It held rows, which another takes over; I1 to I6 hold, as after each fault."""
+    """It held rows, which another worker takes over. I1 to I6 of tests/faults/README.md hold."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_LEASE_S"] = str(LEASE_S)
     process, queue, batch_id = started(shell, redis_server.url, until, rows=40, step_s=0.02)
@@ -69,21 +69,21 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     night.close()
 
 
-def test_a_drain_gives_all_back_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
-    """Rows of minutes, and 5 s of grace."""
+def test_a_drain_releases_all_rows_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
+    """Rows take minutes, and the grace time is 5 s."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_DRAIN_S"] = str(GRACE_S)
     process, queue, _ = started(shell, redis_url, until, rows=40, step_s=3.0)
-    told = time.time()
+    sent_at = time.time()
     process.send_signal(signal.SIGTERM)
-    until(lambda: queue.snapshot("stub").leased == 0, 30, "all to be given back")
-    drained_s = time.time() - told
+    until(lambda: queue.snapshot("stub").leased == 0, 30, "all leases to be released")
+    drained_s = time.time() - sent_at
     process.wait(60)
-    ended_s = time.time() - told
-    print(f"all was given back {drained_s:.2f} s after SIGTERM, the command {ended_s:.2f} s; grace {GRACE_S} s")  # noqa: T201
+    ended_s = time.time() - sent_at
+    print(f"all leases were released {drained_s:.2f} s after SIGTERM, the command {ended_s:.2f} s; grace {GRACE_S} s")  # noqa: T201
     assert drained_s <= GRACE_S + SLACK_S
     lane = queue.snapshot("stub")
     queue.close()
-    assert (lane.leased, lane.suspects) == (0, 0), "something was left to run out"
+    assert (lane.leased, lane.suspects) == (0, 0), "a lease was left to run out"
     assert process.returncode == 0, shell.logs()
     assert "Traceback" not in shell.logs()

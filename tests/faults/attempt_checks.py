@@ -1,4 +1,4 @@
-"""What must hold of the attempts of a batch's rows, as its segments tell of them."""
+"""Checks the attempts of a batch's rows, as recorded in its segments."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from jobs.batches.segments.line import Outcome
 
 
 def attempts_too_many(lines: Sequence[Outcome], most: int) -> list[str]:
-    """I5: the attempts beyond the bound, a sentence each.
+    """The violations of I5, a sentence each.
 
-    No attempt has a higher number, and no row fails more often in a round. An attempt whose lease ran out costs none, also
-    where its worker wrote of it. Where Redis forgot the leases of rows that fail, it may have them fail more often.
+    No attempt may have a number above `most`, and no row may fail more than `most` times in a round. An attempt whose lease ran
+    out does not count, even if its worker wrote an outcome. If Redis forgot the leases of failing rows, rows may fail more often.
     """
     lost = {_lease(line) for line in lines if line.status == "crashed"}
     failed = Counter((line.round, line.row) for line in lines if line.status == "failed" and _lease(line) not in lost)

@@ -1,4 +1,4 @@
-"""What the tests of processes share: their premises, and the networks and clocks between them."""
+"""Fixtures of the fault tests: their premises, and the networks and clocks of their processes."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ from tests.faults.premises import Premises
 def make_night(
     tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
 ) -> Iterator[Callable[..., Premises]]:
-    """Makes the premises of a test, over the server of that test unless it brings its own."""
+    """Makes the premises of a test, over the test's own Redis unless it passes another server."""
     made: list[Premises] = []
 
     def make(server: Any = None, **given: Any) -> Premises:
@@ -36,7 +36,7 @@ def night(make_night: Callable[..., Premises]) -> Premises:
 
 @pytest.fixture
 def make_proxy() -> Iterator[Callable[..., Proxy]]:
-    """Makes a network that can be cut, in front of a port of this machine."""
+    """Makes a network that can be cut, in front of a port on 127.0.0.1."""
     made: list[Proxy] = []
 
     def make(port: int, host: str = "127.0.0.1") -> Proxy:
@@ -50,10 +50,10 @@ def make_proxy() -> Iterator[Callable[..., Proxy]]:
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is put before the C library of a process, so that its clock can be moved."""
+    """A library that is loaded before the C library of a process, so that its clock can be moved."""
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("there is no C compiler to build what moves a process's clock")
+        pytest.skip("no C compiler (cc) is installed to build the library that moves a process's clock")
     folder = tmp_path_factory.mktemp("shim")
     (folder / "clock.c").write_text(SHIM)
     command = [compiler, "-shared", "-fPIC", "-O1", "-o", str(folder / "clock.so"), str(folder / "clock.c")]

@@ -1,17 +1,18 @@
-"""What must hold of a lane in Redis, read from its keys with none of the product's code."""
+"""Checks a lane in Redis, reading its keys without any of the product's code."""
 
 from collections import Counter
 from typing import Any, Final
 
 PLACES: Final = {"r": "ready", "y": "ready", "s": "suspects", "d": "delayed", "l": "leased", "b": "leased"}
+"""State of a job -> the key that lists the job."""
 COUNTED_AS: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
 
 
 def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str]:
-    """What is wrong with the keys of the lane: each live job is in exactly one state, and everything adds up.
+    """The faults of the lane's keys, a sentence each: every live job must be in exactly one state, and all counts must add up.
 
-    A lane that lost a key is mended by the next claim, and not to be asked before. Bytes that were lost with `meta` are only an
-    estimate of the window afterwards.
+    A lane that lost a key is repaired by the next claim; do not check it before. Pass `bytes_lost` if `meta` was lost: the
+    bytes of the window are only an estimate afterwards.
     """
     pipe = client.pipeline(transaction=True)
     for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):
@@ -37,7 +38,7 @@ def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str
     }
     if bytes_lost:
         del found["the bytes"]
-    return [f"{what}: {is_!r}, and not {should!r}" for what, (is_, should) in found.items() if is_ != should]
+    return [f"{what}: {is_!r} instead of {should!r}" for what, (is_, should) in found.items() if is_ != should]
 
 
 def _batch_of(job: bytes) -> str:

@@ -1,8 +1,8 @@
-"""The premises of a fault test: a store of any kind, a server, workers and commands as processes, and what must hold at the end.
+"""The premises of a fault test: a store, a server, workers and commands as processes, and the checks at the end.
 
-Nothing of Ray, unless a command brings it: each worker is a process of its own on the stub engine, and the test itself sweeps.
-`finish` works off whatever is left, and sees that I1 to I6 hold. The ways to spoil a store are in `storage_faults.py`, a
-network in `cut_network.py`, a clock in `wrong_clock.py`.
+Ray is not used, unless a command starts it: each worker is a process on the stub engine, and the test itself sweeps. `finish`
+waits until the batch is published, and checks that I1 to I6 of tests/faults/README.md hold. Faults of a store are in
+`storage_faults.py`, of a network in `cut_network.py`, of a clock in `wrong_clock.py`.
 """
 
 import contextlib
@@ -47,11 +47,13 @@ ROWS: Final = 120
 MOST_ATTEMPTS: Final = 3
 LEASE_S: Final = 1.0
 GRACE_S: Final = 5.0
-"""How long a worker may take that is told to end by SIGTERM."""
+"""Seconds that a worker may take to end after SIGTERM."""
 QUIET_S: Final = 1.0
+"""Seconds of slack on an idle machine."""
 BUSY_S: Final = 15.0
+"""The most seconds of slack on a busy machine."""
 EVEN: Final[Mapping[str, Any]] = {"prompt": lambda _: "Tell a long story.", "seed": 40}
-"""Fields of rows that all say as many words as `max_tokens` lets them, up to 118. Of others some say one and some 119."""
+"""Fields of rows whose answers all have `max_tokens` words, up to 118. Answers to other rows have from one to 119 words."""
 
 ENTRY: Final = f"""
 import signal, sys
@@ -65,7 +67,7 @@ NIGHTPRESS: Final = str(Path(sys.executable).with_name("nightpress"))
 
 
 def slack_s() -> float:
-    """What the machine may add to a time that was promised: little, and more where others want its cores as well."""
+    """The seconds by which a promised time may be exceeded: QUIET_S, or more in proportion to the load, up to BUSY_S."""
     wanted = os.getloadavg()[0] / (os.cpu_count() or 1)
     return min(QUIET_S * max(wanted, 1.0), BUSY_S)
 
@@ -94,7 +96,7 @@ class Premises:
         self._connect(self.server)
 
     def configure(self, **given: Any) -> None:
-        """Change what holds for processes that start from now on: fields of this class."""
+        """Set fields of this class, and write the settings for processes that start from now on."""
         for name, value in given.items():
             setattr(self, name, value)
         settings = {
@@ -123,7 +125,7 @@ class Premises:
         self._sweeper = None
 
     def move_to(self, server: Any) -> None:
-        """Another server takes the place of the first."""
+        """Use another server from now on."""
         self._disconnect()
         self._connect(server)
 
@@ -149,12 +151,12 @@ class Premises:
         first: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> str:
-        """A batch of chats. `fields` are those of each row, `first` of the first row alone."""
+        """Submit a batch of chats, and return its id. `fields` are added to each row, `first` to the first row alone."""
         lines = [{"kind": "chat", "prompt": prompt(n), **fields} for n in range(rows)]
         return self.submit_lines([{**lines[0], **(first or {})}, *lines[1:]], deadline)
 
     def submit_lines(self, rows: Sequence[Mapping[str, Any]], deadline: datetime | None = None) -> str:
-        """A batch of these rows, which this process makes."""
+        """Submit a batch of these rows from this process, and return its id."""
         lines = [json.dumps(row).encode() for row in rows]
         options = IntakeOptions(name="night", deadline=deadline)
         made = accept(self.store, lines, options, kinds=load_kinds(), settings=self.settings, run_key="k")
@@ -163,23 +165,23 @@ class Premises:
     def work(
         self, url: str = "", env: Mapping[str, str] | None = None, under: Sequence[str] = ()
     ) -> subprocess.Popen[bytes]:
-        """One more worker: w0, w1 and so on. It finds its server at `url`, and is started by the command `under`."""
+        """Start one more worker: w0, w1 and so on. It uses the server at `url`; `under` is put before its command."""
         name = f"w{len(self.workers)}"
         command = [*under, sys.executable, "-c", ENTRY, name, url or self.server.url]
         self.workers.append(self._logged(f"worker-{name}", command, {**self.env, **(env or {})}))
         return self.workers[-1]
 
     def replace_the_dead(self, n: int = 1) -> None:
-        """Have `n` workers alive, as a fleet would."""
+        """Start workers until `n` are alive, as a fleet would."""
         for _ in range(n - sum(process.poll() is None for process in self.workers)):
             self.work()
 
     def run_code(self, code: str, *args: str) -> subprocess.Popen[bytes]:
-        """A process of ours on some code, whose output is a log of these premises."""
+        """Start a Python process with this code, whose output goes to a log of these premises."""
         return self._other([sys.executable, "-c", code, *args], self.env)
 
     def start(self, *words: str, **env: str) -> subprocess.Popen[bytes]:
-        """A call of the command line that goes on beside the test, and whose output is a log of these premises."""
+        """Start a command that runs beside the test, and whose output goes to a log of these premises."""
         return self._other([NIGHTPRESS, *words], {**self.env, **env}, start_new_session=True)
 
     def _other(self, command: Sequence[str], env: Mapping[str, str], **how: Any) -> subprocess.Popen[bytes]:
@@ -191,7 +193,7 @@ class Premises:
             return subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log, **how)
 
     def command(self, *args: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-        """One call of the command line, to its end."""
+        """Run a command to its end."""
         return subprocess.run(
             [NIGHTPRESS, *args],
             cwd=self.folder,
@@ -203,22 +205,22 @@ class Premises:
         )
 
     def at_least(self, batch_id: str, rows: int) -> None:
-        """Wait until so many rows have an outcome in storage."""
+        """Wait until `rows` rows have an outcome in storage."""
         self.until(lambda: self.outcomes(batch_id) >= rows, 150, f"{rows} rows: {self.logs()}")
 
     def at_work(self, batch_id: str) -> None:
-        """Assert that rows of a batch are left: a fault that comes after all of them tells nothing."""
+        """Require that rows of a batch are left: a fault after the last row tests nothing."""
         batch = load_batch(self.store, batch_id)
         assert batch is not None
-        assert self.outcomes(batch_id) < batch.rows, "it was done before"
+        assert self.outcomes(batch_id) < batch.rows, "all rows were done before the fault"
 
     def outlast(self, leases: float = 2.0) -> None:
-        """Wait so long that leases which nobody renewed would have run out."""
+        """Wait for `leases` times the length of a lease, after which leases that nobody renewed have run out."""
         since = time.monotonic()
         self.until(lambda: time.monotonic() - since > leases * self.settings.lease_s, 3600)
 
     def outcomes(self, batch_id: str) -> int:
-        """Rows that have an outcome in storage."""
+        """The number of rows that have an outcome in storage."""
         batch = load_batch(self.store, batch_id)
         assert batch is not None
         index = OutcomeIndex(self.store, batch)
@@ -234,14 +236,14 @@ class Premises:
         return [line for name in names for line in read_outcomes(self.store, paths.segment(name))]
 
     def completed(self, batch_id: str, worker: str) -> int:
-        """How many rows a worker says that it has completed."""
+        """The number of completed lines that a worker has written."""
         return sum(line.status == "completed" for line in self.lines(batch_id, worker))
 
     def segments(self, batch_id: str) -> int:
         return len(self.store.list(BatchPaths(batch_id).segments))
 
     def sweep(self) -> None:
-        """One look of this process's sweeper."""
+        """Sweep once in this process."""
         if self._sweeper is None:
             batches = OpenBatches(self.store, batch_scan_s=0.0)
             self._sweeper = Sweeper(
@@ -254,9 +256,9 @@ class Premises:
         self._sweeper.sweep()
 
     def finish(self, batch_id: str, *, workers: int = 0, timeout_s: float = 90.0) -> dict[str, int]:
-        """Sweep until the batch is published, with that many workers kept alive; then see that I1 to I6 hold.
+        """Sweep until the batch is published, with `workers` workers kept alive; then check that I1 to I6 hold.
 
-        Returns how many rows have each status.
+        Returns the number of rows of each status.
         """
 
         def published() -> bool:
@@ -268,7 +270,7 @@ class Premises:
         return self.check(batch_id)
 
     def check(self, batch_id: str) -> dict[str, int]:
-        """See that I1 to I6 hold of a published batch. Returns how many rows have each status."""
+        """Check that I1 to I6 hold for a published batch. Returns the number of rows of each status."""
         assert verify(self.store, batch_id) == []  # I1, I2, I3
         self.until(lambda: self.live(batch_id) == 0, 10, "I4: no job outlives its batch")
         self.until(lambda: not self.lane_faults(), 10, "I4: each job in one state")
@@ -286,31 +288,33 @@ class Premises:
         return {status: count for status, count in done.counts.items() if count}
 
     def _counted(self, batch_id: str, done: Done) -> list[Outcome]:
-        """What the segments say that the publisher counted: all, but for those that came after it."""
+        """The lines of the segments that the publisher counted: all except those written after it."""
         paths = BatchPaths(batch_id)
         names = self.store.list(paths.segments)
-        with contextlib.suppress(OSError):  # an object store keeps no order: there all must have been counted
+        with contextlib.suppress(
+            OSError
+        ):  # an object store has no file times: there the publisher must have counted all
             names.sort(key=lambda name: (Path(self.store.url) / paths.segment(name)).stat().st_mtime)
         for last in range(len(names), -1, -1):
             counted = sorted(names[:last])
             if hashlib.sha256("\n".join(counted).encode()).hexdigest() == done.segments_sha256:
                 return [line for name in counted for line in read_outcomes(self.store, paths.segment(name))]
-        raise AssertionError("the publisher counted segments that are not there")
+        raise AssertionError("the publisher counted segments that do not exist")
 
     def live(self, batch_id: str) -> int:
-        """Jobs of a batch on the queue."""
+        """The number of jobs of a batch on the queue."""
         schedule = self.lane().batches.get(batch_id)
         return 0 if schedule is None else schedule.live
 
     def lane_faults(self) -> list[str]:
-        """What is wrong with the keys of the lane."""
+        """The faults of the lane's keys, a sentence each."""
         return lane_faults(self.client, LANE)
 
     def lane(self) -> LaneSnapshot:
         return self.queue.snapshot(LANE)
 
     def leased(self, rows: int = 1) -> None:
-        """Wait until so many rows are in hand, and a worker says so: before that the claim's reply may still be lost."""
+        """Wait until `rows` rows are leased, and a worker reports rows in hand: before that the claim's reply may be lost."""
 
         def known() -> bool:
             lane = self.lane()
@@ -319,16 +323,16 @@ class Premises:
         self.until(known, 150, f"{rows} rows in hand: {self.logs()}")
 
     def idle(self) -> LaneSnapshot | None:
-        """The lane, if no job is on it."""
+        """The lane if no job is on it, else None."""
         lane = self.lane()
         return None if lane.ready or lane.delayed or lane.leased else lane
 
     def sha(self, script: str) -> bytes:
-        """By what a script of the queue is called on the wire."""
+        """The hash by which a script of the queue is called."""
         return hashlib.sha1(sources()[script].encode()).hexdigest().encode()
 
     def load(self, script: str) -> None:
-        """Let the server know a script before anyone calls it."""
+        """Load a script into the server."""
         self.client.script_load(sources()[script])
 
     def outputs(self, batch_id: str) -> dict[int, dict[str, Any]]:
@@ -336,7 +340,7 @@ class Premises:
         return self._published(batch_id, OUTPUT)
 
     def codes(self, batch_id: str) -> dict[int, str]:
-        """The rows that did not complete, and why each did not."""
+        """The error code of each row that did not complete."""
         return {row: values["error"]["code"] for row, values in self._published(batch_id, ERRORS).items()}
 
     def _published(self, batch_id: str, name: str) -> dict[int, dict[str, Any]]:
@@ -345,11 +349,11 @@ class Premises:
         return {values["row"]: values for values in read_published(self.store, done, batch_id, name)}
 
     def log(self, worker: str) -> str:
-        """What a worker has said."""
+        """The log of a worker."""
         return (self.folder / f"worker-{worker}.log").read_text()
 
     def events(self, name: str) -> Iterator[dict[str, Any]]:
-        """What all processes logged under a name; `timestamp` says when."""
+        """The events of this name that any process logged; `timestamp` is their time."""
         for line in self.raw_logs().decode().splitlines():
             if f'"event": "{name}"' in line:
                 yield json.loads(line)
@@ -360,17 +364,17 @@ class Premises:
     def logs(self) -> str:
         return "\n".join(f"== {p.name}\n{p.read_text()[-1500:]}" for p in sorted(self.folder.glob("*.log"))[-6:])
 
-    def said(self, event: str) -> int:
-        """How often an event stands in the logs."""
-        return self.raw_logs().count(event.encode())
+    def logged(self, text: str) -> int:
+        """How often a text stands in all logs."""
+        return self.raw_logs().count(text.encode())
 
-    def hears(self, event: str, timeout_s: float = 90.0) -> None:
-        """Wait until some process has said so."""
-        self.until(lambda: self.said(event), timeout_s, f"{event}: {self.logs()}")
+    def wait_for_log(self, text: str, timeout_s: float = 90.0) -> None:
+        """Wait until a process has logged this text."""
+        self.until(lambda: self.logged(text), timeout_s, f"{text}: {self.logs()}")
 
 
 def _toml(values: Mapping[str, Any], table: str = "") -> str:
-    """Settings as the file that a process reads."""
+    """Settings as the text of nightpress.toml."""
     plain = "".join(f"{json.dumps(k)} = {_value(v)}\n" for k, v in values.items() if not isinstance(v, Mapping))
     tables = [(f"{table}.{json.dumps(k)}".lstrip("."), v) for k, v in values.items() if isinstance(v, Mapping)]
     return plain + "".join(f"[{name}]\n{_toml(inner, name)}" for name, inner in tables)

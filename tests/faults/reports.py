@@ -1,4 +1,4 @@
-"""Runs of commands whose reports a test reads: rows that take a while, and what the command itself printed."""
+"""Helpers for tests that read the reports of a command: rows that take a while, and the command's own messages."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.faults.premises import Premises
 ROWS = 60
 SLOW = {"step_s": 0.05, "slots": 4}
 START_S = 240
-"""How long Ray and a worker may take to start on a machine that runs other things meanwhile."""
+"""Seconds that Ray and a worker may take to start on a busy machine."""
 
 
 def write_rows(night: Premises) -> None:
@@ -15,8 +15,8 @@ def write_rows(night: Premises) -> None:
     (night.folder / "rows.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def of_the_command(night: Premises, of: str = "store") -> list[str]:
-    """What the command itself says of the storage or the queue: lines for a person, or events with a message."""
+def reports_of_command(night: Premises, of: str = "store") -> list[str]:
+    """The command's own messages about `store` or `queue`: lines for a person, and events that have a message."""
     lines = night.raw_logs().decode().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{") and f'"{of}.' in line]
     people = [line for line in lines if line.startswith("nightpress: ")]

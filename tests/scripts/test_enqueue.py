@@ -1,4 +1,4 @@
-"""Shows scripts/enqueue.py: rows from anywhere, a batch's id out."""
+"""Shows that `scripts/enqueue.py` makes a batch of the rows of a CSV file, and prints its id."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`scripts/nightly.py`, as far as it needs no fleet."""
+"""Tests those parts of `scripts/nightly.py` that need no fleet."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
 
 
 def night(folder: Path) -> subprocess.CompletedProcess[str]:
-    """One without a Redis: it comes as far as its work."""
+    """Run the script with a Redis that does not answer: the batches are made, and the fleet cannot start."""
     return subprocess.run(
         [sys.executable, str(SCRIPT), "inbox", "--out", "published", "--model", "stub"],
         cwd=folder,
@@ -27,7 +27,7 @@ def night(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_night_that_is_given_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:
+def test_a_night_that_is_started_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     file = inbox / "rows.jsonl"

@@ -1,11 +1,11 @@
-"""Time that a test moves by hand, for code that is given its clock."""
+"""A clock that a test moves by hand, for code that takes its clock as an argument."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-"""When a moved clock begins."""
+"""The time of day at which a moved clock begins."""
 
 
 @dataclass
@@ -24,5 +24,5 @@ class MovedClock:
         return self.seconds
 
     def pass_s(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self.seconds += seconds

@@ -1,4 +1,4 @@
-"""The command line under test: what one call came to, and a call in a process of its own."""
+"""Runs the command line under test in a new process, and holds the result of a call."""
 
 import os
 import subprocess
@@ -12,12 +12,12 @@ import orjson
 ROOT: Final = Path(__file__).parents[2]
 
 MAIN: Final = "import sys; from jobs.commands.cli import main; sys.exit(main())"
-"""`nightpress`, as a program for `python -c`."""
+"""The program `nightpress`, for `python -c`."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """The exit status of a call, and what it printed."""
+    """The exit status and the output of a call."""
 
     status: int
     out: str
@@ -31,7 +31,7 @@ class Ran:
 
 
 def command(*args: str, cwd: Path, stdin: str | None = None, **env: str) -> Ran:
-    """Run a command in a process of its own."""
+    """Run a command in a new process."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")}
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *args],

@@ -1,4 +1,4 @@
-"""Engines for tests of what stands around them: their answers, and when they come, are given by the test."""
+"""Engines for tests of the code around an engine: the test chooses their answers, and when they come."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,12 +7,12 @@ from workers.engines.protocol import EngineStats
 
 
 def answer(request: GenerationRequest) -> Completion:
-    """An answer that every kind of chat takes."""
+    """A completion that passes the checks of the kind chat."""
     return Completion(request.request_id, "Well said.", "stop", 4, 0, 2, 1000)
 
 
 def fault(code: str, *, retryable: bool) -> Callable[[GenerationRequest], Completion]:
-    """Answers each request with this fault."""
+    """A function that answers each request with this fault."""
     return lambda r: Completion(r.request_id, "", "error", 4, 0, 1, 1000, Fault(code, "broken", retryable))
 
 
@@ -22,7 +22,7 @@ def row_of(request: GenerationRequest) -> int:
 
 
 class Scripted:
-    """An engine whose every answer is given by a function of the request; None leaves the request under way.
+    """An engine whose answers come from a function of the request; None leaves the request under way.
 
     `submitted` lists the ids of all requests in their order, `waiting` holds those without an answer.
     """

@@ -1,6 +1,7 @@
-"""A cluster for tests: workers that wait for room, come up, end when they are told to, and are killed.
+"""A cluster for tests, whose workers wait for room, come up, end after `stop`, and can be killed.
 
-Waiting workers are served in the least kind order, the last first, and on the emptiest node. Time passes when a test says so.
+Waiting workers get room in the most unfavourable order: the last one first, on the emptiest node. Time passes only when a
+test moves it.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from workers.worker.worker import WorkerPlan
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow one has room, and does not come up."""
+    """A worker on a `FakeCluster`. A slow one gets room, but does not come up."""
 
     cluster: "FakeCluster"
     plan: WorkerPlan
@@ -65,10 +66,10 @@ class FakeWorker:
 
 @dataclass
 class FakeCluster:
-    """Nodes, each with what is free on it. `status` is added to the status of each worker.
+    """A cluster of nodes, each a count of its free resources. `status` is added to the status of each worker.
 
-    A worker drains for `draining_s`, and what was freed is given away after `freeing_s`. While `slow`, workers that are started
-    do not come up. While `away`, the cluster does not answer.
+    A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
+    started while `slow` is set do not come up. While `away` is set, the cluster does not answer.
     """
 
     nodes: Sequence[Counter[str]]
@@ -89,7 +90,7 @@ class FakeCluster:
         return self.seconds
 
     def place(self) -> None:
-        """Give room to the workers that wait for it."""
+        """Give room to waiting workers, if there is any."""
         if self.seconds - self.freed_at < self.freeing_s:
             return
         for worker in reversed(self.waiting()):

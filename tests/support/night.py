@@ -1,7 +1,7 @@
 """The one builder of "a store, a queue, a batch" for tests in one process.
 
-A `Night` has a store, a queue on a Redis (or on its imitation), settings, kinds and a clock. Each method is one thing that
-happens in a night, in the words of the design, so a test is read as what happens:
+A `Night` has a store, a queue on a Redis (or on its imitation), settings, kinds and a clock. Each method is one event of a
+night, named by the field's term, so a test reads as a sequence of events:
 
     night = Night(store, client)
     batch = night.accept(4)                    # intake: rows 0 to 3 of chats on the lane `stub`
@@ -12,9 +12,9 @@ happens in a night, in the words of the design, so a test is read as what happen
     output, errors = night.published(batch.batch_id)
 
 Settings are given once, as `settings_of(flush_s=0.1)`, or changed with `night.change(...)`. Time is real unless a test
-passes the methods of a `MovedClock` (`tests/support/clocks.py`). Nothing here needs the extra `workers`: who runs real
-workers takes `WorkerNight` (`tests/support/worker_night.py`), which adds them; processes are started by
-`tests/faults/premises.py`. A test that needs only storage never calls the methods of the queue.
+passes the methods of a `MovedClock` (`tests/support/clocks.py`). This module does not need the extra `workers`: tests that run
+real workers use `WorkerNight` (`tests/support/worker_night.py`), and tests with processes use `tests/faults/premises.py`. A
+test that needs only storage never calls the methods of the queue.
 """
 
 import itertools
@@ -49,7 +49,7 @@ from jobs.store.store import Store
 from tests.support.outcomes import completed
 
 LANE: Final = "stub"
-"""The lane of the model `stub`, which every batch is for unless its rows or options say otherwise."""
+"""The lane of the model `stub`, which is the lane of all rows unless they or the options name another model."""
 LEASE_MS: Final = 60_000
 
 
@@ -60,7 +60,7 @@ def settings_of(**given: Any) -> Settings:
 
 
 def chats(n: int, **fields: Any) -> list[dict[str, Any]]:
-    """`n` rows of the kind chat. `fields` stand in each of them."""
+    """`n` rows of the kind chat. `fields` are added to each of them."""
     return [{"kind": "chat", "prompt": f"Say {i}.", **fields} for i in range(n)]
 
 
@@ -71,7 +71,7 @@ def real_now() -> datetime:
 
 @dataclass
 class Night:
-    """A store and a queue, and everything that can happen between them but workers."""
+    """A store and a queue, and everything that can happen between them without workers."""
 
     store: Store
     client: redis.Redis
@@ -80,7 +80,7 @@ class Night:
     now: Callable[[], datetime] = real_now
     monotonic: Callable[[], float] = time.monotonic
     batch_id: str = ""
-    """The batch that was accepted last: what methods mean that are given no other."""
+    """The batch that was accepted last, which methods use when they get no other."""
 
     def __post_init__(self) -> None:
         self._claims = itertools.count()
@@ -88,7 +88,7 @@ class Night:
         self.change()
 
     def change(self, **settings: Any) -> None:
-        """Other settings from now on, for all that is made afterwards. They are not validated."""
+        """Change settings, without validation. They hold for all objects that are made afterwards."""
         self.settings = self.settings.model_copy(update=settings)
         policy = LanePolicy(
             self.settings.pause_after_deaths, self.settings.priority_aging_s, dict(self.settings.tenants)
@@ -104,9 +104,9 @@ class Night:
     # -- intake
 
     def accept(self, rows: int | Sequence[Mapping[str, Any] | bytes], name: str = "night", **options: Any) -> Batch:
-        """Accept a batch of chats, or of these rows; bytes are taken as they are. `options` are those of IntakeOptions.
+        """Accept a batch of `rows` chats, or of these rows; bytes are used unchanged. `options` are those of IntakeOptions.
 
-        The name is the run key too, so the same again is the same batch.
+        The name is the run key too, so the same rows under the same name are the same batch.
         """
         given = chats(rows) if isinstance(rows, int) else rows
         lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in given]
@@ -125,24 +125,24 @@ class Night:
     # -- the queue
 
     def feed(self, lane: str = LANE) -> int:
-        """Fill the lane's window from storage. Returns how many rows were added."""
+        """Fill the lane's window from storage. Returns the number of rows that were added."""
         self.batches.scan(now=True)
         return self.feeder.top_up(lane)
 
     def claim(self, n: int = 100, worker: str = "other", incarnation: str = "i", lane: str = LANE) -> Sequence[Job]:
-        """Feed, then lease up to `n` rows, as a worker with nothing in hand that says nothing more."""
+        """Feed, then lease up to `n` rows, as a worker with no rows in hand."""
         self.feed(lane)
         claim_id = ClaimId(worker, incarnation, next(self._claims))
         record = WorkerRecord(worker, 1, "n-1", lane, 0)
         return self.queue.claim(lane, str(claim_id), n, LEASE_MS, record).jobs
 
     def finish(self, jobs: Sequence[Job], outcome: Callable[[Lease], Outcome] = completed, lane: str = LANE) -> None:
-        """Make an outcome of each durable, then settle. All are of one batch."""
+        """Write a segment with an outcome for each job, then settle. All jobs must be of one batch."""
         self.write([outcome(job.lease) for job in jobs], jobs[0].key.batch_id)
         self.queue.settle(lane, [Settlement(job.lease) for job in jobs])
 
     def expire_leases(self, lane: str = LANE) -> None:
-        """All leases of a lane run out now."""
+        """Let all leases of a lane run out now."""
         leased = f"np:1:{{{lane}}}:leased"
         held: Any = self.client.zrange(leased, 0, -1)
         self.client.zadd(leased, dict.fromkeys(held, 1))
@@ -179,19 +179,19 @@ class Night:
         )
 
     def sweep(self) -> Sweeper:
-        """One look of a new sweeper, which is returned."""
+        """Make a new sweeper, sweep once, and return it."""
         sweeper = self.sweeper()
         sweeper.sweep()
         return sweeper
 
     def publish(self, batch_id: str = "", prices: Prices | None = None) -> Done:
-        """Publish a batch without a sweeper, which must be possible."""
+        """Publish a batch without a sweeper. Fails if the batch is not complete."""
         done = publish(self.store, batch_id or self.batch_id, prices=prices or self.settings.prices, clock=self.now)
         assert isinstance(done, Done), done
         return done
 
     def published(self, batch_id: str = "") -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """The rows of output.jsonl and errors.jsonl of the latest round, whose sums and hashes must be right."""
+        """The rows of output.jsonl and of errors.jsonl of the latest round. Fails if a sum or a hash is wrong."""
         batch_id = batch_id or self.batch_id
         assert verify(self.store, batch_id) == []
         done = self.done(batch_id)
@@ -199,7 +199,7 @@ class Night:
         return output, errors
 
     def done(self, batch_id: str = "") -> Done:
-        """The latest round that was published, which there must be."""
+        """The latest published round. Fails if there is none."""
         done = latest_done(self.store, batch_id or self.batch_id)
         assert done is not None
         return done

@@ -30,7 +30,7 @@ def completed(of: Lease | int, **fields: Any) -> Outcome:
 
 
 def failed(of: Lease | int, code: str = "empty_output", **fields: Any) -> Outcome:
-    """The same row's failure, which is final unless `final=False`."""
+    """The failed line of a row, which is final unless `final=False`."""
     return _outcome(of, {"status": "failed", "error": {"code": code, "message": "broken", "line": None}, **fields})
 
 

@@ -1,4 +1,4 @@
-"""A `Night` whose time of day a test moves, for what happens at deadlines."""
+"""A `Night` whose time of day a test moves, for tests of deadlines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ ME: Final = WorkerRecord("other", 1, "n-1", LANE, 0)
 
 @dataclass
 class TimedNight(Night):
-    """A night that begins at EVENING, and in which time passes only by `at`."""
+    """A night that begins at EVENING, and whose time of day changes only through `at`."""
 
     clock: MovedClock = field(default_factory=MovedClock)
 
@@ -31,12 +31,12 @@ class TimedNight(Night):
         self.clock.seconds = (moment - self.clock.began).total_seconds()
 
     def claim(self, n: int = 100, worker: str = "other", incarnation: str = "i", lane: str = LANE) -> Sequence[Job]:
-        """Lease up to `n` rows, as a worker that has asked before: its first feed may only learn where the queue stands."""
+        """Lease up to `n` rows. It feeds twice, because a worker's first feed may only learn the cursor of the queue."""
         self.feed(lane)
         return super().claim(n, worker, incarnation, lane)
 
     def done(self, batch_id: str = "") -> Done:
-        """The latest published round, whose files must be right."""
+        """The latest published round. Fails if its files are wrong."""
         assert verify(self.store, batch_id or self.batch_id) == []
         return super().done(batch_id)
 

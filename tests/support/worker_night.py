@@ -1,4 +1,4 @@
-"""A night in which real workers run, each in a thread of this process, over engines that the test chooses."""
+"""A night in which real workers run, each in a thread of this process, with engines that the test chooses."""
 
 import threading
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from workers.worker.runner import Runner
 
 @dataclass
 class WorkerNight(Night):
-    """A night whose rows are done by workers. Call `stop` at its end."""
+    """A night whose rows are run by workers. Call `stop` at its end."""
 
     workers: list[tuple[Runner, threading.Thread]] = field(default_factory=list)
 
     def context(
         self, queue: Any = None, name: str = "w-1", slots: int = 8, batches: OpenBatches | None = None
     ) -> WorkerContext:
-        """The context of a worker. `queue` is put in the place of the night's own, `batches` in that of new ones."""
+        """The context of a worker. `queue` replaces the night's own queue, and `batches` replaces new open batches."""
         return WorkerContext.over(
             self.store,
             queue or self.queue,
@@ -39,11 +39,11 @@ class WorkerNight(Night):
         )
 
     def worker(self, engine: Engine, queue: Any = None, name: str = "w-1", **how: Any) -> Runner:
-        """A worker that does nothing until it is run. `how` are further arguments of Runner."""
+        """A worker that is not started. `how` are further arguments of Runner."""
         return Runner(self.context(queue, name, engine.stats().slots), engine, **how)
 
     def start(self, engine: Engine, queue: Any = None) -> Runner:
-        """A worker that runs in a thread until `stop`."""
+        """Start a worker in a thread, which runs until `stop`."""
         runner = self.worker(engine, queue)
         thread = threading.Thread(target=runner.run)
         thread.start()
@@ -51,7 +51,7 @@ class WorkerNight(Night):
         return runner
 
     def stop(self) -> None:
-        """Stop the workers that run, with no time to finish what they have in hand."""
+        """Stop the running workers, with no time to finish the rows in their hands."""
         for runner, thread in self.workers:
             runner.stop(0.0)
             thread.join(20)

@@ -1,1 +1,1 @@
-"""The engines that `bench/engines.py` compares, each a program of its own, so that each has its own environment."""
+"""The engines that `bench/engines.py` compares. Each is a program, so that each can have its own environment."""

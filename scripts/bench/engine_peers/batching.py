@@ -1,4 +1,4 @@
-"""The continuous batching that transformers itself has."""
+"""Answers the workload with the continuous batching of transformers."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""What a contender reports: seconds to load, seconds to answer, tokens, and the most memory that it held.
+"""Times a contender, and writes its report: seconds to load, seconds to answer, tokens, and peak memory.
 
-Of a GPU, where it used one.
+The memory is that of the GPU if the contender used one, else that of the process.
 """
 
 import json
@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 class Clock:
-    """Begins with the process' imports; `loaded` and `done` are said once each."""
+    """Starts before the heavy imports of the process. Call `loaded` once, then `done` once."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._loaded = 0.0
 
     def loaded(self) -> None:
-        """The model is ready; the requests follow."""
+        """Note that the model is ready and the first request comes next."""
         self._loaded = time.perf_counter()
 
     def done(self, tokens: int) -> None:
-        """All are answered, with so many new tokens. Writes the report where the second argument says."""
+        """Note that all requests are answered, with this many new tokens, and write the report to the path in argv[2]."""
         now = time.perf_counter()
         torch = sys.modules.get("torch")
         on_gpu = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()

@@ -1,9 +1,9 @@
-"""What the machine itself allows, in tokens a second, measured in a process of its own.
+"""Measures the limits of the machine for a model, in a separate process.
 
     python -m scripts.bench.engine_peers.limits FOLDER DTYPE ROWS DEVICE
 
-prints, as JSON: `products_s`, what the linear layers take at so many rows; `weight_bytes`, which each step reads; `token_bytes`,
-which each token of a text in the cache takes; and `bytes_per_s`, as the device reads a large block.
+It prints as JSON: `products_s`, the seconds of the linear layers for this many rows; `weight_bytes`, which each step reads;
+`token_bytes`, which each token of a text takes in the cache; and `bytes_per_s`, the rate at which the device reads a large block.
 """
 
 import json
@@ -16,9 +16,9 @@ from typing import Any
 def memory_limit(
     texts: Sequence[tuple[int, int]], slots: int, *, weight_bytes: int, token_bytes: int, bytes_per_s: float
 ) -> float:
-    """Tokens a second if nothing but memory took time: weights once a step of full slots, keys and values once a token.
+    """Tokens a second if only reading memory took time: weights once a step of full slots, keys and values once a token.
 
-    `texts` are tokens of the prompt and new tokens of each; that prompts are read, too, is left out.
+    `texts` holds the prompt tokens and the new tokens of each text. The time to read prompts is not counted.
     """
     made = sum(new for _, new in texts)
     read = sum(new * prompt + new * (new + 1) // 2 for prompt, new in texts)
@@ -26,7 +26,7 @@ def memory_limit(
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure, and print the figures as JSON."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def fastest(work: Callable[[], Any], torch: Any, device: str) -> float:
-    """The least seconds of a few times, until the device has done it."""
+    """The seconds of the fastest of four tries, each until the device has finished."""
     spent = []
     for _ in range(4):
         began = time.perf_counter()

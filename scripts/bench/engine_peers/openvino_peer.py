@@ -1,4 +1,4 @@
-"""OpenVINO GenAI's continuous batching, over a model that its exporter made, in the same number format."""
+"""Answers the workload with OpenVINO GenAI's continuous batching, on a model from its exporter, in the same number format."""
 
 import sys
 
@@ -30,7 +30,7 @@ def main() -> None:
         config.apply_chat_template = False
         configs.append(config)
     done = pipe.generate([request.prompt for request in work.requests], configs)
-    clock.done(done[0].perf_metrics.get_num_generated_tokens())  # each has those of the whole call
+    clock.done(done[0].perf_metrics.get_num_generated_tokens())  # each result has the metrics of the whole call
 
 
 main()

@@ -1,6 +1,7 @@
-"""Our engine, through the protocol that workers use. It may know a request's most tokens; it takes them in their order.
+"""Answers the workload with our engine, through the protocol that workers use.
 
-A third argument is a token that no text may have, so that texts end where they are to, as rows of a batch can ask for it.
+It knows the most tokens of each request, and takes the requests in their order. The optional third argument is a token
+that is banned from all texts, so that none ends early; rows of a batch can ask for that too.
 """
 
 import sys
@@ -19,7 +20,7 @@ from workers.engines.registry import make_engine  # noqa: E402
 
 
 def length(size: int) -> dict[str, Any]:
-    """What keeps a text from ending early."""
+    """The sampling parameter that keeps a text from ending before `size` tokens."""
     return {"logit_bias": {int(sys.argv[3]): -100.0}} if len(sys.argv) > 3 else {"min_tokens": size}
 
 

@@ -1,7 +1,7 @@
-"""Padded `generate` of transformers, as a script uses it: batches of 32, in file order or sorted by the true lengths.
+"""Answers the workload with `generate` of transformers, in padded batches of 32, as a simple script would.
 
-A batch ends with its longest answer; what the others wrote after their own end is not counted. The third argument is
-`file` or `sorted`.
+The third argument is the order: `file`, or `sorted` by the true lengths. A batch ends with its longest answer; tokens that
+the other rows wrote after their own end are not counted.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Models of random weights in the shapes of known ones, made once and kept, with the tokenizer of the small model."""
+"""Makes models of random weights in the shapes of known models, with the tokenizer of the small model, and keeps them."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,11 @@ SHAPES: Final[dict[str, dict[str, Any]]] = {
         "tie_word_embeddings": False,
     },
 }
-"""By name: the config of a Llama, of 1.1 and of 8.0 billion parameters; in bfloat16 2.1 GB and 16 GB on disk."""
+"""Name -> config of a Llama. They have 1.1 and 8.0 billion parameters, and take 2.1 GB and 16 GB on disk in bfloat16."""
 
 
 def random_model(name: str, small: Path, cache: Path, device: str) -> Path:
-    """The folder of a model of random weights, made on the device at the first time. `small` is that of the small model."""
+    """The folder of a model of random weights, made on the device at the first call. `small` is the small model's folder."""
     folder = cache / name
     if not (folder / ".ready").exists():
         import torch

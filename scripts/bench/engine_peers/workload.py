@@ -1,6 +1,6 @@
-"""The requests of the benchmark: prompts with a common beginning, and how many new tokens each answer has.
+"""The requests of the benchmark: prompts with a common beginning, and the number of new tokens of each answer.
 
-Imports nothing of Nightpress nor of a model, since every contender reads it, each in its own environment.
+This module imports nothing of Nightpress and no model library, because every contender reads it in its own environment.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 SHAPES: Final = {"social": (30, 90), "article": (200, 360), "mixed": (30, 360)}
-"""By name: the fewest and the most new tokens; lengths between are equally likely."""
+"""Name -> the fewest and the most new tokens of an answer; all lengths between are equally likely."""
 
 PREFIX_WORDS: Final = 48
 OWN_WORDS: Final = (8, 32)
@@ -22,7 +22,7 @@ music flower water bread light stone happy quiet simple strong early gentle writ
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt, and how many tokens its answer has, whatever they are."""
+    """A prompt, and the number of tokens that its answer has."""
 
     prompt: str
     new_tokens: int
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Workload:
-    """What every contender is given: a model's folder, the requests in their order, how many may run at once, and where."""
+    """The task of every contender: the model's folder, number format and device, slots, and the requests in order."""
 
     folder: str
     dtype: str
@@ -40,16 +40,16 @@ class Workload:
 
     @property
     def new_tokens(self) -> int:
-        """Of all answers."""
+        """The new tokens of all answers together."""
         return sum(request.new_tokens for request in self.requests)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the workload as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: str) -> "Workload":
-        """What `write` wrote."""
+        """The workload that `write` wrote."""
         values = json.loads(Path(path).read_text())
         return cls(**{**values, "requests": [Request(**request) for request in values["requests"]]})
 

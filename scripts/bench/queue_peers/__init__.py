@@ -1,1 +1,1 @@
-"""The queues that `bench/lanes.py` compares, each a program of its own, so that each has its own environment."""
+"""The queues that `bench/lanes.py` compares. Each is a program, so that each can have its own environment."""

@@ -1,4 +1,4 @@
-"""arq in `scripts/bench/lanes.py`: it is given the shortest poll, since it sleeps between reads."""
+"""Runs arq for `scripts/bench/lanes.py`, with a poll delay of 1 ms, because it sleeps between reads."""
 
 import asyncio
 import sys
@@ -13,23 +13,23 @@ from bench_job import BATCH, DURABLE, REDELIVER_S, RESULTS, URL, arun, job_id, r
 settings = RedisSettings.from_dsn(URL)
 
 
-class Told(Worker):
-    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+class RecordingWorker(Worker):
+    """Records which results it stored. arq stores a result and acknowledges its job in one transaction."""
 
     async def finish_job(self, job_id: str, finish: bool, result_data: bytes | None, *args: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         await super().finish_job(job_id, finish, result_data, *args)
         if result_data and (result := deserialize_result(result_data)).success:
             stored(result.args[0])
 
 
 async def job(_context: Any, n: int, payload: str) -> "int | None":
-    """Arq passes a context first."""
+    """Run one job; arq passes a context first."""
     return await arun(n, payload)
 
 
 async def enqueue() -> None:
-    """One after another: arq has no enqueueing of many."""
+    """Enqueue one job after another, because arq cannot enqueue many at once."""
     pool = await create_pool(settings)
     waiting = rows()
     began = time.perf_counter()
@@ -39,7 +39,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Those of success."""
+    """Report the results of success."""
     found = await (await create_pool(settings)).all_job_results()
     report_results(result.args[0] for result in found if result.success)
 
@@ -50,4 +50,4 @@ else:
     asyncio.set_event_loop(asyncio.new_event_loop())
     timeout_s = {"job_timeout": REDELIVER_S} if DURABLE else {}
     function = func(job, name="job", keep_result=0, keep_result_forever=RESULTS)
-    Told([function], redis_settings=settings, max_jobs=BATCH, poll_delay=0.001, **timeout_s).run()
+    RecordingWorker([function], redis_settings=settings, max_jobs=BATCH, poll_delay=0.001, **timeout_s).run()

@@ -1,8 +1,8 @@
-"""The job of every peer in `scripts/bench/lanes.py`, and what the bench asks for. Runs in the peers' environments.
+"""The job of every peer in `scripts/bench/lanes.py`, and the settings of the bench. It runs in the peers' environments.
 
-It does nothing but count. The first and the last run are timed; where jobs come at a rate, each carries when it was
-enqueued, and tells how long it waited. While workers are broken each run takes its time and is written down, results are
-kept in the peer's own store, and each that it took is written down too.
+The job only counts; the time from the first run to the last is measured. When jobs come at a rate, each carries the time of
+its enqueueing, and its wait is measured. When workers are broken, each run takes BENCH_JOB_S seconds and is written to a
+log, results are kept in the peer's own store, and each result that the store accepted is written to a log too.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ JOBS = int(os.environ["BENCH_JOBS"])
 BYTES = int(os.environ["BENCH_BYTES"])
 BATCH = int(os.environ.get("BENCH_BATCH", "64"))
 HELD = max(BATCH, 2)
-"""How many jobs a worker may have in hand, of those that fetch ahead: where it runs one at a time it may hold the next."""
+"""Jobs that a worker which fetches ahead may hold: a worker that runs one at a time may hold the next one too."""
 JOB_S = float(os.environ.get("BENCH_JOB_S", "0"))
 LOG = os.environ.get("BENCH_LOG", "")
 RESULTS = os.environ.get("BENCH_RESULTS", "") == "1"
@@ -29,11 +29,11 @@ RESULTS = os.environ.get("BENCH_RESULTS", "") == "1"
 FIRST = int(os.environ.get("BENCH_FIRST", "0"))
 """The number of the first job that is enqueued."""
 DIE_AFTER = int(os.environ.get("BENCH_DIE_AFTER", "0"))
-"""With the how-manieth result that was stored this process ends, if with any."""
+"""The process kills itself after it stored this many results; 0 for never."""
 DURABLE = os.environ.get("BENCH_DURABLE", "") == "1"
 RATE = float(os.environ.get("BENCH_RATE", "0"))
 REDELIVER_S = 5
-"""After how long a durable setting gives a dead worker's jobs to another, where it can be told."""
+"""Seconds after which a durable setting gives a dead worker's jobs to another, if the peer has such a setting."""
 
 _runs = itertools.count(1)
 _began = [0.0]
@@ -45,7 +45,7 @@ _ran, _stored = (
 
 
 def run(n: int, payload: str) -> "int | None":
-    """One job. Where results are kept its number is its result."""
+    """Run one job. When results are kept, its number is its result."""
     if LOG:
         time.sleep(JOB_S)
         return ran(n)
@@ -61,7 +61,7 @@ def run(n: int, payload: str) -> "int | None":
 
 
 async def arun(n: int, payload: str) -> "int | None":
-    """The same, for those that want a coroutine: it waits as a coroutine should."""
+    """Run one job as a coroutine, for the peers that need one."""
     if LOG:
         await asyncio.sleep(JOB_S)
         return ran(n)
@@ -69,30 +69,30 @@ async def arun(n: int, payload: str) -> "int | None":
 
 
 def ran(n: int) -> int:
-    """The effect of a job, and the last that its body does."""
+    """Log the run as the last act of the job's body, which is the job's effect. Returns its number."""
     os.write(_ran, b"%d\n" % n)
     return n
 
 
 def stored(*numbers: int) -> None:
-    """The results of these jobs were stored; the worker may be told to die of it, which none outlives."""
+    """Log that the results of these jobs were stored, and kill the process if this was result number DIE_AFTER."""
     os.write(_stored, b"".join(b"%d\n" % n for n in numbers))
     if DIE_AFTER in [next(_results) for _ in numbers]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def job_id(n: int) -> str:
-    """The name under which its result is found again."""
+    """The name under which the result of a job is found again."""
     return f"job-{n}"
 
 
 def report_results(numbers: "Iterable[int]") -> None:
-    """Tell the bench which jobs have a result of success in the store, once for each result that is there."""
+    """Tell the bench which jobs have a result of success in the store, once for each such result."""
     Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"good": list(numbers)}))
 
 
 def waited(since: float) -> None:
-    """One more job that waited; after the last, tell the bench. The first half is left out: the worker was starting."""
+    """Count a job's wait; after the last job, report p99. The first half is left out, because the worker was starting."""
     _waits.append(time.time() - since)
     if len(_waits) == JOBS:
         late = sorted(_waits[JOBS // 2 :])
@@ -100,12 +100,12 @@ def waited(since: float) -> None:
 
 
 def report(seconds: float) -> None:
-    """Tell the bench how long it took."""
+    """Tell the bench how many seconds the step took."""
     Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"seconds": seconds}))
 
 
 def rows() -> Iterator[tuple[int, str]]:
-    """The arguments of each job, made before the clock starts; or as time passes, where they come at a rate."""
+    """The arguments of each job: made before the clock starts, or one at a time when jobs come at a rate."""
     if RATE:
         return _paced()
     return iter([(n, text(n)) for n in range(FIRST, FIRST + JOBS)])
@@ -119,5 +119,5 @@ def _paced() -> Iterator[tuple[int, str]]:
 
 
 def text(n: int) -> str:
-    """Letters by chance, since some peers compress what they are given."""
+    """Random letters, because some peers compress the payload."""
     return base64.b64encode(random.Random(n).randbytes(BYTES))[:BYTES].decode()

@@ -1,4 +1,4 @@
-"""Celery in `scripts/bench/lanes.py`: solo pool, no gossip."""
+"""Runs Celery for `scripts/bench/lanes.py`, with the solo pool and without gossip."""
 
 import sys
 import time
@@ -10,10 +10,10 @@ from celery.backends.redis import RedisBackend
 
 
 class Backend(RedisBackend):
-    """Tells which results it stored; a task is acknowledged afterwards."""
+    """Records which results it stored. Celery acknowledges a task afterwards."""
 
     def mark_as_done(self, task_id: str, result: Any, *args: Any, **kwargs: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         super().mark_as_done(task_id, result, *args, **kwargs)
         if RESULTS:
             stored(result)

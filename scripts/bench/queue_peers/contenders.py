@@ -1,4 +1,4 @@
-"""The systems that `bench/lanes.py` compares: where each is installed, and how a step of one is run on an emptied server."""
+"""Installs the systems that `bench/lanes.py` compares, and runs their steps in separate processes."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ NOTES: Final = {
 
 @dataclass
 class Bench:
-    """One server, one scratch folder, and what is asked of everyone."""
+    """One server, one scratch folder, and the number and size of the jobs that every system gets."""
 
     url: str
     folder: Path
@@ -55,12 +55,17 @@ class Bench:
     def __post_init__(self) -> None:
         self.client = redis.Redis.from_url(self.url)
 
+    @property
+    def log(self) -> Path:
+        """The output of the last step."""
+        return self.folder / "step.log"
+
     def python(self, name: str) -> str:
-        """The interpreter that has it."""
+        """The interpreter of a system's environment."""
         return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
 
     def install(self, name: str) -> None:
-        """Make the peer's environment, unless it is there."""
+        """Make the peer's environment, unless it exists."""
         if not Path(self.python(name)).exists():
             print(f"installing {name}", file=sys.stderr)
             venv.create(self.cache / name, with_pip=True)
@@ -68,7 +73,7 @@ class Bench:
             subprocess.run([*pip, *PACKAGES[name]], check=True, timeout=STEP_S)
 
     def version(self, name: str) -> str:
-        """The installed version."""
+        """The installed version of a system."""
         package = name if name == "nightpress" else PACKAGES[name][0].partition("[")[0]
         code = f"from importlib.metadata import version; print(version({package!r}))"
         return subprocess.run(
@@ -76,13 +81,13 @@ class Bench:
         ).stdout.strip()
 
     def empty(self) -> int:
-        """Empty the server and the folder. Returns the bytes that remain used."""
+        """Empty the server and the store. Returns the bytes that the server still uses."""
         self.client.flushall()
         shutil.rmtree(self.folder / "store", ignore_errors=True)
         return self.used()
 
     def cpu_us(self) -> float:
-        """The processor time that the server has taken."""
+        """The CPU time of the server so far, in microseconds."""
         info = self.client.info("cpu")
         return (float(info["used_cpu_user"]) + float(info["used_cpu_sys"])) * 1e6
 
@@ -91,8 +96,8 @@ class Bench:
         return int(self.client.info("memory")["used_memory"])
 
     @contextlib.contextmanager
-    def started(self, name: str, step: str, **asked: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-        """A step of one system in processes of its own, killed at the end; and where it will put its result."""
+    def started(self, name: str, step: str, **options: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+        """A step of one system in a new process group, killed at the end; and the path of its result."""
         program = PROGRAMS / ("ours.py" if name == "nightpress" else f"{name}_peer.py")
         result = self.folder / "result.json"
         result.unlink(missing_ok=True)
@@ -102,13 +107,13 @@ class Bench:
             "BYTES": self.size,
             "FOLDER": self.folder,
             "RESULT": result,
-            **asked,
+            **options,
         }
         env = {**os.environ, **{f"BENCH_{key}": str(value) for key, value in given.items()}}
         command = [self.python(name), str(program), step]
         with (
-            (self.folder / "said").open("w+") as said,
-            subprocess.Popen(command, env=env, stdout=said, stderr=said, text=True, start_new_session=True) as process,
+            self.log.open("w+") as log,
+            subprocess.Popen(command, env=env, stdout=log, stderr=log, text=True, start_new_session=True) as process,
         ):
             try:
                 yield process, result
@@ -116,20 +121,20 @@ class Bench:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def step(self, name: str, step: str, **asked: object) -> dict[str, Any]:
-        """Run a step to its result."""
+    def step(self, name: str, step: str, **options: object) -> dict[str, Any]:
+        """Run a step, and return its result. Ends the benchmark if it fails or takes longer than STEP_S seconds."""
         until = time.monotonic() + STEP_S
-        with self.started(name, step, **asked) as (process, result):
+        with self.started(name, step, **options) as (process, result):
             while not (result.exists() and result.read_text()):
                 if process.poll() not in (None, 0) or time.monotonic() > until:
-                    sys.exit(f"{name} {step}: {(self.folder / 'said').read_text()[-2000:]}")
+                    sys.exit(f"{name} {step}: {self.log.read_text()[-2000:]}")
                 time.sleep(0.02)
             found: dict[str, Any] = json.loads(result.read_text())
         return found
 
 
 def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
-    """Whether it came to hold in time."""
+    """Whether the condition became true within `limit_s` seconds."""
     until = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > until:

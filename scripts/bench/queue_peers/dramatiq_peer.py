@@ -1,4 +1,4 @@
-"""Dramatiq in `scripts/bench/lanes.py`: 8 threads (its default) that share a prefetch, or one."""
+"""Runs Dramatiq for `scripts/bench/lanes.py`, with 8 threads (its default) and one common prefetch, or with one thread."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from bench_job import (
     stored,
 )
 
-os.environ["dramatiq_queue_prefetch"] = str(HELD)  # noqa: SIM112 - its name; read at import
+os.environ["dramatiq_queue_prefetch"] = str(HELD)  # noqa: SIM112 - dramatiq's own name; read at import
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
@@ -31,15 +31,15 @@ from dramatiq.results.backends import RedisBackend
 
 
 class Backend(RedisBackend):
-    """Tells which results it stored; a message is acknowledged afterwards."""
+    """Records which results it stored. Dramatiq acknowledges a message afterwards."""
 
     def store_result(self, message: Any, result: Any, ttl: int) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         super().store_result(message, result, ttl)
         stored(result)
 
     def has(self, message: Any) -> bool:
-        """Whether it has a result of success for it."""
+        """Whether the store has a result of success for this message."""
         try:
             self.get_result(message)
         except (ResultMissing, ResultFailure):

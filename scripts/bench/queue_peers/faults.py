@@ -1,23 +1,23 @@
-"""What a fault costs each system of `bench/lanes.py`: jobs without a result, jobs with two, and the time to recover.
+"""Measures the cost of a fault for each system of `bench/lanes.py`: lost jobs, doubled results, repeated runs, recovery time.
 
-The same is done to all. Jobs of 10 ms are enqueued and a worker is started, which may have 8 in hand. The faults are spread
-evenly over the drain, and after each another worker is started:
+All systems get the same. Jobs of 10 ms are enqueued, and a worker is started that may hold 8 jobs. The faults are spread
+evenly over the drain, and after each one another worker is started:
 
 - `kill`: SIGKILL, at any moment.
-- `unacked`: SIGKILL at the moment when a job's result was stored, before the worker goes on: where storing and
-  acknowledging are two steps, it falls between them. Ours stores outcomes as a segment, and settles them afterwards.
-- `stop`: SIGSTOP at any moment. When the others have done all there is, those that stood still go on (SIGCONT). Only in the
-  settings that keep most: by default some give a job to another worker after an hour.
+- `unacked`: SIGKILL right after a job's result was stored. In systems that store and acknowledge in two steps, the kill
+  falls between them. Nightpress stores outcomes as a segment, and settles them afterwards.
+- `stop`: SIGSTOP at any moment. When the other workers have nothing left to do, the stopped ones continue (SIGCONT). This
+  runs only with the safest settings: by default some systems give a job to another worker only after an hour.
 
-What is counted: `again` are jobs whose body ran to its end more than once, written down by the body itself as its last
-act, so it is how often an effect of its own happened. `twice` are jobs of which two results could be read: a peer's worker
-writes down each result of success as soon as its own result store has taken it. Nightpress keeps the outcomes of all
-attempts in its segments, and what can be read, and is billed, is the published row: `twice` counts a row that is published
-twice, and the bench fails if what was published before a stopped worker goes on differs afterwards. `lost` are jobs whose
-result is not in the store in the end, or is a failure there: asked of the peer's own store by its own interface, and of
-the published files. The end is when nothing has happened for `--wait` seconds, then a job more was enqueued, since some
-look for what was left only when they are given something, and again nothing happened for as long. `s` are the seconds from
-the last fault until the last job had a result; what is done only when a stopped worker goes on is not in it.
+The columns: `again` counts jobs whose body ran to its end more than once; the body itself logs each run as its last act.
+`twice` counts jobs with two readable results: a peer's worker logs each result of success as soon as the peer's store
+has accepted it. Nightpress keeps the outcomes of all attempts in its segments, but only the published row can be read and is
+billed: `twice` counts rows that are published twice, and the benchmark fails if published rows change after a stopped worker
+continues. `lost` counts jobs that have no result of success in the end; the peer's own store is options through the peer's own
+interface, and for Nightpress the published files are read. A drain has ended when nothing has happened for `--wait` seconds.
+If a peer then lacks results, one more job is enqueued, because some peers look for left jobs only when they get a new one,
+and the same wait follows. `s` is the number of seconds from the last fault until the last job had a result; results that come
+only after a stopped worker continues are not included.
 """
 
 import contextlib
@@ -38,13 +38,16 @@ from scripts.bench.queue_peers.contenders import Bench
 FAULTS: Final = ("kill", "unacked", "stop")
 JOB_S: Final = 0.01
 HANDS: Final = 8
-"""How many jobs a worker may have in hand."""
+"""Jobs that a worker may hold."""
 QUIET_S: Final = 15.0
-"""How long nothing must have happened after the stopped workers go on: three times what a durable setting takes to redeliver."""
+"""Seconds without any event to wait for after stopped workers continue: three times the redelivery time of durable settings."""
 
 
 def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterable[str]) -> dict[str, int]:
-    """Jobs lost, with two results, and run again: from a line a run, a line a result stored, and a line a result to be read."""
+    """Counts of lost jobs, jobs with two results, and jobs run again.
+
+    `ran` has a job's number for each run, `stored` for each result that was stored, `readable` for each readable result.
+    """
     wanted = {str(n) for n in range(jobs)}
     runs, results, found = (Counter(n for n in lines if n in wanted) for lines in (ran, stored, readable))
     return {
@@ -56,22 +59,22 @@ def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterab
 
 @dataclass(frozen=True)
 class Record:
-    """What workers write down: a line when a body has ended, and one when a result was stored."""
+    """The logs of workers: one has a line for each body that ended, the other a line for each stored result."""
 
     path: Path
 
     def clear(self) -> None:
-        """Forget it."""
+        """Delete both logs."""
         for kind in ("ran", "stored"):
             self._file(kind).unlink(missing_ok=True)
 
     def lines(self, kind: str) -> list[str]:
-        """Those of one kind."""
+        """The lines of one log, `ran` or `stored`."""
         file = self._file(kind)
         return file.read_text().split() if file.exists() else []
 
     def events(self) -> int:
-        """How many lines there are."""
+        """The number of lines in both logs."""
         return len(self.lines("ran")) + len(self.lines("stored"))
 
     def _file(self, kind: str) -> Path:
@@ -92,11 +95,11 @@ class Trial:
 
     @property
     def record(self) -> Record:
-        """Where its workers write."""
+        """The logs of this system's workers."""
         return Record(self.bench.folder / f"{self.name}.log")
 
     def run(self) -> dict[str, int]:
-        """Enqueue, break, wait for the end, and count."""
+        """Enqueue the jobs, break workers, wait for the end, and count."""
         self.bench.empty()
         self.record.clear()
         self._step("enqueue", JOBS=self.jobs)
@@ -118,26 +121,26 @@ class Trial:
                 self._until(lambda: False, QUIET_S)
         after = self._readable()
         if before and before["good"] and before.get("digest") != after.get("digest"):
-            sys.exit(f"{self.name}: what was published changed when a stopped worker went on")
+            sys.exit(f"{self.name}: published rows changed after a stopped worker continued")
         readable, stored = map(str, after["good"]), self.record.lines("stored")
         ours = self.name == "nightpress"
         found = tally(self.jobs, self.record.lines("ran"), () if ours else stored, readable)
         return {"n": struck, **found, "s": math.ceil(max(recovered - last, 0))}
 
     def _strike(self, worker: "subprocess.Popen[str]", n: int) -> bool:
-        """Wait for the moment of the n-th fault, and do it; False when it does not come."""
-        share = self.jobs * n // (self.count + 1)
+        """Wait for the moment of the n-th fault, and inject it. Returns False if that moment does not come."""
+        due = self.jobs * n // (self.count + 1)
         if self.fault == "unacked":
             self._until(lambda: worker.poll() is not None, self.wait_s)
             return worker.poll() == -signal.SIGKILL
-        self._until(lambda: len(set(self.record.lines("ran"))) >= share, self.wait_s)
-        if len(set(self.record.lines("ran"))) < share:
+        self._until(lambda: len(set(self.record.lines("ran"))) >= due, self.wait_s)
+        if len(set(self.record.lines("ran"))) < due:
             return False
         os.killpg(worker.pid, signal.SIGSTOP if self.fault == "stop" else signal.SIGKILL)
         return True
 
     def _until_done(self) -> float:
-        """Until nothing happens any more. Returns when a job had its first result at last."""
+        """Wait until nothing happens any more. Returns the time when a job last got its first result."""
         recovered = self._until(lambda: False, self.wait_s)
         if len(self._with_result()) < self.jobs and self.name != "nightpress":
             self._step("enqueue", JOBS=1, FIRST=self.jobs)
@@ -145,7 +148,10 @@ class Trial:
         return recovered
 
     def _until(self, holds: Callable[[], bool], wait_s: float) -> float:
-        """Until it holds, or nothing has happened for so long. Returns when a job had its first result at last, if one had."""
+        """Wait until `holds`, or until nothing has happened for `wait_s` seconds.
+
+        Returns the time when a job last got its first result meanwhile, or 0.
+        """
         events, with_result = -1, len(self._with_result())
         since, last = time.monotonic(), 0.0
         while not holds() and time.monotonic() - since < wait_s:
@@ -159,23 +165,23 @@ class Trial:
     def _with_result(self) -> set[str]:
         return set(self.record.lines("stored")) - {str(self.jobs)}
 
-    def _asked(self) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         return {"DURABLE": int(self.kept), "RESULTS": 1, "BATCH": HANDS, "LEASE_S": 5 if self.kept else 60}
 
-    def _start(self, workers: contextlib.ExitStack, **asked: object) -> "subprocess.Popen[str]":
+    def _start(self, workers: contextlib.ExitStack, **options: object) -> "subprocess.Popen[str]":
         jobs = 10**9 if self.name == "nightpress" else self.jobs
-        worker = {**self._asked(), "JOBS": jobs, "JOB_S": JOB_S, "LOG": self.record.path, **asked}
+        worker = {**self._options(), "JOBS": jobs, "JOB_S": JOB_S, "LOG": self.record.path, **options}
         return workers.enter_context(self.bench.started(self.name, "work", **worker))[0]
 
-    def _step(self, step: str, **asked: object) -> dict[str, Any]:
-        return self.bench.step(self.name, step, **self._asked(), **asked)
+    def _step(self, step: str, **options: object) -> dict[str, Any]:
+        return self.bench.step(self.name, step, **self._options(), **options)
 
     def _readable(self) -> dict[str, Any]:
         return self._step("results", JOBS=self.jobs)
 
 
 def lines(found: dict[str, dict[str, dict[str, dict[str, int]]]]) -> list[str]:
-    """A table for each fault: what it cost each system in its default settings, and in those that keep most."""
+    """A table for each fault: its cost for each system with the default settings, and with the safest ones."""
     widths = {"n": 10, "lost": 6, "twice": 6, "again": 7, "s": 5}
     made = []
     for fault, systems in found.items():

@@ -1,4 +1,4 @@
-"""Huey in `scripts/bench/lanes.py`: 8 threads or one. It takes a job off its list before it runs it."""
+"""Runs Huey for `scripts/bench/lanes.py`, with 8 threads or one. Huey removes a job from its list before it runs the job."""
 
 import sys
 import time
@@ -8,17 +8,17 @@ from bench_job import BATCH, RESULTS, URL, report, report_results, rows, run, st
 from huey import RedisHuey
 
 
-class Told(RedisHuey):
-    """Tells which results it stored."""
+class RecordingHuey(RedisHuey):
+    """Records which results it stored."""
 
     def put_result(self, key: str, data: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         super().put_result(key, data)
         if isinstance(data, int):
             stored(data)
 
 
-app = Told("bench", url=URL, results=RESULTS)
+app = RecordingHuey("bench", url=URL, results=RESULTS)
 task = app.task(name="run")(run)
 
 if sys.argv[1] == "enqueue":

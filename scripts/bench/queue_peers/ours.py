@@ -1,8 +1,8 @@
-"""Nightpress in `scripts/bench/lanes.py`: one step of a turn in a process of its own, as each peer's program does it.
+"""Runs Nightpress for `scripts/bench/lanes.py`: one step of a turn in its own process, as each peer's program does.
 
     python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | results
 
-All else comes from BENCH_* in the environment; what it found goes to the file that BENCH_RESULT names, as JSON.
+The settings come from BENCH_* in the environment; the result goes as JSON to the file that BENCH_RESULT names.
 """
 
 import base64
@@ -48,12 +48,12 @@ POLL_S: Final = 0.005
 
 
 def env(name: str, default: str = "") -> str:
-    """What the bench asks for."""
+    """A setting of the bench, from BENCH_<name> in the environment."""
     return os.environ.get(f"BENCH_{name}", default)
 
 
 class NoOp:
-    """An engine that answers at once. It can write down what it ran, and stop the runner after the last."""
+    """An engine that answers at once. It can log which rows it ran, and stops the runner after the last one."""
 
     def __init__(self, slots: int, last: int, log: str, job_s: float) -> None:
         self._slots, self._last, self._job_s = slots, last, job_s
@@ -69,13 +69,13 @@ class NoOp:
         del request_id
 
     def step(self) -> Sequence[Completion]:
-        """Answer all that waits; where a job takes time, one."""
+        """Answer all waiting requests, or only the first if a job takes time."""
         taken = self._waiting[:1] if self._job_s else self._waiting
         self._waiting = self._waiting[len(taken) :]
         for request in taken:
             if self._job_s:
                 time.sleep(self._job_s)
-            if self._log is not None:  # the last that the body does, and an effect of its own
+            if self._log is not None:  # the last act of the body, and its effect
                 os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
         self._answered += len(taken)
         if self._answered >= self._last and self.runner is not None:
@@ -89,8 +89,11 @@ class NoOp:
         self._waiting.clear()
 
 
-class Told(LocalStore):
-    """Tells of which rows it stored a completed outcome; they are settled afterwards. The worker may be told to die of it."""
+class RecordingStore(LocalStore):
+    """Records the rows whose completed outcomes it stored, which are settled afterwards.
+
+    After `die_after` such rows it kills the process; 0 for never.
+    """
 
     def __init__(self, folder: str, log: str, die_after: int) -> None:
         super().__init__(folder)
@@ -98,7 +101,7 @@ class Told(LocalStore):
         self._die_after, self._stored = die_after, 0
 
     def create(self, path: str, data: bytes) -> bool:
-        """Store it, then tell."""
+        """Create the file, then record the completed rows of a segment."""
         created = super().create(path, data)
         if "/segments/" in path:
             heads = parse_heads(data.partition(b"\n")[0], path)
@@ -111,9 +114,11 @@ class Told(LocalStore):
 
 
 def context_of(settings: Settings, slots: int) -> WorkerContext:
-    """The context of a worker with these settings, over an engine that does nothing."""
+    """The context of a worker with these settings and an engine that does nothing."""
     log = env("LOG")
-    store = Told(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
+    store = (
+        RecordingStore(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
+    )
     queue = RedisQueue.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     return WorkerContext.over(
@@ -123,7 +128,7 @@ def context_of(settings: Settings, slots: int) -> WorkerContext:
 
 
 def text(n: int, size: int) -> str:
-    """Letters by chance, as the peers get them."""
+    """Random letters, like the payloads of the peers."""
     return base64.b64encode(random.Random(n).randbytes(size))[:size].decode()
 
 
@@ -141,7 +146,7 @@ def enqueue(context: WorkerContext, jobs: int, size: int) -> dict[str, Any]:
 
 
 def feed(context: WorkerContext) -> dict[str, Any]:
-    """Put as many rows on the lane as its window takes."""
+    """Put as many rows on the lane as fit into its window."""
     context.batches.scan()
     began = time.perf_counter()
     rows = context.feeder.top_up(LANE)
@@ -161,7 +166,7 @@ class Drain:
         self._lost = 0
 
     def run(self) -> dict[str, Any]:
-        """Drain it."""
+        """Drain the lane. Ends the benchmark if a lease was lost or a job was not settled."""
         threads = [threading.Thread(target=self._drain, args=(place,)) for place in range(THREADS)]
         began = time.perf_counter()
         for thread in threads:
@@ -170,7 +175,7 @@ class Drain:
             thread.join()
         took = time.perf_counter() - began
         if self._lost or sum(self._settled) != self._jobs:
-            sys.exit(f"{self._lost} leases were lost in the bench, {sum(self._settled)} jobs settled")
+            sys.exit(f"{self._lost} leases were lost, and {sum(self._settled)} of {self._jobs} jobs were settled")
         return {"seconds": took}
 
     def _drain(self, place: int) -> None:
@@ -191,7 +196,7 @@ class Drain:
 
 
 def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]:
-    """Put one row after another on the lane, each with the time in place of its request."""
+    """Put one row after another on the lane, each with the current time in place of its request."""
     began = time.perf_counter()
     for n in range(jobs):
         time.sleep(max(began + n / rate - time.perf_counter(), 0))
@@ -215,7 +220,7 @@ def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
 
 
 def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
-    """The whole worker around an engine that does nothing, until all it was to run is durable and settled."""
+    """Run a whole worker around an engine that does nothing, until all its jobs are durable and settled."""
     engine = NoOp(context.slots, jobs, env("LOG"), float(env("JOB_S", "0")))
     engine.runner = Runner(context, engine)
     began = time.perf_counter()
@@ -224,7 +229,7 @@ def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
 
 
 def results(context: WorkerContext) -> dict[str, Any]:
-    """Publish what can be; the completed rows that then stand in what is published, and what tells it from anything else."""
+    """Publish all batches that are complete. Returns the rows in their outputs, and a digest of everything published."""
     good, digest = list[int](), hashlib.sha256()
     for batch_id in list_batches(context.store):
         done = publish(context.store, batch_id, prices=context.settings.prices)
@@ -237,7 +242,7 @@ def results(context: WorkerContext) -> dict[str, Any]:
 
 
 def main() -> None:
-    """One step."""
+    """Run the step that argv[1] names."""
     configure("warning", "json")
     jobs, n = int(env("JOBS")), int(env("BATCH", "64"))
     window = int(env("WINDOW", "4096"))

@@ -1,4 +1,4 @@
-"""RQ in `scripts/bench/lanes.py`: SimpleWorker, which does not fork, and takes one job at a time."""
+"""Runs RQ for `scripts/bench/lanes.py`, with SimpleWorker, which does not fork and takes one job at a time."""
 
 import sys
 import time
@@ -15,10 +15,10 @@ queue = Queue("bench", connection=connection)
 
 
 class Worker(SimpleWorker):
-    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+    """Records which results it stored. RQ stores a result and acknowledges its job in one transaction."""
 
     def handle_job_success(self, job: Any, *args: Any, **kwargs: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         super().handle_job_success(job, *args, **kwargs)
         if RESULTS:
             stored(job.args[0])
@@ -27,11 +27,11 @@ class Worker(SimpleWorker):
 if sys.argv[1] == "enqueue":
     waiting = rows()
     began = time.perf_counter()
-    asked = {"retry": Retry(max=3), "timeout": REDELIVER_S} if DURABLE else {}
-    asked["result_ttl"] = -1 if RESULTS else 0
+    options = {"retry": Retry(max=3), "timeout": REDELIVER_S} if DURABLE else {}
+    options["result_ttl"] = -1 if RESULTS else 0
     while some := list(islice(waiting, 1 if RATE else 500)):
         jobs = [
-            Queue.prepare_data(run, args=pair, job_id=job_id(pair[0]) if RESULTS else None, **asked) for pair in some
+            Queue.prepare_data(run, args=pair, job_id=job_id(pair[0]) if RESULTS else None, **options) for pair in some
         ]
         queue.enqueue_many(jobs)
     report(time.perf_counter() - began)

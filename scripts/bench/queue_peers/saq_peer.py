@@ -1,4 +1,4 @@
-"""SAQ in `scripts/bench/lanes.py`: as many coroutines as the batch."""
+"""Runs SAQ for `scripts/bench/lanes.py`, with as many coroutines as jobs in a batch."""
 
 import asyncio
 import sys
@@ -24,10 +24,10 @@ from saq.queue.redis import RedisQueue
 
 
 class Queue(RedisQueue):
-    """Tells which results it stored; they are stored and acknowledged in one transaction."""
+    """Records which results it stored. SAQ stores a result and acknowledges its job in one transaction."""
 
     async def _finish(self, job: Any, status: Status, **kwargs: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         await super()._finish(job, status, **kwargs)
         if RESULTS and status == Status.COMPLETE:
             stored(job.kwargs["n"])
@@ -37,12 +37,12 @@ queue = Queue.from_url(URL, name="bench")
 
 
 async def job(_context: Any, *, n: int, payload: str) -> "int | None":
-    """SAQ passes a context first."""
+    """Run one job; SAQ passes a context first."""
     return await arun(n, payload)
 
 
 async def enqueue() -> None:
-    """One after another."""
+    """Enqueue one job after another."""
     await queue.connect()
     waiting = rows()
     kept: dict[str, Any] = {"retries": 3, "heartbeat": REDELIVER_S} if DURABLE else {}
@@ -55,14 +55,14 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Those of success."""
+    """Report the results of success."""
     await queue.connect()
     found = [await queue.job(job_id(n)) for n in range(JOBS)]
     report_results(job.kwargs["n"] for job in found if job is not None and job.status == Status.COMPLETE)
 
 
 async def work() -> None:
-    """Until it is killed."""
+    """Work until the process is killed."""
     often = {"timers": {"sweep": 1}} if DURABLE else {}
     await Worker(queue, functions=[("job", job)], concurrency=BATCH, **often).start()
 

@@ -1,4 +1,4 @@
-"""taskiq in `scripts/bench/lanes.py`: its list broker, which is its fastest; its stream broker, which acknowledges."""
+"""Runs taskiq for `scripts/bench/lanes.py`: its list broker, the fastest, or its stream broker, which acknowledges."""
 
 import asyncio
 import sys
@@ -25,16 +25,16 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBr
 
 
 class Backend(RedisAsyncResultBackend[Any]):
-    """Tells which results it stored; a message is acknowledged afterwards."""
+    """Records which results it stored. taskiq acknowledges a message afterwards."""
 
     async def set_result(self, task_id: str, result: Any) -> None:
-        """Store it, then tell."""
+        """Store the result, then record it."""
         await super().set_result(task_id, result)
         if not result.is_err:
             stored(result.return_value)
 
     async def has(self, task_id: str) -> bool:
-        """Whether it has a result of success for it."""
+        """Whether the store has a result of success for this task."""
         return await self.is_result_ready(task_id) and not (await self.get_result(task_id)).is_err
 
 
@@ -47,7 +47,7 @@ task = broker.register_task(arun, "run")
 
 
 async def enqueue() -> None:
-    """One after another."""
+    """Enqueue one job after another."""
     await broker.startup()
     waiting = rows()
     began = time.perf_counter()
@@ -57,12 +57,12 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Those of success."""
+    """Report the results of success."""
     report_results([n for n in range(JOBS) if await backend.has(job_id(n))])
 
 
 async def work() -> None:
-    """Until it is killed."""
+    """Work until the process is killed."""
     broker.is_worker_process = True
     await run_receiver_task(broker, max_async_tasks=BATCH, max_prefetch=HELD - 1, run_startup=True)
 

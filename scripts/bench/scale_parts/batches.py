@@ -1,4 +1,4 @@
-"""Rows and outcomes of `scripts/bench/scale.py`: a batch through the real intake or made by hand, and its segments."""
+"""Makes the batch of `scripts/bench/scale.py`, through the real intake or by hand, and its segments."""
 
 import hashlib
 import random
@@ -23,6 +23,7 @@ from jobs.usage import Usage
 
 LANE: Final = "stub"
 SHUFFLED: Final = 4096
+"""Rows are shuffled within windows of this many."""
 WORDS: Final = "Sow basil in the warm, thin it at four leaves, and water the soil, never the leaf. "
 WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
@@ -33,14 +34,14 @@ def text_of(size: int) -> str:
 
 
 def intake(store: Store, rows: int, size: int) -> None:
-    """Accept rows of `size` bytes as a user's file would be."""
+    """Accept rows of `size` bytes, as from a user's file."""
     text = text_of(size)
     lines = (orjson.dumps({"kind": "chat", "model": LANE, "prompt": f"{row} {text}"}) for row in range(rows))
     accept(store, lines, IntakeOptions(name="scale"), kinds=load_kinds(None), settings=Settings(), run_key="scale")
 
 
 def accept_by_hand(store: Store, rows: int) -> None:
-    """The acceptance of a batch of short requests, where only publishing is looked at."""
+    """Write the input and the acceptance of a batch of short requests, for when only publishing is measured."""
     paths = BatchPaths("scale")
     digest, size = hashlib.sha256(), 0
     with store.writer(paths.input(LANE)) as file:
@@ -66,15 +67,15 @@ def accept_by_hand(store: Store, rows: int) -> None:
 
 
 def write_segments(store: Store, rows: int, segments: int, size: int) -> None:
-    """Complete every row, in segments of equal size, rows shuffled within windows as a lane's order does."""
-    paths, share = BatchPaths(only_batch(store)), -(-rows // segments)
+    """Complete every row, in segments of equal size, with rows shuffled within windows, as the order of a lane does."""
+    paths, rows_each = BatchPaths(only_batch(store)), -(-rows // segments)
 
     def write(numbered: tuple[int, Sequence[int]]) -> None:
         n, part = numbered
         segment.write(store, paths, [completed(row, size) for row in part], f"w{n % 8}", "1", n)
 
     order = _shuffled(rows)
-    parts = iter(lambda: list(islice(order, share)), [])
+    parts = iter(lambda: list(islice(order, rows_each)), [])
     numbered = enumerate(parts)
     with ThreadPoolExecutor(store.reads_at_once) as threads:
         while some := list(islice(numbered, 64)):

@@ -1,9 +1,9 @@
-"""The night of `scripts/bench/scale.py`: light workers, a feeder and one whole worker on one real Redis and one real store.
+"""Runs the night of `scripts/bench/scale.py`: light workers, a feeder and one whole worker on a real Redis and a real store.
 
-A light worker is what a worker is to Redis and to storage: it has a name and a record, claims, waits as long as the
-stub's timing model says, writes segments and settles. It has no engine and no process of its own, so that a thousand of
-them fit on a laptop; its leases are long enough without beats. The one whole worker is the real runner over the stub
-engine, for its memory. Claims go as EVAL and all else as EVALSHA, so that Redis' own histogram of EVAL is that of claims.
+To Redis and storage a light worker looks like a worker: it has a name and a record, claims, waits for as long as the stub's
+timing model says, writes segments and settles. It has no engine and no process of its own, so a thousand of them fit on a
+laptop; its leases are long enough without beats. The one whole worker is the real runner over the stub engine; it is run to
+measure its memory. Claims are sent as EVAL and everything else as EVALSHA, so Redis' own histogram of EVAL is that of claims.
 """
 
 import heapq
@@ -33,18 +33,20 @@ from workers.worker.context import WorkerContext
 from workers.worker.runner import Runner
 
 LEASE_MS: Final = 180_000
-"""Longer than a row of a light worker can wait for its segment."""
+"""A lease lasts longer than a row of a light worker can wait for its segment."""
 CLAIMED: Final = 16
+"""Rows of a claim of a light worker."""
 FLUSHED: Final = 192
-"""Rows of a claim and of a segment of a light worker."""
+"""Rows of a segment of a light worker."""
 STEP_S: Final = 0.02
+"""Seconds a word, in the timing model."""
 WORDS: Final = (40, 160)
-"""The timing model: seconds a word, and from how few to how many words a row has."""
+"""The fewest and the most words of a row, in the timing model."""
 POLL_S: Final = 0.1
 
 
 class EvalClaims(RedisQueue):
-    """The same queue, whose claims Redis counts apart."""
+    """The queue with claims sent as EVAL, so that Redis measures them separately."""
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         if script != "claim":
@@ -54,7 +56,7 @@ class EvalClaims(RedisQueue):
 
 
 class LightWorker:
-    """One of a thousand. `next_at` is when its rows are done, and it has to be looked at."""
+    """A light worker. `next_at` is the monotonic time when its rows are done and its next turn is due."""
 
     def __init__(self, name: str, store: Store, queue: RedisQueue, size: int) -> None:
         self.name = name
@@ -66,7 +68,7 @@ class LightWorker:
         self._finished: list[Lease] = []
 
     def turn(self, now: float) -> int:
-        """End what ran, write if it is time, claim anew. Returns how many rows were settled."""
+        """End the running rows, claim new ones, and flush when enough are finished. Returns the number of settled rows."""
         self._finished += self._running
         record = WorkerRecord(self.name, 1, "bench", LANE, 0)
         reply = self._queue.claim(LANE, str(ClaimId(self.name, "1", self._claims)), CLAIMED, LEASE_MS, record)
@@ -88,12 +90,12 @@ class LightWorker:
         ]
         segment.write(self._store, BatchPaths(done[0].key.batch_id), outcomes, self.name, "1", self._segments)
         if self._queue.settle(LANE, [Settlement(lease) for lease in done]):
-            sys.exit("a lease was lost in the bench: it runs too slowly for its leases")
+            sys.exit("a lease was lost: the benchmark runs too slowly for its leases")
         return len(done)
 
 
 def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
-    """A window of so many rows of any size, and all else as it is shipped."""
+    """The default settings with a window of this many rows."""
     values = {
         "store_url": store_url,
         "redis_url": redis_url,
@@ -117,8 +119,9 @@ def light(settings: Settings, workers: int, size: int, name: str) -> None:
 
 
 def feed(settings: Settings) -> None:
-    """Feed as a claimer does, whenever the lane is half empty, until SIGTERM. Then say how many rows, and in how many seconds
-    of time and of CPU.
+    """Feed as a claimer does, whenever the lane is half empty, until SIGTERM.
+
+    Then print the rows that were fed, and the seconds of time and of CPU that feeding took.
     """
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
@@ -143,7 +146,7 @@ def feed(settings: Settings) -> None:
 
 
 def whole(settings: Settings) -> None:
-    """One worker as it is shipped, over the stub engine, until SIGTERM."""
+    """Run one real worker over the stub engine until SIGTERM."""
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     engine = StubEngine(StubOptions(step_s=STEP_S))

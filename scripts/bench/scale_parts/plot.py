@@ -1,4 +1,4 @@
-"""The plot of `scripts/bench/scale.py`: rates, memory and latency over rows."""
+"""Draws the plot of `scripts/bench/scale.py`: rates, memory and latency over rows."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Panel(NamedTuple):
-    """What one picture shows, the bound that it is to stay under, and the scale of its figures."""
+    """One picture: its title, its figures, the bound that they must stay under, and the scale of their axis."""
 
     title: str
     names: Sequence[str]
@@ -27,7 +27,7 @@ STYLES: Final = ("o-", "s--", "^-.", "D:")
 
 
 def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Path) -> None:
-    """Draw it: a line a figure, by the name that it is called. Rows of another size than most have are hollow points."""
+    """Draw a line for each figure, labelled with its name in `called`. Rows of an unusual size are hollow points."""
     try:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -38,7 +38,9 @@ def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Pa
     figure, axes = plt.subplots(2, 2, figsize=(13, 9))
     widest = min(line["rows"] for line in lines) / 1.5, max(line["rows"] for line in lines) * 1.5
     for axis, panel in zip(axes.flat, PANELS, strict=True):
-        for name, style in zip(panel.names, STYLES, strict=False):  # lines that lie on one another are all seen
+        for name, style in zip(
+            panel.names, STYLES, strict=False
+        ):  # styles differ so that lines on top of each other are all visible
             of = {
                 same: [
                     (line["rows"], line[name])

@@ -1,4 +1,4 @@
-"""Processes of `scripts/bench/scale.py`: its parts, each measured by the kernel, and servers of its own."""
+"""Starts the processes of `scripts/bench/scale.py`: its parts, which the kernel measures, and private servers."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ SCRIPT: Final = Path(__file__).parents[1] / "scale.py"
 
 
 class Part:
-    """A process of the bench, until it ends: its seconds, its output, its peak of memory in MB, and its seconds of CPU."""
+    """A process of the benchmark. `wait` returns its seconds, its peak memory in MB and its output, and sets `cpu_s`."""
 
     cpu_s = 0.0
 
@@ -29,26 +29,26 @@ class Part:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._process.terminate()
 
     def wait(self) -> tuple[float, float, str]:
-        """Seconds, peak MB, output."""
-        said = self._process.stdout.read().decode() if self._process.stdout else ""
+        """Wait for the end. Returns the seconds, the peak memory in MB, and the output."""
+        output = self._process.stdout.read().decode() if self._process.stdout else ""
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.cpu_s = used.ru_utime + used.ru_stime
         if self._process.returncode:
             sys.exit(f"{self._name} ended with {self._process.returncode}")
-        return time.monotonic() - self._began, used.ru_maxrss / 1024, said
+        return time.monotonic() - self._began, used.ru_maxrss / 1024, output
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 @contextmanager
 def server(command: Sequence[str], port: int) -> Iterator[None]:
-    """A server of this bench alone."""
+    """Start a private server, wait until it accepts connections, and end it afterwards."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:

@@ -1,7 +1,7 @@
-"""A Redis whose time a test moves: the imitation by its clock, a real server by telling its scripts what time it is.
+"""Two kinds of Redis whose time a test moves: the imitation through its clock, a real server by passing the time to its scripts.
 
-So the time is exact on both, and no example depends on how long it takes. Both can save all keys, and go back to them, as a
-server does that comes up with old data.
+The time is exact on both, so no example depends on how long it takes. Both can save all keys and restore them, like a server
+that comes up with old data.
 """
 
 import time
@@ -22,7 +22,7 @@ for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
   end
 end
 """
-"""How long keys live is the one thing that the server measures by a clock of its own."""
+"""Shortens the life of all keys, which is the only time that a real server measures by its own clock."""
 
 EVENING_MS: Final = round(EVENING.timestamp() * 1000)
 
@@ -53,7 +53,7 @@ class ImitatedServer:
 
 
 class RealServer:
-    """A server on a port of its own, whose scripts go by `now_ms`."""
+    """A real server whose scripts use `now_ms` as the time."""
 
     def __init__(self, url: str) -> None:
         self.ms = EVENING_MS

@@ -1,7 +1,7 @@
-"""What must hold of the protocol's model, read from the bytes in storage and in Redis with none of the product's code.
+"""Checks the published rounds of the protocol's model, reading the bytes in storage without any of the product's code.
 
-The outcomes of a round are worked out anew from the segments that its publisher listed (`done` has their digest), by rules
-16 to 21 of the protocol alone.
+The outcomes of a round are computed again from the segments that its publisher listed (`done` has their digest), by rules
+16 to 21 of jobs/PROTOCOL.md alone.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ class Published:
         return self._root / batch
 
     def batches(self) -> list[str]:
-        """The batches that are accepted."""
+        """The ids of the accepted batches."""
         return sorted(path.parent.name for path in self._root.glob("*/batch.json"))
 
     def look(self) -> None:
-        """Examine what is new. What was decided before must stand as it was."""
+        """Examine every new `done`, and require that earlier ones have not changed."""
         for batch in self.batches():
             folder = self._root / batch
             for match in filter(None, map(DONE.fullmatch, sorted(path.name for path in folder.glob("done-*")))):
@@ -51,13 +51,13 @@ class Published:
                 assert self._done[key] == raw, f"{match[0]} of {batch} changed"
 
     def charged(self, batch: str) -> tuple[int, int]:
-        """Completed rows of the highest round, and the sum of what is charged for them."""
+        """The number of completed rows of the highest round, and the sum of their charges."""
         lines = self._completed[max(key for key in self._done if key[0] == batch)].values()
         return len(lines), sum(json.loads(line)["usage"]["charge"] for line in lines)
 
 
 class _Round:
-    """One published round, and what it should be."""
+    """One published round, which `examine` compares with the rules."""
 
     def __init__(self, world: World, folder: Path, number: int, done: dict[str, Any]) -> None:
         self._world = world
@@ -92,20 +92,20 @@ class _Round:
 
     def _lines(self, name: str) -> list[str]:
         data = (self._folder / self._done["folder"] / name).read_bytes()
-        said = self._done["files"][name]
-        assert hashlib.sha256(data).hexdigest() == said["sha256"], f"{name} is not what done says"
-        assert len(data) == said["bytes"]
+        declared = self._done["files"][name]
+        assert hashlib.sha256(data).hexdigest() == declared["sha256"], f"{name} differs from its hash in done"
+        assert len(data) == declared["bytes"]
         return str(data, "utf-8").splitlines(keepends=True)
 
     def _account(self, usage: dict[str, Any]) -> None:
-        """I6: all that the attempts cost is in `output.jsonl` or wasted. Only what is published is charged."""
+        """Check I6: all costs of the attempts are in `output.jsonl` or counted as wasted."""
         lines = [values for _, _, values in self._listed()]
         for name in COSTS:
             spent = sum(values["usage"][name] + values["wasted"][name] for values in lines)
             assert usage[name] + usage["wasted"][name] == spent, f"{name}: the segments say {spent}: {usage}"
 
     def _winners(self) -> dict[int, dict[str, Any]]:
-        """Rule 18."""
+        """The winning line of each row by rule 18."""
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         for name, number, values in self._listed():
             if self._counts(values):
@@ -114,14 +114,14 @@ class _Round:
         return {row: values for row, (_, values) in best.items()}
 
     def _listed(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
-        """Each line of the segments that the publisher listed, with its segment's name and its number."""
+        """Each line of the segments that the publisher listed: its segment's name, its number, its values."""
         for name in self._world.listings[self._done["segments_sha256"]]:
             lines = self._world.segments[f"batches/{self._batch}/segments/{name}"].splitlines()[1:]
             for number, values in enumerate(map(_values, lines)):
                 yield name, number, values
 
     def _counts(self, values: dict[str, Any]) -> bool:
-        """Rule 8. A refused row is of round 0; a row that was sent back needs a text of that round or later."""
+        """Whether a line counts by rule 8. Refused rows are of round 0; a row that was sent back needs that round or later."""
         if values["status"] == "completed":
             return bool(values["round"] >= self._sent_back.get(values["row"], 0))
         return bool(values["final"] and values["round"] in (0, self._number))
@@ -143,21 +143,23 @@ class _Round:
                 assert published["usage"][name] == winner["usage"][name], f"row {row}"
         else:
             assert published["status"] == "failed", f"row {row} is {published['status']}, though it failed"
-            assert published["error"] == winner["error"], f"row {row} failed otherwise"
+            assert published["error"] == winner["error"], f"row {row} has another error"
 
     def _was_open(self, row: int) -> None:
-        """A row may be given up only if it had no outcome when the round was closed."""
+        """Require that the row had no outcome when the round was closed, else it may not be cancelled or expired."""
         made = self._world.made
         closed_at = made[f"batches/{self._batch}/closed-{self._number}.json"]
         for path, data in self._world.segments.items():
             if not path.startswith(f"batches/{self._batch}/") or made[path] > closed_at:
                 continue
             for values in map(_values, data.splitlines()[1:]):
-                assert values["row"] != row or not self._counts(values), f"row {row} had an outcome, and was given up"
+                assert values["row"] != row or not self._counts(values), (
+                    f"row {row} had an outcome when the round was closed"
+                )
 
 
 def _values(line: bytes) -> dict[str, Any]:
-    """A line of a segment as one flat object: what is published of it, and what only the attempt knows."""
+    """A line of a segment as one flat object, with its published fields and the fields of the attempt."""
     values: dict[str, Any] = json.loads(line)
     published: dict[str, Any] = values.pop("published", {})
     return published | values

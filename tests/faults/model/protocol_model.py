@@ -1,8 +1,8 @@
-"""The processes of the protocol's model: the real intake, feeder, sweeper, publisher and queue, with a worker in between.
+"""The processes of the protocol's model: the real intake, feeder, sweeper, publisher and queue, and a model of a worker.
 
-The world holds what outlives a process: a store in a folder, a Redis, and a clock that only the test moves. A process
-holds what dies with it. The worker follows `claimer.py` and `flusher.py` of `workers/worker/` step by step, with neither their
-threads nor an engine; the outcomes of its attempts are chosen by the test.
+The world holds everything that outlives a process: a store in a folder, a Redis, and a clock that only the test moves. A
+process holds the memory that dies with it. The worker follows `claimer.py` and `flusher.py` of `workers/worker/` step by step,
+without their threads and without an engine; the test chooses the outcomes of its attempts.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 PRICES: Final = Prices()
 SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
 PACKETS: Final = 40
-"""How many packets the network may still deliver once more."""
+"""The number of latest packets that the network may deliver a second time."""
 
 Ending = Literal["completed", "failed", "retried"]
 
@@ -53,7 +53,7 @@ class Server(Protocol):
 
     @property
     def now_ms(self) -> Callable[[], int] | None:
-        """What its scripts are told; None where it has a clock that can be moved."""
+        """Gives the time that is passed to the scripts; None if the server itself has a clock that can be moved."""
 
     def pass_ms(self, ms: int) -> None: ...
 
@@ -64,10 +64,10 @@ class Server(Protocol):
 
 @dataclass
 class World:
-    """What outlives every process, and what the checks must remember of it.
+    """Everything that outlives a process, and the history that the checks need.
 
-    `odd` says that Redis lost a key and no claim has looked since. `disturbances` counts what makes Redis forget, or a
-    process die: what it was to count by then, it may count anew.
+    `odd` means that Redis lost a key and no claim has run since. `disturbances` counts events after which Redis may have
+    forgotten something or a process has died: the checks that count attempts and leftovers start again there.
     """
 
     folder: str
@@ -99,7 +99,7 @@ class World:
         self.server.pass_ms(ms)
 
     def let_leases_run_out(self) -> None:
-        """Of whoever says nothing more, while somebody else is there: it is no outage."""
+        """Let all leases run out while another worker still beats, so that it is no outage."""
         self.pass_ms(LEASE_MS - 1)
         self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
         self.pass_ms(2)
@@ -112,7 +112,7 @@ class World:
         alone: list[str] = []
 
         def listed(folder: str, names: list[str]) -> None:
-            """Each list of segments that anyone has read, by the digest that a publisher puts into `done`."""
+            """Remember each list of segments that was read, by the digest that a publisher puts into `done`."""
             if folder.endswith("/segments"):
                 alone[:] = names
             elif folder.endswith("/compacted"):
@@ -144,7 +144,7 @@ class World:
 
 
 class Process:
-    """A process: its gate, its connections, and its one action under way. Its name says who it is in a trace."""
+    """A process: its gate, its connections, and its one action under way."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -168,19 +168,19 @@ class Process:
         return self.gate.action.at if self.gate.action else None
 
     def start(self, act: Callable[[], object], refusals: tuple[type[Exception], ...] = ()) -> None:
-        """Begin an action. `refusals` are the errors that it may end with though nothing was wrong."""
+        """Begin an action. `refusals` are the errors with which it may end although no fault was injected."""
         self.faulted, self.refusals = False, refusals
         self.gate.start(act)
         self._look()
 
     def go(self, steps: int | None = None) -> None:
-        """Make so many I/O calls, or all that are left."""
+        """Make `steps` I/O calls, or all that are left."""
         while self.gate.action is not None and steps != 0:
             self.suffer("made")
             steps = None if steps is None else steps - 1
 
     def suffer(self, fate: Fate) -> None:
-        """One I/O call, and what becomes of it."""
+        """Give the next I/O call this fate."""
         assert self.gate.action is not None
         self.faulted |= fate in ("fails", "fails after")
         self.gate.action.step(fate)
@@ -188,12 +188,12 @@ class Process:
 
     def die(self) -> None:
         if self.gate.action is not None:
-            while not self.gate.action.over:  # what stands in a `finally` is not done either
+            while not self.gate.action.over:  # the calls in a `finally` are not made either
                 self.gate.action.step("dies")
         self.restart()
 
     def _look(self) -> None:
-        """At the end of an action: whether it may end like this."""
+        """When the action is over, raise its error unless a fault or a refusal explains it."""
         action = self.gate.action
         if action is None or not action.over:
             return
@@ -205,7 +205,7 @@ class Process:
 
 
 class SweeperProcess(Process):
-    """Publishes what is done, closes what is over its deadline, and resets what Redis forgot."""
+    """A process with a sweeper, which publishes complete batches, closes overdue ones, and resets batches that Redis forgot."""
 
     def restart(self) -> None:
         super().restart()
@@ -218,7 +218,7 @@ class SweeperProcess(Process):
 
 @dataclass(frozen=True)
 class Segment:
-    """Lines that are on their way to storage, and the reports that follow."""
+    """The lines of a segment that is not written yet, and the settlements that follow."""
 
     batch_id: str
     n: int
@@ -227,7 +227,7 @@ class Segment:
 
 
 class Worker(Process):
-    """Claims, finishes, flushes, settles. What it holds is in its memory alone."""
+    """A worker that claims, finishes, flushes and settles. Its jobs are in its memory alone."""
 
     lives = 0
 
@@ -250,13 +250,13 @@ class Worker(Process):
         self.unsettled: list[Settlement] = []
 
     def _sent(self, packet: Packet) -> None:
-        """Which markers there were when a batch was last fed."""
+        """Remember how many files existed when a batch was last fed."""
         if packet[0] == "feed":
             batch_id, round_ = packet[2][:2]
             self.fed[batch_id, round_] = len(self.world.made)
 
     def leftovers(self) -> list[str]:
-        """Batches that this worker fed after they had ended or were on hold, and did not take off again (rule 10)."""
+        """Batches that this worker fed after they had ended or were paused, and did not drop again (rule 10)."""
         schedules = self.queue.snapshot(LANE).batches
         made, left = self.world.made, []
         for (batch_id, round_), fed_at in self.fed.items():
@@ -332,7 +332,7 @@ class Worker(Process):
     # -- engine
 
     def finish(self, place: int, ending: Ending, delay_ms: int = 0) -> None:
-        """End one held job. A failure of the last attempt is final, as the retry policy has it."""
+        """End one held job. A failure of the last attempt is final, as in the retry policy."""
         job, row = self.held.pop(list(self.held)[place % len(self.held)])
         lease = job.lease
         retry = ending == "retried" and job.attempt < MAX_ATTEMPTS
@@ -362,7 +362,7 @@ class Worker(Process):
     # -- flush, settle, as the flusher does
 
     def flush(self, most: int) -> None:
-        """Write segments of the first finished rows, one a batch, then settle."""
+        """Write the first `most` finished rows, one segment for each batch, then settle."""
         due, self.finished = self.finished[:most], self.finished[most:]
         lines: defaultdict[str, list[tuple[Outcome, Settlement | None]]] = defaultdict(list)
         for batch_id, outcome, settlement in due:
@@ -385,7 +385,7 @@ class Worker(Process):
 
     @property
     def leases(self) -> list[Lease]:
-        """All that the heartbeat keeps alive."""
+        """All leases that the heartbeat renews."""
         written = [settlement for part in self.unwritten for settlement in part.settlements]
         waiting = [settlement for _, _, settlement in self.finished if settlement is not None]
         return [*self.held, *(settlement.lease for settlement in [*waiting, *written, *self.unsettled])]

@@ -1,8 +1,8 @@
-"""Actions that stop before each I/O call: the means to search interleavings of code that knows nothing of it.
+"""Actions that stop before each I/O call, so that a test can search interleavings of unchanged code.
 
-An action runs in a thread of its own, but only while it has the turn; it gives the turn back before each call of the
-store or the queue. Whoever steps it chooses what becomes of that call: it is made, made twice because its reply was lost, fails
-before or after it took effect, or the action dies there. Two threads never run at once, so a run is repeated exactly.
+An action runs in its own thread, but only while it has the turn; it gives the turn back before each call of the store or the
+queue. The test then chooses the fate of that call: it is made, it is made twice because its reply was lost, it fails
+before or after it took effect, or the action dies there. Two threads never run at once, so a run can be repeated exactly.
 """
 
 import threading
@@ -23,11 +23,11 @@ READS_ONLY = frozenset({"snapshot"})
 
 
 class Killed(BaseException):
-    """The process ends here; nothing may catch it."""
+    """Ends a process at this point; nothing may catch it."""
 
 
 class Action:
-    """A call under way in a thread. `at` is the I/O call that it stands before; None once it is over."""
+    """A call under way in a thread. `at` is the I/O call before which it waits; None once it is over."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act = act
@@ -45,7 +45,7 @@ class Action:
         self._back.acquire()
 
     def step(self, fate: Fate) -> None:
-        """Decide on the call that the action stands before, and let it run to the next one or to its end."""
+        """Choose the fate of the next call, and let the action run to the call after it or to its end."""
         self._fate = fate
         self._turn.release()
         self._back.acquire()
@@ -53,7 +53,7 @@ class Action:
             self.thread.join()
 
     def through(self, what: str, make: Callable[[], Reply], away: type[Exception]) -> Reply:
-        """Called by the action's thread: wait for the call's fate, then suffer it."""
+        """Wait for the fate of this call, then carry it out. The action's thread calls this."""
         while True:
             self.at = what
             self._back.release()
@@ -65,27 +65,27 @@ class Action:
                 raise away("away, by the test")
             reply = make()
             if fate == "fails after":
-                raise away("away, by the test, though it was done")
+                raise away("away, by the test, after the call took effect")
             if fate == "made":
                 return reply
 
     def _run(self) -> None:
         try:
             self._act()
-        except BaseException as error:  # noqa: BLE001 - handed to the one who steps
+        except BaseException as error:  # noqa: BLE001 - handed to the test that steps
             self.error = error
         self.over, self.at = True, None
         self._back.release()
 
 
 class Gate:
-    """What the store and the queue of one process stand behind. One action at a time."""
+    """The gate through which the store and the queue of one process make their calls. It has one action at a time."""
 
     def __init__(self) -> None:
         self.action: Action | None = None
 
     def start(self, act: Callable[[], object]) -> Action:
-        """Begin an action, which stands before its first I/O call when this returns."""
+        """Begin an action, which waits before its first I/O call when this returns."""
         self.action = Action(act)
         self.action.begin()
         return self.action
@@ -98,10 +98,10 @@ class Gate:
 
 
 class SteppedStore(LocalStore):
-    """The local store of one process. Each call is a step; nothing else differs.
+    """The local store of one process, in which each call is a step.
 
-    It reads one file at a time, since the threads of a pool are not stepped. `listed` is told of each listing, `made` of
-    each file that this process has created, with its bytes.
+    It reads one file at a time, because the threads of a pool are not stepped. `listed` is called with each listing, `made`
+    with the path and the bytes of each file that this process has created.
     """
 
     reads_at_once = 1
@@ -154,20 +154,20 @@ class SteppedStore(LocalStore):
 
 Packet = tuple[str, str, tuple[Any, ...], tuple[str, ...]]
 
-ASKED: Final = "redis.call('TIME')"
-TOLD: Final = "{string.match(KEYS[#KEYS], '(%d+)[.](%d+)$')}"
-"""How the scripts learn the time: from the server, or from the name of the last key."""
+SERVER_TIME: Final = "redis.call('TIME')"
+GIVEN_TIME: Final = "{string.match(KEYS[#KEYS], '(%d+)[.](%d+)$')}"
+"""The scripts read the time from the server, or in these tests from the name of their last key."""
 
 
-def _told_scripts() -> dict[str, str]:
-    assert all(text.count(ASKED) == 1 for text in sources().values())
-    return {name: text.replace(ASKED, TOLD) for name, text in sources().items()}
+def _scripts_with_given_time() -> dict[str, str]:
+    assert all(text.count(SERVER_TIME) == 1 for text in sources().values())
+    return {name: text.replace(SERVER_TIME, GIVEN_TIME) for name, text in sources().items()}
 
 
 class SteppedQueue(RedisQueue):
-    """The queue of one process. Each script is a step; `sent` is told of each that may change something, once it has run.
+    """The queue of one process, in which each script is a step. `sent` is called after each script that may change something.
 
-    With `now_ms` the scripts are told the time at each call, and do not ask the server, whose clock a test cannot move.
+    With `now_ms` the time is passed to the scripts at each call, and they do not ask the server, whose clock a test cannot move.
     """
 
     def __init__(
@@ -179,13 +179,15 @@ class SteppedQueue(RedisQueue):
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._now_ms = now_ms
-        super().__init__(RedisConnection(client, scripts=None if now_ms is None else _told_scripts()), max_attempts)
+        super().__init__(
+            RedisConnection(client, scripts=None if now_ms is None else _scripts_with_given_time()), max_attempts
+        )
         self._gate = gate
         self._sent = sent
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Any = ()) -> Any:
         def make() -> Any:
-            keys = (*more_keys, *self._told(lane))
+            keys = (*more_keys, *self._time_key(lane))
             reply = super(SteppedQueue, self)._run(script, lane, *args, more_keys=keys)
             if script not in READS_ONLY:
                 self._sent((script, lane, args, tuple(more_keys)))
@@ -193,13 +195,13 @@ class SteppedQueue(RedisQueue):
 
         return self._gate.through(script, make, QueueUnavailable)
 
-    def _told(self, lane: str) -> tuple[str, ...]:
+    def _time_key(self, lane: str) -> tuple[str, ...]:
         if self._now_ms is None:
             return ()
         s, ms = divmod(self._now_ms(), 1000)
         return (f"np:1:{{{lane}}}:at:{s}.{ms * 1000}",)
 
     def send_again(self, packet: Packet) -> None:
-        """A packet that the network kept for a while arrives once more; nobody hears the reply."""
+        """Deliver an earlier packet a second time, and ignore the reply."""
         script, lane, args, more_keys = packet
         self._run(script, lane, *args, more_keys=more_keys)

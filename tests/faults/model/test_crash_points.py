@@ -1,9 +1,9 @@
-"""Every crash point of a small night: a process ends, or loses one reply, at each of its calls of Redis and storage in turn.
+"""Tests every crash point of a small night: a fault at each call of Redis and of storage in turn.
 
-Two workers and a sweeper, which compacts, and four rows, of which one is given back and one fails once. A dry run counts the
-calls; then the night is run again for each of them, with one fate for that call: the process dies before it, the call takes
-effect and its reply is lost, it is away, or it is made twice. Whatever happens, each row gets one outcome, nothing is
-charged twice, and all that was spent is accounted for.
+The night has two workers, a sweeper that compacts, and four rows, of which one is released and one fails once. A dry run
+counts the calls. Then the night is run again for each call, with one fate for that call: the process dies before it, the call
+takes effect and its reply is lost, the service is away, or the call is made twice. Whatever happens, each row gets one
+outcome, nothing is charged twice, and all usage is accounted for.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ CALLS = {
 
 
 class Night:
-    """One night, whose n-th call suffers its fate. `calls` names those that were made."""
+    """One night, in which call number `nth` has the given fate. `calls` lists the calls so far."""
 
     def __init__(self, world: World, fate: Fate, nth: int | None) -> None:
         self.world = world
@@ -73,7 +73,7 @@ class Night:
                 process.suffer(self.fate)
 
     def live(self) -> int:
-        """Its jobs on the queue."""
+        """The number of the batch's jobs on the queue."""
         schedule = self.world.queue.snapshot(LANE).batches.get(self.batch_id)
         return 0 if schedule is None else schedule.live
 
@@ -98,7 +98,7 @@ class Night:
 
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Fate, int | None], Night]]:
-    """Makes a night in a world of its own; all of them share one imitated server, which forgets between them."""
+    """Makes a night in a new world. All nights share one imitated server, which is emptied between them."""
     server = ImitatedServer(monkeypatch)
     made: list[Night] = []
 
@@ -120,7 +120,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         pytest.param("resent", id="it is made twice"),
     ],
 )
-def test_whatever_befalls_any_call_each_row_gets_one_outcome(
+def test_each_row_gets_one_outcome_whatever_happens_to_one_call(
     night: Callable[[Fate, int | None], Night], fate: Fate
 ) -> None:
     dry = night("made", None)

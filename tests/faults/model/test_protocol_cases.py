@@ -1,4 +1,4 @@
-"""Shows, one by one, the orders of events that the search for faults has found to matter."""
+"""Tests single orders of events in which the search found a fault."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def turn(worker: Worker, n: int = 8) -> None:
 
 
 def forget_the_drop(world: World, batch: str) -> None:
-    """The queue comes back with its data of before it heard of the end."""
+    """Drop the batch from the queue, then roll the queue back to its data from before."""
     saved = world.server.save()
     world.queue.drop(LANE, batch, 1, forget=False)
     world.server.roll_back(saved)
@@ -42,10 +42,10 @@ def forget_the_drop(world: World, batch: str) -> None:
     "happens",
     [
         pytest.param(lambda _world, _batch: None, id="canceller dies after its marker"),
-        pytest.param(forget_the_drop, id="queue forgets that it was told"),
+        pytest.param(forget_the_drop, id="queue forgets the drop"),
     ],
 )
-def test_a_cancelled_batch_ends_though_the_queue_waits_for_rows_that_nobody_feeds(
+def test_a_cancelled_batch_ends_although_its_rows_are_never_fed(
     world: World, happens: Callable[[World, str], Any], known: bool
 ) -> None:
     batch = submit(world, rows=2 * SETTINGS.window_rows)
@@ -56,7 +56,7 @@ def test_a_cancelled_batch_ends_though_the_queue_waits_for_rows_that_nobody_feed
     worker.claim(8)  # feeds a window; the rest of the input waits
     close(world.store, batch, "cancelled", clock=world.now)
     happens(world, batch)
-    later = Worker(world, "w1")  # knows from the start that the batch is closed
+    later = Worker(world, "w1")  # it reads the closed marker from the start
     for _ in range(TURNS):
         turn(later)
         world.let_leases_run_out()

@@ -1,11 +1,11 @@
 """Shows that no order of events loses a row, publishes one twice, or leaves a batch that cannot be published.
 
-A state machine over the real Lua, the real storage on disk and the real intake, feeder, sweeper and publisher. Every process
-stops before each of its I/O calls, so that anything may happen between any two of them: another process goes on, time passes,
-a lease runs out, Redis is wiped, rolled back or loses a key, a packet comes twice, a reply is lost, a process dies. At
-the end all that is left is finished by one healthy worker, and the batches must come out whole.
+It is a state machine over the real Lua, the real storage on disk and the real intake, feeder, sweeper and publisher. Every
+process stops before each of its I/O calls, so anything may happen between any two of them: another process continues, time
+passes, a lease runs out, Redis is wiped, rolled back or loses a key, a packet comes twice, a reply is lost, a process dies.
+At the end one healthy worker finishes everything that is left, and every batch must be published correctly.
 
-`FAULTS=long` searches for long; without it, the same few examples are tried each time.
+`FAULTS=long` searches for a long time; without it, the same few examples are tried each time.
 """
 
 import contextlib
@@ -62,18 +62,18 @@ STEPS: Final = st.one_of(st.none(), st.none(), st.integers(0, 12))
 PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
-"""The minute of the soft deadline, before all others."""
+"""Minutes of the soft deadline, which are before all those of the deadline."""
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
 HEALTHY_TURNS: Final = 120
-"""Far more turns than a healthy worker needs for what the machine can leave behind."""
+"""Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
 SCRATCH: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where the stores stand: in memory where that is possible, for speed. The calls are the same."""
+"""Folder of the stores: in memory if possible, for speed. The calls are the same."""
 KINDS: Final = load_kinds()
 
 
 class Protocol(RuleBasedStateMachine):
-    """All that may happen, in any order. A busy process only goes on; so each rule finds something to do."""
+    """All events, in any order. A rule that picks a busy process only lets it continue, so each rule has something to do."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
     def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
-        """As the breaker does, and who answers it."""
+        """Pause a batch as the breaker does, or resume it as an operator does."""
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
@@ -190,7 +190,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(who=PICK, n=st.integers(1, 8), turns=st.integers(1, 4), sweep=st.booleans())
     def work(self, who: int, n: int, turns: int, sweep: bool) -> None:
-        """Turns in which nothing goes wrong."""
+        """Let a worker take some turns without faults."""
         worker, sweeper = self._worker(who), self.sweepers[who % len(self.sweepers)]
         worker.go()
         sweeper.go()
@@ -236,7 +236,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(who=PICK, n=st.integers(1, 5), place=PICK, ending=ENDINGS, dies=st.booleans())
     def outlive(self, who: int, n: int, place: int, ending: Ending, dies: bool) -> None:
-        """A worker lets its leases run out: it is dead, or it stood still and does not know."""
+        """Let the leases of a worker run out, because it died, or because it stood still and does not know."""
         worker = self._worker(who)
         worker.go()
         worker.claim(n)
@@ -292,19 +292,19 @@ class Protocol(RuleBasedStateMachine):
         assert not (faults := self._lane_faults()), faults
 
     @invariant()
-    def what_ended_is_not_left_on_the_lane(self) -> None:
-        """Checked while nobody feeds, and only if nothing went wrong since the last time."""
+    def no_ended_batch_is_left_on_the_lane(self) -> None:
+        """Checked while nobody feeds, and only if nothing went wrong since the last check."""
         if not any(worker.busy for worker in self.workers):
             left = {worker.name: worker.leftovers() for worker in self.workers if worker.fed}
             assert self.disturbances != self.world.disturbances or not any(left.values()), left
             self.disturbances = self.world.disturbances
 
     @invariant()
-    def what_is_published_is_right_and_stays(self) -> None:
+    def published_rounds_are_right_and_do_not_change(self) -> None:
         self.published.look()
 
     def teardown(self) -> None:
-        """From here one healthy worker and one sweeper finish everything."""
+        """Let one healthy worker and one sweeper finish everything, and check the result."""
         try:
             for process in self.everyone:
                 process.go()
@@ -320,9 +320,9 @@ class Protocol(RuleBasedStateMachine):
     def _finish(self) -> None:
         worker, sweeper = Worker(self.world, "healthy"), SweeperProcess(self.world, "sweeper")
         for _ in range(HEALTHY_TURNS):
-            self.world.queue.resume(LANE)  # it pauses itself when too many workers died
+            self.world.queue.resume(LANE)  # the lane pauses itself when too many workers died
             for batch in self.published.batches():
-                with contextlib.suppress(RequestError):  # few are on hold
+                with contextlib.suppress(RequestError):  # most are not paused
                     resume(self.world.store, require_batch(self.world.store, batch), clock=self.world.now)
             self._turn(worker, 8)
             open_batches = sweeper.sweeper.sweep()
@@ -344,7 +344,7 @@ class Protocol(RuleBasedStateMachine):
             assert (tally.rows, tally.usage.charge) == self.published.charged(batch)
 
     def _lane_faults(self) -> list[str]:
-        """What is wrong with the lane; nothing is asked between the loss of a key and the next claim, which mends it."""
+        """The faults of the lane; none between the loss of a key and the next claim, which repairs the lane."""
         world = self.world
         return [] if world.odd else lane_faults(world.server.client, LANE, bytes_lost=world.bytes_lost)
 
@@ -376,7 +376,7 @@ class Protocol(RuleBasedStateMachine):
 
 
 def _line(key: str, row: int) -> bytes:
-    """Every other request is too long to travel inline."""
+    """A line of input. Every other request is too long to be put on the queue inline."""
     return b'{"kind":"chat","model":"stub","prompt":"%s %d%s"}\n' % (key.encode(), row, b" and more" * (20 * (row % 2)))
 
 

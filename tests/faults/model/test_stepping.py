@@ -1,4 +1,4 @@
-"""Shows what becomes of a streamed file by the fate of the call that names it, and that a queue goes by the time it is told."""
+"""Tests the stepping itself: a streamed file under each fate of its link call, and a queue that uses the given time."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.support.lane import LANE, ME, fed, row
         pytest.param(["dies"], False, Killed, id="the process dies before it"),
     ],
 )
-def test_a_streamed_file_is_there_from_its_link_on(
+def test_a_streamed_file_exists_from_its_link_on(
     tmp_path: Path, fates: list[Fate], is_there: bool, error: type[BaseException] | None
 ) -> None:
     gate = Gate()
@@ -42,14 +42,14 @@ def test_a_streamed_file_is_there_from_its_link_on(
     assert type(action.error) is (error or type(None))
 
 
-def test_a_queue_that_is_told_the_time_never_asks_the_server(client: redis.Redis) -> None:
-    told = [1_000_000]
-    queue = SteppedQueue(client, 3, Gate(), lambda _: None, lambda: told[0])
+def test_a_queue_that_is_given_the_time_never_asks_the_server(client: redis.Redis) -> None:
+    now_ms = [1_000_000]
+    queue = SteppedQueue(client, 3, Gate(), lambda _: None, lambda: now_ms[0])
     fed(queue, [row(0)])
     (first,) = queue.claim(LANE, "c-1", 1, 5_000, ME).jobs
-    told[0] += 4_999
+    now_ms[0] += 4_999
     assert queue.beat(LANE, [], 5_000, ME).lost == set()
     assert queue.claim(LANE, "c-2", 1, 5_000, ME).jobs == []
-    told[0] += 1
+    now_ms[0] += 1
     (again,) = queue.claim(LANE, "c-3", 1, 5_000, ME).jobs
     assert again.lost == (first.lease,)

@@ -1,4 +1,4 @@
-"""A network between processes and a server: it can stand still, be cut, lose the reply to a command, and lead elsewhere."""
+"""A network between processes and a server that can stand still, be cut, lose replies, and lead to another server."""
 
 import contextlib
 import select
@@ -14,10 +14,11 @@ Mode = Literal["open", "still", "cut"]
 
 
 class Proxy:
-    """Connections to `url` go to `port` of this machine. Close it at the end.
+    """A proxy that forwards connections to `url` to `port` of this machine. Close it at the end.
 
-    `mode` may be changed at any time: `open`; `still`, where nothing moves and nobody is told, as behind a broken switch;
-    `cut`, where connections end and new ones are refused. `before` is called with each packet of a client.
+    `mode` may be changed at any time: `open`; `still`, in which packets are held back and connections stay open, as behind
+    a broken switch; `cut`, in which connections end and new ones are closed at once. `before` is called with each packet of
+    a client.
     """
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
@@ -35,7 +36,7 @@ class Proxy:
         self._threads[0].start()
 
     def lose_replies(self, command: bytes, times: int) -> None:
-        """The next `times` commands that hold these bytes are carried out, and their replies are lost with the connection."""
+        """Carry out the next `times` packets that hold these bytes, but end the connection instead of sending the reply."""
         with self._lock:
             self._doomed[command] = times
 

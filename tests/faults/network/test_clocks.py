@@ -1,6 +1,6 @@
-"""Clocks that are wrong: Redis' own, which jumps while rows are in hand, and a worker's.
+"""Tests wrong clocks: Redis' clock, which jumps while rows are in hand, and a worker's clock.
 
-Leases and delays are kept in Redis' time, so a worker's clock decides nothing; and a jump of Redis' clock costs at most work.
+Leases and delays are kept in Redis' time, so a worker's clock decides nothing. A jump of Redis' clock only repeats work.
 """
 
 import shutil
@@ -20,12 +20,12 @@ from tests.faults.premises import LANE, ROWS, Premises
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 HOUR_S = 3600
 TEST = WorkerRecord("test", 1, "n", LANE, 0)
-"""A worker that the test itself plays."""
+"""The record of a worker whose part the test plays."""
 
 
 @pytest.fixture
 def moved_night(make_night: Callable[..., Premises], clock: Clock, tmp_path: Path) -> Iterator[Premises]:
-    """Over a server that runs by the clock of the test."""
+    """Premises over a server that uses the clock of the test."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("redis-server is not installed")
@@ -34,8 +34,8 @@ def moved_night(make_night: Callable[..., Premises], clock: Clock, tmp_path: Pat
     server.kill()
 
 
-def true_time(night: Premises) -> float:
-    """How far the server's clock is off, in seconds."""
+def clock_error_s(night: Premises) -> float:
+    """The seconds by which the server's clock is wrong."""
     seconds, _ = night.client.time()
     return abs(seconds - datetime.now(UTC).timestamp())
 
@@ -48,7 +48,7 @@ def true_time(night: Premises) -> float:
     ],
 )
 def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: int) -> None:
-    """All leases run out at once, or not for an hour. It costs each row a lease at most, and no retry waits an hour."""
+    """All leases run out at once, or not for an hour. Each row loses at most one lease, and no retry waits an hour."""
     night = moved_night
     night.configure(stub={"step_s": 0.02}, more={"lease_s": 5.0})
     batch_id = night.submit()
@@ -58,17 +58,17 @@ def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: in
     jobs = night.until(lambda: night.queue.claim(LANE, f"t-1-{next(claims)}", 4, 60_000, TEST).jobs, 30, "some rows")
     assert night.queue.settle(LANE, [Settlement(job.lease, "retry", 15_000) for job in jobs]) == frozenset()
     clock.move(hours * HOUR_S)
-    assert true_time(night) > HOUR_S - 60
+    assert clock_error_s(night) > HOUR_S - 60
     night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
     lost = Counter(line.row for line in night.lines(batch_id) if line.status == "crashed")
     assert max(lost.values(), default=0) <= 1
-    assert [worker.poll() for worker in night.workers] == [None, None], "no worker ends for that"
+    assert [worker.poll() for worker in night.workers] == [None, None], "no worker ended because of it"
 
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["an hour ahead", "an hour behind"])
 def test_the_clock_of_redis_jumps_as_a_worker_dies(moved_night: Premises, clock: Clock, hours: int) -> None:
-    """Its rows wait for no hour."""
+    """The rows of the dead worker do not wait for an hour."""
     night = moved_night
     night.configure(stub={"step_s": 0.02})
     batch_id = night.submit()
@@ -83,7 +83,7 @@ def test_the_clock_of_redis_jumps_as_a_worker_dies(moved_night: Premises, clock:
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["an hour ahead", "an hour behind"])
 def test_the_clock_of_a_worker_is_wrong(make_night: Callable[..., Premises], clock: Clock, hours: int) -> None:
-    """Beside one whose clock is right, and with a deadline that its own clock says is over."""
+    """It works beside one with a right clock, on a batch whose deadline is over by the wrong clock when that is ahead."""
     night = make_night()
     clock.move(hours * HOUR_S)
     batch_id = night.submit(deadline=datetime.now(UTC) + timedelta(minutes=30))

@@ -1,4 +1,4 @@
-"""What the network does to a worker and its Redis: it loses replies, stands still, is cut, and cut off by the kernel."""
+"""Tests faults of the network between a worker and its Redis: lost replies, standstill, cuts, and a wire that is pulled out."""
 
 import contextlib
 import os
@@ -19,24 +19,24 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 LEASE_S = 5.0
-"""Much longer than a client takes to give up, also where a worker waits for a core: no lease may run out for that."""
+"""Seconds of a lease: much longer than a client takes to give up, even if the worker waits for a core."""
 ALL_SENT = 2 * TRIES
-"""The replies to a command and to all that are sent again, so that the client gives up, and once more."""
+"""Replies to lose so that the client gives up twice: TRIES for the command, with all its repetitions, and again for the next."""
 
 
 @pytest.mark.parametrize(
     ("script", "times"),
     [
         pytest.param("claim", 1, id="of a claim", marks=pytest.mark.smoke),
-        pytest.param("claim", ALL_SENT, id="of a claim, and of all that were sent again"),
+        pytest.param("claim", ALL_SENT, id="of a claim and all its repetitions"),
         pytest.param("settle", 1, id="of a settle", marks=pytest.mark.smoke),
-        pytest.param("settle", ALL_SENT, id="of a settle, and of all that were sent again"),
+        pytest.param("settle", ALL_SENT, id="of a settle and all its repetitions"),
     ],
 )
 def test_a_lost_reply(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], script: str, times: int
 ) -> None:
-    """The command was carried out. Sent again it changes nothing: no row is lost to anyone, and none is done twice."""
+    """The command was carried out, and changes nothing when it is sent again: no row is lost, and none is done twice."""
     night = make_night(more={"lease_s": LEASE_S})
     proxy = make_proxy(night.server.port)
     batch_id = night.submit()
@@ -50,7 +50,7 @@ def test_a_lost_reply(
 
 
 def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]) -> None:
-    """Rows take two leases: the heart must beat on after them, or they run out."""
+    """Rows take two leases, so the heartbeat must continue after the lost replies, or the leases run out."""
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": LEASE_S})
     proxy = make_proxy(night.server.port)
     batch_id = night.submit(rows := 16, max_tokens=100, **EVEN)
@@ -67,10 +67,10 @@ def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_pro
 def test_the_lost_replies_of_feeds(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], alone: bool
 ) -> None:
-    """Rows that were fed may be claimed, and done, by another before the same feed is sent again."""
+    """Another worker may claim and finish fed rows before the same feed is sent again."""
     night = make_night(more={"window_rows": 16, "lease_s": LEASE_S}, stub={"step_s": 0.0})
     proxy = make_proxy(night.server.port)
-    night.load("feed")  # else it is the answer that the script is unknown which is lost
+    night.load("feed")  # else the lost reply would be the one that the script is unknown
     proxy.lose_replies(night.sha("feed"), 10**6)
     batch_id = night.submit(rows := ROWS if alone else 5 * ROWS, max_tokens=2)
     night.work(proxy.url)
@@ -82,7 +82,7 @@ def test_the_lost_replies_of_feeds(
 
 
 def done_once(night: Premises, batch_id: str, rows: int) -> None:
-    """No lease ran out, and no row was done twice."""
+    """Require that no lease ran out, and that no row was done twice."""
     assert not list(night.events("job.rescued"))
     assert len(night.lines(batch_id)) == rows
 
@@ -97,7 +97,7 @@ def done_once(night: Premises, batch_id: str, rows: int) -> None:
 def test_a_worker_cut_off_from_redis_past_its_leases(
     night: Premises, make_proxy: Callable[[int], Proxy], mode: Mode
 ) -> None:
-    """Another takes its rows over; it says so once for each of its threads, and goes on when the network is back."""
+    """Another worker takes its rows over. The first one logs the outage once a thread, and continues when the network is back."""
     proxy = make_proxy(night.server.port)
     batch_id = night.submit()
     night.work(proxy.url)
@@ -105,13 +105,13 @@ def test_a_worker_cut_off_from_redis_past_its_leases(
     proxy.mode = mode
     night.until(lambda: "queue.unavailable" in night.log("w0"), 60, "the worker to notice")
     night.until(lambda: night.lane().leased == 0 or not night.lane().workers, 60, "the worker to be forgotten")
-    said = night.log("w0").count("does not answer")
+    reports = night.log("w0").count("does not answer")
     night.work()
     night.until(lambda: list(night.events("job.rescued")), 60, "its rows to be taken over")
     night.at_least(batch_id, ROWS // 2)
     proxy.mode = "open"
     assert night.finish(batch_id) == {"completed": ROWS}
-    assert said <= 3, night.log("w0")
+    assert reports <= 3, night.log("w0")
 
 
 def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Callable[[int], Proxy]) -> None:
@@ -129,10 +129,10 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
 def test_all_workers_cut_off_past_their_leases(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """As many as would pause the lane by their deaths. Nobody died: each keeps what it has in hand, and goes on with it.
+    """Their deaths would pause the lane. But nobody died: each worker keeps the rows in its hand and continues with them.
 
-    Some rows are done, so there is room, and workers claim as soon as they can. But none waits: the reply to its claim could
-    be lost, and then no worker would know that it has it.
+    Some rows are done, so there is room, and workers claim as soon as they can. No row is ready, so no claim can take one
+    and lose its reply, after which no worker would know of that row.
     """
     deaths, in_hand = 3, 16
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "pause_after_deaths": deaths})
@@ -141,10 +141,10 @@ def test_all_workers_cut_off_past_their_leases(
         night.work(proxy.url)
     night.until(lambda: len(night.lane().workers) == deaths, 60, "all workers")
     batch_id = night.submit(rows := deaths * in_hand, max_tokens=100)
-    night.until(lambda: _all_is_known(night, rows), 60, "some room, and each to say what it has in hand")
+    night.until(lambda: _all_is_known(night, rows), 60, "some room, and each worker to report its rows in hand")
     assert all(one.running for one in night.lane().workers)
     proxy.mode = "cut"
-    night.outlast(1.5)  # since anyone was heard, not since leases were renewed last: a claim renews none
+    night.outlast(1.5)  # counts from the last call of any worker, not from the last renewal: a claim renews no lease
     assert _all_ran_out(night)
     assert night.outcomes(batch_id) < rows // 2
     proxy.mode = "open"
@@ -165,7 +165,7 @@ def _all_ran_out(night: Premises) -> bool:
 
 @pytest.fixture
 def namespace(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
-    """A network namespace, the host's end of the wire to it, and the host's address on that wire."""
+    """A network namespace: its name, the host's end of the wire to it, and the host's address on that wire."""
     ip = shutil.which("ip")
     if os.geteuid() != 0 or ip is None:
         pytest.skip("network namespaces need root and the command ip")
@@ -195,7 +195,7 @@ def namespace(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
 def test_the_wire_of_a_worker_pulled_out_and_put_back(
     night: Premises, make_proxy: Callable[[int, str], Proxy], namespace: tuple[str, str, str]
 ) -> None:
-    """By the kernel: packets vanish, and no connection is ended."""
+    """The kernel takes the wire down: packets vanish, and no connection ends."""
     name, wire, address = namespace
     proxy = make_proxy(night.server.port, address)
     batch_id = night.submit()
@@ -212,7 +212,7 @@ def test_the_wire_of_a_worker_pulled_out_and_put_back(
 
 @pytest.fixture(params=["answers nothing", "takes no connection"])
 def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Callable[[int], Proxy]) -> Iterator[str]:
-    """The URL of a Redis that never answers: what reaches it is swallowed, or not even a connection comes about."""
+    """The URL of a Redis that never answers: it swallows all requests, or does not even accept a connection."""
     if request.param == "answers nothing":
         proxy = make_proxy(redis_server.port)
         proxy.mode = "still"
@@ -221,7 +221,7 @@ def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Ca
     with socket.socket() as listener, contextlib.ExitStack() as clients:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(4):  # they fill its backlog: the kernel drops the packets of whoever comes after
+        for _ in range(4):  # they fill the backlog, so the kernel drops the packets of later clients
             client = clients.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
@@ -233,14 +233,13 @@ def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Ca
 def test_a_command_whose_redis_is_a_black_hole(
     make_night: Callable[..., Premises], black_hole: str, command: str
 ) -> None:
-    """It says at once what it waits for, and ends in time: a batch is accepted all the same, a fleet has nothing to do."""
+    """It says at once what it waits for, and ends in time. `enqueue` accepts the batch all the same; `run` and `work` fail."""
     night = make_night()
     night.env["NIGHTPRESS_REDIS_URL"] = black_hole
     (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
     words = {"enqueue": ("enqueue", "rows.jsonl"), "run": ("run", "rows.jsonl", "--out", "out"), "work": ("work",)}
     ran = night.command(*words[command], timeout_s=60)
-    said = [line for line in ran.stderr.splitlines() if "Redis at 127.0.0.1" in line]
-    waiting, ended = said
+    waiting, ended = [line for line in ran.stderr.splitlines() if "Redis at 127.0.0.1" in line]
     assert "waiting for Redis at" in waiting
     assert "does not answer: start it" in ended == ran.stderr.splitlines()[-1]
     assert "Traceback" not in ran.stderr
@@ -252,17 +251,17 @@ def test_a_command_whose_redis_is_a_black_hole(
         assert night.finish(ran.stdout.strip()) == {"completed": 1}
 
 
-def test_enqueue_tells_its_batch_before_it_waits_for_redis(
+def test_enqueue_prints_its_batch_before_it_waits_for_redis(
     make_night: Callable[..., Premises], black_hole: str
 ) -> None:
-    """Whoever reads its output has the id while it still waits."""
+    """A reader of its output has the id while it still waits."""
     night = make_night()
     night.env["NIGHTPRESS_REDIS_URL"] = black_hole
     night.env.pop("PYTHONUNBUFFERED", None)
     (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
     process = night.start("enqueue", "rows.jsonl")
-    night.hears("rows-")
-    assert night.said("does not answer") == 0, "it had waited before"
+    night.wait_for_log("rows-")
+    assert night.logged("does not answer") == 0, "it waited before it printed the id"
     assert process.poll() is None
-    night.hears("does not answer")
+    night.wait_for_log("does not answer")
     assert process.wait(60) == 0

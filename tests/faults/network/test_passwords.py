@@ -1,6 +1,6 @@
-"""The password of Redis, which stands in NIGHTPRESS_REDIS_URL, and nowhere else: in no log, no output, no list of processes.
+"""Tests that the password in NIGHTPRESS_REDIS_URL appears nowhere else: in no log, no output, and no list of processes.
 
-*Every* process of this machine is looked at, since the password is one of this test alone.
+The tests look at *every* process of this machine, because the password is unique to each test.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def secret() -> str:
 
 @pytest.fixture
 def night(make_night: Callable[..., Premises], redis_server: "Server", secret: str) -> Premises:
-    """Over a server that wants the password, with all that can be logged."""
+    """Premises over a server that requires the password, with logs at the level debug."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.config_set("requirepass", secret)
     server = SimpleNamespace(url=redis_server.url.replace("redis://", f"redis://:{secret}@"))
@@ -46,59 +46,59 @@ def night(make_night: Callable[..., Premises], redis_server: "Server", secret: s
     return made
 
 
-def tells(night: Premises, *words: str, status: int = 0) -> str:
-    """All that a command says."""
+def output_of(night: Premises, *words: str, status: int = 0) -> str:
+    """Everything that a command prints."""
     ran = night.command(*words)
     assert ran.returncode == status, ran.stderr
     return ran.stdout + ran.stderr
 
 
-def shown(secret: str, folder: Path) -> list[str]:
-    """The processes whose command lines hold the password, and the logs in a folder that do."""
+def places_with(secret: str, folder: Path) -> list[str]:
+    """The processes whose command lines hold the password, and the logs of a folder that hold it."""
     logs = (path for path in folder.rglob("*") if path.suffix in {".log", ".out", ".err"})
     found = []
     for path in (*Path("/proc").glob("[0-9]*/cmdline"), *logs):
-        with contextlib.suppress(OSError):  # it has ended
+        with contextlib.suppress(OSError):  # the process has ended
             if secret.encode() in path.read_bytes():
                 found.append(str(path))
     return found
 
 
-def test_no_command_and_no_worker_shows_it(night: Premises, redis_server: "Server", secret: str) -> None:
-    """Also when the server goes away under them, and when it is wrong."""
+def test_no_command_and_no_worker_shows_the_password(night: Premises, redis_server: "Server", secret: str) -> None:
+    """Not even when the server goes away, or when the password is wrong."""
     batch_id = night.submit()
     worker = night.run_code(WORKER)
     night.at_least(batch_id, ROWS // 8)
-    assert shown(secret, night.folder) == []
-    said = tells(night, "status") + tells(night, "settings") + tells(night, "pause", LANE)
+    assert places_with(secret, night.folder) == []
+    printed = output_of(night, "status") + output_of(night, "settings") + output_of(night, "pause", LANE)
     redis_server.kill()
-    night.hears("queue.unavailable")
-    said += tells(night, "status", "--json") + tells(night, "pause", LANE, status=3)
+    night.wait_for_log("queue.unavailable")
+    printed += output_of(night, "status", "--json") + output_of(night, "pause", LANE, status=3)
     assert worker.poll() is None
     redis_server.start()
     with redis.Redis.from_url(redis_server.url) as client:
         client.config_set("requirepass", "another")
-    said += tells(night, "resume", LANE, status=3)
-    assert "refuses the password" in said
-    assert secret not in said
-    assert shown(secret, night.folder) == []
+    printed += output_of(night, "resume", LANE, status=3)
+    assert "refuses the password" in printed
+    assert secret not in printed
+    assert places_with(secret, night.folder) == []
 
 
 @pytest.fixture
 def ray_folder() -> Iterator[Path]:
-    """Where Ray keeps its sockets, which need a short name, and its logs."""
+    """A folder for Ray's logs and its sockets, which need a short path."""
     with tempfile.TemporaryDirectory(prefix="np-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @pytest.mark.ray
-def test_no_fleet_shows_it(night: Premises, ray_folder: Path, secret: str) -> None:
-    """Nor does Ray, whose own logs are looked at too."""
+def test_no_fleet_shows_the_password(night: Premises, ray_folder: Path, secret: str) -> None:
+    """Neither do the logs of Ray."""
     batch_id = night.submit()
     night.env.update(NIGHTPRESS_RAY_ADDRESS="local", RAY_TMPDIR=str(ray_folder))
     process = night.start("work", "--workers", "1", "--until-empty")
     night.until(lambda: night.segments(batch_id), START_S, f"some rows: {night.logs()}")
-    assert shown(secret, night.folder) == []
+    assert places_with(secret, night.folder) == []
     assert process.wait(START_S) == 0, night.logs()
     assert list(ray_folder.rglob("session_*/logs/*.log"))
-    assert shown(secret, ray_folder) == shown(secret, night.folder) == []
+    assert places_with(secret, ray_folder) == places_with(secret, night.folder) == []

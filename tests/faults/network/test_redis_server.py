@@ -1,4 +1,4 @@
-"""Redis itself breaks: killed with what it kept on disk, with old or torn data, full, replaced by a replica that lags."""
+"""Tests faults of Redis itself: killed with its data on disk, back with old or torn data, full, replaced by a lagging replica."""
 
 import os
 import shutil
@@ -23,19 +23,19 @@ from tests.faults.storage.storage_faults import small_disk
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 MINUTES = os.environ.get("FAULTS_FULL_MINUTES")
-"""How long rows are lost and retried on a full Redis."""
+"""Minutes for which rows are lost and retried on a full Redis; unset skips that test."""
 RESTARTS = 20
 AWAY_S = 2.0
-"""Much longer than a client tries: each claimer meets the fault."""
+"""Seconds for which Redis is away: much longer than a client tries, so each claimer meets the fault."""
 UP_S = 1.0
-"""At least so long it stays: hearts, which look for it five times a second, renew the leases meanwhile."""
+"""Seconds for which Redis stays up at least: heartbeats, which try five times a second, renew the leases meanwhile."""
 BACK_S = 5.0
-"""So soon rows are claimed again; the figure itself is printed (`pytest -rP`)."""
+"""Seconds after which rows must be claimed again; the measured time is printed (`pytest -rP`)."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a server keeps its data."""
+    """The folder of a server's data."""
     made = tmp_path / "data"
     made.mkdir()
     return made
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_server(folder: Path) -> Iterator[Callable[..., Server]]:
-    """Debian's server, with what a test asks of it."""
+    """Starts Debian's server with the options that a test passes."""
     made: list[Server] = []
 
     def make(*options: str, into: Path = folder) -> Server:
@@ -59,38 +59,40 @@ def make_server(folder: Path) -> Iterator[Callable[..., Server]]:
 
 
 def appended(folder: Path) -> Path:
-    """The file that grows with each command."""
+    """The append-only file that grows with each command."""
     (found,) = (folder / "appendonlydir").glob("*.incr.aof")
     return found
 
 
 def start(night: Premises) -> None:
-    """Start the server again, and wait until it has read what it kept."""
+    """Start the server again, and wait until it has loaded its data."""
     night.server.start()
     night.until(lambda: not night.client.info("persistence")["loading"], 60, "its data to be read")
 
 
 @pytest.mark.smoke
-def test_killed_with_all_that_it_kept(make_night: Callable[..., Premises], make_server: Callable[..., Server]) -> None:
-    """It comes back with every lease, and nothing is done twice: rows take longer than a lease, and the heart beats on."""
+def test_redis_killed_and_started_with_all_its_data(
+    make_night: Callable[..., Premises], make_server: Callable[..., Server]
+) -> None:
+    """It comes back with every lease, and no row is done twice: rows take longer than a lease, and the heartbeat continues."""
     night = make_night(make_server(*AOF), stub={"step_s": 0.25}, more={"lease_s": 9.0})
     batch_id = night.submit(rows := 16, max_tokens=60)
     night.work()
     night.leased()
     night.server.kill()
-    night.until(lambda: night.said("queue.unavailable") >= 2, 30, "the claimer and the heart to notice")
+    night.until(lambda: night.logged("queue.unavailable") >= 2, 30, "the claimer and the heartbeat to notice")
     night.server.start()
-    assert night.outcomes(batch_id) < rows // 2, "it was not at work"
+    assert night.outcomes(batch_id) < rows // 2, "no row was in hand"
     assert night.finish(batch_id) == {"completed": rows}
     assert not list(night.events("job.rescued"))
     assert len(night.lines(batch_id)) == rows
 
 
 @pytest.mark.parametrize("by_log", [True, False], ids=["from a copy of its log", "from a copy of its dump"])
-def test_back_with_its_data_of_seconds_ago(
+def test_redis_comes_back_with_data_of_seconds_ago(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, by_log: bool
 ) -> None:
-    """Rows that were settled since are there again, and rows that were fed since are not."""
+    """Rows that were settled since then are on the queue again, and rows that were fed since then are not."""
     night = make_night(make_server(*(AOF if by_log else ("--dbfilename", "dump.rdb"))), stub={"step_s": 0.05})
     batch_id = night.submit(2 * ROWS)
     night.work(), night.work()
@@ -104,7 +106,7 @@ def test_back_with_its_data_of_seconds_ago(
     night.until(lambda: time.monotonic() - saved_at >= 5, 30, "its data to be 5 s old")
     night.at_least(batch_id, before + 1)
     night.server.kill()
-    for worker in night.workers:  # what they feed would be taken for what was kept
+    for worker in night.workers:  # else the rows that they feed would look like restored ones
         worker.send_signal(signal.SIGSTOP)
     shutil.rmtree(folder)
     saved.rename(folder)
@@ -117,10 +119,10 @@ def test_back_with_its_data_of_seconds_ago(
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99], ids=["at half", "near its end"])
-def test_its_log_is_torn(
+def test_the_log_of_redis_is_torn(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, kept: float
 ) -> None:
-    """The worker stands still as it comes back: else what it feeds would be taken for what was kept."""
+    """The worker stands still when Redis comes back, else the rows that it feeds would look like restored ones."""
     night = make_night(make_server(*AOF, "--aof-load-truncated", "yes"), stub={"step_s": 0.02})
     batch_id = night.submit()
     worker = night.work()
@@ -137,8 +139,8 @@ def test_its_log_is_torn(
 
 
 @pytest.mark.smoke
-def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_night: Callable[..., Premises]) -> None:
-    """The worker finishes the rows of the window, says what is wrong, and is fed again when there is room."""
+def test_a_full_redis_takes_no_more_rows_and_rows_in_hand_continue(make_night: Callable[..., Premises]) -> None:
+    """The worker finishes the rows of the window, logs the fault once, and is fed again when there is room."""
     night = make_night(more={"window_rows": 40}, stub={"step_s": 0.02})
     batch_id = night.submit()
     night.work()
@@ -146,8 +148,8 @@ def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_night: Calla
     night.client.config_set("maxmemory-policy", "noeviction")
     night.client.config_set("maxmemory", 1)
     before = night.outcomes(batch_id)
-    night.until(lambda: "is full (maxmemory)" in night.log("w0"), 60, f"the worker to say so: {night.logs()}")
-    lane = night.until(night.idle, 60, f"the window to be worked off: {night.logs()}")
+    night.until(lambda: "is full (maxmemory)" in night.log("w0"), 60, f"the worker to log it: {night.logs()}")
+    lane = night.until(night.idle, 60, f"the rows of the window to be finished: {night.logs()}")
     assert lane.workers, "the worker does not beat any more"
     assert before < night.outcomes(batch_id) < ROWS
     assert not list(night.events("job.rescued")), "beats were refused"
@@ -163,17 +165,17 @@ def test_full_it_takes_no_more_rows_and_lets_go_on_what_it_has(make_night: Calla
         pytest.param(("--save", "1 1"), id="no room for its dump"),
     ],
 )
-def test_its_disk_is_full(
+def test_the_disk_of_redis_is_full(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """It answers and refuses to write. Workers and the doctor say what to do, and all goes on when there is room."""
+    """It answers but refuses writes. Workers and `doctor` say what to do, and work continues when there is room."""
     with small_disk(tmp_path / "disk", 32) as disk:
         night = make_night(make_server(*options, into=disk.folder), stub={"step_s": 0.02}, more={"lease_s": 3.0})
         batch_id = night.submit()
         night.work(), night.work()
         night.at_least(batch_id, ROWS // 8)
         disk.fill()
-        night.until(lambda: night.said("queue.unavailable") >= 2, 60, f"the workers to say so: {night.logs()}")
+        night.until(lambda: night.logged("queue.unavailable") >= 2, 60, f"the workers to log it: {night.logs()}")
         with pytest.raises(QueueUnavailable, match=r"cannot write to its own disk.*make room there") as raised:
             night.queue.check()
         assert "\n" not in str(raised.value)
@@ -184,13 +186,13 @@ def test_its_disk_is_full(
         before = night.outcomes(batch_id)
         disk.clear()
         night.at_least(batch_id, before + 1)
-        assert before < ROWS, "it was not at work"
+        assert before < ROWS, "no rows were left"
         assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.timeout(900)
-def test_full_it_does_not_grow_while_rows_are_lost_and_retried() -> None:
-    """`FAULTS_FULL_MINUTES=10` does so for ten minutes."""
+def test_a_full_redis_does_not_grow_while_rows_are_lost_and_retried() -> None:
+    """Runs only if FAULTS_FULL_MINUTES is set, and for that many minutes."""
     if MINUTES is None:
         pytest.skip("takes minutes: FAULTS_FULL_MINUTES=10; tests/jobs/lanes/test_redis_queue.py has a short one")
     script = Path(__file__).parents[3] / "scripts/checks/full_redis.py"
@@ -200,13 +202,13 @@ def test_full_it_does_not_grow_while_rows_are_lost_and_retried() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_replica_that_lags_takes_its_place(
+def test_a_lagging_replica_takes_the_place_of_redis(
     make_night: Callable[..., Premises],
     make_server: Callable[..., Server],
     make_proxy: Callable[[int], Proxy],
     tmp_path: Path,
 ) -> None:
-    """The leases and reports since then are unknown to it."""
+    """The replica does not know the leases and settlements since replication stopped."""
     rows = 2 * ROWS
     night = make_night(make_server(), stub={"step_s": 0.02})
     wire, way = make_proxy(night.server.port), make_proxy(night.server.port)
@@ -225,8 +227,8 @@ def test_a_replica_that_lags_takes_its_place(
     wire.mode = "cut"
     second.replicaof("NO", "ONE")
     done = night.outcomes(batch_id)
-    assert done < rows, "it was done before"
-    assert second.hlen("np:1:{stub}:payload") > rows - done, "it does not lag"
+    assert done < rows, "all rows were done before the fault"
+    assert second.hlen("np:1:{stub}:payload") > rows - done, "the replica does not lag"
     second.close()
     way.port = replica.port
     night.move_to(replica)
@@ -235,10 +237,10 @@ def test_a_replica_that_lags_takes_its_place(
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("keeps", [False, True], ids=["and forgets", "and keeps all"])
-def test_started_again_twenty_times_under_load(
+def test_redis_started_again_twenty_times_under_load(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], keeps: bool
 ) -> None:
-    """Rows that are in hand go on while it is away, and no claim does. After each start both workers must claim anew."""
+    """Rows in hand continue while it is away, but claims fail. After each start both workers must claim again."""
     night = make_night(make_server(*(AOF if keeps else ())), stub={"step_s": 0.05}, more={"lease_s": 10.0})
     rows = 10 * ROWS
     batch_id = night.submit(rows)
@@ -264,7 +266,7 @@ def test_started_again_twenty_times_under_load(
         night.until(lambda began=began: time.monotonic() - began > UP_S)
     left = rows - night.outcomes(batch_id)
     worst, middle = max(took), statistics.median(took)
-    print(f"both claimed again after {worst:.2f} s at most, {middle:.2f} s mostly; {left} were left")  # noqa: T201
+    print(f"both claimed again after {worst:.2f} s at most, {middle:.2f} s in the median; {left} rows were left")  # noqa: T201
     assert left > 0, "there was no load"
     assert middle <= BACK_S
     assert worst <= BACK_S + slack_s()

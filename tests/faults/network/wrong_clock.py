@@ -1,4 +1,4 @@
-"""A wall clock that goes wrong for one process, also while it runs. Monotonic time goes on as it is."""
+"""Moves the wall clock of one process, even while it runs. Its monotonic time stays right."""
 
 import struct
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ time_t time(time_t *at) {
 
 
 class Clock:
-    """The clock of the processes that are started with `env`, or by `wrapped`. `move` sets how far it is off."""
+    """The clock of the processes that are started with `env` or by `wrapped`. `move` sets by how much it is wrong."""
 
     def __init__(self, shim: Path, offset: Path) -> None:
         self._offset = offset
@@ -60,7 +60,7 @@ class Clock:
         self.move(0)
 
     def move(self, seconds: int) -> None:
-        """From now on it is so many seconds ahead of the true time; behind, if negative."""
+        """Set the clock this many seconds ahead of the true time, or behind it if negative."""
         with self._offset.open("r+b" if self._offset.exists() else "wb") as file:
             file.write(struct.pack("=q", seconds))
 
@@ -69,7 +69,7 @@ class Clock:
         return {"LD_PRELOAD": str(self._shim), "CLOCK_OFFSET": str(self._offset)}
 
     def wrapped(self, binary: str) -> str:
-        """A command in place of `binary`, which runs it under this clock."""
+        """The path of a script that runs `binary` under this clock."""
         script = self._offset.with_name("wrapped")
         settings = " ".join(f"{name}='{value}'" for name, value in self.env.items())
         script.write_text(f'#!/bin/sh\nexec env {settings} {binary} "$@"\n')

@@ -1,4 +1,4 @@
-"""A command that is killed before each of its changes of a disk in turn, and run again each time."""
+"""A program that kills a command before each of its changes of the disk in turn, and runs it again each time."""
 
 from typing import Final
 
@@ -41,7 +41,7 @@ for n in range(1, steps + 1):
     print("killed", n, file=sys.stderr, flush=True)
     assert run(words) == 0
 """
-"""The command `nightpress WORDS`, run to its end; then killed before each of its changes of a disk in turn, and run again.
+"""Runs `nightpress WORDS` to its end; then kills it before each of its changes of the disk in turn, and runs it again.
 
-A change is a folder made, a file made durable, one that takes its name, or one removed. `{n}` in a word is the number of the try.
+A change makes a folder, makes a file durable, gives a file its name, or removes a file. `{n}` in a word is the number of the try.
 """

@@ -1,4 +1,4 @@
-"""Calls of the command line that begin at the same moment."""
+"""Runs several commands that begin at the same moment."""
 
 from tests.faults.premises import Premises
 
@@ -14,11 +14,11 @@ while not os.path.exists("go"):
     time.sleep(0.0002)
 sys.exit(main(sys.argv[1:]))
 """
-"""`nightpress` that has loaded all that it needs, and begins when it is told."""
+"""A `nightpress` that loads all its modules, and then waits for the file `go` before it begins."""
 
 
 def race(night: Premises, *calls: tuple[str, ...]) -> list[int]:
-    """Several calls that begin at the same moment, and their exit statuses."""
+    """Run several commands that begin at the same moment. Returns their exit statuses."""
     (night.folder / "go").unlink(missing_ok=True)
     for left in night.folder.glob("ready-*"):
         left.unlink()

@@ -1,6 +1,6 @@
-"""Engines that kill their process, run out of memory or hang, and rows that are cancelled wherever they are.
+"""Tests engines that kill their process, run out of memory or hang, and batches that are cancelled at any stage.
 
-Worker processes on a real server. Who dies is replaced, as a fleet would do. A row that is at fault fails alone.
+Workers are processes on a real server, and dead ones are replaced, as a fleet would do. Only the row at fault may fail.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.faults.premises import EVEN, LANE, Premises
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]
 GUILTY = 7
 LEASE_S = 3.0
-"""Whoever waits so long for a core loses a row that is not at fault. The limits below are longer still."""
+"""Seconds of a lease: a worker that waits longer for a core loses rows that are not at fault. The limits below are longer."""
 
 
 def guilty(fault: str) -> dict[str, Any]:
@@ -35,22 +35,24 @@ def guilty(fault: str) -> dict[str, Any]:
 def test_one_guilty_row_of_256_fails_alone(
     make_night: Callable[..., Premises], fault: str, more: dict[str, Any], event: str, survives: bool
 ) -> None:
-    """With a sequence that hangs the heart beats on, and so does every other row."""
+    """A sequence that hangs stops neither the heartbeat nor any other row."""
     night = make_night(stub=guilty(fault), more={"lease_s": LEASE_S, **more})
     batch_id = night.submit(256, max_tokens=40)
     assert night.finish(batch_id, workers=1, timeout_s=400) == {"completed": 255, "failed": 1}
     assert night.codes(batch_id) == {GUILTY: "crashed_worker"}
-    assert night.said(event) or not event
+    assert night.logged(event) or not event
     deaths = sum(process.poll() not in (None,) for process in night.workers)
     assert (deaths == 0) is survives
     assert deaths <= 10
     crashes = [line for line in night.lines(batch_id) if line.status == "crashed" and line.row == GUILTY]
     solo = sum(line.solo or False for line in crashes)
-    assert 1 <= solo <= 2, "it stood alone; a worker that dies at once does not get to write of the one before"
+    assert 1 <= solo <= 2, (
+        "the row must have run alone, at most twice; a worker that dies at once cannot record the crash before"
+    )
 
 
-def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make_night: Callable[..., Premises]) -> None:
-    """Nothing is buried. With a sound model and `resume` all of it is done."""
+def test_the_lane_pauses_when_every_row_kills_its_worker(make_night: Callable[..., Premises]) -> None:
+    """No row is buried. After `resume` with a sound model all rows are done."""
     night = make_night(stub={"faults": {"Say": "segfault"}, "slots": 8})
     batch_id = night.submit(40)
 
@@ -60,12 +62,14 @@ def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make_night:
 
     night.until(paused, 200, "the lane to pause itself")
     deaths = sum(process.poll() is not None for process in night.workers)
-    assert deaths <= 10, "five pause it; one whose lease has not run out is not counted yet, and another dies meanwhile"
+    assert deaths <= 10, (
+        "five deaths pause the lane; a death counts only once its lease has run out, and others die meanwhile"
+    )
     night.replace_the_dead()
-    night.hears("lane.paused")
-    said = night.command("status")
-    assert "the model or the node is at fault" in said.stdout + said.stderr
-    assert [line for line in night.lines(batch_id) if line.final] == [], "nothing was buried"
+    night.wait_for_log("lane.paused")
+    status = night.command("status")
+    assert "the model or the node is at fault" in status.stdout + status.stderr
+    assert [line for line in night.lines(batch_id) if line.final] == [], "no row was buried"
     for process in night.workers:
         process.kill()
         process.wait()
@@ -76,7 +80,7 @@ def test_when_every_row_kills_its_worker_the_lane_pauses_and_says_so(make_night:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where the rows of a batch are when it is cancelled, and how they get there."""
+    """The stage at which a batch is cancelled: `bring` brings it there, and `least` to `most` rows complete in the end."""
 
     stub: dict[str, Any]
     bring: Callable[[Premises, str], None]
@@ -87,7 +91,7 @@ class Moment:
 
 ROWS = 16
 PUBLISHED_S = 120.0
-"""Far less than a lease, and far more than a busy machine needs."""
+"""Seconds within which the batch must be published: far less than a lease, and far more than a busy machine needs."""
 
 
 def waiting(night: Premises, batch_id: str) -> None:
@@ -102,7 +106,7 @@ def leased(night: Premises, batch_id: str) -> None:
 
 
 def flushed(night: Premises, batch_id: str) -> None:
-    """Redis dies, so that what is written cannot be settled."""
+    """Kill Redis, so that rows that are written cannot be settled."""
     leased(night, batch_id)
     night.server.kill()
     night.until(lambda: night.lines(batch_id), 90, "a segment")
@@ -124,16 +128,16 @@ def settled(night: Premises, batch_id: str) -> None:
     ],
 )
 def test_cancelled_while_its_rows_are(make_night: Callable[..., Premises], moment: Moment) -> None:
-    """What has an outcome keeps it; the rest is published as cancelled, without waiting for any lease."""
+    """Rows with an outcome keep it; the others are published as cancelled, without waiting for any lease."""
     night = make_night(stub=moment.stub, more={"lease_s": moment.lease_s})
     batch_id = night.submit(ROWS, max_tokens=60, **EVEN)
     moment.bring(night, batch_id)
     there = night.outcomes(batch_id)
-    told = night.command("cancel", batch_id)
-    assert told.returncode == 0, told.stderr
-    assert "Traceback" not in told.stderr
+    cancelled = night.command("cancel", batch_id)
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert "Traceback" not in cancelled.stderr
     if moment.bring is flushed:
-        assert "the queue learns of it later" in told.stderr
+        assert "the queue learns of it later" in cancelled.stderr
         night.server.start()
     counts = night.finish(batch_id, timeout_s=PUBLISHED_S)
     assert counts.get("completed", 0) + counts.get("cancelled", 0) == ROWS

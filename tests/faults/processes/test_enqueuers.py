@@ -1,6 +1,6 @@
-"""Enqueuers as processes: killed at each of their steps, two at once on one file, a file that changes, a store without room.
+"""Tests enqueuers as processes: killed at each step, several at once on one file, a file that changes, a store without room.
 
-There is a whole batch or none, one file is one batch, and the enqueuer that comes after makes good what another left.
+There is always a whole batch or none, one file is one batch, and a later enqueuer completes the work of a killed one.
 """
 
 import json
@@ -27,7 +27,7 @@ def night(make_night: Callable[..., Premises]) -> Premises:
 
 
 def write_rows(night: Premises, rows: int = ROWS, *, say: str = "Say") -> None:
-    """Good rows, and behind them a bad one."""
+    """Write good rows, and after them a bad one, to rows.jsonl."""
     lines = [json.dumps({"kind": "chat", "prompt": f"{say} {n}."}) for n in range(rows)]
     (night.folder / "rows.jsonl").write_text("\n".join([*lines, "{torn"]) + "\n")
 
@@ -37,14 +37,14 @@ def accepted(night: Premises) -> list[str]:
 
 
 @pytest.mark.smoke
-def test_killed_at_each_step_the_next_one_makes_a_whole_batch_of_it(night: Premises) -> None:
+def test_an_enqueuer_killed_at_each_step_and_the_next_makes_the_batch(night: Premises) -> None:
     write_rows(night)
     process = night.run_code(EACH_STEP, "enqueue", "rows.jsonl", "--run-key", "k{n}")
     assert process.wait(120) == 0, night.logs()
-    kills = night.said("killed ")
+    kills = night.logged("killed ")
     assert kills >= 10
     batches = accepted(night)
-    assert len(batches) == kills + 2, "each run key is one batch, also of the first and the last, which nobody killed"
+    assert len(batches) == kills + 2, "each run key is one batch, and the first and the last run were not killed"
     assert sorted(night.store.list("open")) == batches
     night.work()
     for batch_id in batches:
@@ -56,7 +56,7 @@ def test_one_file_enqueued_by_several_processes_at_once_is_one_batch(night: Prem
     write_rows(night, 400)
     assert race(night, *[("enqueue", "rows.jsonl", "--run-key", "tonight")] * 3) == [0, 0, 0], night.logs()
     (batch_id,) = accepted(night)
-    assert night.said(batch_id) >= 3, "each says which one it is"
+    assert night.logged(batch_id) >= 3, "each process prints its id"
     night.work()
     assert night.finish(batch_id) == {"completed": 400, "failed": 1}
 
@@ -72,12 +72,12 @@ def stopping(source, target):
 os.link = stopping
 sys.exit(main(sys.argv[1:]))
 """
-"""`nightpress` that stands still before it accepts a batch."""
+"""A `nightpress` that stops itself before it creates batch.json."""
 
 
 @pytest.mark.smoke
-def test_one_that_stood_still_while_another_accepted_the_same_file(night: Premises) -> None:
-    """It saw no batch when it looked, and finds one as it goes on: the same, whichever of them made it."""
+def test_an_enqueuer_stopped_while_another_accepts_the_same_file(night: Premises) -> None:
+    """It saw no batch before it was stopped. When it continues it finds the batch of the other, which is the same."""
     write_rows(night)
     words = ("enqueue", "rows.jsonl", "--run-key", "tonight")
     first = night.run_code(STOPS, *words)
@@ -88,13 +88,13 @@ def test_one_that_stood_still_while_another_accepted_the_same_file(night: Premis
     first.send_signal(signal.SIGCONT)
     assert first.wait(30) == 0, night.logs()
     assert accepted(night) == [second.stdout.strip()]
-    assert night.said(second.stdout.strip()) > 0
+    assert night.logged(second.stdout.strip()) > 0
     night.work()
     assert night.finish(second.stdout.strip()) == {"completed": ROWS, "failed": 1}
 
 
 def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises) -> None:
-    """The second does not change the first, which is at work, and the first file again is the first batch again."""
+    """The second batch does not change the first, which is at work. Enqueueing the first file again gives the first batch."""
     write_rows(night)
     first = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
     night.work()
@@ -113,7 +113,7 @@ def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_store_that_takes_nothing_is_said_and_nothing_is_accepted(
+def test_enqueue_reports_a_store_that_refuses_writes_and_accepts_nothing(
     tmp_path: Path, make_night: Callable[..., Premises], how: str
 ) -> None:
     with small_disk(tmp_path / "disk", 8) as disk:

@@ -1,6 +1,6 @@
-"""Publishers as processes: several at once, one killed at each of its steps, against a cancellation, and a late first attempt.
+"""Tests publishers as processes: several at once, one killed at each step, one against a cancellation, and a late attempt.
 
-Whoever creates `done-<round>.json` has decided; what others wrote is cleared away or never seen.
+The publisher that creates `done-<round>.json` decides; the files of others are removed or never seen.
 """
 
 import json
@@ -20,8 +20,8 @@ from tests.faults.processes.races import race
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
-def worked_off(night: Premises, batch_id: str, rows: int = ROWS) -> None:
-    """All rows have their outcomes, and nobody has published them."""
+def finish_unpublished(night: Premises, batch_id: str, rows: int = ROWS) -> None:
+    """Wait until all rows have their outcomes and are settled; nobody publishes them."""
     night.work()
     night.at_least(batch_id, rows)
     night.until(lambda: night.lane().leased == 0, 90, "all to be settled")
@@ -30,15 +30,15 @@ def worked_off(night: Premises, batch_id: str, rows: int = ROWS) -> None:
 @pytest.mark.smoke
 def test_several_publishers_at_once(night: Premises) -> None:
     batch_id = night.submit(rows := 4 * ROWS, max_tokens=4)
-    worked_off(night, batch_id, rows)
+    finish_unpublished(night, batch_id, rows)
     assert race(night, *[("publish", batch_id)] * 3) == [0, 0, 0]
     assert night.check(batch_id) == {"completed": rows}
-    assert len(night.store.list(f"batches/{batch_id}/published")) == 1, "the others cleared theirs away"
+    assert len(night.store.list(f"batches/{batch_id}/published")) == 1, "the other publishers removed their folders"
 
 
 @pytest.mark.smoke
 def test_a_publisher_killed_at_each_step(night: Premises) -> None:
-    """Each time the next one publishes the batch, and what the dead one left is not seen."""
+    """Each time the next publisher publishes the batch, and files of the dead one are not seen."""
     ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(4)]) for n in range(40)]
     night.work()
     for batch_id in ids:
@@ -49,16 +49,18 @@ def test_a_publisher_killed_at_each_step(night: Premises) -> None:
     code = EACH_STEP.replace("word.format(n=n)", "word.replace('{id}', open(f'id-{n}').read())")
     process = night.run_code(code, "publish", "{id}")
     assert process.wait(250) == 0, night.logs()
-    kills = night.said("killed ")
+    kills = night.logged("killed ")
     assert 8 <= kills < len(ids)
     for batch_id in ids[: kills + 2]:
         assert night.check(batch_id) == {"completed": 4}
     assert all(latest_done(night.store, batch_id) is None for batch_id in ids[kills + 2 :])
-    assert any(len(night.store.list(f"batches/{batch_id}/published")) == 2 for batch_id in ids), "one died between"
+    assert any(len(night.store.list(f"batches/{batch_id}/published")) == 2 for batch_id in ids), (
+        "one publisher died with its folder half written"
+    )
 
 
 def test_a_cancellation_against_a_publisher(night: Premises) -> None:
-    """Of each pair that starts at once one decides: all is published as completed, or the marker came before."""
+    """Both start at once on a batch whose rows all have outcomes. Whichever comes first, all rows are published as completed."""
     ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(8)]) for n in range(4)]
     night.work()
     for batch_id in ids:
@@ -66,28 +68,28 @@ def test_a_cancellation_against_a_publisher(night: Premises) -> None:
     for batch_id in ids:
         _, published = race(night, ("cancel", batch_id), ("publish", batch_id))
         assert published == 0
-        assert night.check(batch_id) == {"completed": 8}, "an outcome that is there is kept either way"
+        assert night.check(batch_id) == {"completed": 8}, "existing outcomes are kept either way"
 
 
 def test_a_cancellation_against_publishers_of_a_half_done_batch(night: Premises) -> None:
-    """No worker goes on. `publish` alone says what is missing; the marker turns that into cancelled rows, once."""
+    """The worker is dead. `publish` alone cannot finish the batch; with the closed marker the missing rows become cancelled."""
     batch_id = night.submit()
     worker = night.work()
     night.at_least(batch_id, ROWS // 4)
     worker.kill()
     worker.wait()
     assert race(night, ("publish", batch_id), ("cancel", batch_id), ("publish", batch_id))[1] == 0
-    night.work()  # where the dead one's leases run out, somebody must look
+    night.work()  # a worker must find the leases of the dead one when they run out
     counts = night.finish(batch_id)
     assert set(counts) == {"completed", "cancelled"}
     assert counts["completed"] >= ROWS // 4
 
 
 def test_a_late_first_attempt_completes_a_reopened_row(make_night: Callable[..., Premises]) -> None:
-    """A worker stands still with all rows in hand while its batch is cancelled, published and opened again.
+    """A worker stands still with all rows in hand while its batch is cancelled, published and reopened.
 
-    Redis is away when it goes on, so nobody can tell it that its leases are gone: what it writes is of round 1, and completes
-    rows of round 2. Each is published and charged once, whoever else does it.
+    Redis is away when the worker continues, so it cannot learn that its leases are gone: it writes outcomes of round 1, which
+    complete rows of round 2. Each row is published and charged once, even if another worker completes it too.
     """
     night = make_night(stub={"step_s": 0.05})
     rows = 8

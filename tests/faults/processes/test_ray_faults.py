@@ -1,7 +1,7 @@
-"""Ray's own control store is killed under a fleet, and never comes back.
+"""Tests a fleet whose Ray control store (GCS) is killed and never comes back.
 
-A cluster without its control store cannot start or replace a worker, and ends by itself; the command ends before, and says
-why. The batch does not depend on it: whatever was durable stays, and a fleet on another cluster does the rest.
+A cluster without its control store cannot start or replace a worker, and ends by itself; the command ends before that, and
+says why. The batch does not depend on it: durable outcomes stay, and a fleet on another cluster does the rest.
 """
 
 import json
@@ -25,7 +25,7 @@ GCS_TIMEOUT_S = 10
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster that gives its control store up after a few seconds."""
+    """A cluster that gives up on its control store after GCS_TIMEOUT_S seconds."""
     monkeypatch.setenv(GCS_TIMEOUT_VARIABLE, str(GCS_TIMEOUT_S))
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     yield made
@@ -47,21 +47,21 @@ def kill_control_store(cluster: Cluster) -> None:
     os.kill(control.process.pid, signal.SIGKILL)
 
 
-def said_and_ended(night: Premises, process: subprocess.Popen[bytes]) -> None:
-    """In one line, with the status of what is not there, and before Ray could with a trace of its own."""
+def ended_with_one_line(night: Premises, process: subprocess.Popen[bytes]) -> None:
+    """Require status 3 and one line that names the control store, before Ray ends the process with its own message."""
     assert process.returncode == 3, night.logs()
-    said = [line for line in night.raw_logs().decode().splitlines() if line.startswith("nightpress: ")]
-    assert len(said) == 1, night.logs()
-    assert "control store" in said[0]
-    assert "then the same command" in said[0]
-    assert night.said("Failed to connect to GCS") == 0, night.logs()
+    messages = [line for line in night.raw_logs().decode().splitlines() if line.startswith("nightpress: ")]
+    assert len(messages) == 1, night.logs()
+    assert "control store" in messages[0]
+    assert "then the same command" in messages[0]
+    assert night.logged("Failed to connect to GCS") == 0, night.logs()
 
 
 @pytest.mark.parametrize("step_s", [0.01, 0.2], ids=["and is soon done", "and is not done in time"])
 def test_rays_control_store_killed_at_half_while_the_worker_lives(
     night: Premises, cluster: Cluster, step_s: float
 ) -> None:
-    """The worker and the fleet need it for nothing but starting: they may bring the batch to its end."""
+    """The worker and the fleet need the control store only for starting, so they may finish the batch."""
     night.configure(stub={"step_s": step_s})
     batch_id = night.submit(ROWS)
     first = fleet(night, cluster.address)
@@ -69,7 +69,7 @@ def test_rays_control_store_killed_at_half_while_the_worker_lives(
     kill_control_store(cluster)
     first.wait(120)
     if first.returncode or step_s > 0.1:  # it was not done when Ray was about to give up
-        said_and_ended(night, first)
+        ended_with_one_line(night, first)
         assert night.outcomes(batch_id) < ROWS
         night.configure(stub={"step_s": 0.0})
         second = fleet(night, "local")
@@ -87,7 +87,7 @@ def test_rays_control_store_killed_at_half_and_the_worker_with_it(night: Premise
     (worker,) = night.until(lambda: night.lane().workers, 60, "the worker to beat")
     os.kill(worker.pid, signal.SIGKILL)
     first.wait(120)
-    said_and_ended(night, first)
+    ended_with_one_line(night, first)
     assert night.outcomes(batch_id) < ROWS
     second = fleet(night, "local")
     second.wait(120)
@@ -96,7 +96,7 @@ def test_rays_control_store_killed_at_half_and_the_worker_with_it(night: Premise
 
 
 def test_rays_control_store_killed_under_a_run(night: Premises) -> None:
-    """The one that it has started itself. The same command goes on where it was."""
+    """`run` started the control store itself. The same command, started again, continues where it stopped."""
     rows = [json.dumps({"kind": "chat", "prompt": f"Say {n}."}) for n in range(ROWS)]
     (night.folder / "rows.jsonl").write_text("\n".join(rows) + "\n")
     night.configure(stub={"step_s": 0.05})
@@ -110,7 +110,7 @@ def test_rays_control_store_killed_under_a_run(night: Premises) -> None:
     (control,) = [one for one in psutil.Process(first.pid).children(recursive=True) if one.name() == "gcs_server"]
     control.kill()
     first.wait(120)
-    said_and_ended(night, first)
+    ended_with_one_line(night, first)
     assert 0 < night.outcomes(batch_id) < ROWS
     night.configure(stub={"step_s": 0.0})
     assert night.command(*words).returncode == 0

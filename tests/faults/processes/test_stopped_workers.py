@@ -1,7 +1,7 @@
-"""Workers that are stopped in the middle: by SIGSTOP at the worst moments, by SIGTERM, by SIGKILL at every attempt.
+"""Tests workers that are stopped in mid-work: by SIGSTOP at the worst moments, by SIGTERM, and by SIGKILL at every attempt.
 
-The three orders of who writes first, when a worker stands still past its leases and another takes its rows over, need that
-the first cannot ask Redis when it goes on: else it learns that its leases are gone, and writes nothing.
+In three tests a worker is stopped past its leases, another takes its rows over, and both write in some order. There the
+stopped worker is cut off from Redis when it continues, else it would learn that its leases are gone and write nothing.
 """
 
 import signal
@@ -18,11 +18,11 @@ from tests.faults.premises import EVEN, GRACE_S, Premises, slack_s
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 FEW = 8
-"""As many as an engine has slots: all are in hand at once."""
+"""Rows of a batch: as many as an engine has slots, so all are in hand at once."""
 
 
 def lower_fences_win(night: Premises, batch_id: str) -> None:
-    """Of the rows that both have completed, those of the first are published."""
+    """Require that of the rows that both workers completed, the lines of w0 are published."""
     by_row = {worker: {line.row for line in night.lines(batch_id, worker)} for worker in ("w0", "w1")}
     both = by_row["w0"] & by_row["w1"]
     assert both, "no row was done by both"
@@ -30,7 +30,7 @@ def lower_fences_win(night: Premises, batch_id: str) -> None:
 
 
 def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> None:
-    """`w0` has all rows in hand, none of them done, stands still, and `w1` takes them over."""
+    """Stop w0 with all rows in hand and none done, cut it off from Redis, and start w1, which takes its rows over."""
     sleeper = night.work(proxy.url)
     night.leased(FEW)
     sleeper.send_signal(signal.SIGSTOP)
@@ -41,11 +41,13 @@ def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> Non
 
 @pytest.fixture
 def slow(make_night: Callable[..., Premises]) -> Premises:
-    """Rows of 6 s, of which all are in hand at once."""
+    """Premises whose rows of 60 words take 6 s."""
     return make_night(stub={"step_s": 0.1})
 
 
-def test_it_goes_on_after_the_other_has_written(slow: Premises, make_proxy: Callable[[int], Proxy]) -> None:
+def test_a_stopped_worker_continues_after_the_other_has_written(
+    slow: Premises, make_proxy: Callable[[int], Proxy]
+) -> None:
     proxy = make_proxy(slow.server.port)
     batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     stopped_past_its_leases(slow, proxy, batch_id)
@@ -57,7 +59,9 @@ def test_it_goes_on_after_the_other_has_written(slow: Premises, make_proxy: Call
     lower_fences_win(slow, batch_id)
 
 
-def test_it_goes_on_and_writes_before_the_other(slow: Premises, make_proxy: Callable[[int], Proxy]) -> None:
+def test_a_stopped_worker_continues_and_writes_before_the_other(
+    slow: Premises, make_proxy: Callable[[int], Proxy]
+) -> None:
     proxy = make_proxy(slow.server.port)
     batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     stopped_past_its_leases(slow, proxy, batch_id)
@@ -74,10 +78,10 @@ def test_it_goes_on_and_writes_before_the_other(slow: Premises, make_proxy: Call
 
 
 @pytest.mark.smoke
-def test_it_had_written_but_not_reported_when_it_was_stopped(
+def test_a_worker_stopped_after_writing_and_before_settling(
     night: Premises, make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """The other finds the outcomes, and does no row again."""
+    """The other worker finds the outcomes, and does no row again."""
     proxy = make_proxy(night.server.port)
     settle = night.sha("settle")
 
@@ -104,8 +108,8 @@ def test_it_had_written_but_not_reported_when_it_was_stopped(
 
 
 @pytest.mark.smoke
-def test_one_that_can_ask_when_it_goes_on_writes_nothing_of_what_it_lost(slow: Premises) -> None:
-    """Its rows take so long that none is done as it is stopped: what it was just about to write it would write."""
+def test_a_stopped_worker_that_can_ask_redis_writes_nothing_it_lost(slow: Premises) -> None:
+    """Its rows take so long that none is done when it is stopped: it would still write a row that it was about to write."""
     batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     sleeper = slow.work()
     slow.leased(FEW)
@@ -122,7 +126,7 @@ def test_one_that_can_ask_when_it_goes_on_writes_nothing_of_what_it_lost(slow: P
 
 
 def test_all_attempts_of_a_row_killed_and_its_burial_too(make_night: Callable[..., Premises]) -> None:
-    """A row that was never finished by anyone has an outcome in the end: a final failure."""
+    """A row that no worker ever finished has an outcome in the end: a final failure."""
     night = make_night(stub={"step_s": 1.0})
     batch_id = night.submit(1)
     kills = 0
@@ -147,20 +151,20 @@ def test_all_attempts_of_a_row_killed_and_its_burial_too(make_night: Callable[..
 
 
 @pytest.mark.smoke
-def test_told_to_end_it_gives_all_back_within_its_grace_time(make_night: Callable[..., Premises]) -> None:
-    """Rows of a minute, and 5 s."""
+def test_sigterm_releases_all_rows_within_the_grace_time(make_night: Callable[..., Premises]) -> None:
+    """Rows take a minute, and the grace time is 5 s."""
     night = make_night(stub={"step_s": 1.0})
     batch_id = night.submit(FEW, max_tokens=60, first={"max_tokens": 1})
     worker = night.work()
-    night.at_least(batch_id, 1)  # so the others run
-    told = time.monotonic()
+    night.at_least(batch_id, 1)  # so the other rows are running
+    sent_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(120) == 0, night.logs()
-    ended_s = time.monotonic() - told
+    ended_s = time.monotonic() - sent_at
     print(f"the worker ended {ended_s:.2f} s after SIGTERM; grace {GRACE_S} s")  # noqa: T201
     assert ended_s <= GRACE_S + slack_s()
     lane = night.lane()
-    assert (lane.leased, lane.suspects) == (0, 0), "something was left to run out"
+    assert (lane.leased, lane.suspects) == (0, 0), "a lease was left to run out"
     night.configure(stub={"step_s": 0.004})
     night.work()
     night.finish(batch_id)
@@ -171,7 +175,7 @@ def test_told_to_end_it_gives_all_back_within_its_grace_time(make_night: Callabl
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     make_night: Callable[..., Premises], lease_s: float
 ) -> None:
-    """Another, which starts as the first dies, takes its rows over: a lease later where it takes longer than that to start."""
+    """A worker that starts when the first dies takes its rows over. If its start outlasts a lease, it waits a lease more."""
     night = make_night(more={"lease_s": lease_s}, stub={"step_s": 0.03})
     batch_id = night.submit(FEW, max_tokens=60)
     victim = night.work()

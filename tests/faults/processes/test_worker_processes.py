@@ -1,6 +1,6 @@
-"""Workers as processes on a real server, and one fault in each test: a kill, a pause, a server that dies or forgets.
+"""Tests workers as processes on a real server, with one fault a test: a kill, a pause, a server that dies or forgets.
 
-Every test ends the same way: whatever is left is worked off, the batch is published, and I1 to I6 hold.
+Every test ends the same way: the rows that are left are finished, the batch is published, and I1 to I6 hold.
 """
 
 import signal
@@ -23,7 +23,7 @@ on_each_server = pytest.mark.parametrize("redis_server", list(BINARIES), indirec
 
 @pytest.fixture
 def night(make_night: Callable[..., Premises], redis_server: Server) -> Premises:
-    """Rows of 0.6 s: at each fault some of them are left."""
+    """Premises whose rows take 0.6 s, so that some are left at each fault."""
     return make_night(redis_server, stub={"step_s": 0.01})
 
 
@@ -51,7 +51,7 @@ def test_the_only_worker_killed_again_and_again(night: Premises) -> None:
 
 
 @pytest.mark.smoke
-def test_a_worker_that_stood_still_past_its_lease_does_no_harm_when_it_goes_on(night: Premises) -> None:
+def test_a_worker_stopped_past_its_lease_does_no_harm_when_it_continues(night: Premises) -> None:
     batch_id = night.submit()
     sleeper = night.work()
     night.at_least(batch_id, ROWS // 5)
@@ -61,21 +61,19 @@ def test_a_worker_that_stood_still_past_its_lease_does_no_harm_when_it_goes_on(n
     night.until(lambda: list(night.events("job.rescued")), 120, "its rows to be taken over")
     sleeper.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": ROWS}
-    assert night.log("w0").count('"event": "lease.lost"') > 0, "it knows that it has lost them"
+    assert night.log("w0").count('"event": "lease.lost"') > 0, "the worker knows that it lost its leases"
 
 
-@pytest.mark.parametrize("told", [signal.SIGKILL, signal.SIGSTOP], ids=["is killed", "stands still past its leases"])
-def test_rows_fail_and_are_tried_again_while_a_worker(
-    make_night: Callable[..., Premises], told: signal.Signals
-) -> None:
-    """A row whose attempts all fail has failed with the last, and none of a lost lease counts."""
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["is killed", "stands still past its leases"])
+def test_rows_fail_and_are_retried_while_a_worker(make_night: Callable[..., Premises], sent: signal.Signals) -> None:
+    """A row fails for good only with its last attempt, and attempts with a lost lease do not count."""
     night = make_night(stub={"step_s": 0.01, "failure_rate": 0.6})
     batch_id = night.submit()
     victim, _ = night.work(), night.work()
     night.at_least(batch_id, ROWS // 5)
-    victim.send_signal(told)
+    victim.send_signal(sent)
     night.at_work(batch_id)
-    night.hears("job.rescued")
+    night.wait_for_log("job.rescued")
     victim.send_signal(signal.SIGCONT)
     counts = night.finish(batch_id)
     assert counts["completed"] + counts["failed"] == ROWS
@@ -139,9 +137,9 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
 )
 @pytest.mark.parametrize("dies", [False, True], ids=["at half", "as a worker dies"])
 def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
-    """Who dies has leases that somebody must find, also where the key that says when they run out is gone.
+    """The leases of a dead worker must be found, even if the key that says when they run out is gone.
 
-    The lane has no other keys as long as nothing is to be tried again and nobody has died: those are evicted below.
+    The lane has only these keys as long as no row waits for a retry and no worker has died; the others are evicted below.
     """
     batch_id = night.submit()
     worker = night.work()
@@ -158,11 +156,11 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
 
 
 GHOST = WorkerRecord("ghost", 1, "n", LANE, 0)
-"""A worker that the test itself plays, and that is heard of no more once a test has begun."""
+"""The record of a worker whose part the test plays before the fault."""
 
 
 def in_every_state(night: Premises) -> str:
-    """A batch of three tenants, of which a worker that died has left jobs delayed, suspected and leased."""
+    """Submit a batch of three tenants whose jobs are in every state: ready, delayed, leased and suspects. Returns its id."""
     rows = [{"kind": "chat", "prompt": f"Say {n}.", "tenant": "abc"[n % 3]} for n in range(ROWS)]
     batch_id = night.submit_lines(rows)
     batches = OpenBatches(night.store)
@@ -188,16 +186,16 @@ def in_every_state(night: Premises) -> str:
 def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     make_night: Callable[..., Premises], key: str
 ) -> None:
-    """The next worker makes all of it add up again at once, long before the end would."""
+    """The next worker's claim makes the lane add up again at once, not only at the end of the batch."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = in_every_state(night)
     assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
     night.work()
     night.until(lambda: any(one.worker == "w0" for one in night.lane().workers), 60, f"the worker: {night.logs()}")
     assert night.lane_faults() == []
-    assert night.live(batch_id) > ROWS // 2, "it was looked at too late"
+    assert night.live(batch_id) > ROWS // 2, "the lane was checked too late"
     assert night.finish(batch_id) == {"completed": ROWS}
-    assert night.said("job.rescued") <= 2 * 12, "who was not lost is no suspect"
+    assert night.logged("job.rescued") <= 2 * 12, "a job whose lease did not run out must not become a suspect"
 
 
 @pytest.mark.smoke
@@ -213,16 +211,16 @@ def test_cancelled_at_half(night: Premises) -> None:
 
 
 def test_the_store_moved_away_for_a_while(night: Premises) -> None:
-    """For longer than leases last that nobody renews."""
+    """The store is away for three leases, and the worker renews its leases meanwhile."""
     night.configure(more={"lease_s": 4.0})
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 4)
     home = Path(night.store.url)
     home.rename(home.with_name("away"))
-    night.hears("store.unavailable")
+    night.wait_for_log("store.unavailable")
     night.outlast(3)
-    assert night.lane().leased > 0, "what is finished keeps its lease"
+    assert night.lane().leased > 0, "finished rows keep their leases"
     assert not home.exists(), "an empty store was made in its place"
     home.with_name("away").rename(home)
     night.at_work(batch_id)

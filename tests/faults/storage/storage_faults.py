@@ -1,6 +1,6 @@
-"""Two ways to spoil a store under processes that use it: a small disk, and a proxy before an S3 server.
+"""Injects faults into a store that processes use: a small disk, and a proxy in front of an S3 server.
 
-`Disk` is a file system of a few MiB, where the user may mount one. `Proxy` delays, cuts or loses what passes through it.
+`Disk` is a file system of a few MiB, which needs the right to mount. `Proxy` delays, cuts or loses the traffic through it.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import pytest
 
 
 class Disk:
-    """A file system of a few MiB, of its own."""
+    """A separate file system of a few MiB, mounted at `folder`."""
 
     def __init__(self, folder: Path, mib: int) -> None:
         self.folder = folder
@@ -26,7 +26,7 @@ class Disk:
         self._call("mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder))
 
     def fill(self) -> None:
-        """Leave no byte."""
+        """Fill the disk to the last byte."""
         with (self.folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             for size in (1 << 16, 1 << 12, 1):
                 with contextlib.suppress(OSError):
@@ -34,11 +34,11 @@ class Disk:
                         file.write(b"x" * size)
 
     def clear(self) -> None:
-        """Give the room back."""
+        """Free the room that `fill` took."""
         (self.folder / "filler").unlink()
 
     def read_only(self) -> None:
-        """Refuse every write. Whoever has a file open for writing must close it first, so this is tried for a while."""
+        """Make the disk read-only. This fails while a file is open for writing, so it is tried many times."""
         for _ in range(5000):
             if subprocess.run(self._remount("ro"), capture_output=True, check=False).returncode == 0:
                 return
@@ -61,11 +61,11 @@ class Disk:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
-    """A disk, or a skip that says why there is none."""
+    """Mount a small disk, or skip the test if that is not allowed."""
     try:
         disk = Disk(folder, mib)
     except OSError as error:
-        pytest.skip(f"only a user who may mount can have a small file system: {error}")
+        pytest.skip(f"a small file system needs the right to mount: {error}")
     try:
         yield disk
     finally:
@@ -73,13 +73,13 @@ def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
 
 
 class Proxy:
-    """Stands before a server on 127.0.0.1, byte by byte, and knows as much of HTTP as where a request begins.
+    """A proxy in front of a server on 127.0.0.1, which passes bytes on and knows only where an HTTP request begins.
 
-    `delay_s` holds each write (PUT) back so long. `cut` refuses whoever comes, `silent` takes what comes and answers
-    nothing; both end what was open; `swallowed` counts the connections of the latter. `lose` names what stands in the first
-    line of one request whose reply is to be lost: the server gets it whole and answers it, and the client hears nothing.
-    `lost` are the replies that were. `keeps` answers each deletion of many as S3 does where the right is missing: with status
-    200, and an error for each name; `kept` are those.
+    `delay_s` holds each write (PUT) back for this long. `cut` ends all connections and then closes new ones at once; with
+    `silent` it accepts new ones and answers nothing, and counts them in `swallowed`. `lose` is a part of the first line of one
+    PUT whose reply is to be lost: the server gets and answers it, and the client gets no reply. `lost` lists the lost replies.
+    `keeps` answers each deletion of several files as S3 does without the right to delete: with status 200, and an error for
+    each name; `kept` lists these names.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -102,7 +102,7 @@ class Proxy:
 
     @classmethod
     def before(cls, url: str) -> "Proxy":
-        """One that stands before the server at a URL."""
+        """A proxy in front of the server at a URL."""
         parts = urlsplit(url)
         return cls(parts.hostname or "", parts.port or 80)
 
@@ -194,13 +194,13 @@ class Proxy:
 
 @dataclass
 class _Exchange:
-    """What becomes of the reply to the request under way."""
+    """The exchange on one connection. `losing` is the first line of the request whose reply is to be lost."""
 
     losing: bytes = b""
 
 
 def _whole(client: socket.socket, data: bytes) -> bytes:
-    """A request with the rest of its body."""
+    """A whole request: the data so far, and the rest of the body from the client."""
     head, _, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
     while len(body) < (int(length[1]) if length else 0):

@@ -1,6 +1,6 @@
-"""Damaged records in Redis, damaged requests in storage, and requests and completions of the largest size.
+"""Tests damaged records in Redis, damaged requests in storage, and requests and completions of the largest size.
 
-What Redis says is never the truth: a damaged record there costs time alone. A request that storage itself has lost fails as
+Redis is never the truth, so a damaged record there costs only time. A row whose request is damaged in storage fails with
 `bad_record`, and harms no other row.
 """
 
@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 MIB = 1 << 20
 
 
-def it_is_published_beside_damage(night: Premises, other: str) -> None:
-    """Whatever the sweeper says of the batch that is damaged."""
+def finish_beside_damage(night: Premises, other: str) -> None:
+    """Wait until `other` is published and check it, although each sweep may raise because of the damaged batch."""
 
     def published() -> bool:
         with contextlib.suppress(StoreDamaged):
@@ -60,7 +60,7 @@ def test_records_of_leased_jobs_are_damaged(make_night: Callable[..., Premises],
 
 @pytest.mark.smoke
 def test_every_record_of_the_lane_is_damaged(make_night: Callable[..., Premises]) -> None:
-    """Of jobs, of their requests, and of the batch."""
+    """The records of jobs, of their requests, and of the batch are damaged."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = night.submit()
     night.work()
@@ -75,7 +75,7 @@ def test_every_record_of_the_lane_is_damaged(make_night: Callable[..., Premises]
 
 
 def test_requests_on_the_queue_are_damaged_behind_their_heads(make_night: Callable[..., Premises]) -> None:
-    """Such a job is claimed as any other; its request then comes from storage: nobody is at work before all are damaged."""
+    """Such a job is claimed like any other, and its request is read from storage. All are damaged before a worker starts."""
     night = make_night()
     batch_id = night.submit()
     batches = OpenBatches(night.store)
@@ -92,23 +92,23 @@ def test_requests_on_the_queue_are_damaged_behind_their_heads(make_night: Callab
 
 
 def torn(line: bytes) -> bytes:
-    """What is no JSON any more."""
+    """The line with its bytes replaced, so that it is no JSON any more."""
     return b"\xff" * (len(line) - 1) + b"\n"
 
 
-def told_otherwise(line: bytes) -> bytes:
-    """A request that could have been accepted, and was not."""
+def altered(line: bytes) -> bytes:
+    """The line with another prompt: a valid request, but not the one that was accepted."""
     return line.replace(b'"prompt":"Say', b'"prompt":"Pay')
 
 
 @pytest.mark.parametrize(
-    "into", [pytest.param(torn, id="torn"), pytest.param(told_otherwise, id="told otherwise", marks=pytest.mark.smoke)]
+    "into", [pytest.param(torn, id="torn"), pytest.param(altered, id="altered", marks=pytest.mark.smoke)]
 )
 @pytest.mark.parametrize("inline", [pytest.param(True, id="inline"), pytest.param(False, id="by their place")])
 def test_stored_requests_are_damaged(
     make_night: Callable[..., Premises], into: Callable[[bytes], bytes], inline: bool
 ) -> None:
-    """Before they are fed, for those that a window of 16 rows does not reach. They fail alone, by `bad_record`."""
+    """Two lines are damaged before they are fed, beyond the window of 16 rows. Only they fail, with `bad_record`."""
     night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
@@ -117,7 +117,7 @@ def test_stored_requests_are_damaged(
     path.write_bytes(b"".join(into(line) if n in bad else line for n, line in enumerate(lines)))
     worker = night.work()
     assert night.finish(batch_id) == {"completed": ROWS - len(bad), "failed": len(bad)}
-    assert worker.poll() is None, "no worker died of it"
+    assert worker.poll() is None, "no worker died because of it"
     assert night.codes(batch_id) == dict.fromkeys(bad, "bad_record")
     shown = night.command("show", batch_id, str(ROWS // 2))
     assert shown.returncode == 0, shown.stderr
@@ -128,7 +128,7 @@ def test_stored_requests_are_damaged(
 def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
     make_night: Callable[..., Premises], inline: bool
 ) -> None:
-    """Two lines run into one, and the file ends early: no line says which rows are missing."""
+    """Two lines become one, and the last three are missing. Exactly these five rows fail."""
     night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
@@ -143,7 +143,7 @@ def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
 
 @pytest.mark.parametrize("part", ["head", pytest.param("line", marks=pytest.mark.smoke), "input", "marker"])
 def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[..., Premises], part: str) -> None:
-    """The first of two loses a file to damage: it waits for its backup, is named, and is published when it has it."""
+    """A file of the first of two batches is damaged. The error names it, and the batch is published once it is restored."""
     night = make_night(more={"window_rows": 16})
     hurt = night.submit(ROWS)
     night.work()
@@ -159,10 +159,10 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
         path.write_bytes((whole or b"")[:place] + b"\xff\xff" + (whole or b"")[place + 2 :])
     other = night.submit(ROWS, prompt="Tell {}.".format)
     night.work()
-    it_is_published_beside_damage(night, other)
+    finish_beside_damage(night, other)
     assert not night.store.exists(BatchPaths(hurt).done(1))
-    if part == "input":  # which nobody but a feeder reads
-        night.hears("Restore it from a backup")
+    if part == "input":  # only a feeder reads the input
+        night.wait_for_log("Restore it from a backup")
     else:
         with pytest.raises(StoreDamaged, match="Restore it from a backup"):
             night.until(night.sweep, 20)
@@ -177,14 +177,14 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
             return True
         return False
 
-    night.until(looks_again, 90, "the next look at the batch that is restored")
+    night.until(looks_again, 90, "the next sweep of the restored batch")
     assert night.finish(hurt) == {"completed": ROWS}
-    assert all(process.poll() is None for process in night.workers), "no worker died of it"
+    assert all(process.poll() is None for process in night.workers), "no worker died because of it"
 
 
 @pytest.mark.smoke
 def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[..., Premises]) -> None:
-    """Its rows are on the queue by their place and first in turn. They cost no attempt, and go on once it is restored."""
+    """Its rows are first on the queue, which holds only their places. They cost no attempt, and run once it is restored."""
     night = make_night(more={"inline_bytes": 0})
     night.work()
     night.queue.pause(LANE)
@@ -197,7 +197,7 @@ def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[
     path.unlink()
     other = night.submit(prompt="Tell {}.".format)
     night.queue.resume(LANE)
-    it_is_published_beside_damage(night, other)
+    finish_beside_damage(night, other)
     assert night.live(hurt) == night.outcomes(hurt) == 0
     path.write_bytes(whole)
     assert night.finish(hurt) == {"completed": ROWS}
@@ -206,7 +206,7 @@ def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[
 
 
 def test_a_request_of_1_mib_and_a_completion_of_10(make_night: Callable[..., Premises]) -> None:
-    """A row of nearly 1 MiB among small ones; and one whose completion is larger than a segment should be."""
+    """A request of nearly 1 MiB stands among small ones, and one completion is larger than a segment should be."""
     night = make_night(stub={"faults": {"Say 7.": "flood"}, "slots": 8})
     turn = "word " * 100_000
     messages = [{"role": "user", "content": turn}, {"role": "assistant", "content": turn[: MIB - 500_000 - 2000]}]

@@ -1,7 +1,7 @@
-"""The output store is full, read-only, slow, cut off, or loses a reply, under worker processes on a real server.
+"""Tests a store that is full, read-only, slow or cut off, or that loses a reply, under worker processes on a real server.
 
-Workers say once that it is away, finish nothing twice and forget nothing, and go on by themselves. Nothing torn is ever seen: all
-that a segment's name promises is in it, which each reading compares.
+Workers log the outage once, do no row twice, lose no row, and continue by themselves. No torn segment is ever seen: each
+reading compares a segment with the hash in its name.
 """
 
 import re
@@ -23,10 +23,11 @@ from tests.faults.storage.storage_faults import Disk, Proxy, small_disk
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
 LEASE_S = 5.0
-"""None may run out because a worker waited for a core: that costs a row a second time, which nothing here may."""
+"""Seconds of a lease: long enough not to run out when a worker waits for a core, because here no row may be done twice."""
 SILENT_S = 240
-"""Three tries of 15 s find out that nothing answers, on a machine that runs other things meanwhile."""
+"""Seconds within which three tries of 15 s find out that nothing answers, on a busy machine."""
 GONE_S = 60.0
+"""Seconds for which the storage is cut off."""
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def on_disk(disk: Disk, make_night: Callable[..., Premises]) -> Premises:
 
 @pytest.fixture
 def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
-    """Stands before the S3 server."""
+    """A proxy in front of the S3 server."""
     made = Proxy.before(s3_options["endpoint_url"])
     yield made
     made.close()
@@ -64,8 +65,8 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     worker = on_disk.work()
     on_disk.at_least(batch_id, ROWS // 5)
     disk.fill()
-    on_disk.hears("store.unavailable")
-    on_disk.hears("No space left on device")
+    on_disk.wait_for_log("store.unavailable")
+    on_disk.wait_for_log("No space left on device")
     there = on_disk.outcomes(batch_id)
     on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 90, "all other rows to wait for room")
     on_disk.outlast()
@@ -73,10 +74,10 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     assert on_disk.outcomes(batch_id) == there < ROWS
     disk.clear()
     assert on_disk.finish(batch_id) == {"completed": ROWS}
-    assert worker.poll() is None, "the worker went on by itself"
+    assert worker.poll() is None, "the worker continued by itself"
     assert {line.status for line in on_disk.lines(batch_id)} == {"completed"}, "no lease ran out meanwhile"
     assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
-    assert not list(disk.folder.glob("store/batches/*/segments/.new-*")), "what was begun is cleared away"
+    assert not list(disk.folder.glob("store/batches/*/segments/.new-*")), "files that were begun are removed"
 
 
 @pytest.mark.smoke
@@ -85,7 +86,7 @@ def test_a_read_only_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     worker = on_disk.work()
     on_disk.at_least(batch_id, ROWS // 5)
     disk.read_only()
-    on_disk.hears("Read-only file system")
+    on_disk.wait_for_log("Read-only file system")
     there = on_disk.outcomes(batch_id)
     on_disk.until(lambda: on_disk.lane().leased == ROWS - there, 90, "all other rows to wait")
     on_disk.outlast()
@@ -98,7 +99,7 @@ def test_a_read_only_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     assert len(on_disk.lines(batch_id)) == ROWS, "no row was done twice"
 
 
-def test_a_publisher_that_finds_no_room_leaves_nothing_half(on_disk: Premises, disk: Disk) -> None:
+def test_a_publisher_without_room_leaves_nothing_half_done(on_disk: Premises, disk: Disk) -> None:
     batch_id = on_disk.submit()
     on_disk.work()
     on_disk.at_least(batch_id, ROWS)
@@ -117,7 +118,7 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     over_s3.at_least(batch_id, ROWS // 5)
     cut_at = time.monotonic()
     proxy.cut(silent=silent)
-    over_s3.hears("store.unavailable", SILENT_S if silent else 60)
+    over_s3.wait_for_log("store.unavailable", SILENT_S if silent else 60)
     over_s3.until(lambda: time.monotonic() - cut_at > GONE_S, 120, "a minute")
     over_s3.at_work(batch_id)
     assert over_s3.lane().leased > 0, "finished rows keep their leases meanwhile"
@@ -140,23 +141,23 @@ def test_a_store_that_takes_seconds_for_each_write_costs_no_lease(over_s3: Premi
 
 
 @pytest.mark.smoke
-def test_a_segment_is_there_and_its_answer_is_lost(over_s3: Premises, proxy: Proxy) -> None:
+def test_a_segment_is_created_and_the_reply_is_lost(over_s3: Premises, proxy: Proxy) -> None:
     batch_id = over_s3.submit()
     proxy.lose = b"/segments/"
     over_s3.work()
     assert over_s3.finish(batch_id) == {"completed": ROWS}
     (lost,) = proxy.lost
     assert b"/segments/" in lost
-    assert b" 200 " in lost, "the server made it"
+    assert b" 200 " in lost, "the server created the segment"
     assert len(over_s3.lines(batch_id)) == ROWS, "the rows of that segment were written once"
-    assert over_s3.said("store.unavailable") == 0, "the same bytes under the name mean success"
+    assert over_s3.logged("store.unavailable") == 0, "the same bytes under the name mean success"
 
 
 @pytest.mark.smoke
 def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3: Premises, proxy: Proxy, s3_options: dict[str, str]
 ) -> None:
-    """It answers well, and says of each file that the right is missing: who sweeps says so once, and publishes."""
+    """S3 answers with 200, and with an error for each file. The sweeper logs that once, and publishes the batch."""
     over_s3.configure(more={"lease_s": LEASE_S, "compact_segments": 2})
     over_s3.store = open_store(over_s3.store_url, over_s3.store_options)
     proxy.keeps = True
@@ -165,14 +166,14 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3.until(lambda: over_s3.segments(batch_id) > 1, 60, f"two segments: {over_s3.logs()}")
     with structlog.testing.capture_logs() as logs:
         assert over_s3.finish(batch_id) == {"completed": ROWS}
-    (said,) = [log["error"] for log in logs if log["event"] == "store.delete_failed"]
-    assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", said)
+    (error,) = [log["error"] for log in logs if log["event"] == "store.delete_failed"]
+    assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", error)
     assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
     refused = over_s3.command("delete", batch_id)
     assert (refused.returncode, refused.stdout) == (3, "")
     assert re.search(r"nightpress: .*cannot delete .*: AccessDenied\. .*s3:DeleteObject", refused.stderr)
     assert "Traceback" not in refused.stderr
-    assert latest_done(over_s3.store, batch_id) is not None, "nothing of it went"
+    assert latest_done(over_s3.store, batch_id) is not None, "nothing of the batch was deleted"
     proxy.keeps = False
     assert over_s3.command("delete", batch_id).returncode == 0
     assert over_s3.store.list(f"batches/{batch_id}") == []

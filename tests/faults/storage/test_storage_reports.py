@@ -1,7 +1,7 @@
-"""What `run`, `work`, `enqueue` and their like say when the storage is full, cut off, or was never there.
+"""Tests the reports of commands when the storage is full, read-only, cut off, or was never there.
 
-One line when it goes, one when it is back; they go on by themselves, with the right exit status and no traceback. What was
-never there is said at once, with status 3.
+`run` and `work` print one line when it goes away and one when it is back; they continue by themselves, with the right exit
+status and no traceback. A storage that was never there is reported at once, with status 3.
 """
 
 import uuid
@@ -14,7 +14,7 @@ import pytest
 from jobs.batches.published import verify
 from tests.conftest import BUCKET, free_port
 from tests.faults.premises import Premises
-from tests.faults.reports import ROWS, SLOW, START_S, of_the_command, some_segments, write_rows
+from tests.faults.reports import ROWS, SLOW, START_S, reports_of_command, some_segments, write_rows
 from tests.faults.storage.storage_faults import Proxy, small_disk
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
 
 @dataclass
 class Outage:
-    """A store, and how it goes away and comes back."""
+    """A store, the functions that take it away and bring it back, and a part of the line that reports it."""
 
     url: str
     options: dict[str, str]
@@ -33,7 +33,7 @@ class Outage:
 
 @pytest.fixture
 def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
-    """Stands before the S3 server."""
+    """A proxy in front of the S3 server."""
     made = Proxy.before(s3_options["endpoint_url"])
     yield made
     made.close()
@@ -55,7 +55,7 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
 
 
 @pytest.mark.parametrize("command", ["run", "work"])
-def test_it_is_said_once_waited_for_and_gone_on_from(
+def test_an_outage_is_reported_once_and_the_command_continues(
     outage: Outage, command: str, make_night: Callable[..., Premises]
 ) -> None:
     night = make_night(store_url=outage.url, store_options=outage.options, stub=SLOW)
@@ -68,11 +68,11 @@ def test_it_is_said_once_waited_for_and_gone_on_from(
         process = night.start("work", "--workers", "1", "--until-empty")
     night.until(lambda: some_segments(night), START_S, f"some rows: {night.logs()}")
     outage.goes()
-    night.until(lambda: of_the_command(night), 150, f"the command to say it: {night.logs()}")
+    night.until(lambda: reports_of_command(night), 150, f"the command to report it: {night.logs()}")
     assert process.poll() is None
     outage.comes()
     assert process.wait(START_S) == 0, night.logs()
-    went, back = of_the_command(night)
+    went, back = reports_of_command(night)
     assert outage.line in went
     assert "Waiting for it; it goes on by itself when the storage is back" in went
     assert "the storage is back; going on" in back
@@ -91,7 +91,7 @@ def test_it_is_said_once_waited_for_and_gone_on_from(
         pytest.param(("results", "rows"), id="results"),
     ],
 )
-def test_a_storage_that_was_never_there_is_said_in_one_line_with_status_3(
+def test_a_storage_that_was_never_there_is_reported_in_one_line_with_status_3(
     words: tuple[str, ...], make_night: Callable[..., Premises]
 ) -> None:
     options = {"endpoint_url": f"http://127.0.0.1:{free_port()}", "key": "test", "secret": "test"}
@@ -113,9 +113,9 @@ def test_a_fleet_that_starts_before_its_storage_is_there(
     assert night.command("enqueue", "rows.jsonl").returncode == 0
     proxy.cut()
     process = night.start("work", "--workers", "1", "--until-empty")
-    night.until(lambda: of_the_command(night), START_S, f"the command to say it: {night.logs()}")
+    night.until(lambda: reports_of_command(night), START_S, f"the command to report it: {night.logs()}")
     proxy.heal()
     assert process.wait(START_S) == 0, night.logs()
-    assert len(of_the_command(night)) == 2
+    assert len(reports_of_command(night)) == 2
     (batch_id,) = night.store.list("batches")
     assert night.check(batch_id) == {"completed": ROWS}

@@ -1,4 +1,4 @@
-"""`scripts/bench/end_to_end.py`: how a run's rate is counted."""
+"""Shows how `scripts/bench/end_to_end.py` counts the rate of a run."""
 
 from scripts.bench.end_to_end import rate
 

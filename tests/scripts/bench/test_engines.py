@@ -1,4 +1,4 @@
-"""`scripts/bench/engines.py`: the workload that follows from a seed, and the table."""
+"""Tests the workload, the table and the contenders of `scripts/bench/engines.py`."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_the_workload_follows_from_its_seed(shape: str, tmp_path: Path) -> None:
     assert Workload.read(str(tmp_path / "work.json")) == work
 
 
-def test_the_table_is_by_rate_with_ratios_and_fits_a_terminal() -> None:
+def test_the_table_is_sorted_by_rate_has_ratios_and_fits_a_terminal() -> None:
     def ran(name: str, *seconds: float) -> Contender:
         reports = [{"tokens": 100, "seconds": one, "load_s": 1.0, "peak_bytes": 2e9} for one in seconds]
         return Contender(name, [], reports)
@@ -36,9 +36,9 @@ def test_the_table_is_by_rate_with_ratios_and_fits_a_terminal() -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_a_contender_that_cheats_ends_the_benchmark(tmp_path: Path) -> None:
+def test_a_contender_that_makes_too_few_tokens_or_fails_ends_the_benchmark(tmp_path: Path) -> None:
     short = "import json, sys; json.dump({'tokens': 9, 'seconds': 1}, open(sys.argv[2], 'w'))"
-    with pytest.raises(SystemExit, match="cheat made 9 tokens, and not 10"):
+    with pytest.raises(SystemExit, match="cheat made 9 tokens instead of 10"):
         Contender("cheat", [sys.executable, "-c", short]).run(tmp_path, 0, 10)
     with pytest.raises(SystemExit, match=r"broken ended with 1:\n(?s:.*)ZeroDivisionError"):
         Contender("broken", [sys.executable, "-c", "1 / 0"]).run(tmp_path, 0, 10)
@@ -50,15 +50,15 @@ def test_an_environment_is_made_once(tmp_path: Path) -> None:
     assert engines.PEERS.keys() == {"vllm", "openvino"}
 
 
-def test_what_memory_allows() -> None:
-    """Two texts of 3 tokens after a prompt of 10, side by side: three steps, which read the weights, and 2 * 36 tokens."""
+def test_the_memory_limit_counts_weights_once_a_step_and_the_cache_once_a_token() -> None:
+    """Two texts of 3 tokens after prompts of 10: two slots read the weights in 3 steps, one slot in 6; both read 72 tokens."""
     sizes: dict[str, Any] = {"weight_bytes": 1000, "token_bytes": 10, "bytes_per_s": 1e6}
     assert memory_limit([(10, 3), (10, 3)], 2, **sizes) == pytest.approx(6 / ((3 * 1000 + 72 * 10) / 1e6))
     assert memory_limit([(10, 3), (10, 3)], 1, **sizes) == pytest.approx(6 / ((6 * 1000 + 72 * 10) / 1e6))
 
 
-def test_on_a_gpu_peers_come_as_their_builds_for_it(tmp_path: Path) -> None:
-    """What has none stays away, and none is looked for where the builds for CPUs are."""
+def test_on_a_gpu_only_peers_with_a_gpu_build_run(tmp_path: Path) -> None:
+    """openvino has no GPU build and does not run. vllm's GPU build has a folder of its own."""
     (tmp_path / "vllm-cuda").mkdir()
     (tmp_path / "vllm-cuda" / ".ready").touch()
     found = contenders_of(["vllm", "openvino"], tmp_path, "bfloat16", tmp_path, "cuda")

@@ -1,4 +1,4 @@
-"""`scripts/bench/lanes.py`: our own side of it, on few jobs."""
+"""Runs `scripts/bench/lanes.py` on few jobs, without peers."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ def bench(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_our_own_side_is_measured_and_fits_a_terminal(tmp_path: Path) -> None:
+def test_nightpress_alone_is_measured_and_its_table_fits_a_terminal(tmp_path: Path) -> None:
     ended = bench("--jobs", "100", "--turns", "1", "--json", str(tmp_path / "found.json"))
     assert (ended.returncode, ended.stderr) == (0, "")
     assert all(len(line) <= 80 for line in ended.stdout.splitlines())
@@ -24,7 +24,7 @@ def test_our_own_side_is_measured_and_fits_a_terminal(tmp_path: Path) -> None:
     assert all(figures[name] > 0 for name in rates | {"p99"})
 
 
-def test_an_unknown_peer_is_said_in_one_line() -> None:
+def test_an_unknown_peer_is_reported_in_one_line() -> None:
     ended = bench("--with", "rabbit")
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "celery" in ended.stderr

@@ -1,4 +1,4 @@
-"""`scripts/bench/scale.py`: a very short night, and the table."""
+"""Runs a very short night of `scripts/bench/scale.py`, and tests its table."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "bench" / "scale.py"
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_every_figure_of_a_night_is_found(tmp_path: Path) -> None:
+def test_a_night_yields_every_figure(tmp_path: Path) -> None:
     results = tmp_path / "scale.jsonl"
     size = ["--rows", "100", "--window", "50", "--workers", "5", "--row-bytes", "300"]
     ended = subprocess.run(
@@ -27,7 +27,7 @@ def test_every_figure_of_a_night_is_found(tmp_path: Path) -> None:
     assert all(called in ended.stdout for _, called, _ in FIGURES)
 
 
-def test_phases_that_were_measured_apart_stand_in_one_column() -> None:
+def test_phases_that_were_measured_apart_share_a_column() -> None:
     many = {"rows": 1_000_000, "row_bytes": 2048, "segments": 1}
     lines = [
         {"rows": 20, "row_bytes": 2048, "segments": 3},

@@ -1,4 +1,4 @@
-"""`scripts/bench/shares.py`: what all rows took, idle time and loading are all the time that there was."""
+"""Shows for `scripts/bench/shares.py` that the time of all rows, idle time and loading add up to all the time."""
 
 import random
 import time
@@ -17,7 +17,7 @@ from workers.engines.device.placement import Placement
 
 
 def test_the_books_of_an_engine_close_within_a_thousandth() -> None:
-    """The clock is another than the engine's, and runs from before it is there."""
+    """The separate clock starts before the engine is loaded."""
     model = wrap_model(make("llama"), Numbers(), Placement(torch.device("cpu"), torch.float32, "cpu"))
     model = replace(model, encoder=replace(model.encoder, tokenizer=Small()))
     loading_ns, began_ns = at_once(time.monotonic_ns)
@@ -27,15 +27,15 @@ def test_the_books_of_an_engine_close_within_a_thousandth() -> None:
     assert alone > 1 < mixed
     assert books.rows == engine.stats().busy_ns
     assert abs(books.off) < 0.001
-    assert abs(replace(books, rows=books.rows // 2).off) > 0.001, "what was lost would be missed"
+    assert abs(replace(books, rows=books.rows // 2).off) > 0.001, "missing time would be noticed"
 
 
-def test_what_is_missing_is_said() -> None:
+def test_missing_time_is_negative() -> None:
     assert Books(rows=40, idle=30, load=20, clock=100).off == pytest.approx(-0.1)
 
 
 class Small(Numbers):
-    """Numbers of any size as tokens."""
+    """A tokenizer that turns numbers of any size into tokens."""
 
     def __call__(self, text: str, **_options: object) -> dict[str, list[int]]:
         return {"input_ids": [3 + int(token) % 50 for token in text.split()]}

@@ -1,4 +1,4 @@
-"""Shows scripts/checks/intake_memory.py: a small file of each format, and that a wrong row is noticed."""
+"""Runs `scripts/checks/intake_memory.py` on a small file of each format, and shows that it notices a wrong row."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def test_each_duplicate_is_found_and_nothing_else(tmp_path: Path, form: str) -> 
     assert 10e6 < found["peak_bytes"] < check_intake.LIMIT_BYTES
 
 
-def test_a_duplicate_that_is_not_found_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_that_is_not_found_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b"".join(check_intake.rows_of("jsonl", "ordered", 400_000)))
     url = str(tmp_path / "store")
@@ -41,7 +41,7 @@ def test_a_duplicate_that_is_not_found_is_told(tmp_path: Path) -> None:
     assert len(check_intake.wrong_rows(url, found["batch"], found["rows"], 1)) == 4
 
 
-def test_a_row_is_of_the_size_that_is_said() -> None:
+def test_each_row_has_row_bytes_bytes() -> None:
     for form in ("jsonl", "csv", "openai"):
         lines = list(check_intake.rows_of(form, "scattered", 100_000))
         assert {len(line) for line in lines[1:]} == {check_intake.ROW_BYTES}

@@ -1,4 +1,4 @@
-"""Shows scripts/examples/dataframe.py."""
+"""Shows that `scripts/examples/dataframe.py` writes an article, or an error, beside each product of a table."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ PRODUCTS = {"sku": ["a-1", "a-2", "a-3"], "name": ["Lamp", "Chair", None]}
 
 
 def client_of(store: Path) -> Client:
-    """A client whose waiting is the work of a fleet: row 1 completes, row 0 fails, and row 2 was refused."""
+    """A client that does the work of a fleet while it waits: row 1 completes, row 0 fails, and row 2 was refused."""
 
     def work(_: float) -> None:
         (batch_id,) = client.batches()

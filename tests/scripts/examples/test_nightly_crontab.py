@@ -1,4 +1,4 @@
-"""Shows scripts/examples/nightly.crontab: every line, as cron would run it."""
+"""Runs every line of `scripts/examples/nightly.crontab` as cron would."""
 
 import os
 import re
@@ -18,7 +18,7 @@ LINES = re.findall(r"^((?:[0-9*]+ ){5}) *(.+)$", CRONTAB, flags=re.MULTILINE)
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A `nightpress` of this tree on the PATH, and the crontab's own variables, in folders of the test."""
+    """The crontab's variables, with folders of the test, and a PATH with a `nightpress` that runs this tree."""
     program = tmp_path / "bin" / "nightpress"
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{MAIN}' \"$@\"\n")
@@ -30,7 +30,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def run(line: str, tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """As cron does it: an escaped % is one."""
+    """Run a line as cron does, which replaces an escaped % by a plain one."""
     assert not re.search(r"(?<!\\)%", line), "cron ends a command there"
     command = line.replace(r"\%", "%").replace("/srv", str(tmp_path))
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Shows scripts/examples/webhook.py: a server gets what became of a batch."""
+"""Shows that `scripts/examples/webhook.py` posts the result of a batch to a server."""
 
 import json
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Hook:
-    """A server that answers each post with `status`, and keeps what was posted."""
+    """A server that answers each post with `status`, and keeps the posted bodies."""
 
     def __init__(self) -> None:
         self.status = 204
@@ -69,7 +69,7 @@ def client(tmp_path: Path) -> Client:
 
 
 ROWS = [{"kind": "chat"}, {"kind": "chat"}]
-"""Rows that are refused, so that the batch is complete at once."""
+"""Both rows are refused, so the batch is complete at once."""
 
 
 def test_the_counts_of_a_published_batch_are_posted(tmp_path: Path, client: Client, hook: Hook) -> None:

@@ -1,4 +1,4 @@
-"""`scripts/bench/queue_peers/faults.py`: what is counted after workers were broken, the table, and our own side of it."""
+"""Shows how `scripts/bench/queue_peers/faults.py` counts after workers were broken, its tables, and a trial of Nightpress."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from workers.fleet import embedded_redis
         pytest.param("01112", "01112", "012", (0, 1, 1), id="a-job-with-three-results-is-one-job"),
         pytest.param("012", "", "0122", (0, 1, 0), id="two-results-in-the-store-itself"),
         pytest.param("0011", "0011", "01", (1, 2, 2), id="lost-and-twice"),
-        pytest.param("01233", "01233", "01233", (0, 0, 0), id="a-job-more-that-was-enqueued-at-the-end-does-not-count"),
+        pytest.param("01233", "01233", "01233", (0, 0, 0), id="an-extra-job-at-the-end-does-not-count"),
     ],
 )
 def test_jobs_are_counted_by_results_and_by_effects(
@@ -47,7 +47,7 @@ def test_the_tables_fit_a_terminal() -> None:
     assert made[2].split()[1:] == ["10", "1,000", "1,000", "1,000", "999"] * 2
 
 
-def test_ours_loses_nothing_when_it_dies_between_storing_and_settling(tmp_path: Path) -> None:
+def test_nightpress_loses_nothing_when_it_dies_between_storing_and_settling(tmp_path: Path) -> None:
     with embedded_redis.server(tmp_path / "server") as url:
         bench = Bench(url, tmp_path, tmp_path / "peers", jobs=0, size=100)
         found = Trial(bench, "nightpress", "unacked", count=1, jobs=300, wait_s=9, kept=True).run()
