@@ -5,7 +5,7 @@ Neither knows the other. Every class here is a frozen value that only checks its
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
@@ -119,6 +119,11 @@ class Prompt:
     def __post_init__(self) -> None:
         if self.messages and self.text:
             raise ValueError("a prompt has messages or text, not both")
+
+    @property
+    def read(self) -> Hashable:
+        """What an engine reads of the prompt. Prompts of which it is equal are read once, and their tokens are billed once."""
+        return self.messages, self.text, self.adapter, self.continuations
 
 
 @dataclass(frozen=True, slots=True)

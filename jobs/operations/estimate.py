@@ -114,7 +114,7 @@ def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
         prompts = first_prompts(request, kind)
     except RowError:
         return
-    found.sampled_tokens += sum(map(estimated, prompts))
+    found.sampled_tokens += sum(map(estimated, {prompt.read: prompt for prompt in prompts}.values()))
     found.templates.update(short_template(prompt.template_sha256) for prompt in prompts[:1])
 
 

@@ -6,7 +6,7 @@ what the kind raises; `take_turn` turns that into the error of this job, so that
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,15 @@ from jobs.kinds.kind import Conversation, Kind
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What one completion took. The prompts of a turn that an engine reads as one (`Prompt.read`) have the same `source`."""
+
+    label: str
+    source: Hashable
+    usage: Usage
 
 
 @dataclass
@@ -40,7 +49,8 @@ class Attempt:
     _prompts: Sequence[Prompt] = ()
     _ids: Sequence[str] = ()
     _answers: dict[str, Completion] = field(default_factory=dict)
-    _spent: dict[str, Usage] = field(default_factory=dict)
+    _spent: list[_Spent] = field(default_factory=list)
+    _turns: int = 0
     _replaced: set[str] = field(default_factory=set)
     _templates: dict[str, str] = field(default_factory=dict)
     _params: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -55,13 +65,13 @@ class Attempt:
 
     @property
     def usage(self) -> Usage:
-        """The usage of the attempt without that of regenerated text. Not priced yet."""
-        return total(usage for label, usage in self._spent.items() if label not in self._replaced)
+        """The usage of the attempt without that of regenerated text; a prompt with several answers counts once. Not priced."""
+        return self._total(of_replaced=False)
 
     @property
     def wasted(self) -> Usage:
         """The usage of text that was generated again. Not priced yet."""
-        return total(usage for label, usage in self._spent.items() if label in self._replaced)
+        return self._total(of_replaced=True)
 
     @property
     def receipt(self) -> Mapping[str, Any]:
@@ -93,12 +103,13 @@ class Attempt:
         self.under_way.discard(completion.request_id)
         prompt = self._prompts[self._ids.index(completion.request_id)]
         self._answers[completion.request_id] = completion
-        self._spent[prompt.label] = self._spent.get(prompt.label, Usage()) + Usage(
+        spent = Usage(
             completion.prompt_tokens,
             completion.cached_prompt_tokens,
             completion.completion_tokens,
             completion.device_ns,
         )
+        self._spent.append(_Spent(prompt.label, (self._turns, prompt.read), spent))
         self._finish_reasons[prompt.label] = completion.finish_reason
         if completion.fault is not None:
             fault = completion.fault
@@ -131,10 +142,31 @@ class Attempt:
         requests = [self._request(prompt, asked + n) for n, prompt in enumerate(prompts)]
         self._prompts, self._ids = prompts, [request.request_id for request in requests]
         self._answers = {}
+        self._turns += 1
         self.under_way = set(self._ids)
         if not requests:
             return self._advance([])
         return requests
+
+    def _total(self, *, of_replaced: bool) -> Usage:
+        """The usage of the completions that were replaced, or of all others.
+
+        The tokens of a prompt with several answers count once, and to the answers that are kept if there are any. Those that
+        no answer computed are cached.
+        """
+        by_source: dict[Hashable, list[_Spent]] = {}
+        for one in self._spent:
+            by_source.setdefault(one.source, []).append(one)
+        found = []
+        for several in by_source.values():
+            own = [one.usage for one in several if (one.label in self._replaced) == of_replaced]
+            written = total(own)
+            found.append(replace(written, prompt_tokens=0, cached_prompt_tokens=0))
+            reads = [one.usage for one in several if one.usage.prompt_tokens]
+            if reads and own and (not of_replaced or len(own) == len(several)):
+                cached = min(one.cached_prompt_tokens for one in reads)
+                found.append(Usage(max(one.prompt_tokens for one in reads), cached))
+        return total(found)
 
     def _checked(self, output: object) -> BaseModel:
         """The kind's output, if it is of the kind's output type and can be written as JSON. Raises CheckFailed if not."""

@@ -95,6 +95,15 @@ def test_a_history_of_the_same_template_is_taken_before_that_of_others(shelf: Sh
         assert (line.basis, line.usage.completion_tokens) == wanted
 
 
+def test_the_prompt_of_several_answers_is_estimated_once(shelf: Shelf) -> None:
+    def prompt_tokens(n: int) -> int:
+        row = orjson.dumps({"kind": "chat", "prompt": "Say a word about tea.", "n": n})
+        settings = Settings(model="stub", prices=PRICES)
+        return estimate(shelf.store, [row], IntakeOptions(), load_kinds(), settings).lines[0].usage.prompt_tokens
+
+    assert prompt_tokens(3) == prompt_tokens(1) > 0
+
+
 def test_a_dry_run_stores_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(ROWS)

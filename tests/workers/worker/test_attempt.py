@@ -1,6 +1,7 @@
 """Shows workers/worker/attempt.py: the conversation of one row, its usage and its receipt."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -65,6 +66,49 @@ def test_side_by_side_answers_arrive_in_any_order() -> None:
     assert attempt.output == EchoOutput(text="one two")
     assert attempt.usage == Usage(4, 2, 2, 200)
     assert attempt.wasted == Usage()
+
+
+def spent(request: GenerationRequest, prompt: int, cached: int, written: int, device_ns: int) -> Completion:
+    return Completion(request.request_id, "fine", "stop", prompt, cached, written, device_ns)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_prompt_with_several_answers_is_billed_once(order: Sequence[int]) -> None:
+    """It was computed once, and was cached for the other answers."""
+    attempt = attempt_for(["a", "a", "a"])
+    requests = attempt.start()
+    usage = [(90, 16, 5, 300), (90, 89, 6, 40), (90, 89, 7, 50)]
+    for n in order:
+        attempt.receive(spent(requests[n], *usage[n]))
+    assert attempt.usage == Usage(90, 16, 18, 390)
+    assert attempt.wasted == Usage()
+
+
+def test_other_prompts_of_the_same_turn_are_billed_each() -> None:
+    attempt = attempt_for(["a", "b", "a"])
+    for request, usage in zip(attempt.start(), [(90, 0, 5, 300), (70, 8, 6, 200), (90, 89, 7, 50)], strict=True):
+        attempt.receive(spent(request, *usage))
+    assert attempt.usage == Usage(160, 8, 18, 550)
+
+
+def test_answers_that_failed_before_the_prompt_was_read_make_nothing_cached() -> None:
+    attempt = attempt_for(["a", "a", "a"])
+    first, second, _ = attempt.start()
+    attempt.receive(spent(first, 90, 80, 5, 300))
+    with pytest.raises(GenerationFailed):
+        attempt.receive(Completion(second.request_id, "", "error", fault=Fault("out_of_memory", "full")))
+    assert attempt.usage == Usage(90, 80, 5, 300)
+
+
+@pytest.mark.parametrize("replaced", [1, 2])
+def test_a_prompt_is_billed_with_the_answers_that_are_kept(replaced: int) -> None:
+    attempt = attempt_for(["a", "a"])
+    for request, usage in zip(attempt.start(), [(90, 0, 5, 300), (90, 89, 7, 50)], strict=True):
+        attempt.receive(spent(request, *usage))
+    attempt._replaced |= {"first", "second"} if replaced == 2 else {"first"}
+    attempt._spent = [replace(one, label=name) for one, name in zip(attempt._spent, ("first", "second"), strict=True)]
+    kept, wasted = (Usage(90, 0, 7, 50), Usage(0, 0, 5, 300)) if replaced == 1 else (Usage(), Usage(90, 0, 12, 350))
+    assert (attempt.usage, attempt.wasted) == (kept, wasted)
 
 
 def test_regenerated_text_is_wasted_and_not_billed() -> None:

@@ -3,6 +3,7 @@
 A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +17,13 @@ from jobs.accounts.tallies import tallies
 from jobs.batches.published import read_published
 from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
+from jobs.formats.results import openai_lines
 from jobs.generation import Completion, Prompt
 from jobs.kinds.kind import Kind
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.prices import Prices
+from jobs.prices import Prices, TokenPrices
 from jobs.store.local import LocalStore
 from tests.support.engines import Scripted, answer, fault, row_of
 from tests.support.night import LANE, chats
@@ -54,6 +56,33 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
     assert [(row["usage"]["prices"], row["usage"]["currency"]) for row in output] == [("ours", "EUR")] * 2
     assert (usage["currency"], usage["price_versions"]) == ("EUR", ["ours"])
     assert "currency" not in output[0]
+
+
+@pytest.mark.parametrize("kind", ["chat", "completion"])
+def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNight, until: Callable[..., Any]) -> None:
+    """In the row, its charge, usage.json, the account and the lines in OpenAI's form; all answers are billed."""
+    night.change(
+        prices=Prices(models={LANE: TokenPrices(prompt=1_000_000, cached_prompt=500_000, completion=3_000_000)})
+    )
+    night.accept([{"kind": kind, "prompt": "Say it.", "n": 3}])
+    places = iter([(100, 0, 2, 1000), (100, 99, 3, 50), (100, 99, 4, 50)])
+    night.start(Scripted(lambda request: Completion(request.request_id, "Well said.", "stop", *next(places))))
+    done = night.until_published(until)
+    (row,), errors = night.published()
+    assert (errors, len(row["output"]["choices"])) == ([], 3)
+    expected = {"prompt_tokens": 100, "cached_prompt_tokens": 0, "completion_tokens": 9, "device_ns": 1100}
+    charge = 100 + 9 * 3
+    whole = next(iter(read_published(night.store, done, night.batch_id, "usage.json")))
+    account = tallies(night.store, "tenant")["USD"]["default"].usage.as_dict()
+    for usage in (row["usage"], whole, account):
+        assert {name: usage[name] for name in [*expected, "charge"]} == {**expected, "charge": charge}
+    (line,) = openai_lines.lines([row])
+    assert json.loads(line)["response"]["body"]["usage"] == {
+        "prompt_tokens": 100,
+        "completion_tokens": 9,
+        "total_tokens": 109,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
 
 
 def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:

@@ -158,3 +158,15 @@ def test_several_completions_of_one_prompt_compute_it_once(llama: CausalModel) -
     cached = sorted(one.cached_prompt_tokens for one in done.values())
     assert cached == [0, *[59] * 7]
     assert len({one.text for one in done.values()}) > 1
+
+
+def test_the_prompt_of_several_answers_is_computed_once(llama: CausalModel) -> None:
+    tokens = [3 + n % 50 for n in range(60)]
+    computed = [0]
+    engine = slot_engine(llama, slots=4, step_tokens=32)
+    several = [request_of(str(n), tokens, replace(SAMPLED, seed=n)) for n in range(3)]
+    with before_each_step(llama, lambda ids: computed.__setitem__(0, computed[0] + ids.numel())):
+        done = completions(engine, *several)
+    assert sorted(one.cached_prompt_tokens for one in done.values()) == [0, 59, 59]
+    written = sum(one.completion_tokens for one in done.values())
+    assert computed[0] == 60 + 2 + written - 3, "the last token of each prompt and of no text is computed for each"
