@@ -5,12 +5,10 @@ A lane is the queue of one model and revision. Its name is made here, since both
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from jobs.did_you_mean import same_name
 
 EngineName = Literal["causal", "stub"]
 
@@ -76,13 +74,25 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models that rows may name: the catalog, and other names for its aliases."""
+    """The models that rows may name: the catalog by alias, and other names for its models."""
 
     catalog: Mapping[str, ModelCard]
+    other_names: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> str | None:
-        """The alias of the model that is meant by a name, also in other case; None if that is not certain."""
-        return same_name(name, self.catalog)
+        """The alias of the model that is meant by a name; None if that is not certain.
+
+        A name is an alias or one of `other_names`, in any case, or the repository that exactly one model of the catalog has.
+        """
+        sources = [alias for alias, card in self.catalog.items() if card.source and card.source == name]
+        repositories = {name: sources[0]} if len(sources) == 1 else {}
+        for known in ({alias: alias for alias in self.catalog}, self.other_names, repositories):
+            if name in known:
+                return known[name]
+            same = {alias for other, alias in known.items() if other.casefold() == name.strip().casefold()}
+            if len(same) == 1:
+                return same.pop()
+        return None
 
     def abilities(self, alias: str) -> Abilities:
         """What the engine of a model can do."""

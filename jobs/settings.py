@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,7 +28,7 @@ from jobs.urls import local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"models", "prices", "store_options", "tenants"})
+NESTED: Final = frozenset({"aliases", "models", "prices", "store_options", "tenants"})
 """Settings that hold named values; a variable joins their names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -36,6 +36,8 @@ _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TC
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """The alias of a model. It is safe unchanged in a file name and a hash tag of Redis, so no two aliases share a lane."""
+
+OtherName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -213,6 +215,26 @@ class Settings(BaseSettings):
         default={}, description="Further models by alias; one under a shipped alias replaces it."
     )
 
+    aliases: Mapping[OtherName, str] = Field(
+        default={},
+        description="Other names of models, such as gpt-4o-mini or meta-llama/Llama-3.1-8B-Instruct, each with the alias of the "
+        "model that rows with this name get.",
+    )
+
+    @field_validator("aliases")
+    @classmethod
+    def _known_aliases(cls, aliases: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        """Refuse an alias that no model has, and a name that is the alias of a model and so would have no effect."""
+        catalog = {**SHIPPED, **info.data.get("models", {})}
+        for name, alias in aliases.items():
+            if name in catalog:
+                raise ValueError(f"{name!r} is the alias of a model itself: remove it")
+            if alias not in catalog:
+                raise ValueError(
+                    f"{name!r} stands for {alias!r}, and no model has that alias{did_you_mean(alias, catalog)}"
+                )
+        return aliases
+
     @field_validator("store_url")
     @classmethod
     def _absolute_store(cls, url: str) -> str:
@@ -250,7 +272,7 @@ class Settings(BaseSettings):
     @property
     def known_models(self) -> Models:
         """The models that rows may name."""
-        return Models(self.catalog)
+        return Models(self.catalog, self.aliases)
 
     def options_for(self, url: str) -> Mapping[str, str]:
         """`store_options` for a URL of the store's file system; none for another, which may not know them or see secrets.

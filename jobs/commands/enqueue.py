@@ -37,6 +37,9 @@ def enqueue(
     model: Annotated[
         str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
     ] = None,
+    override_model: Annotated[
+        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
     ] = None,
@@ -75,6 +78,7 @@ def enqueue(
     options: EnqueueOptions = {
         "kind": kind,
         "model": model,
+        "override_model": override_model,
         "fields": set_,
         "name": name,
         "tenant": tenant,

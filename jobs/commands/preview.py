@@ -27,6 +27,9 @@ def preview(
     model: Annotated[
         str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
     ] = None,
+    override_model: Annotated[
+        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
     ] = None,
@@ -49,7 +52,9 @@ def preview(
 
     session: Session = ctx.obj
     settings, kinds = session.settings, session.client.kinds
-    reader = row_reader(IntakeOptions(kind=kind, model=model, set=tuple(set_ or ())), kinds, settings)
+    reader = row_reader(
+        IntakeOptions(kind=kind, model=model, override_model=override_model, set=tuple(set_ or ())), kinds, settings
+    )
     faults, rows = 0, 0
     with ExitStack() as files:
         text = files.enter_context(decompressed(files.enter_context(open_source(file, settings.options_for(file)))))

@@ -60,6 +60,7 @@ class IntakeOptions:
     publish_at_typed: str | None = None
     output_url: str | None = None
     output_form: str | None = None
+    override_model: bool = False
 
     def typed(self) -> dict[str, str]:
         """Every option that was given, as text, for the hash in the batch's id. `strict` is left out: it changes no batch."""
@@ -76,6 +77,7 @@ class IntakeOptions:
             "publish_at": self.publish_at_typed or self.publish_at,
             "output_url": self.output_url,
             "output_form": self.output_form,
+            "override_model": self.override_model or None,
         }
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -228,6 +230,8 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
     if options.model is not None and settings.known_models.named(options.model) is None:
         like = did_you_mean(options.model, settings.catalog)
         raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}{like}")
+    if options.override_model and options.model is None:
+        raise RequestError("--override-model needs --model: the model that all rows are to have")
     if options.tenant is not None and not re.fullmatch(TENANT, options.tenant):
         raise RequestError(
             f"--tenant {options.tenant!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores"
@@ -254,6 +258,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
         tenant=options.tenant or settings.tenant,
         priority=options.priority,
         given={name: value for name, value in given if value is not None},
+        override_model=options.override_model,
     )
 
 

@@ -96,13 +96,14 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """Values for rows that lack them. `given` holds those of `--set`, by field."""
+    """Values for rows that lack them. `given` holds those of `--set`, by field. With `override_model` all rows get `model`."""
 
     kind: str | None
     model: str
     tenant: str
     priority: int
     given: Mapping[str, Any]
+    override_model: bool = False
 
 
 class RowReader:
@@ -141,6 +142,8 @@ class RowReader:
         envelope = _ENVELOPE({field: value for field, value in given.items() if field in _ANY})
         if "custom_id" in envelope:
             envelope["custom_id"] = _as_name(envelope["custom_id"])
+        if self._defaults.override_model:
+            envelope["model"] = self._defaults.model
         custom_id = _valid_custom_id(envelope.get("custom_id"))
         name = envelope.get("kind", self._defaults.given.get("kind", self._defaults.kind))
         kind = self._kind_named(name)
@@ -226,7 +229,11 @@ class RowReader:
 
     def _no_model(self, model: str) -> str:
         known = ", ".join(sorted(self._models.catalog))
-        return f"no model has the alias {_shown(model)}: the known ones are {known}{did_you_mean(model, self._models.catalog)}"
+        like = (
+            did_you_mean(model, self._models.catalog)
+            or ": name it in [aliases] of the settings, or give --override-model"
+        )
+        return f"no model has the alias {_shown(model)}: the known ones are {known}{like}"
 
 
 def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:

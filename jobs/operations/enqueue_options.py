@@ -23,6 +23,7 @@ class EnqueueOptions(TypedDict, total=False):
     Attributes:
         kind: The kind of rows that name none.
         model: The model of rows that name none. Default: the setting `model`.
+        override_model: Give `model` to all rows, also to those that name another.
         fields: Request fields for rows that lack them: a mapping, or texts `FIELD=VALUE` as the command line takes them.
         name: The beginning of the batch's id. Default: the file's name, else `batch`.
         tenant: The tenant of rows that name none: who is billed for them. Default: the setting `tenant`.
@@ -40,6 +41,7 @@ class EnqueueOptions(TypedDict, total=False):
 
     kind: str | None
     model: str | None
+    override_model: bool
     fields: Mapping[str, Any] | Sequence[str] | None
     name: str | None
     tenant: str | None

@@ -80,6 +80,33 @@ def test_models_of_the_user_stand_beside_and_over_the_shipped_ones() -> None:
     assert settings.lane_of("own") == "own@v-1"
 
 
+def test_other_names_of_models(folder: Path) -> None:
+    (folder / "nightpress.toml").write_text(
+        '[models.own]\nsource = "org/Model-1"\n[models.other]\nsource = "org/Twice"\n[models.third]\nsource = "org/Twice"\n'
+        '[aliases]\n"gpt-4o-mini" = "own"\n"meta-llama/Llama-3.1-8B-Instruct" = "stub"\n'
+    )
+    named = load().known_models.named
+    assert (
+        named("own") == named("OWN ") == named("gpt-4o-mini") == named("GPT-4o-mini") == named("org/Model-1") == "own"
+    )
+    assert named("meta-llama/Llama-3.1-8B-Instruct") == "stub"
+    assert [named(name) for name in ("org/Twice", "gpt-4o", "gpt4omini", "", "llama")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("alias", "message"),
+    [
+        ('"a/b" = "stup"', r"aliases: .*'a/b' stands for 'stup', and no model has that alias: did you mean stub\?"),
+        ('stub = "smollm2-135m"', "aliases: .*'stub' is the alias of a model itself"),
+        ('"" = "stub"', "aliases"),
+    ],
+)
+def test_an_alias_that_cannot_be_meant_is_refused(folder: Path, alias: str, message: str) -> None:
+    (folder / "nightpress.toml").write_text(f"[aliases]\n{alias}\n")
+    with pytest.raises(RequestError, match=message):
+        load()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [

@@ -50,6 +50,9 @@ def run(
     model: Annotated[
         str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
     ] = None,
+    override_model: Annotated[
+        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder for the files.  [default: out/<name of the file>]")
     ] = None,
@@ -86,7 +89,10 @@ def run(
     settings, store = session.settings, session.store
     logs.configure("warning" if sys.stderr.isatty() else settings.log_level, settings.log_format)
     folder = out or Path("out") / (source_name(file) or "batch")
-    options = IntakeOptions(kind=kind, model=model, set=tuple(set_ or ()), limit=limit, strict=strict, form=form)
+    given = tuple(set_ or ())
+    options = IntakeOptions(
+        kind=kind, model=model, override_model=override_model, set=given, limit=limit, strict=strict, form=form
+    )
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     reporter = Reporter(store, batch, settings, _invoked())

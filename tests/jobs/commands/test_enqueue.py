@@ -100,3 +100,13 @@ def test_a_file_or_option_that_cannot_be_enqueued_is_refused(
     assert message in ran.err
     assert "Traceback" not in ran.err
     assert shelf.store.list("batches") == []
+
+
+def test_one_model_for_all_rows(nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "night.jsonl").write_text('{"kind": "chat", "prompt": "a", "model": "org/other"}\n')
+    assert nightpress("enqueue", "night.jsonl", "--override-model").status == 2
+    (batch_id,) = nightpress("enqueue", "night.jsonl", "--model", "stub", "--override-model").out.splitlines()
+    assert nightpress("show", batch_id, "0", "--json").json()["request"]["model"] == "stub"
+    shown = nightpress("preview", "night.jsonl", "--model", "stub", "--override-model", "--json").json()
+    assert shown["model"] == "stub"
+    assert "--override-model" in nightpress("preview", "night.jsonl").out

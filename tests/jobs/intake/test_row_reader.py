@@ -193,3 +193,13 @@ def test_a_model_is_understood_in_other_case() -> None:
     assert isinstance(found, RowRequest)
     assert found.model == "large"
     assert "did you mean small?" in fault(note(title="a", model="smal")).message
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "gpt-4o"}, {"model": 5}, {"model": "large"}])
+def test_a_model_for_all_rows_takes_the_place_of_their_own(given: dict[str, Any]) -> None:
+    defaults = RowDefaults(None, "small", "house", 4, {}, override_model=True)
+    models = Models({"small": ModelCard(engine="stub"), "large": ModelCard()})
+    line = note(title="a", **given)
+    found = RowReader({"note": NoteKind()}, models, defaults).read(Record(1, b"", line), 0)
+    assert isinstance(found, RowRequest)
+    assert found.model == "small"
