@@ -5,9 +5,12 @@ A lane is the queue of one model and revision. Its name is made here, since both
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.did_you_mean import same_name
 
 EngineName = Literal["causal", "stub"]
 
@@ -54,6 +57,36 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
     "stub": ModelCard(engine="stub"),
 }
 """The models that need no configuration, by alias. `nightpress.toml` may add others and replace these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an engine can do that a row may ask for. Intake refuses a row that asks for more."""
+
+    schemas: bool
+    adapters: bool
+
+
+ABILITIES: Final[Mapping[EngineName, Abilities]] = {
+    "causal": Abilities(schemas=False, adapters=False),
+    "stub": Abilities(schemas=False, adapters=True),
+}
+"""The abilities of each engine. They stand here, and not with the engines, since submitting machines need them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models that rows may name: the catalog, and other names for its aliases."""
+
+    catalog: Mapping[str, ModelCard]
+
+    def named(self, name: str) -> str | None:
+        """The alias of the model that is meant by a name, also in other case; None if that is not certain."""
+        return same_name(name, self.catalog)
+
+    def abilities(self, alias: str) -> Abilities:
+        """What the engine of a model can do."""
+        return ABILITIES[self.catalog[alias].engine]
 
 
 def lane_of(alias: str, card: ModelCard) -> str:

@@ -1,7 +1,22 @@
-"""Did you mean: guesses which known name a person meant by a misspelt one."""
+"""Did you mean: finds which known name a person meant by a name that is written in another way, or misspelt."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+def folded(name: str) -> str:
+    """The letters and digits of a name, without case."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """The one known name that differs from `name` at most in case, spaces, hyphens and other signs; None without one."""
+    names = list(known)
+    if name in names:
+        return name
+    same = [one for one in names if folded(one) == folded(name)] if folded(name) else []
+    return same[0] if len(same) == 1 else None
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -123,6 +123,7 @@ CODES: Final[dict[str, str]] = {
     "not_json": "The line is not valid JSON.",
     "not_an_object": "The line is JSON, but not an object.",
     "not_utf8": "The line is not valid UTF-8.",
+    "duplicate_key": "An object of the line has the same key twice.",
     "row_too_large": "The line is longer than 1 MiB.",
     "not_csv": "The line is not a row of a CSV: a quote is left open, or it has more cells than the header.",
     "unknown_url": "The url of an OpenAI batch line is not supported.",
@@ -136,6 +137,7 @@ CODES: Final[dict[str, str]] = {
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",
+    "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
     "unknown_adapter": "The model has no adapter of this name.",

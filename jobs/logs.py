@@ -49,6 +49,7 @@ EVENTS: Final[dict[str, str]] = {
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
+    "engine.alone": "A model's texts would depend on each other in a padded batch, and run one by one: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",
     "attention.refused": "Our attention kernel does not work on this GPU; matrix products replace it: reason.",
     "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",

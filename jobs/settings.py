@@ -19,7 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from jobs.catalog import SHIPPED, ModelCard, lane_of
+from jobs.catalog import SHIPPED, ModelCard, Models, lane_of
 from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.prices import Prices
@@ -246,6 +246,11 @@ class Settings(BaseSettings):
     def catalog(self) -> Mapping[str, ModelCard]:
         """The models by alias: the shipped ones, and those of the settings in front of them."""
         return {**SHIPPED, **self.models}
+
+    @property
+    def known_models(self) -> Models:
+        """The models that rows may name."""
+        return Models(self.catalog)
 
     def options_for(self, url: str) -> Mapping[str, str]:
         """`store_options` for a URL of the store's file system; none for another, which may not know them or see secrets.

@@ -21,6 +21,8 @@ from jobs.formats.json_lines import Finding, read_value
 from jobs.formats.record import Record
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
+_EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,11}(?:[.,][0-9]{1,11})?[eE]\+?0?[0-9]")
+"""A number with an exponent. Excel rounds integers of 12 digits and more to such numbers, so only smaller ones are read."""
 _NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
@@ -89,6 +91,9 @@ class Cells:
                 values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = text
                 continue
             values[name] = cell.read(text)
+            if isinstance(values[name], Finding):
+                found = values[name]._replace(field=name + values[name].field.removeprefix("value"))
+                return Record(line, raw, found, custom_id=given.get("custom_id"))
             if cell.wanted and isinstance(values[name], str):
                 remarks[name] = _remark(text.strip(), cell.wanted)
         return Record(line, raw, values, remarks=remarks)
@@ -138,6 +143,8 @@ def _limit(options: Sequence[Mapping[str, Any]]) -> float:
 def _integer(cell: str, otherwise: str) -> int | str:
     if _AMBIGUOUS.fullmatch(cell):
         return otherwise
+    if _EXPONENT.fullmatch(cell) and (number := float(cell.replace(",", "."))).is_integer() and abs(number) < 1e11:
+        return int(number)
     found = _INTEGER.fullmatch(cell)
     digits = found[1] if found else _NO_DIGIT.sub("", cell) if _GROUPED.fullmatch(cell) else ""
     return int(digits) if digits and -(1 << 63) <= int(digits) < 1 << 64 else otherwise
@@ -161,11 +168,13 @@ def _remark(cell: str, wanted: str) -> str:
 
 
 def _json(cell: str, opens: str, otherwise: Any) -> Any:
-    """The value of a cell that begins like JSON and is JSON; `otherwise` of any other cell."""
+    """The value of a cell that begins like JSON and is JSON, or a finding on a key that it has twice; else `otherwise`."""
     if not cell.lstrip().startswith(opens):
         return otherwise
     try:
         value = read_value(cell)
     except ValueError:
         return otherwise
-    return otherwise if isinstance(value, Finding) else value
+    if isinstance(value, Finding):
+        return value if value.code == "duplicate_key" and value.field is not None else otherwise
+    return value

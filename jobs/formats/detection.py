@@ -9,7 +9,7 @@ from jobs.formats import delimited, openai_batch
 from jobs.formats.cells import Fields
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, numbered, read_object
-from jobs.formats.record import Record
+from jobs.formats.record import Record, unread
 from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"
@@ -42,7 +42,8 @@ def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> 
 def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
     """The records of JSON Lines whose objects have our own field names."""
     for line, raw in numbered(file):
-        yield Record(line, raw, read_object(raw))
+        values = read_object(raw)
+        yield unread(line, raw, values) if isinstance(values, Finding) else Record(line, raw, values)
 
 
 def _with_newlines(file: BinaryIO) -> BinaryIO:

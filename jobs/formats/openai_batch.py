@@ -8,8 +8,8 @@ its row; it is never ignored. Format: https://platform.openai.com/docs/api-refer
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
-from jobs.formats.json_lines import Finding, numbered, read_object
-from jobs.formats.record import Record
+from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
+from jobs.formats.record import Record, unread
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
@@ -43,14 +43,14 @@ def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
     """The records of a batch file."""
     for line, raw in numbered(lines):
         values = read_object(raw)
-        yield Record(line, raw, values) if isinstance(values, Finding) else _record(line, raw, values)
+        yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
 
 
 def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:
     custom_id = request.get("custom_id")
     if (finding := _envelope_fault(request)) is not None:
         return Record(line, raw, finding, custom_id=custom_id)
-    body: dict[str, Any] = {name: value for name, value in request["body"].items() if value is not None}
+    body = _without_nulls(request["body"])
     mapped = _ENDPOINTS[request["url"]](body)
     if isinstance(mapped, Finding):
         return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"), custom_id=custom_id)
@@ -58,6 +58,11 @@ def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:
     values = {"custom_id": custom_id, **mapped, **({"max_tokens": body[limit]} if limit else {})}
     names = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}
     return Record(line, raw, values, {**names, **({"max_tokens": f"body.{limit}"} if limit else {})})
+
+
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values without those that are null, which are absent. `row_values` takes nested ones out of known fields."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _envelope_fault(request: Mapping[str, Any]) -> Finding | None:
@@ -93,7 +98,7 @@ def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
 
 def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
     """Our `logprobs` is the number that OpenAI calls `top_logprobs`; its own `logprobs` is true or false."""
-    wanted, top = values.pop("logprobs", False), values.pop("top_logprobs", 0)
+    wanted, top = values.pop("logprobs", False), as_integer(values.pop("top_logprobs", 0))
     if not isinstance(wanted, bool):
         return Finding("wrong_type", "logprobs", "in a chat, logprobs must be true or false")
     if isinstance(top, bool) or not isinstance(top, int):
@@ -109,7 +114,7 @@ def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
 
 def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
     """A turn as `chat` has it: the role `developer` becomes `system`, and a content in parts becomes one text."""
-    turn = {name: value for name, value in message.items() if value is not None and name != "name"}
+    turn = {name: value for name, value in _without_nulls(message).items() if name != "name"}
     if turn.get("role") == "developer":
         turn["role"] = "system"
     if turn.get("role") in ("tool", "function") or turn.keys() & {"tool_calls", "function_call", "audio"}:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from jobs.formats.json_lines import Finding
 
 
@@ -36,3 +38,10 @@ class Record(NamedTuple):
         """A finding with the field's name in the file, and with the remark about that field if there is one."""
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
         return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)
+
+
+def unread(line: int, raw: bytes, finding: Finding) -> Record:
+    """The record of a line that is JSON and yet refused as a whole, with the custom_id if it is not at fault itself."""
+    if finding.code not in ("duplicate_key", "out_of_range") or finding.field == "custom_id":
+        return Record(line, raw, finding)
+    return Record(line, raw, finding, custom_id=orjson.loads(raw).get("custom_id"))

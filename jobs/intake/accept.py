@@ -19,6 +19,7 @@ import orjson
 
 from jobs.batches.batch import Batch
 from jobs.batches.rounds import now
+from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
@@ -160,7 +161,7 @@ def staged(
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
     """The reader of the rows under these options. Raises RequestError when an option is wrong for every row."""
     _check(options, kinds, settings)
-    return RowReader(kinds, list(settings.catalog), _defaults(options, settings))
+    return RowReader(kinds, settings.known_models, _defaults(options, settings))
 
 
 @contextmanager
@@ -221,10 +222,12 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
 
 def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
     """Raises RequestError for an option that would be wrong for every row."""
-    if options.kind is not None and options.kind not in kinds:
-        raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}")
-    if options.model is not None and options.model not in settings.catalog:
-        raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}")
+    if options.kind is not None and same_name(options.kind, kinds) is None:
+        like = did_you_mean(options.kind, kinds)
+        raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
+    if options.model is not None and settings.known_models.named(options.model) is None:
+        like = did_you_mean(options.model, settings.catalog)
+        raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}{like}")
     if options.tenant is not None and not re.fullmatch(TENANT, options.tenant):
         raise RequestError(
             f"--tenant {options.tenant!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores"
@@ -241,12 +244,16 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
 
 
 def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
+    given = [_given(text) for text in options.set]
+    names = [name for name, _ in given]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RequestError(f"--set {twice}=... is given twice: remove one of them")
     return RowDefaults(
         kind=options.kind,
         model=options.model or settings.model,
         tenant=options.tenant or settings.tenant,
         priority=options.priority,
-        given={name: value for name, value in map(_given, options.set) if value is not None},
+        given={name: value for name, value in given if value is not None},
     )
 
 

@@ -1,11 +1,12 @@
 """The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
 A fault has a code, the line, the field and the remedy. The reader knows one row at a time; a custom_id that two rows have is
-found by `staging.py`. JSON types are strict: "5" is not a number. Text that a fault takes from the row is clipped, so that it
-stays small.
+found by `staging.py`. JSON types are strict: "5" is not a number; `row_values.py` has the exceptions. Text that a fault takes
+from the row is clipped, so that it stays small.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, TypeVar
@@ -15,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from jobs.batches.request_row import RowRequest
-from jobs.did_you_mean import did_you_mean
+from jobs.catalog import Models
+from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import CODES, RequestError
-from jobs.formats.json_lines import Finding
+from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
+from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
@@ -35,7 +38,9 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    custom_id: Name | None = Field(default=None, description="Your name for the row; each row must have another.")
+    custom_id: Name | None = Field(
+        default=None, description='Your name for the row; each row must have another. 7 is read as "7".'
+    )
     kind: str | None = Field(default=None, description="The kind of content, such as article.")
     model: str | None = Field(default=None, description="The model to use, by its alias.")
     adapter: Name | None = Field(default=None, description="The adapter of the model to use.")
@@ -62,6 +67,7 @@ class Envelope(BaseModel):
 
 
 _ANY: Final = frozenset(Envelope.model_fields)
+_ENVELOPE: Final = reader_of(Envelope)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -109,9 +115,9 @@ class RowReader:
         RequestError: `defaults` gives a field that no kind has.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], models: Sequence[str], defaults: RowDefaults) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], models: Models, defaults: RowDefaults) -> None:
         self._kinds = kinds
-        self._models = frozenset(models)
+        self._models = models
         self._defaults = defaults
         if unknown := sorted(name for name in defaults.given if name not in self.known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
@@ -123,7 +129,7 @@ class RowReader:
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
         """Field -> its JSON schema, for rows of a kind. None is a row that names no kind."""
-        kind = self._kinds.get(name or self._defaults.given.get("kind", self._defaults.kind) or "")
+        kind = self._kind_named(name or self._defaults.given.get("kind", self._defaults.kind))
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
 
@@ -132,20 +138,27 @@ class RowReader:
         line, given = record.line, record.values
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
-        values = {field: value for field, value in given.items() if value is not None or field not in _ANY}
-        custom_id = _valid_custom_id(values.get("custom_id"))
-        name = values.get("kind", self._defaults.given.get("kind", self._defaults.kind))
-        kind = self._kinds.get(name) if isinstance(name, str) else None
+        envelope = _ENVELOPE({field: value for field, value in given.items() if field in _ANY})
+        if "custom_id" in envelope:
+            envelope["custom_id"] = _as_name(envelope["custom_id"])
+        custom_id = _valid_custom_id(envelope.get("custom_id"))
+        name = envelope.get("kind", self._defaults.given.get("kind", self._defaults.kind))
+        kind = self._kind_named(name)
         if kind is None:
             return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", custom_id)
-        values = {**self._given(kind), **values}
         try:
-            read = self._read(values, kind, (row, line))
+            own = _own(kind, given)
+            read = self._read({**self._given(kind), **own, **envelope}, kind, (row, line))
         except Exception as error:  # noqa: BLE001 - an error of a kind must fail its own row alone
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
             return read
         return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
+
+    def _kind_named(self, name: Any) -> Kind | None:
+        """The kind that is meant by a name: `Social post` is `social_post`."""
+        known = same_name(name, self._kinds) if isinstance(name, str) else None
+        return None if known is None else self._kinds[known]
 
     def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
         """The request, or everything that is wrong with it. Raises what the kind raises."""
@@ -156,12 +169,26 @@ class RowReader:
         request = _validated(
             lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings, fields
         )
-        model = values.get("model", self._defaults.model)
-        if isinstance(model, str) and model not in self._models:
-            findings.append(Finding("unknown_model", "model", self._no_model(model)))
-        if findings or envelope is None or request is None:
+        name = values.get("model", self._defaults.model)
+        model = self._models.named(name) if isinstance(name, str) else None
+        if isinstance(name, str) and model is None:
+            findings.append(Finding("unknown_model", "model", self._no_model(name)))
+        if model is not None and envelope is not None and request is not None:
+            findings += self._beyond_engine(envelope, request, model)
+        if findings or envelope is None or request is None or model is None:
             return findings
         return self._request(envelope, request, kind, model, position)
+
+    def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
+        """What the row asks for and the engine of its model cannot do, so that it would fail there."""
+        able = self._models.abilities(model)
+        if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
+            message = (
+                f"the engine of {model} cannot hold its answers to JSON: remove it, and ask for JSON in the prompt"
+            )
+            yield Finding("unsupported_parameter", field, message)
+        if envelope.adapter is not None and not able.adapters:
+            yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
 
     def _request(
         self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, position: tuple[int, int]
@@ -187,20 +214,38 @@ class RowReader:
     def _given(self, kind: Kind) -> dict[str, Any]:
         """The values of `--set` for fields that a row of this kind may have."""
         has = _ANY | kind.request_type.model_fields.keys()
-        return {name: value for name, value in self._defaults.given.items() if name in has}
+        given = {name: value for name, value in self._defaults.given.items() if name in has}
+        return {**_ENVELOPE({name: value for name, value in given.items() if name in _ANY}), **_own(kind, given)}
 
     def _no_kind(self, kind: Any) -> str:
         known = ", ".join(sorted(self._kinds))
         if kind is None:
             return f"the row names no kind: give it one of {known}, or give --kind to the command"
-        return f"no kind has the name {_shown(kind)}: the known ones are {known}"
+        like = did_you_mean(kind.casefold(), self._kinds) if isinstance(kind, str) else ""
+        return f"no kind has the name {_shown(kind)}: the known ones are {known}{like}"
 
     def _no_model(self, model: str) -> str:
-        return f"no model has the alias {_shown(model)}: the known ones are {', '.join(sorted(self._models))}"
+        known = ", ".join(sorted(self._models.catalog))
+        return f"no model has the alias {_shown(model)}: the known ones are {known}{did_you_mean(model, self._models.catalog)}"
+
+
+def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not of every row, as the kind's request means them."""
+    own: dict[str, Any] = reader_of(kind.request_type)(
+        {field: value for field, value in values.items() if field not in _ANY}
+    )
+    return own
+
+
+def _as_name(custom_id: Any) -> Any:
+    """A custom_id that is a whole number as its text, 7.0 as `7`; any other value unchanged."""
+    number = as_integer(custom_id)
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else custom_id
 
 
 def _valid_custom_id(custom_id: Any) -> str | None:
-    """The custom_id, if it is valid."""
+    """The custom_id as text, if it is valid."""
+    custom_id = _as_name(custom_id)
     return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
@@ -231,12 +276,25 @@ def _validated(validate: Callable[[], _Model], findings: list[Finding], known: I
 
 def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     code = _code(detail)
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        choices = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected")))
+        detail["msg"] += did_you_mean(detail["input"].casefold(), choices)
     like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
     message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     if code != "unknown_field":
-        reason = detail["msg"].removeprefix("Value error, ")
+        reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
+
+
+def _not_whole(detail: ErrorDetails) -> str:
+    """What is wrong with a number in place of an integer; empty for any other fault."""
+    given = detail["input"]
+    if detail["type"] not in ("int_type", "int_from_float") or not isinstance(given, float):
+        return ""
+    if given.is_integer():
+        return f"{given:g} may stand for several integers: write it without a decimal point and an exponent"
+    return f"{given:g} is not a whole number"
 
 
 def _code(detail: ErrorDetails) -> str:

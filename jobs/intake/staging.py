@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -26,6 +27,12 @@ SHOWN_FAULTS: Final = 10_000
 
 NAMES_IN_MEMORY: Final = 100_000
 """custom_ids that are kept in memory; further ones are kept in a table on disk."""
+
+
+_DUPLICATE: Final = "duplicate_custom_id"
+_REFUSED: Final = "refused.jsonl"
+_MARKED: Final = "refused-marked.jsonl"
+"""The file of refused rows as they come, and the same when all custom_ids are known."""
 
 
 class Staging:
@@ -48,12 +55,12 @@ class Staging:
         self._files = ExitStack()
         self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
-        self._refused = self._files.enter_context((folder / "refused.jsonl").open("wb"))
+        self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._hash = hashlib.sha256()
 
     def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
         """Take in all records, or the first `limit`."""
-        for record in records:
+        for record in islice(records, limit):
             result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
                 result = self._unless_named_before(result)
@@ -62,11 +69,11 @@ class Staging:
             else:
                 self._refuse(result, record.raw)
             self.rows += 1
-            if self.rows == limit:
-                return
 
     def close(self) -> None:
         """Write everything to disk, and close the files."""
+        self._refused.flush()
+        self._mark_shared_names()
         self._files.close()
 
     def sha256(self, *more: object) -> str:
@@ -85,10 +92,23 @@ class Staging:
 
     def refused_outcomes(self) -> Iterator[Outcome]:
         """The final failures of the refused rows, which count in every round."""
-        with (self._folder / "refused.jsonl").open("rb") as file:
+        with (self._folder / _MARKED).open("rb") as file:
             for raw in file:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
+
+    def _mark_shared_names(self) -> None:
+        """Note in the error of a refused row whose custom_id is that of another row which line has it, unless its code says so.
+
+        An accepted row has it before a refused one, since a later row may take the custom_id of a refused row.
+        """
+        with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
+            for raw in refused:
+                row, kind, custom_id, error = orjson.loads(raw)
+                line = None if custom_id is None else self._names.take(custom_id, error["line"])
+                if line is not None and error["code"] != _DUPLICATE:
+                    error["custom_id_of_line"] = line
+                marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
         """The request, or a fault if an accepted row has its custom_id. A refused row does not take one from later rows."""
@@ -98,7 +118,7 @@ class Staging:
         if line is None:
             return request
         message = f"line {line} has the custom_id {request.custom_id!r} already: give this row another"
-        fault = (request.row, request.line, "duplicate_custom_id", message, "custom_id")
+        fault = (request.row, request.line, _DUPLICATE, message, "custom_id")
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:

@@ -48,6 +48,11 @@ class ChatRequest(VerbatimRequest):
             raise ValueError("the last of the messages is the user's")
         return self
 
+    @property
+    def schema_field(self) -> str | None:
+        """The field by which the answer must satisfy a schema; None if it need not. Intake asks whether the engine can."""
+        return "response_format" if self.response_format and self.response_format.schema_ is not None else None
+
 
 class Chat(VerbatimOutput):
     """The next turn, written by the model."""

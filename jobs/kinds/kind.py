@@ -26,7 +26,11 @@ class Kind(Protocol):
 
     @property
     def request_type(self) -> type[BaseModel]:
-        """The model of the request: the fields of a row of this kind, beside those that any row may have."""
+        """The model of the request: the fields of a row of this kind, beside those that any row may have.
+
+        It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
+        Intake then refuses the row where the engine cannot do that.
+        """
         ...
 
     @property

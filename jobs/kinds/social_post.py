@@ -5,15 +5,15 @@ the model made up are taken out. A post that is too long, empty or cut off is as
 """
 
 import re
-from collections.abc import Generator, Sequence
-from typing import Annotated, Final, Self
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
-from jobs.writing.fields import Line, Text
+from jobs.writing.fields import Line, OtherNames, Text
 from jobs.writing.platforms import LIMITS, LINK, Platform
 from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
@@ -31,7 +31,41 @@ _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
 _LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
 _MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 
+_OTHER_PLATFORMS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
+    **dict.fromkeys(("fb", "facebook.com", "facebook page"), "facebook"),
+    **dict.fromkeys(("ig", "insta", "instagram.com"), "instagram"),
+    **dict.fromkeys(("linkedin.com", "linkedin page"), "linkedin"),
+    **dict.fromkeys(("bsky", "bsky.app", "blue sky"), "bluesky"),
+    **dict.fromkeys(("threads.net", "threads.com", "meta threads"), "threads"),
+    "mastodon.social": "mastodon",
+}
+"""Names by which people mean a platform, beside its own."""
+
 Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
+
+
+def _hashtags(given: Any) -> Any:
+    """The hashtags of a text, or of a list of texts: `#food #tacos` and `food, tacos` are two each. Else unchanged.
+
+    Words without a # and a comma between them stay one text, which is refused: they may be one hashtag or several.
+    """
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, list | tuple):
+        return given
+    found: list[Any] = []
+    for one in given:
+        text = one.replace("\N{FULLWIDTH NUMBER SIGN}", "#") if isinstance(one, str) else None
+        pieces = (
+            [one]
+            if text is None or not text.strip()
+            else re.split(r"[,;|\r\n\uff0c\uff1b\u3001]|(?<=[^\s#])\s*(?=#)", text)
+        )
+        found += [
+            piece.strip() if isinstance(piece, str) else piece for piece in pieces if piece is one or piece.strip()
+        ]
+    return tuple(found)
 
 
 class SocialPostRequest(BaseModel):
@@ -41,9 +75,11 @@ class SocialPostRequest(BaseModel):
 
     topic: Text | None = Field(default=None, max_length=2_000, description="What the post is about.")
     source_text: Text | None = Field(default=None, max_length=50_000, description="A text to make the post from.")
-    platform: Platform = Field(description="Where it will be posted; the post keeps its limits.")
+    platform: Annotated[Platform, OtherNames(_OTHER_PLATFORMS)] = Field(
+        description="Where it will be posted; the post keeps its limits."
+    )
     tone: Text | None = Field(default=None, max_length=200, description="The tone, such as friendly or expert.")
-    hashtags: tuple[Hashtag, ...] = Field(
+    hashtags: Annotated[tuple[Hashtag, ...], BeforeValidator(_hashtags)] = Field(
         default=(), max_length=30, description="Hashtags to put at the end, with or without #."
     )
     link: str | None = Field(

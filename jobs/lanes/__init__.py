@@ -1,1 +1,1 @@
-"""Lanes: the schedule on Redis. Each model and revision has one lane; nothing here decides an outcome."""
+"""Lanes: the schedule on Redis. Each model and revision has a lane of its own. Nothing here decides an outcome."""

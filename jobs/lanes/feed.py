@@ -1,8 +1,8 @@
-"""The feeder: keeps a bounded window of rows on a lane, read from the input of the open batches.
+"""The feeder keeps a bounded window of rows on a lane. It reads them from the input of the open batches.
 
-A claimer that finds its lane low calls `top_up`, so no process of its own is needed. The cursor of a batch in a lane lives
-on the queue and is moved by compare-and-set, so any number may feed at once. After feeding, the markers are read again, and
-what was closed or published meanwhile is dropped.
+A claimer that finds its lane low calls `top_up`, so feeding needs no process of its own. The cursor of a batch in a lane is on
+the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number may feed at once. After feeding, the markers are
+read again, and a batch that was closed or published in between is dropped (rule 10).
 """
 
 import time
@@ -23,19 +23,19 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 CHUNK_ROWS: Final = 512
-"""The most rows of one feed: a longer step of the queue would keep others waiting."""
+"""The most rows of one feed. While the queue takes them, every other call waits."""
 
 MISMATCHES: Final = 8
-"""How often in a row others may have moved the cursor before this feeder leaves the batch to them."""
+"""How many times in a row others may have moved the cursor before this feeder leaves the batch to them."""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
-    """What a feeder asks of the queue."""
+    """The queue, as a feeder needs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows read from the input: those that lack an outcome, and where the next chunk begins."""
+    """Rows that were read from the input and lack an outcome, their bytes, and where the next chunk begins."""
 
     rows: list[FeedRow]
     size: int
@@ -44,7 +44,12 @@ class Chunk:
 
 
 class Feeder:
-    """Feeds any lane of one store. One thread at a time."""
+    """A feeder feeds any lane of one store. One thread at a time may use it.
+
+    `_faults` has the damage that was found, by lane. `_last_looks` has the time of the last look at each thing that is looked at
+    once in `batch_scan_s`. `_seen` has the version of each batch in a lane for which storage was read, and `_ended` the rounds of
+    batches whose input was fed to its end.
+    """
 
     def __init__(
         self,
@@ -61,20 +66,20 @@ class Feeder:
         self._monotonic = monotonic
         self._damage = Damage(monotonic)
         self._faults: dict[str, StoreDamaged] = {}
-        self._looked_at: dict[str, float] = {}
+        self._last_looks: dict[str, float] = {}
         self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
 
     def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
-        A batch that is damaged keeps no other waiting: what is wrong with it is raised at the end, until a look shows that
-        it was restored. It is looked at again less and less often.
+        A damaged batch keeps no other waiting. The damage is raised at the end of this call and of each further one, until a
+        look shows that the batch was restored; these looks become ever rarer.
 
-        `ready` is how many rows the caller saw waiting. A lane that is more than half full is looked at once in `batch_scan_s`,
-        for the share of a batch of which nothing waits there, and at once when the caller is `hungry`: it got less than it
-        asked for, since what waits may not be claimed. One on which all batches were seen to be at their end is looked at
-        once in `batch_scan_s` too; the markers of a batch that is not fed, no oftener. So this may be called after every claim.
+        This may be called after every claim: `ready` is how many rows the caller saw waiting, and spares most looks. A lane that
+        is more than half full is looked at once in `batch_scan_s`, for batches of which no row waits there; and at once if the
+        caller is `hungry`: it got fewer jobs than it asked for, since the waiting ones may not be claimed. A lane with nothing
+        left to feed is checked once in `batch_scan_s`, and so are the markers of a batch that needs no feeding.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -84,7 +89,7 @@ class Feeder:
         return added
 
     def _feed_all(self, lane: str, *, full: bool) -> int:
-        """Feed each batch that needs it. Returns how many rows were added, and keeps what was found damaged."""
+        """Feed each batch that needs it. Returns how many rows were added, and keeps the damage that it finds."""
         snapshot = self._queue.snapshot(lane)
         here = [index for index in self._batches if lane in index.batch.lanes]
         window = Window(self._settings, snapshot, (index.batch for index in here))
@@ -92,7 +97,7 @@ class Feeder:
         self._faults.pop(lane, None)
         for index in here:
             schedule = snapshot.batches.get(index.batch.batch_id)
-            if full and _has_its_share(index, schedule):
+            if full and _needs_no_more(index, schedule):
                 continue
             try:
                 with self._damage.look(index.batch.batch_id):
@@ -105,31 +110,31 @@ class Feeder:
         return added
 
     def _is_at_end(self, lane: str) -> bool:
-        """Whether nothing is left to feed, as far as was seen. A queue that forgot is noticed at the next look."""
+        """Whether nothing was left to feed at the last look. If the queue forgot since, the next look notices."""
         return all(
             lane not in index.batch.lanes or (lane, index.batch.batch_id, index.round) in self._ended
             for index in self._batches
         )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
-        """Whether no row of the batch may start. A held one is looked at now and then: it may go on, or be open again."""
+        """Whether no row of the batch may start. The markers of a held batch are read once in `batch_scan_s`: it may go on."""
         if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
             index.refresh()
         return index.closed is not None or index.current.paused is not None or index.done is not None
 
     def _due(self, what: str) -> bool:
-        """Whether `batch_scan_s` has passed since this was last asked of the same thing and answered by yes."""
+        """Whether `batch_scan_s` has passed since this last returned True for the same thing."""
         now = self._monotonic()
-        if now - self._looked_at.get(what, float("-inf")) < self._settings.batch_scan_s:
+        if now - self._last_looks.get(what, float("-inf")) < self._settings.batch_scan_s:
             return False
-        self._looked_at[what] = now
+        self._last_looks[what] = now
         return True
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
-        """Feed one batch as far as there is room. Returns what was put on the lane."""
+        """Feed one batch until there is no more room. Returns what was put on the lane."""
         batch_id = index.batch.batch_id
         self._ended.discard((lane, batch_id, index.round))
-        cursor = self._cursor(lane, index, schedule) if room.left else None
+        cursor = self._cursor(lane, index, schedule) if room.is_left else None
         fed = Room(0, 0)
         if cursor is not None:
             with lane_input(self._store, batch_id, lane) as file:
@@ -141,10 +146,10 @@ class Feeder:
         return fed
 
     def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
-        """Feed what follows `start` in the input. Returns what was put on the lane."""
+        """Feed the input from `start` on. Returns what was put on the lane."""
         left, mismatches = room, 0
         cursor: int | None = start
-        while cursor is not None and left.left and mismatches < MISMATCHES:
+        while cursor is not None and left.is_left and mismatches < MISMATCHES:
             chunk = self._chunk(file, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
             reply = self._queue.feed(lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues)
@@ -159,9 +164,10 @@ class Feeder:
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """Where to go on; None at the end. A batch that was opened or reset makes the index read storage again.
+        """The cursor to go on from, or None at the end.
 
-        So does one that was not read before feeding for `batch_scan_s`: a queue that forgot counts its versions from 1 again.
+        Storage is read first if the batch was opened or reset since it was last read. It is also read once in `batch_scan_s`,
+        since a queue that forgot counts versions from 1 again.
         """
         version = schedule.version if schedule is not None and schedule.round == index.round else None
         feeds = schedule is None or not schedule.at_end
@@ -181,7 +187,7 @@ class Feeder:
         return None if reply.refused or reply.round != index.round else reply.cursor
 
     def drop_what_ended(self, lane: str, index: OutcomeIndex) -> None:
-        """Take a batch off the lane if by its markers no further row of it may start."""
+        """Take a batch off the lane if its markers say that no further row of it may start."""
         round_ = index.round
         index.refresh()
         current = index.current
@@ -190,15 +196,15 @@ class Feeder:
             self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
 
     def set_aside(self, lane: str, batch_id: str, round_: int) -> None:
-        """Take what waits of a batch off the lane, whose requests cannot be read: it is fed again once they can be.
+        """Take the waiting rows of a batch off the lane because its requests cannot be read. They are fed again once they can.
 
-        What runs may run to its end. To the queue this is as if it had forgotten the rest, so that nothing is charged to it.
+        Leased rows may run to their end. The queue forgets the others, so no attempt is charged to them (rule 37).
         """
         self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
         self._ended.discard((lane, batch_id, round_))
 
     def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
-        """The next rows without an outcome, as many as there is room for; the last may go over its bytes."""
+        """The next rows without an outcome, as many as there is room for. The last one may exceed the bytes."""
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(file, cursor):
@@ -213,7 +219,7 @@ class Feeder:
         return Chunk(rows, size, next_cursor, at_end)
 
     def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # of what was read ahead nothing is asked for again
+        file.seek(cursor)  # a file that is at the cursor already keeps what it has read ahead
         offset = cursor
         for line in file:
             yield offset, line
@@ -221,7 +227,9 @@ class Feeder:
 
     def _row(self, index: OutcomeIndex, offset: int, line: bytes) -> FeedRow | None:
         request = read_row(line)
-        if request is None or request.row >= index.batch.rows:  # damaged: a row that no line holds fails at an audit
+        if (
+            request is None or request.row >= index.batch.rows
+        ):  # damaged: the audit fails a row that no line holds (rule 27)
             return None
         if index.has_outcome(request.row):
             return None
@@ -239,8 +247,8 @@ class Feeder:
         )
 
 
-def _has_its_share(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
-    """Whether a lane that is more than half full needs no more of this batch, as far as the queue shows."""
+def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
+    """Whether a lane that is more than half full needs no more rows of this batch, by what the queue shows."""
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0

@@ -1,7 +1,6 @@
-"""A job: one row on the queue, and the forms in which it travels.
+"""Jobs: a job is one row on the queue. A claim leases it to a worker, with a lease and a payload.
 
-`RowRequest` is a normalised request: with its checksum, one line of `input/<lane>.jsonl`. `Job` is what a claim hands to a
-worker: the row, its lease and its payload. A payload is the line itself when it is small, else where it stands in the input.
+The payload is the row's line of `input/<lane>.jsonl` if that is short, else the place of that line (`InputSlice`).
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class JobKey:
-    """Which job: the row of a batch. On the queue it is written `<batch_id>/<row>`."""
+    """Names a job by its batch and row. On the queue it is written `<batch_id>/<row>`."""
 
     batch_id: str
     row: int
@@ -54,7 +53,7 @@ class ClaimId:
 
 @dataclass(frozen=True, slots=True)
 class InputSlice:
-    """Where a request stands in its lane's input file: `length` bytes from `offset`, without the newline."""
+    """The place of a request in its lane's input file: `length` bytes from `offset`, without the newline."""
 
     offset: int
     length: int
@@ -62,7 +61,7 @@ class InputSlice:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to report on a job. The queue takes a report only if all of these match what it remembers."""
+    """The right to report on a job. The queue takes a report only if all four fields match (rule 9 of jobs/PROTOCOL.md)."""
 
     key: JobKey
     round: int
@@ -74,10 +73,11 @@ class Lease:
 class Job:
     """One claimed job.
 
-    `attempt` counts from 1. `crashes` counts the leases that ran out, which cost no attempt; `solo_crashes` are those of
-    them with nothing else in the worker's hand. `rescued` is set when this claim follows a lost lease (`lost`, and whether
-    that was solo), so that the row may already have an outcome in storage. A `suspect` was lost with a worker, and is run
-    beside no other jobs than those of this claim. A `burial` is not to be run: the claimer writes its final failure.
+    `attempt` counts from 1. `crashes` counts leases that ran out, which cost no attempt; `solo_crashes` counts those of them
+    with no other job in the worker's hand. `rescued` is True if an earlier lease was lost, so the row may already have an
+    outcome in storage; `lost` is that lease, and `lost_solo` says whether it was the only job in hand. A `suspect` was lost
+    with a worker, and is run with no other jobs than those of its claim (rule 34). A `burial` is not run: the claimer writes
+    its final failure (rule 11).
     """
 
     lease: Lease
@@ -93,5 +93,5 @@ class Job:
 
     @property
     def key(self) -> JobKey:
-        """The row of a batch that this job is."""
+        """The name of the job."""
         return self.lease.key

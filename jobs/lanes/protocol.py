@@ -1,15 +1,15 @@
-"""The queue: what waits, what is leased, and to whom. It schedules, and never decides an outcome.
+"""The queue: it knows which jobs wait, which are leased, and to whom. It schedules, and never decides an outcome.
 
-Two protocols: `Schedule` for those who work, `Lanes` for those who operate; `redis_queue.py` implements both. All may be
-forgotten at any moment: what is lost here is fed again from storage. All times are the server's, in milliseconds.
+`Schedule` is what workers call, `Lanes` what the feeder, the sweeper and operators call. RedisQueue implements both. The
+queue may forget everything at any moment; it is fed again from storage. All times are the server's, in milliseconds.
 
 The life of a job:
 
-    feed --> ready --> leased --> (settled: nothing left)
-               ^         |-- release: back, unharmed, the attempt not counted
-               |         |-- retry:   delayed, then ready when due
-               |         `-- expired: suspect, claimed apart and in ever smaller groups; after the second crash
-               |                      alone dying, and claimed as a burial
+    feed --> ready --> leased --> settled, and gone from the queue
+               ^         |-- release: ready again; the attempt does not count
+               |         |-- retry:   delayed, and ready when it is due
+               |         `-- expired: a suspect, claimed apart in ever smaller groups; after two solo crashes it is dying,
+               |                      and claimed as a burial
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,11 @@ from jobs.tenants import TenantSettings
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
-    """The rules of a claim: after how many deaths in a row a lane may pause itself, after how long a group of jobs that was
-    not served gains a level of priority, and what share each tenant has; one that is not named has weight 1 and no cap.
+    """The rules of a claim.
+
+    A lane pauses itself after `pause_after_deaths` deaths of workers in a row (rule 34 of jobs/PROTOCOL.md). The jobs of one
+    tenant and priority gain a level of priority with each `priority_aging_s` in which none of them was claimed. `tenants` has
+    the weight and the cap of each tenant; one that is not named has weight 1 and no cap.
     """
 
     pause_after_deaths: int = 5
@@ -33,7 +36,11 @@ class LanePolicy:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """One row to be put on the queue. `cost` is the expected work, in tokens: the longest are claimed first."""
+    """One row to put on a lane.
+
+    `cost` is the expected work in tokens; the longest rows of a tenant are claimed first. `attempts`, `crashes` and
+    `solo_crashes` are those that storage knows of.
+    """
 
     row: int
     payload: bytes | InputSlice
@@ -47,9 +54,9 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class FeedReply:
-    """What `feed` found. Unless `accepted`, nothing changed, and `round` and `cursor` are the truth to go on from.
+    """The answer to a feed. Unless `accepted`, nothing was added. `round` and `cursor` are those of the batch now.
 
-    `refused` means that the queue knows a later round of this batch, so that the feeder is behind the times.
+    `refused` means that the queue knows a later round of this batch, or that the batch is closed.
     """
 
     accepted: bool
@@ -62,9 +69,9 @@ class FeedReply:
 class ClaimReply:
     """The jobs of one claim, and what the claimer needs to keep the lane fed.
 
-    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. With `apart` there are no jobs: suspects
-    wait for a worker with nothing in hand, and the claimer is to become one. `reason` says why the lane paused itself.
-    `lost` are the leases of reports sent along that no longer held.
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. With `apart` there are no jobs: suspects wait
+    for a worker with nothing in hand, and this worker should finish its jobs to become one. `reason` says why the lane paused
+    itself. `lost` has the leases of those reports in `settle` that no longer held.
     """
 
     jobs: Sequence[Job]
@@ -79,7 +86,7 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a beat brings back: leases that are gone, and leases whose batch was closed meanwhile."""
+    """The answer to a beat: leases that are gone, and leases whose batch was closed."""
 
     lost: frozenset[Lease]
     cancelled: frozenset[Lease]
@@ -87,7 +94,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The report on one leased job: done, or to be retried after `delay_ms`."""
+    """The report on one leased job: it is done, or is to be tried again after `delay_ms`."""
 
     lease: Lease
     action: Literal["done", "retry"] = "done"
@@ -96,8 +103,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class BatchSchedule:
-    """A batch in a lane, as the queue sees it. `cursor` is a byte offset into the lane's input; `at_end` says that the
-    feeder reached the end. `version` changes whenever the batch is opened or reset.
+    """A batch in a lane, as the queue knows it.
+
+    `cursor` is a byte offset into the lane's input, and `at_end` is True once the feeder reached the end. `version` changes
+    whenever the batch is opened or reset.
     """
 
     batch_id: str
@@ -112,16 +121,16 @@ class BatchSchedule:
 
     @property
     def live(self) -> int:
-        """Jobs of the batch that wait or are leased."""
+        """How many jobs of the batch wait or are leased."""
         return self.ready + self.delayed + self.leased
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """What a worker says of itself with each claim and beat. It is forgotten when it stops saying so.
+    """What a worker tells the queue about itself with each claim and beat. It is shown for a while after the last of them.
 
-    `running` is how many jobs it has in hand: a worker with none may be given suspects. `slots` is how many of them its
-    engine works on at once; 0 where it did not say.
+    `running` is how many jobs it has in hand: only a worker with none may be given suspects. `slots` is how many of them its
+    engine works on at once; 0 if that is not known.
     """
 
     worker: str
@@ -134,9 +143,9 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaneSnapshot:
-    """A lane at one moment. `bytes` are those of the requests on the queue; `suspects` are among the `ready`.
+    """A lane at one moment. `bytes` is the size of the payloads on the queue. `ready` counts the `suspects` too.
 
-    `reason` says why the lane paused itself; it is empty when an operator paused it.
+    `reason` says why the lane paused itself; it is empty if an operator paused it.
     """
 
     lane: str
@@ -152,7 +161,7 @@ class LaneSnapshot:
 
 
 class Schedule(Protocol):
-    """What a worker asks of the queue. Every call is one atomic step, and safe to send twice."""
+    """What workers ask of the queue. Every call is one atomic step, and safe to send twice. All raise QueueUnavailable."""
 
     def feed(
         self,
@@ -166,10 +175,10 @@ class Schedule(Protocol):
         *,
         finish: bool = False,
     ) -> FeedReply:
-        """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing.
+        """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing (rule 6).
 
-        A batch that the queue does not know, or knows of an older round, is opened anew at cursor 0 first. With `finish`,
-        what is leased of the round before may then run to its end. Rows that are live already are passed over.
+        A batch that the queue does not know, or knows in an older round, is first opened anew at cursor 0. With `finish`, jobs
+        of the round before that are leased may then run to their end. Rows that are live already are skipped.
         """
         ...
 
@@ -183,11 +192,11 @@ class Schedule(Protocol):
         *,
         settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        """Lease up to `n` jobs: promote what is due, rescue what expired, then by priority, tenant and length.
+        """Lease up to `n` jobs, by priority, tenant and length; before that, promote those that are due and rescue the expired.
 
-        The same `claim_id` again gives the same jobs. It is written `<worker>-<incarnation>-<n>`, and jobs of one
-        incarnation that run out together become a group of suspects. A rescued job carries the leases that it lost.
-        `settle` is taken first, as the call of that name does: so a round trip is spared to those who have both to say.
+        The same `claim_id` again gives the same jobs. It is the text of a `ClaimId`; jobs of one incarnation whose leases run
+        out together become a group of suspects. A rescued job has the lease that it lost. The reports in `settle` are taken
+        first, as by a call of `settle`.
         """
         ...
 
@@ -196,19 +205,19 @@ class Schedule(Protocol):
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        """Report jobs as done or to be retried. Returns the leases that no longer held: nothing changed for those."""
+        """Report jobs as done or to be tried again. Returns the leases that no longer held: nothing changed for those."""
         ...
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
-        """Give jobs back unharmed: their attempt does not count. Returns the leases that no longer held."""
+        """Give jobs back, so that their attempt does not count. Returns the leases that no longer held."""
         ...
 
 
 class Lanes(Protocol):
-    """What the feeder, the sweeper and an operator ask of the queue."""
+    """What the feeder, the sweeper and operators ask of the queue. All calls raise QueueUnavailable."""
 
     def lanes(self) -> Sequence[str]:
-        """The lanes that the queue has heard of, by name."""
+        """The names of the lanes that were ever fed or paused, sorted."""
         ...
 
     def snapshot(self, lane: str) -> LaneSnapshot:
@@ -216,33 +225,36 @@ class Lanes(Protocol):
         ...
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
-        """Take the waiting jobs of a closed batch off the lane, and mark its leased ones for `beat` to report.
+        """Take the waiting jobs of a batch off the lane, and close the batch, so that `beat` reports its leased jobs.
 
-        Names the round: another round's jobs stay. With `finish`, leased ones are not marked: they may run to their end.
-        With `forget`, for a published round, nothing of it is kept; with both, nothing once none is leased. Returns how many
-        jobs were taken off.
+        If the queue knows a later round, nothing changes. With `finish` the batch is not closed, so leased jobs may run to
+        their end. With `forget`, for a published round, the batch and its leased jobs are forgotten; with both, the batch is
+        forgotten once none of its jobs is leased. Returns how many jobs were taken off.
         """
         ...
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
-        """Put the cursor back to 0, provided that the batch is at its end, has no live job and is still at `version`."""
+        """Put the cursor back to 0 if the batch is at its end, open, without a live job, and still of `version`.
+
+        Returns whether it was.
+        """
         ...
 
     def pause(self, lane: str) -> None:
-        """Let no more jobs of the lane be claimed."""
+        """Pause the lane: none of its jobs is claimed."""
         ...
 
     def resume(self, lane: str) -> None:
-        """Let jobs of the lane be claimed again. Starts the count of deaths anew."""
+        """Resume the lane. Deaths of workers are counted from 0 again."""
         ...
 
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
-        """The server's version, memory limit and eviction policy. Raises QueueUnavailable.
+        """The server's version, memory limit and eviction policy.
 
-        `slow` is told what is waited for, when no answer has come after a moment.
+        If no answer comes within a second, `slow` is called with a message that says what is waited for.
         """
         ...
 
     def check(self) -> None:
-        """Raises QueueUnavailable unless the server takes writes: a replica, or one whose disk is full, only answers."""
+        """Raise QueueUnavailable unless the server takes writes. A replica does not, nor a server whose disk is full."""
         ...

@@ -100,10 +100,12 @@ class RedisConnection:
         self._wire = Wire(client.connection_pool) if type(client) is redis.Redis else None
 
     def _run(self, script: Any, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        if self._wire is not None:
-            with contextlib.suppress(redis.exceptions.NoScriptError):
-                return self._wire.ask("EVALSHA", script.sha, len(keys), *keys, *args)
-        return script(keys=keys, args=args)
+        if self._wire is None:
+            return script(keys=keys, args=args)
+        try:
+            return self._wire.ask("EVALSHA", script.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return script(keys=keys, args=args)
 
     def _answered(self, act: Callable[[], Any]) -> Any:
         try:

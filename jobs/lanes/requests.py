@@ -1,4 +1,4 @@
-"""Requests of claimed jobs: taken from the job itself, or read from the input in storage."""
+"""Requests of claimed jobs. A request is in the job's payload, or is read from the input in storage."""
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.input import read_rows
@@ -9,12 +9,12 @@ from jobs.store.store import Store
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """The request of a claimed job. Raises RowError `bad_record` when storage has none that can be read back.
+    """The request of a claimed job. Raises RowError `bad_record` if no line of the input holds it.
 
-    What the queue says of it may be damaged, and decides nothing: the row is then looked for in the whole input.
+    A payload may be damaged on the queue. Then the row is searched for in the whole input (rule 25 of jobs/PROTOCOL.md).
     """
     try:
-        return _named(store, batch_id, lane, job)
+        return _from_payload(store, batch_id, lane, job)
     except RowError:
         for request in read_rows(store, batch_id, lane):
             if request.row == job.key.row:
@@ -22,8 +22,7 @@ def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest
         raise
 
 
-def _named(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """What the job brings, or names a place of."""
+def _from_payload(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
     payload = job.payload
     try:
         if isinstance(payload, InputSlice):
@@ -32,5 +31,5 @@ def _named(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
     except (ValueError, TypeError, KeyError) as error:
         raise RowError("bad_record", f"the stored request cannot be read back: {error}") from error
     if request.row != job.key.row:
-        raise RowError("bad_record", f"the stored request is that of row {request.row}")
+        raise RowError("bad_record", f"the stored request belongs to row {request.row}")
     return request

@@ -24,8 +24,14 @@ KEYS: Final = (
 """The keys of a lane in the order of KEYS of each script; lua/parts/lane.lua says what they hold."""
 
 SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
-PARTS: Final[Mapping[str, Sequence[str]]] = {"claim": ("mend", "rescue", "reports"), "settle": ("reports",)}
-"""The files of lua/parts that are put before a script, after lane.lua."""
+PARTS: Final = ("lane", "records", "changes", "jobs")
+"""The files of lua/parts that are put before every script, in order."""
+MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
+    "beat": ("presence",),
+    "claim": ("presence", "mend", "reports", "rescue", "leasing", "turns"),
+    "settle": ("reports",),
+}
+"""The files of lua/parts that follow them before single scripts, in order."""
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
@@ -51,8 +57,9 @@ def lane_key(lane: str, name: str) -> str:
 def sources() -> Mapping[str, str]:
     """The text of each script by its name, with the parts that are put before it."""
     folder = files("jobs.lanes") / "lua"
-    parts = {part: (folder / "parts" / f"{part}.lua").read_text() for part in ("lane", *chain(*PARTS.values()))}
+    parts = {part: (folder / "parts" / f"{part}.lua").read_text() for part in {*PARTS, *chain(*MORE_PARTS.values())}}
     return {
-        name: "".join(parts[part] for part in ("lane", *PARTS.get(name, ()))) + (folder / f"{name}.lua").read_text()
+        name: "".join(parts[part] for part in (*PARTS, *MORE_PARTS.get(name, ())))
+        + (folder / f"{name}.lua").read_text()
         for name in SCRIPTS
     }

@@ -1,9 +1,9 @@
-"""The window of a lane: how many rows may wait there, and how many of each batch.
+"""The window of a lane bounds how many rows wait there, and how many of each batch (rule 29 of jobs/PROTOCOL.md).
 
-It is bounded in rows and in request bytes, and who comes first takes all that is left of it. So that no tenant and no
-priority waits for those before, a batch of which nothing waits has a share of its own, however full the window is. These
-shares are bounded too, or many open batches would fill the queue's memory: those of one priority come to about two windows,
-and each of its tenants has an equal part of them. Beyond its tenant's part a batch gets only a few rows.
+It is bounded in rows and in request bytes, and each batch takes all that the batches before it left. So that no tenant and no
+priority waits for others, a batch of which no row waits gets an *allocation*, however full the window is. Allocations are
+bounded too, since many open batches would otherwise fill the memory of Redis: all of one priority come to about two windows,
+in equal parts for its tenants. Beyond the part of its tenant a batch gets a few rows.
 """
 
 from collections import Counter
@@ -15,38 +15,38 @@ from jobs.batches.batch import Batch
 from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 
-SHARE_ROWS: Final = 64
-"""A batch of which nothing waits gets so many rows however full the window is: the urgent wait behind nobody."""
+ALLOCATION_ROWS: Final = 64
+"""The most rows of an allocation."""
 
-FEW_ROWS: Final = 8
-"""So many it gets in any case: to open an input for a single row takes as long."""
+LEAST_ROWS: Final = 8
+"""The fewest rows of an allocation, also beyond the part of a tenant: opening an input takes as long for a single row."""
 
-WINDOWS: Final = 2
-"""The shares of one priority come to so many windows."""
+ALLOCATED_WINDOWS: Final = 2
+"""How many windows the allocations of one priority come to."""
 
 REFERENCE_BYTES: Final = 32
-"""About what a request takes on the queue that stays in storage."""
+"""About how many bytes a request takes on the queue if the queue holds only its place in the input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many rows and request bytes a lane still takes, or how many were put there."""
+    """A number of rows and of request bytes: what a lane still takes, or what was put there."""
 
     rows: int
     size: int
 
     @property
-    def left(self) -> bool:
-        """Whether it takes any more."""
+    def is_left(self) -> bool:
+        """Whether a row fits in."""
         return self.rows > 0 and self.size > 0
 
     def minus(self, taken: "Room") -> "Room":
-        """What is left of it."""
+        """The room that is left when `taken` is used."""
         return Room(self.rows - taken.rows, self.size - taken.size)
 
 
 class Window:
-    """A lane at one moment, with the open batches that have rows in it."""
+    """The window of a lane at one moment, for the open batches that have rows in the lane."""
 
     def __init__(self, settings: Settings, snapshot: LaneSnapshot, batches: Iterable[Batch]) -> None:
         self._left = Room(
@@ -62,21 +62,22 @@ class Window:
         self._tenants = Counter(priority for priority, _ in self._live)
 
     def room(self, batch: Batch) -> Room:
-        """How much of a batch may be fed: what is left, or where that is less and nothing of the batch waits, its share."""
+        """How much of a batch may be fed: what is left of the window; if no row of it waits, at least its allocation."""
         if waiting(self._schedules.get(batch.batch_id)):
             return self._left
-        part = WINDOWS * self._most // self._tenants[batch.priority]
-        rows = max(FEW_ROWS, min(SHARE_ROWS, part - self._live[batch.priority, batch.tenant]))
+        part = ALLOCATED_WINDOWS * self._most // self._tenants[batch.priority]
+        rows = max(LEAST_ROWS, min(ALLOCATION_ROWS, part - self._live[batch.priority, batch.tenant]))
         rows = min(rows, self._most)
-        share = Room(rows, rows * self._request)
-        return share if self._left.rows < share.rows or self._left.size < share.size else self._left
+        allocation = Room(rows, rows * self._request)
+        is_more = self._left.rows < allocation.rows or self._left.size < allocation.size
+        return allocation if is_more else self._left
 
     def take(self, batch: Batch, fed: Room) -> None:
-        """So much of a batch was fed."""
+        """Count what was fed of a batch."""
         self._left = self._left.minus(fed)
         self._live[batch.priority, batch.tenant] += fed.rows
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """How many rows of a batch wait on a lane."""
+    """How many rows of a batch wait on a lane: ready or delayed. None is a batch that the lane does not know."""
     return 0 if schedule is None else schedule.ready + schedule.delayed

@@ -23,6 +23,7 @@ BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text are a token, for models whose tokenizer is not on this machine."""
 
 Counter = Callable[[Prompt], int]
+"""Counts the tokens of a prompt. It raises RowError for one that the model cannot take."""
 
 
 class CounterMaker(Protocol):
@@ -80,13 +81,14 @@ def previews(
             continue
         if request.model not in counters:
             counters[request.model] = _counter(settings, request.model)
+        count = counters[request.model]
         try:
             prompts = first_prompts(request, kinds[request.kind])
+            tokens = [(count or estimated)(prompt) for prompt in prompts]
         except RowError as error:
             yield RowFault(number, record.line, error.code, error.message, error.field, request.kind, request.custom_id)
             continue
-        count = counters[request.model]
-        yield Preview(request, prompts, [(count or estimated)(prompt) for prompt in prompts], count is not None)
+        yield Preview(request, prompts, tokens, count is not None)
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:

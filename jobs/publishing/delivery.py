@@ -114,7 +114,7 @@ class Deliverer:
             self.store.discard(BatchPaths(batch_id).undelivered)
 
     def _delivered(self, batch: Batch) -> bool:
-        """Deliver the newest published round, unless that was done. Returns whether no further round can follow by itself."""
+        """Deliver the newest published round, unless it is there. Returns whether it is there and the batch is not open."""
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)

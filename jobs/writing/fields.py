@@ -1,9 +1,13 @@
-"""Types of fields that the requests of several kinds have: text, text on one line, language tags."""
+"""Types of fields that the requests of several kinds have: text, text on one line, language tags, other names of a choice."""
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+from jobs.did_you_mean import did_you_mean, folded
 
 _LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"  # longer ones are reserved, and none is registered
 _SCRIPT: Final = r"(?:-[a-z]{4})?"
@@ -14,10 +18,63 @@ _PRIVATE: Final = r"(?:-x(?:-[a-z0-9]{1,8})+)?"
 _TAG: Final = re.compile(_LANGUAGE + _SCRIPT + _REGION + _VARIANTS + _EXTENSIONS + _PRIVATE, re.IGNORECASE | re.ASCII)
 
 
+_CHARSET: Final = re.compile(r"\.(?:utf-?8|iso-?8859-?\d+|cp\d+)$", re.IGNORECASE)
+"""The end of a locale's name in POSIX."""
+
+_FORMER_LANGUAGES: Final = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
+_COUNTRIES: Final = {
+    "cn": "zh",
+    "cz": "cs",
+    "dk": "da",
+    "gb": "en",
+    "gr": "el",
+    "jp": "ja",
+    "tw": "zh-Hant",
+    "ua": "uk",
+    "us": "en",
+    "vn": "vi",
+}
+"""Codes of countries that are no language's -> the tag that is mostly meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNames:
+    """Names by which people mean a choice of a field, beside its own: name -> choice. Intake reads them in any case.
+
+    It stands in the annotation of the field: `Annotated[Literal["x"], OtherNames({"twitter": "x"})]`.
+    """
+
+    names: Mapping[str, str]
+
+
+def _tidied(tag: Any) -> Any:
+    """A tag in its usual form: `pt-BR` for `PT_br` and `pt_BR.UTF-8`, `pt` for `Portuguese`. A value that is no text stays."""
+    if not isinstance(tag, str):
+        return tag
+    if (known := _TAGS.get(folded(tag))) is not None:
+        return known
+    language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
+    language = language.lower()
+    parts, free = [_FORMER_LANGUAGES.get(language, language)], False
+    for part in rest:
+        free = free or len(part) == 1  # extensions have no usual case but the lower one
+        if not free and len(part) == 2:
+            parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
+        else:
+            parts.append(part.title() if not free and len(part) == 4 and part.isalpha() else part.lower())
+    return "-".join(parts)
+
+
 def _well_formed(tag: str) -> str:
-    """The tag, if it follows the grammar of RFC 5646. Its parts are not looked up; grandfathered tags are refused."""
+    """The tag, if it follows the grammar of RFC 5646 and is no country. Its parts are not looked up otherwise.
+
+    Grandfathered tags are refused.
+    """
+    if (meant := _COUNTRIES.get(tag)) is not None:
+        raise ValueError(f"{tag!r} is a country and no language: did you mean {meant}?")
     if _TAG.fullmatch(tag) is None:
-        raise ValueError(f"{tag!r} is not a language tag of BCP 47, such as de, pt-BR or zh-Hant")
+        like = did_you_mean(tag.title(), _LANGUAGE_NAMES.values())
+        raise ValueError(f"{tag!r} is not a language tag of BCP 47, such as de, pt-BR or zh-Hant{like}")
     return tag
 
 
@@ -27,8 +84,10 @@ Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$")]
 """The same, on one line."""
 
-LanguageTag = Annotated[str, StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)]
-"""A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`."""
+LanguageTag = Annotated[
+    str, BeforeValidator(_tidied), StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)
+]
+"""A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`. `pt_br` and `Portuguese` are understood."""
 
 _LANGUAGE_NAMES: Final = {
     "ar": "Arabic",
@@ -76,6 +135,7 @@ _LANGUAGE_NAMES: Final = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
+_TAGS: Final = {folded(name): tag for tag, name in _LANGUAGE_NAMES.items()}
 
 
 def language_name(tag: str) -> str:

@@ -3,24 +3,26 @@
     python scripts/bench/lanes.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
         [--fault kill,unacked,stop] [--kills 5] [--json FILE]
 
-Each peer is installed into its own environment under the cache folder. All run in turn, each step in new processes on an
-emptied server; the table shows medians. Nightpress has three rows. `queue` is its protocol alone, as with the peers: rows
-are put on the queue (`enq/s`, read from the input in storage), then claimed and settled. `whole` feeds while it drains, as
-in real use, and its `enq/s` is intake: rows are read, checked, hashed and stored. `worker` is a whole worker around an
-engine that does nothing, with every outcome durable in storage.
+Each peer is installed into an environment of its own under the cache folder. All systems run in turn, each step in processes
+of its own on an emptied server; the table shows medians. Nightpress has three rows:
 
-With batches of 1, each job is claimed and settled by itself. Like a worker, ours claims the next job while one runs, so at
-most two are leased. Of the peers, celery, dramatiq and taskiq fetch one ahead too; the others cannot without running it.
+- `queue`: the queue alone, as with the peers. Rows are fed from the input in storage (`enq/s`), and then claimed and settled by
+  the two calls that a worker makes.
+- `whole`: the queue as it is used, fed while it drains. `enq/s` is intake: rows are read, checked, hashed and stored.
+- `worker`: a whole worker around a stub of an engine, with every outcome durable in storage.
 
-`p99` is the wait of a job for an idle worker, in ms, when 150 jobs come each second: 99 % of jobs wait no longer. `cpu` is the
-server's CPU time for a job from its enqueueing to its end, in microseconds. `bytes` is the growth of the server's memory
-(`used_memory`) for each queued job, less its payload of `--bytes`. Ours include the request's other fields, and the bytes by
-which the server's allocator rounds the request up. These depend on its length alone (up to a fifth: 2,176 bytes take 2,560).
-The lines under the table say what the queue itself takes without both (which is promised to be at most 300), and with rounding.
+At batches of 1 each job is claimed and settled by itself. As a worker does, ours claims the next job while one is in work, so
+at most two are leased. Of the peers, celery, dramatiq and taskiq fetch one ahead too; the others cannot without running it.
 
-With --fault, workers are broken while they drain, `--kills` times each: `scripts/bench/queue_peers/faults.py` says how, and what
-is counted. `default` and `kept` are each peer's settings: the defaults, and the safest ones of its documentation, with the
-earliest redelivery that it allows. Notes below the tables list them. `n` is the number of faults that took place.
+`p99` is how long a job waited for an idle worker, in ms, when 150 jobs come a second. `cpu` is the processor time of the
+server for one job from its enqueueing to its end, in microseconds. `bytes` is by how much the server's memory (`used_memory`)
+grew for a queued job, less its payload of `--bytes`. Ours include the other fields of the request, and the bytes by which the
+server's allocator rounds the request up, which depend on its length alone (up to a fifth: 2,176 bytes take 2,560). The lines
+under the table give the bytes without both, which are promised to be at most 300, and with the rounding.
+
+With --fault, workers are broken while they drain, `--kills` times each; `scripts/bench/queue_peers/faults.py` says how, and
+what is counted. `default` and `kept` are the settings of a peer: as it comes, and those that lose least by its documentation,
+with redelivery as soon as it allows. They are listed below the tables. `n` is how often the fault occurred.
 """
 
 import argparse

@@ -64,7 +64,7 @@ def test_the_second_of_two_nights_ends_at_once(cluster_shell: Any) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         ended = nightly(cluster_shell)
     assert ended.returncode == 3
-    assert "another night is working on" in ended.stderr
+    assert "another night is working on inbox" in ended.stderr
 
 
 def test_a_refused_file_stays_in_the_inbox(cluster_shell: Any) -> None:

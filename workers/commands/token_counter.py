@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from jobs.errors import ModelUnavailable
-from jobs.generation import GenerationRequest, Prompt
+from jobs.errors import GenerationFailed, ModelUnavailable
+from jobs.generation import Fault, GenerationRequest, Prompt
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
 from workers.engines.weights import load_tokenizer, locate
@@ -13,7 +13,7 @@ from workers.engines.weights import load_tokenizer, locate
 def counter(settings: Settings, model: str) -> Counter | None:
     """Make a counter of prompt tokens for a model; None if its files are missing, broken, or not converted yet.
 
-    A prompt that the model cannot take counts as 0 tokens.
+    The counter raises GenerationFailed for a prompt that the model cannot take, with the code of its fault.
     """
     card = settings.catalog[model]
     if card.engine == "stub":
@@ -25,17 +25,22 @@ def counter(settings: Settings, model: str) -> Counter | None:
         tokenizer = load_tokenizer(model, card, folder)
     except ModelUnavailable:
         return None
-    from workers.engines.text.encoding import Encoded, Encoder
+    from workers.engines.text.encoding import Encoder
 
     encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None)
 
     def count(prompt: Prompt) -> int:
         encoded = encoder.encode(GenerationRequest("preview", prompt))
-        return len(encoded.tokens) if isinstance(encoded, Encoded) else 0
+        if isinstance(encoded, Fault):
+            raise GenerationFailed(encoded.code, encoded.message)
+        return len(encoded.tokens)
 
     return count
 
 
 def _words(prompt: Prompt) -> int:
-    """Count words, as the stub does."""
-    return sum(len(text.split()) for text in (prompt.text, *(message.content for message in prompt.messages)))
+    """Count words, as the stub does. Raises GenerationFailed for a prompt without any."""
+    words = sum(len(text.split()) for text in (prompt.text, *(message.content for message in prompt.messages)))
+    if not words:
+        raise GenerationFailed("empty_prompt", "The prompt has no tokens.")
+    return words

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
+from workers.engines.networks import load_network
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -186,18 +187,14 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 def _convert(weights: _Weights, folder: Path) -> None:
     """Write the dequantised model and its tokenizer to `folder`, in the form that transformers saves."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoTokenizer, GgufConfig
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     name = weights.gguf_file
     tokenizer = AutoTokenizer.from_pretrained(weights.folder, gguf_file=name, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        weights.folder,
-        gguf_file=name,
-        dtype=torch.float32,
-        local_files_only=True,
-        quantization_config=GgufConfig(dequantize=True),
+    model = load_network(
+        weights.folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config  # else save_pretrained refuses: it cannot save GGUF's format

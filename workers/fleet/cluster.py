@@ -40,7 +40,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     if ray.is_initialized():
         return RayCluster("the Ray of this process")
     if local:
-        with _sigterm_handler_kept():
+        with sigterm_handler_kept():
             ray.init(
                 address="local",
                 num_cpus=max(2, os.cpu_count() or 1),
@@ -50,7 +50,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
             )
         return RayCluster("a local Ray")
     try:
-        with _sigterm_handler_kept():
+        with sigterm_handler_kept():
             ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
     except ConnectionError as error:
         if address is not None:
@@ -64,8 +64,11 @@ def _no_cluster(address: str, reason: str) -> str:
 
 
 @contextlib.contextmanager
-def _sigterm_handler_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler that Ray replaces: Ray's would end the command without a drain."""
+def sigterm_handler_kept() -> Iterator[None]:
+    """Put back the SIGTERM handler that Ray replaces when it is joined: Ray's would end the command before its drain.
+
+    Only the main thread can do so. It must hold the block too while another thread joins Ray.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -22,7 +22,7 @@ from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from workers.fleet import embedded_redis
 from workers.fleet.allocation import has_work
-from workers.fleet.cluster import workers_per_lane
+from workers.fleet.cluster import sigterm_handler_kept, workers_per_lane
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
@@ -193,9 +193,10 @@ class Supervisor:
 
     def _joined(self, joining: Future[Cluster], goal: Goal) -> Cluster | None:
         """The cluster once it is joined; None if it is not and the supervisor was interrupted."""
-        while not joining.done() and not self.interrupts:
-            goal.show_phase("starting Ray")
-            time.sleep(TICK_S / 10)
+        with sigterm_handler_kept():
+            while not joining.done() and not self.interrupts:
+                goal.show_phase("starting Ray")
+                time.sleep(TICK_S / 10)
         cluster = joining.result() if joining.done() else None
         return None if self.interrupts else cluster
 

@@ -1,7 +1,8 @@
 """Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
 The response of a `chat` is a `chat.completion`, that of a `completion` a `text_completion`. That of any other kind is a
-`chat.completion` whose content is the output as JSON. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id: a row without one, and a
+refused row whose custom_id another row has, is named `<batch>-<row>`. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,8 +21,10 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     id_ = f"{row['batch_id']}-{row['row']}"
-    custom_id = row.get("custom_id") or str(row["row"])
     error = row.get("error")
+    # The id of a batch is made of all of its rows, so no row can have it in its custom_id.
+    of_another = error and (error["code"] == "duplicate_custom_id" or error.get("custom_id_of_line"))
+    custom_id = id_ if of_another else row.get("custom_id") or id_
     if error:
         details = {"code": error["code"], "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}

@@ -1,14 +1,15 @@
 -- feed: put rows of a batch on the lane and move its cursor, or change nothing.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   1 batch  2 round  3 cursor expected  4 next cursor  5 1 at the end of the input, else 0  6 most attempts
---        7 1 to let leased jobs of the round before run to their end, else 0
---        then for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> where there were any; and its payload
--- Reply  {accepted, refused, round, cursor}: accepted 1, rows were added; 0, nothing changed, and round and cursor are
---        the truth. refused 1: the queue knows a later round, or the batch is closed.
+-- ARGV   1 batch  2 round  3 expected cursor  4 next cursor  5 1 at the end of the input, else 0
+--        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
+--        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if there were any; and its payload
+-- Reply  {accepted, refused, round, cursor}. accepted: 1 if the rows were added and the cursor moved. refused: 1 if the
+--        lane knows a later round, or the batch is closed. round and cursor: what is true now
 --
--- A missing batch, or one of an older round, is opened anew at cursor 0 first. Rows that are live are passed over.
+-- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are live
+-- are skipped.
 
 local batch, round, cursor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local record = get_batch(batch)
@@ -23,7 +24,7 @@ if not record or record.round < round then
   if record then
     each_job(batch, function(job, r)
       if not r then
-        let_go[#let_go + 1] = job
+        removed_payloads[#removed_payloads + 1] = job
       elseif not (kept and is_leased(r) and tonumber(r.round) == kept) then
         remove(job, r)
       end
@@ -41,25 +42,25 @@ local jobs, live, payloads = {}, {}, {}
 for i = 8, #ARGV, 2 do
   jobs[#jobs + 1] = batch .. '/' .. string.match(ARGV[i], '^%d+')
 end
-for i, payload in ipairs(read(PAYLOAD, jobs)) do
+for i, payload in ipairs(read_fields(PAYLOAD, jobs)) do
   live[jobs[i]] = payload and true
 end
-for place, job in ipairs(jobs) do
-  local tries, payload = ARGV[6 + 2 * place], ARGV[7 + 2 * place]
+for i, job in ipairs(jobs) do
+  local row, payload = ARGV[6 + 2 * i], ARGV[7 + 2 * i]
   if not live[job] then
-    local r = fresh_of(job, payload)
+    local r = fresh_from(job, payload)
     live[job] = true
     payloads[#payloads + 1] = job
     payloads[#payloads + 1] = payload
-    unwritten_bytes = unwritten_bytes + r.bytes
-    local attempts, crashes, solo = string.match(tries, '|(%d+)|(%d+)|(%d+)$')
+    bytes_change = bytes_change + r.bytes
+    local attempts, crashes, solo = string.match(row, '|(%d+)|(%d+)|(%d+)$')
     if attempts then
       r.attempts, r.crashes, r.solo, r.fresh = tonumber(attempts), tonumber(crashes), tonumber(solo), false
     end
     put_in(job, r, (r.attempts >= most_attempts or r.solo >= MOST_SOLO) and 'y' or 'r')
   end
 end
-call_on('HSET', PAYLOAD, payloads)
+call_with('HSET', PAYLOAD, payloads)
 write()
 record.cursor = tonumber(ARGV[4])
 record.at_end = ARGV[5] == '1'

@@ -1,6 +1,7 @@
--- release: give leased jobs back unharmed: their attempt does not count. A suspect goes back to its group.
+-- release: give leased jobs back, so that their attempt does not count. A suspect goes back to its group, a burial to
+-- the dying.
 --
--- KEYS  1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
@@ -18,7 +19,7 @@ each_lease(ARGV[1], function(number, job, r, held)
     if r.state == 'b' then
       put_in(job, r, 'y')
     else
-      forget_lost(r)
+      forget_lost_lease(r)
       r.attempts = math.max(r.attempts - 1, 0)
       local suspect = r.size > 0
       r.size = 0

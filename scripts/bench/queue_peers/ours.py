@@ -154,10 +154,10 @@ def feed(context: WorkerContext) -> dict[str, Any]:
 
 
 class Drain:
-    """Claims `n` jobs, reads their requests and settles them with the next claim, until all jobs are settled.
+    """Claims `n` jobs, reads their requests and settles them, again and again until all jobs are settled.
 
-    It has two threads: one waits for the queue while the other reads requests, so one claim is always ahead, even if a
-    claim is one job. If `feeds` is set, the first thread also feeds the lane from the input in storage.
+    Two threads do so: one waits for the queue while the other reads requests, so at most two claims are leased. With `feeds`
+    the first thread also feeds the lane from the input in storage, after each claim as the claimer does.
     """
 
     def __init__(self, context: WorkerContext, jobs: int, n: int, feeds: bool) -> None:
@@ -179,19 +179,18 @@ class Drain:
         return {"seconds": took}
 
     def _drain(self, place: int) -> None:
-        context, done = self._context, list[Settlement]()
+        context = self._context
         me = WorkerRecord(f"w-{place}", os.getpid(), "bench", LANE, 0)
         incarnation, claims = secrets.token_hex(4), 0
         while sum(self._settled) < self._jobs:
             claim_id = str(ClaimId(me.worker, incarnation, claims))
-            reply = context.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me, settle=done)
-            self._settled.append(len(done))
-            self._lost += len(reply.lost)
+            reply = context.schedule.claim(LANE, claim_id, self._n, LEASE_MS, me)
             claims += 1
             for job in reply.jobs:
                 load_request(context.store, job.key.batch_id, LANE, job)
-            done = [Settlement(job.lease) for job in reply.jobs]
-            if self._feeds and place == 0:  # as the claimer does
+            self._lost += len(context.schedule.settle(LANE, [Settlement(job.lease) for job in reply.jobs]))
+            self._settled.append(len(reply.jobs))
+            if self._feeds and place == 0:
                 context.batches.scan()
                 context.feeder.top_up(LANE, reply.ready, hungry=len(reply.jobs) < self._n)
 
@@ -207,14 +206,13 @@ def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]
 
 
 def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
-    """The p99 of the waits of the rows of `feed_paced`. The first half is left out, as with the peers."""
+    """The time that all but one in a hundred of those rows waited at most. The first half is left out, as with the peers."""
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
-    done: list[Settlement] = []
     while len(waits) < jobs:
-        reply = context.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me, settle=done)
+        reply = context.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me)
         claims += 1
         waits += [time.time() - float(job.payload) for job in reply.jobs if isinstance(job.payload, bytes)]
-        done = [Settlement(job.lease) for job in reply.jobs]
+        context.schedule.settle(LANE, [Settlement(job.lease) for job in reply.jobs])
         if not reply.jobs:
             time.sleep(POLL_S)
     late = sorted(waits[jobs // 2 :])

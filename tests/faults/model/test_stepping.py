@@ -7,7 +7,7 @@ import redis
 
 from jobs.errors import StoreUnavailable
 from tests.faults.model.stepping import Fate, Gate, Killed, SteppedQueue, SteppedStore
-from tests.jobs.lane import LANE, ME, fed, row
+from tests.support.lane import LANE, ME, fed, row
 
 
 @pytest.mark.parametrize(

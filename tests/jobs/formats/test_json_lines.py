@@ -120,8 +120,10 @@ def test_what_a_line_holds_is_written_back_as_it_was(raw: bytes) -> None:
     assert orjson.dumps(values) == raw
 
 
-def test_the_last_of_two_of_one_name_is_kept() -> None:
-    assert read_object(b'{"a":18446744073709551616,"a":1}') == {"a": 1}
+def test_a_long_integer_that_is_not_kept_is_a_key_twice() -> None:
+    found = read_object(b'{"a":18446744073709551616,"a":1}')
+    assert isinstance(found, Finding)
+    assert (found.code, found.field) == ("duplicate_key", "a")
 
 
 @pytest.mark.parametrize(
@@ -151,3 +153,47 @@ def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
 def test_a_text_that_is_no_value(text: str) -> None:
     with pytest.raises(ValueError, match=r"line 1|empty|unexpected"):
         read_value(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        pytest.param('{"a": 1, "a": 1}', "a", id="with the same value"),
+        pytest.param('{"a": 1, "b": 2, "a" \t: null}', "a", id="apart, with blanks"),
+        pytest.param('{"a": 1, "\\u0061": 2}', "a", id="written in two ways"),
+        pytest.param('{"": 1, "": 2}', "", id="empty"),
+        pytest.param('{"x": {"a": 1, "a": 2}}', "x.a", id="within an object"),
+        pytest.param('{"x": [0, {"b": 0}, [{"a": 1, "a": 2}]]}', "x.2.0.a", id="within a list"),
+        pytest.param('{"x": {"a": 1, "a": 2}, "x": 5}', "x.a", id="within a value that is not kept"),
+        pytest.param('{"x": {"a": 1}, "x": {"b": 2}}', "x", id="objects, which are not put together"),
+        pytest.param('{"a": "\\":", "b.c": 2, "b.c": 3}', "b.c", id="beside what looks like a key in a text"),
+        pytest.param('{"n": 1, "n": %s}' % ("9" * 18), "n", id="numbers"),
+        pytest.param('{"n": 0.%s, "n": 1}' % ("9" * 5000), "n", id="a number of many digits"),
+        pytest.param('{"a": %s, "a": 1}' % ("[" * 1000 + "]" * 1000), None, id="a deep value that is not kept"),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_named(line: str, field: str | None) -> None:
+    found = read_object(line.encode())
+    assert isinstance(found, Finding)
+    assert (found.code, found.field) == ("duplicate_key", field)
+    assert "twice" in found.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a": {"a": {"a": 1}}}',
+        '{"a": [{"a": 1}, {"a": 2}]}',
+        '{"a": "\\"a\\": 1, \\"a\\": 2", "b": "\\":"}',
+        '{"a": 1, "A": 2, "a ": 3}',
+        '{"a": "\\\\", "b": ":"}',
+    ],
+)
+def test_keys_of_several_objects_and_texts_with_colons_are_not_twice(line: str) -> None:
+    assert read_object(line.encode()) == orjson.loads(line)
+
+
+def test_a_value_has_no_key_twice_either() -> None:
+    found = read_value('{"a": 1, "a": 2}')
+    assert isinstance(found, Finding)
+    assert found.field == "value.a"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from pyarrow import parquet
 from jobs.formats.formulas import FORMULA, unguarded
 from jobs.formats.results import markdown, openai_lines, tables
 from jobs.kinds.registry import load_kinds
+from jobs.operations.results import results
+from jobs.store.opening import open_store
 
 KINDS = load_kinds()
 USAGE = {
@@ -149,6 +151,30 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     assert (first["custom_id"], first["error"]) == ("x", None)
     body = Completion.model_validate(second["response"]["body"], strict=True)
     assert (body.choices[0].text, body.choices[0].finish_reason, body.object) == ("c", "stop", "text_completion")
+
+
+def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., Any], tmp_path: Path) -> None:
+    """Among rows with the same custom_id, as a number too, without one, refused, and named like the row of another."""
+    good, bad = {"kind": "chat", "prompt": "a"}, {"kind": "chat"}
+    ids = [(good, 1), (good, "1"), (good, 1.0), (good, None), (good, "3"), (bad, "a"), (good, "a"), (bad, "a")]
+    ids += [(bad, "b"), (bad, "b"), (bad, None), (good, "kept"), (bad, "alone"), (bad, 7)]
+    rows = [{**row, "custom_id": custom_id} for row, custom_id in ids]
+    taken = take(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    batch = taken.accepted.batch
+    store = open_store(str(tmp_path / "store"))
+    refused = list(results(store, batch.batch_id, errors=True))
+    done = [
+        completed(row.row, "chat", {"text": "a"}, custom_id=row.custom_id, batch_id=batch.batch_id)
+        for row in taken.rows
+    ]
+    lines = [orjson.loads(line) for line in openai_lines.lines([*done, *refused])]
+    names = [line["custom_id"] for line in lines]
+    assert len(names) == len(rows) == len(set(names))
+    own = {"1", "3", "a", "b", "kept", "alone", "7"}
+    assert own <= set(names)
+    assert {name for name in names if name not in own} == {f"{batch.batch_id}-{n}" for n in (1, 2, 3, 5, 7, 9, 10)}
+    holds = [line["error"] is None for line in lines if line["custom_id"] in ("1", "a")]
+    assert holds == [True, True]
 
 
 def test_log_probabilities_in_openai_lines() -> None:

@@ -130,6 +130,13 @@ def test_each_fault_has_its_code_line_and_field_and_harms_no_other_row(
     assert [index.has_outcome(row) for row in range(3)] == [False, True, False]
 
 
+def test_a_field_that_is_set_twice_is_refused(store: Store) -> None:
+    with pytest.raises(RequestError, match=r"--set tone=\.\.\. is given twice"):
+        taken(store, jsonl(chat()), set=("tone=a", "tone=b"))
+    with pytest.raises(RequestError, match="the key 'a' twice"):
+        taken(store, jsonl(chat()), set=('metadata={"a": 1, "a": 2}',))
+
+
 def test_strict_names_every_bad_line_and_stores_nothing(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StrictRefused) as raised:
         taken(store, jsonl(chat(), b"{", chat(), chat(colour=1)), strict=True)

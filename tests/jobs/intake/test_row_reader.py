@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from jobs.batches.request_row import RowRequest
+from jobs.catalog import Abilities, ModelCard, Models
 from jobs.formats.json_lines import read_object
 from jobs.formats.record import Record
 from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
@@ -23,6 +24,10 @@ class NoteRequest(BaseModel):
     body: str | None = None
     tags: tuple[str, ...] = ()
     words: int = Field(default=50, ge=1)
+
+    @property
+    def schema_field(self) -> str | None:
+        return "body" if self.body == "a schema" else None
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -58,7 +63,9 @@ def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
     defaults = RowDefaults(kind=None, model="small", tenant="house", priority=4, given=given)
     raw = json.dumps(line).encode()
     record = Record(9, raw, read_object(raw))
-    return RowReader({"note": NoteKind()}, ["small", "large"], defaults).read(record, 7)
+    return RowReader(
+        {"note": NoteKind()}, Models({"small": ModelCard(engine="stub"), "large": ModelCard()}), defaults
+    ).read(record, 7)
 
 
 def note(**fields: Any) -> dict[str, Any]:
@@ -158,3 +165,31 @@ def test_a_kind_that_raises_is_a_fault_of_its_row(title: str, error: str) -> Non
     found = fault(note(title=title))
     assert (found.code, found.line, found.kind) == ("kind_failed", 9, "note")
     assert error in found.message
+
+
+@pytest.mark.parametrize("model", ["small", "large"])
+@pytest.mark.parametrize(
+    ("row", "code", "field"),
+    [
+        pytest.param(note(body="a schema"), "unsupported_parameter", "body", id="an answer by a schema"),
+        pytest.param(note(title="a", adapter="b"), "unknown_adapter", "adapter", id="an adapter"),
+    ],
+)
+def test_a_row_that_its_engine_cannot_do_is_refused(
+    monkeypatch: pytest.MonkeyPatch, model: str, row: dict[str, Any], code: str, field: str
+) -> None:
+    monkeypatch.setattr("jobs.catalog.ABILITIES", {"stub": Abilities(True, True), "causal": Abilities(False, False)})
+    found = read({**row, "model": model})
+    if model == "small":
+        assert isinstance(found, RowRequest)
+    else:
+        assert isinstance(found, RowFault)
+        assert (found.code, found.field) == (code, field)
+        assert "the engine of large" in found.message
+
+
+def test_a_model_is_understood_in_other_case() -> None:
+    found = read(note(title="a", model=" Large"))
+    assert isinstance(found, RowRequest)
+    assert found.model == "large"
+    assert "did you mean small?" in fault(note(title="a", model="smal")).message

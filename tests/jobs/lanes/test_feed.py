@@ -29,7 +29,7 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
-from jobs.lanes.window import FEW_ROWS, SHARE_ROWS
+from jobs.lanes.window import ALLOCATION_ROWS, LEAST_ROWS
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
@@ -103,7 +103,7 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
 
 
 class Opened(LocalStore):
-    """Knows which files were opened to be streamed."""
+    """A store that remembers which files were opened as streams."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -157,53 +157,53 @@ def test_bytes_bound_the_window_too(tmp_path: Path, fake_client: redis.Redis) ->
     assert 0 < desk.snapshot().ready < 600
 
 
-def test_an_urgent_batch_gets_its_share_of_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_an_urgent_batch_gets_an_allocation_in_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(200, "first")
     desk.top_up()
     urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.top_up() == SHARE_ROWS
+    assert desk.top_up() == ALLOCATION_ROWS
     assert {job.key.batch_id for job in desk.claim(20)} == {urgent.batch_id}
 
 
 def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """A claimer says how many wait: an urgent batch gets its share soon, and again when it has nothing left."""
+    """An urgent batch gets an allocation at the next look, and another once none of it waits."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
     urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
-    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(SHARE_ROWS)])
+    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(ALLOCATION_ROWS)])
     assert desk.snapshot().batches[urgent.batch_id].live == 0
     desk.now = 1.9
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=50) == 100 - SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=50) == 100 - ALLOCATION_ROWS
     desk.now = 2.0
     assert desk.feeder.top_up(LANE, ready=100) == 0
 
 
-def test_a_batch_whose_share_was_claimed_gets_the_next_while_that_is_at_work(
+def test_a_batch_whose_allocation_was_claimed_gets_another_while_that_runs(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """A caller that is hungry gets it at once; others when the lane is looked at again."""
+    """A hungry caller feeds it at once, others at the next look."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
     urgent = desk.accept(200, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
-    assert len(desk.claim(SHARE_ROWS)) == SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
+    assert len(desk.claim(ALLOCATION_ROWS)) == ALLOCATION_ROWS
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == ALLOCATION_ROWS
     assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 0
-    assert {job.key.batch_id for job in desk.claim(SHARE_ROWS, "c-2")} == {urgent.batch_id}
+    assert {job.key.batch_id for job in desk.claim(ALLOCATION_ROWS, "c-2")} == {urgent.batch_id}
     desk.now = 2.0
-    assert desk.feeder.top_up(LANE, ready=100) == SHARE_ROWS
+    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
 
 
 def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """The tail of the last batch asks no more of the queue; a new batch is fed at once, a queue that forgot is soon noticed."""
+    """A new batch is fed at once, and a queue that forgot is noticed at the next look."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(10, "first")
     assert desk.top_up() == 10
@@ -220,13 +220,13 @@ def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     assert desk.feeder.top_up(LANE, ready=0) == 15
 
 
-def test_a_share_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_an_allocation_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(97, "first")
     desk.top_up()
     desk.accept(100, "second")
     desk.accept(10, "third")
-    assert desk.top_up() == SHARE_ROWS + 10
+    assert desk.top_up() == ALLOCATION_ROWS + 10
     assert desk.top_up() == 0
 
 
@@ -235,7 +235,7 @@ def test_many_open_batches_do_not_fill_the_queue(tmp_path: Path, fake_client: re
     batches = [desk.accept(15, f"b{n}") for n in range(8)]
     desk.top_up()
     snapshot = desk.snapshot()
-    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, 15, 10, *[FEW_ROWS] * 5]
+    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, 15, 10, *[LEAST_ROWS] * 5]
     assert desk.top_up() == 0
 
 
@@ -253,7 +253,7 @@ def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: r
 def test_rows_that_have_outcomes_by_now_are_not_fed_when_others_moved_the_cursor_back(
     tmp_path: Path, fake_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between what this feeder saw and what it feeds, the rows that it fed before are done, and the queue forgets all."""
+    """Between the look of this feeder and its feed, the rows that it fed before are done and the queue forgets everything."""
     desk = Desk(tmp_path, fake_client, window_rows=5)
     batch = desk.accept(10)
     assert desk.top_up() == 5
@@ -304,7 +304,7 @@ def test_a_request_that_the_queue_has_damaged_is_read_from_storage(desk: Desk, p
 
 
 def torn(line: bytes) -> bytes:
-    """What is no JSON."""
+    """No JSON."""
     return b"\xff" * (len(line) - 1) + b"\n"
 
 
@@ -314,7 +314,7 @@ def other_text(line: bytes) -> bytes:
 
 
 def other_row(line: bytes) -> bytes:
-    """The same request as that of row 0."""
+    """The same request under row 0."""
     return re.sub(rb'"row":\d+', b'"row":0', line)
 
 
@@ -329,7 +329,7 @@ def damage(desk: Desk, batch: Batch, *rows: int, into: Callable[[bytes], bytes] 
 def test_rows_whose_stored_requests_are_damaged_fail_and_harm_no_other(
     desk: Desk, capsys: pytest.CaptureFixture[str], into: Callable[[bytes], bytes]
 ) -> None:
-    """They are not fed. After one more feeding from storage an audit finds them in no line."""
+    """They are not fed. After one more feed from storage the audit finds no line that holds them."""
     batch = desk.accept(5)
     damage(desk, batch, 1, 4, into=into)
     sweeper = desk.sweeper()
@@ -375,10 +375,10 @@ def test_what_redis_forgot_is_fed_again_without_the_rows_that_have_an_outcome(
     }
 
 
-def test_a_feeder_that_comes_to_what_another_began_anew_reads_what_was_done_meanwhile(
+def test_a_feeder_reads_storage_before_it_feeds_a_batch_that_another_opened_anew(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """A queue that forgot counts its versions from 1 again, so that they do not tell."""
+    """A queue that forgot counts versions from 1 again, so the version does not show it."""
     one, other = Desk(tmp_path, fake_client, window_rows=10), Desk(tmp_path, fake_client, window_rows=2)
     batch = one.accept(14)
     assert one.top_up() == 10
@@ -410,7 +410,7 @@ def test_a_reopened_batch_is_fed_with_the_rows_that_did_not_complete(desk: Desk)
 
 
 def test_the_markers_of_a_batch_that_is_not_fed_are_read_from_time_to_time(desk: Desk) -> None:
-    """A batch may be cancelled while the queue is away; and a claim must not cost a look at the storage each time."""
+    """A batch may be cancelled while the queue is away, and a claim must not read storage each time."""
     batch = desk.accept(10)
     desk.top_up()
     desk.top_up()
@@ -422,7 +422,7 @@ def test_the_markers_of_a_batch_that_is_not_fed_are_read_from_time_to_time(desk:
     assert desk.snapshot().ready == 0
 
 
-def test_what_was_closed_while_it_was_fed_is_dropped(desk: Desk) -> None:
+def test_a_batch_that_was_closed_while_it_was_fed_is_dropped(desk: Desk) -> None:
     batch = desk.accept(10)
     close(desk.store, batch.batch_id, "cancelled")
     desk.top_up()
@@ -448,7 +448,7 @@ def test_a_drained_and_complete_batch_is_published_and_forgotten(desk: Desk) -> 
 
 
 def test_a_drained_batch_that_lacks_outcomes_is_fed_again(desk: Desk) -> None:
-    """The audit: Redis lost rows, and shows the batch as done. What was done since the feeder's last look is not done again."""
+    """The audit: Redis lost rows and shows the batch as drained. Rows that were done since the last look are not done again."""
     batch = desk.accept(3)
     assert (desk.top_up(), desk.top_up()) == (3, 0)
     jobs = desk.claim()
@@ -485,15 +485,15 @@ def test_a_batch_of_refused_rows_needs_no_lane(desk: Desk) -> None:
     assert desk.sweeper().sweep() == 0
 
 
-def test_an_input_that_is_missing_is_waited_for(desk: Desk) -> None:
+def test_a_missing_input_is_waited_for(desk: Desk) -> None:
     batch = desk.accept(2)
     desk.store.delete(BatchPaths(batch.batch_id).input(LANE))
     with pytest.raises(StoreUnavailable, match="Restore it"):
         desk.top_up()
 
 
-def test_an_input_that_is_missing_is_looked_for_less_and_less_often(desk: Desk) -> None:
-    """Until it is restored each call says so, also one that looks at nothing; the other batch is fed."""
+def test_a_missing_input_is_looked_for_ever_more_rarely(desk: Desk) -> None:
+    """Until it is restored each call raises the damage, also one that reads nothing. The other batch is fed."""
     hurt, other = desk.accept(2), desk.accept(2, name="other")
     path = Path(desk.store.url) / BatchPaths(hurt.batch_id).input(LANE)
     whole = path.read_bytes()
@@ -512,7 +512,7 @@ def test_an_input_that_is_missing_is_looked_for_less_and_less_often(desk: Desk) 
 
 
 def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
-    """A feeder and a sweeper that know the batch, and ones that meet it damaged: what is wrong is raised at the end."""
+    """A feeder and a sweeper that knew the batch before, and new ones: all raise the damage at the end."""
     hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)
     desk.top_up()
     desk.complete(hurt, [0, 1])
@@ -544,7 +544,7 @@ def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
 
 @pytest.mark.parametrize("known", ["rows", "the end"])
 def test_a_batch_that_is_deleted_and_accepted_again_between_two_looks_is_fed_anew(desk: Desk, known: str) -> None:
-    """Its index still knows of the outcomes of the one before."""
+    """Its index still has the outcomes of the deleted batch."""
     batch = desk.accept(5)
     desk.top_up()
     desk.complete(batch, range(5))

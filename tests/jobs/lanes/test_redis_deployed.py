@@ -16,7 +16,7 @@ from jobs.lanes.scripts import COMMANDS
 from jobs.settings import Settings
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
-from tests.jobs.lane import LEASE_MS, row
+from tests.support.lane import LEASE_MS, row
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -68,8 +68,8 @@ def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
     queue.close()
 
 
-def test_a_cluster_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
-    """A node that has not heard of who serves its slots."""
+def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
+    """A node that does not know which node serves its slots."""
     if REDIS is None:
         pytest.skip("redis-server is not installed")
     node = MakeServer(REDIS, tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))

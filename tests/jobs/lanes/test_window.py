@@ -9,7 +9,7 @@ import pytest
 
 from jobs.batches.batch import Batch
 from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
-from jobs.lanes.window import FEW_ROWS, SHARE_ROWS, Room, Window
+from jobs.lanes.window import ALLOCATION_ROWS, LEAST_ROWS, Room, Window
 from jobs.settings import Settings
 
 ROWS = 1000
@@ -24,7 +24,7 @@ def batch(name: str, tenant: str = "a", priority: int = 4) -> Batch:
 
 
 def lane(**live: tuple[int, int]) -> LaneSnapshot:
-    """A lane with so many rows of each batch that wait, and that are leased."""
+    """A lane with these rows of each batch: how many wait, and how many are leased."""
     schedules = {
         name: BatchSchedule(name, 1, 0, False, False, ready, 0, leased, 1) for name, (ready, leased) in live.items()
     }
@@ -46,14 +46,22 @@ A, B, URGENT = batch("a"), batch("b", tenant="b"), batch("u", priority=9)
         pytest.param(lane(), [A], A, ROWS, id="an empty lane takes a window"),
         pytest.param(lane(a=(300, 500)), [A], A, 700, id="what is leased does not wait"),
         pytest.param(lane(a=(ROWS, 0)), [A], A, 0, id="a full one takes no more of a batch that waits"),
-        pytest.param(lane(a=FULL), [A, B], B, SHARE_ROWS, id="another tenant has a share"),
-        pytest.param(lane(a=FULL), [A, URGENT], URGENT, SHARE_ROWS, id="another priority has a share"),
-        pytest.param(lane(a=FULL, u=(0, 64)), [A, URGENT], URGENT, SHARE_ROWS, id="the next when the first is claimed"),
+        pytest.param(lane(a=FULL), [A, B], B, ALLOCATION_ROWS, id="another tenant gets an allocation"),
+        pytest.param(lane(a=FULL), [A, URGENT], URGENT, ALLOCATION_ROWS, id="another priority gets an allocation"),
+        pytest.param(
+            lane(a=FULL, u=(0, 64)), [A, URGENT], URGENT, ALLOCATION_ROWS, id="the next when the first is claimed"
+        ),
         pytest.param(lane(a=FULL, u=(1, 64)), [A, URGENT], URGENT, -1, id="and not before"),
-        pytest.param(lane(a=(980, 0)), [A, B], B, SHARE_ROWS, id="a share is whole although less is left"),
-        pytest.param(lane(a=(3 * ROWS, 0)), [A, batch("a2")], batch("a2"), FEW_ROWS, id="few beyond a tenant's part"),
-        pytest.param(lane(a=(3 * ROWS, 0)), [A, B], B, SHARE_ROWS, id="whose excess harms no other tenant"),
-        pytest.param(lane(a=(3 * ROWS, 0)), [A, URGENT], URGENT, SHARE_ROWS, id="nor another priority"),
+        pytest.param(lane(a=(980, 0)), [A, B], B, ALLOCATION_ROWS, id="an allocation is whole although less is left"),
+        pytest.param(lane(a=(3 * ROWS, 0)), [A, batch("a2")], batch("a2"), LEAST_ROWS, id="few beyond a tenant's part"),
+        pytest.param(lane(a=(3 * ROWS, 0)), [A, B], B, ALLOCATION_ROWS, id="an excess harms no other tenant"),
+        pytest.param(
+            lane(a=(3 * ROWS, 0)),
+            [A, URGENT],
+            URGENT,
+            ALLOCATION_ROWS,
+            id="an excess harms no other priority",
+        ),
         pytest.param(
             lane(a=FULL), [A, *(batch(f"{n}", f"t{n}") for n in range(99))], batch("0", "t0"), 20, id="equal parts"
         ),
@@ -66,18 +74,22 @@ def test_rows_of_a_batch(shown: LaneSnapshot, batches: Sequence[Batch], one: Bat
 @pytest.mark.parametrize(
     ("given", "size", "room"),
     [
-        pytest.param({}, 64 * KIB * KIB, Room(SHARE_ROWS, SHARE_ROWS * 16 * KIB), id="as many as would fit inline"),
+        pytest.param(
+            {}, 64 * KIB * KIB, Room(ALLOCATION_ROWS, ALLOCATION_ROWS * 16 * KIB), id="as many as would fit inline"
+        ),
         pytest.param({"window_bytes": 64 * KIB}, 64 * KIB, Room(4, 64 * KIB), id="no more than the window's bytes"),
-        pytest.param({"inline_bytes": 0}, 64 * KIB * KIB, Room(SHARE_ROWS, SHARE_ROWS * 32), id="by their place"),
+        pytest.param(
+            {"inline_bytes": 0}, 64 * KIB * KIB, Room(ALLOCATION_ROWS, ALLOCATION_ROWS * 32), id="by their place"
+        ),
         pytest.param({"window_bytes": 64 * KIB, "inline_bytes": KIB * KIB}, 64 * KIB, Room(1, KIB * KIB), id="one"),
     ],
 )
-def test_bytes_of_a_share(given: Mapping[str, int], size: int, room: Room) -> None:
+def test_bytes_of_an_allocation(given: Mapping[str, int], size: int, room: Room) -> None:
     assert Window(settings(**given), replace(lane(a=(10, 0)), bytes=size), [A, B]).room(B) == room
 
 
 def test_many_open_batches_come_to_about_two_windows_and_a_few_rows_of_each() -> None:
-    """Whatever is claimed of them is fed again, so that it stays so."""
+    """Also when rows of them are claimed and more are fed."""
     batches = [batch(f"{n}", f"t{n % 3}") for n in range(1000)]
     live: dict[str, tuple[int, int]] = {}
     for _ in range(3):
@@ -85,11 +97,11 @@ def test_many_open_batches_come_to_about_two_windows_and_a_few_rows_of_each() ->
         for one in batches:
             ready, leased = live.get(one.batch_id, (0, 0))
             room = window.room(one)
-            if room.left:
+            if room.is_left:
                 window.take(one, room)
                 live[one.batch_id] = (ready + room.rows, leased)
         rows = [live[one.batch_id][0] for one in batches]
-        assert min(rows) >= FEW_ROWS
-        assert sum(rows) <= 3 * ROWS + FEW_ROWS * len(batches)
+        assert min(rows) >= LEAST_ROWS
+        assert sum(rows) <= 3 * ROWS + LEAST_ROWS * len(batches)
         for name in list(live)[:50]:
             live[name] = (0, 0)

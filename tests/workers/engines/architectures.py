@@ -51,6 +51,7 @@ PADDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "falcon": ("Falcon", {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.4, "alibi": True, **PLAIN}),
     "bloom": ("Bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4}),
     "mamba": ("Mamba", {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}),
+    "rwkv": ("Rwkv", {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32, "intermediate_size": 48}),
     "gpt_oss": (
         "GptOss",
         {**SIZES, **GROUPED, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 12},

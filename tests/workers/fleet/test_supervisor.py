@@ -1,5 +1,8 @@
 """Shows workers/fleet/supervisor.py on a fake cluster: what it starts, when it ends, and how it is interrupted."""
 
+import faulthandler
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -19,6 +22,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
+from workers.commands.interrupts import on_interrupt
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor
@@ -145,6 +149,25 @@ def test_an_interrupt_while_the_cluster_is_joined_starts_no_worker(settings: Set
     goal.show_phase = show_phase  # type: ignore[method-assign]
     made.run(goal)
     assert cluster.workers == []
+
+
+def test_sigterm_drains_although_ray_puts_its_own_handler_over_pythons(
+    settings: Settings, cluster: FakeCluster
+) -> None:
+    """Ray's ends the process 3 s later. It is set from the thread that joins the cluster, as faulthandler does here."""
+
+    def connect() -> Cluster:
+        faulthandler.register(signal.SIGTERM, all_threads=False, chain=False)
+        return cluster
+
+    made = supervisor(settings, connect)
+    goal = Ticks(cluster, most=20, on_tick=lambda n: os.kill(os.getpid(), signal.SIGTERM) if n == 2 else None)
+    try:
+        with on_interrupt(lambda _: made.interrupt()):
+            made.run(goal)
+    finally:
+        faulthandler.unregister(signal.SIGTERM)
+    assert (goal.ticks, made.interrupts) == (2, 1)
 
 
 def test_a_cluster_that_is_not_there_ends_it(settings: Settings, cluster: FakeCluster) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 from jobs.catalog import ModelCard
@@ -18,11 +18,12 @@ from workers.engines.causal.kernels.cpu.fused import fuse
 from workers.engines.causal.kernels.cpu.packed import pack
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_engine import PaddedEngine
-from workers.engines.causal.probe import Unfit, prepare_for_slots
+from workers.engines.causal.probe import Unfit, prepare_for_slots, why_alone
 from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement, place
+from workers.engines.networks import load_network
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
 from workers.engines.text.encoding import Encoder
@@ -107,15 +108,22 @@ def build_engine(
                 core=Core(options.cores) if options.cores and model.placement.device.type == "cpu" else None,
                 began_ns=began_ns,
             )
+    if reason := why_alone(model):
+        logger().warning("engine.alone", model=alias, reason=reason)
+        slots = 1
     return PaddedEngine(model, slots=min(slots, PADDED_SLOTS), began_ns=began_ns)
 
 
 def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> CausalModel:
-    """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded."""
+    """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded.
+
+    Raises:
+        ModelUnavailable: The weights are not wholly those of a causal model.
+    """
     disable_progress_bar()
     local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **local_only)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=placement.dtype, **local_only)
+    network = load_network(folder, trust_remote_code=trust_remote_code, dtype=placement.dtype)
     network = network.to(placement.device).eval()
     fuse(network, placement.device)
     pack(network, placement.device)

@@ -17,7 +17,10 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from jobs.generation import Completion, Fault, GenerationRequest
 from workers.engines.causal.faults import fault_of
 from workers.engines.causal.model import CausalModel
+from workers.engines.causal.padded_batches import next_batch
+from workers.engines.causal.runtime.rotary import SeveralSwitches, forget_lengths, length_switch
 from workers.engines.causal.sampler import SamplingState, sample
+from workers.engines.causal.sequences import LengthSwitch
 from workers.engines.causal.time_shares import split_time
 from workers.engines.protocol import EngineStats
 from workers.engines.text.encoding import Encoded
@@ -51,6 +54,11 @@ class PaddedEngine:
     ) -> None:
         self._model = model
         self._slots = slots
+        self._length_switch: LengthSwitch | None = None
+        try:
+            self._length_switch = length_switch(model.network)
+        except SeveralSwitches:
+            self._slots = 1
         self._clock_ns = clock_ns
         self._lock = threading.Lock()
         self._submitted: dict[str, GenerationRequest] = {}
@@ -127,14 +135,11 @@ class PaddedEngine:
         return faults
 
     def _next_batch(self) -> list[Encoded]:
-        """Take the request that has waited longest and its neighbours by length, up to the number of slots."""
+        """Take the request that has waited longest and those that may share a batch with it."""
         with self._lock:
             if not self._waiting:
                 return []
-            oldest = next(iter(self._waiting.values()))
-            by_length = sorted(self._waiting.values(), key=_length)
-            start = max(0, min(by_length.index(oldest), len(by_length) - self._slots))
-            batch = by_length[start : start + self._slots]
+            batch = next_batch(list(self._waiting.values()), self._slots, self._length_switch)
             self._running = {one.request.request_id: one for one in batch}
             for name in self._running:
                 del self._waiting[name]
@@ -175,6 +180,7 @@ class PaddedEngine:
             requests, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled
         )
         sampler = _SamplerProcessor(batch, width, model.eos)
+        forget_lengths(model.network)
         model.network.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -220,10 +226,6 @@ class _SamplerProcessor:
                 state.append(token)
         sampled = sample(scores, self.states, self._eos)
         return torch.full_like(scores, -torch.inf).scatter_(1, sampled[:, None], 0.0)
-
-
-def _length(one: Encoded) -> tuple[int, int]:
-    return one.request.prompt.params.max_tokens, len(one.tokens)
 
 
 def _output_tokens(result: Result) -> int:

@@ -3,20 +3,35 @@
 The trial computes two short prompts in slots, one of them in two chunks and beginning with a copied prefix, then decodes a
 token after each, and compares the logits with those of the model's own forward. A model that fails runs slower, in padded
 batches: a slow text is better than a wrong one.
+
+Texts share a step, so no text may depend on its neighbours. A model that chooses something by the longest position of a call
+does so at a length that its config names. A few tokens are computed beside one below that length, and again beside one beyond
+it: that is cheap, as only the positions are large. If their logits differ, and `runtime/rotary` cannot choose by text, each text
+runs alone, and so it does if padding changes the logits.
 """
 
-from typing import Final
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import torch
+from transformers import GenerationConfig
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime.attention import ATTENTION_NAME
 from workers.engines.causal.runtime.logit_distance import TOLERANCE, logit_distance
+from workers.engines.causal.runtime.rotary import IN_LONG_TEXT, SeveralSwitches, choose_by_text, length_switch
 from workers.engines.causal.runtime.runtime import Runtime
 from workers.engines.causal.sequences import Span, TokenSequence
 
 KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
+
+LENGTH_NAMES: Final = ("position", "window", "chunk", "context", "seq_len", "length", "n_ctx", "block_size")
+"""Parts of the names under which configs give the lengths at which a model may change what it computes."""
+
+SPREAD: Final = 8
+"""The number of tokens that are computed beside one below a length and one beyond it. Shorter lengths are not tried."""
 
 
 class Unfit(Exception):
@@ -36,10 +51,9 @@ def prepare_for_slots(model: CausalModel) -> int:
         raise Unfit("it is not decoder-only")
     if not model.network._can_set_attn_implementation():  # noqa: SLF001 - the public setter only logs a refusal
         raise Unfit("its attention cannot be replaced")
-    before = model.network.config._attn_implementation  # noqa: SLF001 - transformers has no other way to ask
-    if before == ATTENTION_NAME:  # the model had an engine before
-        before = "sdpa" if model.network._supports_sdpa else "eager"  # noqa: SLF001 - as transformers itself chooses
-        model.network.set_attn_implementation(before)
+    before = _restore_attention(model)
+    if reason := _length_dependence(model):
+        raise Unfit(reason)
     prompts = _prompts(model)
     expected = [_own_logits(model, tokens) for tokens in prompts]
     try:
@@ -53,6 +67,106 @@ def prepare_for_slots(model: CausalModel) -> int:
         model.network.set_attn_implementation(before)
         raise Unfit(f"its logits in slots differ from its own by {apart:.2g} of their standard deviation")
     return token_bytes
+
+
+def why_alone(model: CausalModel) -> str | None:
+    """Return why texts of this model cannot share a padded batch; None if the padded engine may batch them by length."""
+    _restore_attention(model)
+    try:
+        switch = length_switch(model.network)
+        if (switch is None or not switch.grows) and (reason := _length_dependence(model)):
+            return reason
+        apart = _distance_by_padding(model)
+    except SeveralSwitches as several:
+        return str(several)
+    except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
+        return f"its code fails in a padded batch: {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
+    if apart > TOLERANCE[model.placement.dtype]:
+        return f"padding changes its logits by {apart:.2g} of their standard deviation"
+    return None
+
+
+def _restore_attention(model: CausalModel) -> str:
+    """Give a model that had an engine before its own attention again. Returns the name of its own attention."""
+    name = str(model.network.config._attn_implementation)  # noqa: SLF001 - transformers has no other way to ask
+    if name == ATTENTION_NAME:
+        name = "sdpa" if model.network._supports_sdpa else "eager"  # noqa: SLF001 - as transformers itself chooses
+        model.network.set_attn_implementation(name)
+    return name
+
+
+def _length_dependence(model: CausalModel) -> str | None:
+    """Return why a text would depend on the longest position of its step; None if it does not, or no longer does."""
+    try:
+        switch = length_switch(model.network)
+    except SeveralSwitches as several:
+        return str(several)
+    if switch is not None and switch.grows:
+        return f"its rotary positions change with each token after the first {switch.boundary}"
+    if switch is not None:
+        choose_by_text(model.network, switch.boundary)
+    if "position_ids" not in inspect.signature(model.network.forward).parameters:
+        return None
+    for length in sorted(set(_lengths(model.network.config.get_text_config().to_dict()))):
+        last = (model.encoder.context or length + SPREAD) - 1
+        if length < SPREAD or last < length:
+            continue
+        try:
+            below, beyond = (_logits_beside(model, length, last) for last in (length - 1, last))
+        except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
+            return f"its code fails at position {last}: {str(error).strip().partition(chr(10))[0]}"
+        if logit_distance([below], [beyond]) > TOLERANCE[model.placement.dtype]:
+            return f"its logits depend on the longest position of a step, below {length} or beyond"
+    return None
+
+
+def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
+    """Yield all numbers of a config, inner ones included, that may be a length at which the model changes."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _lengths(value)
+        elif isinstance(value, int) and any(part in name for part in LENGTH_NAMES):
+            yield value
+
+
+@torch.inference_mode()
+def _logits_beside(model: CausalModel, length: int, last: int) -> torch.Tensor:
+    """Return the logits [SPREAD, vocabulary] of tokens spread below `length`, before one at position `last`."""
+    ids = [(7 + 31 * n) % model.encoder.vocabulary for n in range(SPREAD + 1)]
+    positions = [(length - 1) * n // SPREAD for n in range(SPREAD)]
+    row = torch.tensor([ids, [*positions, last]], device=model.placement.device)
+    token = IN_LONG_TEXT.set(False)
+    try:
+        # with a mask, transformers does not take the gaps for the borders of texts
+        mask = torch.ones_like(row[:1])
+        out = model.network(input_ids=row[:1], attention_mask=mask, position_ids=row[1:], use_cache=False)
+    finally:
+        IN_LONG_TEXT.reset(token)
+    return torch.Tensor(out.logits[0, :SPREAD].float().cpu())
+
+
+def _distance_by_padding(model: CausalModel) -> float:
+    """Return the distance of the logits of a prompt's next two tokens alone from those in a padded batch."""
+    one, other = _prompts(model)
+    alone = _generated_logits(model, [one])
+    beside = _generated_logits(model, [one, [*other, *one]])
+    return logit_distance([alone[0]], [beside[0]])
+
+
+@torch.inference_mode()
+def _generated_logits(model: CausalModel, prompts: list[list[int]]) -> torch.Tensor:
+    """Return the logits [prompts, 2, vocabulary] with which `generate` chooses the next two tokens."""
+    width = max(map(len, prompts))
+    ids = [[0] * (width - len(tokens)) + tokens for tokens in prompts]
+    mask = [[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in prompts]
+    out = model.network.generate(
+        input_ids=torch.tensor(ids, device=model.placement.device),
+        attention_mask=torch.tensor(mask, device=model.placement.device),
+        generation_config=GenerationConfig(
+            do_sample=False, max_new_tokens=2, pad_token_id=0, output_logits=True, return_dict_in_generate=True
+        ),
+    )
+    return torch.stack(out.logits, dim=1).float().cpu()
 
 
 def _prompts(model: CausalModel) -> list[list[int]]:

@@ -3,8 +3,8 @@
 Waiting sequences are admitted in order of arrival. A slot remembers its tokens after its sequence has ended, until another
 sequence needs it; the slot that was free for longest is used first. Prefix sharing: a sequence that begins like the tokens of
 any slot copies their keys and values instead of computing them, and one that begins like a prompt which is being prefilled
-waits for it. With chunked prefill, a step computes one token of every decoding sequence, and as much of the prompts as its
-token budget has room for.
+waits for it. Where the keys of long texts differ from those of short ones (`LengthSwitch`), they are not shared. With chunked
+prefill, a step computes one token of every decoding sequence, and as much of the prompts as its token budget has room for.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
-from workers.engines.causal.sequences import Span, TokenSequence
+from workers.engines.causal.sequences import LengthSwitch, Span, TokenSequence
 
 MAX_FORCED_SAMPLES: Final = 256
 """The most tokens of continuations that a step scores: each needs the logits of the whole vocabulary."""
@@ -40,6 +40,7 @@ class _Slot:
 
     tokens: list[int] = field(default_factory=list)
     adapter: str | None = None
+    is_long: bool = False
     sequence: TokenSequence | None = None
 
 
@@ -52,10 +53,20 @@ class Scheduler:
         prefix_sharing: Whether common prefixes are copied from other slots.
         admit_together: Sequences wait until this many slots are free, and are admitted together: for engines whose prefill
             steps cost much more than their decode steps.
+        length_switch: How the model's rotary positions change with the length of a text; None if they do not.
     """
 
-    def __init__(self, slots: int, step_tokens: int, *, prefix_sharing: bool = True, admit_together: int = 1) -> None:
+    def __init__(
+        self,
+        slots: int,
+        step_tokens: int,
+        *,
+        prefix_sharing: bool = True,
+        admit_together: int = 1,
+        length_switch: LengthSwitch | None = None,
+    ) -> None:
         self._step_tokens = step_tokens
+        self._length_switch = length_switch
         self._admit_together = admit_together
         self._gather_steps = 0
         self._prefix_sharing = prefix_sharing
@@ -112,6 +123,7 @@ class Scheduler:
             return copies
         while self.waiting and self._free and self.waiting[0].needed_length <= length:
             sequence = self.waiting.popleft()
+            sequence.is_long = self._is_long(sequence)
             source, shared, upcoming = self._best_prefix(sequence)
             if upcoming >= shared + MIN_SHARED_PREFIX:
                 later.append(sequence)
@@ -128,6 +140,7 @@ class Scheduler:
         decodes: list[TokenSequence] = []
         prefills: list[TokenSequence] = []
         for sequence in self.running:
+            self._restart_if_long(sequence)
             (decodes if sequence.known - sequence.computed == 1 else prefills).append(sequence)
         decode_spans = [Span(sequence, sequence.computed, 1, samples=1) for sequence in decodes]
         budget, samples = max(self._step_tokens - len(decode_spans), 1), MAX_FORCED_SAMPLES
@@ -177,6 +190,21 @@ class Scheduler:
         self._gather_steps += 1
         return True
 
+    def _is_long(self, sequence: TokenSequence) -> bool:
+        """Whether all tokens of a sequence take the rotary positions of long texts, if these differ from those of short ones."""
+        switch = self._length_switch
+        if switch is None:
+            return False
+        whole = switch.restarts or sequence.forced
+        return (sequence.known if whole else len(sequence.prompt)) > switch.boundary
+
+    def _restart_if_long(self, sequence: TokenSequence) -> None:
+        """Have all tokens of a sequence computed again if it has grown long, and its model does so in `generate`."""
+        if not sequence.is_long and self._is_long(sequence):
+            slot = self._slots[sequence.slot]
+            slot.tokens, slot.is_long = [], True
+            sequence.computed, sequence.is_long = 0, True
+
     def _best_prefix(self, sequence: TokenSequence) -> tuple[int, int, int]:
         """Find the slot that shares the longest prefix with a sequence.
 
@@ -187,7 +215,7 @@ class Scheduler:
         reusable = sequence.tokens(0, sequence.sampling_position)  # the logits of all later ones are needed
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):
-            if slot.adapter != sequence.adapter:
+            if (slot.adapter, slot.is_long) != (sequence.adapter, sequence.is_long):
                 continue
             if (common := _common_prefix(reusable, slot.tokens)) > shared:
                 source, shared = number, common
@@ -201,7 +229,7 @@ class Scheduler:
         target = source if in_place else self._free[0]
         self._free.remove(target)
         copied = [] if in_place or not shared else [PrefixCopy(source, target, shared)]
-        self._slots[target] = _Slot(sequence.tokens(0, shared), sequence.adapter, sequence)
+        self._slots[target] = _Slot(sequence.tokens(0, shared), sequence.adapter, sequence.is_long, sequence)
         sequence.slot, sequence.computed = target, shared
         sequence.shared_prefix = max(sequence.shared_prefix, min(shared, len(sequence.prompt)))
         return copied

@@ -1,9 +1,29 @@
-"""The values that the scheduler hands to the runtime: sequences, and the spans of them that a step computes."""
+"""The values that the scheduler hands to the runtime: sequences, and the spans of them that a step computes.
+
+Beside them stands how a model changes with the length of a sequence.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.generation import GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class LengthSwitch:
+    """Says how a model's rotary positions change with the length of a text.
+
+    Args:
+        boundary: Texts of more tokens than this are long.
+        restarts: Whether `generate` of this model computes all keys and values again when a text becomes long. If not, those
+            of the tokens before stay as they are.
+        grows: Whether each further token of a long text changes the positions once more (`dynamic`), so that no two long texts
+            can share a call.
+    """
+
+    boundary: int
+    restarts: bool = False
+    grows: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +39,7 @@ class TokenSequence:
         shared_prefix: How many tokens of the prompt were not computed, because a slot held them already (prefix sharing).
         device_ns: The device time that it has used so far, in nanoseconds.
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
+        is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
     """
 
     request: GenerationRequest
@@ -29,6 +50,7 @@ class TokenSequence:
     shared_prefix: int = 0
     device_ns: int = 0
     forced: Sequence[int] = ()
+    is_long: bool = False
 
     @property
     def known(self) -> int:

@@ -17,6 +17,7 @@ from workers.engines.causal.capacity import Capacity
 from workers.engines.causal.faults import fault_of, is_out_of_memory
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime.cuda_graphs import CacheLost, Recorder
+from workers.engines.causal.runtime.rotary import length_switch
 from workers.engines.causal.runtime.runtime import Runtime, StepTime
 from workers.engines.causal.sampler import SamplingState
 from workers.engines.causal.scheduler import Scheduler
@@ -73,7 +74,13 @@ class SlotEngine:
         self._cancelled: set[str] = set()
         self._active: set[str] = set()
         admit_together = -(-slots // GATHER_DIVISOR) if recorder else 1
-        self._scheduler = Scheduler(slots, step_tokens, prefix_sharing=prefix_sharing, admit_together=admit_together)
+        self._scheduler = Scheduler(
+            slots,
+            step_tokens,
+            prefix_sharing=prefix_sharing,
+            admit_together=admit_together,
+            length_switch=length_switch(model.network),
+        )
         self._sampling_states: dict[TokenSequence, SamplingState] = {}
         self._runtime = Runtime(
             model.network,

@@ -24,12 +24,16 @@ def prompt_text(prompt: Prompt) -> str:
 
 
 def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets the continuation's words."""
+    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets the continuation's words.
+
+    The words depend on which turn holds which text: a line break in a content does not count as the border of a turn.
+    """
     if prompt.continuations:
         return prompt.continuations[0].split(), "stop"
     params = prompt.params
     roles = "/".join(message.role for message in prompt.messages)
-    chooser = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{prompt_text(prompt)}")
+    turns = "\n".join(message.content.replace("\\", "\\\\").replace("\n", "\\n") for message in prompt.messages)
+    chooser = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{prompt.text or turns}")
     wanted = max(params.min_tokens, chooser.randint(1, 2 * MEAN_WORDS - 1))
     words: list[str] = []
     while len(words) < min(wanted, params.max_tokens):

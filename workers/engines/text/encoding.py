@@ -1,12 +1,12 @@
 """Encoding turns prompts into a model's tokens and tokens into text, and finds requests that the model cannot take."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jinja2 import TemplateError
-
 from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
+from workers.engines.text.chat_template import ChatTemplate, Refused
+from workers.engines.text.control import ControlTexts, Forged
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,20 @@ class Encoder:
     tokenizer: Any
     vocabulary: int
     context: int | None
+    template: ChatTemplate | None = field(init=False, repr=False, compare=False)
+    controls: ControlTexts = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        template = ChatTemplate(self.tokenizer) if self.tokenizer.chat_template else None
+        controls = template.controls if template else ControlTexts(self.tokenizer, "", ())
+        object.__setattr__(self, "template", template)
+        object.__setattr__(self, "controls", controls)
 
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
-        """Return the tokens of a request, or why it cannot run. Messages go through the model's chat template, text does not."""
+        """Return the tokens of a request, or why it cannot run. Messages go through the model's chat template, text does not.
+
+        A special token or turn marker in a message, a text or a continuation is encoded as ordinary characters.
+        """
         try:
             return self._encoded(request)
         except Exception as error:  # noqa: BLE001 - a prompt that breaks the tokenizer must fail alone
@@ -65,29 +76,36 @@ class Encoder:
         )
 
     def _encoded(self, request: GenerationRequest) -> Encoded | Fault:
-        prompt = request.prompt
+        if fault := self._unsupported(request.prompt):
+            return fault
+        try:
+            encoded_prompt = Encoded(request, self._tokens(request.prompt))
+            encoded = self._force_continuation(encoded_prompt) if request.prompt.continuations else encoded_prompt
+        except Refused as refused:
+            return Fault("unsupported_parameter", str(refused))
+        except Forged as forged:
+            return Fault("forged_turn", str(forged))
+        if isinstance(encoded, Fault):
+            return encoded
+        return self._fault(encoded.tokens, encoded.request.prompt.params.max_tokens) or encoded
+
+    def _unsupported(self, prompt: Prompt) -> Fault | None:
+        """Return what the prompt asks for that this engine or model cannot do; None if there is nothing."""
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
         if prompt.adapter is not None:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
             return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")
-        if prompt.messages and not self.tokenizer.chat_template:
+        if prompt.messages and self.template is None:
             return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
-        try:
-            tokens = self._tokens(prompt)
-        except TemplateError as error:
-            return Fault("unsupported_parameter", f"The model's chat template refuses these messages: {error}")
-        encoded_prompt = Encoded(request, tokens)
-        encoded = self._force_continuation(encoded_prompt) if prompt.continuations else encoded_prompt
-        fault = encoded if isinstance(encoded, Fault) else self._fault(tokens, encoded.request.prompt.params.max_tokens)
-        return fault or encoded
+        return None
 
     def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
         """Return a request that scores its one continuation, with the continuation's tokens as forced ones."""
         request = encoded_prompt.request
         (text,) = request.prompt.continuations
-        forced = list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        forced = self.controls.content(text, first=True) if text else []
         if not forced:
             return Fault("empty_prompt", "A continuation has no tokens.")
         if (largest := max(forced)) >= self.vocabulary:
@@ -102,11 +120,9 @@ class Encoder:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def _tokens(self, prompt: Prompt) -> list[int]:
-        if not prompt.messages:
-            return list(self.tokenizer(prompt.text)["input_ids"]) if prompt.text.strip() else []
-        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        text = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self.template is not None and prompt.messages:
+            return self.template.tokens([(message.role, message.content) for message in prompt.messages])
+        return self.controls.prompt(prompt.text) if prompt.text.strip() else []
 
     def _fault(self, tokens: list[int], max_tokens: int) -> Fault | None:
         if not tokens:

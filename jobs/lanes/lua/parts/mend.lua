@@ -1,40 +1,42 @@
--- mend: put before claim. A server that evicts loses whole keys: make all other keys again from `payload`
--- and `jobs`. Rows that are then missing are fed again, once storage is audited.
+-- mend: put before claim. A server that evicts keys loses each as a whole. Mending makes all other keys again from
+-- `payload` and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are missing then are fed again once storage was
+-- audited.
 
-local ALL = {__index = function() return 0 end} -- of a hash of which every number is known
+local ALL_KNOWN = {__index = function() return 0 end} -- of the numbers of a hash that was read as a whole: any other is 0
 
 -- Read all numbers of a hash. Returns their sum.
 local function sum_of(hash)
-  local numbers, sum = setmetatable({}, ALL), 0
+  local numbers, sum = setmetatable({}, ALL_KNOWN), 0
   local fields = redis.call('HGETALL', hash)
   for i = 1, #fields, 2 do
     local number = tonumber(fields[i + 1]) or 0
     numbers[fields[i]], sum = number, sum + number
   end
-  counted[hash] = numbers
+  known_numbers[hash] = numbers
   return sum
 end
 
--- Whether all keys tell of the same jobs, of which so many are ready by `tenants`. Of those that only ever waited, `jobs` knows
--- nothing. Remembers what it counts.
+-- Whether all keys agree on how many jobs there are. `in_groups` is the sum of `tenants`. A fresh job is in no record,
+-- so `jobs` may have fewer than `payload`. Remembers the sizes and numbers that it reads.
 local function is_whole(in_groups)
   local ready, suspects = redis.call('ZCARD', READY), redis.call('ZCARD', SUSPECTS)
   local delayed, leased = redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED)
-  local jobs, known, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
-  local others = suspects + delayed + leased
-  sizes[READY], sizes[SUSPECTS], sizes[DELAYED], sizes[LEASED] = ready, suspects, delayed, leased
-  return jobs == ready + others and known >= others and known <= jobs and jobs == sum_of(COUNTS)
+  local jobs, records, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
+  local never_fresh = suspects + delayed + leased
+  known_sizes[READY], known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED] = ready, suspects, delayed, leased
+  return jobs == ready + never_fresh and records >= never_fresh and records <= jobs and jobs == sum_of(COUNTS)
     and ready == in_groups and leased == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
--- A job without its payload is let go: it must never be run, nor fail, for that. One without its record begins anew.
+-- Make the keys again. A job without its payload is removed: it must neither be run nor fail for that. A job without
+-- its record begins anew as a fresh one. Leases get a new term.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
-  for _, place in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
-    sizes[place] = 0
+  for _, set in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
+    known_sizes[set] = 0
   end
   for _, hash in ipairs({TENANTS, COUNTS, FLIGHTS}) do
-    counted[hash] = setmetatable({}, ALL)
+    known_numbers[hash] = setmetatable({}, ALL_KNOWN)
   end
   if not meta('deaths') then
     redis.call('DEL', CRASHED)
@@ -43,10 +45,10 @@ local function mend(now, lease_ms)
   each_job(nil, function(job, r)
     if r then
       r.bytes = redis.call('HSTRLEN', PAYLOAD, job)
-      unwritten_bytes = unwritten_bytes + r.bytes
+      bytes_change = bytes_change + r.bytes
       put_in(job, r, r.state, is_leased(r) and now + lease_ms or now)
     else
-      let_go[#let_go + 1] = job
+      removed_payloads[#removed_payloads + 1] = job
     end
   end)
   for _, job in ipairs(redis.call('HKEYS', JOBS)) do
@@ -55,3 +57,4 @@ local function mend(now, lease_ms)
     end
   end
 end
+

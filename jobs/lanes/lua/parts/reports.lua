@@ -1,9 +1,9 @@
--- reports: put before settle and claim. What becomes of leased jobs that are reported as done, or to be tried again later.
---
--- A row that is done, other than by burial, ends a row of deaths. A suspect that lived is one no more.
+-- reports: put before settle and claim. It takes reports of leased jobs that are done, or to be tried again later.
 
--- Take reports, as lines of `each_lease`: with each lease stands after how many ms its job is to be tried again, or nothing
--- when it is done. Returns the numbers, from 1, of leases that no longer held: nothing changes for those.
+-- Take reports, each a line of `each_lease` that ends in the ms after which the job is to be tried again, or in nothing
+-- if it is done. A row that is done, other than by burial, ends the streak of deaths. A suspect that is to be tried
+-- again is a suspect no more, since it did not crash. Returns the numbers, from 1, of leases that no longer held:
+-- nothing changes for those.
 local function take_reports(lines)
   local lost, finished = {}, 0
   each_lease(lines, function(number, job, r, held, delay)
@@ -11,7 +11,7 @@ local function take_reports(lines)
       lost[#lost + 1] = number
     elseif delay ~= '' and is_current(r) then
       take_out(job, r)
-      forget_lost(r)
+      forget_lost_lease(r)
       r.group, r.size = 0, 0
       join_round(r)
       put_in(job, r, 'd', now_ms() + tonumber(delay))
@@ -22,7 +22,8 @@ local function take_reports(lines)
   end)
   if finished > 0 then
     add_to_meta('finished', finished)
-    end_row_of_deaths()
+    end_streak_of_deaths()
   end
   return lost
 end
+

@@ -1,14 +1,15 @@
--- rescue: put before claim. What becomes of jobs whose lease ran out.
+-- rescue: put before claim. It decides what becomes of jobs whose leases ran out (rules 11 and 34 of jobs/PROTOCOL.md).
 --
--- It costs them a crash, never an attempt. Jobs that were lost together, with one incarnation of a worker, are suspects:
--- they are claimed apart, in two halves. A crash is solo when the job was claimed apart as the only one; after the second
--- the job is dying. When workers die again and again and no row is finished in between, and not only a few jobs are
--- involved, then the model or the node is at fault: the lane is paused, and nothing is buried.
+-- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker,
+-- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart as the
+-- only one; after MOST_SOLO of them the job is dying. The lane pauses itself when workers die again and again, no row
+-- is finished in between and more than a few jobs are involved, since then the model or the node is at fault. The death
+-- that pauses it makes no job dying.
 
 local function rescue(expired, pause_after_deaths)
-  -- The jobs that ran out, by incarnation, and the incarnations in order.
+  -- The lost jobs by incarnation, each a pair {job, record}; and the incarnations in order.
   local function lost_together()
-    local lost, order = {}, {}
+    local lost, incarnations = {}, {}
     load_jobs(expired)
     for _, job in ipairs(expired) do
       local r = get_job(job)
@@ -24,22 +25,22 @@ local function rescue(expired, pause_after_deaths)
         local incarnation = string.match(r.claim, '^(.*)%-[^-]*$') or r.claim
         if not lost[incarnation] then
           lost[incarnation] = {}
-          order[#order + 1] = incarnation
+          incarnations[#incarnations + 1] = incarnation
         end
         table.insert(lost[incarnation], {job, r})
       end
     end
-    return lost, order
+    return lost, incarnations
   end
 
-  -- Count deaths and the distinct jobs lost in this row of them. Returns whether they are too many for it to be a job's fault.
-  local function count_deaths(lost, order)
-    for _, incarnation in ipairs(order) do
+  -- Count the deaths and the distinct jobs that were lost in this streak. Returns whether the lane was paused for them.
+  local function pause_if_too_many(lost, incarnations)
+    for _, incarnation in ipairs(incarnations) do
       if redis.call('SADD', CRASHED, 'w|' .. incarnation) == 1 then
         add_to_meta('deaths', 1)
       end
-      for _, one in ipairs(lost[incarnation]) do
-        redis.call('SADD', CRASHED, 'j|' .. one[1])
+      for _, pair in ipairs(lost[incarnation]) do
+        redis.call('SADD', CRASHED, 'j|' .. pair[1])
       end
     end
     local deaths = number_in_meta('deaths')
@@ -54,26 +55,28 @@ local function rescue(expired, pause_after_deaths)
     return true
   end
 
-  local function crash(jobs, spare)
-    local half, group = math.ceil(#jobs / 2), add_to_meta('group', 2)
-    for place, one in ipairs(jobs) do
-      local job, r = one[1], one[2]
+  -- Make suspects, or dying ones, of jobs that were lost together.
+  local function crash(pairs_lost, is_paused)
+    local half, group = math.ceil(#pairs_lost / 2), add_to_meta('group', 2)
+    for i, pair in ipairs(pairs_lost) do
+      local job, r = pair[1], pair[2]
       take_out(job, r)
       join_round(r)
-      r.lost_fence, r.lost_claim, r.lost_solo = r.fence, r.claim, (r.size == 1 and #jobs == 1) and 1 or 0
+      r.lost_fence, r.lost_claim, r.lost_solo = r.fence, r.claim, (r.size == 1 and #pairs_lost == 1) and 1 or 0
       r.attempts, r.crashes, r.solo = math.max(r.attempts - 1, 0), r.crashes + 1, r.solo + r.lost_solo
-      if spare then
+      if is_paused then
         r.solo = math.min(r.solo, MOST_SOLO - 1)
       end
-      r.group, r.size = place <= half and group - 1 or group, 0
+      r.group, r.size = i <= half and group - 1 or group, 0
       put_in(job, r, r.solo >= MOST_SOLO and 'y' or 's')
     end
   end
 
-  local lost, order = lost_together()
-  if #order == 0 then return end
-  local spare = count_deaths(lost, order)
-  for _, incarnation in ipairs(order) do
-    crash(lost[incarnation], spare)
+  local lost, incarnations = lost_together()
+  if #incarnations == 0 then return end
+  local is_paused = pause_if_too_many(lost, incarnations)
+  for _, incarnation in ipairs(incarnations) do
+    crash(lost[incarnation], is_paused)
   end
 end
+

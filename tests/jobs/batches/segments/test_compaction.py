@@ -77,7 +77,7 @@ def filled(shelf: Any) -> Any:
 
 @pytest.fixture
 def expected(tmp_path: Any, shelf: Any) -> tuple[Any, ...]:
-    """What is published where nobody compacts."""
+    """What is published without compaction."""
     return finished(fill(type(shelf)(open_store(str(tmp_path / "other")))))
 
 
@@ -184,7 +184,7 @@ def fill_again(shelf: Any) -> Store:
 
 
 @pytest.mark.parametrize("call", range(1, 12))
-def test_who_reads_while_files_go_reads_anew(filled: Any, expected: tuple[Any, ...], call: int) -> None:
+def test_a_reader_whose_files_were_compacted_reads_anew(filled: Any, expected: tuple[Any, ...], call: int) -> None:
     """All is compacted before the n-th call of a publisher."""
     store, calls = filled.store, 0
     tie = replace(filled.completed(6), output={"text": "a later name"})
@@ -208,7 +208,7 @@ def test_who_reads_while_files_go_reads_anew(filled: Any, expected: tuple[Any, .
 
 
 def test_a_segment_that_the_first_listing_misses_is_in_the_second(filled: Any) -> None:
-    """Files go in the middle of a listing of the segments: it shows neither them nor where they went."""
+    """Files are deleted in the middle of a listing, which shows neither them nor the compacted file."""
     store = filled.store
     before = known(index_of(store))
 
@@ -229,7 +229,7 @@ def test_a_segment_that_the_first_listing_misses_is_in_the_second(filled: Any) -
     assert known(index_of(cast("Store", Torn()))) == before
 
 
-def test_nothing_goes_because_of_a_damaged_file(filled: Any, dying: Die, killed: type[BaseException]) -> None:
+def test_a_damaged_file_lets_nothing_be_deleted(filled: Any, dying: Die, killed: type[BaseException]) -> None:
     with pytest.raises(killed):
         compact(dying(filled.store, 1), index_of(filled.store))
     (path,) = list_files(filled.store, PATHS).compacted

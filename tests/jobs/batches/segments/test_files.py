@@ -41,7 +41,7 @@ def test_reading_begins_anew_but_not_for_ever(shelf: Any) -> None:
         until_read(shelf.store, gone)
 
 
-def test_some_outcomes_pass_over_what_is_gone(shelf: Any) -> None:
+def test_some_outcomes_skips_files_that_are_gone(shelf: Any) -> None:
     shelf.accept()
     paths = [PATHS.segment(shelf.write("night-1", [shelf.completed(row), shelf.failed(row)])) for row in range(3)]
     shelf.store.delete(paths[1])

@@ -44,7 +44,7 @@ def test_decodes_come_first_and_prefills_get_the_rest_of_the_budget() -> None:
     scheduler = Scheduler(3, 8)
     wait(scheduler, sequence([1, 2]), sequence(range(40, 50)), sequence(range(60, 70)))
     assert step(scheduler)[1] == [(0, 0, 2, 1), (1, 0, 6, 0)]
-    assert step(scheduler)[1] == [(0, 2, 1, 1), (2, 0, 3, 0), (1, 6, 4, 1)]  # short pieces of prompts first
+    assert step(scheduler)[1] == [(0, 2, 1, 1), (2, 0, 3, 0), (1, 6, 4, 1)]  # short chunks first
     assert step(scheduler)[1] == [(0, 3, 1, 1), (1, 10, 1, 1), (2, 3, 6, 0)]
 
 

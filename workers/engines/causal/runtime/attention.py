@@ -60,6 +60,7 @@ class Layout:
         max_length: An upper limit of the tokens that a decode token attends to, itself included.
         repeats: Whether a slot may stand several times among the decode tokens, each time with the same token.
         attention_ns: The time spent in attention so far, in nanoseconds.
+        in_long_text: For `rotary.IN_LONG_TEXT`.
     """
 
     slots: torch.Tensor
@@ -69,6 +70,7 @@ class Layout:
     max_length: int
     repeats: bool = False
     attention_ns: int = 0
+    in_long_text: torch.Tensor | bool = False
     _masks: dict[int | None, torch.Tensor] = field(default_factory=dict)
 
     @property

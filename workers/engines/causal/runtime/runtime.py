@@ -15,6 +15,7 @@ from workers.engines.causal.runtime.attention import LAYOUT, Chunk, Layout
 from workers.engines.causal.runtime.cuda_graphs import RecordedSteps, Recorder
 from workers.engines.causal.runtime.kv_cache import SlotCache
 from workers.engines.causal.runtime.logit_distance import TOLERANCE
+from workers.engines.causal.runtime.rotary import IN_LONG_TEXT
 from workers.engines.causal.sampler import SamplingState, sample
 from workers.engines.causal.sequences import Span
 
@@ -114,7 +115,7 @@ class Runtime:
 
     def _fresh_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
         """Return the same for spans that were not launched ahead. Replays a recorded step if there is one."""
-        if self._recorded_steps is not None and all(span.size == 1 and span.samples for span in spans):
+        if self._recorded_steps is not None and all(map(_is_recordable, spans)):
             return self._recorded_steps.logits(spans, lambda: self._logits_of(spans, *self._layout(spans))), 0
         layout, logit_rows = self._layout(spans)
         return self._logits_of(spans, layout, logit_rows), layout.attention_ns
@@ -146,13 +147,14 @@ class Runtime:
         self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
     ) -> torch.Tensor:
         """Return the logits [kept, vocabulary] of the rows that `keep` names; 0 keeps all."""
-        token = LAYOUT.set(layout)
+        token, in_long_text = LAYOUT.set(layout), IN_LONG_TEXT.set(layout.in_long_text)
         try:
             out = self._network(
                 input_ids=ids, position_ids=positions, past_key_values=self.cache, use_cache=True, logits_to_keep=keep
             )
         finally:
             LAYOUT.reset(token)
+            IN_LONG_TEXT.reset(in_long_text)
         logits: torch.Tensor = out.logits[0]
         return logits
 
@@ -173,11 +175,24 @@ class Runtime:
             tuple(chunks),
             covered_slots=max(slots, default=-1) + 1,
             max_length=max(positions, default=-1) + 1,
+            in_long_text=self._in_long_text(spans),
         )
         return layout, logit_rows
 
+    def _in_long_text(self, spans: Sequence[Span]) -> torch.Tensor | bool:
+        """Return which tokens of the step's row belong to a long text: a mask, or False if none does."""
+        if not any(span.sequence.is_long for span in spans):
+            return False
+        tokens = [span.sequence.is_long for span in spans for _ in range(span.size)]
+        return torch.tensor([tokens], dtype=torch.bool, device=self._device)
+
     def _row(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor([values], dtype=torch.long, device=self._device)
+
+
+def _is_recordable(span: Span) -> bool:
+    """Whether a recording can compute a span. It knows a long text only by a position beyond the boundary."""
+    return span.size == 1 and span.samples > 0 and not (span.sequence.forced and span.sequence.is_long)
 
 
 def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:

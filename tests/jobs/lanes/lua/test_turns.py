@@ -1,6 +1,7 @@
-"""Shows the turns of claim.lua: weights and caps of tenants, and groups that gain priority while nobody serves them."""
+"""Shows jobs/lanes/lua/parts/turns.lua: tenants take turns by weight and cap, and groups that wait gain priority."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import redis
@@ -8,13 +9,13 @@ import redis
 from jobs.lanes.protocol import LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.tenants import TenantSettings
-from tests.jobs.lane import LANE, claim, counts, expire, fed, key, row, rows_of
+from tests.support.lane import LANE, claim, counts, expire, fed, key, row, rows_of
 
 PRIORITY_AGING_S = 600.0
 
 
-def queue_with(client: redis.Redis, **shares: TenantSettings) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=shares))
+def queue_with(client: redis.Redis, **tenants: TenantSettings) -> RedisQueue:
+    return RedisQueue(client, max_attempts=3, policy=LanePolicy(priority_aging_s=PRIORITY_AGING_S, tenants=tenants))
 
 
 def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
@@ -26,7 +27,7 @@ def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
-    """Also where the rows of one tenant are ten times as long, and however few a claim takes."""
+    """Also if the rows of one tenant are ten times as long, and for any size of a claim."""
     queue = queue_with(client, b=TenantSettings(weight=2), c=TenantSettings(weight=4))
     costs = {"a": 100, "b": 10, "c": 50}
     place = {"a": 0, "b": 1000, "c": 2000}
@@ -82,10 +83,37 @@ def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> No
     assert rows_of(claim(queue, 2, "w-1-3")) == [2, 3]
 
 
-def test_what_was_served_last_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
+def test_the_time_of_the_last_turn_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
     queue = queue_with(client)
     fed(queue, [row(0)])
     assert client.hexists(key("meta"), "served|5|t")
     claim(queue)
     assert not client.hexists(key("meta"), "served|5|t")
     assert counts(queue) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 64])
+def test_tenants_take_turns_by_expected_work(queue: RedisQueue, n: int) -> None:
+    """A tenant of long rows gets as much work done as one of short rows, for any size of a claim."""
+    long = [row(i, cost=100, tenant="long") for i in range(30)]
+    short = [row(100 + i, cost=10, tenant="short") for i in range(300)]
+    fed(queue, [*long, *short])
+    work: Counter[str] = Counter()
+    for turn in range(1000):
+        for job in claim(queue, n, f"c-{turn}"):
+            work["long" if job.key.row < 100 else "short"] += 100 if job.key.row < 100 else 10
+        if work.total() >= 2000:
+            break
+    assert abs(work["long"] - work["short"]) <= 200
+
+
+def test_a_tenant_that_ran_out_saves_nothing_up(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0, cost=100, tenant="a"), row(1, cost=10, tenant="b"), row(2, cost=100, tenant="c")])
+    assert len(claim(queue, 5)) == 3
+    fields: list[Any] = client.hkeys(key("meta"))
+    assert [field for field in fields if field.startswith(b"deficit|")] == []
+
+
+def test_no_tenant_starves_behind_a_thousand_rows(queue: RedisQueue) -> None:
+    fed(queue, [row(n, tenant="a") for n in range(1000)] + [row(2000, tenant="b")])
+    assert 2000 in rows_of(claim(queue, 4, "c-1")) + rows_of(claim(queue, 4, "c-2"))

@@ -1,4 +1,4 @@
-"""A lane under test: feed it, claim from it, let its leases run out, and count what it holds."""
+"""A lane under test, and functions to feed it, claim from it, let its leases run out and count its jobs."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,7 +28,7 @@ for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
   end
 end
 """
-"""Takes `ms` off every due time and expiry, and off when a worker was last heard."""
+"""Moves every due time, every expiry and the note of the last call back by the given milliseconds."""
 
 
 def row(n: int, *, cost: int = 10, priority: int = 4, tenant: str = "t", **fields: Any) -> FeedRow:
@@ -49,7 +49,7 @@ def rows_of(jobs: Sequence[Job]) -> list[int]:
 
 
 def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
-    """(ready, delayed, leased) of a batch, which must be what the lane's own sets hold when it is alone."""
+    """(ready, delayed, leased) of a batch. If it is alone on the lane, the sets of the lane must hold as many."""
     snapshot = queue.snapshot(LANE)
     schedule = snapshot.batches[batch]
     if len(snapshot.batches) == 1:
@@ -66,12 +66,12 @@ def key(name: str) -> str:
 
 
 def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
-    """Let leases run out, by moving their expiry into the past."""
+    """Move the expiry of leases into the past."""
     client.zadd(key("leased"), {str(job.key): 1 for job in jobs})
 
 
 def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
-    """Move one field of a hash, so that the lane's keys disagree while all their sizes are right."""
+    """Rename a field of a hash, so that the keys of the lane disagree although all their sizes agree."""
     value = client.hget(key(name), field)
     assert value is not None
     client.hdel(key(name), field)
@@ -79,5 +79,5 @@ def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
 
 
 def pass_ms(client: redis.Redis, ms: int) -> None:
-    """Let time pass in which nobody asks the queue for anything, or Redis' clock jump: all that it waits for comes nearer."""
+    """Let time pass without a call, or let the clock of Redis jump."""
     client.eval(AGE + SHORTEN, 0, str(ms))

@@ -1,4 +1,4 @@
-"""Shows lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died, and of the lane."""
+"""Shows jobs/lanes/lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -10,19 +10,14 @@ import redis
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
-from tests.jobs.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
+from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, key, row, rows_of
 
 PAUSE_AFTER_DEATHS = LanePolicy().pause_after_deaths
 BUSY = replace(ME, running=3)
 
 
-@pytest.fixture
-def queue(client: redis.Redis) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3)
-
-
 def lost(queue: RedisQueue, client: redis.Redis, n: int, claim_id: str = "dead-1-0") -> Sequence[Job]:
-    """Claimed by a worker that then died."""
+    """Jobs that were claimed by a worker that then died."""
     jobs = claim(queue, n, claim_id)
     expire(client, queue, jobs)
     return jobs
@@ -73,7 +68,7 @@ def test_an_idle_worker_gets_suspects_and_other_jobs_in_turn(queue: RedisQueue, 
     assert [rows_of(jobs) for jobs in turns] == [[0, 1], [4, 5], [2, 3], [6, 7]]
 
 
-def test_one_busy_worker_at_a_time_is_told_to_become_empty(queue: RedisQueue, client: redis.Redis) -> None:
+def test_one_busy_worker_at_a_time_is_asked_to_become_idle(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(n, cost=90 - n) for n in range(6)])
     lost(queue, client, 2)
     asked = queue.claim(LANE, "w-1-0", 2, LEASE_MS, BUSY)
@@ -85,7 +80,7 @@ def test_one_busy_worker_at_a_time_is_told_to_become_empty(queue: RedisQueue, cl
     assert queue.claim(LANE, "w-2-1", 2, LEASE_MS, replace(BUSY, worker="w-2")).apart
 
 
-def test_a_suspect_that_lived_is_one_no_more(queue: RedisQueue, client: redis.Redis) -> None:
+def test_a_suspect_that_did_not_crash_is_no_suspect_any_more(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(0)])
     lost(queue, client, 1)
     (job,) = claim(queue, 5, "w-1-0")
@@ -161,7 +156,7 @@ def test_suspects_are_mended_with_their_groups(queue: RedisQueue, client: redis.
 
 @dataclass
 class Deaths:
-    """A worker that dies of the guilty, whoever it is, and finishes all others."""
+    """Workers that die of a guilty row and finish all others."""
 
     queue: RedisQueue
     client: redis.Redis
@@ -226,7 +221,7 @@ def test_when_every_row_crashes_the_lane_pauses_and_nothing_is_buried(queue: Red
 
 
 def test_the_lane_pauses_rather_than_bury(queue: RedisQueue, client: redis.Redis) -> None:
-    """The death that pauses the lane would have been the second one alone of this job."""
+    """The death that pauses the lane would have been the second solo crash of this job."""
     fed(queue, [row(0), row(1)])
     night = Deaths(queue, client, {0, 1})
     night.work()
@@ -248,3 +243,15 @@ def test_finished_rows_between_deaths_keep_the_lane_going(queue: RedisQueue, cli
 def test_an_operators_pause_gives_no_reason(queue: RedisQueue) -> None:
     queue.pause(LANE)
     assert (queue.snapshot(LANE).paused, queue.snapshot(LANE).reason) == (True, "")
+
+
+def test_an_expired_lease_is_rescued_and_reported(queue: RedisQueue, client: redis.Redis) -> None:
+    fed(queue, [row(0)])
+    lost = claim(queue)
+    expire(client, queue, lost)
+    (job,) = claim(queue, claim_id="c-2")
+    assert (job.attempt, job.crashes, job.rescued, job.burial) == (1, 1, True, False)
+    assert job.lost == (lost[0].lease,)
+    assert job.lease.fence > lost[0].lease.fence
+    assert queue.settle(LANE, [Settlement(lost[0].lease)]) == {lost[0].lease}
+    assert counts(queue) == (0, 0, 1)

@@ -1,4 +1,4 @@
-"""Shows what the scripts make of a lane on which nobody was heard for longer than a lease: who lives gets time to say so."""
+"""Shows jobs/lanes/lua/parts/presence.lua: workers are shown, and get a grace after a silence of all of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ import redis
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import ClaimReply, LanePolicy, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from tests.jobs.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
+from tests.support.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
 
 GRACE_MS = 15_000
 OUTAGE_MS = LEASE_MS + 2_000
@@ -18,13 +18,8 @@ HOUR_MS = 3_600_000
 WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().pause_after_deaths)]
 
 
-@pytest.fixture
-def queue(client: redis.Redis) -> RedisQueue:
-    return RedisQueue(client, max_attempts=3)
-
-
 def claims(queue: RedisQueue, worker: WorkerRecord, n: int, time: int = 0) -> ClaimReply:
-    """The claim of a worker that lives only once, so that its name is its incarnation's too."""
+    """A claim of a worker that has one incarnation only."""
     return queue.claim(LANE, f"{worker.worker}-1-{time}", n, LEASE_MS, worker)
 
 
@@ -34,17 +29,17 @@ def beats(queue: RedisQueue, worker: WorkerRecord, jobs: Sequence[Job]) -> None:
 
 @pytest.fixture
 def in_hand(queue: RedisQueue) -> dict[str, Sequence[Job]]:
-    """What each of as many workers holds as would pause the lane by their deaths."""
+    """The jobs of each worker. The deaths of all these workers would pause the lane."""
     fed(queue, [row(n) for n in range(100)])
     return {worker.worker: claims(queue, worker, 10).jobs for worker in WORKERS}
 
 
 @pytest.mark.parametrize("ms", [pytest.param(OUTAGE_MS, id="an outage"), pytest.param(HOUR_MS, id="the clock jumped")])
 @pytest.mark.parametrize("first", ["claim", "beat"])
-def test_after_an_outage_nobody_who_lives_loses_a_lease(
+def test_after_an_outage_no_living_worker_loses_a_lease(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]], ms: int, first: str
 ) -> None:
-    """Whatever comes through first: the claims of all, or one beat and then the claims."""
+    """The first call after it is a claim or a beat."""
     pass_ms(client, ms)
     if first == "beat":
         beats(queue, WORKERS[0], in_hand["w-0"])
@@ -61,7 +56,7 @@ def test_after_an_outage_nobody_who_lives_loses_a_lease(
         assert queue.settle(LANE, [Settlement(job.lease) for job in jobs]) == frozenset()
 
 
-def test_one_that_died_in_an_outage_is_missed_after_the_grace(
+def test_jobs_of_a_worker_that_died_in_an_outage_are_rescued_after_the_grace(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
 ) -> None:
     pass_ms(client, OUTAGE_MS)
@@ -76,7 +71,7 @@ def test_one_that_died_in_an_outage_is_missed_after_the_grace(
 
 
 def test_the_death_of_the_only_worker_needs_no_grace(queue: RedisQueue, client: redis.Redis) -> None:
-    """Whoever takes its place is there before its leases run out."""
+    """Its replacement claims before its leases run out."""
     fed(queue, [row(0)])
     claims(queue, WORKERS[0], 1)
     pass_ms(client, LEASE_MS - 1_000)
@@ -86,7 +81,7 @@ def test_the_death_of_the_only_worker_needs_no_grace(queue: RedisQueue, client: 
 
 
 def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: RedisQueue, client: redis.Redis) -> None:
-    """None lives through the grace that it is given: it is for leases that ran out in the silence before, and no others."""
+    """Each dies in its grace, which covers only leases that ran out in the silence before."""
     fed(queue, [row(n) for n in range(100)])
     lives = 0
     while not claims(queue, replace(ME, worker=f"w-{lives}"), 5).paused:
@@ -97,7 +92,7 @@ def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: Re
 
 
 def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> None:
-    """Whose only worker lives, and holds nothing else."""
+    """The only worker lives through all outages, and holds nothing else."""
     fed(queue, [row(0)])
     held = claims(queue, ME, 1).jobs
     for time in range(1, 5):
@@ -108,7 +103,7 @@ def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> No
 
 
 def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, client: redis.Redis) -> None:
-    """It had jumped ahead, which gave a grace, and is right again: the last time that anyone was heard lies in the future."""
+    """It had jumped ahead, which began a grace, and is right again: the note of the last call is in the future."""
     fed(queue, [row(0)])
     claims(queue, WORKERS[0], 1)
     pass_ms(client, HOUR_MS)
@@ -119,10 +114,10 @@ def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, 
     assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=2).jobs] == [True]
 
 
-def test_whoever_beats_first_after_the_clock_was_set_back_keeps_its_leases(
+def test_a_worker_that_beats_first_after_the_clock_was_set_back_keeps_its_leases(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
 ) -> None:
-    """And so do all others: each lease has as long to run as before."""
+    """So do all others: each lease has as long to run as before."""
     pass_ms(client, -HOUR_MS)
     beats(queue, WORKERS[0], in_hand["w-0"])
     assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [False]
@@ -134,7 +129,7 @@ def test_whoever_beats_first_after_the_clock_was_set_back_keeps_its_leases(
         beats(queue, worker, in_hand[worker.worker])
 
 
-def test_a_lane_that_lost_its_note_of_the_last_time_gives_each_lease_a_term_anew(
+def test_a_lane_that_lost_its_note_of_the_last_call_gives_each_lease_a_new_term(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
 ) -> None:
     pass_ms(client, OUTAGE_MS)
@@ -159,3 +154,28 @@ def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server
             beats(queue, WORKERS[0], held)
         finally:
             client.config_set("maxmemory", 0)
+
+
+def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert queue.snapshot(LANE).workers == [ME]
+    client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
+    assert queue.snapshot(LANE).workers == []
+
+
+@pytest.mark.parametrize("first", ["claim", "beat"])
+def test_a_new_worker_removes_records_that_are_a_day_old(queue: RedisQueue, client: redis.Redis, first: str) -> None:
+    """Each start of a fleet leaves a few. A damaged record is removed too."""
+    queue.beat(LANE, [], LEASE_MS, ME)
+    seconds, _ = client.time()
+    ages_s = {"yesterday": 90_000, "this morning": 40_000}
+    client.hset(key("workers"), mapping={name: f"{(int(seconds) - age) * 1000}|{{}}" for name, age in ages_s.items()})
+    client.hset(key("workers"), "damaged", "{}")
+    queue.beat(LANE, [], LEASE_MS, ME)
+    assert client.hlen(key("workers")) == 4, "one that is known looks after none"
+    anew = replace(ME, worker="w-2")
+    if first == "claim":
+        queue.claim(LANE, "w-2-0", 1, LEASE_MS, anew)
+    else:
+        queue.beat(LANE, [], LEASE_MS, anew)
+    assert set(client.hkeys(key("workers"))) == {b"w-1", b"w-2", b"this morning"}

@@ -1,0 +1,113 @@
+"""Row values: reads the values of a row as the fields of its kind mean them, before they are checked.
+
+It follows the annotations of a pydantic model, also into nested models, lists and mappings, and changes only what has one
+meaning: null is an absent field, 300.0 is 300 where an integer is meant, and `Instagram` is the choice `instagram`. A value that
+it does not understand stays as it is, and the check of its field names it. Values whose form is free, such as metadata and JSON
+schemas, are never changed.
+"""
+
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from jobs.did_you_mean import same_name
+from jobs.formats.json_lines import as_integer
+from jobs.writing.fields import OtherNames
+
+Reader = Callable[[Any], Any]
+"""Reads one value. It returns a value that it does not understand unchanged."""
+
+_LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
+_MAPPINGS: Final = (dict, Mapping)
+
+
+def is_null(value: Any) -> bool:
+    """Whether a value is null. So is NaN, by which data frames mean null; JSON cannot hold it."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+@cache
+def reader_of(model: type[BaseModel]) -> Reader:
+    """The reader of an object that the model is to check."""
+    fields = {_name(name, field): field for name, field in model.model_fields.items()}
+    readers = {name: _reader(field.annotation, field.metadata) for name, field in fields.items()}
+    nulls = {name for name, field in fields.items() if _means_null(field)}
+    keeps_others = model.model_config.get("extra") == "allow"
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: readers[name](one) if name in readers else one
+            for name, one in value.items()
+            if not is_null(one) or name in nulls or (keeps_others and name not in fields)
+        }
+
+    return read
+
+
+def _name(name: str, field: FieldInfo) -> str:
+    """The name of a field in the input."""
+    return field.validation_alias if isinstance(field.validation_alias, str) else name
+
+
+def _means_null(field: FieldInfo) -> bool:
+    """Whether null is a value of its own, other than the default of the field."""
+    return type(None) in get_args(field.annotation) and (field.is_required() or field.get_default() is not None)
+
+
+def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
+    """The reader of a value with this annotation, whose own metadata pydantic may have taken off."""
+    plain = _plain(annotation)
+    if isinstance(plain, type) and issubclass(plain, BaseModel):
+        return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - late, since a model may hold itself
+    origin, inner = get_origin(plain), get_args(plain)
+    if origin in _MAPPINGS:
+        item = _reader(inner[1])
+        return lambda value: {k: item(v) for k, v in value.items()} if isinstance(value, dict) else value
+    if origin in _LISTS:
+        item = _reader(inner[0])
+        return lambda value: [item(one) for one in value] if isinstance(value, list) else value
+    if origin is Literal:
+        return _choice(inner, _other_names(annotation, metadata))
+    return as_integer if plain is int else _unchanged
+
+
+def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
+    """The reader of one of some texts, also of one that is written in another way."""
+    texts = [choice for choice in choices if isinstance(choice, str)]
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value in choices:
+            return value
+        name = same_name(value, texts) or same_name(value, other_names)
+        return value if name is None else other_names.get(name, name)
+
+    return read
+
+
+def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:
+    known = [*metadata, *(get_args(annotation) if get_origin(annotation) is Annotated else ())]
+    return next((one.names for one in known if isinstance(one, OtherNames)), {})
+
+
+def _plain(annotation: Any) -> Any:
+    """The annotation without its metadata, without None, and without a name that a `type` statement gave."""
+    if hasattr(annotation, "__value__"):
+        return _plain(annotation.__value__)
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        options = [one for one in get_args(annotation) if one is not type(None)]
+        return _plain(options[0]) if len(options) == 1 else annotation
+    return annotation
+
+
+def _unchanged(value: Any) -> Any:
+    return value

@@ -1,0 +1,175 @@
+-- changes: put before every script, after records. It gathers all that a script changes, and `write` writes it with one
+-- command a key. A script calls `write` at its end, and before it reads a set of jobs that it may have changed.
+
+local TABLE_FROM = 16 -- when so many members come at once, Redis is made to keep the key as a table: a list is searched for each
+local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes a table of the key
+
+local moved_jobs = {} -- key of a set -> job -> its score, or false to remove it
+local moved_members = {} -- group -> member of `ready` -> whether it is added
+local removed_payloads = {} -- jobs
+local state_changes = {} -- batch -> r, d or l -> by how much that count changes
+local number_changes = {[TENANTS] = {}, [FLIGHTS] = {}} -- hash -> field -> by how much that number changes
+local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
+local known_sizes = {} -- key of a set -> how many members it has, if that was asked
+local bytes_change = 0
+
+local function add(numbers, field, by)
+  numbers[field] = (numbers[field] or 0) + by
+end
+
+local function count_job(batch, state, by)
+  local states = state_changes[batch] or {}
+  state_changes[batch] = states
+  add(states, COUNTED_AS[state], by)
+end
+
+-- Put a job into a set, with its score; false removes it.
+local function move(set, job, score)
+  local jobs = moved_jobs[set] or {}
+  moved_jobs[set] = jobs
+  jobs[job] = score
+end
+
+local function move_member(group, member, is_added)
+  local members = moved_members[group] or {}
+  moved_members[group] = members
+  members[member] = is_added
+end
+
+-- Write the changes of one set. `score` is that of all members, if it is one. Returns by how many members the set has grown.
+local function write_set(set, scores, score)
+  local removed, added = {}, {}
+  for member, own_score in pairs(scores) do
+    if own_score then
+      added[#added + 1] = score or own_score
+      added[#added + 1] = member
+    else
+      removed[#removed + 1] = member
+    end
+  end
+  if #added >= 2 * TABLE_FROM then
+    added[#added + 1], added[#added + 2] = '0', LONG
+    removed[#removed + 1] = LONG
+  end
+  local grown = call_with('ZADD', set, added) - call_with('ZREM', set, removed)
+  known_sizes[set] = known_sizes[set] and known_sizes[set] + grown
+  return grown
+end
+
+local function write_sets()
+  for set, scores in pairs(moved_jobs) do
+    write_set(set, scores)
+  end
+  for group, members in pairs(moved_members) do
+    add(number_changes[TENANTS], group, write_set(READY, members, '0'))
+  end
+  moved_jobs, moved_members = {}, {}
+end
+
+local function write_jobs()
+  local removed, changed = {}, {}
+  for job, r in pairs(unwritten_jobs) do
+    if r then
+      r.text = encode(r)
+      changed[#changed + 1] = job
+      changed[#changed + 1] = r.text
+    else
+      removed[#removed + 1] = job
+    end
+  end
+  if #changed >= 2 * TABLE_FROM then
+    changed[#changed + 1], changed[#changed + 2] = LONG, ''
+    removed[#removed + 1] = LONG
+  end
+  call_with('HSET', JOBS, changed)
+  call_with('HDEL', JOBS, removed)
+  call_with('HDEL', PAYLOAD, removed_payloads)
+  unwritten_jobs, removed_payloads = {}, {}
+end
+
+-- The numbers of a hash by field, with at least the fields of `asked`; those that are not known yet are read in one command.
+local function numbers_of(hash, asked)
+  local numbers, unknown = known_numbers[hash] or {}, {}
+  known_numbers[hash] = numbers
+  for field in pairs(asked) do
+    if not numbers[field] then
+      unknown[#unknown + 1] = field
+    end
+  end
+  for i, value in ipairs(read_fields(hash, unknown)) do
+    numbers[unknown[i]] = tonumber(value) or 0
+  end
+  return numbers
+end
+
+-- Write the changed numbers of a hash. A field that becomes 0 is removed. In `counts` a number below 0 stays, so that
+-- `is_whole` of mend.lua sees it.
+local function write_numbers(hash, changes)
+  local numbers, removed, changed = numbers_of(hash, changes), {}, {}
+  for field, by in pairs(changes) do
+    local before = numbers[field]
+    numbers[field] = before + by
+    if by ~= 0 and (numbers[field] == 0 or (numbers[field] < 0 and hash ~= COUNTS)) then
+      numbers[field] = 0
+      removed[#removed + 1] = field
+    elseif by ~= 0 then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = text_of(numbers[field])
+    end
+    if hash == TENANTS and by ~= 0 and numbers[field] == 0 then
+      set_meta('served|' .. field, false)
+    elseif hash == TENANTS and by > 0 and before == 0 and not meta('served|' .. field) then
+      set_meta('served|' .. field, text_of(now_ms()))
+    end
+  end
+  call_with('HDEL', hash, removed)
+  call_with('HSET', hash, changed)
+end
+
+local function write_counts()
+  local changes = {}
+  for batch, states in pairs(state_changes) do
+    for state, by in pairs(states) do
+      changes[batch .. '|' .. state] = by
+    end
+  end
+  state_changes = {}
+  number_changes[COUNTS] = changes
+  for hash, fields in pairs(number_changes) do
+    if next(fields) then
+      number_changes[hash] = {}
+      write_numbers(hash, fields)
+    end
+  end
+  if bytes_change ~= 0 then
+    add_to_meta('bytes', bytes_change)
+    bytes_change = 0
+  end
+end
+
+local function write_meta()
+  local removed, changed = {}, {}
+  for field, value in pairs(unwritten_meta) do
+    if value then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = value
+    else
+      removed[#removed + 1] = field
+    end
+  end
+  call_with('HDEL', META, removed)
+  call_with('HSET', META, changed)
+  unwritten_meta = {}
+end
+
+local function write()
+  write_sets()
+  if next(unwritten_jobs) or removed_payloads[1] then
+    write_jobs()
+  end
+  write_counts()
+  if next(unwritten_meta) then
+    write_meta()
+  end
+end
+

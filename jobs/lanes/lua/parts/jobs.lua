@@ -1,0 +1,122 @@
+-- jobs: put before every script, after changes. It moves jobs from state to state, and says which leases hold.
+
+local function is_leased(r)
+  return r.state == 'l' or r.state == 'b'
+end
+
+local function group_of(r)
+  return (r.state == 'y' and DYING or string.char(string.byte('9') - r.priority)) .. '|' .. r.tenant
+end
+
+-- The member of `ready` that stands for a job.
+local function member_of(job, r)
+  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
+end
+
+-- Take a job out of the set that its state puts it into. `member` is its member of `ready`, if the caller knows it.
+local function take_out(job, r, member)
+  count_job(r.batch, r.state, -1)
+  if is_leased(r) then
+    move(LEASED, job, false)
+    add(number_changes[FLIGHTS], r.tenant, -1)
+  elseif r.state == 'd' then
+    move(DELAYED, job, false)
+  elseif r.state == 's' then
+    move(SUSPECTS, job, false)
+  else
+    move_member(group_of(r), member or member_of(job, r), false)
+  end
+end
+
+-- Give a job a new state, and put it into the set of that state. `at` is when it is due or when its lease runs out.
+local function put_in(job, r, state, at)
+  r.state = state
+  count_job(r.batch, state, 1)
+  if is_leased(r) then
+    move(LEASED, job, at)
+    add(number_changes[FLIGHTS], r.tenant, 1)
+  elseif state == 'd' then
+    move(DELAYED, job, at)
+  elseif state == 's' then
+    move(SUSPECTS, job, r.group)
+  else
+    move_member(group_of(r), member_of(job, r), true)
+  end
+  put_job(job, r)
+end
+
+-- Remove a job from the lane: it is settled, or may not be run any more.
+local function remove(job, r, member)
+  take_out(job, r, member)
+  known_jobs[job], unwritten_jobs[job] = false, false
+  bytes_change = bytes_change - r.bytes
+  removed_payloads[#removed_payloads + 1] = job
+end
+
+-- Call `act` with each job of a batch, or of all batches without one, and with its record or false. Writes what `act` changes.
+local function each_job(batch, act)
+  local jobs = {}
+  local function act_on_jobs()
+    load_jobs(jobs)
+    for _, job in ipairs(jobs) do
+      act(job, known_jobs[job])
+    end
+    write()
+    jobs, known_jobs = {}, {}
+  end
+  for _, job in ipairs(redis.call('HKEYS', PAYLOAD)) do
+    if not batch or batch_of(job) == batch then
+      jobs[#jobs + 1] = job
+      if #jobs == AT_A_TIME then
+        act_on_jobs()
+      end
+    end
+  end
+  act_on_jobs()
+end
+
+-- Whether a job may still be run: its batch is known and open, and the job is of its round, or is leased and of the
+-- round that may finish (rule 35).
+local function is_current(r)
+  local batch, round = get_batch(r.batch), tonumber(r.round)
+  return batch and not batch.closed and (batch.round == round or (batch.kept == round and is_leased(r)))
+end
+
+-- Make a job that goes back to wait one of the current round of its batch.
+local function join_round(r)
+  r.round = text_of(get_batch(r.batch).round)
+end
+
+-- Whether a lease still holds: row, round, fence and claim id all match (rule 9).
+local function holds(r, round, fence, claim)
+  return r and is_leased(r) and r.round == round and r.fence == fence and r.claim == claim
+end
+
+-- Read leases, each a line <job>|<round>|<fence>|<claim id>|<report>. Calls `act` with the number of the line, from 1,
+-- the job, its record, whether the lease holds, and the report.
+local function each_lease(lines, act)
+  local jobs, rounds, fences, claims, reports = {}, {}, {}, {}, {}
+  for job, round, fence, claim, report in string.gmatch(lines, '([^|]*)|(%d+)|(%d+)|([^|]*)|([^\n]*)\n') do
+    local n = #jobs + 1
+    jobs[n], rounds[n], fences[n], claims[n], reports[n] = job, round, fence, claim, report
+  end
+  load_jobs(jobs)
+  for n, job in ipairs(jobs) do
+    local r = get_job(job)
+    act(n, job, r, holds(r, rounds[n], fences[n], claims[n]), reports[n])
+  end
+end
+
+-- Forget the lost lease of a job: the claimer has written its crash down (rule 12).
+local function forget_lost_lease(r)
+  r.lost_fence, r.lost_claim, r.lost_solo = '-1', '', 0
+end
+
+-- A row was finished, or the lane was resumed: deaths of workers are counted from 0 again.
+local function end_streak_of_deaths()
+  if meta('deaths') then
+    set_meta('deaths', false)
+    redis.call('DEL', CRASHED)
+  end
+end
+

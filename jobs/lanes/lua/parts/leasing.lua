@@ -1,0 +1,64 @@
+-- leasing: put before claim. It reads what the claim asks for, and leases one job at a time.
+
+local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
+local now = now_ms()
+local expiry = text_of(now + lease_ms)
+local claimed = {} -- the jobs of this claim
+local fence -- the last one that was given out: claim.lua reads it
+
+-- The level of a group while it is served in its turns: its priority, or 10 for the dying.
+local function own_level_of(group)
+  local inverse = string.sub(group, 1, 1)
+  return inverse == DYING and 10 or 9 - inverse
+end
+
+-- Lease a job that waits. `member` is its member of `ready`, if it has one.
+local function lease(job, r, member)
+  local burial = r.state == 'y'
+  take_out(job, r, member)
+  if not burial then
+    r.attempts = r.attempts + 1
+  end
+  fence = fence + 1
+  r.fence, r.claim = text_of(fence), claim_id
+  put_in(job, r, burial and 'b' or 'l', expiry)
+  claimed[#claimed + 1] = job
+end
+
+local function cost_of(group, member)
+  return 9999999999 - (tonumber(string.sub(member, #group + 2, #group + 11)) or 0)
+end
+
+-- Read in one command the jobs of members of `ready`, and return them; false for a member that is damaged. The member
+-- of a fresh job says all about it, so its payload is not read.
+local function load_ready(group, members)
+  local jobs, found, fresh_ones = {}, {}, {}
+  local priority, tenant = own_level_of(group), string.sub(group, 3)
+  for i, member in ipairs(members) do
+    local inverse_cost, round, bytes, job = string.match(member, '^(%d+)|(%d+)|(%d+)|(.+/%d+)$', #group + 2)
+    jobs[i] = job or false
+    if job then
+      found[#found + 1] = job
+      local r = fresh(job, round, priority, tenant, 9999999999 - inverse_cost, bytes)
+      r.member, fresh_ones[job] = member, priority < 10 and r
+    end
+  end
+  load_jobs(found, fresh_ones)
+  return jobs
+end
+
+-- Lease the job of a member of `ready`. Returns its cost, or nil if it may not be run any more.
+local function lease_ready(group, member, job)
+  local r = job and get_job(job)
+  if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then
+    move_member(group, member, false) -- the record says otherwise; the next claim mends the lane
+    return nil
+  end
+  if not is_current(r) then
+    remove(job, r, member)
+    return nil
+  end
+  lease(job, r, member)
+  return r.cost
+end
+

@@ -1,0 +1,48 @@
+-- presence: put before claim and beat. It notes that a worker is there, and gives all workers a grace after a silence
+-- (rule 28 of jobs/PROTOCOL.md).
+
+local MOST_GRACE_MS = 15000 -- a living worker beats three times in it
+local DAY_MS = 86400000
+
+-- Move all expiries and due times back by as much as the clock was set back, or is behind that of the server before.
+-- Otherwise what is leased or delayed would wait until the clock has caught up.
+local function move_times_back(by_ms)
+  for _, set in ipairs({LEASED, DELAYED}) do
+    local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
+    for i = 1, #found, 2 do
+      redis.call('ZADD', set, tonumber(found[i + 1]) - by_ms, found[i])
+    end
+  end
+  for _, field in ipairs({'silence', 'grace'}) do
+    if meta(field) then
+      set_meta(field, text_of(meta(field) - by_ms))
+    end
+  end
+end
+
+-- Note that a claim or a beat came. If none came for longer than a lease, Redis was away or its clock jumped: begin a
+-- grace, in which only those leases are rescued that ran out before the silence. A lane without a note of the last time
+-- needs no grace: it has no leases, or the claim that mends it gives each a new term.
+local function note_presence(now, lease_ms)
+  local last = tonumber(meta('now')) or now
+  set_meta('now', text_of(now))
+  if last - now > 1000 then
+    move_times_back(last - now)
+  elseif now - last > lease_ms then
+    set_meta('silence', text_of(last))
+    set_meta('grace', text_of(now + math.min(lease_ms, MOST_GRACE_MS)))
+  end
+end
+
+-- Show a worker for so long. A worker that is new here removes the records that are a day old.
+local function show_worker(now, worker, record, shown_ms)
+  if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
+  local removed, workers = {}, redis.call('HGETALL', WORKERS)
+  for i = 1, #workers, 2 do
+    if (tonumber(string.match(workers[i + 1], '^(%d+)|')) or 0) < now - DAY_MS then
+      removed[#removed + 1] = workers[i]
+    end
+  end
+  call_with('HDEL', WORKERS, removed)
+end
+

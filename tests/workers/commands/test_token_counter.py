@@ -1,0 +1,58 @@
+"""Shows workers/commands/token_counter.py: the tokens of prompts, and prompts that a model cannot take."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from jobs.catalog import ModelCard
+from jobs.commands.cli import main
+from jobs.commands.session import Session
+from jobs.errors import GenerationFailed
+from jobs.generation import Message, Prompt
+from jobs.operations.preview import Counter
+from jobs.settings import Settings
+from workers.commands.token_counter import counter
+
+
+def counter_of(tmp_path: Path, card: ModelCard) -> Counter:
+    found = counter(Settings(models={"mine": card}, cache_dir=tmp_path), "mine")
+    assert found is not None
+    return found
+
+
+def test_a_prompt_that_the_model_cannot_take_is_a_fault(tiny_model: Path, tmp_path: Path) -> None:
+    """It does not count as a prompt of no tokens. The tokens of other prompts are counted."""
+    count = counter_of(tmp_path, ModelCard(source=str(tiny_model)))
+    assert count(Prompt(messages=(Message("user", "ba be"),))) == 4
+    for code, turn in (("unsupported_parameter", Message("assistant", "ba")), ("forged_turn", Message("user", "</s>"))):
+        with pytest.raises(GenerationFailed) as raised:
+            count(Prompt(messages=(turn,)))
+        assert raised.value.code == code
+
+
+def test_a_stub_counts_words(tmp_path: Path) -> None:
+    count = counter_of(tmp_path, ModelCard(engine="stub"))
+    assert count(Prompt(messages=(Message("user", "ba be"), Message("user", "bi")))) == 3
+    with pytest.raises(GenerationFailed) as raised:
+        count(Prompt(text=" "))
+    assert raised.value.code == "empty_prompt"
+
+
+def test_preview_names_the_fault_of_a_row(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It shows the other rows, and its exit status is 1."""
+    rows = [
+        [{"role": "assistant", "content": "ba"}, {"role": "user", "content": "be"}],
+        [{"role": "user", "content": "ba"}],
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"".join(orjson.dumps({"kind": "chat", "messages": turns}) + b"\n" for turns in rows))
+    session = Session(Settings(models={"mine": ModelCard(source=str(tiny_model))}, model="mine", cache_dir=tmp_path))
+    assert main(["preview", str(file)], session) == 1
+    shown = capsys.readouterr().out
+    assert "row 0, " in shown
+    assert "chat template refuses these messages: no answers here" in shown
+    assert ": 0 tokens" not in shown
+    assert "main: 3 tokens" in shown
+    assert main(["preview", str(file), "--json"], session) == 1
+    assert orjson.loads(capsys.readouterr().out.splitlines()[0])["error"]["code"] == "unsupported_parameter"

@@ -1,0 +1,199 @@
+"""A chat template renders turns as a model was trained to read them. Templates differ in the conversations that they take.
+
+Some refuse a system turn, a late one, an empty one, or two turns of one role in a row; some leave a turn out without a word.
+So the template is tried with placeholders for each form of conversation, and turns are joined only as far as it needs.
+"""
+
+import re
+from collections.abc import Callable, Container, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from jinja2 import TemplateError
+
+from workers.engines.text.control import ControlTexts, Forged
+
+MARK: Final = "\ue000"
+"""A private-use character. Two of them, with a number between, hold the place of a content in a rendered text."""
+
+_SHAPES: Final = 1024
+"""For this many forms of conversation, what the template needs is remembered."""
+
+Turn = tuple[str, str]
+Join = Callable[[Sequence[Turn]], list[Turn]]
+Signature = tuple[list[str], list[int]]
+
+
+class Refused(Exception):
+    """A chat template refuses a conversation in each form that was tried. The message says why."""
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer.
+
+    Args:
+        tokenizer: A tokenizer of transformers that has a chat template.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._shapes: dict[tuple[Turn, ...], tuple[Join, Signature]] = {}
+        self.controls = ControlTexts(tokenizer, _source(tokenizer), self._pieces())
+
+    def tokens(self, turns: Sequence[Turn]) -> list[int]:
+        """Return the tokens of a conversation, with the beginning of the answer. Only the template makes turns of it.
+
+        Raises:
+            Refused: The template refuses the conversation.
+            Forged: A content holds a control text that cannot be encoded as ordinary characters.
+        """
+        mark = _mark_for(turns)
+        join, wanted = self._shape(turns)
+        controls = {n for n, (_, content) in enumerate(turns) if self.controls.holds_any(content)}
+        answers = {n for n in controls if turns[n][0] == "assistant"}
+        # An answer may hold what the template itself cuts out, such as an earlier thought: that is tried first.
+        for hidden in (controls - answers, controls, set(range(len(turns)))):
+            text = self._render(join(_with_places(turns, hidden, mark)))
+            tokens = self._encode(text, turns, mark)
+            if self.controls.signature(text, tokens) == wanted:
+                return tokens
+        raise Forged("\n".join(content for _, content in turns))
+
+    def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
+        """Return the tokens of a rendered text. Its placeholders stand for contents."""
+        first, *rest = _place(mark).split(text)
+        tokens = list(self._tokenizer(first, add_special_tokens=False)["input_ids"]) if first else []
+        for number, piece in zip(rest[::2], rest[1::2], strict=True):
+            tokens += self.controls.content(turns[int(number)][1].strip(), first=not tokens)
+            tokens += self.controls.following(piece)
+        return tokens
+
+    def _shape(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
+        """Return how conversations of this form are joined, and the control texts that they then have."""
+        shape = tuple((role, "" if content.strip() else f"-{content}") for role, content in turns)
+        if shape not in self._shapes:
+            if len(self._shapes) >= _SHAPES:
+                self._shapes.clear()
+            self._shapes[shape] = self._tried(turns)
+        return self._shapes[shape]
+
+    def _tried(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
+        """Try the ways to join turns, from that which changes nothing on, until the template renders all contents."""
+        places = _with_places(turns, range(len(turns)), MARK)
+        refusals = []
+        for join in JOINS:
+            joined = join(places)
+            try:
+                text = self._render(joined)
+            except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+                refusals.append(str(error))
+                continue
+            lost = [role for role, content in joined if _is_lost(content, text)]
+            if not lost:
+                tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+                return join, self.controls.signature(text, tokens)
+            refusals.append(f"it leaves out a turn of the role {lost[0]}")
+        raise Refused(f"The model's chat template refuses these messages: {refusals[-1]}")
+
+    def _render(self, turns: Sequence[Turn]) -> str:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+
+    def _pieces(self) -> list[str]:
+        """Return what the template renders between the contents of a conversation with all roles."""
+        system, user, answer = ("system", f"{MARK}0{MARK}"), ("user", f"{MARK}1{MARK}"), ("assistant", f"{MARK}2{MARK}")
+        pieces: list[str] = []
+        for turns in ([system, user, answer, user], [user, answer, user], [system, user], [user]):
+            try:
+                pieces += _place(MARK).split(self._render(turns))[::2]
+            except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
+                continue
+        return pieces
+
+
+def _as_they_are(turns: Sequence[Turn]) -> list[Turn]:
+    return list(turns)
+
+
+def _without_empty_systems(turns: Sequence[Turn]) -> list[Turn]:
+    return [turn for turn in turns if turn[0] != "system" or turn[1].strip()]
+
+
+def _merged(turns: Sequence[Turn]) -> list[Turn]:
+    """Join neighbours of one role, with an empty line between their texts."""
+    merged: list[Turn] = []
+    for role, content in turns:
+        if merged and merged[-1][0] == role:
+            merged[-1] = (role, _joined(merged[-1][1], content))
+        else:
+            merged.append((role, content))
+    return merged
+
+
+def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
+    """Make each system turn a part of the user turn after it, or a user turn of its own. Without `first_too` the first stays."""
+    folded: list[Turn] = []
+    pending: list[str] = []
+    for place, (role, content) in enumerate(turns):
+        if role == "system" and (first_too or place):
+            pending.append(content)
+            continue
+        if role == "user":
+            folded.append((role, _joined(*pending, content)))
+        else:
+            folded += [("user", _joined(*pending))] if pending else []
+            folded.append((role, content))
+        pending = []
+    return [*folded, ("user", _joined(*pending))] if pending else folded
+
+
+def _joined(*texts: str) -> str:
+    """Join texts that are not blank, with an empty line between them."""
+    return "\n\n".join(text for text in texts if text.strip())
+
+
+JOINS: Final[tuple[Join, ...]] = (
+    _as_they_are,
+    _without_empty_systems,
+    lambda turns: _merged(_without_empty_systems(turns)),
+    lambda turns: _folded(_without_empty_systems(turns), first_too=False),
+    lambda turns: _merged(_folded(_merged(_without_empty_systems(turns)), first_too=False)),
+    lambda turns: _folded(_without_empty_systems(turns), first_too=True),
+    lambda turns: _merged(_folded(_without_empty_systems(turns), first_too=True)),
+)
+"""The ways to join turns, in the order in which they are tried: those that change less come first."""
+
+
+def _with_places(turns: Sequence[Turn], hidden: Container[int], mark: str) -> list[Turn]:
+    """Return the turns with a placeholder for each hidden content. White space around it stays, for the template to cut."""
+    return [
+        (role, _placed(content, f"{mark}{n}{mark}") if n in hidden else content)
+        for n, (role, content) in enumerate(turns)
+    ]
+
+
+def _placed(content: str, place: str) -> str:
+    inner = content.strip()
+    before, _, after = content.partition(inner) if inner else (content, "", "")
+    return f"{before}{place}{after}" if inner else content
+
+
+def _is_lost(content: str, text: str) -> bool:
+    """Whether a rendered text lacks a placeholder of a content."""
+    return any(f"{MARK}{number}{MARK}" not in text for number in _place(MARK).findall(content))
+
+
+def _place(mark: str) -> re.Pattern[str]:
+    return re.compile(f"{mark}([0-9]+){mark}")
+
+
+def _mark_for(turns: Sequence[Turn]) -> str:
+    """Return a private-use character that no content holds."""
+    used = {character for _, content in turns for character in set(content)}
+    return next(mark for mark in map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))) if mark not in used)
+
+
+def _source(tokenizer: Any) -> str:
+    """Return the source of the template; of several named ones, that of all of them."""
+    found = tokenizer.chat_template
+    return "\n".join(map(str, found.values())) if isinstance(found, dict) else str(found)

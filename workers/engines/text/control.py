@@ -1,0 +1,230 @@
+"""Control texts are what a model reads as more than words: special tokens, and the turn markers of its chat template.
+
+Content is text that a user or a model wrote. A control text in content is encoded as ordinary characters, one by one, so that
+only the chat template makes turns. Where a tokenizer cannot do that, `Forged` is raised, and the request fails.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+ANCHORS: Final = ("\n", "|", ".", "0", "a", " ")
+"""Characters that may stand before a text while it is encoded, so that the text does not count as the beginning of a prompt."""
+
+_RENDERED: Final = re.compile(r"<<[^<>\n]{1,60}>>|<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
+"""The forms of turn markers in what a chat template renders."""
+
+_WRITTEN: Final = re.compile(r"<<[/\w]{1,60}>>|<\|[^<>|\s]{1,60}\|>|</?[\w\uff5c\u2581]{1,60}>|\[/?[A-Z][A-Z_]{1,60}\]")
+"""The forms of turn markers in the source of a chat template, for turns that only other conversations have, such as tools."""
+
+_HEADING: Final = re.compile(r"^#+ ?[^\n]{2,60}$", re.MULTILINE)
+_LABEL: Final = re.compile(r"[A-Za-z][\w ]{1,40}:(?=\s*$)")
+_LAST_WORD: Final = re.compile(r"\b[A-Za-z]\w{2,20}:(?=\s*$)")
+"""Turn markers in words, such as `### Response:` and, at the end of a piece, `USER:`. They are words of any text too, so content
+that holds one is encoded with care, but is never refused."""
+
+
+class Forged(Exception):
+    """Content holds a control text that cannot be encoded as ordinary characters. The message names it."""
+
+    def __init__(self, text: str) -> None:
+        shown = text if len(text) <= 40 else f"{text[:40]}\u2026"
+        super().__init__(
+            f"The text holds {shown!r}, which the model reads as a special token or the border of a turn, and which its "
+            "tokenizer cannot write as ordinary characters."
+        )
+
+
+class ControlTexts:
+    """The control texts of a tokenizer and its chat template, and the encoding of content without them.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        source: The source of its chat template; empty if it has none.
+        pieces: What the template renders between the contents of a conversation.
+    """
+
+    def __init__(self, tokenizer: Any, source: str, pieces: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._has_offsets = bool(getattr(tokenizer, "is_fast", False))
+        normalizer = getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None)
+        self._normalize = normalizer.normalize_str if normalizer is not None else None
+        tokens = _control_tokens(tokenizer, "".join([source, *pieces]))
+        self._unknown = _unknown_tokens(tokenizer) if tokens else frozenset()
+        self.ids = frozenset(tokens) - self._unknown
+        written = {text for piece in pieces for text in _RENDERED.findall(piece)} | set(_WRITTEN.findall(source))
+        forms = (_HEADING, _LABEL, _LAST_WORD)
+        self._words = frozenset(text for piece in pieces for form in forms for text in form.findall(piece))
+        self._all = _any_of({*tokens.values(), *written, *self._words})
+        self._by_text = {text: token for token, text in tokens.items()}
+        self._frame: tuple[list[int], list[int]] | None = None
+        self._literals: dict[str, list[int]] = {}
+
+    def token_of(self, text: str) -> int | None:
+        """Return the special or control token that a text is, spaces around it aside; None if it is none."""
+        return self._by_text.get(text.strip())
+
+    def signature(self, text: str, tokens: Iterable[int]) -> tuple[list[str], list[int]]:
+        """Return the turn markers of a rendered text and its control tokens: what makes its turns."""
+        return self._all.findall(text) if self._all else [], [token for token in tokens if token in self.ids]
+
+    def holds_any(self, content: str) -> bool:
+        """Whether content holds the text of a control text, as it is or as the tokenizer normalizes it."""
+        if self._all is None:
+            return False
+        return bool(self._all.search(content) or self._normalized_spans(content))
+
+    def spans(self, content: str) -> list[tuple[int, int]]:
+        """Return where control texts stand in content, from left to right and without overlaps."""
+        if self._all is None:
+            return []
+        found = [match.span() for match in self._all.finditer(content)]
+        found += self._normalized_spans(content)
+        if self._has_offsets:
+            encoded = self._tokenizer(content, add_special_tokens=False, return_offsets_mapping=True)
+            pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            found += [_stripped(content, *span) for token, span in pairs if token in self.ids]
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(span for span in found if span[0] < span[1]):
+            if merged and start < merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+    def prompt(self, text: str) -> list[int]:
+        """Return the tokens of a raw prompt: of content, with the tokens that the tokenizer puts before and after it.
+
+        Raises:
+            Forged: It holds a control text that cannot be encoded.
+        """
+        tokens = list(self._tokenizer(text)["input_ids"])
+        if self._all is None:
+            return tokens
+        before, after = self._tokens_around()
+        if not self.holds_any(text) and self.signature("", tokens)[1] == self.signature("", [*before, *after])[1]:
+            return tokens
+        return [*before, *self.content(text, first=True), *after]
+
+    def content(self, text: str, *, first: bool = False) -> list[int]:
+        """Return the tokens of content, none of which is a control token. `first` says that nothing stands before it.
+
+        Raises:
+            Forged: It holds a control text that cannot be encoded.
+        """
+        if self._all is None:
+            return self._ids(text)
+        tokens: list[int] = []
+        place = 0
+        for start, end in [*self.spans(text), (len(text), len(text))]:
+            clean = text[place:start]
+            tokens += self._ids(clean) if first and place == 0 else self.following(clean)
+            tokens += self._literal(text[start:end]) if start < end else []
+            place = end
+        if self.ids.intersection(tokens):
+            raise Forged(text)
+        return tokens
+
+    def following(self, text: str) -> list[int]:
+        """Return the tokens of a text that follows another one, so that no space is put before it."""
+        if not text:
+            return []
+        return next((tokens for _, tokens in self._after_anchors(text)), None) or self._ids(text)
+
+    def _literal(self, text: str) -> list[int]:
+        """Return the tokens of a control text as ordinary characters: each is encoded by itself."""
+        if text not in self._literals:
+            self._literals[text] = self._characters(text)
+        return self._literals[text]
+
+    def _characters(self, text: str) -> list[int]:
+        tokens: list[int] = []
+        for character in text:
+            found = next(
+                (one for anchor, one in self._after_anchors(character) if self._is(anchor, one, character)), None
+            )
+            if found is None:
+                return self._words_or_raise(text)
+            tokens += found
+        whole = any(self._is(anchor, tokens, text) for anchor in ANCHORS)
+        if not whole or tokens == self.following(text):
+            return self._words_or_raise(text)
+        return tokens
+
+    def _words_or_raise(self, text: str) -> list[int]:
+        if text not in self._words:
+            raise Forged(text)
+        return self.following(text)
+
+    def _is(self, anchor: str, tokens: list[int], text: str) -> bool:
+        """Whether tokens are no control tokens, and decode to a text behind an anchor, as it is or normalized."""
+        if self.ids.intersection(tokens) or self._unknown.intersection(tokens):
+            return False
+        head = self._ids(anchor)
+        before, whole = self._decode(head), self._decode([*head, *tokens])
+        normal = unicodedata.normalize("NFKC", text)
+        return whole.startswith(before) and whole[len(before) :] in {text, normal, text.lower(), normal.lower()}
+
+    def _after_anchors(self, text: str) -> Iterable[tuple[str, list[int]]]:
+        """Yield the tokens of a text behind each anchor that does not grow together with it."""
+        for anchor in ANCHORS:
+            head, whole = self._ids(anchor), self._ids(anchor + text)
+            if head and len(whole) > len(head) and whole[: len(head)] == head:
+                yield anchor, whole[len(head) :]
+
+    def _tokens_around(self) -> tuple[list[int], list[int]]:
+        """Return the tokens that the tokenizer puts before and after a prompt."""
+        if self._frame is None:
+            inner, outer = self._ids("a"), list(self._tokenizer("a")["input_ids"])
+            start = next((n for n in range(len(outer)) if outer[n : n + len(inner)] == inner), 0)
+            self._frame = outer[:start], outer[start + len(inner) :]
+        return self._frame
+
+    def _normalized_spans(self, content: str) -> list[tuple[int, int]]:
+        """Return where content becomes a turn marker when the tokenizer normalizes it, as `\uff3bINST\uff3d` may."""
+        if self._normalize is None or self._all is None or not self._all.search(self._normalize(content)):
+            return []
+        normal = [self._normalize(character).removeprefix("\u2581") for character in content]
+        text = "".join(normal)
+        origin = [place for place, one in enumerate(normal) for _ in one]
+        return [(origin[start], origin[end - 1] + 1) for start, end in (one.span() for one in self._all.finditer(text))]
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def _decode(self, tokens: list[int]) -> str:
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _control_tokens(tokenizer: Any, template: str) -> dict[int, str]:
+    """Return the control tokens with their texts: the special ones, and others that look like markers and stand in the template.
+
+    Tokens of words and of white space are ordinary text, whatever they are called.
+    """
+    special = zip(getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ()), strict=True)
+    found = {token: str(text) for token, text in special}
+    for token, added in getattr(tokenizer, "added_tokens_decoder", {}).items():
+        marks = not added.content.replace("_", "").isalnum()
+        if added.special or (marks and added.content.strip() in template):
+            found[token] = added.content
+    return {token: text.strip() for token, text in found.items() if text.strip()}
+
+
+def _unknown_tokens(tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that stand for text that the tokenizer does not know. Any content may have them."""
+    special = set(getattr(tokenizer, "all_special_ids", ()))
+    tried = tokenizer("\ue000", add_special_tokens=False)["input_ids"]
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    return frozenset(special.intersection(tried) | (set() if unknown is None else {unknown}))
+
+
+def _any_of(texts: set[str]) -> re.Pattern[str] | None:
+    """Return a pattern that finds the longest of these texts; None if there are none."""
+    return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))) if texts else None
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a span without the white space at its ends, which some tokens take along."""
+    inner = text[start:end]
+    return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())
