@@ -38,8 +38,8 @@ MOMENTS = ["tests/jobs/test_typed_times.py"]
             id="broken",
         ),
         pytest.param("Every result", "Each result", MOMENTS, False, "NO TEST NOTICED", id="a comment"),
-        pytest.param("int(clock[1])", "int(clock[1]", MOMENTS, False, "with status 2", id="code that is none"),
-        pytest.param("int(clock[0])", "int(clock[1])", MOMENTS, False, "DOES NOT FIT", id="text that is not there"),
+        pytest.param("int(clock[1])", "int(clock[1]", MOMENTS, False, "with status 2", id="a syntax error"),
+        pytest.param("int(clock[0])", "int(clock[1])", MOMENTS, False, "DOES NOT FIT", id="a missing text"),
     ],
 )
 def test_only_a_failing_test_counts_as_noticing(
