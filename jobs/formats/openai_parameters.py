@@ -77,7 +77,7 @@ _REMEDIES: Final = {"stream": "streaming is not possible in a batch: remove it",
 def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
     """The known parameters of a body without nulls, or a finding on the first one that is not supported.
 
-    `user` becomes a value of the metadata, and a single text of `stop` a list.
+    `user` becomes a value of the metadata, and a single text of `stop` a list; without a character it is left out.
     """
     values: dict[str, Any] = {}
     for name, value in body.items():
@@ -91,7 +91,9 @@ def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
         return Finding("out_of_range", "max_tokens", "two limits of the tokens differ: keep one of them")
     if "user" in body and isinstance(values.get("metadata", {}), dict):
         values["metadata"] = {"user": body["user"], **values.get("metadata", {})}
-    if isinstance(values.get("stop"), str):
+    if values.get("stop") == "":
+        del values["stop"]
+    elif isinstance(values.get("stop"), str):
         values["stop"] = [values["stop"]]
     return values
 

@@ -135,7 +135,13 @@ def test_another_url_is_refused(take: Callable[..., Any], url: str) -> None:
             {"tool_choice": "auto"},
             {"tools": []},
         ),
-        *({"functions": []}, {"function_call": "auto"}, {"prompt_cache_key": "a"}, {"prompt_cache_retention": "24h"}),
+        *(
+            {"functions": []},
+            {"stop": ""},
+            {"function_call": "auto"},
+            {"prompt_cache_key": "a"},
+            {"prompt_cache_retention": "24h"},
+        ),
         *(
             {"safety_identifier": "a"},
             {"stream_options": {"include_usage": True}},
