@@ -84,6 +84,8 @@ class Models:
 
         A name is an alias or one of `other_names`, in any case, or the repository that exactly one model of the catalog has.
         """
+        if name in self.catalog:
+            return name
         sources = [alias for alias, card in self.catalog.items() if card.source and card.source == name]
         repositories = {name: sources[0]} if len(sources) == 1 else {}
         for known in ({alias: alias for alias in self.catalog}, self.other_names, repositories):

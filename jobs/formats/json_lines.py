@@ -144,7 +144,8 @@ def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
 
     Each key is followed by a colon. So there is none where a line has as many ends of strings before colons as `values` has keys.
     """
-    if len(_COLON.findall(raw)) == _keys(values):
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    if len(_COLON.findall(plain)) == _keys(values):
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))

@@ -1,37 +1,30 @@
 """OpenAI's batch files as input: a line is `{"custom_id", "method", "url", "body"}`.
 
-`/v1/chat/completions` becomes the kind `chat`, `/v1/completions` the kind `completion`. A parameter of the body that would have
-no effect here (such as `stream: false`) is accepted. A parameter that would change the output, and that is not supported, fails
-its row; it is never ignored. Format: https://platform.openai.com/docs/api-reference/batch
+A url that ends in `/chat/completions` or `/responses` becomes the kind `chat`, one that ends in `/completions` the kind
+`completion`. `openai_parameters.py` says which parameters of a body are read, passed over and refused. Formats:
+https://platform.openai.com/docs/api-reference/batch and those of vLLM, Azure and Zhipu, which follow it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
+from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters
+from jobs.formats.openai_turns import turns
 from jobs.formats.record import Record, unread
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 """The fields of a line."""
 
-_ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
-_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
-_CHAT: Final = _ENVELOPE | _SAMPLING | {"messages", "response_format", "top_logprobs"}
-_COMPLETION: Final = _ENVELOPE | _SAMPLING | {"prompt"}
-_LIMITS: Final = ("max_completion_tokens", "max_tokens")
-_NO_EFFECT: Final[Mapping[str, tuple[Any, ...]]] = {
-    "stream": (False,),
-    "echo": (False,),
-    "best_of": (1,),
-    "suffix": ("",),
-    "tools": ([],),
-    "parallel_tool_calls": (True, False),
-    "modalities": (["text"],),
-    "store": (True, False),
-    "service_tier": ("auto", "default", "flex"),
-}
-"""Parameter -> the values that are accepted, since they have no effect."""
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A body as fields of our own, and the names in the body of those that have another there."""
+
+    values: dict[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_line(values: Mapping[str, Any]) -> bool:
@@ -51,13 +44,15 @@ def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:
     if (finding := _envelope_fault(request)) is not None:
         return Record(line, raw, finding, custom_id=custom_id)
     body = _without_nulls(request["body"])
-    mapped = _ENDPOINTS[request["url"]](body)
+    mapped = _ENDPOINTS[_endpoint(request["url"]) or ""](body)
     if isinstance(mapped, Finding):
         return Record(line, raw, mapped._replace(field=f"body.{mapped.field}"), custom_id=custom_id)
-    limit = next((name for name in _LIMITS if name in body), None)
-    values = {"custom_id": custom_id, **mapped, **({"max_tokens": body[limit]} if limit else {})}
-    names = {name: f"body.{name}" for name in values if name not in ("custom_id", "kind")}
-    return Record(line, raw, values, {**names, **({"max_tokens": f"body.{limit}"} if limit else {})})
+    limit = next((name for name in LIMITS if name in body), None)
+    values = {"custom_id": custom_id, **mapped.values, **({"max_tokens": body[limit]} if limit else {})}
+    names = {**{name: name for name in values if name not in ("custom_id", "kind")}, **mapped.names}
+    if limit:
+        names["max_tokens"] = limit
+    return Record(line, raw, values, {name: f"body.{path}" for name, path in names.items()})
 
 
 def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,29 +66,27 @@ def _envelope_fault(request: Mapping[str, Any]) -> Finding | None:
         return Finding("unknown_field", others[0], "a batch line has custom_id, method, url and body: remove the field")
     if missing := sorted({"custom_id", "url", "body"} - request.keys()):
         return Finding("missing_field", missing[0], "a batch line has custom_id, method, url and body: add the field")
-    if request.get("method", "POST") != "POST":
+    if str(request.get("method", "POST")).upper() != "POST":
         return Finding("out_of_range", "method", "the method of a batch line must be POST")
     if not isinstance(request["url"], str) or not isinstance(request["body"], dict):
         field, form = ("body", "an object") if isinstance(request["url"], str) else ("url", "a string")
         return Finding("wrong_type", field, f"the {field} must be {form}")
-    if request["url"] not in _ENDPOINTS:
-        return Finding("unknown_url", "url", f"the url must be one of {', '.join(_ENDPOINTS)}")
+    if _endpoint(request["url"]) is None:
+        ends = ", ".join(f"/{end}" for end in _ENDPOINTS)
+        return Finding("unknown_url", "url", f"the url must end in one of {ends}")
     return None
 
 
-def _chat(body: dict[str, Any]) -> dict[str, Any] | Finding:
-    values = _parameters(body, _CHAT)
+def _chat(body: Mapping[str, Any]) -> Mapped | Finding:
+    values = parameters(body, CHAT)
     if not isinstance(values, Finding):
         values = _chat_logprobs(values)
     if isinstance(values, Finding) or not isinstance(values.get("messages"), list):
-        return values if isinstance(values, Finding) else {"kind": "chat", **values}
-    turns = []
-    for n, message in enumerate(values["messages"]):
-        turn = _turn(message, f"messages.{n}") if isinstance(message, dict) else message
-        if isinstance(turn, Finding):
-            return turn
-        turns.append(turn)
-    return {"kind": "chat", **values, "messages": turns}
+        return values if isinstance(values, Finding) else Mapped({"kind": "chat", **values})
+    found = turns(values["messages"], "messages")
+    if isinstance(found, Finding):
+        return found
+    return Mapped({"kind": "chat", **values, "messages": found[0]}, _turn_paths(found[1]))
 
 
 def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
@@ -112,26 +105,8 @@ def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
     return {**values, "logprobs": top} if wanted else values
 
 
-def _turn(message: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
-    """A turn as `chat` has it: the role `developer` becomes `system`, and a content in parts becomes one text."""
-    turn = {name: value for name, value in _without_nulls(message).items() if name != "name"}
-    if turn.get("role") == "developer":
-        turn["role"] = "system"
-    if turn.get("role") in ("tool", "function") or turn.keys() & {"tool_calls", "function_call", "audio"}:
-        return Finding("unsupported_parameter", place, "turns of tools are not supported: remove the turn")
-    parts = turn.get("content")
-    if isinstance(parts, list):
-        for n, part in enumerate(parts):
-            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                return Finding(
-                    "unsupported_parameter", f"{place}.content.{n}", "only parts of text are supported: remove the part"
-                )
-        turn["content"] = "".join(part["text"] for part in parts)
-    return turn
-
-
-def _completion(body: dict[str, Any]) -> dict[str, Any] | Finding:
-    values = _parameters(body, _COMPLETION)
+def _completion(body: Mapping[str, Any]) -> Mapped | Finding:
+    values = parameters(body, COMPLETION)
     if isinstance(values, Finding):
         return values
     if values.get("logprobs") is False:
@@ -141,27 +116,68 @@ def _completion(body: dict[str, Any]) -> dict[str, Any] | Finding:
         values["prompt"] = prompt[0]
     elif isinstance(prompt, list):
         return Finding("unsupported_parameter", "prompt", "one prompt a line: give each prompt a line of its own")
-    return {"kind": "completion", **values}
+    return Mapped({"kind": "completion", **values})
 
 
-def _parameters(body: dict[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
-    values: dict[str, Any] = {}
-    for name, value in body.items():
-        if name in known:
-            values[name] = value
-        elif name == "user":
-            continue
-        elif name not in _LIMITS and value not in _NO_EFFECT.get(name, ()):
-            what = "streaming is not possible in a batch: remove it" if name == "stream" else "remove it"
-            return Finding("unsupported_parameter", name, f"the parameter is not supported: {what}")
-    if "user" in body and isinstance(values.get("metadata", {}), dict):
-        values["metadata"] = {"user": body["user"], **values.get("metadata", {})}
-    if isinstance(values.get("stop"), str):
-        values["stop"] = [values["stop"]]
-    return values
+def _response(body: Mapping[str, Any]) -> Mapped | Finding:
+    """A response as a chat: `input` is a text or a list of turns, and `instructions` is a system turn before them."""
+    values = parameters(body, RESPONSES)
+    if isinstance(values, Finding):
+        return values
+    given, instructions, text = values.pop("input", None), values.pop("instructions", ""), values.pop("text", {})
+    if (wrong := _wrong_input(given, instructions)) is not None:
+        return wrong
+    form = _response_format(text)
+    if isinstance(form, Finding):
+        return form
+    found = turns(given, "input") if isinstance(given, list) else ([{"role": "user", "content": given}], ["input"])
+    if isinstance(found, Finding):
+        return found
+    first = [{"role": "system", "content": instructions}] if instructions.strip() else []
+    paths = [*(["instructions"] if first else []), *found[1]]
+    names = {"messages": "input", "response_format": "text.format", "response_format.json_schema": "text.format"}
+    return Mapped({"kind": "chat", **values, **form, "messages": [*first, *found[0]]}, {**names, **_turn_paths(paths)})
 
 
-_ENDPOINTS: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any] | Finding]]] = {
-    "/v1/chat/completions": _chat,
-    "/v1/completions": _completion,
+def _wrong_input(given: Any, instructions: Any) -> Finding | None:
+    if given is None:
+        return Finding("missing_field", "input", "the body has no input: add a text, or a list of turns")
+    if not isinstance(given, str | list):
+        return Finding("wrong_type", "input", "the input must be a text, or a list of turns")
+    if not isinstance(instructions, str):
+        return Finding("wrong_type", "instructions", "the instructions must be a text")
+    return None
+
+
+def _response_format(text: Any) -> dict[str, Any] | Finding:
+    """The `text` of a response as the response format of a chat, where the schema is one level deeper."""
+    if not isinstance(text, dict):
+        return Finding("wrong_type", "text", "text must be an object")
+    others = {name: value for name, value in text.items() if name != "format" and value is not None}
+    if isinstance(beyond := parameters(others, frozenset()), Finding):
+        return beyond._replace(field=f"text.{beyond.field}")
+    form = text.get("format")
+    if form is None:
+        return {}
+    if isinstance(form, dict) and form.get("type") == "json_schema" and "json_schema" not in form:
+        form = {"type": "json_schema", "json_schema": {name: value for name, value in form.items() if name != "type"}}
+    return {"response_format": form}
+
+
+def _turn_paths(paths: Sequence[str]) -> dict[str, str]:
+    """The path of each turn in the body, by its path in our row. A path without a number is a text, which is a whole turn."""
+    return {f"messages.{n}" if "." in path else f"messages.{n}.content": path for n, path in enumerate(paths)}
+
+
+_ENDPOINTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapped | Finding]]] = {
+    "chat/completions": _chat,
+    "completions": _completion,
+    "responses": _response,
 }
+"""The end of a url -> how a body of this endpoint is read. The first end that matches counts."""
+
+
+def _endpoint(url: str) -> str | None:
+    """The endpoint of a url, whatever stands before it: services put a version or a deployment there, and Azure adds a query."""
+    path = "/" + url.partition("?")[0].strip().rstrip("/")
+    return next((end for end in _ENDPOINTS if path.endswith(f"/{end}")), None)

@@ -36,6 +36,11 @@ def records(file: BinaryIO) -> Iterator[Record]:
         try:
             number = 0
             opened = parquet.ParquetFile(scratch, buffer_size=BUFFER_BYTES, pre_buffer=False)
+            names = opened.schema_arrow.names
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise RequestError(
+                    f"the Parquet file has the column {twice!r} twice: remove one of them; nothing was accepted"
+                )
             for batch in opened.iter_batches(batch_size=ROWS, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1

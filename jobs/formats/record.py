@@ -15,7 +15,7 @@ class Record(NamedTuple):
         line: The number of its first line in the file, from 1.
         raw: Its bytes, from which the hash of a refused row is made.
         values: Its fields by the names that requests have, or the reason why they cannot be read.
-        names_in_file: Field -> its name in the file, where that is another. Messages use it.
+        names_in_file: Field, or path within one -> its name in the file, where that is another. Messages use it.
         remarks: Field -> the message to give if the field turns out to have the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
     """
@@ -31,8 +31,11 @@ class Record(NamedTuple):
         """The path of a field, as the file names it."""
         if field is None:
             return None
-        name, dot, rest = field.partition(".")
-        return self.names_in_file.get(name, name) + dot + rest
+        name, rest = field, ""
+        while name not in self.names_in_file and "." in name:
+            name, _, last = name.rpartition(".")
+            rest = f".{last}{rest}"
+        return self.names_in_file.get(name, name) + rest
 
     def in_terms_of_file(self, finding: Finding) -> Finding:
         """A finding with the field's name in the file, and with the remark about that field if there is one."""

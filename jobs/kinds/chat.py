@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from jobs.generation import Completion, Message, Prompt
 from jobs.writing.fields import Text
@@ -20,7 +20,16 @@ class Turn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Literal["system", "user", "assistant"] = Field(description="Who writes the turn: system, user or assistant.")
-    content: Text = Field(max_length=500_000, description="The text of the turn.")
+    content: str = Field(
+        max_length=500_000, description="The text of the turn. A system turn without text is left out."
+    )
+
+    @field_validator("content")
+    @classmethod
+    def _has_text(cls, content: str, info: ValidationInfo) -> str:
+        if not content.strip() and info.data.get("role") != "system":
+            raise ValueError("the turn has no text")
+        return content
 
 
 class ChatRequest(VerbatimRequest):
@@ -32,7 +41,9 @@ class ChatRequest(VerbatimRequest):
     prompt: Text | None = Field(
         default=None, max_length=500_000, description="A single turn of the user, in place of messages."
     )
-    system: Text | None = Field(default=None, max_length=100_000, description="A system turn before the prompt.")
+    system: str | None = Field(
+        default=None, max_length=100_000, description="A system turn before the prompt; without text it is left out."
+    )
 
     response_format: ResponseFormat | None = Field(
         default=None, description="The form of the answer: text, a JSON object, or JSON that satisfies a schema."
@@ -42,7 +53,7 @@ class ChatRequest(VerbatimRequest):
     def _one_of_both(self) -> Self:
         if (self.messages is None) == (self.prompt is None):
             raise ValueError("exactly one of messages and prompt is needed")
-        if self.system is not None and self.messages is not None:
+        if self.system and self.messages is not None:
             raise ValueError("with messages, put the system turn first among them")
         if self.messages is not None and self.messages[-1].role != "user":
             raise ValueError("the last of the messages is the user's")
@@ -72,9 +83,9 @@ class ChatKind:
         """Yield one prompt for each of the `n` answers."""
         if not isinstance(request, ChatRequest):
             raise TypeError(type(request))
-        messages = [Message(turn.role, turn.content) for turn in request.messages or ()]
+        messages = [Message(turn.role, turn.content) for turn in request.messages or () if turn.content.strip()]
         if request.prompt is not None:
-            system = [Message("system", request.system)] if request.system else []
+            system = [Message("system", request.system)] if request.system and request.system.strip() else []
             messages = [*system, Message("user", request.prompt)]
         schema = None if request.response_format is None else request.response_format.schema_
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)

@@ -35,6 +35,13 @@ def openai(url: str = "/v1/chat/completions", custom_id: str = "a", **body: Any)
     )
 
 
+def parquet_with_twice(name: str) -> bytes:
+    target = io.BytesIO()
+    columns = [pyarrow.array([text]) for text in ("chat", "a", "b")]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, names=["kind", name, name]), target)
+    return target.getvalue()
+
+
 def parquet_of(*rows: dict[str, Any]) -> bytes:
     target = io.BytesIO()
     parquet.write_table(pyarrow.Table.from_pylist(list(rows)), target)
@@ -299,6 +306,7 @@ def test_a_file_becomes_rows_and_faults(take: Callable[..., Any], data: bytes, r
         pytest.param(zstd.compress(lines(JSONL, JSONL).encode())[:-4], "cut off", id="zstd cut off"),
         pytest.param(gzip.compress(JSONL.encode())[:20] + b"\xff" * 30, "damaged", id="gzip damaged"),
         pytest.param(b"PAR1" + bytes(50), "Parquet", id="parquet damaged"),
+        pytest.param(parquet_with_twice("prompt"), "has the column 'prompt' twice", id="parquet, a column twice"),
     ],
 )
 def test_a_file_that_is_bad_as_a_whole_is_refused(

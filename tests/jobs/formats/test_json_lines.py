@@ -167,6 +167,8 @@ def test_a_text_that_is_no_value(text: str) -> None:
         pytest.param('{"x": {"a": 1, "a": 2}, "x": 5}', "x.a", id="within a value that is not kept"),
         pytest.param('{"x": {"a": 1}, "x": {"b": 2}}', "x", id="objects, which are not put together"),
         pytest.param('{"a": "\\":", "b.c": 2, "b.c": 3}', "b.c", id="beside what looks like a key in a text"),
+        pytest.param('{"a\\\\": 1, "b": 2, "b": 3}', "b", id="beside a key that ends in a backslash"),
+        pytest.param('{"a\\\\\\"": 1, "a\\\\\\"": 2}', 'a\\"', id="with a quote behind a backslash"),
         pytest.param('{"n": 1, "n": %s}' % ("9" * 18), "n", id="numbers"),
         pytest.param('{"n": 0.%s, "n": 1}' % ("9" * 5000), "n", id="a number of many digits"),
         pytest.param('{"a": %s, "a": 1}' % ("[" * 1000 + "]" * 1000), None, id="a deep value that is not kept"),

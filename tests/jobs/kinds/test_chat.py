@@ -20,6 +20,19 @@ def test_a_prompt_is_one_turn_after_the_system_turn() -> None:
     assert (prompt.label, prompt.params.max_tokens, prompt.template_sha256) == ("main", MAX_TOKENS, None)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": "a", "system": ""},
+        {"prompt": "a", "system": " \n"},
+        {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": "a"}], "system": ""},
+    ],
+)
+def test_a_system_turn_without_text_is_left_out(asked: Mapping[str, Any]) -> None:
+    _, [[prompt]] = converse("chat", dict(asked), lambda _: "b")
+    assert [(m.role, m.content) for m in prompt.messages] == [("user", "a")]
+
+
 def test_messages_are_sent_as_they_are() -> None:
     turns = [
         {"role": "user", "content": " a "},
@@ -48,7 +61,7 @@ def test_an_empty_answer_fails(text: str) -> None:
         pytest.param({"system": "s", "messages": [USER]}, (), id="system beside messages"),
         pytest.param({"messages": [USER, {"role": "assistant", "content": "c"}]}, (), id="not the user's turn"),
         pytest.param({"prompt": " \n"}, ("prompt",), id="blank prompt"),
-        pytest.param({"prompt": "a", "system": ""}, ("system",), id="blank system"),
+        pytest.param({"messages": [{**USER, "content": " "}]}, ("messages", 0, "content"), id="blank turn"),
         pytest.param({"messages": []}, ("messages",), id="no messages"),
         pytest.param({"messages": [{"role": "tool", "content": "a"}]}, ("messages", 0, "role"), id="unknown role"),
         pytest.param({"messages": [{**USER, "name": "n"}]}, ("messages", 0, "name"), id="unknown field"),

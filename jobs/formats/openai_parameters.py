@@ -1,0 +1,103 @@
+"""The parameters of the bodies of OpenAI's batch files: those that are read, those that change no answer, and all others.
+
+A parameter that changes no answer here is passed over, such as `store`, or `tool_choice` without tools. A parameter that would
+change the answer and is not supported is a finding with its name; it is never ignored. The names of vLLM, Azure and Zhipu are
+known too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jobs.formats.json_lines import Finding, as_integer
+
+ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
+SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
+CHAT: Final = ENVELOPE | SAMPLING | {"messages", "response_format", "top_logprobs"}
+COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
+RESPONSES: Final = ENVELOPE | {"input", "instructions", "text"}
+LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""The names of the most tokens of an answer; the first one that is there counts."""
+
+_PASSED_OVER: Final = frozenset(
+    {
+        *(
+            "user",
+            "user_id",
+            "safety_identifier",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "cache_salt",
+            "request_id",
+        ),
+        *("store", "service_tier", "background", "priority", "prediction", "stream_options", "max_tool_calls"),
+        *("parallel_tool_calls", "reasoning_effort", "reasoning", "include_reasoning", "truncation"),
+    }
+)
+"""Parameters that change no answer, whatever their value: names and ways of the service, tools without tools, streams without a
+stream, and the effort of reasoning, which no engine here has."""
+
+_UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
+    "stream": (False,),
+    "echo": (False,),
+    "best_of": (1,),
+    "suffix": ("",),
+    "tools": ([],),
+    "functions": ([],),
+    "tool_choice": ("none", "auto"),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
+    "verbosity": ("medium",),
+    "include": ([],),
+    "extra_body": ({},),
+    "thinking": ({"type": "disabled"},),
+    "do_sample": (True,),
+    "top_k": (-1, 0),
+    "min_p": (0,),
+    "min_tokens": (0,),
+    "repetition_penalty": (1,),
+    "length_penalty": (1,),
+    "stop_token_ids": ([],),
+    "use_beam_search": (False,),
+    "ignore_eos": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True,),
+    "include_stop_str_in_output": (False,),
+    "add_generation_prompt": (True,),
+    "continue_final_message": (False,),
+    "add_special_tokens": (False,),
+    "chat_template_kwargs": ({},),
+    "documents": ([],),
+    "top_logprobs": (0,),
+}
+"""Parameter -> the values that change no answer, in a body that is not read for it."""
+
+_REMEDIES: Final = {"stream": "streaming is not possible in a batch: remove it", "n": "one answer a line: remove it"}
+
+
+def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
+    """The known parameters of a body without nulls, or a finding on the first one that is not supported.
+
+    `user` becomes a value of the metadata, and a single text of `stop` a list; without a character it is left out.
+    """
+    values: dict[str, Any] = {}
+    for name, value in body.items():
+        if name in known:
+            values[name] = value
+        elif name not in LIMITS and name not in _PASSED_OVER and not _is_unchanging(name, value):
+            what = _REMEDIES.get(name, "remove it")
+            return Finding("unsupported_parameter", name, f"the parameter {name} is not supported: {what}")
+    limits = {str(as_integer(body[name])) for name in LIMITS if name in body}
+    if len(limits) > 1:
+        return Finding("out_of_range", "max_tokens", "two limits of the tokens differ: keep one of them")
+    if "user" in body and isinstance(values.get("metadata", {}), dict):
+        values["metadata"] = {"user": body["user"], **values.get("metadata", {})}
+    if values.get("stop") == "":
+        del values["stop"]
+    elif isinstance(values.get("stop"), str):
+        values["stop"] = [values["stop"]]
+    return values
+
+
+def _is_unchanging(name: str, value: Any) -> bool:
+    """Whether a parameter has one of the values that change no answer. True is not 1 here."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in _UNCHANGING.get(name, ()))
