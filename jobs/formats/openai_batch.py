@@ -16,7 +16,9 @@ KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 """The fields of a line."""
 
 _ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
-_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
+_SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"}) | {
+    "stop_token_ids"
+}
 _CHAT: Final = _ENVELOPE | _SAMPLING | {"messages", "response_format", "top_logprobs"}
 _COMPLETION: Final = _ENVELOPE | _SAMPLING | {"prompt"}
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")

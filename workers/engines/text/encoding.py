@@ -79,7 +79,7 @@ class Encoder:
         if fault := self._unsupported(request.prompt):
             return fault
         try:
-            encoded_prompt = Encoded(request, self._tokens(request.prompt))
+            encoded_prompt = Encoded(self._with_stop_tokens(request), self._tokens(request.prompt))
             encoded = self._force_continuation(encoded_prompt) if request.prompt.continuations else encoded_prompt
         except Refused as refused:
             return Fault("unsupported_parameter", str(refused))
@@ -97,9 +97,22 @@ class Encoder:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
             return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")
+        if unknown := [token for token in prompt.params.stop_token_ids if token >= self.vocabulary]:
+            message = f"stop_token_ids names token {unknown[0]}; the model has {self.vocabulary}."
+            return Fault("token_out_of_range", message)
         if prompt.messages and self.template is None:
             return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
         return None
+
+    def _with_stop_tokens(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request whose stop texts that are special tokens are stop tokens too: no text of a completion shows them."""
+        params = request.prompt.params
+        found = [token for text in params.stop if (token := self.controls.token_of(text)) is not None]
+        known = tuple(token for token in found if token < self.vocabulary)
+        if not known:
+            return request
+        params = replace(params, stop_token_ids=(*params.stop_token_ids, *known))
+        return replace(request, prompt=replace(request.prompt, params=params))
 
     def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
         """Return a request that scores its one continuation, with the continuation's tokens as forced ones."""
