@@ -162,6 +162,32 @@ def test_what_cannot_be_written_as_characters_fails() -> None:
     assert good.tokens == [1, 2, 1]
 
 
+def test_a_single_character_that_pads_is_ordinary_text() -> None:
+    """Some tokenizers pad with `!`, which makes it a special token."""
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tokenizer_of("chatml"))
+    tokenizer.pad_token = "!"
+    made = Encoder(tokenizer, vocabulary=1_000, context=None)
+    found = made.encode(GenerationRequest("r", Prompt(messages=(Message("user", "Hello!"),))))
+    assert not isinstance(found, Fault)
+    assert found.tokens == chat("chatml", ("user", "Hello!"))
+
+
+def test_control_tokens_that_a_tokenizer_names_are_ordinary_characters() -> None:
+    """Templates may put such tokens together from parts, so that they do not stand in the source."""
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tokenizer_of("chatml"))
+    tokenizer.add_tokens(["<tool>"])
+    tokenizer.chat_control_tokens = ["<tool>"]
+    made = Encoder(tokenizer, vocabulary=1_000, context=None)
+    found = made.encode(GenerationRequest("r", Prompt(messages=(Message("user", "a <tool> b"),))))
+    assert not isinstance(found, Fault)
+    assert tokenizer.convert_tokens_to_ids("<tool>") not in found.tokens
+    assert "a <tool> b" in tokenizer.decode(found.tokens)
+
+
 JOINED = f"{RULES}\n\n{ASK}"
 
 
