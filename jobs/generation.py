@@ -7,6 +7,7 @@ Neither knows the other. Every class here is a frozen value that only checks its
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -126,10 +127,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set."""
+    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set.
+
+    A chat template that asks for the date gets that of `created_at`, so that a prompt is the same at any time; None is now.
+    """
 
     request_id: str
     prompt: Prompt
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,7 @@ class Completion:
     `device_ns` is the part of the devices' time that is attributed to this request, in nanoseconds; over all requests of an
     engine it adds up to the time that the engine was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed
     again. `logprobs` has an entry for each of the `completion_tokens`, an end token included, if the prompt asked for them.
+    `prompt_sha256` is the hash of the text that the chat template made of the prompt, from engines that have templates.
     For a prompt with continuations, `scores` has one entry each, the text is empty, and the counts are sums over them.
     """
 
@@ -184,3 +190,4 @@ class Completion:
     fault: Fault | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     scores: tuple[ContinuationScore, ...] = ()
+    prompt_sha256: str | None = None

@@ -1,5 +1,6 @@
 """Shows the contract of `workers.engines.protocol.Engine` for every engine: the stub, and the slot and padded engines."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -313,6 +314,7 @@ def test_a_special_token_ends_a_completion_that_names_it(padded: bool) -> None:
     ):
         done = engine.write(**wanted, **params)
         assert done.fault is None
+        assert done.prompt_sha256 == hashlib.sha256(b"Write a text.").hexdigest()
         assert (done.completion_tokens, done.finish_reason) == (tokens, "length" if tokens == 6 else "stop")
         assert "<|im_start|>" not in done.text
 

@@ -18,6 +18,7 @@ class TokenSequence:
         computed: How many of its tokens have keys and values in the cache.
         shared_prefix: How many tokens of the prompt were not computed, because a slot held them already (prefix sharing).
         device_ns: The device time that it has used so far, in nanoseconds.
+        prompt_sha256: The hash of the rendered prompt.
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
     """
 
@@ -29,6 +30,7 @@ class TokenSequence:
     shared_prefix: int = 0
     device_ns: int = 0
     forced: Sequence[int] = ()
+    prompt_sha256: str | None = None
 
     @property
     def known(self) -> int:
