@@ -7,6 +7,7 @@ Neither knows the other. Every class here is a frozen value that only checks its
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -34,7 +35,8 @@ class SamplingParams:
     `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off.
     `presence_penalty` is subtracted once from the logit of each token that the completion already has, `frequency_penalty`
     once for each time that it has it. `logit_bias` is added to the logits of token ids. All three are as in OpenAI's API.
-    A `stop` text ends a completion and is cut from it. The seed and a token's position determine its random number, so a
+    A `stop` text ends a completion and is cut from it. A token of `stop_token_ids` ends it too, and stays in the text unless it
+    is a special token. The seed and a token's position determine its random number, so a
     completion does not depend on the other requests of its step; `seed=None` lets the runner derive one from batch and row.
     `logprobs=n` asks for the log probability of each chosen token and of the n likeliest tokens at its position, None for no
     log probabilities. They are those of the model, before temperature, penalties, biases and filters (as `raw_logprobs` of
@@ -53,6 +55,7 @@ class SamplingParams:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     logprobs: int | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +70,7 @@ class SamplingParams:
             "presence_penalty": -2.0 <= self.presence_penalty <= 2.0,
             "frequency_penalty": -2.0 <= self.frequency_penalty <= 2.0,
             "logit_bias": all(-100.0 <= bias <= 100.0 for bias in self.logit_bias.values()),
+            "stop_token_ids": all(token >= 0 for token in self.stop_token_ids),
             "logprobs": self.logprobs is None or 0 <= self.logprobs <= MAX_LOGPROBS,
         }
         if wrong := [name for name, right in ranges.items() if not right]:
@@ -128,10 +132,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set."""
+    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set.
+
+    A chat template that asks for the date gets that of `created_at`, so that a prompt is the same at any time; None is now.
+    """
 
     request_id: str
     prompt: Prompt
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +181,7 @@ class Completion:
     `device_ns` is the part of the devices' time that is attributed to this request, in nanoseconds; over all requests of an
     engine it adds up to the time that the engine was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed
     again. `logprobs` has an entry for each of the `completion_tokens`, an end token included, if the prompt asked for them.
+    `prompt_sha256` is the hash of the text that the chat template made of the prompt, from engines that have templates.
     For a prompt with continuations, `scores` has one entry each, the text is empty, and the counts are sums over them.
     """
 
@@ -186,3 +195,4 @@ class Completion:
     fault: Fault | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     scores: tuple[ContinuationScore, ...] = ()
+    prompt_sha256: str | None = None

@@ -11,7 +11,9 @@ from typing import Any, Final
 from jobs.formats.json_lines import Finding, as_integer
 
 ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"})
-SAMPLING: Final = frozenset({"stop", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"})
+SAMPLING: Final = frozenset(
+    {"stop", "stop_token_ids", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"}
+)
 CHAT: Final = ENVELOPE | SAMPLING | {"messages", "response_format", "top_logprobs"}
 COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
 RESPONSES: Final = ENVELOPE | {"input", "instructions", "text"}
@@ -56,7 +58,6 @@ _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "min_tokens": (0,),
     "repetition_penalty": (1,),
     "length_penalty": (1,),
-    "stop_token_ids": ([],),
     "use_beam_search": (False,),
     "ignore_eos": (False,),
     "skip_special_tokens": (True,),

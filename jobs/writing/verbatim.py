@@ -63,6 +63,9 @@ class VerbatimRequest(BaseModel):
     stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=1_000)], ...] = Field(
         default=(), max_length=16, description="Texts that end an answer and are cut from it."
     )
+    stop_token_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...] = Field(
+        default=(), max_length=64, description="Tokens that end an answer, by token id, beside those of the model."
+    )
     presence_penalty: float = Field(
         default=0.0, ge=-2, le=2, description="Subtracted once from the logit of each token that the answer has."
     )
@@ -88,6 +91,7 @@ class VerbatimRequest(BaseModel):
         return SamplingParams(
             max_tokens=max_tokens,
             stop=self.stop,
+            stop_token_ids=self.stop_token_ids,
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
             logit_bias={int(token): bias for token, bias in self.logit_bias.items()},

@@ -173,7 +173,7 @@ def replay(
     if published is None or request is None or published["status"] != "completed":
         state = "is not published yet" if published is None else "did not complete"
         raise RequestError(f"row {row} of {found.batch_id} {state}: nightpress show {found.batch_id} {row}")
-    again = replay_row(found.batch_id, RowRequest(**request), published, session.settings)
+    again = replay_row(found.batch_id, RowRequest(**request), published, session.settings, found.created_at)
     if as_json:
         session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
     elif again.error is not None:

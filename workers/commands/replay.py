@@ -19,7 +19,7 @@ from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
 
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
-"""Fields of a receipt that may change the text. The templates and params of each prompt are compared too."""
+"""Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,17 @@ def describe_difference(name: str, was: Mapping[str, Any], now: Mapping[str, Any
     return f"{name}: {before} was published, {after} is here"
 
 
-def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], settings: Settings) -> Replayed:
-    """Run a row again. Raises RequestError if its model or kind is unknown, ModelUnavailable if its model cannot be loaded."""
+def replay(
+    batch_id: str,
+    row: RowRequest,
+    published: Mapping[str, Any],
+    settings: Settings,
+    created_at: datetime | None = None,
+) -> Replayed:
+    """Run a row again. `created_at` is the time when its batch was accepted.
+
+    Raises RequestError if its model or kind is unknown, ModelUnavailable if its model cannot be loaded.
+    """
     if row.model not in settings.catalog:
         raise RequestError(f"the catalog no longer has the model {row.model}: add it to [models] in nightpress.toml")
     kind = load_kinds(settings.templates_dir).get(row.kind)
@@ -62,7 +71,7 @@ def replay(batch_id: str, row: RowRequest, published: Mapping[str, Any], setting
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")
-        attempt = Attempt(job, row, kind, datetime.now(UTC))
+        attempt = Attempt(job, row, kind, datetime.now(UTC), created_at)
         error = _converse(attempt, engine)
         receipt = {
             **identity(row.model, card, settings.cache_dir),
@@ -98,7 +107,7 @@ def _differences(
     published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
 ) -> Sequence[str]:
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
-    for part in ("templates", "params"):
+    for part in ("templates", "params", "prompts"):
         before, now = published.get(part), receipt.get(part) or {}
         if before is not None:  # an earlier release did not write it
             # Another text may need more prompts, or fewer: prompts that both have are compared, if there are any.

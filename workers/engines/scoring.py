@@ -41,7 +41,7 @@ class ScoringEngine:
             self._pending[request.request_id] = parts
             self._part_of.update(dict.fromkeys(parts.ids, parts))
         for part, text in zip(parts.ids, texts, strict=True):
-            self.inner.submit(GenerationRequest(part, replace(request.prompt, continuations=(text,))))
+            self.inner.submit(replace(request, request_id=part, prompt=replace(request.prompt, continuations=(text,))))
 
     def cancel(self, request_id: str) -> None:
         with self._lock:
@@ -89,6 +89,7 @@ def _join(parts: _Parts) -> Completion:
         completion_tokens=sum(one.completion_tokens for one in parts_done),
         device_ns=sum(one.device_ns for one in parts_done),
         fault=fault,
+        prompt_sha256=parts_done[0].prompt_sha256,
         scores=() if ended else tuple(_score(one) for one in parts_done),
     )
 

@@ -37,12 +37,14 @@ class Attempt:
     """A claimed job that is being worked on.
 
     `under_way` holds the ids of the requests that the engine has not answered; `output` is set when the kind has returned.
+    `created_at` is the time when the batch was accepted, for chat templates that ask for the date.
     """
 
     job: Job
     row: RowRequest
     kind: Kind
     started_at: datetime
+    created_at: datetime | None = None
     output: BaseModel | None = None
     under_way: set[str] = field(default_factory=set)
     _conversation: Conversation | None = None
@@ -54,6 +56,7 @@ class Attempt:
     _replaced: set[str] = field(default_factory=set)
     _templates: dict[str, str] = field(default_factory=dict)
     _params: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _rendered: dict[str, str] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ class Attempt:
             "adapter": self.row.adapter,
             "templates": self._templates,
             "params": self._params,
+            **({"prompts": self._rendered} if self._rendered else {}),
         }
 
     def start(self) -> Sequence[GenerationRequest]:
@@ -111,6 +115,8 @@ class Attempt:
         )
         self._spent.append(_Spent(prompt.label, (self._turns, prompt.read), spent))
         self._finish_reasons[prompt.label] = completion.finish_reason
+        if completion.prompt_sha256 is not None:
+            self._rendered[prompt.label] = completion.prompt_sha256
         if completion.fault is not None:
             fault = completion.fault
             raise GenerationFailed(fault.code, fault.message, retryable=fault.retryable)
@@ -193,7 +199,7 @@ class Attempt:
             self.job.lease.claim_id
         ).n  # tells two leases apart also after the queue forgot its counts
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
-        return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter))
+        return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter), self.created_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,13 @@ def test_penalties_and_biases_reach_the_engine() -> None:
     assert (params.presence_penalty, params.frequency_penalty, params.logit_bias) == (1.5, -0.5, {17: -100.0})
 
 
+def test_stop_tokens_reach_the_engine() -> None:
+    for kind in ("chat", "completion"):
+        _, [[prompt]] = converse(kind, {"prompt": "a", "stop_token_ids": [7, 0]}, lambda _: "b")
+        assert prompt.params.stop_token_ids == (7, 0)
+        assert prompt.params.as_receipt()["stop_token_ids"] == [7, 0]
+
+
 def test_log_probabilities_are_asked_for_and_given_back() -> None:
     conversation = KINDS["chat"].compose(ChatRequest(prompt="a", logprobs=1))
     (prompt,) = next(conversation)

@@ -109,6 +109,7 @@ MARKERS: Final = {
     "mistral": ("[INST]", "[/INST]"),
     "llama2": ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"),
     "zephyr": ("<|user|>", "<|system|>", "<|assistant|>"),
+    "silent": ("USER:", "ASSISTANT:"),
 }
 """Turn markers of templates that are no tokens, but plain text."""
 

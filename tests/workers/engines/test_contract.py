@@ -1,5 +1,6 @@
 """Shows the contract of `workers.engines.protocol.Engine` for every engine: the stub, and the slot and padded engines."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
-from jobs.errors import CODES
+from jobs.errors import CODES, ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from tests.workers.engines import families
 from workers.engines.protocol import Engine
@@ -300,3 +301,42 @@ def test_a_model_reads_no_control_token_from_a_content(family: str, padded: bool
             harmless, found = reader.read(text="hi there"), reader.read(text=content)
         assert families.control_tokens(family, found) == families.control_tokens(family, harmless)
         assert len(found) > len(harmless)
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
+def test_a_special_token_ends_a_completion_that_names_it(padded: bool) -> None:
+    """As a stop text, which no text of a completion shows, as a stop token, or by the model's card; not before min_tokens."""
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.workers.engines.reading import Reader
+
+    token = families.tokenizer_of("chatml").convert_tokens_to_ids("<|im_start|>")
+    wanted = {"max_tokens": 6, "logit_bias": {token: 100.0}}
+    plain, ended = Reader("chatml", padded=padded), Reader("chatml", padded=padded, eos=("<|im_start|>",))
+    for engine, params, tokens in (
+        (plain, {}, 6),
+        (plain, {"stop": ("never there",)}, 6),
+        (plain, {"stop": ("<|im_start|>",)}, 1),
+        (plain, {"stop": ("never there", " <|im_start|>\n")}, 1),
+        (plain, {"stop_token_ids": (token,)}, 1),
+        (plain, {"stop": ("<|im_start|>",), "min_tokens": 3}, 4),
+        (ended, {}, 1),
+        (ended, {"min_tokens": 3}, 4),
+    ):
+        done = engine.write(**wanted, **params)
+        assert done.fault is None
+        assert done.prompt_sha256 == hashlib.sha256(b"Write a text.").hexdigest()
+        assert (done.completion_tokens, done.finish_reason) == (tokens, "length" if tokens == 6 else "stop")
+        assert "<|im_start|>" not in done.text
+
+
+def test_a_stop_token_that_the_model_lacks_is_a_fault() -> None:
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.workers.engines.reading import Reader
+
+    reader = Reader("chatml", padded=False)
+    done = reader.write(stop_token_ids=(10_000,))
+    assert done.fault is not None
+    assert (done.fault.code, "stop_token_ids names token 10000" in done.fault.message) == ("token_out_of_range", True)
+    for named in ("two words", 10_000):
+        with pytest.raises(ModelUnavailable, match="the option eos of model tiny names"):
+            Reader("chatml", padded=False, eos=(named,))

@@ -218,3 +218,15 @@ def test_a_kind_that_does_not_close_is_logged_and_nothing_else_fails(
     assert events.count("kind.close_failed") == 1
     assert "b-1/7" in events
     assert "echo" in events
+
+
+def test_the_receipt_has_the_hash_of_each_rendered_prompt() -> None:
+    """Requests carry the time when the batch was accepted, so that a date in a prompt is the same in each attempt."""
+    attempt = attempt_for(["a", "b"])
+    attempt.created_at = datetime(2024, 2, 29, tzinfo=UTC)
+    requests = attempt.start()
+    assert {request.created_at for request in requests} == {attempt.created_at}
+    assert "prompts" not in attempt.receipt
+    for request in requests:
+        attempt.receive(replace(answer(request, "one"), prompt_sha256=f"hash of {request.prompt.label}"))
+    assert attempt.receipt["prompts"] == {"a": "hash of a", "b": "hash of b"}

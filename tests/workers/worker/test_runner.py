@@ -6,6 +6,7 @@ A real queue (on an imitation of Redis), real storage and the stub engine, in th
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from jobs.batches.published import read_published
 from jobs.batches.rounds import close
 from jobs.errors import CheckFailed, QueueUnavailable, StoreUnavailable
 from jobs.formats.results import openai_lines
-from jobs.generation import Completion, Prompt
+from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.kinds.kind import Kind
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, Settlement, WorkerRecord
@@ -42,6 +43,21 @@ def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, unt
     first = output[0]
     assert {"worker", "started_at", "finished_at", "seed", "model_revision", "engine"} <= first.keys()
     assert first["usage"]["charge"] > 0
+
+
+def test_requests_and_receipts_say_how_a_prompt_was_rendered(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """A request has the time when its batch was accepted, and the receipt the hash that the engine gives."""
+    batch = night.accept(2)
+    seen: set[Any] = set()
+
+    def rendered(request: GenerationRequest) -> Completion:
+        seen.add(request.created_at)
+        return replace(answer(request), prompt_sha256="abc")
+
+    night.start(Scripted(rendered))
+    output, _ = night.outputs(until)
+    assert [row["prompts"] for row in output] == [{"main": "abc"}] * 2
+    assert seen == {batch.created_at}
 
 
 def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -55,6 +56,9 @@ class CausalOptions(BaseModel):
     graphs: bool = Field(
         default=True, description="Whether a GPU's decode steps are recorded as CUDA graphs and replayed."
     )
+    eos: tuple[Annotated[int, Field(ge=0)] | str, ...] = Field(
+        default=(), description="Further tokens that end a completion, by id or text, such as `<|im_end|>`."
+    )
     padded: bool = Field(
         default=False, description="Whether to use the padded engine even for a model that can run in slots."
     )
@@ -90,6 +94,7 @@ def build_engine(
     recorder: Recorder | None = None,
 ) -> Engine:
     """Build the engine of a loaded model. By default, a GPU's decode steps are recorded as CUDA graphs, and others are not."""
+    model = replace(model, eos=tuple(sorted({*model.eos, *(_end_token(alias, model, one) for one in options.eos)})))
     if not options.padded:
         try:
             token_bytes = prepare_for_slots(model)
@@ -138,6 +143,16 @@ def wrap_model(network: Any, tokenizer: Any, placement: Placement) -> CausalMode
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
     return CausalModel(network, encoder, placement, tuple(sorted(eos)))
+
+
+def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
+    """Return the token that the option `eos` names by its id or its text. Raises ModelUnavailable if the model has none such."""
+    tokens = (
+        [named] if isinstance(named, int) else model.encoder.tokenizer(named, add_special_tokens=False)["input_ids"]
+    )
+    if len(tokens) != 1 or tokens[0] >= model.encoder.vocabulary:
+        raise ModelUnavailable(f"the option eos of model {alias} names {named!r}, which is not a token of the model")
+    return int(tokens[0])
 
 
 def cache_bytes_available(device: torch.device, threads: int) -> int:

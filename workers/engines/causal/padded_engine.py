@@ -237,5 +237,13 @@ def _completion(one: Encoded, result: Result, share_ns: int) -> Completion:
     if isinstance(result, Fault):
         return Completion(request_id, "", "error", prompt_tokens, device_ns=share_ns, fault=result)
     return Completion(
-        request_id, result.text, result.reason, prompt_tokens, 0, result.tokens, share_ns, logprobs=result.logprobs
+        request_id,
+        result.text,
+        result.reason,
+        prompt_tokens,
+        0,
+        result.tokens,
+        share_ns,
+        logprobs=result.logprobs,
+        prompt_sha256=one.prompt_sha256,
     )

@@ -144,6 +144,9 @@ def suppress_early_eos(logits: torch.Tensor, states: Sequence[SamplingState], eo
     if early and eos:
         rows, tokens = (torch.tensor(index, device=logits.device) for index in (early, list(eos)))
         logits[rows[:, None], tokens] = -torch.inf
+    for row in early:
+        if own := states[row].params.stop_token_ids:
+            logits[row, torch.tensor(own, device=logits.device)] = -torch.inf
 
 
 def apply_penalties(logits: torch.Tensor, states: Sequence[SamplingState]) -> None:

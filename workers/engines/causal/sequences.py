@@ -38,6 +38,7 @@ class TokenSequence:
         computed: How many of its tokens have keys and values in the cache.
         shared_prefix: How many tokens of the prompt were not computed, because a slot held them already (prefix sharing).
         device_ns: The device time that it has used so far, in nanoseconds.
+        prompt_sha256: The hash of the rendered prompt.
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
         is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
     """
@@ -51,6 +52,7 @@ class TokenSequence:
     device_ns: int = 0
     forced: Sequence[int] = ()
     is_long: bool = False
+    prompt_sha256: str | None = None
 
     @property
     def known(self) -> int:

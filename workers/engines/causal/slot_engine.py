@@ -185,7 +185,9 @@ class SlotEngine:
                     self._cancelled.discard(request.request_id)
                     continue
                 self._active.add(request.request_id)
-            sequence = TokenSequence(encoded.request, encoded.tokens, forced=encoded.forced)
+            sequence = TokenSequence(
+                encoded.request, encoded.tokens, forced=encoded.forced, prompt_sha256=encoded.prompt_sha256
+            )
             self._sampling_states[sequence] = SamplingState.of(
                 encoded.request.prompt.params, sequence.prompt, forced=encoded.forced
             )
@@ -300,5 +302,12 @@ class SlotEngine:
             )
         logprobs = self._model.encoder.logprobs(sampled)
         return Completion(
-            request_id, result.text, result.reason, *counted, result.tokens, sequence.device_ns, logprobs=logprobs
+            request_id,
+            result.text,
+            result.reason,
+            *counted,
+            result.tokens,
+            sequence.device_ns,
+            logprobs=logprobs,
+            prompt_sha256=sequence.prompt_sha256,
         )

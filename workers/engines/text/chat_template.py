@@ -6,6 +6,7 @@ So the template is tried with placeholders for each form of conversation, and tu
 
 import re
 from collections.abc import Callable, Container, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from workers.engines.text.control import ControlTexts, Forged
 MARK: Final = "\ue000"
 """A private-use character. Two of them, with a number between, hold the place of a content in a rendered text."""
 
+_DATE: Final = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
+_CLOCK: Final = "{% macro strftime_now(format) %}{{ dates_by_format[format] }}{% endmacro %}{{ '' }}"
 _SHAPES: Final = 1024
 """For this many forms of conversation, what the template needs is remembered."""
 
@@ -38,10 +41,14 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._shapes: dict[tuple[Turn, ...], tuple[Join, Signature]] = {}
-        self.controls = ControlTexts(tokenizer, _source(tokenizer), self._pieces())
+        source = _source(tokenizer)
+        self._formats = {found[2] for found in _DATE.finditer(source)}
+        self.controls = ControlTexts(tokenizer, source, self._pieces())
 
-    def tokens(self, turns: Sequence[Turn]) -> list[int]:
-        """Return the tokens of a conversation, with the beginning of the answer. Only the template makes turns of it.
+    def encode(self, turns: Sequence[Turn], created_at: datetime | None = None) -> tuple[list[int], str]:
+        """Return the tokens of a conversation with the beginning of the answer, and its rendered text.
+
+        Only the template makes turns of it. A template that asks for the date gets that of `created_at`; None is now.
 
         Raises:
             Refused: The template refuses the conversation.
@@ -53,10 +60,10 @@ class ChatTemplate:
         answers = {n for n in controls if turns[n][0] == "assistant"}
         # An answer may hold what the template itself cuts out, such as an earlier thought: that is tried first.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
-            text = self._render(join(_with_places(turns, hidden, mark)))
+            text = self._render(join(_with_places(turns, hidden, mark)), created_at)
             tokens = self._encode(text, turns, mark)
             if self.controls.signature(text, tokens) == wanted:
-                return tokens
+                return tokens, _place(mark).sub(lambda place: turns[int(place[1])][1].strip(), text)
         raise Forged("\n".join(content for _, content in turns))
 
     def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
@@ -95,9 +102,15 @@ class ChatTemplate:
             refusals.append(f"it leaves out a turn of the role {lost[0]}")
         raise Refused(f"The model's chat template refuses these messages: {refusals[-1]}")
 
-    def _render(self, turns: Sequence[Turn]) -> str:
+    def _render(self, turns: Sequence[Turn], created_at: datetime | None = None) -> str:
         messages = [{"role": role, "content": content} for role, content in turns]
-        return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        dated = {} if created_at is None or not self._formats else self._dated(created_at)
+        return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **dated))
+
+    def _dated(self, created_at: datetime) -> dict[str, Any]:
+        """Return arguments by which the template finds the date of `created_at`. It takes no function, so it gets a table."""
+        dates = {one: created_at.strftime(one) for one in self._formats}
+        return {"chat_template": _CLOCK + self._tokenizer.get_chat_template(), "dates_by_format": dates}
 
     def _pieces(self) -> list[str]:
         """Return what the template renders between the contents of a conversation with all roles."""

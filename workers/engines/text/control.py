@@ -200,15 +200,16 @@ class ControlTexts:
 def _control_tokens(tokenizer: Any, template: str) -> dict[int, str]:
     """Return the control tokens with their texts: the special ones, and others that look like markers and stand in the template.
 
-    Tokens of words and of white space are ordinary text, whatever they are called.
+    White space and single characters are ordinary text, even where a tokenizer pads with one, such as `!`.
     """
     special = zip(getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ()), strict=True)
     found = {token: str(text) for token, text in special}
+    named = getattr(tokenizer, "chat_control_tokens", None) or ()
     for token, added in getattr(tokenizer, "added_tokens_decoder", {}).items():
         marks = not added.content.replace("_", "").isalnum()
-        if added.special or (marks and added.content.strip() in template):
+        if added.special or added.content in named or (marks and added.content.strip() in template):
             found[token] = added.content
-    return {token: text.strip() for token, text in found.items() if text.strip()}
+    return {token: text.strip() for token, text in found.items() if len(text.strip()) > 1}
 
 
 def _unknown_tokens(tokenizer: Any) -> frozenset[int]:

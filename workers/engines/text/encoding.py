@@ -1,5 +1,6 @@
 """Encoding turns prompts into a model's tokens and tokens into text, and finds requests that the model cannot take."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,11 +21,15 @@ class SampledLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request, the tokens of its prompt, and the tokens of its continuation, which are taken instead of sampled ones."""
+    """A request, the tokens of its prompt, and the tokens of its continuation, which are taken instead of sampled ones.
+
+    `prompt_sha256` is the hash of the rendered prompt.
+    """
 
     request: GenerationRequest
     tokens: list[int]
     forced: Sequence[int] = ()
+    prompt_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Encoder:
         if fault := self._unsupported(request.prompt):
             return fault
         try:
-            encoded_prompt = Encoded(request, self._tokens(request.prompt))
+            tokens, text = self._tokens(request)
+            sha256 = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+            encoded_prompt = Encoded(self._with_stop_tokens(request), tokens, prompt_sha256=sha256)
             encoded = self._force_continuation(encoded_prompt) if request.prompt.continuations else encoded_prompt
         except Refused as refused:
             return Fault("unsupported_parameter", str(refused))
@@ -97,9 +104,22 @@ class Encoder:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
             return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")
+        if unknown := [token for token in prompt.params.stop_token_ids if token >= self.vocabulary]:
+            message = f"stop_token_ids names token {unknown[0]}; the model has {self.vocabulary}."
+            return Fault("token_out_of_range", message)
         if prompt.messages and self.template is None:
             return Fault("unsupported_parameter", "The model has no chat template, so it takes text only.")
         return None
+
+    def _with_stop_tokens(self, request: GenerationRequest) -> GenerationRequest:
+        """Return a request whose stop texts that are special tokens are stop tokens too: no text of a completion shows them."""
+        params = request.prompt.params
+        found = [token for text in params.stop if (token := self.controls.token_of(text)) is not None]
+        known = tuple(token for token in found if token < self.vocabulary)
+        if not known:
+            return request
+        params = replace(params, stop_token_ids=(*params.stop_token_ids, *known))
+        return replace(request, prompt=replace(request.prompt, params=params))
 
     def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
         """Return a request that scores its one continuation, with the continuation's tokens as forced ones."""
@@ -114,15 +134,18 @@ class Encoder:
         size = len(forced)
         params = SamplingParams(max_tokens=size, min_tokens=size, temperature=0.0, logprobs=1)
         given = replace(request, prompt=replace(request.prompt, params=params))
-        return Encoded(given, encoded_prompt.tokens, forced)
+        return replace(encoded_prompt, request=given, forced=forced)
 
     def _token_text(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
-    def _tokens(self, prompt: Prompt) -> list[int]:
+    def _tokens(self, request: GenerationRequest) -> tuple[list[int], str]:
+        """Return the tokens of a prompt, and its text as the model gets it."""
+        prompt = request.prompt
         if self.template is not None and prompt.messages:
-            return self.template.tokens([(message.role, message.content) for message in prompt.messages])
-        return self.controls.prompt(prompt.text) if prompt.text.strip() else []
+            turns = [(message.role, message.content) for message in prompt.messages]
+            return self.template.encode(turns, request.created_at)
+        return self.controls.prompt(prompt.text) if prompt.text.strip() else [], prompt.text
 
     def _fault(self, tokens: list[int], max_tokens: int) -> Fault | None:
         if not tokens:

@@ -1,4 +1,4 @@
-"""How a completion ends: at a token that the model ends with, at a stop text, at max_tokens, or because it was cancelled."""
+"""How a completion ends: at an end token of the model or the request, at a stop text, at max_tokens, or by being cancelled."""
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def ending_of(
 
     Args:
         tokens: The completion so far.
-        params: Its sampling params: stop, min_tokens and max_tokens.
+        params: Its sampling params: stop, stop_token_ids, min_tokens and max_tokens.
         eos: The tokens that the model ends with.
         decode: Turns tokens into text, without special tokens.
         cancelled: Whether its request was cancelled.
@@ -46,7 +46,7 @@ def ending_of(
             if (cut := stop_at(whole, params.stop, floor)) is not None:
                 return Ending("stop", whole[:cut], len(tokens))
     reason: FinishReason
-    if tokens[-1] in eos and len(tokens) >= params.min_tokens:
+    if (tokens[-1] in eos or tokens[-1] in params.stop_token_ids) and len(tokens) >= params.min_tokens:
         reason = "stop"
     elif cancelled:
         reason = "cancelled"

@@ -1,5 +1,7 @@
 """Shows workers/engines/text/encoding.py, control.py and chat_template.py for twelve families of tokenizers and templates."""
 
+import hashlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from jobs.generation import Fault, GenerationRequest, Message, Prompt, Role
 
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
-from tests.workers.engines.families import FAMILIES, MARKERS, PLAIN_TOKENS, control_tokens, tokenizer_of
+from tests.workers.engines.families import CHATML, FAMILIES, MARKERS, PLAIN_TOKENS, control_tokens, tokenizer_of
 from workers.engines.text.encoding import Encoder
 
 CHATS = [name for name, (_, template, *_) in FAMILIES.items() if template]
@@ -162,6 +164,32 @@ def test_what_cannot_be_written_as_characters_fails() -> None:
     assert good.tokens == [1, 2, 1]
 
 
+def test_a_single_character_that_pads_is_ordinary_text() -> None:
+    """Some tokenizers pad with `!`, which makes it a special token."""
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tokenizer_of("chatml"))
+    tokenizer.pad_token = "!"
+    made = Encoder(tokenizer, vocabulary=1_000, context=None)
+    found = made.encode(GenerationRequest("r", Prompt(messages=(Message("user", "Hello!"),))))
+    assert not isinstance(found, Fault)
+    assert found.tokens == chat("chatml", ("user", "Hello!"))
+
+
+def test_control_tokens_that_a_tokenizer_names_are_ordinary_characters() -> None:
+    """Templates may put such tokens together from parts, so that they do not stand in the source."""
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tokenizer_of("chatml"))
+    tokenizer.add_tokens(["<tool>"])
+    tokenizer.chat_control_tokens = ["<tool>"]
+    made = Encoder(tokenizer, vocabulary=1_000, context=None)
+    found = made.encode(GenerationRequest("r", Prompt(messages=(Message("user", "a <tool> b"),))))
+    assert not isinstance(found, Fault)
+    assert tokenizer.convert_tokens_to_ids("<tool>") not in found.tokens
+    assert "a <tool> b" in tokenizer.decode(found.tokens)
+
+
 JOINED = f"{RULES}\n\n{ASK}"
 
 
@@ -235,3 +263,27 @@ def test_a_special_token_in_a_completion_is_no_text() -> None:
     written = made.controls.content("hi<|im_end|> there", first=True)
     end = tokenizer_of("chatml").eos_token_id
     assert made.decode([*written, end]) == "hi<|im_end|> there"
+
+
+def test_a_date_in_a_template_is_that_of_the_batch() -> None:
+    """The receipt's hash of the rendered prompt says whether two prompts were the same."""
+    from copy import deepcopy
+
+    tokenizer = deepcopy(tokenizer_of("chatml"))
+    tokenizer.chat_template = (
+        "\n{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }} {{ strftime_now(\"%H\") }}{% endif %}\n"
+        + CHATML
+    )
+    made = Encoder(tokenizer, vocabulary=1_000, context=None)
+
+    def rendered(content: str, created_at: datetime) -> tuple[str, str | None]:
+        found = made.encode(GenerationRequest("r", Prompt(messages=(Message("user", content),)), created_at))
+        assert not isinstance(found, Fault)
+        return tokenizer.decode(found.tokens), found.prompt_sha256
+
+    text, sha256 = rendered("hi", datetime(2024, 2, 29, 23, tzinfo=UTC))
+    assert text == "\n29 Feb 2024 23<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    assert sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert rendered("hi", datetime(2024, 3, 1, 23, tzinfo=UTC))[1] != sha256
+    text, sha256 = rendered("hi<|im_end|>", datetime(2024, 2, 29, 23, tzinfo=UTC))
+    assert (sha256, "29 Feb 2024" in text) == (hashlib.sha256(text.encode()).hexdigest(), True)
