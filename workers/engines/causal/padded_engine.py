@@ -18,7 +18,7 @@ from jobs.generation import Completion, Fault, GenerationRequest
 from workers.engines.causal.faults import fault_of
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_batches import next_batch
-from workers.engines.causal.runtime.rotary import SeveralSwitches, forget_lengths, length_switch
+from workers.engines.causal.runtime.rotary import UnknownSwitch, forget_lengths, length_switch
 from workers.engines.causal.sampler import SamplingState, sample
 from workers.engines.causal.sequences import LengthSwitch
 from workers.engines.causal.time_shares import split_time
@@ -57,7 +57,7 @@ class PaddedEngine:
         self._length_switch: LengthSwitch | None = None
         try:
             self._length_switch = length_switch(model.network)
-        except SeveralSwitches:
+        except UnknownSwitch:
             self._slots = 1
         self._clock_ns = clock_ns
         self._lock = threading.Lock()

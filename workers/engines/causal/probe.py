@@ -4,6 +4,8 @@ The trial computes two short prompts in slots, one of them in two chunks and beg
 token after each, and compares the logits with those of the model's own forward. A model that fails runs slower, in padded
 batches: a slow text is better than a wrong one.
 
+For the trial, sliding windows are made so small that the prompts go beyond them.
+
 Texts share a step, so no text may depend on its neighbours. A model that chooses something by the longest position of a call
 does so at a length that its config names. A few tokens are computed beside one below that length, and again beside one beyond
 it: that is cheap, as only the positions are large. If their logits differ, and `runtime/rotary` cannot choose by text, each text
@@ -12,6 +14,7 @@ runs alone, and so it does if padding changes the logits.
 
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -21,7 +24,7 @@ from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.runtime.attention import ATTENTION_NAME
 from workers.engines.causal.runtime.logit_distance import TOLERANCE, logit_distance
-from workers.engines.causal.runtime.rotary import IN_LONG_TEXT, SeveralSwitches, choose_by_text, length_switch
+from workers.engines.causal.runtime.rotary import IN_LONG_TEXT, UnknownSwitch, choose_by_text, length_switch
 from workers.engines.causal.runtime.runtime import Runtime
 from workers.engines.causal.sequences import Span, TokenSequence
 
@@ -29,6 +32,9 @@ KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
 
 LENGTH_NAMES: Final = ("position", "window", "chunk", "context", "seq_len", "length", "n_ctx", "block_size")
 """Parts of the names under which configs give the lengths at which a model may change what it computes."""
+
+SMALL_WINDOW: Final = 4
+"""The tokens of a sliding window during the trial."""
 
 SPREAD: Final = 8
 """The number of tokens that are computed beside one below a length and one beyond it. Shorter lengths are not tried."""
@@ -55,10 +61,12 @@ def prepare_for_slots(model: CausalModel) -> int:
     if reason := _length_dependence(model):
         raise Unfit(reason)
     prompts = _prompts(model)
-    expected = [_own_logits(model, tokens) for tokens in prompts]
+    with _small_windows(model.network):
+        expected = [_own_logits(model, tokens) for tokens in prompts]
     try:
         model.network.set_attn_implementation(ATTENTION_NAME)
-        got, token_bytes = _slot_logits(model, prompts)
+        with _small_windows(model.network):
+            got, token_bytes = _slot_logits(model, prompts)
     except Exception as error:  # a model's own code may raise anything
         model.network.set_attn_implementation(before)
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -77,8 +85,8 @@ def why_alone(model: CausalModel) -> str | None:
         if (switch is None or not switch.grows) and (reason := _length_dependence(model)):
             return reason
         apart = _distance_by_padding(model)
-    except SeveralSwitches as several:
-        return str(several)
+    except UnknownSwitch as unknown:
+        return str(unknown)
     except Exception as error:  # noqa: BLE001 - a model's own code may raise anything
         return f"its code fails in a padded batch: {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
     if apart > TOLERANCE[model.placement.dtype]:
@@ -99,8 +107,8 @@ def _length_dependence(model: CausalModel) -> str | None:
     """Return why a text would depend on the longest position of its step; None if it does not, or no longer does."""
     try:
         switch = length_switch(model.network)
-    except SeveralSwitches as several:
-        return str(several)
+    except UnknownSwitch as unknown:
+        return str(unknown)
     if switch is not None and switch.grows:
         return f"its rotary positions change with each token after the first {switch.boundary}"
     if switch is not None:
@@ -118,6 +126,22 @@ def _length_dependence(model: CausalModel) -> str | None:
         if logit_distance([below], [beyond]) > TOLERANCE[model.placement.dtype]:
             return f"its logits depend on the longest position of a step, below {length} or beyond"
     return None
+
+
+@contextmanager
+def _small_windows(network: Any) -> Iterator[None]:
+    """Let sliding windows have `SMALL_WINDOW` tokens in the `with` block: in the config, which makes the masks, and in layers."""
+    window: int = getattr(network.config.get_text_config(), "sliding_window", None) or 0
+    modules = list(network.modules())
+    owners = [network.config.get_text_config(), *modules, *(getattr(module, "config", None) for module in modules)]
+    changed = {id(one): one for one in owners if window and getattr(one, "sliding_window", None) == window}
+    try:
+        for one in changed.values():
+            one.sliding_window = min(SMALL_WINDOW, window)
+        yield
+    finally:
+        for one in changed.values():
+            one.sliding_window = window
 
 
 def _lengths(config: Mapping[str, Any]) -> Iterator[int]:

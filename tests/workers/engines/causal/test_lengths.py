@@ -204,6 +204,37 @@ def test_a_model_with_such_code_writes_each_text_alone() -> None:
     assert texts(engine) == expected
 
 
+def test_the_trial_sees_a_sliding_window_that_attention_is_not_told_of() -> None:
+    """Its own masks know the window, which is longer than the prompts of the trial."""
+
+    class Untold:
+        sliding_window = None
+
+        def __init__(self, config: Any) -> None:
+            self._config = config
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._config, name)
+
+    model = random_model("mistral")
+    model.network.config.sliding_window = 64
+    prepare_for_slots(model)
+    assert model.network.config.sliding_window == 64
+    for layer in model.network.model.layers:
+        layer.self_attn.config = Untold(model.network.config)
+    with pytest.raises(Unfit, match="its logits in slots differ"):
+        prepare_for_slots(model)
+    assert model.network.config.sliding_window == 64
+
+
+def test_a_model_that_cannot_say_how_a_text_goes_on_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("phi3 longrope")
+    monkeypatch.setattr(model.network, "prepare_inputs_for_generation", lambda *_, **__: 1 / 0)
+    with pytest.raises(Unfit, match="how a text goes on after 40 tokens: ZeroDivisionError"):
+        prepare_for_slots(model)
+    assert PaddedEngine(model, slots=8).stats().slots == 1
+
+
 def test_switches_at_several_lengths_run_alone() -> None:
     model = model_of("phi3 longrope")
     other: Any = torch.nn.Module()

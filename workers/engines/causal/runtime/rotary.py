@@ -21,21 +21,21 @@ IN_LONG_TEXT: Final[ContextVar[torch.Tensor | bool | None]] = ContextVar("in_lon
 them. None leaves the choice to transformers."""
 
 
-class SeveralSwitches(Exception):
-    """A model's layers change their rotary positions at different lengths."""
+class UnknownSwitch(Exception):
+    """A model's rotary positions change with the length of a text in a way that cannot be followed; the message says how."""
 
 
 def length_switch(network: Any) -> LengthSwitch | None:
     """Return how the rotary positions of a network change with the length of a text; None if no text can make them change.
 
     Raises:
-        SeveralSwitches: They change at several lengths, or in several ways.
+        UnknownSwitch: They change at several lengths, or what `generate` does there cannot be found out.
     """
     found = {one for module in network.modules() for one in _boundaries(module)}
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     reachable = {one for one in found if context is None or one[0] < context}
     if len(reachable) > 1:
-        raise SeveralSwitches(f"its rotary positions change at several lengths: {sorted(reachable)}")
+        raise UnknownSwitch(f"its rotary positions change at several lengths: {sorted(reachable)}")
     for boundary, grows in reachable:
         return LengthSwitch(boundary, not grows and _restarts(network, boundary), grows)
     return None
@@ -124,7 +124,10 @@ class _FullCache(DynamicCache):  # type: ignore[misc]
 def _restarts(network: Any, boundary: int) -> bool:
     """Whether `generate` drops the cache when a text gets its first token beyond the boundary."""
     ids = torch.zeros(1, boundary + 1, dtype=torch.long)
-    inputs = network.prepare_inputs_for_generation(
-        ids, past_key_values=_FullCache(boundary), attention_mask=torch.ones_like(ids), use_cache=True
-    )
+    try:
+        inputs = network.prepare_inputs_for_generation(
+            ids, past_key_values=_FullCache(boundary), attention_mask=torch.ones_like(ids), use_cache=True
+        )
+    except Exception as error:  # a model's own code may raise anything
+        raise UnknownSwitch(f"its code cannot say how a text goes on after {boundary} tokens: {error!r}") from error
     return inputs.get("past_key_values") is None
