@@ -1,7 +1,8 @@
-"""Loads the network of a causal model, and refuses files that are not wholly its own.
+"""Loads the network of a causal model, and refuses files that lack weights of it or hold weights of another network.
 
-transformers fills weights that the files lack with random numbers, and passes over weights that it does not use. Such a model
-writes nonsense without a word: the decoder of an encoder-decoder alone, a classifier, a base model without its head.
+transformers fills missing weights with random numbers and ignores weights that it does not use. The result writes nonsense, and
+no error is raised. Examples are the decoder of an encoder-decoder, a classifier, and a base model without its head for text
+generation.
 """
 
 import re
@@ -12,22 +13,22 @@ from typing import Any, Final
 from jobs.errors import ModelUnavailable
 
 NAMED: Final = 3
-"""The most weights that a message names."""
+"""A message names at most this many weights, and counts the rest."""
 
 _CLASSIFIER: Final = re.compile(r"For\w*(Classification|QuestionAnswering|MultipleChoice|SentencePrediction)$|Reward")
 _GAP_FILLER: Final = re.compile(r"For(MaskedLM|PreTraining)$")
 _CLASSIFIER_HEAD: Final = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outputs)\.")
 _MASKS: Final = re.compile(r"\.(attn|attention|self_attn|crossattention)\.(masked_)?bias$|inv_freq$|position_ids$")
-"""Constants that older files hold beside the weights."""
+"""Matches constants, such as attention masks, that older files hold beside the weights. They are no sign of another network."""
 
 _LAYER: Final = re.compile(r"^(?P<layers>.*?)\.(?P<n>\d+)\.(?P<weight>.+\.(weight|bias))$")
 
 
 def load_network(folder: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
-    """Load a network from local files, with further options of `from_pretrained`.
+    """Load a network from local files. `options` are passed on to `from_pretrained`.
 
     Raises:
-        ModelUnavailable: The files lack weights of the network, or hold others than its own.
+        ModelUnavailable: The files lack weights, or hold weights of another shape or network, or cannot write text.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -35,7 +36,7 @@ def load_network(folder: Path, *, trust_remote_code: bool = False, **options: An
     gguf = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
     config = AutoConfig.from_pretrained(folder, **local, **gguf)
     try:
-        # with other shapes transformers raises an error that does not name them
+        # without ignore_mismatched_sizes, transformers raises an error that does not name the mismatched weights
         network, info = AutoModelForCausalLM.from_pretrained(
             folder, output_loading_info=True, ignore_mismatched_sizes=True, **local, **options
         )
@@ -55,7 +56,7 @@ _REMEDY: Final = ": fetch the files again, or choose a model that was saved whol
 
 
 def _faults(network: Any, info: Mapping[str, Any]) -> list[str]:
-    """Say which weights are missing, of another shape, or of another network."""
+    """Return the faults of the loaded files: weights that are missing, of another shape, or of another network."""
     mismatched = [
         f"{name} {list(found)} instead of {list(wanted)}" for name, found, wanted in sorted(info["mismatched_keys"])
     ]
@@ -68,9 +69,9 @@ def _faults(network: Any, info: Mapping[str, Any]) -> list[str]:
 
 
 def _foreign(network: Any, unexpected: Iterable[str]) -> list[str]:
-    """Return the weights that make the files those of another network: heads of classifiers, and weights in layers.
+    """Return the unexpected weights that only another network has: heads of classifiers, and weights inside layers.
 
-    A layer after the last may serve to predict several tokens at once, and is not foreign if the config says so.
+    Layers after the last may serve to predict several tokens at once. They are not foreign if the config counts them.
     """
     config = network.config.get_text_config()
     extra = int(getattr(config, "num_nextn_predict_layers", None) or 0)
@@ -88,7 +89,7 @@ def _foreign(network: Any, unexpected: Iterable[str]) -> list[str]:
 
 
 def _sort(config: Any, unexpected: Iterable[str]) -> str:
-    """Say what the model is if it is not made to write text, with the remedy; else nothing."""
+    """Return what the model is, and the remedy, if it is not made to write text; else an empty string."""
     names = list(config.architectures or ())
     name = f" ({names[0]})" if names else ""
     if config.is_encoder_decoder:

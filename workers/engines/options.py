@@ -1,4 +1,4 @@
-"""Options: reads `options` of `[models.<alias>]` into an engine's own settings."""
+"""Reads the `options` of `[models.<alias>]` into an engine's own settings."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 
 def parse_options(engine: str, into: type[OptionsT], options: Mapping[str, Any]) -> OptionsT:
-    """Read the options of a model into the settings `into` of the engine with the name `engine`.
+    """Return a model's options as an instance of `into`, the settings class of the engine named `engine`.
 
     Raises:
         ModelUnavailable: An option is unknown, or its value is wrong.

@@ -1,7 +1,6 @@
-"""The registry: makes the engine that a model's card asks for, and names what a receipt says about the model.
+"""The registry makes the engine that a model's card asks for, and returns what a receipt says about the model.
 
-An engine's module is imported only when an engine of its kind is made: importing this module loads neither torch nor
-transformers.
+Importing this module loads neither torch nor transformers: the causal engine is imported only when one is made.
 """
 
 from pathlib import Path
@@ -36,7 +35,7 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
 
 
 def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
-    """Return what a receipt says about the model itself: `model_revision`, and `dtype` unless it is the stub.
+    """Return what a receipt says about the model itself: `model_revision`, and `dtype` unless the model is the stub.
 
     Raises:
         ModelUnavailable: There are no weights on this machine.

@@ -1,8 +1,8 @@
-"""The scoring engine adds scores of several continuations to any engine that can score one.
+"""The scoring engine scores several continuations of a prompt, with any engine that can score one.
 
-It splits a prompt with continuations into one request for each, and joins their completions. The inner engine takes the tokens
-of its request's continuation instead of sampling, and returns their log probabilities. With prefix sharing it computes the
-prompt once.
+It makes one request for each continuation, and joins the completions of these requests. For such a request the inner engine does
+not sample: it takes the tokens of the continuation, and returns their log probabilities. An inner engine with prefix sharing
+computes the prompt once.
 """
 
 import threading
@@ -15,7 +15,7 @@ from workers.engines.protocol import Engine, EngineStats
 
 @dataclass(slots=True)
 class _Parts:
-    """The parts of a request: their ids, in the order of its continuations, and the completions so far, by id."""
+    """A request split into parts, one a continuation: the parts' ids, in order, and their completions so far, by id."""
 
     request_id: str
     ids: list[str]
@@ -72,9 +72,9 @@ class ScoringEngine:
 
 
 def _join(parts: _Parts) -> Completion:
-    """Return the completion of a request: the scores of its parts, and the sums of their tokens and times.
+    """Return the completion of the whole request: the scores of its parts, and the sums of their tokens and times.
 
-    If a part has a fault or was cancelled, that holds for the whole request.
+    If one part has a fault, the whole request has it; if one was cancelled, the whole request is.
     """
     parts_done = [parts.done[part_id] for part_id in parts.ids]
     fault = next((one.fault for one in parts_done if one.fault), None)

@@ -1,9 +1,9 @@
-"""Weights: where a model's files are found, downloaded and converted.
+"""Finds a model's files, and downloads and converts them if needed.
 
-They come, in this order, from an installed package, from a local folder, or from the Hugging Face hub. A card that names a
-revision means one of the hub, so its package is not looked at. A GGUF file is converted once, into a safetensors folder in
-the cache. Importing this module loads neither torch nor transformers. No code of a package or a repository is run, unless
-the card says `trust_remote_code`.
+The files come from an installed package, else from a local folder, else from the Hugging Face hub. A card that names a revision
+means a revision of the hub, so its package is ignored. A GGUF file is converted once, into a safetensors folder in the cache.
+Importing this module loads neither torch nor transformers. No code of a package or a repository is run unless the card says
+`trust_remote_code`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """A model's files on this machine. If `gguf_file` is set, it must be converted before it can be loaded."""
+    """A model's files on this machine. If `gguf_file` is set, that file must be converted before it can be loaded."""
 
     folder: Path
     revision: str
@@ -45,17 +45,17 @@ def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
 
 
 def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Download and convert the weights as `resolve` does, and return where they are, for a person."""
+    """Download and convert the weights as `resolve` does. Returns a text for a person that says where they are."""
     if card.engine == "stub":
         return "needs no files"
     return str(resolve(alias, card, cache_dir))
 
 
 def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Return where a model's weights would be loaded from now, for a person. Loads, converts and downloads nothing.
+    """Return a text for a person: from where a model's weights would be loaded now. Loads, converts and downloads nothing.
 
     Raises:
-        ModelUnavailable: They are not on this machine. The message has the form "fault: remedy".
+        ModelUnavailable: The weights are not on this machine. The message has the form "fault: remedy".
     """
     if card.engine == "stub":
         return "needs no files"
@@ -67,18 +67,18 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
 
 
 def revision_of(alias: str, card: ModelCard) -> str:
-    """Return the name of the weights on this machine, which changes when they do. Raises ModelUnavailable as `locate` does."""
+    """Return a name that changes when the weights on this machine change. Raises ModelUnavailable as `locate` does."""
     return _on_this_machine(alias, card).revision
 
 
 def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
-    """Load the tokenizer of the safetensors folder of a model. Downloads nothing. Raises ModelUnavailable."""
+    """Load the tokenizer from a model's safetensors folder. Downloads nothing. Raises ModelUnavailable if that fails."""
     require("transformers")
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=card.trust_remote_code)
-    except Exception as error:  # for broken files, tokenizers raises errors that have no common class
+    except Exception as error:  # tokenizers' errors for broken files have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"the tokenizer of {alias} cannot be loaded from {folder}: {reason}") from error
 
@@ -132,7 +132,10 @@ def _download(alias: str, card: ModelCard) -> _Weights:
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
-    """Return the snapshot of a hub repository; its folder is named after the commit. None if it is missing or incomplete."""
+    """Return a hub repository's files on this machine, in a folder named after the commit; None if some are missing.
+
+    With `download`, fetch the missing files first.
+    """
     if not _HUB_ID.fullmatch(card.source):
         return None
     require("huggingface_hub")
@@ -153,7 +156,7 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
 
 
 def _is_whole(folder: Path, gguf_file: str | None) -> bool:
-    """Whether the config and all files of the weights are there: a download may have been cut off."""
+    """Whether the GGUF file, or the config and all weights, are there: a download may have been cut off."""
     index = folder / "model.safetensors.index.json"
     if gguf_file is not None:
         wanted = {gguf_file}
@@ -165,7 +168,7 @@ def _is_whole(folder: Path, gguf_file: str | None) -> bool:
 
 
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
-    """Convert a GGUF file into a safetensors folder, unless that was done before. Two processes may do so at once."""
+    """Return the safetensors folder of a GGUF file. Converts it unless that was done before. Two processes may do so at once."""
     ready = _cache_folder(alias, weights, cache_dir)
     if ready.is_dir():
         return ready
@@ -174,7 +177,7 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
     try:
         scratch.mkdir(parents=True)
         _convert(weights, scratch)
-        os.rename(scratch, ready)  # noqa: PTH104 - atomic: of two processes one gets the name, and both use its folder
+        os.rename(scratch, ready)  # noqa: PTH104 - atomic: if two processes rename, the first one's folder stays, and both use it
     except Exception as error:  # a broken file and a full disk raise errors that have no common class
         if not ready.is_dir():
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -185,7 +188,7 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 
 
 def _convert(weights: _Weights, folder: Path) -> None:
-    """Write the dequantised model and its tokenizer to `folder`, in the form that transformers saves."""
+    """Write a GGUF file's model, dequantised, and its tokenizer to `folder`, in the files that transformers saves."""
     import torch
     from transformers import AutoTokenizer, GgufConfig
     from transformers.utils.logging import disable_progress_bar
@@ -197,7 +200,7 @@ def _convert(weights: _Weights, folder: Path) -> None:
         weights.folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # else save_pretrained refuses: it cannot save GGUF's format
+        del model.config.quantization_config  # with it, save_pretrained refuses: it cannot save GGUF's format
     model.hf_quantizer = None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -209,7 +212,7 @@ def _cache_folder(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Hash a folder's content: the name and size of each file, and the bytes of JSON files below 1 MiB."""
+    """Return a hash of the name and size of each file in a folder, and of the bytes of JSON files below 1 MiB."""
     digest = hashlib.sha256()
     for path in sorted(one for one in folder.iterdir() if one.is_file()):
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())

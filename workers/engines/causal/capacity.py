@@ -1,7 +1,7 @@
-"""The capacity of the KV cache: how many slots of how many tokens it has, as the sequences need and memory allows.
+"""Sets the number and the length of the KV cache's slots, by what sequences need and what memory allows.
 
-All slots are equally long. They grow to fit the longest waiting sequence. If memory then allows fewer slots, that sequence
-waits until few enough are in use; later the slots shrink again.
+All slots have the same length. They grow to fit the first waiting sequence. If memory has room for fewer slots of that length,
+the sequence waits until no more slots than those are in use. Slots shrink again once short sequences need only half their length.
 """
 
 from typing import Final
@@ -12,22 +12,22 @@ from workers.engines.causal.scheduler import Scheduler
 from workers.engines.causal.sequences import TokenSequence
 
 MIN_LENGTH: Final = 256
-"""The shortest slots, in tokens. Longer ones double their length if all slots fit into memory then."""
+"""The shortest length of a slot, in tokens. Longer slots double it, once or more, if all slots then fit into memory."""
 
 LENGTH_STEP: Final = 64
-"""If memory does not allow that, slots are as long as needed, rounded up to a multiple of this many tokens."""
+"""If doubled slots do not all fit into memory, slots are as long as needed, rounded up to a multiple of this many tokens."""
 
 
 class Capacity:
-    """Keeps the sizes of a cache and of its scheduler right.
+    """Sets the number and the length of the slots of a cache and of its scheduler.
 
     Args:
         cache: The cache, whose slots and length are set here.
         scheduler: The scheduler, whose slots are set here too.
-        slots: The most slots.
-        cache_bytes: The most memory that the cache may take.
-        token_bytes: The memory that one token of one slot takes.
-        context: The most tokens that a sequence can have; None if the model names no limit.
+        slots: The largest number of slots.
+        cache_bytes: The memory that the cache may take, in bytes.
+        token_bytes: The memory that one token of one slot takes, in bytes.
+        context: The largest number of tokens of a sequence; None if the model names no limit.
     """
 
     def __init__(
@@ -47,7 +47,9 @@ class Capacity:
         self._context = context
 
     def fit(self) -> list[tuple[TokenSequence, Fault]]:
-        """Resize the cache for the first waiting sequence. Removes and returns those that can never fit, with their faults."""
+        """Resize the cache for the first waiting sequence. Removes those that can never fit and returns them with their
+        faults.
+        """
         waiting = self._scheduler.waiting
         faults = []
         for sequence in [sequence for sequence in waiting if sequence.needed_length > self._max_tokens]:
@@ -85,7 +87,7 @@ class Capacity:
             self._cache.clear(slots, new)
 
     def _length_for(self, tokens: int) -> int:
-        """Return a length with some room to grow if all slots can have it, else the length that is needed, rounded up."""
+        """Return a slot length for this many tokens: with room to grow if all slots can have it, else just rounded up."""
         length = MIN_LENGTH
         while length < tokens:
             length *= 2

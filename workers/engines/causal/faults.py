@@ -1,4 +1,4 @@
-"""Faults: how an exception that a model raises becomes the fault of a request."""
+"""Turns an exception that a model raises into the fault of a request."""
 
 import torch
 
@@ -6,7 +6,7 @@ from jobs.generation import Fault
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device or the machine has no memory left."""
+    """Whether an exception means that the device or the machine has no memory left."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 

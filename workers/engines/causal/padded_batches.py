@@ -1,8 +1,8 @@
-"""Chooses the requests of a padded batch: those of similar length, and none that would change another's text.
+"""Chooses the requests of a padded batch: they have similar lengths, and none changes the text of another.
 
-A model whose rotary positions change with the length of a text (`LengthSwitch`) chooses them by the longest row of a batch.
-So a batch holds either texts none of which comes to be long, or texts that are all long from their start. A text that becomes
-long while it is written runs alone.
+If the rotary positions of a model change with the length of a text (`LengthSwitch`), the longest text of a batch decides for all.
+So a batch holds either only texts that stay short or only texts that are long from their start. A text that becomes long while it
+is written runs alone.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _ALONE: Final = "alone"
 
 
 def next_batch(waiting: Sequence[Encoded], slots: int, switch: LengthSwitch | None) -> list[Encoded]:
-    """Return the request that has waited longest, which is the first, and its neighbours by length: at most `slots`."""
+    """Return the first request, which has waited longest, and its neighbours by length: at most `slots` requests in all."""
     oldest = waiting[0]
     if switch is None:
         return _neighbours(oldest, waiting, slots)
@@ -35,7 +35,7 @@ def _neighbours(oldest: Encoded, waiting: Sequence[Encoded], slots: int) -> list
 
 
 def _side(one: Encoded, switch: LengthSwitch) -> str:
-    """Whether a text stays short, is long from its start, or has to run alone because it becomes long."""
+    """Return whether a text stays short, is long from its start, or must run alone because its positions change on the way."""
     max_tokens, prompt = _length(one)
     if prompt + max_tokens - 1 <= switch.boundary:  # the last token of a completion is never computed
         return _SHORT
@@ -43,7 +43,10 @@ def _side(one: Encoded, switch: LengthSwitch) -> str:
 
 
 def _staying_short(oldest: Encoded, batch: Sequence[Encoded], boundary: int) -> list[Encoded]:
-    """Return the part of a batch in which no row grows beyond the boundary. A row that has ended grows on with the others."""
+    """Return the requests of a batch that stay within the boundary together.
+
+    A text that has ended is padded until all texts have ended, so it becomes as long as the longest.
+    """
     kept, (max_tokens, prompt) = [oldest], _length(oldest)
     for one in batch:
         longest = max(max_tokens, _length(one)[0]), max(prompt, _length(one)[1])

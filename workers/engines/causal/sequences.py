@@ -1,6 +1,6 @@
-"""The values that the scheduler hands to the runtime: sequences, and the spans of them that a step computes.
+"""The values that the scheduler hands to the runtime: sequences, and spans, the tokens of a sequence that one step computes.
 
-Beside them stands how a model changes with the length of a sequence.
+`LengthSwitch` stands here too: it says how a model changes with the length of a sequence.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ class LengthSwitch:
 
     Args:
         boundary: Texts of more tokens than this are long.
-        restarts: Whether `generate` of this model computes all keys and values again when a text becomes long. If not, those
-            of the tokens before stay as they are.
+        restarts: Whether `generate` of this model computes all keys and values again when a text becomes long. If not, those of
+            earlier tokens stay as they are.
         grows: Whether each further token of a long text changes the positions once more (`dynamic`), so that no two long texts
             can share a call.
     """
@@ -56,7 +56,7 @@ class TokenSequence:
 
     @property
     def known(self) -> int:
-        """How many of its tokens can be computed now. No token follows the last forced one, so that one is never computed."""
+        """How many of its tokens can be computed now. The last forced token is never computed, since no token follows it."""
         return len(self.prompt) + (len(self.forced) - 1 if self.forced else len(self.output))
 
     @property
@@ -66,12 +66,12 @@ class TokenSequence:
 
     @property
     def needed_length(self) -> int:
-        """How many tokens of its slot it may come to fill. The last token of its output is never computed."""
+        """How many tokens its slot must have room for. The last token of its output is never computed, so it needs no room."""
         return len(self.prompt) + self.request.prompt.params.max_tokens - 1
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that it runs with. Sequences of different adapters have different keys and values, so share no prefix."""
+        """The adapter that it runs with. Each adapter gives other keys and values, so a prefix is not shared between adapters."""
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:
@@ -84,8 +84,8 @@ class TokenSequence:
 class Span:
     """The tokens of one sequence that a step computes: `size` of them, from position `start`.
 
-    A token is sampled after each of its last `samples` tokens: after none while more of a prefill follows, after one at the
-    end of a prefill and when decoding, and after several when a continuation is scored.
+    A token is sampled after each of its last `samples` tokens. `samples` is 0 if more of the prefill follows, 1 at the end of a
+    prefill and in decoding, and more if a continuation is scored.
     """
 
     sequence: TokenSequence

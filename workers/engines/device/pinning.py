@@ -1,4 +1,4 @@
-"""Pinning keeps the thread that steps an engine on one CPU core, of which each worker takes another."""
+"""Pinning keeps the thread that steps an engine on one CPU core. Each worker takes another core."""
 
 import fcntl
 import os
@@ -11,14 +11,14 @@ from jobs.errors import ModelUnavailable
 
 
 class Core:
-    """The first of the given cores that no other process has taken. It stays taken until it is freed or the process ends.
+    """Takes the first of the given cores that no other process has taken, until `free` or the end of the process.
 
     Args:
-        cores: The cores to choose from.
-        folder: Where the lock files are. None is the folder for temporary files.
+        cores: The numbers of the cores to choose from, in order.
+        folder: The folder of the lock files. None is the folder for temporary files.
 
     Raises:
-        ModelUnavailable: A core does not exist on this machine, or all are taken.
+        ModelUnavailable: A core does not exist on this machine, or all cores are taken.
     """
 
     def __init__(self, cores: Sequence[int], folder: Path | None = None) -> None:
@@ -35,7 +35,7 @@ class Core:
         )
 
     def pin(self) -> None:
-        """Pin the calling thread to the core. Threads that it starts from now on are pinned too; those it has started are not."""
+        """Pin the calling thread to the core. Threads that it starts later are pinned too; those it started before are not."""
         os.sched_setaffinity(0, {self.number})
 
     def free(self) -> None:

@@ -26,7 +26,10 @@ class Placement:
 
 
 def place(card: ModelCard) -> Placement:
-    """Choose device and number format where the card leaves them open: CUDA if there is one; bfloat16 if computed natively.
+    """Return the device and the number format of a model: those that its card names, else the best here.
+
+    The best device is CUDA, if there is one. The best format is bfloat16 if the device computes it natively, else float16 on CUDA
+    and float32 on a CPU.
 
     Raises:
         ModelUnavailable: The card asks for CUDA, and this machine has none.
@@ -46,7 +49,7 @@ def _dtype_of(card: ModelCard, best: torch.dtype) -> torch.dtype:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies in bfloat16. On CPUs that emulate it, float32 is several times as fast."""
+    """Whether the CPU multiplies in bfloat16. On CPUs that emulate bfloat16, float32 is several times as fast."""
     try:
         flags = CPUINFO.read_text(errors="replace").split()
     except OSError:

@@ -1,1 +1,1 @@
-"""The stub engine: deterministic texts and set timing, without torch; for dry runs and tests."""
+"""The stub engine, for dry runs and tests: its texts are deterministic, its options set its timing, and it needs no torch."""

@@ -1,20 +1,22 @@
-"""The stub engine has no model: its text follows from the prompt, and its options set its timing. For dry runs and tests.
+"""The stub engine, for dry runs and tests, has no model: it computes texts from prompts, and its options set its timing.
 
-A token is a word. Every running request gets one word a step, as in continuous batching; the text is a function of
-prompt, seed and adapter alone. It accepts every adapter, has no limit of context, and needs no heavy package.
+A token is a word. Every running request gets one word in each step, as in continuous batching, or all its words if `step_s` is 0.
+The text depends only on the prompt, its sampling params and its adapter. The engine accepts every adapter, has no context limit,
+and needs no heavy package.
 
-It can fail on purpose, so that tests show how a fleet handles it: by chance (`failure_rate`, `hang_rate`, `crash_rate`; a
-failed request has one word), or by script: `faults` maps a text to a fault, which strikes requests whose prompt holds the text:
+It can fail on purpose, so that tests show how a fleet handles failures. It fails by chance at `failure_rate` (the request fails
+after one word), `hang_rate` and `crash_rate`. It fails by script with `faults`, which maps a text to a fault. The fault strikes
+every request whose prompt holds the text:
 
-    hang            the request never ends and keeps its slot; the engine steps on
+    hang            the request never ends and keeps its slot; other requests are not affected
     slow            the request gets a word only at every tenth step
     flood           the completion is a single word of 10 MiB
-    stall           the step that begins the request does not return for years
+    stall           the step that begins the request sleeps for about three years
     out_of_memory   the step that begins the request raises MemoryError: the engine has failed
     exit            the process exits at once, when the request begins
     segfault        the process is killed by SIGSEGV, when the request begins
 
-`load_fault` is a fault that strikes while the engine is made.
+`load_fault` names one of these faults; it strikes while the engine is made.
 
     [models.stub]
     engine = "stub"
@@ -37,13 +39,13 @@ from workers.engines.protocol import EngineStats
 from workers.engines.stub.words import completion_words, logprobs_of, prompt_text
 
 SLOW_STEPS: Final = 10
-"""A slow request gets a word only at every step whose number is a multiple of this."""
+"""A slow request gets a word only in steps whose number is a multiple of this."""
 
 STALL_S: Final = 1e8
-"""How long a stalled step sleeps, in seconds: about three years."""
+"""A stalled step sleeps for this many seconds: about three years."""
 
 FLOOD_BYTES: Final = 10 << 20
-"""The length of the word of a flood."""
+"""The size, in bytes, of the single word that the fault `flood` writes."""
 
 _FAILURE: Final = Fault("generation_failed", "The stub engine failed on this request on purpose.", retryable=True)
 
@@ -88,7 +90,7 @@ class StubEngine:
     Args:
         options: The timing and the faults.
         clock_ns: Returns monotonic nanoseconds.
-        sleep: Waits for seconds.
+        sleep: Waits for a number of seconds.
         crash: Ends the process, for `crash_rate` and the fault `exit`.
         segfault: Kills the process, for the fault `segfault`.
     """
@@ -171,7 +173,7 @@ class StubEngine:
             return ended
 
     def _admit(self) -> tuple[list[Completion], int]:
-        """Fill free slots in order of arrival. Returns the requests that cannot run, and the number of prompt tokens admitted."""
+        """Fill free slots in order of arrival. Returns the failed completions, and the number of prompt tokens admitted."""
         faults, prompt_tokens = [], 0
         with self._lock:
             while self._waiting and len(self._running) < self._options.slots:
@@ -199,12 +201,12 @@ class StubEngine:
         return None
 
     def _scripted_fault(self, request: GenerationRequest) -> ScriptedFault | None:
-        """Return the fault of the first text in `faults` that the prompt holds."""
+        """Return the fault of the first text in `faults` that the prompt holds; None if it holds none."""
         text = prompt_text(request.prompt) if self._options.faults else ""
         return next((fault for part, fault in self._options.faults.items() if part in text), None)
 
     def _break(self, fault: ScriptedFault | None) -> None:
-        """Do what a fault does to the engine as a whole."""
+        """Carry out a fault that breaks the whole engine. Does nothing for a fault of one request."""
         match fault:
             case "exit":
                 self._crash()
@@ -237,7 +239,7 @@ class StubEngine:
         )
 
     def _advance(self, prompt_tokens: int) -> None:
-        """Give each running request its next word, or all its words if a step takes no time."""
+        """Give each running request its next word, or all its words if `step_s` is 0."""
         instant = self._options.step_s == 0
         working = [running for running in self._running.values() if not running.hangs]
         for running in working:
@@ -251,10 +253,10 @@ class StubEngine:
         if pause := self._options.step_s + prompt_tokens * self._options.prompt_token_s:
             self._sleep(pause)
         elif not working and not prompt_tokens:
-            self._sleep(0.001)  # only hanging requests: do not spin
+            self._sleep(0.001)  # only hanging requests are left: do not spin
 
     def _split_time(self, spent_ns: int) -> None:
-        """Split a step's time over its requests. Their shares add up to it exactly."""
+        """Split a step's time evenly over its requests. The shares are whole nanoseconds and add up to the time exactly."""
         with self._lock:
             self._busy_ns += spent_ns
             each, rest = divmod(spent_ns, len(self._running))
@@ -270,12 +272,12 @@ class StubEngine:
             return [_completion(one, one.finish) for one in finished]
 
     def _is_struck(self, trouble: str, request_id: str, rate: float) -> bool:
-        """Whether chance strikes a request. Each attempt has its own id, and so a chance of its own."""
+        """Whether chance strikes a request with this trouble. Each attempt has its own request id, so each has a new chance."""
         return rate > 0 and _fraction(f"{self._options.seed}/{trouble}/{request_id}") < rate
 
 
 def _fraction(text: str) -> float:
-    """Return a number in [0, 1) that follows from a text."""
+    """Return a number in [0, 1) that depends only on a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 

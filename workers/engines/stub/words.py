@@ -1,4 +1,4 @@
-"""The words of the stub engine: they follow from prompt, seed and adapter alone, and end in the ways of a model's text."""
+"""The words of the stub engine depend only on the prompt, its params and its adapter. They end as a model's text can end."""
 
 import math
 import random
@@ -24,9 +24,9 @@ def prompt_text(prompt: Prompt) -> str:
 
 
 def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets the continuation's words.
+    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets that text's words.
 
-    The words depend on which turn holds which text: a line break in a content does not count as the border of a turn.
+    The words depend on which turn holds which text. So line breaks inside a turn are escaped: only those between turns remain.
     """
     if prompt.continuations:
         return prompt.continuations[0].split(), "stop"
@@ -45,7 +45,7 @@ def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
 
 
 def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
-    """Return log probabilities that follow from the words alone. Each word is the most likely one at its position."""
+    """Return log probabilities that depend only on the words. Each word is the most likely one at its position."""
     if logprobs is None:
         return ()
     found = []
@@ -66,7 +66,7 @@ def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogpro
 
 
 def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:
-    """Cut words at the first stop text that ends in word `min_tokens` or later; None if there is none."""
+    """Cut words at the first stop text that ends in word number `min_tokens` or later; None if none does."""
     text, floor = " ".join(words), len(" ".join(words[: max(0, min_tokens - 1)]))
     if len(words) < min_tokens or (cut := stop_at(text, stop, floor)) is None:
         return None
