@@ -1,8 +1,8 @@
 """The feeder keeps a bounded window of rows on a lane. It reads them from the input of the open batches.
 
 A claimer that finds its lane low calls `top_up`, so feeding needs no process of its own. The cursor of a batch in a lane is on
-the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number may feed at once. After feeding, the markers are
-read again, and a batch that was closed or published in between is dropped (rule 10).
+the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number of feeders may work at once. After feeding, the
+markers are read again, and a batch that was closed, published or paused in between is dropped (rule 10).
 """
 
 import time
@@ -23,19 +23,19 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 CHUNK_ROWS: Final = 512
-"""The most rows of one feed. While the queue takes them, every other call waits."""
+"""One call feeds at most this many rows, since every other call waits while the queue takes them."""
 
 MISMATCHES: Final = 8
-"""How many times in a row others may have moved the cursor before this feeder leaves the batch to them."""
+"""After this many feeds that found the cursor moved by others, a feeder leaves the batch to them for now."""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
-    """The queue, as a feeder needs it."""
+    """The calls of the queue that a feeder needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows that were read from the input and lack an outcome, their bytes, and where the next chunk begins."""
+    """A piece of the input: the rows that lack an outcome, their size in bytes, and the cursor at which the next chunk begins."""
 
     rows: list[FeedRow]
     size: int
@@ -46,9 +46,9 @@ class Chunk:
 class Feeder:
     """A feeder feeds any lane of one store. One thread at a time may use it.
 
-    `_faults` has the damage that was found, by lane. `_last_looks` has the time of the last look at each thing that is looked at
-    once in `batch_scan_s`. `_seen` has the version of each batch in a lane for which storage was read, and `_ended` the rounds of
-    batches whose input was fed to its end.
+    `_faults` has the damage that was found, by lane. `_last_looks` says when a thing was last looked at, for all things that are
+    looked at once in `batch_scan_s` seconds. `_seen` has, by lane and batch, the version that the queue gave the batch when
+    storage was last read. `_ended` has the lane, batch and round of each input that was fed to its end.
     """
 
     def __init__(
@@ -73,13 +73,14 @@ class Feeder:
     def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
-        A damaged batch keeps no other waiting. The damage is raised at the end of this call and of each further one, until a
-        look shows that the batch was restored; these looks become ever rarer.
+        A damaged batch keeps no other batch waiting. The damage is raised at the end of this call and of each further call, until
+        a look shows that the batch was restored; these looks become ever rarer.
 
-        This may be called after every claim: `ready` is how many rows the caller saw waiting, and spares most looks. A lane that
-        is more than half full is looked at once in `batch_scan_s`, for batches of which no row waits there; and at once if the
-        caller is `hungry`: it got fewer jobs than it asked for, since the waiting ones may not be claimed. A lane with nothing
-        left to feed is checked once in `batch_scan_s`, and so are the markers of a batch that needs no feeding.
+        This may be called after every claim. `ready` is the number of rows that the caller saw waiting; it spares most looks at
+        the queue. A lane that is more than half full is looked at once in `batch_scan_s` seconds, and then only for batches that
+        have no waiting row there. If the caller is `hungry` (it got fewer jobs than it asked for, since the waiting ones may not
+        be claimed), such a lane is looked at immediately. A lane with nothing left to feed is checked once in `batch_scan_s`, and
+        so are the markers of a batch that needs no feeding.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -89,7 +90,7 @@ class Feeder:
         return added
 
     def _feed_all(self, lane: str, *, full: bool) -> int:
-        """Feed each batch that needs it. Returns how many rows were added, and keeps the damage that it finds."""
+        """Feed each batch that needs it, and keep any damage in `_faults`. Returns how many rows were added."""
         snapshot = self._queue.snapshot(lane)
         here = [index for index in self._batches if lane in index.batch.lanes]
         window = Window(self._settings, snapshot, (index.batch for index in here))
@@ -110,20 +111,20 @@ class Feeder:
         return added
 
     def _is_at_end(self, lane: str) -> bool:
-        """Whether nothing was left to feed at the last look. If the queue forgot since, the next look notices."""
+        """Whether nothing was left to feed at the last look. If the queue has forgotten rows since, the next look notices."""
         return all(
             lane not in index.batch.lanes or (lane, index.batch.batch_id, index.round) in self._ended
             for index in self._batches
         )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
-        """Whether no row of the batch may start. The markers of a held batch are read once in `batch_scan_s`: it may go on."""
+        """Whether no row of the batch may start. A held batch may be resumed, so its markers are read once in `batch_scan_s`."""
         if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
             index.refresh()
         return index.closed is not None or index.current.paused is not None or index.done is not None
 
     def _due(self, what: str) -> bool:
-        """Whether `batch_scan_s` has passed since this last returned True for the same thing."""
+        """Whether `batch_scan_s` has passed since this function last returned True for `what`."""
         now = self._monotonic()
         if now - self._last_looks.get(what, float("-inf")) < self._settings.batch_scan_s:
             return False
@@ -164,10 +165,10 @@ class Feeder:
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """The cursor to go on from, or None at the end.
+        """Return the cursor from which to feed; None at the end, and for a batch that the queue knows as closed.
 
-        Storage is read first if the batch was opened or reset since it was last read. It is also read once in `batch_scan_s`,
-        since a queue that forgot counts versions from 1 again.
+        Storage is read first if the queue opened or reset the batch since the last reading. While rows are left to feed, storage
+        is also read once in `batch_scan_s`, since a queue that forgot everything counts versions from 1 again.
         """
         version = schedule.version if schedule is not None and schedule.round == index.round else None
         feeds = schedule is None or not schedule.at_end
@@ -196,7 +197,7 @@ class Feeder:
             self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
 
     def set_aside(self, lane: str, batch_id: str, round_: int) -> None:
-        """Take the waiting rows of a batch off the lane because its requests cannot be read. They are fed again once they can.
+        """Take a batch's waiting rows off the lane, since its requests cannot be read. Once they can, the rows are fed again.
 
         Leased rows may run to their end. The queue forgets the others, so no attempt is charged to them (rule 37).
         """
@@ -204,7 +205,7 @@ class Feeder:
         self._ended.discard((lane, batch_id, round_))
 
     def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
-        """The next rows without an outcome, as many as there is room for. The last one may exceed the bytes."""
+        """Return the next rows without an outcome, as many as there is room for. The last one may exceed the room in bytes."""
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(file, cursor):
@@ -219,7 +220,7 @@ class Feeder:
         return Chunk(rows, size, next_cursor, at_end)
 
     def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # a file that is at the cursor already keeps what it has read ahead
+        file.seek(cursor)  # a seek to where the file already stands keeps its read-ahead buffer, so it costs nothing
         offset = cursor
         for line in file:
             yield offset, line
@@ -229,7 +230,7 @@ class Feeder:
         request = read_row(line)
         if (
             request is None or request.row >= index.batch.rows
-        ):  # damaged: the audit fails a row that no line holds (rule 27)
+        ):  # the line is damaged: if no other line holds its row, the audit fails the row (rule 27)
             return None
         if index.has_outcome(request.row):
             return None
@@ -248,7 +249,7 @@ class Feeder:
 
 
 def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
-    """Whether a lane that is more than half full needs no more rows of this batch, by what the queue shows."""
+    """Whether the queue shows that a lane which is more than half full needs no more rows of this batch."""
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0

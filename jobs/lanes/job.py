@@ -1,6 +1,6 @@
-"""Jobs: a job is one row on the queue. A claim leases it to a worker, with a lease and a payload.
+"""A job is one row on the queue. A claim gives it to a worker, with a lease and a payload.
 
-The payload is the row's line of `input/<lane>.jsonl` if that is short, else the place of that line (`InputSlice`).
+The payload is the row's line of `input/<lane>.jsonl` if the line is short, otherwise the place of the line (`InputSlice`).
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class JobKey:
 
     @classmethod
     def parse(cls, text: str) -> "JobKey":
-        """The key that `str()` wrote."""
+        """Read the key that `str()` wrote."""
         batch_id, _, row = text.rpartition("/")
         return cls(batch_id, int(row))
 
@@ -27,7 +27,8 @@ class JobKey:
 class ClaimId:
     """Names one claim: the `n`-th of one life (`incarnation`) of a worker. It is written `<worker>-<incarnation>-<n>`.
 
-    The queue tells by it which leases belong to one life of a worker: jobs of one that run out together are suspects.
+    By this id the queue knows which leases belong to one life of a worker. Jobs of one life whose leases run out together
+    become suspects (rule 34 of jobs/PROTOCOL.md).
     """
 
     worker: str
@@ -43,7 +44,7 @@ class ClaimId:
 
     @classmethod
     def parse(cls, text: str) -> "ClaimId":
-        """The claim id that `str()` wrote. Raises ValueError when it wrote no such text."""
+        """Read the claim id that `str()` wrote. Raises ValueError if `text` is no claim id."""
         try:
             worker, incarnation, n = text.rsplit("-", 2)
             return cls(worker, incarnation, int(n))
@@ -73,11 +74,11 @@ class Lease:
 class Job:
     """One claimed job.
 
-    `attempt` counts from 1. `crashes` counts leases that ran out, which cost no attempt; `solo_crashes` counts those of them
-    with no other job in the worker's hand. `rescued` is True if an earlier lease was lost, so the row may already have an
-    outcome in storage; `lost` is that lease, and `lost_solo` says whether it was the only job in hand. A `suspect` was lost
-    with a worker, and is run with no other jobs than those of its claim (rule 34). A `burial` is not run: the claimer writes
-    its final failure (rule 11).
+    `attempt` counts from 1. `crashes` counts the job's leases that ran out, which cost no attempt; `solo_crashes` counts those
+    that ran out while the worker held no other job. `rescued` is True if an earlier lease was lost, and for each burial: the
+    row may already have an outcome in storage. `lost` holds the lost lease, or nothing, and `lost_solo` says whether the job
+    was then the only one in hand. A `suspect` is a job that was lost with a worker: only jobs of the same claim run beside it
+    (rule 34). A `burial` is a job that is not run: the claimer writes its final failure (rule 11).
     """
 
     lease: Lease

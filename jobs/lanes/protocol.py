@@ -1,7 +1,7 @@
-"""The queue: it knows which jobs wait, which are leased, and to whom. It schedules, and never decides an outcome.
+"""The queue knows which jobs wait, which are leased, and to whom. It schedules, and never decides an outcome.
 
-`Schedule` is what workers call, `Lanes` what the feeder, the sweeper and operators call. RedisQueue implements both. The
-queue may forget everything at any moment; it is fed again from storage. All times are the server's, in milliseconds.
+Workers call `Schedule`; the feeder, the sweeper and operators call `Lanes`. RedisQueue implements both. The queue may forget
+everything at any moment; then it is fed again from storage. All times are in milliseconds of the server's clock.
 
 The life of a job:
 
@@ -22,11 +22,11 @@ from jobs.tenants import TenantSettings
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
-    """The rules of a claim.
+    """The settings by which jobs are claimed.
 
     A lane pauses itself after `pause_after_deaths` deaths of workers in a row (rule 34 of jobs/PROTOCOL.md). The jobs of one
-    tenant and priority gain a level of priority with each `priority_aging_s` in which none of them was claimed. `tenants` has
-    the weight and the cap of each tenant; one that is not named has weight 1 and no cap.
+    tenant and priority gain a level of priority for each `priority_aging_s` seconds in which none of them was claimed.
+    `tenants` has the weight and the cap of each tenant; a tenant that is not named has weight 1 and no cap.
     """
 
     pause_after_deaths: int = 5
@@ -38,8 +38,8 @@ class LanePolicy:
 class FeedRow:
     """One row to put on a lane.
 
-    `cost` is the expected work in tokens; the longest rows of a tenant are claimed first. `attempts`, `crashes` and
-    `solo_crashes` are those that storage knows of.
+    `cost` is the expected work in tokens; a tenant's rows of the highest cost are claimed first. `attempts`, `crashes` and
+    `solo_crashes` count the earlier attempts that storage knows of.
     """
 
     row: int
@@ -54,9 +54,9 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class FeedReply:
-    """The answer to a feed. Unless `accepted`, nothing was added. `round` and `cursor` are those of the batch now.
+    """The answer to a feed. If `accepted` is False, no row was added. `round` and `cursor` are those of the batch now.
 
-    `refused` means that the queue knows a later round of this batch, or that the batch is closed.
+    `refused` is True if the queue knows a later round of the batch, or if the batch is closed.
     """
 
     accepted: bool
@@ -69,9 +69,9 @@ class FeedReply:
 class ClaimReply:
     """The jobs of one claim, and what the claimer needs to keep the lane fed.
 
-    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. With `apart` there are no jobs: suspects wait
-    for a worker with nothing in hand, and this worker should finish its jobs to become one. `reason` says why the lane paused
-    itself. `lost` has the leases of those reports in `settle` that no longer held.
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, there are no jobs: suspects
+    (rule 34) wait for a worker with nothing in hand, so this worker should finish its jobs and become one. `reason` says why
+    the lane paused itself. `lost` has the leases that were reported in `settle` and no longer held.
     """
 
     jobs: Sequence[Job]
@@ -127,10 +127,10 @@ class BatchSchedule:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """What a worker tells the queue about itself with each claim and beat. It is shown for a while after the last of them.
+    """A worker sends this record of itself with each claim and beat. Snapshots show it for a while after the last one.
 
-    `running` is how many jobs it has in hand: only a worker with none may be given suspects. `slots` is how many of them its
-    engine works on at once; 0 if that is not known.
+    `running` is the number of jobs in hand: only a worker with none may be given suspects. `slots` is the number of jobs that
+    the engine works on at once; 0 if that is not known.
     """
 
     worker: str
@@ -161,7 +161,7 @@ class LaneSnapshot:
 
 
 class Schedule(Protocol):
-    """What workers ask of the queue. Every call is one atomic step, and safe to send twice. All raise QueueUnavailable."""
+    """The calls that workers make. Each is one atomic step, may safely be sent twice, and may raise QueueUnavailable."""
 
     def feed(
         self,
@@ -177,8 +177,8 @@ class Schedule(Protocol):
     ) -> FeedReply:
         """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing (rule 6).
 
-        A batch that the queue does not know, or knows in an older round, is first opened anew at cursor 0. With `finish`, jobs
-        of the round before that are leased may then run to their end. Rows that are live already are skipped.
+        A batch that the queue does not know, or knows in an older round, is first opened anew at cursor 0. With `finish`,
+        leased jobs of the round before may then run to their end. Rows that are live already are skipped.
         """
         ...
 
@@ -192,16 +192,17 @@ class Schedule(Protocol):
         *,
         settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        """Lease up to `n` jobs, by priority, tenant and length; before that, promote those that are due and rescue the expired.
+        """Lease up to `n` jobs, by priority, tenant and length.
 
-        The same `claim_id` again gives the same jobs. It is the text of a `ClaimId`; jobs of one incarnation whose leases run
-        out together become a group of suspects. A rescued job has the lease that it lost. The reports in `settle` are taken
-        first, as by a call of `settle`.
+        Before that, delayed jobs that are due become ready, and jobs whose leases ran out are rescued. `claim_id` is the text
+        of a `ClaimId`; a call with the same id returns the same jobs. Jobs of one incarnation whose leases run out together
+        become a group of suspects. A rescued job carries the lease that it lost. The reports in `settle` are taken first, as
+        by a call of `settle`.
         """
         ...
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
-        """Extend leases to `lease_ms` from now."""
+        """Extend leases, so that they run out `lease_ms` from now. Returns those that are gone or whose batch was closed."""
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
@@ -214,29 +215,29 @@ class Schedule(Protocol):
 
 
 class Lanes(Protocol):
-    """What the feeder, the sweeper and operators ask of the queue. All calls raise QueueUnavailable."""
+    """The calls that the feeder, the sweeper and operators make. Each may raise QueueUnavailable."""
 
     def lanes(self) -> Sequence[str]:
-        """The names of the lanes that were ever fed or paused, sorted."""
+        """Return the sorted names of the lanes that were ever fed or paused."""
         ...
 
     def snapshot(self, lane: str) -> LaneSnapshot:
-        """The lane at this moment."""
+        """Return the lane as it is at this moment."""
         ...
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
         """Take the waiting jobs of a batch off the lane, and close the batch, so that `beat` reports its leased jobs.
 
-        If the queue knows a later round, nothing changes. With `finish` the batch is not closed, so leased jobs may run to
-        their end. With `forget`, for a published round, the batch and its leased jobs are forgotten; with both, the batch is
-        forgotten once none of its jobs is leased. Returns how many jobs were taken off.
+        If the queue knows a later round, nothing changes. With `finish`, the batch is not closed, so leased jobs may run to
+        their end. With `forget`, the batch and its leased jobs are forgotten, as after its round was published. With both, the
+        batch is forgotten once none of its jobs is leased. Returns how many jobs were taken off.
         """
         ...
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
-        """Put the cursor back to 0 if the batch is at its end, open, without a live job, and still of `version`.
+        """Put the cursor of a batch back to 0. Returns whether this was done.
 
-        Returns whether it was.
+        It is done only if the cursor is at the end, the batch is open and still has this `version`, and no job of it is live.
         """
         ...
 
@@ -249,7 +250,7 @@ class Lanes(Protocol):
         ...
 
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
-        """The server's version, memory limit and eviction policy.
+        """Return the server's version, memory limit, eviction policy and process id, by their names in Redis' INFO.
 
         If no answer comes within a second, `slow` is called with a message that says what is waited for.
         """

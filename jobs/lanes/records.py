@@ -12,17 +12,17 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 SHOWN_MS: Final = 15_000
-"""How long a worker is shown, in milliseconds, after its last claim or beat; as long as its lease if that is longer."""
+"""Snapshots show a worker for this many milliseconds after its last claim or beat, or for its lease if that is longer."""
 
 MOST_COST: Final = 10**9
-"""The highest cost of a row that a lane orders by."""
+"""A row with a higher cost (in tokens) is put on the lane with this cost."""
 
 _HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|")
 """The head that `feed_args` puts before a payload: round, priority, tenant, cost."""
 
 
 def tenants_json(policy: LanePolicy) -> bytes:
-    """The weight and the cap of each tenant, as claim.lua reads them."""
+    """Return the weight and the cap of each tenant as JSON, in the form that claim.lua reads."""
     settings = {
         name: {"weight": tenant.weight, "cap": tenant.rows_in_flight} for name, tenant in policy.tenants.items()
     }
@@ -30,7 +30,10 @@ def tenants_json(policy: LanePolicy) -> bytes:
 
 
 def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
-    """The two arguments of a row to feed: its number, with the counts of earlier attempts if there are any; and its payload."""
+    """Return the two arguments of feed.lua for a row.
+
+    The first is the row's number, with the counts of earlier attempts if there are any. The second is its payload after a head.
+    """
     counts = f"|{row.attempts}|{row.crashes}|{row.solo_crashes}" if row.attempts or row.crashes else ""
     cost, payload = min(max(row.cost, 1), MOST_COST), row.payload
     head = f"{round_}|{row.priority}|{row.tenant}|{cost}|"
@@ -40,7 +43,7 @@ def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
 
 
 def _payload(stored: bytes) -> bytes | InputSlice:
-    """The payload without its head. Damaged bytes are returned as they are, and fail when the request is read from them."""
+    """Return the payload without its head. Damaged bytes are returned too, and fail when the request is read from them."""
     head = _HEAD.match(stored)
     begin = head.end() if head else 0
     if stored[begin : begin + 1] == b"@":
@@ -51,7 +54,7 @@ def _payload(stored: bytes) -> bytes | InputSlice:
 
 
 def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat("")) -> bytes:
-    """Leases, one a line, with what is reported on each."""
+    """Write leases as text, one a line, each with what is reported on it."""
     lines = [
         f"{lease.key.batch_id}/{lease.key.row}|{lease.round}|{lease.fence}|{lease.claim_id}|{report}\n"
         for lease, report in zip(leases, reports, strict=False)
@@ -60,13 +63,13 @@ def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat(""))
 
 
 def report_lines(settlements: Sequence[Settlement]) -> bytes:
-    """Leases, one a line, with the delay in milliseconds before their job is tried again, or nothing if it is done."""
+    """Write reports as text, one a line: the lease, and the milliseconds until its job is tried again (none if it is done)."""
     delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
     return lease_lines((report.lease for report in settlements), delays)
 
 
 def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:
-    """The jobs of a claim, from the name, the record and the payload of each. lua/parts/lane.lua has the form of a record."""
+    """Read the jobs of a claim. `flat` has the name, the record and the payload of each; lua/parts/lane.lua describes records."""
     return [_job(name, record, payload, claim_id) for name, record, payload in zip(*[iter(flat)] * 3, strict=True)]
 
 
@@ -94,9 +97,9 @@ def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
 
 
 def schedules_of(batches: Sequence[bytes], live: Mapping[str, int]) -> dict[str, BatchSchedule]:
-    """The batches of a lane by their ids, from a hash of records. `live` counts jobs by `<batch>|<state>`.
+    """Read the batches of a lane by their ids from a hash of records. `live` counts jobs by `<batch>|<state>`.
 
-    A batch whose record is damaged is left out: it is unknown to the queue then, and is fed anew.
+    A batch whose record is damaged is left out: the queue then does not know the batch, and it is fed anew.
     """
     found: dict[str, BatchSchedule] = {}
     for name, raw in pairs(batches):
@@ -120,12 +123,12 @@ def _schedule(batch_id: str, record: Mapping[str, Any], live: Mapping[str, int])
 
 
 def worker_bytes(worker: WorkerRecord) -> bytes:
-    """The record of a worker as it is stored."""
+    """Return the record of a worker as it is stored."""
     return orjson.dumps(worker)
 
 
 def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """The workers of a lane, from their records. A damaged record is left out."""
+    """Read the workers of a lane from their records. A damaged record is left out."""
     found: list[WorkerRecord] = []
     for raw in records:
         with contextlib.suppress(ValueError, TypeError):
@@ -134,10 +137,10 @@ def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
 
 
 def shown_ms(lease_ms: int) -> int:
-    """How long a worker with leases of `lease_ms` is shown after its last claim or beat, in milliseconds."""
+    """Return for how many milliseconds a worker with leases of `lease_ms` is shown after its last claim or beat."""
     return max(lease_ms, SHOWN_MS)
 
 
 def pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The fields of a hash with their values, from the flat list that a script returns."""
+    """Pair the fields of a hash with their values, from the flat list that a script returns."""
     return zip(flat[::2], flat[1::2], strict=True)

@@ -22,20 +22,20 @@ from jobs.lanes.scripts import sources
 RedisClient = redis.Redis | redis.RedisCluster
 
 TIMEOUT_S: Final = 3.0
-"""Seconds without an answer after which a command is sent again, or given up."""
+"""A command that has no answer after this many seconds is sent again; after `TRIES` times it is given up."""
 TRIES: Final = 3
-"""How often a command is sent. With the timeout, a server that hangs is noticed after about 10 s."""
+"""A command is sent at most this many times. With `TIMEOUT_S`, a server that hangs is noticed after about 10 s."""
 SLOW_S: Final = 1.0
-"""Seconds without an answer after which a person is told what is waited for."""
+"""After this many seconds without an answer, a person who waits is shown what is waited for."""
 
 NOT_TRUSTED: Final = "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA"
 
 
 class RedisConnection:
-    """A connection by which commands and scripts are sent. Safe to share between threads. Raises QueueUnavailable.
+    """Sends commands and scripts to Redis. Safe to share between threads. Every call may raise QueueUnavailable.
 
-    `name` is what messages call the server. `cluster` makes a client for the same server as a cluster; it is called when the
-    server turns out to be part of one. `scripts` maps the names of scripts to their texts.
+    `name` is what messages call the server. `cluster` makes a cluster client for the same server; it is called when the server
+    turns out to be a node of a cluster. `scripts` maps the names of scripts to their texts.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class RedisConnection:
 
     @classmethod
     def from_url(cls, url: str, timeout_s: float = TIMEOUT_S, ca: Path | None = None) -> Self:
-        """The connection to `url`: redis://, or rediss:// for TLS, of one server or of any node of a Redis Cluster.
+        """Make a connection to a redis:// URL (rediss:// for TLS) of one server, or of any node of a Redis Cluster.
 
         Nothing is sent yet. `ca` is a file with the certificates to trust in place of the system's. Raises QueueUnavailable
         for a wrong URL or file.
         """
         options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-        options["health_check_interval"] = 0  # each of these checks would be tried again within each try
+        options["health_check_interval"] = 0  # a health check has tries of its own within each try of a command
         try:
             parts = urlsplit(url)
             name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
@@ -79,11 +79,11 @@ class RedisConnection:
         return self._answered(lambda: self._wire.ask(*words) if self._wire else self._client.execute_command(*words))
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a script by its name, and return its reply. A server that does not know the script is sent its text."""
+        """Run a script by its name, and return its reply. If the server does not know the script, its text is sent."""
         return self._answered(lambda: self._run(self._scripts[script], keys, args))
 
     def info(self, slow: Callable[[str], object] | None = None) -> Mapping[str, Any]:
-        """What the server says about itself. After `SLOW_S` without an answer, `slow` is called with what is waited for."""
+        """Return the reply to INFO. After `SLOW_S` without an answer, `slow` is called with a message that says so."""
         with _call_when_slow(slow, f"waiting for {self._name}, which has not answered yet"):
             info: Mapping[str, Any] = self._answered(self._client.info)
         return info
@@ -120,7 +120,7 @@ class RedisConnection:
             raise QueueUnavailable(self._explain(error)) from error
 
     def _join(self, cluster: redis.RedisCluster) -> None:
-        """Use the client of the cluster from now on, and close the one before."""
+        """Use this cluster client from now on, and close the client of one server."""
         client, wire = self._client, self._wire
         self._use(cluster)
         if wire is not None:
@@ -128,7 +128,7 @@ class RedisConnection:
         client.close()
 
     def _explain(self, error: Exception) -> str:
-        """What is wrong, and what to do."""
+        """Return a message that says what is wrong, and what to do."""
         if isinstance(error, redis.exceptions.OutOfMemoryError):
             return f"{self._name} is full (maxmemory): give it more, or wait"
         if str(error).startswith("MISCONF"):  # its log or its dump could not be written

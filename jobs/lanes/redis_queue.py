@@ -1,7 +1,7 @@
-"""The queue on Redis: it implements the two protocols of protocol.py with one script for each atomic step.
+"""The queue on Redis implements `Schedule` and `Lanes` of protocol.py with one script for each atomic step.
 
-A call may be sent twice after a lost connection, so each step may happen twice without harm: a feed compares the cursor, a claim
-has an id, and a report on a lease that no longer holds changes nothing.
+A call may be sent twice after a lost connection. A step that happens twice does no harm: a feed compares the cursor, a claim has
+an id, and a report on a lease that no longer holds changes nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ from jobs.lanes.scripts import LANES, PROBE, lane_key, lane_keys
 from jobs.settings import Settings
 
 LOOK_AT: Final = 1024
-"""How many due and how many expired jobs one claim looks at: more than a worker has in hand."""
+"""One claim looks at up to this many due and as many expired jobs, which is more than a worker has in hand."""
 
 INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
 """The fields of the server's INFO that `ping` returns, if they are there."""
@@ -37,7 +37,7 @@ INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy
 class RedisQueue:
     """Implements `Schedule` and `Lanes`. Safe to share between threads. Every call may raise QueueUnavailable.
 
-    A row that is fed with `max_attempts` attempts behind it is dying: it is claimed as a burial.
+    A row that is fed after `max_attempts` attempts is dying: it is claimed as a burial (rule 11 of jobs/PROTOCOL.md).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RedisQueue:
 
     @classmethod
     def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
-        """The queue of the settings, or the queue at `url` with the rules of the settings."""
+        """Return the queue at the URL of the settings, or at `url` if it is given. The settings say how jobs are claimed."""
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
         policy = LanePolicy(settings.pause_after_deaths, settings.priority_aging_s, settings.tenants)
@@ -65,7 +65,7 @@ class RedisQueue:
         policy: LanePolicy | None = None,
         ca: Path | None = None,
     ) -> Self:
-        """The queue at `url`, as `RedisConnection.from_url` takes it."""
+        """Return the queue at `url`, which `RedisConnection.from_url` describes."""
         return cls(RedisConnection.from_url(url, timeout_s, ca), max_attempts, policy)
 
     def feed(
@@ -117,7 +117,7 @@ class RedisQueue:
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
-        """The stored payloads of claimed jobs. One that is gone by now is empty: its request is read from storage then."""
+        """Return the stored payloads of claimed jobs; empty for one that is gone, whose request is then read from storage."""
         found = self._redis.command("HMGET", lane_key(lane, "payload"), *jobs)
         return [payload or b"" for payload in found]
 

@@ -9,7 +9,7 @@ from jobs.store.store import Store
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """The request of a claimed job. Raises RowError `bad_record` if no line of the input holds it.
+    """Return the request of a claimed job. Raises RowError `bad_record` if no line of the input holds it.
 
     A payload may be damaged on the queue. Then the row is searched for in the whole input (rule 25 of jobs/PROTOCOL.md).
     """

@@ -1,6 +1,6 @@
 """The Lua scripts of a lane, and the names of their keys. A script is one atomic step on one lane.
 
-All keys of a lane have its name as their hash tag and are declared, so every script runs on a Redis Cluster too.
+All keys of a lane have the lane's name as their hash tag, and scripts declare them, so every script runs on a Redis Cluster too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Final
 
 PREFIX: Final = "np:1"
-"""How every key begins. The number is the format of all that Nightpress keeps in Redis: a release that changes the format also
-changes the number, so it neither reads nor harms the keys of another release, and builds its schedule anew from storage.
+"""Every key begins with this. The number is the format of all that Nightpress keeps in Redis. A release that changes the format
+also changes the number: it neither reads nor harms the keys of another release, and builds its schedule anew from storage.
 """
 LANES: Final = f"{PREFIX}:lanes"
 """A set with the names of the lanes that were ever fed or paused."""
@@ -21,7 +21,7 @@ KEYS: Final = (
     *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
     *("suspects", "crashed", "flights"),
 )
-"""The keys of a lane in the order of KEYS of each script; lua/parts/lane.lua says what they hold."""
+"""The keys of a lane, in the order in which each script gets them as KEYS; lua/parts/lane.lua says what they hold."""
 
 SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
 PARTS: Final = ("lane", "records", "changes", "jobs")
@@ -31,7 +31,7 @@ MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
     "claim": ("presence", "mend", "reports", "rescue", "leasing", "turns"),
     "settle": ("reports",),
 }
-"""The files of lua/parts that follow them before single scripts, in order."""
+"""Some scripts need more files of lua/parts. They are put between `PARTS` and the script, in order."""
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
@@ -39,23 +39,23 @@ COMMANDS: Final = (
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
-"""The commands that a user of Redis must be allowed, on keys `np:1:*`. docs/deployment.md shows them."""
+"""The Redis user of Nightpress must be allowed to run these commands on keys `np:1:*`. docs/deployment.md shows them."""
 
 
 @cache
 def lane_keys(lane: str) -> Sequence[str]:
-    """The keys of a lane, in the order of `KEYS`."""
+    """Return the keys of a lane, in the order of `KEYS`."""
     return tuple(lane_key(lane, name) for name in KEYS)
 
 
 def lane_key(lane: str, name: str) -> str:
-    """One key of a lane."""
+    """Return one key of a lane."""
     return f"{PREFIX}:{{{lane}}}:{name}"
 
 
 @cache
 def sources() -> Mapping[str, str]:
-    """The text of each script by its name, with the parts that are put before it."""
+    """Return the text of each script by its name, with the parts that are put before it."""
     folder = files("jobs.lanes") / "lua"
     parts = {part: (folder / "parts" / f"{part}.lua").read_text() for part in {*PARTS, *chain(*MORE_PARTS.values())}}
     return {

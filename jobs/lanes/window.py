@@ -1,9 +1,9 @@
 """The window of a lane bounds how many rows wait there, and how many of each batch (rule 29 of jobs/PROTOCOL.md).
 
-It is bounded in rows and in request bytes, and each batch takes all that the batches before it left. So that no tenant and no
-priority waits for others, a batch of which no row waits gets an *allocation*, however full the window is. Allocations are
-bounded too, since many open batches would otherwise fill the memory of Redis: all of one priority come to about two windows,
-in equal parts for its tenants. Beyond the part of its tenant a batch gets a few rows.
+The window is bounded in rows and in request bytes, and each batch takes all that the batches before it left. So that no tenant
+and no priority waits for others, a batch that has no waiting row gets an *allocation*, however full the window is. Allocations
+are bounded too, since many open batches would otherwise fill the memory of Redis: the allocations of one priority come to about
+two windows, and each tenant has an equal part of them. If the part of its tenant is used up, a batch still gets a few rows.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 
 ALLOCATION_ROWS: Final = 64
-"""The most rows of an allocation."""
+"""An allocation has at most this many rows."""
 
 LEAST_ROWS: Final = 8
-"""The fewest rows of an allocation, also beyond the part of a tenant: opening an input takes as long for a single row."""
+"""An allocation has at least this many rows if the window does, since opening an input takes as long for a single row."""
 
 ALLOCATED_WINDOWS: Final = 2
-"""How many windows the allocations of one priority come to."""
+"""The allocations of one priority come to about this many windows."""
 
 REFERENCE_BYTES: Final = 32
-"""About how many bytes a request takes on the queue if the queue holds only its place in the input."""
+"""A request takes about this many bytes on the queue if the queue holds only the request's place in the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class Room:
 
     @property
     def is_left(self) -> bool:
-        """Whether a row fits in."""
+        """Whether another row fits in."""
         return self.rows > 0 and self.size > 0
 
     def minus(self, taken: "Room") -> "Room":
-        """The room that is left when `taken` is used."""
+        """Return the room that is left after `taken` is used."""
         return Room(self.rows - taken.rows, self.size - taken.size)
 
 
@@ -62,7 +62,7 @@ class Window:
         self._tenants = Counter(priority for priority, _ in self._live)
 
     def room(self, batch: Batch) -> Room:
-        """How much of a batch may be fed: what is left of the window; if no row of it waits, at least its allocation."""
+        """Return how much of a batch may be fed: what is left of the window, and at least an allocation if no row waits."""
         if waiting(self._schedules.get(batch.batch_id)):
             return self._left
         part = ALLOCATED_WINDOWS * self._most // self._tenants[batch.priority]
@@ -79,5 +79,5 @@ class Window:
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """How many rows of a batch wait on a lane: ready or delayed. None is a batch that the lane does not know."""
+    """Return how many rows of a batch wait on a lane: ready or delayed. None stands for a batch that the lane does not know."""
     return 0 if schedule is None else schedule.ready + schedule.delayed

@@ -9,8 +9,8 @@
 --        10 deaths in a row after which the lane pauses itself  11 ms after which a group that was not served gains a level
 --        12 JSON: tenant -> {weight, cap of rows in flight}
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}
---        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. With more than FEW_PAYLOADS
---        jobs the payloads are nil and to be read apart: a long string in Lua takes longer than all else done for a job
+--        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. If there are more jobs than
+--        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua a long string takes longer than all the rest
 --        apart: 1 if this busy worker gets no jobs, so that it can take suspects once its hands are empty
 --        lost: the numbers, from 1, of reports whose lease no longer held
 --
@@ -53,7 +53,7 @@ if #claimed_before > 0 then
   return reply()
 end
 
--- The first jobs of a set whose time had come by then.
+-- Return the first jobs of a set whose times are not later than `by`.
 local function due_jobs(set, by)
   return known_sizes[set] > 0 and redis.call('ZRANGEBYSCORE', set, '-inf', text_of(by), 'LIMIT', 0, ARGV[9]) or {}
 end
@@ -81,7 +81,7 @@ if next(moved_members) or moved_jobs[SUSPECTS] then
 end
 fence = number_in_meta('fence')
 
--- Lease the first group of suspects, and nothing beside it.
+-- Lease the first group of suspects, and no other job.
 local function lease_suspects()
   local first = redis.call('ZRANGE', SUSPECTS, 0, 0, 'WITHSCORES')
   local group, jobs = {}, first[1] and redis.call('ZRANGEBYSCORE', SUSPECTS, first[2], first[2], 'LIMIT', 0, n) or {}
@@ -102,8 +102,8 @@ local function lease_suspects()
   end
 end
 
--- Suspects wait. An idle worker gets them in turn with ready jobs. Of the busy workers one at a time gets nothing, so
--- that it becomes idle. Returns whether this claim gets no ready jobs.
+-- This is called while suspects wait. An idle worker gets suspects and ready jobs in turn. One busy worker at a time
+-- gets no jobs, so that it becomes idle. Returns whether this claim gets no ready jobs.
 local function serve_suspects()
   if in_hand == 0 then
     local is_their_turn = meta('turn') ~= 'ready' or known_sizes[READY] == 0

@@ -6,7 +6,7 @@
 --        4 1 to let leased jobs run to their end, else 0; the batch is then forgotten only once none is leased
 -- Reply  how many jobs were taken off
 --
--- If the lane knows a later round of the batch, nothing changes. Leased jobs of a closed batch stay, for beat to report them.
+-- If the lane knows a later round of the batch, nothing changes. Leased jobs of a closed batch stay, so that beat reports them.
 
 redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
 local batch, round, forget, finish = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] == '1'

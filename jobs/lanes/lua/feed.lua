@@ -6,7 +6,7 @@
 --        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
 --        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if there were any; and its payload
 -- Reply  {accepted, refused, round, cursor}. accepted: 1 if the rows were added and the cursor moved. refused: 1 if the
---        lane knows a later round, or the batch is closed. round and cursor: what is true now
+--        lane knows a later round, or the batch is closed. round and cursor: those of the batch now
 --
 -- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are live
 -- are skipped.

@@ -5,7 +5,7 @@
 -- ARGV   1 1 to pause, 0 to resume
 -- Reply  none
 --
--- Resuming counts deaths, and the rows that were finished, from 0 again. The reason of the lane itself is forgotten.
+-- Resuming counts deaths and finished rows from 0 again, and forgets why the lane paused itself.
 
 set_meta('reason', false)
 if ARGV[1] == '1' then

@@ -1,12 +1,12 @@
 -- changes: put before every script, after records. It gathers all that a script changes, and `write` writes it with one
 -- command a key. A script calls `write` at its end, and before it reads a set of jobs that it may have changed.
 
-local TABLE_FROM = 16 -- when so many members come at once, Redis is made to keep the key as a table: a list is searched for each
-local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes a table of the key
+local TABLE_FROM = 16 -- with this many new members Redis is made to keep a key as a table: it searches a list for each member
+local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes Redis turn the key into a table
 
 local moved_jobs = {} -- key of a set -> job -> its score, or false to remove it
 local moved_members = {} -- group -> member of `ready` -> whether it is added
-local removed_payloads = {} -- jobs
+local removed_payloads = {} -- the jobs whose payloads are removed
 local state_changes = {} -- batch -> r, d or l -> by how much that count changes
 local number_changes = {[TENANTS] = {}, [FLIGHTS] = {}} -- hash -> field -> by how much that number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
@@ -36,7 +36,7 @@ local function move_member(group, member, is_added)
   members[member] = is_added
 end
 
--- Write the changes of one set. `score` is that of all members, if it is one. Returns by how many members the set has grown.
+-- Write the changes of one set. `score` is given if all members have the same. Returns by how many members the set has grown.
 local function write_set(set, scores, score)
   local removed, added = {}, {}
   for member, own_score in pairs(scores) do
@@ -87,7 +87,7 @@ local function write_jobs()
   unwritten_jobs, removed_payloads = {}, {}
 end
 
--- The numbers of a hash by field, with at least the fields of `asked`; those that are not known yet are read in one command.
+-- Return the numbers of a hash by field, at least those of the fields in `asked`. Unknown ones are read in one command.
 local function numbers_of(hash, asked)
   local numbers, unknown = known_numbers[hash] or {}, {}
   known_numbers[hash] = numbers

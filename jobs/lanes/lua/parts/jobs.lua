@@ -1,4 +1,4 @@
--- jobs: put before every script, after changes. It moves jobs from state to state, and says which leases hold.
+-- jobs: put before every script, after changes. It moves jobs from state to state, and tells which leases still hold.
 
 local function is_leased(r)
   return r.state == 'l' or r.state == 'b'
@@ -8,12 +8,12 @@ local function group_of(r)
   return (r.state == 'y' and DYING or string.char(string.byte('9') - r.priority)) .. '|' .. r.tenant
 end
 
--- The member of `ready` that stands for a job.
+-- Return the member of `ready` that stands for a job.
 local function member_of(job, r)
   return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
 end
 
--- Take a job out of the set that its state puts it into. `member` is its member of `ready`, if the caller knows it.
+-- Take a job out of the set of its state. `member` is the job's member of `ready`, if the caller knows it.
 local function take_out(job, r, member)
   count_job(r.batch, r.state, -1)
   if is_leased(r) then
@@ -53,7 +53,7 @@ local function remove(job, r, member)
   removed_payloads[#removed_payloads + 1] = job
 end
 
--- Call `act` with each job of a batch, or of all batches without one, and with its record or false. Writes what `act` changes.
+-- Call `act` with each job of a batch (nil: of all batches) and its record, false if that is lost. Writes what `act` changes.
 local function each_job(batch, act)
   local jobs = {}
   local function act_on_jobs()
@@ -82,7 +82,7 @@ local function is_current(r)
   return batch and not batch.closed and (batch.round == round or (batch.kept == round and is_leased(r)))
 end
 
--- Make a job that goes back to wait one of the current round of its batch.
+-- Move a job that is to wait again to the current round of its batch.
 local function join_round(r)
   r.round = text_of(get_batch(r.batch).round)
 end
@@ -107,7 +107,7 @@ local function each_lease(lines, act)
   end
 end
 
--- Forget the lost lease of a job: the claimer has written its crash down (rule 12).
+-- Forget the lost lease of a job, since the claimer has written down the crash (rule 12).
 local function forget_lost_lease(r)
   r.lost_fence, r.lost_claim, r.lost_solo = '-1', '', 0
 end

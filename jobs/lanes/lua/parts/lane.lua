@@ -7,7 +7,7 @@
 --                  before may finish, and is the number of that round (rule 35 of jobs/PROTOCOL.md)
 --   jobs     HASH  job -> state|round|fence|attempts|crashes|priority|cost|bytes of the payload|tenant|claim id
 --                  and, once it has crashed, |fence of the lost lease|its claim id|solo crashes|group|size|1 if the last crash
---                  was solo. `group` orders suspects, and `size` is how many of them were leased together; 0 if it is none
+--                  was solo. `group` orders suspects, and `size` is how many of them were leased together; 0 for any other job
 --                  States: r ready, s suspect, d delayed, l leased, y dying, b leased as a burial
 --                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all
 --   payload  HASH  job -> round|priority|tenant|cost|, then bytes that no script reads
@@ -16,17 +16,17 @@
 --   delayed  ZSET  job -> when it is due             leased  ZSET  job -> when its lease runs out
 --   tenants  HASH  group -> how many of its jobs are ready. A *group* is <9-priority>|tenant: one tenant in one priority
 --   meta     HASH  paused, reason    1 while the lane is paused, and why it paused itself
---                  fence, version    the last of each that was given out; `version` is that of a batch
+--                  fence, version    the last fence of a lease, and the last version of a batch, that were given out
 --                  bytes             of all payloads
 --                  now               when the last claim or beat came
 --                  silence, grace    when the last silence of all workers began, and until when leases that ran out since are
 --                                    spared (rule 28)
---                  turn|<level>, deficit|<group>, served|<group>    of deficit round robin: the group that was served last on a
+--                  turn|<level>, deficit|<group>, served|<group>    for deficit round robin: the group that was served last on a
 --                                    level, what is left of a group's quantum, and since when a group waits to be served
---                  group             the last group of suspects
---                  deaths, finished  of workers in a row; rows that were finished since the lane was resumed (rule 34)
+--                  group             the number of the last group of suspects
+--                  deaths, finished  deaths of workers in a row; rows finished since the lane was resumed (rule 34)
 --                  apart             <worker>|<until when>: the busy worker that gets no jobs, so that it can take suspects
---                  turn              `ready` or `suspects`: what an idle worker gets next, where there is both
+--                  turn              `ready` or `suspects`: what an idle worker gets next, if there is both
 --   workers  HASH  worker -> until when it is shown|its record
 --   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l
 --   suspects ZSET  job -> group. Jobs that were lost together are a group, and run apart; the lowest group is first
@@ -39,14 +39,14 @@ local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9
 local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
 local MOST_SOLO = 2 -- solo crashes after which a job is dying
-local AT_A_TIME = 1000 -- arguments of one command: Lua's stack is bounded
+local AT_A_TIME = 1000 -- the most arguments of one command, since Lua's stack is bounded
 
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- A whole number as text. Redis would format it as a fraction, which takes longer.
+-- Return a whole number as text. Redis would format a number as a fraction, which takes longer.
 local function text_of(number)
   return string.format('%d', number)
 end
@@ -55,13 +55,13 @@ local function batch_of(job)
   return string.match(job, '^(.*)/%d+$')
 end
 
--- The table of a JSON record; false if there is none or it is damaged, which is the same (rule 25).
+-- Return the table of a JSON record; false if it is missing or damaged, which counts as the same (rule 25).
 local function decoded(json)
   local fine, record = pcall(cjson.decode, json or '')
   return fine and type(record) == 'table' and record
 end
 
--- Send one command with any number of members or fields. Returns the sum of the replies.
+-- Send a command for any number of members or fields, in several calls if needed. Returns the sum of the replies.
 local function call_with(command, key, args)
   if #args <= AT_A_TIME then
     return args[1] and redis.call(command, key, unpack(args)) or 0
@@ -73,7 +73,7 @@ local function call_with(command, key, args)
   return sum
 end
 
--- The values of any number of fields of a hash; false for a field that is missing.
+-- Return the values of any number of fields of a hash; false for a field that is missing.
 local function read_fields(key, fields)
   if #fields <= AT_A_TIME then
     return fields[1] and redis.call('HMGET', key, unpack(fields)) or {}

@@ -1,12 +1,12 @@
--- leasing: put before claim. It reads what the claim asks for, and leases one job at a time.
+-- leasing: put before claim. It reads the arguments of the claim, and leases one job at a time.
 
 local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = now_ms()
 local expiry = text_of(now + lease_ms)
 local claimed = {} -- the jobs of this claim
-local fence -- the last one that was given out: claim.lua reads it
+local fence -- the last fence that was given out; claim.lua reads it from `meta`
 
--- The level of a group while it is served in its turns: its priority, or 10 for the dying.
+-- Return the level of a group without what it gained by waiting: its priority, or 10 for dying jobs.
 local function own_level_of(group)
   local inverse = string.sub(group, 1, 1)
   return inverse == DYING and 10 or 9 - inverse
@@ -29,8 +29,8 @@ local function cost_of(group, member)
   return 9999999999 - (tonumber(string.sub(member, #group + 2, #group + 11)) or 0)
 end
 
--- Read in one command the jobs of members of `ready`, and return them; false for a member that is damaged. The member
--- of a fresh job says all about it, so its payload is not read.
+-- Read the jobs that members of `ready` stand for, all at once, and return them; false for a damaged member. The member
+-- of a fresh job says all about the job, so the payload is not read.
 local function load_ready(group, members)
   local jobs, found, fresh_ones = {}, {}, {}
   local priority, tenant = own_level_of(group), string.sub(group, 3)
@@ -47,7 +47,7 @@ local function load_ready(group, members)
   return jobs
 end
 
--- Lease the job of a member of `ready`. Returns its cost, or nil if it may not be run any more.
+-- Lease the job that a member of `ready` stands for. Returns the job's cost, or nil if the job may not be leased.
 local function lease_ready(group, member, job)
   local r = job and get_job(job)
   if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then

@@ -1,8 +1,7 @@
--- mend: put before claim. A server that evicts keys loses each as a whole. Mending makes all other keys again from
--- `payload` and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are missing then are fed again once storage was
--- audited.
+-- mend: put before claim. A server that evicts keys loses whole keys. Mending makes the other keys again from `payload`
+-- and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are still missing are fed again after the audit (rule 13).
 
-local ALL_KNOWN = {__index = function() return 0 end} -- of the numbers of a hash that was read as a whole: any other is 0
+local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was read as a whole: other fields are 0
 
 -- Read all numbers of a hash. Returns their sum.
 local function sum_of(hash)
@@ -16,7 +15,7 @@ local function sum_of(hash)
   return sum
 end
 
--- Whether all keys agree on how many jobs there are. `in_groups` is the sum of `tenants`. A fresh job is in no record,
+-- Whether all keys agree on how many jobs there are. `in_groups` is the sum of `tenants`. A fresh job has no record,
 -- so `jobs` may have fewer than `payload`. Remembers the sizes and numbers that it reads.
 local function is_whole(in_groups)
   local ready, suspects = redis.call('ZCARD', READY), redis.call('ZCARD', SUSPECTS)
@@ -28,8 +27,8 @@ local function is_whole(in_groups)
     and ready == in_groups and leased == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
--- Make the keys again. A job without its payload is removed: it must neither be run nor fail for that. A job without
--- its record begins anew as a fresh one. Leases get a new term.
+-- Make the keys again. A job without a payload is removed, so that it is neither run nor fails. A job without a record
+-- begins anew as a fresh one. Each lease now runs out `lease_ms` from `now`.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
   for _, set in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do

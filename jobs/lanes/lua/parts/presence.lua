@@ -1,11 +1,11 @@
 -- presence: put before claim and beat. It notes that a worker is there, and gives all workers a grace after a silence
 -- (rule 28 of jobs/PROTOCOL.md).
 
-local MOST_GRACE_MS = 15000 -- a living worker beats three times in it
+local MOST_GRACE_MS = 15000 -- the longest grace: a living worker beats three times in it
 local DAY_MS = 86400000
 
--- Move all expiries and due times back by as much as the clock was set back, or is behind that of the server before.
--- Otherwise what is leased or delayed would wait until the clock has caught up.
+-- Move all expiries and due times back by as much as the clock was set back, or is behind the clock of an earlier
+-- server. Otherwise leased and delayed jobs would wait until the clock has caught up.
 local function move_times_back(by_ms)
   for _, set in ipairs({LEASED, DELAYED}) do
     local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
@@ -34,7 +34,7 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker for so long. A worker that is new here removes the records that are a day old.
+-- Show a worker in snapshots for `shown_ms`. If the worker is new here, records that ended a day ago are removed.
 local function show_worker(now, worker, record, shown_ms)
   if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
   local removed, workers = {}, redis.call('HGETALL', WORKERS)

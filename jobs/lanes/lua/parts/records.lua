@@ -1,10 +1,10 @@
 -- records: put before every script, after lane. It reads the records of batches, the fields of `meta` and the records
--- of jobs, each once, and keeps them for the rest of the script. Batches are written at once; `meta` and jobs by
--- `write`.
+-- of jobs, each once, and keeps them for the rest of the script. A changed batch is written at once; changes of `meta`
+-- and of jobs are written by `write` of changes.lua.
 
 local known_batches = {}
 
--- The record of a batch, or false.
+-- Return the record of a batch; false if there is none.
 local function get_batch(batch)
   if known_batches[batch] == nil then
     local record = decoded(redis.call('HGET', BATCHES, batch))
@@ -20,7 +20,7 @@ end
 
 local known_meta, unwritten_meta = {}, {}
 
--- Read in one command fields of `meta` that will be asked for.
+-- Read fields of `meta` that `meta` will be asked for, in one command.
 local function load_meta(fields)
   local unknown = {}
   for _, field in ipairs(fields) do
@@ -64,19 +64,19 @@ local CRASHES = '^|(%-?%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d)$'
 local NEVER_CRASHED = {__index = {lost_fence = '-1', lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
--- The record of a fresh job. In all parts and scripts `r` is the record of the job in hand.
+-- Make the record of a fresh job: one that has only ever waited. In all parts and scripts `r` is the record of a job.
 local function fresh(job, round, priority, tenant, cost, bytes)
   return setmetatable({batch = batch_of(job), state = 'r', round = round, fence = '0', attempts = 0, crashes = 0, claim = '',
                        priority = priority, tenant = tenant, cost = cost, bytes = bytes, fresh = true}, NEVER_CRASHED)
 end
 
--- The record of a fresh job from its payload, or false.
+-- Make the record of a fresh job from its payload; false if the payload is damaged.
 local function fresh_from(job, payload)
   local round, priority, tenant, cost = string.match(payload, HEAD)
   return round and fresh(job, round, priority, tenant, cost, #payload) or false
 end
 
--- A record from its text; false if it is damaged.
+-- Read the record of a job from its text; false if the text is damaged.
 local function decode(job, text)
   local state, round, fence, attempts, crashes, priority, cost, bytes, tenant, claim, rest = string.match(text, RECORD)
   if not (state and COUNTED_AS[state]) then
@@ -105,7 +105,7 @@ end
 
 local known_jobs, unwritten_jobs = {}, {}
 
--- Read in one command jobs that `get_job` will be asked for. `fresh_ones` has the records of those that may be fresh.
+-- Read jobs that `get_job` will be asked for, all at once. `fresh_ones` maps jobs that may be fresh to their records.
 local function load_jobs(jobs, fresh_ones)
   local unknown, without_record = {}, {}
   for _, job in ipairs(jobs) do
@@ -117,7 +117,7 @@ local function load_jobs(jobs, fresh_ones)
     local job = unknown[i]
     local r = text and decode(job, text)
     if text and not r then
-      redis.call('HDEL', JOBS, job) -- a damaged record is as if it were lost; the next claim mends the lane
+      redis.call('HDEL', JOBS, job) -- a damaged record counts as lost, and the next claim mends the lane
     end
     known_jobs[job] = r or fresh_ones and fresh_ones[job] or nil
     if not known_jobs[job] then
@@ -129,7 +129,7 @@ local function load_jobs(jobs, fresh_ones)
   end
 end
 
--- The record of a job, or false.
+-- Return the record of a job; false if there is none.
 local function get_job(job)
   if known_jobs[job] == nil then
     load_jobs({job})

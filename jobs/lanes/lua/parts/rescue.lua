@@ -3,11 +3,11 @@
 -- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker,
 -- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart as the
 -- only one; after MOST_SOLO of them the job is dying. The lane pauses itself when workers die again and again, no row
--- is finished in between and more than a few jobs are involved, since then the model or the node is at fault. The death
--- that pauses it makes no job dying.
+-- is finished in between, and the lost jobs are more than a twentieth of the finished rows, since then the model or the
+-- node is at fault. The death that pauses the lane makes no job dying.
 
 local function rescue(expired, pause_after_deaths)
-  -- The lost jobs by incarnation, each a pair {job, record}; and the incarnations in order.
+  -- Return the lost jobs by incarnation, each as a pair {job, record}, and the incarnations in order.
   local function lost_together()
     local lost, incarnations = {}, {}
     load_jobs(expired)
@@ -33,7 +33,7 @@ local function rescue(expired, pause_after_deaths)
     return lost, incarnations
   end
 
-  -- Count the deaths and the distinct jobs that were lost in this streak. Returns whether the lane was paused for them.
+  -- Count the deaths and the distinct lost jobs of this streak. Returns whether the lane pauses because of them.
   local function pause_if_too_many(lost, incarnations)
     for _, incarnation in ipairs(incarnations) do
       if redis.call('SADD', CRASHED, 'w|' .. incarnation) == 1 then
@@ -55,7 +55,7 @@ local function rescue(expired, pause_after_deaths)
     return true
   end
 
-  -- Make suspects, or dying ones, of jobs that were lost together.
+  -- Turn jobs that were lost together into suspects, or into dying jobs after MOST_SOLO solo crashes.
   local function crash(pairs_lost, is_paused)
     local half, group = math.ceil(#pairs_lost / 2), add_to_meta('group', 2)
     for i, pair in ipairs(pairs_lost) do

@@ -1,16 +1,16 @@
 -- turns: put before claim, after leasing. It leases ready jobs: burials first, then by priority, tenant and length.
 --
 -- Groups on the highest level take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens. The
--- quantum of a turn is the cost of the longest job that is first in any of these groups, times the weight of the
--- tenant, so each turn serves at least one job. If a claim is full in the middle of a turn, the next claim goes on with
--- it. A group that is not served gains a level with each `aging_ms`, for one turn. A tenant at its cap of rows in
--- flight is passed over, but for burials.
+-- quantum of a turn is the highest cost among the first jobs of these groups, times the weight of the tenant, so each
+-- turn serves at least one job. If a claim is full in the middle of a turn, the next claim continues the turn. A group
+-- that is not served gains a level for each `aging_ms`, and loses them after one turn. A tenant at its cap of rows in
+-- flight is passed over, except for burials.
 
-local AT_ONCE = 8 -- jobs of a group that are looked at in one step of its turn
+local AT_ONCE = 8 -- the most jobs of a group that one step of its turn looks at
 
 local aging_ms, tenant_settings = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
 
--- The groups of which jobs are ready. Reads in one command what `meta` says of them, and `fields` of `meta` too.
+-- Return the groups that have ready jobs. Reads, in one command, the fields of `meta` about them and those in `fields`.
 local function ready_groups(fields)
   local groups = {}
   for group, ready in pairs(known_numbers[TENANTS]) do
@@ -25,7 +25,7 @@ local function ready_groups(fields)
   return groups
 end
 
--- The first members of a group in `ready`.
+-- Return the first members of a group in `ready`, at most `limit`.
 local function first_of(group, limit)
   return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit) or {}
 end
@@ -34,7 +34,7 @@ local function tenant_of(group)
   return string.match(group, '^[^|]*|(.*)$')
 end
 
--- How many more rows of a group's tenant may be in flight.
+-- Return how many more rows of a group's tenant may be leased.
 local function room_of(group)
   local tenant = tenant_of(group)
   local cap = tenant_settings[tenant] and tenant_settings[tenant].cap
@@ -44,7 +44,7 @@ local function room_of(group)
   return cap - known_numbers[FLIGHTS][tenant] - (number_changes[FLIGHTS][tenant] or 0)
 end
 
--- The level of a group now: its own, and one more for each `aging_ms` in which it was not served, up to 9.
+-- Return the level of a group now: its own, plus one for each `aging_ms` in which it was not served, up to 9.
 local function level_of(group)
   local own, served = own_level_of(group), meta('served|' .. group)
   if own == 10 or not served then
@@ -53,7 +53,7 @@ local function level_of(group)
   return math.min(own + math.floor(math.max(now - served, 0) / aging_ms), 9)
 end
 
--- Serve a group that is alone on its own level, so has nobody to take turns with. Returns whether it has any job to look at.
+-- Serve a group that takes turns with no other. Returns whether it had a job to look at.
 local function serve_alone(group, level)
   local members = first_of(group, math.min(n - #claimed, room_of(group)))
   local jobs = load_ready(group, members)
@@ -68,8 +68,8 @@ local function serve_alone(group, level)
   return #members > 0
 end
 
--- Those of some groups that are on the highest level and may be served, in the order of their turns; the quantum for a
--- weight of 1; and the level.
+-- Return the groups on the highest level that may be served, in the order of their turns; the quantum for a weight of
+-- 1; and that level.
 local function turns_of(groups)
   local highest, quantum, level = {}, 1, -1
   for _, group in ipairs(groups) do
@@ -94,7 +94,7 @@ local function turns_of(groups)
   return in_turn, quantum, level
 end
 
--- Serve a group for one turn. Returns whether the claim is full; then the turn goes on in the next claim, without a new
+-- Serve a group for one turn. Returns whether the claim is full. If so, the next claim continues this turn without a new
 -- quantum.
 local function serve_turn(group, quantum)
   local field, settings = 'deficit|' .. group, tenant_settings[tenant_of(group)]
@@ -120,7 +120,7 @@ local function serve_turn(group, quantum)
   return true
 end
 
--- Serve those of several groups that are on the highest level, in turns. Returns whether there was any.
+-- Serve the groups on the highest level in turns. Returns whether there was any such group.
 local function serve_highest(groups)
   local in_turn, quantum, level = turns_of(groups)
   if #in_turn == 1 and level == own_level_of(in_turn[1]) then
@@ -138,7 +138,7 @@ local function serve_highest(groups)
   return #in_turn > 0
 end
 
--- Count the group of the first ready job again, if `tenants` lost it. Returns whether it had.
+-- If `tenants` lost the group of the first ready job, count the group again. Returns whether it was lost.
 local function count_lost_group()
   local first = redis.call('ZRANGE', READY, 0, 0)[1]
   local group = first and string.match(first, '^([^|]*|[^|]*)|')
