@@ -2,8 +2,8 @@
 
     python scripts/enqueue.py products.csv > batch-id
 
-It needs the bare package alone (no Ray, no torch), and the NIGHTPRESS_STORE_URL of your workers. The run key makes it safe to
-call twice a day: the same rows with the same key are the same batch.
+The script needs only the bare package (no Ray, no torch), and the NIGHTPRESS_STORE_URL of your workers. The run key makes a
+second call on the same day safe: the same rows with the same key are the same batch.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from jobs.errors import NightpressError
 
 
 def rows(path: Path) -> Iterator[dict[str, object]]:
-    """Your rows, from anywhere. Here each line of a CSV becomes a product description."""
+    """Yield your rows, from anywhere. Here each line of a CSV becomes a product description."""
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             yield {"custom_id": line["sku"], "kind": "article", "topic": line["name"], "target_words": 120}

@@ -1,15 +1,15 @@
-"""Runs the nightly bulk: every file of an inbox is published by the morning. It is made for cron or a systemd timer.
+"""Runs the nightly work: every file of an inbox is published by the morning. It is made for cron or a systemd timer.
 
     python scripts/nightly.py inbox --until 07:30 --out published
 
-Each `*.jsonl` of the inbox becomes a batch whose deadline is the given time, and a fleet works until all are published.
-Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
-`--publish-at 06:00` the rows that are done at six are published then, and the others follow. The outputs go to
-`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The run key is the date, so a night that was interrupted goes on
-where it stopped when it is started again. A second night on the same inbox ends at once.
+Each `*.jsonl` file of the inbox becomes a batch whose deadline is the given time, and a fleet works until all batches are
+published. Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
+`--publish-at 06:00`, the rows that are done at six are published then, and the others follow. The outputs go to
+`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The date is part of the run key: if a night was interrupted, start
+the script again, and it continues where it stopped. A second night on the same inbox ends at once.
 
-Exit status: 0 when every row completed; 1 when some did not; 2 when a file was refused; 3 when something is missing, or
-another night is working on the inbox; 130 when interrupted.
+Exit status: 0 if every row completed; 1 if some did not; 2 if a file was refused; 3 if something is missing, or another night is
+working on the inbox; 130 if interrupted.
 """
 
 import argparse
@@ -83,7 +83,10 @@ def _night(args: argparse.Namespace) -> int:
 
 
 def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
-    """The option that publishes finished rows early. Its text is part of the batch's id, so it stays when the time is past."""
+    """Return the options that publish finished rows early.
+
+    The time as it was typed is part of the batch's id, so it stays in the options even if the time is past.
+    """
     if args.publish_at is None:
         return IntakeOptions()
     now = datetime.now(UTC)
@@ -111,7 +114,7 @@ def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, n
 
 
 def _next(at: time, now: datetime) -> datetime:
-    """The next moment at which the clock shows `at`."""
+    """Return the next moment at which the clock shows `at`."""
     today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
     return today if today > now else today + timedelta(days=1)
 

@@ -1,1 +1,1 @@
-"""Benchmarks of Nightpress, alone and beside other systems. The head of each script says how to run it."""
+"""Benchmarks of Nightpress, alone and beside other systems. The docstring of each script says how to run it."""

@@ -1,10 +1,10 @@
-"""Measures the cost of everything around the engine: `nightpress run` beside its engine alone, in turn, on the same core.
+"""Measures the cost of everything around the engine: compares `nightpress run` with its engine alone, in turn, on the same core.
 
     python scripts/bench/end_to_end.py --rows 512 --turns 3
 
-The engine's thread has one core; the server, Ray, storage and all other threads of the worker have another. Rows have the
-mixed shape of `bench/engines.py` and may not end early, so both make the same number of tokens. Loading is not counted:
-the engine is timed from the first request to the last answer, the run from the first row that began to the last that ended.
+The engine's thread has one core; the server, Ray, storage and all other threads of the worker have another. Rows have the `mixed`
+shape of `bench/engines.py` and may not end early, so both make the same number of tokens. Loading is not counted: the engine is
+timed from its first request to its last answer, and the run from the start of its first row to the end of its last.
 """
 
 import argparse
@@ -27,7 +27,7 @@ ALIAS: Final = "bench"
 
 
 def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
-    """Tokens a second of the engine alone."""
+    """Return the tokens a second of the engine alone."""
     work.write(scratch / "workload.json")
     report = scratch / "alone.json"
     module = [
@@ -45,7 +45,7 @@ def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
 
 
 def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> float:
-    """Tokens a second of `nightpress run`, from the first row that began to the last that ended."""
+    """Return the tokens a second of `nightpress run`, from the start of its first row to the end of its last."""
     rows = [
         {
             "kind": "completion",
@@ -74,7 +74,7 @@ def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> flo
 
 
 def rate(rows: list[dict[str, Any]]) -> float:
-    """Completion tokens a second over these output rows."""
+    """Return the completion tokens a second over these output rows."""
     began = min(datetime.fromisoformat(row["started_at"]) for row in rows)
     ended = max(datetime.fromisoformat(row["finished_at"]) for row in rows)
     tokens: int = sum(row["usage"]["completion_tokens"] for row in rows)

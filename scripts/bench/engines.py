@@ -1,14 +1,14 @@
-"""Compares our engine with its alternatives: output tokens a second, in turn, each on one pinned core.
+"""Compares the output tokens a second of our engine and its alternatives, which run in turn, each on one pinned core.
 
     python scripts/bench/engines.py --turns 3
     python scripts/bench/engines.py --shape social --requests 512 --with vllm,openvino
 
-The workload follows from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. Contenders
-take the requests in their order and do not sort them by length. Only `sorted` does: it makes padded batches by the true
+The workload is made from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. Contenders
+take the requests in their order and do not sort them by length. Only `padded, sorted` does: it makes padded batches by the true
 lengths, which nobody could know beforehand. Each contender runs in its own process, and the peers in their own environments;
-`--with` installs them from PyPI into the cache folder first. The machine's limit is measured before: on a CPU the linear
-layers alone in torch, with one row a slot; on a GPU the rate at which memory can read the weights once a step and keys and
-values once a token. The benchmark fails if a contender makes another number of tokens.
+`--with` installs them from PyPI into the cache folder first. The machine's limit is measured first. On a CPU it is the speed of
+the linear layers alone in torch, with one row for each slot. On a GPU it is the speed at which memory can read the weights once
+a step, and keys and values once a token. The benchmark fails if a contender makes a different number of tokens.
 
     --model smollm2      the small model of `make run`, of 0.1 billion parameters
     --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
@@ -57,9 +57,9 @@ class Contender:
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, work: Path, core: int | None, new_tokens: int) -> None:
-        """Answer the workload once, on one core, or on all if `core` is None.
+        """Answer the workload once, on one core, or on all cores if `core` is None.
 
-        Ends the benchmark if the contender fails or makes another number of tokens.
+        Ends the benchmark if the contender fails or makes a different number of tokens.
         """
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             command = [*self.command[:3], str(work), report.name, *self.command[3:]]
@@ -73,17 +73,17 @@ class Contender:
             sys.exit(f"{self.name} made {made:,} tokens instead of {new_tokens:,}")
 
     def median(self, name: str) -> float:
-        """The median of one figure over the turns."""
+        """Return the median of one figure over the turns."""
         return float(statistics.median(report[name] for report in self.reports))
 
     @property
     def tokens_per_s(self) -> float:
-        """The median rate over the turns."""
+        """The median of the tokens a second over the turns."""
         return float(statistics.median(report["tokens"] / report["seconds"] for report in self.reports))
 
 
 def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, device: str) -> list[Contender]:
-    """Our engine, padded batches, and the named peers."""
+    """Return our engine, padded batches, and the named peers."""
 
     def module(name: str, python: str = sys.executable, *more: str) -> list[str]:
         return [python, "-m", f"scripts.bench.engine_peers.{name}", *more]
@@ -105,7 +105,7 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, devic
 
 
 def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTED) -> str:
-    """The Python of an environment with these packages, which is made at the first call."""
+    """Return the Python of an environment with these packages. The first call makes the environment."""
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
@@ -118,7 +118,7 @@ def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTE
 
 
 def exported(folder: Path, dtype: str, cache: Path) -> Path:
-    """The folder of the model in OpenVINO's format, exported at the first call."""
+    """Return the folder of the model in OpenVINO's format. The first call exports the model."""
     target = cache / f"openvino-{folder.name}-{dtype}"
     if not (target / "openvino_model.xml").exists():
         python = environment(cache / "exporter", EXPORTER)
@@ -129,7 +129,7 @@ def exported(folder: Path, dtype: str, cache: Path) -> Path:
 
 
 def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
-    """The folder of a model, which is made if it does not exist yet."""
+    """Return the folder of a model, and make the model if it does not exist yet."""
     from jobs.catalog import SHIPPED
     from workers.engines.weights import resolve
 
@@ -138,7 +138,7 @@ def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
 
 
 def limit(work: Workload, core: int | None) -> tuple[float, str]:
-    """The tokens a second that the machine allows, and a phrase that names the limit."""
+    """Return the tokens a second that the machine allows, and a phrase that names what limits them."""
     asked = ["-m", "scripts.bench.engine_peers.limits", work.folder, work.dtype, str(work.slots), work.device]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = pinned(core, [sys.executable, *asked])
@@ -156,7 +156,7 @@ def limit(work: Workload, core: int | None) -> tuple[float, str]:
 
 
 def pinned(core: int | None, command: list[str]) -> list[str]:
-    """The command pinned to one core, or unchanged if `core` is None."""
+    """Return the command pinned to one core, or unchanged if `core` is None."""
     if core is None:
         return command
     taskset = shutil.which("taskset") or sys.exit("this needs taskset, of util-linux")
@@ -164,7 +164,7 @@ def pinned(core: int | None, command: list[str]) -> list[str]:
 
 
 def table(contenders: list[Contender], most: float) -> str:
-    """The table of all measurements, in 80 columns."""
+    """Return the table of all measurements, in 80 columns."""
     by_name = {one.name: one for one in contenders}
     in_order = by_name["padded, file order"].tokens_per_s
     by_length = by_name["padded, sorted"].tokens_per_s

@@ -1,28 +1,29 @@
-"""Compares our queue with its peers on one Redis: rates of draining and filling, memory, and the cost of broken workers.
+"""Compares our queue with its peers on one Redis: how fast it drains and fills, its memory, and the cost of broken workers.
 
     python scripts/bench/lanes.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
         [--fault kill,unacked,stop] [--kills 5] [--json FILE]
 
-Each peer is installed into an environment of its own under the cache folder. All systems run in turn, each step in processes
-of its own on an emptied server; the table shows medians. Nightpress has three rows:
+Each peer is installed into a separate environment under the cache folder. All systems run in turn, each step in new processes
+on an emptied server; the table shows medians over the turns. Nightpress has three lines in the table:
 
-- `queue`: the queue alone, as with the peers. Rows are fed from the input in storage (`enq/s`), and then claimed and settled by
+- `queue`: the queue alone, as for the peers. Rows are fed from the input in storage (`enq/s`), and then claimed and settled by
   the two calls that a worker makes.
-- `whole`: the queue as it is used, fed while it drains. `enq/s` is intake: rows are read, checked, hashed and stored.
+- `whole`: the queue as it is used, fed while it drains. Here `enq/s` is intake: rows are read, checked, hashed and stored.
 - `worker`: a whole worker around a stub of an engine, with every outcome durable in storage.
 
-At batches of 1 each job is claimed and settled by itself. As a worker does, ours claims the next job while one is in work, so
-at most two are leased. Of the peers, celery, dramatiq and taskiq fetch one ahead too; the others cannot without running it.
+With batches of 1, each job is claimed and settled separately. Like a worker, our queue's program claims the next job while one
+is in work, so at most two are leased. Celery, dramatiq and taskiq fetch one job ahead too; the other peers cannot fetch a job
+without running it.
 
-`p99` is how long a job waited for an idle worker, in ms, when 150 jobs come a second. `cpu` is the processor time of the
-server for one job from its enqueueing to its end, in microseconds. `bytes` is by how much the server's memory (`used_memory`)
-grew for a queued job, less its payload of `--bytes`. Ours include the other fields of the request, and the bytes by which the
-server's allocator rounds the request up, which depend on its length alone (up to a fifth: 2,176 bytes take 2,560). The lines
-under the table give the bytes without both, which are promised to be at most 300, and with the rounding.
+`p99` is the wait for an idle worker, in ms, that 99 % of jobs do not exceed when 150 jobs come a second. `cpu` is the server's
+processor time for one job, from its enqueueing to its end, in microseconds. `bytes` is the growth of the server's memory
+(`used_memory`) for each queued job, less its payload of `--bytes`. Our bytes include the other fields of the request, and the
+bytes by which the server's allocator rounds the request up. This rounding depends only on the length (up to a fifth: 2,176 bytes
+take 2,560). The lines under the table give our bytes without both, which are promised to be at most 300, and with the rounding.
 
-With --fault, workers are broken while they drain, `--kills` times each; `scripts/bench/queue_peers/faults.py` says how, and
-what is counted. `default` and `kept` are the settings of a peer: as it comes, and those that lose least by its documentation,
-with redelivery as soon as it allows. They are listed below the tables. `n` is how often the fault occurred.
+With --fault, workers are broken while they drain, `--kills` times for each fault; `scripts/bench/queue_peers/faults.py` says
+how, and what is counted. A peer runs with two settings, which are listed below the tables. `default` is the peer as it comes;
+`kept` loses least by the peer's documentation, with redelivery as soon as the peer allows. `n` is how often the fault occurred.
 """
 
 import argparse
@@ -46,11 +47,11 @@ LANE: Final = "stub"
 RATE: Final = 150
 PACED_JOBS: Final = 400
 SMALL_BATCH_PART: Final = 4
-"""With batches of 1, only one in this many jobs is run, because it takes longer."""
+"""With batches of 1, only one job in this many is run, because each takes longer."""
 
 
 def p99_ms(bench: Bench, feed: tuple[str, str], work: tuple[str, str]) -> float:
-    """The longest wait in ms of 99 % of jobs when RATE jobs come each second."""
+    """Return the wait in milliseconds that 99 % of the jobs do not exceed when RATE jobs come each second."""
     bench.empty()
     waits = bench.folder / "waits.json"
     waits.unlink(missing_ok=True)
@@ -79,7 +80,7 @@ def peer(bench: Bench, name: str) -> dict[str, float]:
 
 
 def turn(bench: Bench, name: str) -> dict[str, float]:
-    """Measure all figures of one system once. The figures of all three rows of Nightpress come together."""
+    """Measure all figures of one system once. The figures of all three lines of Nightpress come together."""
     if name != "nightpress":
         return peer(bench, name)
     few = max(bench.jobs // SMALL_BATCH_PART, 1)
@@ -109,7 +110,7 @@ def turn(bench: Bench, name: str) -> dict[str, float]:
 
 
 def rounded(bench: Bench) -> float:
-    """The bytes by which the server's allocator rounds a request up if it is stored alone as a string."""
+    """Return the bytes by which the server's allocator rounds up a request that is stored alone as a string."""
     key = f"np:1:{{{LANE}}}:payload"
     _, request = next(iter(bench.client.hscan_iter(key)))
     bench.client.set("probe", request)
@@ -121,12 +122,12 @@ def rounded(bench: Bench) -> float:
 
 
 def medians(turns: list[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure."""
+    """Return the median of each figure."""
     return {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
 
 
 def table(found: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
-    """The table of rates and memory, at most 80 columns wide."""
+    """Return the table of rates and memory, at most 80 columns wide."""
     rows = {name: values for name, values in found.items() if name != "nightpress"}
     ours = found["nightpress"]
     whole = {key: ours[f"whole {key}"] for key in ("64", "1", "enq/s")}
@@ -149,7 +150,7 @@ def table(found: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--with", dest="peers", default="", help=f"peers, comma-separated: {','.join(PACKAGES)}")
     parser.add_argument("--turns", type=int, default=3, help="0 to run only the faults")
@@ -167,7 +168,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Install, run in turn, and print."""
+    """Install the peers, run all systems in turn, and print the results."""
     args = arguments()
     names = ["nightpress", *filter(None, args.peers.split(","))]
     if unknown := set(names[1:]) - PACKAGES.keys():

@@ -1,7 +1,8 @@
-"""Measures how well the runner feeds its engine: the part of the time spent inside step() with every slot taken.
+"""Measures how well the runner feeds its engine: the part of the time that is spent inside step() with every slot taken.
 
-It uses a real redis-server, a local store and the stub engine with steps of 20 ms, 64 slots and rows of 30 to 360 tokens. Time
-is counted from the first full step until no row is left to claim; the rest of 100 % is claiming, composing and checking.
+It uses a real redis-server, a local store and the stub engine with steps of 20 ms, 64 slots and rows of 30 to 360 tokens. The
+measurement begins with the first full step, and ends when no row is left to claim. The rest of 100 % is claiming, composing and
+checking.
 
     python scripts/bench/runner.py --rows 400
 """
@@ -51,9 +52,8 @@ class Watched:
 
     def submit(self, request: GenerationRequest) -> None:
         self.submitted += 1
-        params = replace(
-            request.prompt.params, min_tokens=request.prompt.params.max_tokens
-        )  # else the stub writes fewer words
+        # Without min_tokens the stub would write fewer words.
+        params = replace(request.prompt.params, min_tokens=request.prompt.params.max_tokens)
         self.engine.submit(replace(request, prompt=replace(request.prompt, params=params)))
 
     def step(self) -> Sequence[Completion]:

@@ -1,15 +1,16 @@
-"""Measures how time, rows/s, Redis' memory and latency, and the peak memory of each process grow with a batch.
+"""Measures how time, rows/s, Redis' memory and latency, and the peak memory of each process grow with the size of a batch.
 
     python scripts/bench/scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
     python scripts/bench/scale.py --rows 1000000 --phases publish
     python scripts/bench/scale.py --rows 100000 --s3
 
-Each number of rows is run by itself, each phase in new processes. *intake* accepts rows of 2 KB. In the *night*, 1,000 light
+Each number of rows is run separately, and each phase in new processes. *intake* accepts rows of 2 KB. In the *night*, 1,000 light
 workers, a feeder and one whole worker drain the batch over a real Redis, with the stub's timing model. *publish* publishes the
-outcomes and then verifies them, untimed. Without a night, 5,000 segments of equal size are written first. Redis itself
-measures p50 and p99 of a claim, and the kernel measures the peak memory of a process.
+outcomes, and then verifies them outside the measured time. If there was no night, 5,000 segments of equal size are written first.
+Redis itself measures p50 and p99 of a claim, and the kernel measures the peak memory of a process.
 
-With --s3, only publishing is measured, on a private S3 server (moto), from small segments as they are and compacted.
+With --s3, only publishing is measured, on a private S3 server (moto): once from small segments as they were written, and once
+from compacted ones.
 """
 
 import argparse
@@ -62,7 +63,7 @@ FIGURES: Final = (
     ("publish_rows_cpu_s", "publishing, rows/CPU s", ",.0f"),
     ("publisher_mb", "publisher, MB", ",.0f"),
 )
-"""Each figure of a batch: its key, its name and its format. All MB are peaks, except Redis' at the end."""
+"""Each figure of a batch: its key, its name and its format. All MB are peaks, except Redis' MB at the end."""
 
 
 def published(store: Store) -> None:
@@ -74,7 +75,10 @@ def published(store: Store) -> None:
 
 
 def compacted(store: Store) -> None:
-    """Compact as a sweeper does that has read the heads of all segments before, and print the seconds that it took."""
+    """Compact as a sweeper does, and print the seconds that it took.
+
+    The heads of all segments are read before the clock starts, since a sweeper has read them already.
+    """
     index = OutcomeIndex(store, require_batch(store, batches.only_batch(store)))
     index.refresh()
     began = time.monotonic()
@@ -148,7 +152,7 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
 
 
 def _left(url: str, rows: int) -> tuple[bool, int]:
-    """Whether rows are left, and the number of rows that wait on the lane."""
+    """Return whether rows are left to do, and the number of rows that wait on the lane."""
     queue = RedisQueue.from_url(url)
     snapshot = queue.snapshot(batches.LANE)
     queue.close()
@@ -181,7 +185,7 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
 
 
 def from_s3(rows: int, args: argparse.Namespace) -> None:
-    """Publish on an S3 server, from segments as they were written and from compacted ones, and print the rates."""
+    """Publish on an S3 server and print the rates, once from segments as they were written and once from compacted ones."""
     import fsspec
 
     port = free_port()
@@ -198,7 +202,10 @@ def from_s3(rows: int, args: argparse.Namespace) -> None:
 
 
 def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """One line for each number and size of rows, whose phases may have been measured apart; later figures win."""
+    """Return one line for each number and size of rows.
+
+    The phases of a line may have been measured in several runs; if a figure was measured twice, the later one wins.
+    """
     known: dict[tuple[int, int], dict[str, Any]] = {}
     for line in lines:
         known.setdefault((line["rows"], line["row_bytes"]), {}).update(line)
@@ -206,7 +213,7 @@ def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The table: a line for each figure, a column for each number of rows."""
+    """Return the table: a line for each figure, a column for each number of rows."""
     header = {"rows": "rows", "row_bytes": "bytes a row"}
     text = [f"{called:24}" + "".join(f"{line[name]:>13,}" for line in lines) for name, called in header.items()]
     for name, called, form in FIGURES:
@@ -216,7 +223,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run every phase in turn; or, in a process that this script started, one part."""
+    """Run every phase in turn. In a process that this script itself started, run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--segments", type=int, default=5_000, help="segments that are written without a night")

@@ -1,13 +1,13 @@
-"""Checks that a step's time is divided fairly: the reported time of long and short rows in a mix, beside their time alone.
+"""Checks that the time of a step is divided fairly among its rows: compares long and short rows in a mix and alone.
 
     python scripts/bench/shares.py [--rows 64] [--slots 16] [--turns 3]
 
-Rows of each sort run alone, and then half of each together. There are several rows for each slot, so that slots are full most
-of the time: in a step of few rows each row costs more, however the time is divided. The ratio of a long row's time to a short
-row's should be the same in the mix as alone. A long row has many new tokens, or a long prompt.
+Rows of each sort run alone, and then half of each sort together. There are several rows for each slot, so that slots are full
+most of the time: in a step of few rows each row costs more, however the time is divided. The time of a long row divided by that
+of a short row should be the same in the mix as alone. A long row has many new tokens, or a long prompt.
 
-At the end, the time of all rows plus the engine's idle and loading time is compared with a separate clock that starts before
-the engine is loaded. They should differ by less than 0.1 %.
+At the end, the time of all rows plus the engine's idle and loading time is compared with a separate clock that starts before the
+engine is loaded. They should differ by less than 0.1 %.
 """
 
 import argparse
@@ -47,7 +47,7 @@ PAIRS: Final = {
 
 @dataclass(frozen=True)
 class Books:
-    """Nanoseconds of all rows, of the engine's idle time and of its loading, and of a separate clock over all of it."""
+    """The nanoseconds of all rows, of the engine's idle time and of its loading, and the total by a separate clock."""
 
     rows: int
     idle: int
@@ -56,23 +56,23 @@ class Books:
 
     @property
     def off(self) -> float:
-        """The difference between the sum and the separate clock, as a fraction of the clock; negative if time is missing."""
+        """The relative error of the sum against the separate clock; negative if time is missing."""
         return (self.rows + self.idle + self.load) / self.clock - 1
 
 
 def clock_ns() -> int:
-    """The raw clock of the hardware, which is never adjusted, unlike the engine's."""
+    """Return the raw clock of the hardware. Unlike the engine's clock it is never adjusted."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC))
 
 
 def closed(engine: Engine, rows: int, began_ns: int) -> Books:
-    """The books of an engine whose loading began at `began_ns`, and whose rows took `rows` nanoseconds."""
+    """Return the books of an engine whose loading began at `began_ns` and whose rows took `rows` nanoseconds."""
     stats, now_ns = at_once(engine.stats)
     return Books(rows, stats.idle_ns, stats.load_ns, now_ns - began_ns)
 
 
 def at_once(what: Callable[[], Found]) -> tuple[Found, int]:
-    """The result of a call, and the clock at that moment. Repeats the call until it takes less than a millisecond."""
+    """Return the result of a call, and the clock right after it. Repeats the call until it takes less than a millisecond."""
     while True:
         before = clock_ns()
         found = what()
@@ -81,7 +81,7 @@ def at_once(what: Callable[[], Found]) -> tuple[Found, int]:
 
 
 def requests(sort: Sort, n: int, some: random.Random) -> list[GenerationRequest]:
-    """Requests of one sort with random prompts, which share no prefix."""
+    """Return `n` requests of one sort, with random prompts that share no prefix."""
     params = SamplingParams(temperature=0.0, seed=1, min_tokens=sort.new_tokens, max_tokens=sort.new_tokens)
     texts = (" ".join(str(some.randrange(10**4)) for _ in range(sort.words)) for _ in range(n))
     return [
@@ -91,7 +91,7 @@ def requests(sort: Sort, n: int, some: random.Random) -> list[GenerationRequest]
 
 
 def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
-    """The device time of each request, in nanoseconds."""
+    """Run the requests. Returns the device time of each, in nanoseconds."""
     for request in asked:
         engine.submit(request)
     found: dict[str, int] = {}
@@ -101,12 +101,14 @@ def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
 
 
 def mean(found: dict[str, int], asked: list[GenerationRequest]) -> float:
-    """The mean time of these requests."""
+    """Return the mean time of these requests, in nanoseconds."""
     return statistics.mean(found[request.request_id] for request in asked)
 
 
 def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Random) -> tuple[float, float, int]:
-    """A long row's time divided by a short row's, alone and in a mix, and the nanoseconds of all rows together."""
+    """Return three values: mean time of a long row / that of a short row when each sort runs alone; the same ratio in a mix; and
+    the total nanoseconds of all rows.
+    """
     all_long, all_short = requests(long, rows, some), requests(short, rows, some)
     long_took, short_took = taken(engine, all_long), taken(engine, all_short)
     alone = mean(long_took, all_long) / mean(short_took, all_short)
@@ -119,7 +121,7 @@ def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Rand
 
 
 def main() -> None:
-    """Run all pairs in turn, and print their ratios and the books."""
+    """Run all pairs in turn. Print their ratios, and the sums of the engine's times beside the separate clock."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--slots", type=int, default=16)
@@ -130,7 +132,7 @@ def main() -> None:
     some = random.Random(args.seed)
     args.cache.mkdir(parents=True, exist_ok=True)
     card = ModelCard(source=str(model_folder("smollm2", args.cache)), device="cpu", slots=args.slots)
-    import workers.engines.causal.loading  # noqa: F401 - imported now, so that importing is not counted
+    import workers.engines.causal.loading  # noqa: F401 - imported now, so that its time is not counted
 
     began_ns, rows_ns = clock_ns(), 0
     engine = make_engine("bench", card, args.cache)

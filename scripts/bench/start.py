@@ -1,10 +1,11 @@
-"""Measures the time of `nightpress run` to its first completed row, and how much longer that is than a bare script takes.
+"""Measures the time from the start of `nightpress run` to its first completed row, and compares it with a bare script.
 
     python scripts/bench/start.py --turns 3
 
-Runs both in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The
-clock starts with the process and stops when the row is on disk. The first turn may be slower, because files have to be read
-from disk. With --cold, a run that converts the weights anew comes before it. The parts that the run itself timed are printed.
+Both run in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The clock
+starts with the process and stops when the row is on disk. The first turn may be slower, because files have to be read from disk.
+With --cold, a first run has to convert the weights. The script also prints how long the parts of each run took, as the run itself
+measured them.
 """
 
 import argparse
@@ -47,7 +48,7 @@ with open(out, "w") as file:
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: float) -> float:
-    """Seconds from `began` until the condition holds."""
+    """Wait until the condition holds. Returns the seconds since `began`."""
     while not condition():
         if process.poll() not in (None, 0):
             sys.exit(f"{process.args!r} ended with {process.returncode}")
@@ -56,7 +57,7 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: 
 
 
 def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]]:
-    """Run `nightpress run` once. Returns the seconds to the first row, and the parts that the run itself timed."""
+    """Run `nightpress run` once. Returns the seconds to its first row, and the seconds of the parts that the run itself timed."""
     store = folder / "store"
     command = [str(Path(sys.executable).with_name("nightpress")), "run", "row.jsonl", "--out", "out", "--again"]
     env = {**env, "NIGHTPRESS_STORE_URL": str(store), "NIGHTPRESS_FLUSH_S": "0.05", "NIGHTPRESS_LOG_FORMAT": "json"}
@@ -73,7 +74,7 @@ def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]
 
 
 def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> float:
-    """Run the bare script once. Returns the seconds to its row."""
+    """Run the bare script once. Returns the seconds until its row is on disk."""
     out = folder / "bare.jsonl"
     out.unlink(missing_ok=True)
     began = time.monotonic()

@@ -2,9 +2,9 @@
 
     python scripts/bench/usage.py --batches 10000
 
-It writes the files of published batches and sums them up once, as if each publisher had died before it could. Then it times
-whole commands, each in a new process and, where the system allows it, without the accounts in the page cache. It prints the
-fastest and the slowest of three runs of each command, and the number of files that a command has to read.
+The script writes the files of published batches and sums them up once, as if each publisher had died before it could. Then it
+times whole commands, each in a new process. If the system allows it, the accounts are dropped from the page cache before each.
+The script prints the fastest and the slowest of three runs of each command, and the number of files in the accounts.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def _timed(root: Path, args: list[str], env: dict[str, str]) -> float:
 
 
 def _write(root: Path, n: int, rows: int) -> None:
-    """Write one published batch, and the note that it is not summed up yet."""
+    """Write one published batch, and the note that its usage is not summed up yet."""
     batch_id, at = f"night-{n:06}", FIRST + timedelta(minutes=n)
     paths = BatchPaths(batch_id)
     kind, tenant = KINDS[n % len(KINDS)], f"tenant-{n % 20}"

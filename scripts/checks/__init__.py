@@ -1,1 +1,1 @@
-"""Checks that we run by hand beside the tests, because they take long or break things."""
+"""Checks that we run by hand, and not with the tests, because they take long or break things."""

@@ -2,10 +2,10 @@
 
     python scripts/checks/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
 
-Batches are submitted, cancelled and reopened all along. The script prints the schedule, one JSON line a fault; --replay
-reads it back from such an output. At the end every batch is finished and published, and the invariants of
-tests/faults/README.md are checked: I1 to I3 for the latest round of each batch, I4 only in that no job outlives its batch
-on the queue, I5 by the numbers of all attempts, and I6 for the segments that were counted.
+Batches are submitted, cancelled and reopened all the time. The script prints the schedule, one JSON line for each fault; --replay
+runs the schedule of such an output again. At the end every batch is finished and published, and the invariants I1 to I6 of
+tests/faults/README.md are checked: I1 to I3 for the latest round of each batch; of I4 only that no job of a published batch is
+left on the queue; I5 by the numbers of all attempts; I6 for the segments that were counted.
 
 Exit status: 0 when every invariant holds, 1 when one does not.
 """
@@ -39,7 +39,7 @@ from jobs.errors import RequestError
 from jobs.usage import NAMES, Usage, total
 
 SETTLE_S: Final = 180.0
-"""Seconds that the fleet has to finish and publish every batch after the last fault."""
+"""Seconds after the last fault in which the fleet must publish every batch. A batch that is open after that is a violation."""
 KINDS: Final = {
     "submit": 8,
     "cancel": 1,
@@ -54,12 +54,12 @@ KINDS: Final = {
     "flush_scripts": 1,
     "store_away": 1,
 }
-"""Each kind of event, which is a method of `Chaos`, and how often it is chosen relative to the others."""
+"""Each kind of event, and how often it is chosen relative to the others. Each is the name of a method of `Chaos`."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event and its time in seconds from the start. `draw` is a random number that chooses the worker, batch or key."""
+    """An event, and its time in seconds after the start. `draw` is a random number that chooses the worker, batch or key."""
 
     at_s: float
     kind: str
@@ -67,7 +67,7 @@ class Event:
 
 
 def schedule(seed: int, seconds: float) -> Iterator[Event]:
-    """The events that follow from a seed, about one every two seconds."""
+    """Yield the events that follow from a seed, about one every two seconds."""
     chance = random.Random(seed)
     at_s = 0.0
     yield Event(at_s, "submit", 0)
@@ -77,7 +77,7 @@ def schedule(seed: int, seconds: float) -> Iterator[Event]:
 
 
 def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
-    """Run each event at its time, then let the fleet finish everything. Counts the events that took place."""
+    """Run each event at its time, then let the fleet finish everything. Returns how often each kind of event took place."""
     happened: Counter[str] = Counter()
     began = time.monotonic()
     for event in events:
@@ -97,7 +97,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
 
 
 def faults_of(chaos: Chaos) -> list[str]:
-    """The violations of I1 to I6, a sentence each."""
+    """Return the violations of the invariants I1 to I6 of tests/faults/README.md, a sentence for each."""
     found: list[str] = []
     for batch_id in chaos.ids:
         found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
@@ -115,14 +115,14 @@ def faults_of(chaos: Chaos) -> list[str]:
 
 
 def missing(chaos: Chaos, batch_id: str) -> str:
-    """How many rows of an open batch have no outcome in storage."""
+    """Return a sentence that says how many rows of an open batch have no outcome in storage."""
     index = OutcomeIndex(chaos.store, require_batch(chaos.store, batch_id))
     index.refresh()
     return f"{index.missing} rows have no outcome"
 
 
 def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
-    """The figures in which the usage of the last round, charged and wasted, differs from the sum over its segments."""
+    """Compare the usage of the last round, charged and wasted, with the sum over its segments. Yield each difference."""
     done = latest_done(chaos.store, batch_id)
     if done is None:
         return
@@ -136,7 +136,7 @@ def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
 
 
 def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list[Outcome]]]:
-    """The segments that the publisher of a round counted, by name: all except those that were written after it."""
+    """Yield the segments that the publisher of a round counted: name and lines. Segments written after it are left out."""
     paths = BatchPaths(batch_id)
     alone, compacted = list_files(chaos.store, paths)
     root = Path(chaos.store.url)
@@ -150,7 +150,7 @@ def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list
 
 
 def main() -> int:
-    """Run a fleet under faults, and print what held. Returns the exit status."""
+    """Run a fleet under faults, and print which invariants held. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The fleet that `chaos.py` breaks: worker processes, their server, their store, and the faults that it can inject."""
+"""The fleet that `chaos.py` breaks: worker processes, their server, their store, and the faults that can be caused there."""
 
 import json
 import os
@@ -171,7 +171,7 @@ class Chaos:
         self._client.script_flush()
 
     def store_away(self, draw: int) -> None:
-        """Move the store's folder away for up to four seconds. Files made in its place meanwhile are set aside."""
+        """Move the store's folder away for up to four seconds. Files that are made in its place meanwhile are set aside."""
         away = self._home.with_name("away")
         self._home.rename(away)
         time.sleep(0.5 + draw % 4)
@@ -180,7 +180,7 @@ class Chaos:
                 self._home.rename(self._home.with_name(f"stray-{time.monotonic_ns()}"))
             try:
                 away.rename(self._home)
-            except OSError:  # a writer was faster and made a folder there
+            except OSError:  # a writer has just made a new folder there
                 continue
 
     def _later(self, seconds: float, act: Any) -> None:

@@ -2,9 +2,9 @@
 
     python scripts/checks/fairness.py [--seed 1] [--hours 4] [--slots 64]
 
-Every tenant always has rows waiting, and a slot produces a row's expected tokens at a steady rate. Time is simulated: instead
-of waiting, the script moves the times at which the queue last served each tenant. A tenant of low priority gets rows only
-through ageing. The tenants' rows follow from the seed.
+Every tenant always has rows waiting, and a slot produces tokens at a steady rate until the row has its expected number. Time is
+simulated: instead of waiting, the script sets back the times at which the queue last served each tenant. A tenant of low priority
+gets rows only through ageing. The tenants' rows follow from the seed.
 """
 
 import argparse
@@ -36,7 +36,7 @@ TOKENS_PER_S = 20
 LEASE_MS = 3_600_000
 PRIORITY_AGING_S = 600.0
 BACKLOG = 200
-"""Rows that a tenant has waiting after a feed; it is fed again when fewer than half of them wait."""
+"""Rows of a tenant that wait after a feed. The tenant is fed again when fewer than half of them wait."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ TENANTS = (
 
 @dataclass
 class Night:
-    """A fleet that is never idle, and what each tenant got of it so far."""
+    """A fleet that is never idle, and what each tenant has got so far: tokens, rows and waits."""
 
     client: redis.Redis
     queue: RedisQueue
@@ -81,7 +81,7 @@ class Night:
     _numbers: Iterator[int] = field(default_factory=count)
 
     def work_for(self, seconds: float) -> None:
-        """Start rows whenever slots are free, until the time has passed."""
+        """Start rows whenever slots are free, until `seconds` of simulated time have passed."""
         busy: list[tuple[float, int, Lease]] = []
         me = WorkerRecord("w", 1, "n", LANE, 1)
         while self.now_s < seconds:
@@ -129,7 +129,10 @@ class Night:
 
 
 def table(night: Night, hours: float) -> Table:
-    """What each tenant got of all tokens, and that divided by its weight, which is equal for all but `low` and `capped`."""
+    """Return a table of each tenant's part of all tokens, and of that part divided by its weight.
+
+    Parts divided by weights should be equal for all tenants but `low` and `capped`.
+    """
     total = night.work.total()
     shown = Table(title=f"{hours:g} simulated hours, {night.slots} slots, all tenants always waiting", width=80)
     for name in ("tenant", "rows", "weight", "prio", "cap"):

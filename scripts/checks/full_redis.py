@@ -1,10 +1,11 @@
-"""Checks a lane on a full Redis: claim, beat, release, retry and rescue go on, feeding is refused, and memory does not grow.
+"""Checks a lane on a full Redis: claim, beat, release, retry and rescue work, feeding is refused, and memory does not grow.
 
     python scripts/checks/full_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
 
-Feeds a lane, sets maxmemory to half of the memory in use, then releases, retries and loses jobs over and over. The exit
-status is 1 if feeding was not refused, if a row is missing at the end, or if memory grew by over 2 % in the second half of
-the time. Memory may grow in the first half: until records hold as many losses as they keep, and lists of claims a lease's worth.
+Feeds a lane, sets maxmemory to half of the memory in use, then releases, retries and loses jobs over and over. The exit status is
+1 if feeding was not refused, if a row is missing at the end, or if memory grew by over 2 % in the second half of the time. Memory
+may grow in the first half, until each job's record holds as many losses as it keeps, and the lists of claims reach back as far as
+a lease.
 """
 
 import argparse
@@ -27,13 +28,16 @@ from workers.fleet import embedded_redis
 LANE = "full"
 LONG_MS, SHORT_MS = 60_000, 20
 HAND = 48
-"""Jobs of a claim."""
+"""Jobs that are asked for in one claim."""
 GROWN = 1.02
-"""Memory at the end may be at most this many times the memory at half of the time."""
+"""The most that memory may grow in the second half of the time, as a factor."""
 SAMPLES = 20
-"""Lines that are printed, evenly over the time."""
+"""Lines that are printed, spread evenly over the time."""
 PACE_S = 0.05
-"""Seconds from one worker's life to the next. At an even rate the lists of claims, kept as long as a lease, stay equally long."""
+"""Seconds from the start of one worker's life to the next.
+
+Lists of claims are kept as long as a lease, so at an even rate they stay equally long.
+"""
 
 
 @dataclass
@@ -60,7 +64,7 @@ class FullLane:
         self.client.config_set("maxmemory", int(self.client.info("memory")["used_memory"]) // 2)
 
     def feeding_is_refused(self) -> bool:
-        """Whether a further row is refused for want of memory."""
+        """Whether the server refuses a further row because its memory is full."""
         try:
             self.queue.feed(LANE, f"more-{next(self._batches)}", 1, 0, 1, True, [FeedRow(0, b"x", 1, 4, "t")])
         except QueueUnavailable as error:
@@ -86,12 +90,12 @@ class FullLane:
         self.queue.resume(LANE)  # as an operator would do after the lane paused itself because of these deaths
 
     def used(self) -> int:
-        """Bytes that the server's data takes."""
+        """Return the bytes that the server's data takes."""
         return int(self.client.info("memory")["used_memory_dataset"])
 
 
 def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
-    """Let workers live and die for `seconds`. Returns the bytes after half of the time, and at the end."""
+    """Let workers live and die for `seconds`. Returns the bytes in use after half of the time, and at the end."""
     began, first, printed = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - began) < seconds:
         lane.live()
@@ -105,7 +109,7 @@ def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Fill, loop, compare. Returns the exit status."""
+    """Fill the lane, let workers live and die, and compare the memory. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rows", type=int, default=2000)
@@ -115,7 +119,7 @@ def main() -> int:
         os.environ["PATH"] = f"{args.server}{os.pathsep}{os.environ['PATH']}"
     try:
         with (
-            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # the server ends as it is removed
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,  # the ending server may write there
             embedded_redis.server(Path(folder)) as url,
             redis.Redis.from_url(url) as client,
         ):

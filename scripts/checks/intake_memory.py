@@ -1,13 +1,13 @@
-"""Checks the intake of a large file: its memory and time, and that it refuses each duplicate and no other row.
+"""Checks the intake of a large file: its memory and time, and that it refuses every duplicate and no other row.
 
     python scripts/checks/intake_memory.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered]
         [--folder F] [--json FILE]
 
-The script makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand has the custom_id of an earlier
-row anywhere before it. A separate process accepts the file into a store in a folder, as `enqueue` does; the kernel reports
-its peak of resident memory. Then the refused rows are read back from the store. They must be the duplicates of the file,
-each naming the line that has its custom_id. The exit status is 1 when a row is wrong, or when more than 300 MB were
-resident. The ids of `scattered` have no order, like UUIDs, and are harder to look up than those of `ordered`.
+The script makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand repeats the custom_id of some earlier
+row. A separate process accepts the file into a store in a folder, as `enqueue` does; the kernel reports its peak of resident
+memory. Then the refused rows are read back from the store. They must be the duplicates of the file, and each must name the line
+that has its custom_id. The exit status is 1 if a row is wrong, or if more than 300 MB were resident. With `scattered`, the ids
+have no order, like UUIDs, and are harder to look up than with `ordered`.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from typing import Any, Final
 ROW_BYTES: Final = 100
 LIMIT_BYTES: Final = 300_000_000
 EVERY: Final = 1_000
-"""One row in this many, the last of them, has the custom_id of an earlier row."""
+"""The last of every this many rows repeats the custom_id of an earlier row."""
 
 
 def original(row: int) -> int | None:
-    """The earlier row whose custom_id this row repeats, or None when its custom_id is its own."""
+    """Return the earlier row whose custom_id this row repeats; None if the row has its own custom_id."""
     if row % EVERY != EVERY - 1:
         return None
     earlier = (row * 2_654_435_761) % row
@@ -38,13 +38,13 @@ def original(row: int) -> int | None:
 
 
 def name_of(row: int, ids: str) -> str:
-    """The custom_id of a row, of twelve characters."""
+    """Return the custom_id of a row, of twelve characters."""
     named = row if (earlier := original(row)) is None else earlier
     return f"{named:012d}" if ids == "ordered" else hashlib.md5(b"%d" % named, usedforsecurity=False).hexdigest()[:12]
 
 
 def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
-    """The lines of the file, each of ROW_BYTES bytes; a CSV file has a header line too."""
+    """Yield the lines of the file, each of ROW_BYTES bytes; a CSV file begins with a header line."""
     head, tail = {
         "jsonl": ('{"custom_id": "', '", "kind": "chat", "prompt": "%s"}\n'),
         "csv": ("", ",chat,%s\n"),
@@ -59,7 +59,7 @@ def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
 
 
 def taken_in(path: Path, store_url: str) -> dict[str, Any]:
-    """Accept the file in this process, and return its counts, its seconds and its peak memory."""
+    """Accept the file in this process. Returns the batch's counts, the seconds, and the peak memory in bytes."""
     from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
     from jobs.store.opening import open_store
@@ -79,13 +79,16 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """The peak of this program's resident memory. getrusage would count its parent's memory before the exec, too."""
+    """Return the peak of this program's resident memory, in bytes.
+
+    getrusage would also count the memory that its parent had before the exec.
+    """
     (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
 def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
-    """The differences between the refused rows in the store and the duplicates in the file, a sentence each."""
+    """Return the differences between the refused rows in the store and the duplicates in the file, a sentence for each."""
     from jobs.batches.batch import BatchPaths
     from jobs.batches.segments.segment import read_outcomes
     from jobs.store.opening import open_store

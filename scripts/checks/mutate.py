@@ -1,13 +1,15 @@
 """Checks the tests: removes each guard of the protocol in turn, and requires that a test fails.
 
-    python scripts/checks/mutate.py                     # all of them; about an hour on 2 cores
-    python scripts/checks/mutate.py --only fence        # those whose name or file holds a word
+    python scripts/checks/mutate.py                     # all guards; about an hour on 2 cores
+    python scripts/checks/mutate.py --only fence        # guards whose name or file holds this word
     python scripts/checks/mutate.py --list
 
 The guards are listed in `guards.toml`. First a guard's tests must all pass in an unchanged copy of the tree. Then the guard is
-removed in another copy, never in place, and its tests run there until the first that fails. The script prints for each guard,
-by rule, which test noticed, or that none did. Only a failing test counts: code that cannot be imported, or that never ends,
-shows nothing about the guard. Exit status: 0 when each was noticed; 1 when one was not, or its change does not fit the code.
+removed in another copy, never in place, and its tests run there until the first one fails. For each guard, in the order of the
+rules, the script prints which test noticed, or that none did. Only a failing test counts: code that cannot be imported, or tests
+that do not end, show nothing about the guard.
+
+Exit status: 0 if a test noticed each guard's absence; 1 if none did for some guard, or if a change does not fit the code.
 """
 
 import argparse
@@ -29,7 +31,7 @@ ROOT: Final = Path(__file__).parents[2]
 GUARDS: Final = ROOT / "scripts" / "checks" / "guards.toml"
 COPIED: Final = ("jobs", "workers", "scripts", "tests", "pyproject.toml")
 LONGEST_S: Final = 300
-"""Seconds that the tests of one guard may take."""
+"""Seconds that the tests of one guard may take. If they take longer, the guard counts as not noticed."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Guard:
         return f"{f'rule {self.rule}' if self.rule.isdigit() else self.rule}: {self.name}"
 
     def places(self, root: Path) -> int:
-        """How often `old` stands in the file."""
+        """Return how often `old` stands in the file."""
         return (root / self.file).read_text().count(self.old)
 
     def take_away(self, root: Path) -> None:
@@ -60,20 +62,20 @@ class Guard:
 
 @dataclass(frozen=True)
 class Found:
-    """Whether a test noticed that a guard was missing, and the line that is printed about it."""
+    """Whether a test noticed that a guard was missing, and what is printed about the guard."""
 
     noticed: bool
     message: str
 
 
 def guards() -> list[Guard]:
-    """The guards of `guards.toml`: first by the number of their rule, then those whose rule is a word."""
+    """Return the guards of `guards.toml`: first by the number of their rule, then those whose rule is a word."""
     found = [Guard(**values) for values in tomllib.loads(GUARDS.read_text())["guard"]]
     return sorted(found, key=lambda guard: (not guard.rule.isdigit(), guard.rule.zfill(2)))
 
 
 def tried(guard: Guard) -> Found:
-    """Remove one guard, and see whether a test notices."""
+    """Remove one guard. Returns whether a test noticed."""
     if (places := guard.places(ROOT)) != 1:
         return Found(False, f"DOES NOT FIT: its text stands {places} times in {guard.file}")
     before, failure = _unchanged(tuple(guard.tests))
@@ -94,7 +96,7 @@ def _unchanged(tests: tuple[str, ...]) -> tuple[int | None, str]:
 def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
     """Run tests in a copy without the guard until one fails. Returns pytest's status, and the failed test or a reason.
 
-    The status is None when the tests did not end in time.
+    The status is None if the tests did not end in time.
     """
     with tempfile.TemporaryDirectory(prefix="nightpress-mutant-") as folder:
         root = Path(folder)
@@ -119,7 +121,7 @@ def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
 
 
 def main() -> int:
-    """Try the guards. Returns the exit status."""
+    """Try each chosen guard. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="WORD", help="only guards whose name or file holds this word")
     parser.add_argument("--list", action="store_true", help="list the guards, and try none")

@@ -1,9 +1,9 @@
 """Writes the tables of the documentation from the code: commands, settings, row fields, error codes, log events, metrics.
 
     python scripts/checks/reference.py            # write the tables
-    python scripts/checks/reference.py --check    # write nothing; exit status 1 when a table is not up to date
+    python scripts/checks/reference.py --check    # write nothing; exit status 1 if a table is not up to date
 
-Each table stands between `<!-- table: NAME -->` and `<!-- end -->` in one page of `docs/`; the rest of the pages is kept.
+Each table stands between `<!-- table: NAME -->` and `<!-- end -->` in one page of `docs/`. The other text of the pages is kept.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from workers.worker import metrics as worker
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
 NESTED = ("prices", "models")
-"""Settings whose values are tables, which another page of the documentation shows."""
+"""Settings whose values are tables. Another page of the documentation shows these."""
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """Each command with its arguments, such as `failed retry BATCH`, and the first line of its help."""
+    """Yield each command with its arguments, such as `failed retry BATCH`, and the first line of its help."""
     cli.load_extensions()
     yield from _commands(typer.main.get_command(cli.app), "")
 
@@ -50,7 +50,7 @@ def _commands(group: Any, before: str) -> Iterator[tuple[str, str]]:
 
 
 def settings() -> Iterator[tuple[str, str, str]]:
-    """Each setting, its default, and what it does."""
+    """Yield each setting, its default, and what it does."""
     for name, field in Settings.model_fields.items():
         meaning = field.description or ""
         if name in NESTED:
@@ -68,17 +68,17 @@ def _default(name: str, value: Any) -> str:
 
 
 def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Each name of a table such as CODES or EVENTS, and the sentence that explains it."""
+    """Yield each name of a table such as CODES or EVENTS, and the sentence that explains it."""
     return ((f"`{name}`", sentence) for name, sentence in declared.items())
 
 
 def row_fields() -> Iterator[tuple[str, str, str]]:
-    """Each field that a row of any kind may have, its type with its limits, and its meaning."""
+    """Yield each field that a row of any kind may have, its type with its limits, and its meaning."""
     return _fields(Envelope)
 
 
 def kinds() -> Iterator[tuple[str, str, str, str]]:
-    """Each kind with each field of its request, its type with its limits, and its meaning."""
+    """Yield each kind with each field of its request, the field's type with its limits, and its meaning."""
     for kind in load_kinds().values():
         for field, *rest in _fields(kind.request_type):
             yield f"`{kind.name}`", field, rest[0], rest[1]
@@ -99,7 +99,7 @@ def _field_default(field: Mapping[str, Any]) -> str:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    """The type of a field in words, with its limits: `integer, 50 to 5000`."""
+    """Return the type of a field in words, with its limits: `integer, 50 to 5000`."""
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_type(one) for one in field["anyOf"] if one.get("type") != "null"))
     if "enum" in field:
@@ -132,7 +132,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
 
 
 def table(name: str) -> str:
-    """One table, in Markdown."""
+    """Return one table, in Markdown."""
     head, rows = TABLES[name]
     body = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in [head, *rows()])
     return body.replace("\n", "\n" + "|---" * len(head) + "|\n", 1)
@@ -143,12 +143,12 @@ def _cell(text: str) -> str:
 
 
 def filled(page: str) -> str:
-    """A page with all its tables up to date."""
+    """Return a page with all its tables up to date."""
     return MARKED.sub(lambda match: f"{match['start']}\n{table(match['name'])}{match['end']}", page)
 
 
 def stale(page: str) -> list[str]:
-    """The names of the tables of a page that are not up to date."""
+    """Return the names of the tables of a page that are not up to date."""
     found = zip(MARKED.finditer(page), MARKED.finditer(filled(page)), strict=True)
     return [was["name"] for was, now in found if was[0] != now[0]]
 

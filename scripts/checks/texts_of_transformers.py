@@ -1,12 +1,12 @@
-"""Checks that a model writes the same texts in slots as `generate` of transformers does for each prompt alone.
+"""Checks that our engine writes the same texts in slots as `generate` of transformers does for each prompt alone.
 
     python scripts/checks/texts_of_transformers.py --prompts 300
     python scripts/checks/texts_of_transformers.py --model my-model --prompts 50
 
 Decoding is greedy, in fp32. The seed decides the prompts, their mixes, order and lengths, the number of slots, and whether
-prefixes are shared. A text that differs is examined in fp64 at its first different token: if the two best logits are within
-1e-4 of each other, it is a tie, which rounding may break either way. The script prints each difference, and a count. The
-exit status is 1 when a difference is not a tie.
+prefixes are shared. If a text differs, its first different token is examined in fp64: if the two best logits are within 1e-4 of
+each other, it is a tie, which rounding may break either way. The script prints each difference, and a count. The exit status is 1
+if a difference is not a tie.
 """
 
 import argparse
@@ -42,7 +42,7 @@ TIE: Final = 1e-4
 
 
 def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
-    """Requests with prompts of which some begin alike, and with limits of 1 to 48 new tokens."""
+    """Return `n` requests with limits of 1 to 48 new tokens. Some of the prompts begin alike."""
     vocabulary = WORDS.split()
     found = []
     for number in range(n):
@@ -53,7 +53,7 @@ def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
 
 
 def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
-    """The new tokens that `generate` writes for a prompt."""
+    """Return the new tokens that `generate` writes for a prompt."""
     ids = torch.tensor([model.encoder.tokenizer(request.prompt.text)["input_ids"]])
     out = model.network.generate(
         ids,
@@ -68,7 +68,7 @@ def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
 
 
 def together(engine: Any, requests: Sequence[GenerationRequest]) -> dict[str, Completion]:
-    """The engine's completion of each request, by its id."""
+    """Return the engine's completion of each request, by the request's id."""
     for request in requests:
         engine.submit(request)
     done: list[Completion] = []

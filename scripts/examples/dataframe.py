@@ -1,10 +1,10 @@
-"""A table in, its articles out as a table: from Parquet to Parquet, through the queue.
+"""Turns a table of products into a table of articles: from Parquet to Parquet, through the queue.
 
     python scripts/examples/dataframe.py products.parquet articles.parquet
 
-It needs the extra `parquet`, and a fleet (`nightpress work`) on the same NIGHTPRESS_STORE_URL. With pandas,
-`pyarrow.Table.from_pandas(frame)` makes the table of a DataFrame, and `.to_pandas()` a DataFrame of the result; polars has
-`to_arrow` and `from_arrow`.
+The script needs the extra `parquet`, and a fleet (`nightpress work`) on the same NIGHTPRESS_STORE_URL. With pandas,
+`pyarrow.Table.from_pandas(frame)` makes a table from a DataFrame, and `.to_pandas()` makes a DataFrame from the result; polars
+has `to_arrow` and `from_arrow`.
 """
 
 import argparse
@@ -17,7 +17,10 @@ from jobs import Client
 
 
 def articles(client: Client, products: Any, timeout_s: float | None = None) -> Any:
-    """The articles of a table of products, row by row in its order. A row that failed has its message in `error` instead."""
+    """Return the articles of a table of products, in its order.
+
+    A row that failed has its message in the column `error` instead.
+    """
     rows = (
         {"kind": "article", "custom_id": product["sku"], "topic": product["name"], "target_words": 120}
         for product in products.to_pylist()

@@ -1,7 +1,7 @@
 """The commands `run`, `work`, `replay` and `models pull`, added to those of `jobs/commands/cli.py`.
 
-Each reads its options, calls the module that does the work, and reports the result. Standard output is for results, standard
-error for progress. Heavy imports wait until a command runs.
+Each command reads its options, calls the module that does the work, and reports the result. Results go to standard output,
+progress to standard error. Heavy imports wait until a command runs.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def run(
     """Turn a file into finished content in one folder, on this machine.
 
     Starts workers, and an embedded Redis and a local Ray unless others are set. After an interruption, the same command
-    goes on where it was.
+    continues where the run stopped.
     """
     _needs("ray", "torch", "transformers")
     from jobs import logs
@@ -156,7 +156,7 @@ def replay(
 ) -> None:
     """Run a completed row again, and say whether its output is the same.
 
-    With the same request and seed, on this machine. Nothing is stored or charged.
+    It runs with the same request and seed, on this machine. Nothing is stored or charged.
     """
     from jobs import logs
     from jobs.batches.request_row import RowRequest
@@ -197,7 +197,7 @@ def pull(
         typer.Argument(help="The model's alias; `nightpress models list` shows all.", autocompletion=completion.models),
     ],
 ) -> None:
-    """Fetch a model's files and convert them if needed, for machines without a network."""
+    """Fetch a model's files, and convert them if needed, so that workers can run without a network."""
     from workers.commands.work import known
     from workers.engines import weights
 
@@ -207,7 +207,7 @@ def pull(
 
 
 def _invoked() -> str:
-    """How to call this command again: by its name if the shell finds it so, else by its path."""
+    """Return how to call this command again: by its name if the shell finds that, else by its path."""
     typed = Path(sys.argv[0])
     found = shutil.which(typed.name)
     if found and Path(found).samefile(typed):
@@ -217,7 +217,7 @@ def _invoked() -> str:
 
 
 def _run_key(folder: Path, *, again: bool) -> str:
-    """The run key: the output folder, so that the same command is the same batch. With --again, a key that is new."""
+    """Return the run key: the output folder, so that the same command is the same batch. With --again, the key is always new."""
     key = f"run:{folder.resolve()}"
     return f"{key}:{uuid.uuid4().hex}" if again else key
 

@@ -1,6 +1,7 @@
 """The doctor's checks of what workers need: the packages, Ray, a GPU, and the weights of each model.
 
-They import torch, which takes seconds, since only torch can say whether it sees a GPU. They start no Ray and load no weights.
+The checks import torch, which takes seconds, since only torch can say whether it sees a GPU. They start no Ray and load no
+weights.
 """
 
 import importlib.util
@@ -18,7 +19,10 @@ INSTALL = "pip install 'nightpress[workers]'"
 
 
 def checks(settings: Settings) -> Iterator[Check]:
-    """Check what workers need on this machine. Without Ray, torch or transformers there is one note: it can only submit."""
+    """Check what workers need on this machine.
+
+    If Ray, torch or transformers is not installed, there is only one check, which notes that this machine can only submit.
+    """
     missing = [name for name in ("ray", "torch", "transformers") if importlib.util.find_spec(name) is None]
     if missing:
         yield Check(

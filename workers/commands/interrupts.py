@@ -8,7 +8,10 @@ from types import FrameType
 
 @contextlib.contextmanager
 def on_interrupt(interrupt: Callable[[int], None]) -> Iterator[None]:
-    """Call `interrupt` with the number of the signal on SIGINT and SIGTERM. Their handlers are put back after the block."""
+    """On SIGINT or SIGTERM during the block, call `interrupt` with the signal's number.
+
+    The earlier handlers are put back after the block.
+    """
 
     def handle(number: int, _: FrameType | None) -> None:
         interrupt(number)

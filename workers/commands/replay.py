@@ -1,7 +1,7 @@
-"""Replay: runs a published row again, alone, and finds what differs from what was published.
+"""Replay: runs a published row again, alone, and compares the result with what was published.
 
-The row runs on an engine of its own; nothing is stored or charged. In float32 the same model revision, templates, seed and
-params give the same text, whichever rows share a step. In other number formats the order of a sum may change a token.
+The row runs on a separate engine; nothing is stored or charged. In float32 the same model revision, templates, seed and params
+give the same text, whichever rows share a step. In other number formats the order of a sum may change a token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,10 @@ COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapt
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay. `differs` names fields of the receipt that are not the same, then fields of the output."""
+    """The result of a replay.
+
+    `differs` names the fields of the receipt that differ from the published row, then those of the output.
+    """
 
     output: Mapping[str, Any] | None
     error: str | None
@@ -38,12 +41,15 @@ class Replayed:
 
     @property
     def unexplained(self) -> bool:
-        """Whether the output differs although the receipt does not."""
+        """Whether the output differs although the receipt is the same."""
         return bool(self.differs) and all(name.startswith("output.") for name in self.differs)
 
 
 def describe_difference(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """A line about one name of `Replayed.differs`: both values of a field of the receipt, or only the name of an output field."""
+    """Return a line about one name of `Replayed.differs`.
+
+    For a field of the receipt the line shows both values; for a field of the output it is only the name.
+    """
     top, _, label = name.partition(".")
     if top == "output":
         return name
@@ -86,7 +92,7 @@ def replay(
 
 
 def _converse(attempt: Attempt, engine: Engine) -> str | None:
-    """Run the whole conversation with the kind. Returns the error if it ends without an output."""
+    """Run the whole conversation with the kind. Returns the error if the conversation ends without an output."""
     try:
         for request in attempt.start():
             engine.submit(request)
@@ -109,8 +115,8 @@ def _differences(
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
     for part in ("templates", "params", "prompts"):
         before, now = published.get(part), receipt.get(part) or {}
-        if before is not None:  # an earlier release did not write it
-            # Another text may need more prompts, or fewer: prompts that both have are compared, if there are any.
+        if before is not None:  # rows of an earlier release have none
+            # A different text may need more or fewer prompts: compare the prompts that both have, or all if they share none.
             labels = sorted(before.keys() & now.keys() or {*before, *now})
             named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
     was = published.get("output") or {}

@@ -1,8 +1,8 @@
 """`nightpress run`: one batch, from its acceptance to its published files, with all that it needs on this machine.
 
-A laptop and a nightly script use it. It starts an embedded Redis server and a local Ray unless others are configured, shows how
-far the batch is, and drains when it is interrupted. The same command goes on where it was: the output folder is the batch's
-run key.
+It is made for a laptop or a nightly script. It starts an embedded Redis server and a local Ray unless others are configured,
+shows how far the batch is, and drains when it is interrupted. The output folder is the run key of the batch, so the same command
+resumes the same batch.
 """
 
 import time
@@ -30,7 +30,7 @@ SWEEP_S: Final = 0.2
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is: the phase, for a person, and what storage holds of the batch, if it was read."""
+    """How far a run is: the phase, for a person, and what storage holds of the batch (None if that was not read)."""
 
     phase: str
     index: OutcomeIndex | None = None
@@ -39,9 +39,9 @@ class RunProgress:
 
 @dataclass
 class Run:
-    """One batch that is worked on until it is published. It is the Goal of its supervisor.
+    """Works on one batch until it is published. A Run is the Goal of its supervisor.
 
-    `show` is called several times a second; `say` is given a line when something is away, back or damaged.
+    `show` is called several times a second; `say` is called with a line when something is away, back or damaged.
     """
 
     store: Store
@@ -67,11 +67,11 @@ class Run:
         )
 
     def interrupt(self) -> None:
-        """Drain and end; called again, end the workers at once. Safe in a signal handler."""
+        """Drain and end. A second call ends the workers at once. Safe in a signal handler."""
         self.supervisor.interrupt()
 
     def until_published(self) -> Done | None:
-        """Work until the batch is published; None if the run was interrupted before.
+        """Work until the batch is published, and return its `done` marker; None if the run was interrupted before.
 
         Raises:
             UnavailableError: Something is not there at the start, or Ray is lost.
@@ -119,7 +119,7 @@ class Run:
         return self._done is not None
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Once the first row is there, note how long the model took to load."""
+        """Once the first row has an outcome, note how long the model took to load."""
         del sweeper
         timings = self.supervisor.timings
         if "first_row_s" in timings and "load_s" not in timings:

@@ -1,4 +1,4 @@
-"""Counts the tokens of prompts for the preview, by a model's tokenizer. The model itself is not loaded."""
+"""Counts the tokens of prompts for the preview, with a model's tokenizer. The model itself is not loaded."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,9 @@ from workers.engines.weights import load_tokenizer, locate
 
 
 def counter(settings: Settings, model: str) -> Counter | None:
-    """Make a counter of prompt tokens for a model; None if its files are missing, broken, or not converted yet.
+    """Return a counter of prompt tokens for a model; None if its files are missing, broken, or not converted yet.
 
-    The counter raises GenerationFailed for a prompt that the model cannot take, with the code of its fault.
+    For a prompt that the model cannot take, the counter raises GenerationFailed with the code of the fault.
     """
     card = settings.catalog[model]
     if card.engine == "stub":
@@ -39,7 +39,7 @@ def counter(settings: Settings, model: str) -> Counter | None:
 
 
 def _words(prompt: Prompt) -> int:
-    """Count words, as the stub does. Raises GenerationFailed for a prompt without any."""
+    """Count words, as the stub engine does. Raises GenerationFailed for a prompt without any."""
     words = sum(len(text.split()) for text in (prompt.text, *(message.content for message in prompt.messages)))
     if not words:
         raise GenerationFailed("empty_prompt", "The prompt has no tokens.")

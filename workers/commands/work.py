@@ -1,6 +1,6 @@
 """`nightpress work`: a fleet on a Ray cluster for all open batches, until it is interrupted.
 
-The fleet has workers for the models that were asked for, or for those that open batches need. Several of these commands may
+The fleet has workers for the models that were asked for, or else for those that open batches need. Several of these commands may
 run, on any machines: they share the queue and the storage, and nothing else.
 """
 
@@ -30,16 +30,16 @@ from workers.fleet.metrics import FleetMetrics
 from workers.fleet.supervisor import Supervisor
 
 PROGRESS_S: Final = 60.0
-"""Seconds between two lines of the log about how far each open batch is."""
+"""Seconds between two times that the log says how far each open batch is."""
 METRICS_S: Final = 2.0
-"""Seconds between two updates of the metrics: a scrape may get figures that are so old."""
+"""Seconds between two updates of the metrics, so the figures of a scrape are about this old at most."""
 FINISH_S: Final = 0.5
-"""Seconds between two looks at whether the last deliveries are done."""
+"""Seconds between two checks of whether the last deliveries are done."""
 
 
 @dataclass
 class Work:
-    """A fleet that works until `interrupt`, or with `until_empty` until no batch is open. It is its supervisor's Goal."""
+    """Runs a fleet until `interrupt` is called, or with `until_empty` until no batch is open. A Work is its supervisor's Goal."""
 
     settings: Settings
     aliases: Sequence[str] = ()
@@ -68,11 +68,16 @@ class Work:
         )
 
     def interrupt(self) -> None:
-        """Drain and end; called again, end the workers at once. Safe in a signal handler."""
+        """Drain and end. A second call ends the workers at once. Safe in a signal handler."""
         self.supervisor.interrupt()
 
     def run(self) -> None:
-        """Work until the end. Raises RequestError if a model is unknown or the port of the metrics is taken, UnavailableError."""
+        """Work until the end.
+
+        Raises:
+            RequestError: A model is unknown, or the port of the metrics is taken.
+            UnavailableError: Something is not there at the start, or Ray is lost.
+        """
         for alias in self.aliases:
             known(alias, self.settings)
         self._serve_metrics()
@@ -98,7 +103,7 @@ class Work:
         return self.until_empty and still_open == 0
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Bring the metrics up to date; while Redis is away they stay as they are."""
+        """Update the metrics every METRICS_S seconds. While Redis is away, the old figures stay."""
         if self.settings.metrics_port is None or time.monotonic() - self._metrics_at < METRICS_S:
             return
         self._metrics_at = time.monotonic()
@@ -112,7 +117,10 @@ class Work:
     # -- the rest ---------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        """Wait until what was published is delivered: if interrupted, for `drain_s` at most; if twice, not at all."""
+        """Wait until the published rounds are delivered.
+
+        After one interrupt wait for `drain_s` at most; after two, not at all.
+        """
         last = time.monotonic() + self.settings.drain_s
         while not self._after.finish(FINISH_S):
             interrupts = self.supervisor.interrupts
@@ -131,13 +139,16 @@ class Work:
 
 
 def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:
-    """Deliver outputs, and bring the accounts up to date."""
+    """Make the tasks that follow publishing: deliver outputs, and bring the accounts up to date."""
     deliverer = Deliverer(store, settings.options_for, load_kinds(settings.templates_dir))
     return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()))
 
 
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
-    """Log how far each batch is, and how fast; nothing while Redis or the storage is away, or if a batch was deleted."""
+    """Log how far each batch is, and how fast.
+
+    Logs nothing while Redis or the storage is away, or if a batch was deleted.
+    """
     with contextlib.suppress(UnavailableError, NoBatch):
         for one in reader.read(batch_ids, faults=[]).batches:  # damaged batches are left out: a sweep names them
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
@@ -155,7 +166,7 @@ def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
 
 
 def known(alias: str, settings: Settings) -> str:
-    """Return the alias itself. Raises RequestError, which lists the known aliases, if the catalog lacks it."""
+    """Return `alias` unchanged. Raises RequestError, which lists the known aliases, if the catalog lacks it."""
     if alias not in settings.catalog:
         raise RequestError(f"unknown model {alias!r}: the known ones are {', '.join(sorted(settings.catalog))}")
     return alias

@@ -19,7 +19,7 @@ from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
 from workers.worker.worker import Worker, WorkerPlan
 
 CONTROL: Final = "control"
-"""The concurrency group of the calls that are answered while `run` runs."""
+"""The name of the concurrency group for calls that are answered while `run` runs."""
 
 
 class NodeWorker(Worker):
@@ -30,7 +30,7 @@ class NodeWorker(Worker):
 
 
 class RayWorker:
-    """The handle of a worker that is a Ray actor. To make one is to call the actor's `run`."""
+    """The handle of a worker that is a Ray actor. Making a handle calls the actor's `run`."""
 
     def __init__(self, actor: Any, is_lost: Callable[[], bool]) -> None:
         self._actor = actor
@@ -66,7 +66,7 @@ class RayWorker:
         def answer(timeout_s: float) -> Mapping[str, Any] | None:
             try:
                 status: Mapping[str, Any] = ray.get(asked, timeout=timeout_s)
-            except (ray.exceptions.RayError, TimeoutError):  # it has died, or is slow
+            except (ray.exceptions.RayError, TimeoutError):  # the worker has died, or is slow
                 return None
             return status
 
@@ -76,7 +76,7 @@ class RayWorker:
         self._call("stop", drain_s)
 
     def kill(self) -> None:
-        if not self._is_lost():  # else the call would hang, and Ray ends the worker by itself
+        if not self._is_lost():  # else the call would hang; Ray ends the worker by itself
             ray.kill(self._actor)
 
     def _call(self, method: str, *args: Any) -> Any:
@@ -111,7 +111,8 @@ class RayCluster:
         try:
             self._watch.check()
         except UnavailableError as error:
-            atexit.register(end_process, error.exit_status)  # runs before Ray's own, which would wait for the store
+            # This runs before Ray's exit handler, which would wait for the store.
+            atexit.register(end_process, error.exit_status)
             raise
 
     def is_away(self) -> bool:

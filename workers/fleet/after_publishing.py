@@ -1,8 +1,9 @@
-"""What follows a published round and may take long, such as the delivery to a slow place: tasks on a thread of their own.
+"""Tasks that run on a separate thread after a round was published, because they may take long, such as a slow delivery.
 
-No sweep waits for the tasks, so other batches are published meanwhile. The tasks run one after the other, at once after a round
-was published, and from time to time for rounds that other processes have published. A task that needs something that is away
-is logged and run again later. Any other error is raised by the next call, as if it had happened there.
+No sweep waits for the tasks, so other batches are published meanwhile. The tasks run one after the other: at once after this
+process has published a round, and every RUN_EVERY_S seconds for rounds that other processes have published. If a task needs
+something that is away, this is logged, and the task is run again later. Any other error is raised by the next call of
+AfterPublishing.
 """
 
 import threading
@@ -15,11 +16,11 @@ from jobs.logs import logger
 from workers.worker.outage import Outage
 
 RUN_EVERY_S: Final = 10.0
-"""Seconds after which the tasks run again although this process has published nothing."""
+"""Seconds after which the tasks run again even if this process has published nothing."""
 
 
 class AfterPublishing:
-    """Runs its tasks, never twice at the same time. It may be called at any time, and returns at once."""
+    """Runs its tasks, never twice at the same time. Call it at any time: it returns at once."""
 
     def __init__(self, *tasks: Callable[[], object], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._tasks = [(task, Outage()) for task in tasks]
@@ -30,7 +31,10 @@ class AfterPublishing:
         self._thread: threading.Thread | None = None
 
     def __call__(self, published: bool) -> None:
-        """Start the tasks if something was `published` or it is time. While they run, `published` is kept for the next start."""
+        """Start the tasks if something was `published`, or if RUN_EVERY_S have passed.
+
+        While the tasks run, nothing more is started, and `published` is remembered for the next call.
+        """
         self._due = self._due or published
         if self._error is not None:
             raise self._error
@@ -42,7 +46,7 @@ class AfterPublishing:
             self._thread.start()
 
     def finish(self, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for tasks that run, then start those that are due. Returns whether nothing is left to do."""
+        """Wait up to `timeout_s` for running tasks, then start those that are due. Returns whether nothing is left to do."""
         if self._thread is not None:
             self._thread.join(timeout_s)
         if self._due or self._error is not None:

@@ -1,8 +1,8 @@
 """Allocation: which models get workers when the cluster has less room than the fleet has replicas.
 
-A worker whose model has nothing to do makes room for a model that has rows. A model that has rows but no worker is served
-first: the other models that want the resource that it lacks stand back, and the model with most workers gives one up. If
-several models have no worker, the one that has waited longest is next: Ray keeps no order among those that wait.
+A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first: the
+other models that want the resource that this model lacks stand back, and the model with most workers gives one up. If several
+models have no worker, the one that has waited longest is next; Ray itself keeps no order among waiting workers.
 
 `plan_moves` decides from the replicas and from what is free; the fleet carries it out.
 """
@@ -19,11 +19,17 @@ from workers.fleet.handles import Capacity
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0
-"""A worker that has not come up after this many seconds may be waiting for room. A freed resource is given away within them."""
+"""Seconds. A worker not up after this long may lack room.
+
+After a worker left, no moves are planned for as long: the cluster first gives the freed device to those already waiting.
+"""
 LONG_S: Final = 60.0
-"""A worker that has not come up after this many seconds is waiting for room: what seems free is in pieces on several nodes."""
+"""Seconds. A worker not up after this long lacks room.
+
+If enough room seems free, it is spread over several nodes.
+"""
 ROUNDING: Final = 1e-6
-"""Tolerance of comparisons: fractions of a GPU are added up as floats."""
+"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 
 
 def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
@@ -41,14 +47,14 @@ def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The capacity of the cluster, and what the workers of this fleet hold of it."""
+    """The capacity of the cluster, and how much of it the workers of this fleet hold."""
 
     capacity: Capacity
     held: Mapping[str, float]
 
     @classmethod
     def with_replicas(cls, capacity: Capacity, replicas: Sequence[Replica]) -> "Room":
-        """Add up what the workers that have come up hold."""
+        """Make a Room: add up what the workers that have come up hold."""
         held = Counter[str]()
         for replica in replicas:
             if replica.placed:
@@ -56,15 +62,18 @@ class Room:
         return cls(capacity, held)
 
     def lacks(self, needs: Mapping[str, float]) -> str | None:
-        """The first resource of `needs` of which too little is free; None if all are free, perhaps on several nodes."""
+        """Return the first resource of `needs` of which too little is free.
+
+        None if enough of each is free, though perhaps on several nodes.
+        """
         return _lacking(self.capacity.free, needs)
 
     def held_elsewhere(self, kind: str) -> float:
-        """How much of a resource other programs hold, or workers of this fleet that are just coming up."""
+        """Return how much of a resource is held by other programs, or by workers of this fleet that are just coming up."""
         return max(0.0, self.capacity.total(kind) - self.capacity.free.get(kind, 0.0) - self.held.get(kind, 0.0))
 
     def could_hold(self, needs: Mapping[str, float]) -> bool:
-        """Whether there would be room for `needs` if all workers of this fleet left."""
+        """Whether `needs` would find room if all workers of this fleet left."""
         return any(_lacking(node, needs) is None for node in self.capacity.nodes) and all(
             self.capacity.total(kind) - self.held_elsewhere(kind) >= need - ROUNDING for kind, need in needs.items()
         )
@@ -72,10 +81,11 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What to do with which replicas.
+    """What to do with the replicas.
 
-    `withdraw` ends workers that wait for room, and parks them; `leave` drains workers, and parks them; `come_back` ends the
-    parking. `unserved` are replicas whose model has rows and no worker, each with the resource that it lacks.
+    `withdraw`: end workers that wait for room, and park their replicas. `leave`: drain workers, then park their replicas.
+    `come_back`: unpark replicas, so that they get a worker again. `unserved`: replicas whose model has rows but no worker, each
+    with the resource that it lacks.
     """
 
     withdraw: Sequence[Replica]
@@ -86,7 +96,7 @@ class Moves:
 
 @dataclass
 class WaitingModels:
-    """Logs `model.waiting` once for each model that is unserved, and again only after it has had a worker."""
+    """Logs `model.waiting` once for each unserved model, and again only after the model has had a worker."""
 
     _reported: set[str] = field(default_factory=set)
 
@@ -107,7 +117,7 @@ class WaitingModels:
 
 
 def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at: float) -> Moves:
-    """Decide what to do at the time `at`; `working` are the models that have something to do."""
+    """Decide what to do at the time `at` of the fleet's clock. `working` holds the models that have rows."""
     waiting = [replica for replica in replicas if replica.alias in working and _waits(replica, room, at)]
     served = {replica.alias for replica in replicas if replica.active}
     unserved = sorted(
@@ -137,7 +147,7 @@ def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room
 
 
 def _waits(replica: Replica, room: Room, at: float) -> bool:
-    """Whether its worker waits for room, and is not only slow to come up."""
+    """Whether the replica's worker waits for room, and is not only slow to come up."""
     if not replica.pending or at - replica.started_at < START_S:
         return False
     is_surely_nowhere = any(room.held_elsewhere(kind) < need - ROUNDING for kind, need in replica.needs.items())
@@ -145,22 +155,26 @@ def _waits(replica: Replica, room: Room, at: float) -> bool:
 
 
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
-    """Whether a worker has to leave for it. If enough is free, Ray may be about to give it, unless it is in pieces."""
+    """Whether another worker has to leave for this replica.
+
+    If enough is free, Ray may be about to give it to the replica. After LONG_S seconds this is no longer assumed: the free part
+    is then spread over several nodes.
+    """
     return room.could_hold(replica.needs) and (
         room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S
     )
 
 
 def _lack(replica: Replica, room: Room) -> str:
-    """The resource that it lacks; its scarcest one if enough of all is free, in pieces."""
+    """Return the resource that the replica lacks; its scarcest one if enough of each is free, but spread over several nodes."""
     return room.lacks(replica.needs) or next(iter(replica.needs))
 
 
 def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) -> Iterator[Replica]:
-    """The idle replicas that have to leave so that those that are wanted get what is not free; as many as are needed."""
+    """Yield as many idle replicas as have to leave so that the `wanted` ones get the resources that are not free."""
     left, coming = list(idle), Counter(room.capacity.free)
     for replica in wanted:
-        if room.lacks(replica.needs) is None:  # what is free is in pieces, and does not help
+        if room.lacks(replica.needs) is None:  # the free part is spread over several nodes, and does not help
             coming.clear()
         while (lack := _lacking(coming, replica.needs)) is not None:
             giver = next((one for one in left if lack in one.needs), None)
@@ -173,7 +187,10 @@ def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) ->
 
 
 def _spared_for(first: Replica, replicas: Sequence[Replica], room: Room) -> list[Replica]:
-    """One worker of the model with most workers, if all but one of them hold what is lacking."""
+    """Return one worker of the model with most workers, if `first` would find enough after all but one of them left.
+
+    Returns an empty list if no model can spare enough.
+    """
     lack = _lack(first, room)
     holders = [replica for replica in replicas if replica.active and lack in replica.needs]
     for alias, n in Counter(replica.alias for replica in holders).most_common():

@@ -1,7 +1,7 @@
-"""Joining a Ray cluster: the one at an address, the one that is found, or a local one.
+"""Joins a Ray cluster: the one at an address, the one that is found, or a local one.
 
-`workers/fleet/handles.py` says what a fleet asks of a cluster, and `workers/fleet/actor.py` answers it with Ray. Ray is
-imported only when a cluster is joined, since that takes a second.
+`workers/fleet/handles.py` says what a fleet asks of a cluster; `workers/fleet/actor.py` implements that with Ray. Ray is imported
+only when a cluster is joined, since importing it takes a second.
 """
 
 import contextlib
@@ -25,7 +25,9 @@ _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
 def connect(address: str | None, *, local: bool = False) -> Cluster:
     """Join the Ray cluster at `address`. Without an address, join the cluster that is found, or else start a local one.
 
-    With `local`, start a local one in any case. Raises UnavailableError if no cluster answers at `address`.
+    With `local`, always start a local one. If this process has already joined a cluster, use that one.
+
+    Raises UnavailableError if no cluster answers at `address`.
     """
     if address is not None and _HOST_AND_PORT.fullmatch(address) and not listens(address):
         raise UnavailableError(_no_cluster(address, "nothing listens there"))  # Ray itself would try for minutes
@@ -33,7 +35,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if "NO_COLOR" in os.environ or not sys.stderr.isatty():
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
-    import ray  # after the settings above, which it reads
+    import ray  # only now, because Ray reads the settings above at import
 
     from workers.fleet.actor import RayCluster
 
@@ -65,9 +67,9 @@ def _no_cluster(address: str, reason: str) -> str:
 
 @contextlib.contextmanager
 def sigterm_handler_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler that Ray replaces when it is joined: Ray's would end the command before its drain.
+    """Put back the SIGTERM handler after the block. Ray replaces it, and Ray's would end the command before its drain.
 
-    Only the main thread can do so. It must hold the block too while another thread joins Ray.
+    Only the main thread can do so. If another thread joins Ray, the main thread must hold this block meanwhile.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -80,14 +82,17 @@ def sigterm_handler_kept() -> Iterator[None]:
 
 
 def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
-    """The resources that one worker of a model needs, the scarcest first: a core, and part of a GPU if there are any."""
+    """Return the resources that one worker of a model needs, the scarcest first.
+
+    A worker needs a core, and a part of a GPU if its model can use one and the cluster has any.
+    """
     if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().total("GPU") <= 0:
         return {"CPU": 1.0}
     return {"GPU": card.num_gpus, "CPU": 1.0}
 
 
 def workers_per_lane(card: ModelCard, cluster: Cluster) -> int:
-    """The number of workers that a lane gets by default: as many as the GPUs hold; without GPUs, one a core but one."""
+    """Return the default number of workers of a lane: as many as the GPUs hold; without GPUs, the number of cores less one."""
     capacity, gpus = cluster.capacity(), needs_of(card, cluster).get("GPU")
     if gpus is not None:
         return max(1, int(capacity.total("GPU") / gpus))

@@ -1,8 +1,9 @@
-"""An embedded Redis server for each store, on this machine, for commands without a Redis URL.
+"""Runs an embedded Redis server for each store, on this machine, for commands without a Redis URL.
 
-The server keeps nothing on disk, since storage holds all that matters. The processes that work on one store share one server:
-each holds a shared lock on `server.lock` while it uses the server, and the last to leave gets the exclusive lock and ends the
-server. A server that a killed process left behind is named in `server.json`, and ended before a new one is started.
+The server keeps nothing on disk, since storage holds all that matters. The processes that work on one store share one server.
+Each holds a shared lock on `server.lock` while it uses the server. The last process to leave gets the exclusive lock, and ends
+the server. `server.json` names the running server: if a killed process left a server behind, the next process ends it before it
+starts a new one.
 """
 
 import contextlib
@@ -26,18 +27,18 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 
 START_S: Final = 20.0
-"""Seconds that a new server gets to answer."""
+"""Seconds that a new server has to answer its first ping. After that the command fails with UnavailableError."""
 
 
 def folder_of(settings: Settings) -> Path:
-    """The folder of a store's server, for its lock, its record and its log."""
+    """Return the folder of a store's server, which holds its lock, its record and its log."""
     url = settings.store_url if "://" in settings.store_url else str(Path(settings.store_url).resolve())
     return settings.cache_dir.expanduser() / "servers" / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Start or join the server of `folder`, and yield its URL. After the block, end it unless others use it.
+    """Start or join the server of `folder`, and yield its URL. After the block, end the server unless others use it.
 
     Raises UnavailableError.
     """
@@ -51,13 +52,13 @@ def server(folder: Path) -> Iterator[str]:
 
 
 def revive(folder: Path) -> None:
-    """Start the server again at the same port if it has died under its users. A server that only hangs is left alone.
+    """Start the server again at the same port if it has died while it was in use. A server that only hangs is left alone.
 
-    The new server is empty, and is fed again from storage. Raises UnavailableError.
+    The new server is empty; its lanes are fed again from storage. Raises UnavailableError.
     """
     record = folder / "server.json"
     with (folder / "revive.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # all users may notice at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)  # all processes may notice at the same time
         url = _url(record)
         port = None if url is None else urlsplit(url).port
         if port is not None and not _listens(port):
@@ -67,11 +68,11 @@ def revive(folder: Path) -> None:
 def _join(folder: Path, lock: TextIO) -> str:
     record = folder / "server.json"
     if _locks_alone(lock):
-        _end(record)  # a killed process left it behind, and nobody holds its leases
+        _end(record)  # left behind by a killed process; nobody holds its leases
         url = _start(record, folder, _free_port())
         fcntl.flock(lock, fcntl.LOCK_SH)
         return url
-    fcntl.flock(lock, fcntl.LOCK_SH)  # waits while another process is starting it
+    fcntl.flock(lock, fcntl.LOCK_SH)  # waits while another process is starting the server
     found = _url(record)
     if found is None or not _answers(found):
         raise QueueUnavailable(
@@ -94,7 +95,7 @@ def _leave(folder: Path, lock: TextIO) -> None:
 
 
 def _end(record: Path) -> None:
-    """End the server that the record names, if it still answers, and delete the record."""
+    """End the server that the record names if it answers, and delete the record."""
     url = _url(record)
     if url is not None and _answers(url):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -134,7 +135,7 @@ def _start(record: Path, folder: Path, port: int) -> str:
         ],
         capture_output=True,
         check=False,
-        start_new_session=True,  # else Ctrl-C in the terminal would end it, and a drain needs it
+        start_new_session=True,  # else Ctrl-C in the terminal would end the server, which a drain needs
     )
     url = f"redis://127.0.0.1:{port}/0"
     until = time.monotonic() + START_S
@@ -149,7 +150,7 @@ def _start(record: Path, folder: Path, port: int) -> str:
 
 
 def _binary() -> Sequence[str]:
-    """The command of a server: redis-server or valkey-server from the path, or that of the extra `local`."""
+    """Return the command of a server: redis-server or valkey-server from the path, else the one of the extra `local`."""
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return [path]

@@ -1,6 +1,6 @@
 """The fleet: starts workers on a cluster, watches them, replaces those that died, and drains them.
 
-It makes no outcome. When it is killed its workers end with it, and another fleet goes on from what storage holds.
+The fleet decides no outcome. If it is killed, its workers end with it, and another fleet continues from what storage holds.
 """
 
 import random
@@ -20,26 +20,29 @@ from workers.fleet.replica import Replica
 from workers.worker.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
-"""Seconds before a start after two deaths in a row, at most; they double with each further death. After one death: none."""
+"""Longest wait, in seconds, before a worker that died twice in a row is replaced.
+
+The wait doubles with each further death. After a first death the worker is replaced at once.
+"""
 BACKOFF_MAX_S: Final = 60.0
-"""The longest backoff, in seconds."""
+"""Longest wait, in seconds, after any number of deaths."""
 HEALTHY_S: Final = 120.0
-"""A death after more than this many seconds of life counts as the first in a row."""
+"""Seconds. If a worker dies after it has lived longer than this, its earlier deaths no longer count."""
 ALLOCATE_S: Final = 2.0
 """Seconds between two decisions about which models get workers."""
 EXIT_S: Final = 10.0
-"""Seconds beyond `drain_s` after which a worker that still drains is killed."""
+"""Seconds. A worker that still drains this long after `drain_s` is killed."""
 FAULTS_S: Final = 2.0
-"""Seconds between two questions to the workers for faults of Redis and the storage."""
+"""Seconds between two times that the workers are asked for faults of Redis and the storage."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
-"""Status field of a worker -> the error that it stands for, in order of importance; only the first that is found is raised."""
+"""The fields of a worker's status that report a fault, and the error of each. If there are several, only the first is raised."""
 START_TRIES: Final = 4
-"""If this many workers of one replica die in a row before their model is loaded, the fleet ends: more would die as well."""
+"""If this many workers of one replica die in a row before their model is loaded, the fleet ends: further ones would die too."""
 
 
 @dataclass
 class Fleet:
-    """The workers of one `run` or `work`, limited to the batches `only` if given. Call `watch` about once a second."""
+    """The workers of one `run` or `work`. If `only` is given, they work on no other batches. Call `watch` about once a second."""
 
     settings: Settings
     redis_url: str = field(repr=False)  # it may hold a password
@@ -56,13 +59,13 @@ class Fleet:
     _fault: UnavailableError | None = None
 
     def staff(self, alias: str, n: int) -> None:
-        """Have `n` workers for the model `alias`. Those that there are stay, also if they are more."""
+        """Add workers for the model `alias` until there are `n`. If there are more already, they stay."""
         number = sum(replica.alias == alias for replica in self.replicas)
         self.replicas += [Replica(alias, number + i) for i in range(n - number)]
         self.watch()
 
     def watch(self) -> None:
-        """Note which workers have come up, left or died, and start those that are missing, after a backoff if they died.
+        """Note which workers have come up, left or died, and start the missing ones. A worker that died is replaced after a wait.
 
         Raises:
             ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason.
@@ -77,9 +80,10 @@ class Fleet:
                 self._start(replica)
 
     def allocate(self, has_work: Callable[[str], bool]) -> None:
-        """If the cluster has less room than there are replicas, give it to models that have work: see `allocation`.
+        """If the cluster has less room than there are replicas, give it to models that have rows (see `allocation`).
 
-        `has_work` tells whether a lane has work, and is asked at most once in `ALLOCATE_S`. Its exceptions pass through.
+        `has_work` tells whether a lane has rows. It is called at most every `ALLOCATE_S` seconds, and its exceptions pass
+        through.
         """
         now = self.monotonic()
         if now - self._allocated_at < ALLOCATE_S or all(replica.active for replica in self.replicas):
@@ -88,7 +92,7 @@ class Fleet:
             return
         self._allocated_at = now
         if any(replica.leaving for replica in self.replicas) or now - self._left_at < START_S:
-            return  # what is freed goes to those that wait already, which takes the cluster a moment
+            return  # the cluster first gives the freed room to workers that wait already
         models = {replica.alias for replica in self.replicas}
         working = {alias for alias in models if has_work(self.settings.lane_of(alias))}
         for replica in self.replicas:
@@ -108,7 +112,7 @@ class Fleet:
             replica.parked = False
 
     def drain(self, drain_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Stop all workers: rows that are nearly done finish within `drain_s`. Returns when no worker is left.
+        """Stop all workers: rows that are nearly done may finish within `drain_s`. Returns when no worker is left.
 
         `meanwhile` is called several times a second; it may call `kill`.
         """
@@ -135,7 +139,7 @@ class Fleet:
             self._end(replica)
 
     def statuses(self, timeout_s: float = 0.5) -> Sequence[Mapping[str, Any]]:
-        """The statuses of the workers that have come up and answer within `timeout_s`: see `Worker.status`."""
+        """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s`."""
         self._note_placed()
         placed = [replica.handle for replica in self.replicas if replica.placed and replica.handle is not None]
         answers = [handle.ask_status() for handle in placed]
@@ -144,10 +148,10 @@ class Fleet:
         return [status for status in statuses if status is not None]
 
     def check_workers(self) -> None:
-        """Raise what workers report of Redis and the storage: some faults, such as a full Redis, only they notice.
+        """Raise a fault of Redis or the storage that workers report. Some faults, such as a full Redis, only workers notice.
 
-        They are asked at most once in `FAULTS_S`; the last answer counts meanwhile. Raises StoreUnavailable, QueueUnavailable, or
-        StoreDamaged if a damaged file is all that they have met.
+        The workers are asked at most every `FAULTS_S` seconds; in between, the last answer counts. Raises StoreUnavailable,
+        QueueUnavailable, or StoreDamaged if a damaged file is the only fault.
         """
         if self.monotonic() - self._asked_at >= FAULTS_S:
             self._asked_at = self.monotonic()
@@ -204,7 +208,7 @@ class Fleet:
                 )
 
     def _back_off(self, replica: Replica, end: End) -> None:
-        """Set when the worker that died is replaced."""
+        """Set the time when the worker that died is replaced."""
         replica.deaths = 1 if self.monotonic() - replica.started_at > HEALTHY_S else replica.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest

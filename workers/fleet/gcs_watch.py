@@ -1,8 +1,8 @@
-"""The watch over the control store (GCS) of the Ray cluster, which ends a command before Ray would.
+"""Watches the control store (GCS) of the Ray cluster, and ends a command before Ray would.
 
-Without its control store Ray starts no worker. After a timeout it ends every process of the cluster, with status 1 and a
-traceback. A command that watches the store ends some seconds before that, with a message and the exit status of
-UnavailableError. Finished rows are kept, and another fleet goes on from there.
+Without its control store Ray starts no worker. After a timeout Ray ends every process of the cluster, with status 1 and a
+traceback. A command that watches the store ends some seconds earlier, with a message and the exit status of UnavailableError.
+Finished rows are kept, and another fleet continues from there.
 """
 
 import os
@@ -16,17 +16,20 @@ from typing import Final
 from jobs.errors import UnavailableError
 
 LOOK_S: Final = 0.5
-"""Seconds between two looks at the store."""
+"""Seconds between two checks of the store."""
 ANSWER_S: Final = 2.0
 """Seconds after which a connection that is not accepted counts as no answer."""
 ORDERLY_S: Final = 8.0
-"""The store counts as lost this many seconds before Ray's timeout, though not before half of the timeout."""
+"""Seconds. The store counts as lost this long before Ray's timeout, but not before half of the timeout has passed."""
 LAST_S: Final = 2.0
-"""The process is ended this many seconds before Ray's timeout, though not before three quarters of it: a call of Ray may hang."""
+"""Seconds. The process is ended this long before Ray's timeout, even within a call of Ray that hangs.
+
+It is never ended before three quarters of the timeout have passed.
+"""
 
 
 def listens(address: str) -> bool:
-    """Whether connections are accepted at the address host:port."""
+    """Whether a program accepts connections at the address `host:port`."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), ANSWER_S):
@@ -36,17 +39,17 @@ def listens(address: str) -> bool:
 
 
 def end_process(status: int) -> None:
-    """End the process without its exit handlers: Ray's would wait for the control store."""
+    """End the process without running exit handlers: Ray's would wait for the control store."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
 class GcsWatch:
-    """Looks at the control store at `address` from a thread, between `start` and `close`.
+    """Checks the control store at `address` on a thread, between `start` and `close`.
 
-    `timeout_s` is how long Ray waits for the store. A store that has never answered this process counts as there: it may be
-    behind a firewall.
+    `timeout_s` is how long Ray waits for the store. If the store has never answered this process, it does not count as away: it
+    may be behind a firewall.
     """
 
     def __init__(
@@ -70,23 +73,23 @@ class GcsWatch:
         self._closed = threading.Event()
 
     def start(self) -> "GcsWatch":
-        """Start to look."""
+        """Start the thread."""
         threading.Thread(target=self._look_on, name="gcs watch", daemon=True).start()
         return self
 
     def close(self) -> None:
-        """Stop looking, unless the store is lost: then the process must end in time."""
+        """Stop checking, unless the store is lost: then the process must end in time."""
         if not self.lost:
             self._closed.set()
 
     @property
     def away(self) -> bool:
-        """Whether the store did not answer at the last look. Calls of Ray hang until it does."""
+        """Whether the store did not answer the last check. Calls of Ray hang until it answers."""
         return self._away_s > 0.0
 
     @property
     def lost(self) -> bool:
-        """Whether Ray is about to give up."""
+        """Whether the store has been away for so long that Ray is about to end its processes."""
         return self._away_s >= self._orderly_s
 
     def check(self) -> None:
@@ -96,12 +99,13 @@ class GcsWatch:
             raise UnavailableError(self._fault())
 
     def look(self) -> None:
-        """Look whether the store answers. If it is Ray's last seconds, end the process, with a message unless `check` raised."""
+        """Check whether the store answers. In Ray's last seconds, end the process, with a message unless `check` raised one."""
         answers, now = self._answers(self._address), self._monotonic()
         if answers:
             self._looked_at, self._away_s = now, 0.0
         elif self._looked_at is not None:
-            self._away_s += min(now - self._looked_at, LOOK_S + ANSWER_S)  # more means that this process stood still
+            # A longer gap means that this process stood still.
+            self._away_s += min(now - self._looked_at, LOOK_S + ANSWER_S)
             self._looked_at = now
         if self._away_s >= self._last_s:
             if not self._reported:

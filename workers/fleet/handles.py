@@ -1,4 +1,4 @@
-"""The protocols of a cluster and of the workers on it. A fleet knows these, and no Ray."""
+"""The protocols of a cluster and of the workers on it. A fleet uses these, and knows no Ray."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any, Final, Protocol
 from workers.worker.worker import WorkerPlan
 
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
-"""Ray's environment variable for how many seconds it waits for its control store before it gives up; 60 if it is not set."""
+"""Ray's environment variable for the seconds that it waits for its control store before it gives up; 60 if it is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The resources that are free on the cluster, and those that each living node has in all, by Ray's names (CPU, GPU)."""
+    """The resources that are free on the cluster, and the whole resources of each living node, by Ray's names (CPU, GPU)."""
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
 
     def total(self, kind: str) -> float:
-        """How much of one resource all nodes have together."""
+        """Return how much of one resource all nodes have together."""
         return sum(node.get(kind, 0.0) for node in self.nodes)
 
 
@@ -31,22 +31,25 @@ class End:
 
 
 class WorkerHandle(Protocol):
-    """A worker that was started on a cluster. Only `end` and `was_loaded` wait, the second for at most a second."""
+    """A worker that was started on a cluster. Only two calls wait: `end` for its timeout, `was_loaded` for a second at most."""
 
     def is_placed(self) -> bool:
-        """Whether the worker has been given room on a node, and its process answers or has died."""
+        """Whether the worker was given room on a node, so that its process answers or has died."""
         ...
 
     def end(self, timeout_s: float = 0.0) -> End | None:
-        """How the worker ended; None if it still runs after `timeout_s`."""
+        """Return how the worker ended; None if it still runs after `timeout_s`."""
         ...
 
     def was_loaded(self) -> bool:
-        """Whether the worker's model was loaded before the worker ended. To be asked after `kill`."""
+        """Whether the worker's model was loaded before the worker ended. Call this after `kill`."""
         ...
 
     def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        """Ask for `Worker.status`. The function that is returned waits that many seconds for the answer; None: there is none."""
+        """Ask for `Worker.status`, and return a function that waits for the answer.
+
+        The function takes the seconds to wait, and returns None if no answer came.
+        """
         ...
 
     def stop(self, drain_s: float) -> None:
@@ -64,19 +67,19 @@ class Cluster(Protocol):
     address: str
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> WorkerHandle:
-        """Start a worker once `needs` are free on a node. Returns at once."""
+        """Start a worker as soon as a node has the resources `needs` free. Returns at once."""
         ...
 
     def capacity(self) -> Capacity:
-        """The resources of the cluster as they are now."""
+        """Return the resources of the cluster as they are now."""
         ...
 
     def check(self) -> None:
-        """Raise UnavailableError once the cluster is lost: it will end all its processes within seconds."""
+        """Raise UnavailableError if the cluster is lost: all its processes will end within seconds."""
         ...
 
     def is_away(self) -> bool:
-        """Whether the cluster does not answer at the moment, so that a call would hang until it does."""
+        """Whether the cluster does not answer at the moment. A call would hang until it does."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The metrics of a fleet, for Prometheus: those of all its workers, of the queue and of publishing, served on one port.
 
-To each worker's samples the labels `worker` and `gen_ai_request_model` are added. `workers/worker/metrics.py` tells how
-metrics are named, and what no label holds.
+The samples of each worker get the labels `worker` and `gen_ai_request_model`. `workers/worker/metrics.py` tells how metrics are
+named, and what no label holds.
 """
 
 import threading
@@ -77,13 +77,13 @@ class FleetMetrics:
             self._metrics = metrics
 
     def current(self) -> list[Metric]:
-        """The figures of the last `update`."""
+        """Return the figures of the last `update`."""
         with self._lock:
             return self._metrics
 
 
 def _workers(statuses: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """Merge the samples of all workers into one family a metric, and count the workers of each model."""
+    """Merge the samples of all workers into one family for each metric, and count the workers of each model."""
     merged: dict[str, Metric] = {}
     models: dict[str, int] = {}
     for status in statuses:
@@ -117,7 +117,7 @@ def _queue(lanes: Mapping[str, LaneSnapshot], indexes: Sequence[OutcomeIndex], n
 
 
 class _Current(Collector):
-    """Collects the figures of the last `update`."""
+    """Gives the figures of the last `update` to the registry."""
 
     def __init__(self, fleet: FleetMetrics) -> None:
         self._fleet = fleet

@@ -1,7 +1,7 @@
-"""Outages as a person sees them: a command reports once that Redis or the storage is away, waits, and reports that it is back.
+"""Reports outages to a person: once that Redis or the storage is away, and once that it is back. The command waits meanwhile.
 
-A damaged file is no outage: it is named once, and only its batch waits for it. An embedded server that has died is started
-again; a server of the user's is only waited for.
+A damaged file is no outage: it is reported once, and only its batch waits for it. If an embedded server has died, it is started
+again; the user's own server is only waited for.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ from workers.worker.outage import Outage, event_of
 
 
 class Outages:
-    """Waits for Redis and the storage. `report` is given an event and a line for a person.
+    """Waits for Redis and the storage. `report` is called with the name of a log event and a line for a person.
 
-    `folder` is that of the embedded server, if the command has one.
+    `folder` is the folder of the embedded server, if the command has one.
     """
 
     def __init__(self, report: Callable[[str, str], object], folder: Path | None = None) -> None:
@@ -28,9 +28,9 @@ class Outages:
 
     @contextlib.contextmanager
     def waited_for(self) -> Iterator[None]:
-        """End the block where it meets an outage or a damaged file, and report it once; go on after the block.
+        """If the block meets an outage or a damaged file, end the block and report the fault once.
 
-        A block that gets through, or meets only a damaged file, shows that all is back.
+        If the block ends without a fault, or meets only a damaged file, all is back.
         """
         try:
             yield
@@ -60,5 +60,5 @@ class Outages:
             fault = str(error).rstrip(".")
             self._report(event_of(error), f"{fault}. Waiting for it; it goes on by itself when {name} is back")
         if is_queue and self._folder is not None:
-            with contextlib.suppress(UnavailableError):  # reported above; the next round tries again
+            with contextlib.suppress(UnavailableError):  # reported above; the next outage that is met tries again
                 embedded_redis.revive(self._folder)

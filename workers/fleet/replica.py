@@ -1,8 +1,8 @@
 """A replica: a place in the fleet for one worker of one model, with the worker that fills it at the moment.
 
 The worker is *pending* until the cluster has room for it, then *active*, and *leaving* once it drains to make room for another
-model. A replica without a worker gets one, after a backoff if the last one died, unless it is *parked*: then it stands back
-for other models.
+model. If the replica has no worker, it gets one, after a wait if the last one died. But while the replica is *parked* it gets
+none, and other models use the room.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from workers.fleet.handles import WorkerHandle
 class Replica:
     """A place for one worker of the model `alias`. Times are seconds of the fleet's monotonic clock.
 
-    `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started, `start_at` the
-    earliest time of the next start. `deaths` counts the deaths in a row, `failed_starts` those before the model was loaded.
-    `waiting_since` is since when its model has had rows while this replica had no room.
+    `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started; `start_at` is the
+    earliest time of the next start. `deaths` counts the deaths in a row, and `failed_starts` the deaths in a row before the model
+    was loaded. `waiting_since` is the time since which the model has had rows while this replica had no room; None if that is not
+    so.
     """
 
     alias: str
@@ -36,20 +37,20 @@ class Replica:
 
     @property
     def pending(self) -> bool:
-        """Whether its worker waits for room, or is only slow to come up."""
+        """Whether the replica's worker waits for room, or is only slow to come up."""
         return self.handle is not None and not self.placed
 
     @property
     def leaving(self) -> bool:
-        """Whether its worker drains to make room for another model."""
+        """Whether the replica's worker drains to make room for another model."""
         return self.leaving_until is not None
 
     @property
     def active(self) -> bool:
-        """Whether its worker has come up, and stays."""
+        """Whether the replica's worker has come up, and is not leaving."""
         return self.placed and not self.leaving
 
     def vacate(self, *, parked: bool = False) -> None:
-        """Forget its worker, which is gone. If `parked`, start no other for now."""
+        """Forget the replica's worker, which has ended. If `parked`, no other is started for now."""
         self.handle = None
         self.placed, self.leaving_until, self.parked = False, None, parked

@@ -1,7 +1,7 @@
-"""The supervisor: runs a fleet over open batches, sweeps them, and waits for what is away, until a command's goal is reached.
+"""The supervisor: runs a fleet over open batches and sweeps them, until the goal of a command is reached.
 
-It starts what the command needs side by side (an embedded Redis server, Ray, workers), goes on while Redis or the storage is
-away, and drains the workers at the end or when it is interrupted. What a command shows and when it ends is its `Goal`.
+It starts side by side what the command needs: an embedded Redis server, Ray, workers. While Redis or the storage is away, it
+waits. At the end, or when it is interrupted, it drains the workers. The command's `Goal` decides what is shown and when to end.
 """
 
 import contextlib
@@ -28,32 +28,35 @@ from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
 
 TICK_S: Final = 0.5
-"""Seconds between two looks at the workers, at most."""
+"""Seconds between two checks of the workers, at most."""
 STAFF_S: Final = 1.0
-"""Seconds between two looks at which models need workers, and how many the cluster holds."""
+"""Seconds between two checks of which models need workers, and how many workers the cluster holds."""
 
 
 class Goal(Protocol):
-    """What a command wants of a fleet, and what it shows meanwhile."""
+    """What a command wants from a fleet, and what the command shows meanwhile."""
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
-        """The aliases of the models that need workers now."""
+        """Return the aliases of the models that need workers now."""
         ...
 
     def look(self, sweeper: Sweeper) -> None:
-        """Read from storage what the command shows, after each sweep. What is away is waited for, as in a sweep."""
+        """Read what the command shows from storage. Called after each sweep.
+
+        If something is away, it is waited for as in a sweep.
+        """
         ...
 
     def is_reached(self, sweeper: Sweeper, still_open: int | None) -> bool:
-        """Whether to end. Asked after each sweep, with how many batches are open; None if that is not known."""
+        """Whether to end. Called after each sweep with the number of open batches; None if the number is not known."""
         ...
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Show how far the work is; called several times a second."""
+        """Show how far the work is. Called several times a second."""
         ...
 
     def show_phase(self, phase: str) -> None:
-        """Show what is going on before the first sweep and after the last."""
+        """Show what the supervisor does before the first sweep and after the last."""
         ...
 
 
@@ -61,9 +64,10 @@ class Goal(Protocol):
 class Supervisor:
     """Runs a fleet over the open batches of `store`, or over the batches `only`.
 
-    `connect` joins the cluster. `report` is given an event and a line for a person when something is away, back or damaged.
-    `workers` is the number for each model, by default as many as the devices hold. `sweep_s` is the time between two sweeps.
-    `on_published` and `after_sweep` are those of the Sweeper. `timings` collects how many seconds the starts took.
+    `connect` joins the cluster. `report` is called with a log event and a line for a person when something is away, back or
+    damaged. `workers` is the number of workers for each model; by default as many as the devices hold. `sweep_s` is the time
+    between two sweeps, in seconds. `on_published` and `after_sweep` are those of the Sweeper. `timings` collects how many seconds
+    each start took.
     """
 
     settings: Settings
@@ -86,7 +90,7 @@ class Supervisor:
         self._outages = Outages(self.report, folder)
 
     def interrupt(self) -> None:
-        """Drain the workers and end; the second time, end them at once. Safe in a signal handler."""
+        """Drain the workers and end. A second call ends the workers at once. Safe in a signal handler."""
         self.interrupts += 1
 
     def run(self, goal: Goal, *, with_workers: bool = True) -> None:
@@ -97,7 +101,7 @@ class Supervisor:
         """
         if self.settings.redis_url is not None:
             with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
-                # Once it has answered, it is waited for when it is away. Before, its URL may be wrong.
+                # The first ping must succeed, since the URL may be wrong. After it, an outage is waited for.
                 queue.ping(slow=lambda message: self.report("queue.unavailable", message))
         with ThreadPoolExecutor(1, "ray") as pool:
             joining = pool.submit(self._connect) if with_workers else None
@@ -109,10 +113,10 @@ class Supervisor:
                     self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only))
 
     def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
-        """Sweep once. Returns how many batches are open; None if Redis or the storage is away, which is reported once.
+        """Sweep once. Returns the number of open batches (at least 1 if one is damaged), or None if Redis or storage is away.
 
-        If a batch is damaged, at least one counts as open. It is named once, and keeps no other batch waiting. With a fleet,
-        workers go to the models that have work, and the faults that workers report count as well.
+        Each fault is reported once. With `fleet`, also moves workers to models that have work, and treats faults that workers
+        report like its own.
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():
@@ -145,7 +149,7 @@ class Supervisor:
                 goal.tick(sweeper, fleet)
                 if not is_over:
                     time.sleep(min(TICK_S, self.sweep_s))
-            # Nothing is left to finish of a single batch that is published.
+            # A published batch has no rows left to finish, so workers that served only it need no drain.
             drain_s = 0.0 if is_over and self.only is not None else self.settings.drain_s
             fleet.drain(drain_s, meanwhile=lambda: self._while_draining(goal, fleet))
             if not is_over:
@@ -192,7 +196,7 @@ class Supervisor:
         return cluster
 
     def _joined(self, joining: Future[Cluster], goal: Goal) -> Cluster | None:
-        """The cluster once it is joined; None if it is not and the supervisor was interrupted."""
+        """Return the cluster once it is joined; None if the supervisor was interrupted."""
         with sigterm_handler_kept():
             while not joining.done() and not self.interrupts:
                 goal.show_phase("starting Ray")
@@ -202,7 +206,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _redis_url(self) -> Iterator[str]:
-        """The URL of the user's server, or of an embedded one while the block lasts."""
+        """Yield the URL of the user's server, or else of an embedded one, which runs while the block lasts."""
         if self.settings.redis_url is not None:
             yield self.settings.redis_url.get_secret_value()
             return

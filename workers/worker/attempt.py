@@ -1,8 +1,8 @@
 """An attempt at one job: the conversation between its kind and an engine, turn by turn.
 
-An attempt holds the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine:
-`start` and `receive` return the requests to be generated next, and once the kind has returned, `output` is set. They raise
-what the kind raises; `take_turn` turns that into the error of this job, so that it does not become another's.
+An attempt holds the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine: `start`
+and `receive` return the requests to be generated next, and set `output` once the kind has returned. Both raise what the kind
+raises; `take_turn` turns that into this job's error, so that no other job is affected.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from jobs.usage import Usage, total
 
 @dataclass(frozen=True, slots=True)
 class _Spent:
-    """What one completion took. The prompts of a turn that an engine reads as one (`Prompt.read`) have the same `source`."""
+    """The usage of one completion. Prompts of one turn that the engine reads only once (`Prompt.read`) have the same `source`."""
 
     label: str
     source: Hashable
@@ -61,24 +61,24 @@ class Attempt:
 
     @property
     def seed(self) -> int:
-        """The seed of the first prompt: the row's own, else one made from batch and row. Each further prompt adds 1."""
+        """The seed of the first prompt: the row's own seed, or else a hash of batch and row. Each further prompt adds 1."""
         if self.row.seed is not None:
             return self.row.seed
         return int.from_bytes(hashlib.sha256(str(self.job.key).encode()).digest()[:4], "big") >> 1
 
     @property
     def usage(self) -> Usage:
-        """The usage of the attempt without that of regenerated text; a prompt with several answers counts once. Not priced."""
+        """The usage of the answers that are kept, not yet priced. If a prompt has several answers, its tokens count once."""
         return self._total(of_replaced=False)
 
     @property
     def wasted(self) -> Usage:
-        """The usage of text that was generated again. Not priced yet."""
+        """The usage of the answers that were generated again, not yet priced."""
         return self._total(of_replaced=True)
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """The part of the receipt that follows from the conversation."""
+        """The part of the receipt that the conversation decides: finish reason, seed, adapter, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         return {
@@ -100,9 +100,9 @@ class Attempt:
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
-        """Take one answer, and return the requests that follow once all prompts that were yielded together have theirs.
+        """Take one answer. If it was the last one of its turn, return the requests of the next turn; otherwise return none.
 
-        Raises RowError.
+        Raises RowError if the engine could not answer, or if the kind refuses the answer.
         """
         self.under_way.discard(completion.request_id)
         prompt = self._prompts[self._ids.index(completion.request_id)]
@@ -125,13 +125,13 @@ class Attempt:
         return self._advance([self._answers[request_id] for request_id in self._ids])
 
     def close(self) -> None:
-        """End the conversation where it is. An error that the kind raises now comes too late, and is only logged."""
+        """End the conversation at this point. If the kind raises an error now, it is too late to count, and is only logged."""
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
         try:
             conversation.close()
-        except Exception as error:  # noqa: BLE001 - the attempt is over, and other jobs go on
+        except Exception as error:  # noqa: BLE001 - the attempt is over, and other jobs continue
             logger().warning(
                 "kind.close_failed", job=str(self.job.key), kind=self.kind.name, error=type(error).__name__
             )
@@ -155,10 +155,10 @@ class Attempt:
         return requests
 
     def _total(self, *, of_replaced: bool) -> Usage:
-        """The usage of the completions that were replaced, or of all others.
+        """Add up the usage of the completions that were replaced, or of those that are kept.
 
-        The tokens of a prompt with several answers count once, and to the answers that are kept if there are any. Those that
-        no answer computed are cached.
+        If a prompt has several answers, its tokens count once: for the kept answers if there are any, else for the replaced ones.
+        Tokens that were cached for every answer count as cached.
         """
         by_source: dict[Hashable, list[_Spent]] = {}
         for one in self._spent:
@@ -175,7 +175,7 @@ class Attempt:
         return total(found)
 
     def _checked(self, output: object) -> BaseModel:
-        """The kind's output, if it is of the kind's output type and can be written as JSON. Raises CheckFailed if not."""
+        """Return the kind's output. Raises CheckFailed if it is not of the kind's output type or cannot be written as JSON."""
         if not isinstance(output, self.kind.output_type):
             raise CheckFailed("kind_failed", f"kind {self.kind.name} returned {type(output).__name__}")
         try:
@@ -195,16 +195,15 @@ class Attempt:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
         self._params[prompt.label] = params.as_receipt()
         adapter = prompt.adapter or self.row.adapter
-        claim = ClaimId.parse(
-            self.job.lease.claim_id
-        ).n  # tells two leases apart also after the queue forgot its counts
+        # The number of the claim tells two leases apart even if the queue forgot how often the job was tried.
+        claim = ClaimId.parse(self.job.lease.claim_id).n
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter), self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: requests for the engine, or its end, with the attempt's output or an error."""
+    """One turn of a conversation: requests for the engine, or the end, with the attempt's output or with `error`."""
 
     attempt: Attempt
     requests: Sequence[GenerationRequest] = ()
@@ -217,7 +216,10 @@ class Turn:
 
 
 def take_turn(attempt: Attempt, step: Callable[[], Sequence[GenerationRequest]]) -> Turn:
-    """The turn that `step` (the attempt's `start` or `receive`) makes. All that it raises is this job's error alone."""
+    """Call `step` (the attempt's `start` or `receive`), and return the turn.
+
+    If `step` raises an exception, it becomes the error of this job alone.
+    """
     try:
         return Turn(attempt, step())
     except RowError as error:

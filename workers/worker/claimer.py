@@ -1,8 +1,9 @@
 """The claimer: a thread that keeps a few composed jobs ready, so that no step of the engine waits for Redis or storage.
 
-It claims as slots come free and a little ahead, feeds the lane when a claim finds it low, reads the requests and begins
-their conversations. A job that needs no engine ends here: a burial, a request that cannot be read, and a row whose outcome
-a lost attempt had already made durable. The claimer never touches the engine.
+It claims jobs when slots come free, and a few ahead. It feeds the lane when few rows wait there, reads the requests and begins
+their conversations. Three sorts of jobs need no engine and end here: a burial (a job that killed its workers, rule 11 of
+jobs/PROTOCOL.md), a job whose request cannot be read, and a job whose outcome an earlier attempt had made durable before its
+lease was lost. The claimer never touches the engine.
 """
 
 import contextlib
@@ -29,20 +30,23 @@ from workers.worker.heartbeat import Pulse
 from workers.worker.outage import Outage
 
 POLL_S: Final = 0.2
-"""Seconds until an idle worker asks for jobs again."""
+"""Seconds that an idle worker waits before it asks for jobs again."""
 
 EMPTYING_POLL_S: Final = 0.02
-"""Seconds between two looks of a claimer that waits until its worker has written its outcomes, or has nothing in hand."""
+"""Seconds between two checks while the claimer may not claim.
+
+It may not claim until the failing-batch breaker has been asked, or until the worker holds no job (suspects run alone).
+"""
 
 AHEAD: Final = 1.0
-"""Jobs in hand beyond the slots, for each slot. At 1 the next rows are ready even if all slots come free in one step."""
+"""Jobs that are claimed ahead, for each slot of the engine. At 1 the next rows are ready even if all slots come free at once."""
 
 
 class Claimer:
-    """Claims for one runner. Use as a context manager: leaving it ends the thread, and jobs that are ready stay leased.
+    """Claims jobs for one runner. Use it as a context manager: leaving it ends the thread, and jobs that are ready stay leased.
 
-    `outage` is what is away or damaged at the moment.
-    `pulse` is marked while a kind begins a conversation, so that the heartbeat notices one that hangs.
+    `outage` holds the present fault of Redis or the storage, if there is one. `pulse` is marked while a kind begins a
+    conversation, so that the heartbeat notices a kind that hangs.
     """
 
     def __init__(self, context: WorkerContext, flusher: Flusher, pulse: Pulse) -> None:
@@ -76,11 +80,11 @@ class Claimer:
         self._has_room.set()
 
     def wake(self) -> None:
-        """Look at once whether there is room for more jobs: one has left the runner's hand."""
+        """Check at once whether there is room for more jobs. Called when the runner has finished or given back a job."""
         self._has_room.set()
 
     def ready(self) -> Iterator[Turn]:
-        """Take the jobs that are ready for the engine. Raises the error that ended the thread, if one did."""
+        """Yield the first turns of the jobs that are ready for the engine. Raises the error that ended the thread, if one did."""
         self._has_ready.clear()
         while self._ready:
             yield self._ready.popleft()
@@ -88,7 +92,7 @@ class Claimer:
             self._ended.result()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until a job is ready."""
+        """Wait until a job is ready, for `timeout_s` seconds at most."""
         self._has_ready.wait(timeout_s)
 
     def _run(self) -> None:
@@ -99,14 +103,14 @@ class Claimer:
                 self._has_room.wait(wait_s)
 
     def _claim_if_room(self) -> float:
-        """Claim if there is room. Returns how many seconds to wait before the next look, unless `wake` is called."""
+        """Claim if there is room. Returns the seconds to wait before the next check; `wake` cuts the wait short."""
         slots = self._context.slots
         room = int(slots * (1 + AHEAD)) - self._leases.in_hand
         if self._flusher.full or room * 4 < slots:
             return POLL_S
         if not self._breaker_was_asked():
             return EMPTYING_POLL_S
-        if self._must_be_empty and self._leases.holding:  # suspects stand alone: a crash then points at nobody else
+        if self._must_be_empty and self._leases.holding:  # suspects run alone, so a crash shows who caused it
             if not self._leases.in_hand:
                 self._flusher.flush_now()
             return EMPTYING_POLL_S
@@ -122,7 +126,10 @@ class Claimer:
         return 0.0 if found else POLL_S
 
     def _breaker_was_asked(self) -> bool:
-        """Whether no batch waits for the breaker. It is asked once the outcomes that were received so far are durable."""
+        """Ask the breaker about the batches that only fail. Returns whether no batch waits to be asked about.
+
+        The breaker is asked once all outcomes that were received so far are written, since it reads storage.
+        """
         failing = self._context.failing_batches
         if self._to_ask_about is None:
             found = failing.to_ask_about()
@@ -136,9 +143,8 @@ class Claimer:
         with self._noting_outages():
             faults: list[StoreDamaged] = []
             for batch_id, _ in found:
-                with collect_damage(
-                    faults
-                ):  # a damaged batch cannot be judged: the sweeper asks again once it is restored
+                # The breaker cannot judge a damaged batch. The sweeper asks again once the batch is restored.
+                with collect_damage(faults):
                     self._ask_breaker(batch_id)
             failing.clear(found)
             self._to_ask_about = None
@@ -147,7 +153,7 @@ class Claimer:
         return self._to_ask_about is None
 
     def _ask_breaker(self, batch_id: str) -> None:
-        """Let the breaker pause the batch if it only fails: then it is off the lane before the next claim."""
+        """Let the breaker pause the batch if its rows only fail. A paused batch leaves the lane before the next claim."""
         context = self._context
         index = context.batches.get(batch_id)
         if index is None:
@@ -157,7 +163,7 @@ class Claimer:
             context.feeder.drop_what_ended(context.lane, index)
 
     def _claim(self, room: int) -> ClaimReply:
-        """Ask for jobs. The claim keeps its id until an answer comes, so an answer that is lost costs no lease (rule 9)."""
+        """Ask the queue for jobs. The claim keeps its id until an answer comes, so a lost answer costs no lease (rule 9)."""
         context = self._context
         reply = context.schedule.claim(
             context.lane, context.claim_id(self._claims), room, context.lease_ms, context.record()
@@ -172,24 +178,24 @@ class Claimer:
         self._logged_reason = reply.reason
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Keep the lane fed. Open batches and feeder limit themselves how often they ask the storage."""
+        """Keep the lane fed. `batches` and `feeder` themselves limit how often they read the storage."""
         if not reply.paused:
             self._context.batches.scan()
             self._context.feeder.top_up(self._context.lane, reply.ready, hungry=hungry)
 
     @contextlib.contextmanager
     def _noting_outages(self) -> Iterator[None]:
-        """Note that Redis or the storage is away, or that a file is damaged, and log it once. What is in hand goes on."""
+        """If Redis or the storage is away or a file is damaged, end the block and log that once. Jobs in hand continue."""
         try:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
             self.outage.log(error)
 
     def _compose(self, jobs: Sequence[Job]) -> None:
-        """Begin claimed jobs. If storage or Redis is away, the job that needed it and those after it are released.
+        """Begin claimed jobs. If storage or Redis is away, release the job that needed it and all jobs after it.
 
-        A job whose batch is damaged is released too, and what waits of that batch is taken off the lane, so that it does not
-        come first again; the other jobs go on (rule 37).
+        If a batch is damaged, release its jobs and take its waiting rows off the lane, so that they are not claimed again at
+        once. The other jobs begin as usual (rule 37).
         """
         damaged: list[Lease] = []
         fault: StoreDamaged | None = None
@@ -213,7 +219,7 @@ class Claimer:
             raise fault
 
     def _begin(self, job: Job) -> Turn | None:
-        """The first turn of a job's conversation. None when the job needs no engine and is done."""
+        """Return the first turn of a job's conversation; None if the job needs no engine and ends here."""
         context, batch_id = self._context, job.key.batch_id
         if job.rescued:
             self._write_lost(job)
@@ -245,15 +251,15 @@ class Claimer:
         return kind
 
     def _write_lost(self, job: Job) -> None:
-        """Have a line written for each lease that the job lost before (rule 12)."""
+        """Have a `crashed` line written for each lease that the job lost before (rule 12)."""
         logger().info("job.rescued", job=str(job.key), attempt=job.attempt, crashes=job.crashes)
         for lease in job.lost:
             line = self._context.outcome_builder.crashed(job, lease, self._context.clock())
             self._flusher.put(job.key.batch_id, line, None)
 
     def _has_outcome(self, job: Job) -> bool:
-        """Whether a lost attempt had made its outcome durable, so that only its settlement is missing."""
-        with contextlib.suppress(StoreDamaged):  # then nobody can know, and doing the row twice harms nothing
+        """Whether an attempt whose lease was lost had made its outcome durable, so that only the settlement is missing."""
+        with contextlib.suppress(StoreDamaged):  # then it is unknown, and running the row twice harms nothing
             index = self._context.batches.get(job.key.batch_id)
             if index is not None:
                 index.refresh()

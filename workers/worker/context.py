@@ -26,15 +26,16 @@ from workers.worker.retry import RetryPolicy
 
 
 def now() -> datetime:
-    """The time of day, in UTC."""
+    """Return the present date and time, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Everything that one life of a worker works with, but for its engine, which only the runner's thread may touch.
+    """Everything that a worker works with, except the engine, which only the runner's thread may touch.
 
-    `incarnation` tells this life from others of the same name. `slots` is how many rows the engine works on at once.
+    A context serves one life of a worker. `incarnation` tells this life from other lives with the same worker name. `slots` is
+    the number of rows that the engine works on at once.
     """
 
     worker: str
@@ -73,9 +74,9 @@ class WorkerContext:
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
-        """The context of a new life of a worker on the lane of `model`.
+        """Make the context of a new life of a worker on the lane of `model`.
 
-        `stats` are those of its engine, `identity` is what every receipt says of the model (see OutcomeBuilder).
+        `stats` are the statistics of its engine. `identity` is what every receipt says about the model (see OutcomeBuilder).
         """
         retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
         return cls(
@@ -100,19 +101,19 @@ class WorkerContext:
 
     @property
     def lease_ms(self) -> int:
-        """How long a lease lasts from its claim or its last renewal, in milliseconds."""
+        """The milliseconds from a claim or a renewal until the lease runs out."""
         return int(self.settings.lease_s * 1000)
 
     def claim_id(self, n: int) -> str:
-        """The id of the `n`-th claim of this life."""
+        """Return the id of the `n`-th claim of this life."""
         return str(ClaimId(self.worker, self.incarnation, n))
 
     def record(self) -> WorkerRecord:
-        """The worker as it shows itself to the queue now."""
+        """Return what the queue shows of this worker: its name, process, node, lane, number of leases, and slots."""
         return WorkerRecord(self.worker, os.getpid(), self.node, self.lane, self.leases.holding, self.slots)
 
     def release(self, leases: Sequence[Lease]) -> None:
-        """Give leases back to the queue, which counts no attempt. While Redis is away they are left to run out."""
+        """Give leases back to the queue, which counts no attempt. If Redis is away, this is logged, and the leases run out."""
         try:
             self.schedule.release(self.lane, leases)
         except QueueUnavailable as error:

@@ -1,7 +1,8 @@
-"""The batches of which this worker has seen many rows fail and none complete: the breaker is to be asked about them.
+"""Finds the batches of which this worker has seen many rows fail and none complete.
 
-Until it was asked, the claimer claims nothing more. What is finished is written first, so that the breaker, which reads
-storage, sees the rows of all workers (rule 36 of jobs/PROTOCOL.md).
+The claimer asks the breaker about such a batch, and the breaker may pause it (rule 36 of jobs/PROTOCOL.md). Until the breaker has
+been asked, the claimer claims nothing. Finished rows are written first, because the breaker reads storage, where it sees the rows
+of all workers.
 """
 
 import threading
@@ -11,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from jobs.batches.segments.line import Outcome
 
 Round = tuple[str, int]
-"""A batch's id, and the number of the round."""
+"""A batch's id, and the number of one of its rounds."""
 
 
 class FailingBatches:
     """Counts the final failures of each round until one of its rows completes. Thread-safe.
 
-    `rows` of them make a round one to ask about; 0: none ever is. The breaker is asked once at most about each round.
+    Once a round has `rows` failures, the breaker must be asked about it, but only once. If `rows` is 0, it is never asked.
     """
 
     def __init__(self, rows: int) -> None:
@@ -36,12 +37,12 @@ class FailingBatches:
                 self._failures[key] += 1
 
     def to_ask_about(self) -> Sequence[Round]:
-        """The rounds that the breaker is to be asked about now."""
+        """Return the rounds that the breaker must be asked about now."""
         with self._lock:
             return [key for key, failures in self._failures.items() if failures >= self._rows]
 
     def clear(self, keys: Iterable[Round]) -> None:
-        """The breaker was asked about these rounds: they are not counted any more."""
+        """Stop counting these rounds, because the breaker was asked about them."""
         with self._lock:
             for key in keys:
                 self._clear(key)

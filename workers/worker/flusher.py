@@ -1,13 +1,14 @@
 """The flusher: a thread that makes outcomes durable and then settles them, in this order (rule 10 of jobs/PROTOCOL.md).
 
-Finished rows wait here for the next segment. It is written when the oldest has waited `flush_s`, when they have grown to
-`flush_bytes`, or at a drain; once it is durable, its rows are settled. While the storage is slow or away, outcomes that have
-grown to `flush_bytes` go to the spool on local disk, and are written in their order when the storage is back. When the spool
-has no more room they stay in memory, and `full` asks the claimer for no more claims. Their leases are renewed meanwhile.
+Finished rows wait here for the next segment. The segment is written when the oldest row has waited `flush_s` seconds, when the
+rows have grown to `flush_bytes`, or at a drain. Once it is durable, its rows are settled. While the storage is slow or away,
+outcomes that have grown to `flush_bytes` go to the spool on local disk, and are written in their order when the storage is back.
+If the spool has no room, outcomes stay in memory, and `full` tells the claimer to claim nothing. Their leases are renewed
+meanwhile.
 
-Nothing is written of a row whose lease is gone: each try to write a segment looks again, also for rows that were on the spool.
-After a timeout, however, the segment may already exist. It is tried again with the same lines, since dropping some of them
-would make a second segment (rule 7).
+Nothing is written of a row whose lease is gone: each try to write a segment checks the leases again, also those of rows that were
+on the spool. But after a timeout the segment may already exist. Then it is tried again with the same lines, since leaving some
+out would make a second segment (rule 7).
 """
 
 import threading
@@ -34,16 +35,16 @@ from workers.worker.outcome_spool import OutcomeSpool
 RETRY_S: Final = 0.5
 """Seconds between two tries while the storage or Redis is away."""
 END_WAIT_S: Final = 30.0
-"""Seconds that a worker which ends without a drain waits for a storage or Redis that is away; then others do its rows again."""
+"""Seconds that a worker which ends without a drain waits for storage or Redis; then other workers run its rows again."""
 FULL_FLUSHES: Final = 2
-"""The claimer stops while outcomes worth more than this many full segments wait in memory."""
+"""The claimer claims nothing while the outcomes in memory are larger than this many times `flush_bytes`."""
 LINE_BYTES: Final = 512
 """The estimated size of a line without its output, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One line to write, and the settlement that follows once it is durable. The line of a lost attempt has none."""
+    """One line to write, and the settlement to send once the line is durable. The line of a lost attempt has no settlement."""
 
     batch_id: str
     outcome: Outcome
@@ -53,9 +54,9 @@ class Finished:
 
 @dataclass(slots=True)
 class _Segment:
-    """Lines of a batch that are to be the `n`-th segment of this life of the worker.
+    """The lines of one batch that become segment number `n` of this life of the worker.
 
-    `may_exist` is set when a try to write it had no answer.
+    `may_exist` is set after a try to write the segment got no answer.
     """
 
     batch_id: str
@@ -65,9 +66,9 @@ class _Segment:
 
 
 class Flusher:
-    """Writes the segments of one worker. Use as a context manager: leaving it writes and settles everything that waits.
+    """Writes the segments of one worker. Use it as a context manager: leaving it writes and settles everything that waits.
 
-    `store_fault` says why the storage takes nothing at the moment; it is empty while the storage does.
+    `store_fault` is the reason why the storage takes nothing at the moment; it is empty if the storage works.
     """
 
     def __init__(self, context: WorkerContext, heartbeat: Heartbeat) -> None:
@@ -106,33 +107,33 @@ class Flusher:
         self._outcome_spool.close()
 
     def end_by(self, moment: float) -> None:
-        """Give up at this moment of the monotonic clock: what could not be written by then is done again by another worker."""
+        """Give up at this moment of the monotonic clock. Rows that are not written by then are run again by another worker."""
         with self._condition:
             self._end_by = moment if self._end_by is None else min(self._end_by, moment)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs. It does until the flusher is left, unless it failed."""
+        """Whether the thread runs. It ends when the flusher is left as a context manager, or if it fails."""
         return self._thread.is_alive()
 
     @property
     def full(self) -> bool:
-        """Whether more waits in memory than may: the storage is slow or away, and the spool has no room."""
+        """Whether too many outcomes wait in memory, because the storage is slow or away and the spool has no room."""
         with self._condition:
             return self._waiting_bytes > FULL_FLUSHES * self._flush_bytes
 
     @property
     def received(self) -> int:
-        """How many outcomes were ever put here to be written."""
+        """How many outcomes were put here to be written since the start."""
         return self._received
 
     @property
     def handled(self) -> int:
-        """How many of them, counted from the first, wait no more: they are durable, abandoned or released."""
+        """How many of the received outcomes, counted from the first, no longer wait: they are durable, abandoned or released."""
         return self._handled
 
     def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
-        """Take an outcome, which is written soon. If its lease is gone, it is not written at all."""
+        """Take an outcome to be written soon. If the lease of its row is gone, the outcome is dropped."""
         if settlement is not None and not self._leases.mark_settling(settlement.lease):
             self._abandon(settlement.lease)
             return
@@ -150,7 +151,7 @@ class Flusher:
             self._condition.notify_all()
 
     def flush_now(self) -> None:
-        """Begin to write what waits, without waiting for `flush_s`. Returns at once."""
+        """Begin to write the outcomes that wait, without waiting for `flush_s`. Returns at once."""
         with self._condition:
             self._since = float("-inf")
             self._condition.notify_all()
@@ -165,7 +166,7 @@ class Flusher:
                 self._handled += len(due)
 
     def _next_due(self) -> Sequence[Finished] | None:
-        """Wait for the lines that are to be written next. None when all are written and the flusher is to end."""
+        """Wait for the next lines to write, and return them. Returns None when all are written and the flusher must end."""
         with self._condition:
             while True:
                 if self._outcome_spool:
@@ -181,7 +182,10 @@ class Flusher:
                 self._condition.wait(self._flush_s - waited if self._waiting else None)
 
     def _from_spool(self) -> Sequence[Finished]:
-        """The oldest chunk on the spool. Nothing when the disk does not give it back: then its rows are to be done again."""
+        """Take the oldest chunk from the spool.
+
+        If the disk does not give it back, return nothing, and note its leases so that they are released.
+        """
         lines, leases = self._spooled.popleft()
         try:
             return self._outcome_spool.pop()
@@ -197,7 +201,7 @@ class Flusher:
         self._unreadable = []
 
     def _flush(self, due: Sequence[Finished]) -> None:
-        """Write one segment for each batch, then settle the rows of all that became durable."""
+        """Write one segment for each batch, then settle the rows of all segments that became durable."""
         batches: dict[str, list[Finished]] = defaultdict(list)
         for finished in due:
             batches[finished.batch_id].append(finished)
@@ -230,7 +234,7 @@ class Flusher:
         logger().debug("segment.written", segment=name, batch=new.batch_id, rows=len(outcomes), bytes=size)
 
     def _held(self, lines: Sequence[Finished]) -> Iterator[Finished]:
-        """The lines that may be written. The leases of the others are abandoned."""
+        """Yield the lines whose lease is still held, and those without a settlement. Abandon the other leases."""
         for finished in lines:
             if finished.settlement is None or self._leases.holds(finished.settlement.lease):
                 yield finished
@@ -247,7 +251,10 @@ class Flusher:
         self._leases.remove(settlement.lease for settlement in settlements)
 
     def _until_done(self, error_type: type[UnavailableError], act: Callable[[], None]) -> bool:
-        """Call `act` until it raises no such error, and log the first one. False if the time of a drain was over before."""
+        """Call `act` until it no longer raises `error_type`, and log the first error.
+
+        Returns False if the time of a drain ends before that.
+        """
         outage = Outage()
         while True:
             try:
@@ -259,7 +266,7 @@ class Flusher:
                     draining = self._draining
                     if draining and self._end_by is not None and self._context.monotonic() >= self._end_by:
                         return False
-                    self._condition.wait_for(lambda: self._draining is not draining, RETRY_S)  # noqa: B023 - called here
+                    self._condition.wait_for(lambda: self._draining is not draining, RETRY_S)  # noqa: B023 - the lambda is called only here
             else:
                 self.store_fault = ""
                 return True

@@ -1,12 +1,12 @@
 """The heartbeat: a thread that renews the leases of a worker, learns which of them are gone, and notices a hung engine.
 
-It does no work, and writes nothing: what it learns is kept in `Leases`, where the runner and the flusher read it.
+The thread runs no rows and writes nothing. What it learns is kept in `Leases`, where the runner and the flusher read it.
 
-While Redis is away it keeps trying. Once Redis was silent for longer than a lease, no lease is sure any more: it may have run
-out, and another worker may have the row. Rows in hand go on all the same, since throwing them away would cost more than doing
-some of them twice, and the flusher calls `confirm` before each segment. If that gets no answer either, finished lines are
-written without one (rule 32 of jobs/PROTOCOL.md): the winner of a row is the same for every reader, and a second line of a row
-is waste, which is never billed.
+While Redis is away, the heartbeat keeps trying. Once Redis has been silent for longer than a lease, no lease is certain any more:
+it may have run out, and another worker may have the row. Rows in hand continue all the same, because stopping them would cost
+more than running some of them twice. The flusher calls `confirm` before each segment. If Redis does not answer that either,
+finished lines are written all the same (rule 32 of jobs/PROTOCOL.md): every reader finds the same winner of a row, and a second
+line of a row is waste, which is never billed.
 """
 
 import os
@@ -21,39 +21,40 @@ from workers.worker.context import WorkerContext
 from workers.worker.outage import Outage
 
 BEAT_S: Final = 5.0
-"""The longest time between two beats, in seconds."""
+"""The longest time between two beats, in seconds. It is a third of a lease if that is shorter."""
 
 AGAIN_S: Final = 0.2
-"""Seconds between two tries while Redis is away. An idle worker claims as often, and finds the leases that ran out meanwhile."""
+"""Seconds between two tries while Redis is away. Idle workers claim as often, and may take the leases that ran out meanwhile."""
 
 
 class Pulse:
-    """When a loop that may hang last began to work. `age_s` is 0 while it has nothing to do."""
+    """The time when a loop that may hang last began to work. `age_s` is 0 while the loop has nothing to do."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._at: float | None = None
 
     def mark(self) -> None:
-        """The loop is here now, and begins to work."""
+        """Note that the loop begins to work now."""
         self._at = self._monotonic()
 
     def rest(self) -> None:
-        """The loop waits for work."""
+        """Note that the loop waits for work."""
         self._at = None
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last mark."""
+        """Seconds since the last mark; 0 while the loop waits for work."""
         at = self._at
         return 0.0 if at is None else self._monotonic() - at
 
 
 class Heartbeat:
-    """Beats three times in a lease until stopped, and as soon as Redis is back. Use as a context manager.
+    """Beats at least three times in a lease until stopped, and more often while Redis is away. Use it as a context manager.
 
-    When one of `pulses` is older than `step_limit_s`, the engine or a kind hangs: all leases in hand are abandoned. After
-    `exit_limit_s` more the process ends by `end_process`, so that the fleet replaces it: nothing else stops a hung thread.
+    If one of `pulses` is older than `step_limit_s`, the engine or a kind hangs, and all leases in hand are abandoned. After
+    another `exit_limit_s`, `end_process` ends the process, so that the fleet replaces the worker: nothing else stops a hung
+    thread.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Heartbeat:
         self._thread.join()
 
     def beat(self) -> None:
-        """Renew the leases now, and note which are gone. Raises QueueUnavailable."""
+        """Abandon leases that are overdue, then renew the others and note which are gone. Raises QueueUnavailable."""
         context = self._context
         hung_s = max((pulse.age_s for pulse in self._pulses), default=0.0)
         for lease, phase in self._leases.abandon_overdue(hung=hung_s > self._step_limit_s):
@@ -97,7 +98,10 @@ class Heartbeat:
         self._answered_at = context.monotonic()
 
     def confirm(self) -> None:
-        """Beat before a write if the last answer is older than a lease. Without an answer nothing is known, and it returns."""
+        """Renew the leases before a write if the last answer is older than `lease_s`.
+
+        If Redis does not answer, log that and return: the caller writes all the same (rule 32).
+        """
         if self._context.monotonic() - self._answered_at > self._context.settings.lease_s:
             try:
                 self.beat()

@@ -1,12 +1,12 @@
 """The leases that a worker holds, by phase, and how long each phase may last (rule 32 of jobs/PROTOCOL.md).
 
-    waiting     claimed, and the engine has not begun it
+    waiting     claimed, but not begun by the engine
     running     the engine works on one of its prompts
-    settling    finished, and its outcome is not yet durable and reported
+    settling    finished, but its outcome is not yet durable and reported
 
-A lease ends in one of three ways: it is *settled* once the outcome is durable, *released* so that another worker does the row
-and no attempt is counted, or *abandoned* because it is gone: it ran out, or this worker renews it no longer. Nothing is
-written of a row whose lease is gone, so ask `holds` before each write.
+A lease ends in one of three ways: it is *settled* once the outcome is durable, *released* so that another worker does the row and
+no attempt is counted, or *abandoned* because it is gone: it ran out, or this worker no longer renews it. Nothing is written of a
+row whose lease is gone, so ask `holds` before each write.
 """
 
 import threading
@@ -21,7 +21,7 @@ from jobs.settings import Settings
 
 
 class Phase(StrEnum):
-    """Where a leased job is in its life."""
+    """The phase of a leased job: see the head of this module."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class _Held:
 
 
 class Leases:
-    """The register of the leases that one worker holds. Thread-safe. `limits_s` says how long each phase may last."""
+    """The register of the leases that one worker holds. Thread-safe. `limits_s` says how many seconds each phase may last."""
 
     def __init__(self, limits_s: Mapping[Phase, float], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._limits_s = limits_s
@@ -48,7 +48,7 @@ class Leases:
 
     @classmethod
     def from_settings(cls, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> Self:
-        """An empty register with the limits of the settings."""
+        """Make an empty register with the limits of the settings."""
         limits = (settings.waiting_limit_s, settings.running_limit_s, settings.settling_limit_s)
         return cls(dict(zip(Phase, limits, strict=True)), monotonic)
 
@@ -59,11 +59,14 @@ class Leases:
             self._held.update({lease: _Held(Phase.WAITING, now) for lease in leases})
 
     def mark_running(self, lease: Lease) -> None:
-        """The engine has begun this row, or has answered one of its prompts: its time counts anew."""
+        """Note that the engine has begun this row or answered one of its prompts. The time limit starts again."""
         self._enter(lease, Phase.RUNNING)
 
     def mark_settling(self, lease: Lease) -> bool:
-        """The row is finished and waits to be settled. False if the lease is gone: then nothing may be written of it."""
+        """Note that the row is finished and waits to be settled.
+
+        Returns False if the lease is gone: then nothing of the row may be written.
+        """
         return self._enter(lease, Phase.SETTLING)
 
     def remove(self, leases: Iterable[Lease]) -> None:
@@ -85,9 +88,10 @@ class Leases:
             return found
 
     def abandon_overdue(self, *, hung: bool) -> tuple[tuple[Lease, Phase], ...]:
-        """Mark the leases as gone that are to be renewed no longer, and return them with their phases.
+        """Mark overdue leases as gone, so that they are no longer renewed. Returns them with their phases.
 
-        These are the ones whose phase has lasted too long, and while the engine is `hung` all that are waiting or running.
+        A lease is overdue if its phase has lasted too long. If the engine is `hung`, all waiting and running leases are overdue
+        too.
         """
         now = self._monotonic()
         with self._lock:
@@ -102,7 +106,7 @@ class Leases:
             return overdue
 
     def mark_ended(self, *, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
-        """The queue has answered that these leases are lost, and that the batches of those were closed."""
+        """Note what the queue answered: the leases in `lost` are gone, and the batches of those in `cancelled` were closed."""
         with self._lock:
             gone = {lease for lease in lost if lease in self._held} - self._gone
             self._gone |= gone
@@ -110,22 +114,22 @@ class Leases:
             self._cancelled.update(lease for lease in cancelled if lease in self._held)
 
     def holds(self, lease: Lease) -> bool:
-        """Whether the lease is still ours, by what the queue has answered so far."""
+        """Whether this worker still holds the lease, as far as the queue has answered. False if the worker has given it up."""
         with self._lock:
             return lease in self._held and lease not in self._gone
 
     def renewable(self) -> tuple[Lease, ...]:
-        """The leases that are to be renewed: all that are held and not gone."""
+        """Return the leases to be renewed: all that are held and not gone."""
         with self._lock:
             return tuple(lease for lease in self._held if lease not in self._gone)
 
     def gone(self) -> frozenset[Lease]:
-        """The leases that are lost, abandoned or about to be released, until they are removed."""
+        """Return the leases that are lost, abandoned or about to be released, and not removed yet."""
         with self._lock:
             return frozenset(self._gone)
 
     def cancelled(self) -> frozenset[Lease]:
-        """The leases whose batch was closed, until they are removed."""
+        """Return the leases whose batch was closed, and that are not removed yet."""
         with self._lock:
             return frozenset(self._cancelled)
 
@@ -137,7 +141,7 @@ class Leases:
 
     @property
     def in_hand(self) -> int:
-        """How many are waiting or running."""
+        """How many leases are waiting or running."""
         with self._lock:
             return sum(held.phase is not Phase.SETTLING for held in self._held.values())
 

@@ -1,8 +1,8 @@
 """The metrics of one worker, for Prometheus.
 
-A worker counts in its own process, and hands its samples over as text with its status; `workers/fleet/metrics.py` serves them.
-Names follow Prometheus' conventions, and OpenTelemetry's for generative AI where it has one (a dot is an underscore). No label
-holds a text, a row or a batch: the settings bound how many values a label has.
+A worker counts in its own process, and returns its samples as text in its status; `workers/fleet/metrics.py` serves them. Names
+follow Prometheus' conventions. If OpenTelemetry has a name for a metric of generative AI, that name is used, with underscores for
+dots. No label holds a text, a row or a batch: the settings limit how many values a label can have.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,10 +34,10 @@ METRICS: Final[dict[str, str]] = {
 """The metrics of one worker, with their help texts, as docs/reference.md shows them."""
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Seconds."""
+"""Upper bounds, in seconds, of the buckets of every duration histogram (attempt, flush, publish)."""
 
 TOKEN_BUCKETS: Final = tuple(4.0**n for n in range(11))
-"""As OpenTelemetry has them, as far as a context reaches."""
+"""Upper bounds, in tokens, of the buckets of the token histogram. They are OpenTelemetry's, up to a million tokens."""
 
 OTHER: Final = "_OTHER"
 
@@ -45,7 +45,7 @@ NS: Final = 1e9
 
 
 class WorkerMetrics:
-    """What one worker counts. Thread-safe."""
+    """Counts the attempts, tokens and durations of one worker. Thread-safe."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -59,7 +59,7 @@ class WorkerMetrics:
         self._flush = Histogram(name, _meaning(name), buckets=BUCKETS, registry=self._registry)
 
     def written(self, outcomes: Sequence[Outcome]) -> None:
-        """These are durable."""
+        """Count these outcomes, which are durable now."""
         for one in outcomes:
             retried = one.status == "failed" and not one.final
             self._rows.labels("retried" if retried else one.status).inc()
@@ -74,12 +74,12 @@ class WorkerMetrics:
                 self._took.labels(_error_type(one)).observe(took_s)
 
     def flush_time(self) -> AbstractContextManager[Any]:
-        """Measures what is done within it as a flush."""
+        """Measure the block under `with` as the duration of one flush."""
         timer: AbstractContextManager[Any] = self._flush.time()
         return timer
 
     def text(self, stats: EngineStats | None, lease_losses: int) -> str:
-        """All samples in the text format, those of the engine among them."""
+        """Return all samples in Prometheus' text format, with the engine's samples if `stats` is given."""
         samples: str = generate_latest(self._registry).decode()
         if stats is None:
             return samples
@@ -89,7 +89,7 @@ class WorkerMetrics:
 
 
 def _took_s(outcome: Outcome) -> float | None:
-    """From the first prompt to the end; None where no attempt was made."""
+    """Return the seconds from the start of the attempt to its end; None if its receipt lacks one of the two."""
     began, ended = outcome.receipt.get("started_at"), outcome.receipt.get("finished_at")
     if began is None or ended is None:
         return None
@@ -97,7 +97,7 @@ def _took_s(outcome: Outcome) -> float | None:
 
 
 def _error_type(outcome: Outcome) -> str:
-    """A code that is documented, so that there are only so many."""
+    """Return the error's code, empty if there is none. Undocumented codes become `_OTHER`, so that the label has few values."""
     code = (outcome.error or {}).get("code", "")
     return code if code in CODES or not code else OTHER
 
@@ -120,7 +120,7 @@ def _engine(stats: EngineStats, lease_losses: int) -> list[Metric]:
 
 
 class _Once(Collector):
-    """Families that are collected as they are."""
+    """Gives metric families to the registry as they are."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

@@ -1,6 +1,6 @@
 """An outage: Redis or the storage is away, or a file is damaged, as one observer sees it.
 
-The observer asks again and again, and reports only the change: once when the outage begins, and once when it is over.
+The observer keeps trying, but reports only a change: once when the outage begins, and once when it is over.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from jobs.logs import logger
 
 @dataclass
 class Outage:
-    """The fault that one observer met last; None while all is well."""
+    """The last fault that one observer met. `error` is None while all is well."""
 
     error: UnavailableError | None = None
 
     def begin(self, error: UnavailableError) -> bool:
-        """Note a fault. Returns whether it is the first since all was well, and so is to be reported."""
+        """Note a fault. Returns whether all was well before, so that the caller reports each outage once."""
         is_first = self.error is None
         self.error = error
         return is_first
 
     def log(self, error: UnavailableError) -> None:
-        """Note a fault, and log it if it is the first since all was well."""
+        """Note a fault, and log it if all was well before."""
         if self.begin(error):
             logger().warning(self.event, error=self.reason)
 
     def end(self) -> bool:
-        """Note that all is well. Returns whether it was not before, and so is to be reported."""
+        """Note that all is well. Returns whether there was a fault before, so that the caller reports the end once."""
         was_away = self.error is not None
         self.error = None
         return was_away
@@ -39,12 +39,12 @@ class Outage:
 
     @property
     def event(self) -> str:
-        """The event of `jobs/logs.py` that stands for the fault; empty while all is well."""
+        """The log event that stands for the fault (see `jobs/logs.py`); empty while all is well."""
         return "" if self.error is None else event_of(self.error)
 
 
 def event_of(error: UnavailableError) -> str:
-    """The event of `jobs/logs.py` that stands for a fault of Redis or the storage."""
+    """Return the log event that stands for a fault of Redis or the storage (see `jobs/logs.py`)."""
     if isinstance(error, QueueUnavailable):
         return "queue.unavailable"
     return "store.damaged" if isinstance(error, StoreDamaged) else "store.unavailable"

@@ -1,8 +1,8 @@
 """The outcome of an attempt: the line for its segment, and the settlement for the queue.
 
-This is the only place that turns the end of an attempt into an outcome; `workers.worker.retry` decides whether a failure is
-tried again. It also makes the line of an attempt whose lease was lost, and the final failure of a row that is not run: one
-that workers died of, or whose request cannot be read.
+Only this module turns the end of an attempt into an outcome; `workers.worker.retry` decides whether a failed attempt is tried
+again. This module also makes the line of an attempt whose lease was lost, and the final failure of a row that is not run, because
+workers died of it or its request cannot be read.
 """
 
 import random
@@ -25,7 +25,7 @@ from workers.worker.retry import RetryPolicy
 
 @dataclass(frozen=True)
 class OutcomeBuilder:
-    """Makes the outcomes of one worker. `identity` stands in every receipt: the engine, the model and its revision."""
+    """Makes the outcomes of one worker. `identity` goes into the receipts: the engine, the model and its revision."""
 
     worker: str
     model: str
@@ -37,9 +37,9 @@ class OutcomeBuilder:
     def ended(
         self, attempt: Attempt, error: RowError | None, now: datetime, rng: random.Random
     ) -> tuple[Outcome, Settlement]:
-        """The outcome of an attempt that ran, with its output or with the error that ended it.
+        """Return the line and the settlement of an attempt that ran, with its output or the error that ended it.
 
-        A kind may return what cannot be written as JSON: then the row fails, since other rows share its segment.
+        If a kind returns something that cannot be written as JSON, only this row fails, and not the others of its segment.
         """
         job = attempt.job
         delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
@@ -74,7 +74,10 @@ class OutcomeBuilder:
         return outcome, Settlement(job.lease, "retry", int((delay_s or 0.0) * 1000))
 
     def crashed(self, job: Job, lease: Lease, now: datetime) -> Outcome:
-        """The line of an attempt whose lease ran out. It is never final; a rebuild counts crashes from such lines (rule 12)."""
+        """Return the line of an attempt whose lease ran out. The line is never final.
+
+        After Redis has lost its data, crashes are counted again from such lines (rule 12).
+        """
         return Outcome(
             **self._head(job, lease, None),
             status="crashed",
@@ -85,13 +88,13 @@ class OutcomeBuilder:
         )
 
     def buried(self, job: Job, row: RowRequest, now: datetime) -> tuple[Outcome, Settlement]:
-        """The final failure of a row that workers died of (rule 11 of jobs/PROTOCOL.md)."""
+        """Return the final failure of a row that workers died of (rule 11 of jobs/PROTOCOL.md), and its settlement."""
         alone = f", {job.solo_crashes} times with no other row in hand" if job.solo_crashes else ""
         error = RowError("crashed_worker", f"its worker died {job.crashes} times{alone}")
         return self._final_failure(job, row, error, now)
 
     def unreadable(self, job: Job, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
-        """The final failure of a row whose stored request cannot be read back."""
+        """Return the final failure of a row whose stored request cannot be read back, and its settlement."""
         return self._final_failure(job, None, error, now)
 
     def _final_failure(
@@ -122,7 +125,7 @@ class OutcomeBuilder:
 
 
 def _as_values(error: RowError, row: RowRequest | None) -> dict[str, Any]:
-    """The error as it stands in an outcome, with the line and the field that it is about, where they are known."""
+    """Return the error as it stands in an outcome, with the line and the field that it is about if they are known."""
     values: dict[str, Any] = {"code": error.code, "message": error.message}
     if row is not None:
         values["line"] = row.line

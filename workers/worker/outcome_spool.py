@@ -1,8 +1,8 @@
-"""The outcome spool: finished outcomes on local disk, in order, while the storage cannot take them.
+"""The outcome spool: finished outcomes wait on local disk, in order, while the storage cannot take them.
 
-The spool is a file without a name. It ends with its process, and no other process ever reads it, since the leases end with the
-process too. A chunk is written whole or not at all. A chunk that the disk does not give back as it was written is lost, and no
-other with it. The file never grows beyond its limit: `push` then refuses.
+The spool is a temporary file without a name, so it ends with its process. No other process needs it, since the leases end with
+the process too. A chunk is written whole or not at all. If the disk does not give a chunk back as it was written, only that chunk
+is lost. The file never grows beyond its limit: `push` refuses a chunk that does not fit.
 """
 
 import contextlib
@@ -32,8 +32,8 @@ class OutcomeSpool(Generic[T]):
     """A queue of chunks of values, first in first out. For one thread at a time.
 
     Args:
-        folder: The folder in which the file is made once it is needed.
-        most_bytes: The size beyond which the file does not grow.
+        folder: The folder for the file, which is made when it is first needed.
+        most_bytes: The limit of the file's size, in bytes.
     """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -48,7 +48,7 @@ class OutcomeSpool(Generic[T]):
         return len(self._chunks)
 
     def push(self, values: Sequence[T]) -> bool:
-        """Put a chunk behind the others. False if there is no room or the disk fails: then nothing has changed."""
+        """Append a chunk. Returns False, and changes nothing, if there is no room or the disk fails."""
         data = pickle.dumps(values)
         if self._end + len(data) > self._most_bytes:
             return False
@@ -62,9 +62,9 @@ class OutcomeSpool(Generic[T]):
         return True
 
     def pop(self) -> Sequence[T]:
-        """Take the oldest chunk. The file is emptied when the last one is taken.
+        """Take the oldest chunk. The file is emptied when the last chunk is taken.
 
-        Raises OSError if the disk does not give the chunk back as it was written. This chunk is lost then, and no other.
+        Raises OSError if the disk does not give the chunk back as it was written. Only this chunk is lost then.
         """
         chunk = self._chunks.popleft()
         file = self._opened()
@@ -85,7 +85,10 @@ class OutcomeSpool(Generic[T]):
             self._file.close()
 
     def _write(self, data: bytes) -> None:
-        """Append all of `data` or nothing: a disk that fills up takes a part of it, and refuses only the next write."""
+        """Append all of `data` or nothing.
+
+        A disk that fills up may accept part of a write and fail only on the next, so that part is cut off again.
+        """
         file, rest = self._opened(), memoryview(data)
         file.seek(self._end)
         try:
@@ -96,7 +99,7 @@ class OutcomeSpool(Generic[T]):
             raise
 
     def _cut(self, end: int) -> None:
-        """End the file here. If the disk refuses to shorten it, the rest is written over later."""
+        """End the file at `end`. If the disk refuses to shorten the file, later writes overwrite what is too much."""
         self._end = end
         with contextlib.suppress(OSError):
             self._opened().truncate(end)

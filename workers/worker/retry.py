@@ -12,7 +12,7 @@ from jobs.errors import RowError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often an attempt is tried, and the longest delays between, in seconds.
+    """How many attempts a row gets, and the longest delays between them, in seconds.
 
     The delay after the n-th attempt is at most `base_s` times 2 to the power of n-1, and never more than `cap_s`.
     """
@@ -22,7 +22,7 @@ class RetryPolicy:
     cap_s: float = 60.0
 
     def delay_s(self, error: RowError, attempt: int, rng: random.Random) -> float | None:
-        """Seconds to wait after the failed attempt number `attempt`, counted from 1. None if the failure is final."""
+        """Return the seconds to wait after failed attempt number `attempt`, counted from 1; None if the failure is final."""
         if not error.retryable or attempt >= self.max_attempts:
             return None
         return rng.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** (attempt - 1)))

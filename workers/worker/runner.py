@@ -3,12 +3,12 @@
     claim --> compose --> engine --> check --> flush --> settle
     |---- claimer -----|     |-- this loop --|     |--- flusher ---|
 
-The loop steps the engine, and does nothing that could wait. The claimer's thread brings jobs with their first prompts, the
-flusher's makes outcomes durable and settles them, and the heartbeat's renews the leases.
+The loop steps the engine, and leaves what may wait long to other threads: the claimer brings jobs with their first prompts, the
+flusher makes outcomes durable and settles them, and the heartbeat renews the leases.
 
 Every claimed job ends in exactly one way: it is *settled* after its outcome is durable; it is *released*, and no attempt is
-counted; or it is *abandoned* because its lease is gone, and then nothing more is written of it. When the engine itself fails,
-its error leaves `run`, and the leases in hand are left to run out: that costs each of these jobs a crash and no attempt.
+counted; or it is *abandoned* because its lease is gone, and then nothing more is written of it. If the engine itself fails, `run`
+raises its error, and the leases in hand are left to run out: each of these jobs then counts a crash, but no attempt.
 """
 
 import os
@@ -32,13 +32,13 @@ from workers.worker.leases import Phase
 from workers.worker.outage import event_of
 
 RELEASE_S: Final = 2.0
-"""The last seconds of a drain, or its last quarter if that is shorter, are kept for releasing rows and writing outcomes."""
+"""Seconds at the end of a drain for releasing rows and writing outcomes; a quarter of the drain if that is shorter."""
 
 
 class Runner:
     """Runs the jobs of one lane on one engine until it is told to stop.
 
-    `end_process` is called with an exit status when the engine hangs and nothing else can end the process.
+    `end_process` is called with an exit status if the engine or a kind hangs and nothing else can end the process.
     """
 
     def __init__(
@@ -71,17 +71,17 @@ class Runner:
 
     @property
     def store_fault(self) -> str:
-        """Why the storage takes or gives nothing at the moment; empty while it does."""
+        """The reason why the storage cannot be written or read at the moment; empty if it can."""
         return self._flusher.store_fault or self._claimer_fault("store.unavailable")
 
     @property
     def queue_fault(self) -> str:
-        """Why Redis gives or takes no rows at the moment, as when it is full; empty while it does."""
+        """The reason why Redis gives or takes no rows at the moment, for example because it is full; empty if it does."""
         return self._claimer_fault("queue.unavailable")
 
     @property
     def store_damage(self) -> str:
-        """The damaged file of the storage for which a batch waits; empty while none is known."""
+        """The damaged file that a batch waits for, as a message; empty if none is known."""
         return self._claimer_fault("store.damaged")
 
     def _claimer_fault(self, event: str) -> str:
@@ -90,13 +90,13 @@ class Runner:
 
     @property
     def lease_losses(self) -> int:
-        """How many leases were ever lost, or abandoned because their row or the engine hung."""
+        """How many leases were ever lost, or abandoned because a phase took too long or the engine or a kind hung."""
         return self._leases.losses
 
     def stop(self, drain_s: float) -> None:
         """Begin to drain (rule 33 of jobs/PROTOCOL.md). May be called from any thread, and again with less time.
 
-        Nothing more is claimed, and what the engine has not begun is released at once. Rows that run may finish until
+        Nothing more is claimed, and rows that the engine has not begun are released at once. Running rows may finish until
         `RELEASE_S` before the end of `drain_s`; then they are released too. The worker is done when `drain_s` is over.
         """
         finish_s = drain_s - min(RELEASE_S, drain_s / 4)
@@ -106,7 +106,8 @@ class Runner:
         self._stopping.set()
         self._claimer.stop()
         for after_s, phases in ((0.0, [Phase.WAITING]), (finish_s, [Phase.WAITING, Phase.RUNNING])):
-            timer = threading.Timer(after_s, self._release_in, phases)  # not in this loop, whose step may take long
+            # Timers release the leases, because a step of the loop may take long.
+            timer = threading.Timer(after_s, self._release_in, phases)
             timer.daemon = True
             self._timers.append(timer)
             timer.start()
@@ -128,7 +129,7 @@ class Runner:
         logger().info("worker.stopped", worker=context.worker, released=released)
 
     def _submit_or_flush(self, turns: Iterable[Turn]) -> None:
-        """Submit the requests of each turn to the engine; after a last turn flush the attempt's outcome."""
+        """Submit the requests of each turn to the engine. After the last turn of a conversation, flush the attempt's outcome."""
         for turn in turns:
             if turn.is_last:
                 self._flush(turn)
@@ -138,7 +139,7 @@ class Runner:
     # -- claim, compose: done by the claimer ------------------------------------------------------------------------
 
     def _claimed_and_composed(self) -> Iterator[Turn]:
-        """The first turns of the jobs that the claimer has claimed and composed. Waits a little if nothing is in hand."""
+        """Yield the first turns of the jobs that the claimer has composed. Waits a little if no job is in hand."""
         for turn in self._claimer.ready():
             lease = turn.attempt.job.lease
             self._attempts[lease] = turn.attempt
@@ -169,7 +170,7 @@ class Runner:
     # -- check ------------------------------------------------------------------------------------------------------
 
     def _checked(self, completions: Sequence[Completion]) -> Iterator[Turn]:
-        """The turns that kinds make of these completions: they check them, and go on or return their output."""
+        """Yield the turns that follow these completions: the kinds check them, then ask for more or return their output."""
         for completion in completions:
             attempt = self._attempt_of.pop(completion.request_id, None)
             if attempt is None or attempt.job.lease not in self._attempts:
@@ -182,7 +183,10 @@ class Runner:
         self._note_what_runs()
 
     def _note_what_runs(self) -> None:
-        """Note which rows the engine has begun. It begins requests in order, so those that wait were submitted last."""
+        """Note which rows the engine has begun.
+
+        The engine begins requests in order, so the requests that still wait are those that were submitted last.
+        """
         waiting = self._engine.stats().waiting
         while len(self._submitted) > waiting:
             attempt = self._attempt_of.get(self._submitted.popleft())
@@ -211,14 +215,14 @@ class Runner:
     def _end_what_is_gone(self) -> None:
         """Abandon the attempts whose lease is gone, and release those whose batch was closed."""
         for lease in self._leases.gone() & self._attempts.keys():
-            if not self._stopping.is_set():  # else it was released
+            if not self._stopping.is_set():  # else `_release_in` released it
                 logger().info("lease.lost", job=str(lease.key))
             self._abandon(lease)
         for lease in self._leases.cancelled() & self._attempts.keys():
             self._release(lease)
 
     def _abandon(self, lease: Lease) -> None:
-        """The lease is gone: end the attempt, and write nothing of it."""
+        """End the attempt and write nothing of it, because its lease is gone."""
         self._cancel(lease)
         self._leases.remove([lease])
         self._claimer.wake()
@@ -231,7 +235,7 @@ class Runner:
         self._claimer.wake()
 
     def _cancel(self, lease: Lease) -> None:
-        """Take an attempt out of hand, and cancel what the engine still does for it."""
+        """Remove and close the attempt, and cancel its requests at the engine."""
         attempt = self._attempts.pop(lease)
         attempt.close()
         for request_id in attempt.under_way:
@@ -244,13 +248,13 @@ class Runner:
         return self._stopping.is_set() and (not self._attempts or self._context.monotonic() >= self._finish_by)
 
     def _release_in(self, *phases: Phase) -> int:
-        """Release the leases in these phases. Timers call it too: the loop then abandons the attempts."""
+        """Release the leases in these phases, and return how many. Timers call it too; the loop abandons the attempts later."""
         leases = self._leases.start_release(*phases)
         self._context.release(leases)
         return len(leases)
 
     def _await_timers(self) -> None:
-        """Wait for the drain timers: one may still be releasing leases, and exiting now would lose that call."""
+        """Wait for the drain timers: one may still be releasing leases, and ending the process now would lose that call."""
         for timer in list(self._timers):
             timer.cancel()
             if timer.ident is not None:

@@ -26,7 +26,7 @@ from workers.worker.runner import Runner
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """The name of a worker, and what it works on. `only` limits it to some batches; None means all that are open."""
+    """The name of a worker, and what it works on. `only` limits it to some batches; None means all open batches."""
 
     worker: str
     alias: str
@@ -39,8 +39,8 @@ class WorkerPlan:
 class Worker:
     """Works on one lane until stopped.
 
-    When the engine fails at work, the process ends by `end_process`: the engine's state cannot be trusted any more, and closing
-    it may hang. Finished rows are written first; the leases of the others run out.
+    If the engine fails at work, `end_process` ends the process: the engine's state can no longer be trusted, and closing it may
+    hang. Finished rows are written first; the leases of the other rows run out.
     """
 
     def __init__(self, plan: WorkerPlan, end_process: Callable[[int], object] = os._exit) -> None:
@@ -81,7 +81,7 @@ class Worker:
         return dict(self._timings)
 
     def wait_loaded(self) -> None:
-        """Wait until the engine is loaded. Never returns if it cannot be."""
+        """Wait until the engine is loaded. Never returns if loading fails."""
         self._loaded.wait()
 
     def stop(self, drain_s: float) -> None:

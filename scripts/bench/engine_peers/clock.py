@@ -1,6 +1,6 @@
-"""Times a contender, and writes its report: seconds to load, seconds to answer, tokens, and peak memory.
+"""Times a contender and writes its report: seconds to load, seconds to answer, tokens, and peak memory.
 
-The memory is that of the GPU if the contender used one, else that of the process.
+If the contender used a GPU, the memory is the GPU's; otherwise it is the process's.
 """
 
 import json
@@ -22,7 +22,7 @@ class Clock:
         self._loaded = time.perf_counter()
 
     def done(self, tokens: int) -> None:
-        """Note that all requests are answered, with this many new tokens, and write the report to the path in argv[2]."""
+        """Note that all requests are answered with `tokens` new tokens, and write the report to the path in argv[2]."""
         now = time.perf_counter()
         torch = sys.modules.get("torch")
         on_gpu = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()

@@ -1,9 +1,10 @@
-"""Measures the limits of the machine for a model, in a separate process.
+"""Measures, in a separate process, how fast the machine can run a model at best.
 
     python -m scripts.bench.engine_peers.limits FOLDER DTYPE ROWS DEVICE
 
-It prints as JSON: `products_s`, the seconds of the linear layers for this many rows; `weight_bytes`, which each step reads;
-`token_bytes`, which each token of a text takes in the cache; and `bytes_per_s`, the rate at which the device reads a large block.
+It prints these figures as JSON: `products_s`, the seconds that the linear layers take for ROWS rows; `weight_bytes`, the bytes of
+weights that each step reads; `token_bytes`, the bytes that each token of a text takes in the cache; `bytes_per_s`, the rate at
+which the device reads a large block.
 """
 
 import json
@@ -16,9 +17,10 @@ from typing import Any
 def memory_limit(
     texts: Sequence[tuple[int, int]], slots: int, *, weight_bytes: int, token_bytes: int, bytes_per_s: float
 ) -> float:
-    """Tokens a second if only reading memory took time: weights once a step of full slots, keys and values once a token.
+    """Return the tokens a second if only reading memory took time.
 
-    `texts` holds the prompt tokens and the new tokens of each text. The time to read prompts is not counted.
+    Each step, with all slots full, reads the weights once; each new token reads the keys and values of its text once. `texts`
+    holds the prompt tokens and the new tokens of each text. The time to read prompts is not counted.
     """
     made = sum(new for _, new in texts)
     read = sum(new * prompt + new * (new + 1) // 2 for prompt, new in texts)
@@ -59,7 +61,7 @@ def main() -> None:
 
 
 def fastest(work: Callable[[], Any], torch: Any, device: str) -> float:
-    """The seconds of the fastest of four tries, each until the device has finished."""
+    """Return the seconds of the fastest of four tries. Each try ends when the device has finished."""
     spent = []
     for _ in range(4):
         began = time.perf_counter()

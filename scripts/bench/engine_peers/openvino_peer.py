@@ -1,4 +1,4 @@
-"""Answers the workload with OpenVINO GenAI's continuous batching, on a model from its exporter, in the same number format."""
+"""Answers the workload with OpenVINO GenAI's continuous batching, in the same number format, on an exported model."""
 
 import sys
 
@@ -9,7 +9,7 @@ clock = Clock()
 
 
 def main() -> None:
-    """Answer the workload. The third argument is the folder of the exported model."""
+    """Answer the workload. argv[3] is the folder of the exported model."""
     from openvino_genai import ContinuousBatchingPipeline, GenerationConfig, SchedulerConfig
 
     work = Workload.read(sys.argv[1])

@@ -1,7 +1,7 @@
 """Answers the workload with our engine, through the protocol that workers use.
 
-It knows the most tokens of each request, and takes the requests in their order. The optional third argument is a token
-that is banned from all texts, so that none ends early; rows of a batch can ask for that too.
+The engine knows the most tokens that each request may have, and takes the requests in their order. The optional argv[3] is a
+token that is banned from all texts, so that none ends early; rows of a batch can ban a token in the same way.
 """
 
 import sys
@@ -20,7 +20,7 @@ from workers.engines.registry import make_engine  # noqa: E402
 
 
 def length(size: int) -> dict[str, Any]:
-    """The sampling parameter that keeps a text from ending before `size` tokens."""
+    """Return the sampling parameter that keeps a text from ending before `size` tokens."""
     return {"logit_bias": {int(sys.argv[3]): -100.0}} if len(sys.argv) > 3 else {"min_tokens": size}
 
 

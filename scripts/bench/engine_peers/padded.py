@@ -1,7 +1,7 @@
 """Answers the workload with `generate` of transformers, in padded batches of 32, as a simple script would.
 
-The third argument is the order: `file`, or `sorted` by the true lengths. A batch ends with its longest answer; tokens that
-the other rows wrote after their own end are not counted.
+argv[3] is the order: `file`, or `sorted` by the true lengths. A batch ends with its longest answer. Tokens that a shorter answer
+got after its own end are not counted.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Makes models of random weights in the shapes of known models, with the tokenizer of the small model, and keeps them."""
+"""Makes models with random weights in the shapes of known models and the tokenizer of the small model, and keeps them."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,14 @@ SHAPES: Final[dict[str, dict[str, Any]]] = {
         "tie_word_embeddings": False,
     },
 }
-"""Name -> config of a Llama. They have 1.1 and 8.0 billion parameters, and take 2.1 GB and 16 GB on disk in bfloat16."""
+"""The name of each model, and its Llama config.
+
+They have 1.1 and 8.0 billion parameters, and take 2.1 GB and 16 GB on disk in bfloat16.
+"""
 
 
 def random_model(name: str, small: Path, cache: Path, device: str) -> Path:
-    """The folder of a model of random weights, made on the device at the first call. `small` is the small model's folder."""
+    """Return the folder of a model with random weights, which the first call makes. `small` is the small model's folder."""
     folder = cache / name
     if not (folder / ".ready").exists():
         import torch

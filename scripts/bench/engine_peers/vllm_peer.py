@@ -1,4 +1,4 @@
-"""Answers the workload with vLLM, offline. Its scheduler knows the most tokens of each request, and ignores the end token."""
+"""Answers the workload with vLLM, offline. It knows the most tokens of each request, and ignores the end token."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def main() -> None:
     from vllm import LLM, SamplingParams
 
     work = Workload.read(sys.argv[1])
-    eager = work.device == "cpu"  # on a CPU, compiling takes a minute and gains only a tenth
+    eager = work.device == "cpu"  # on a CPU, compiling takes a minute and makes it only 10 % faster
     model = LLM(work.folder, dtype=work.dtype, max_num_seqs=work.slots, max_model_len=1024, enforce_eager=eager)
     clock.loaded()
     params = [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 SHAPES: Final = {"social": (30, 90), "article": (200, 360), "mixed": (30, 360)}
-"""Name -> the fewest and the most new tokens of an answer; all lengths between are equally likely."""
+"""The name of each shape, with the fewest and the most new tokens of an answer. All lengths between are equally likely."""
 
 PREFIX_WORDS: Final = 48
 OWN_WORDS: Final = (8, 32)
@@ -22,7 +22,7 @@ music flower water bread light stone happy quiet simple strong early gentle writ
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt, and the number of tokens that its answer has."""
+    """A prompt, and the number of new tokens of its answer."""
 
     prompt: str
     new_tokens: int
@@ -40,7 +40,7 @@ class Workload:
 
     @property
     def new_tokens(self) -> int:
-        """The new tokens of all answers together."""
+        """The number of new tokens of all answers together."""
         return sum(request.new_tokens for request in self.requests)
 
     def write(self, path: Path) -> None:
@@ -49,13 +49,13 @@ class Workload:
 
     @classmethod
     def read(cls, path: str) -> "Workload":
-        """The workload that `write` wrote."""
+        """Read a workload that `write` wrote."""
         values = json.loads(Path(path).read_text())
         return cls(**{**values, "requests": [Request(**request) for request in values["requests"]]})
 
 
 def requests_of(shape: str, n: int, seed: int) -> list[Request]:
-    """The requests that follow from a seed."""
+    """Return `n` requests of a shape. The same seed gives the same requests."""
     some = random.Random(seed)
 
     vocabulary = WORDS.split()

@@ -39,7 +39,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the results of success."""
+    """Report the successful results."""
     found = await (await create_pool(settings)).all_job_results()
     report_results(result.args[0] for result in found if result.success)
 

@@ -1,8 +1,8 @@
 """The job of every peer in `scripts/bench/lanes.py`, and the settings of the bench. It runs in the peers' environments.
 
-The job only counts; the time from the first run to the last is measured. When jobs come at a rate, each carries the time of
-its enqueueing, and its wait is measured. When workers are broken, each run takes BENCH_JOB_S seconds and is written to a
-log, results are kept in the peer's own store, and each result that the store accepted is written to a log too.
+The job only counts its runs; the time from the first run to the last is measured. If jobs come at a rate, each carries the time
+of its enqueueing, and its wait is measured. If workers are broken, each run takes BENCH_JOB_S seconds and is written to a log,
+results are kept in the peer's own store, and each result that the store accepted is written to a second log.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ JOBS = int(os.environ["BENCH_JOBS"])
 BYTES = int(os.environ["BENCH_BYTES"])
 BATCH = int(os.environ.get("BENCH_BATCH", "64"))
 HELD = max(BATCH, 2)
-"""Jobs that a worker which fetches ahead may hold: a worker that runs one at a time may hold the next one too."""
+"""The most jobs that a worker which fetches ahead may hold. A worker that runs one job at a time may hold the next one too."""
 JOB_S = float(os.environ.get("BENCH_JOB_S", "0"))
 LOG = os.environ.get("BENCH_LOG", "")
 RESULTS = os.environ.get("BENCH_RESULTS", "") == "1"
-"""Whether results are kept."""
+"""Whether the peer keeps results."""
 FIRST = int(os.environ.get("BENCH_FIRST", "0"))
 """The number of the first job that is enqueued."""
 DIE_AFTER = int(os.environ.get("BENCH_DIE_AFTER", "0"))
-"""The process kills itself after it stored this many results; 0 for never."""
+"""The process kills itself after it has stored this many results; 0: never."""
 DURABLE = os.environ.get("BENCH_DURABLE", "") == "1"
 RATE = float(os.environ.get("BENCH_RATE", "0"))
 REDELIVER_S = 5
-"""Seconds after which a durable setting gives a dead worker's jobs to another, if the peer has such a setting."""
+"""Seconds after which a dead worker's jobs go to another worker, if the peer has a setting for that."""
 
 _runs = itertools.count(1)
 _began = [0.0]
@@ -45,7 +45,7 @@ _ran, _stored = (
 
 
 def run(n: int, payload: str) -> "int | None":
-    """Run one job. When results are kept, its number is its result."""
+    """Run one job. If results are kept, return the job's number as its result."""
     if LOG:
         time.sleep(JOB_S)
         return ran(n)
@@ -69,7 +69,7 @@ async def arun(n: int, payload: str) -> "int | None":
 
 
 def ran(n: int) -> int:
-    """Log the run as the last act of the job's body, which is the job's effect. Returns its number."""
+    """Log that job `n` ran. This is the last act of the job's body, and its only effect. Returns the number."""
     os.write(_ran, b"%d\n" % n)
     return n
 
@@ -82,17 +82,17 @@ def stored(*numbers: int) -> None:
 
 
 def job_id(n: int) -> str:
-    """The name under which the result of a job is found again."""
+    """Return the name under which the result of a job is found again."""
     return f"job-{n}"
 
 
 def report_results(numbers: "Iterable[int]") -> None:
-    """Tell the bench which jobs have a result of success in the store, once for each such result."""
+    """Report which jobs have a successful result in the store, once for each such result."""
     Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"good": list(numbers)}))
 
 
 def waited(since: float) -> None:
-    """Count a job's wait; after the last job, report p99. The first half is left out, because the worker was starting."""
+    """Count a job's wait; after the last job, report p99 over the second half. The worker was starting during the first half."""
     _waits.append(time.time() - since)
     if len(_waits) == JOBS:
         late = sorted(_waits[JOBS // 2 :])
@@ -100,12 +100,12 @@ def waited(since: float) -> None:
 
 
 def report(seconds: float) -> None:
-    """Tell the bench how many seconds the step took."""
+    """Report how many seconds the step took."""
     Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"seconds": seconds}))
 
 
 def rows() -> Iterator[tuple[int, str]]:
-    """The arguments of each job: made before the clock starts, or one at a time when jobs come at a rate."""
+    """Yield the arguments of each job: made before the clock starts, or one at a time if jobs come at a rate."""
     if RATE:
         return _paced()
     return iter([(n, text(n)) for n in range(FIRST, FIRST + JOBS)])
@@ -119,5 +119,5 @@ def _paced() -> Iterator[tuple[int, str]]:
 
 
 def text(n: int) -> str:
-    """Random letters, because some peers compress the payload."""
+    """Return random letters, because some peers compress the payload."""
     return base64.b64encode(random.Random(n).randbytes(BYTES))[:BYTES].decode()

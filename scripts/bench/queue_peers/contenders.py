@@ -57,11 +57,11 @@ class Bench:
 
     @property
     def log(self) -> Path:
-        """The output of the last step."""
+        """The file with the output of the last step."""
         return self.folder / "step.log"
 
     def python(self, name: str) -> str:
-        """The interpreter of a system's environment."""
+        """Return the interpreter of a system's environment."""
         return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
 
     def install(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Bench:
             subprocess.run([*pip, *PACKAGES[name]], check=True, timeout=STEP_S)
 
     def version(self, name: str) -> str:
-        """The installed version of a system."""
+        """Return the installed version of a system."""
         package = name if name == "nightpress" else PACKAGES[name][0].partition("[")[0]
         code = f"from importlib.metadata import version; print(version({package!r}))"
         return subprocess.run(
@@ -87,17 +87,20 @@ class Bench:
         return self.used()
 
     def cpu_us(self) -> float:
-        """The CPU time of the server so far, in microseconds."""
+        """Return the CPU time of the server so far, in microseconds."""
         info = self.client.info("cpu")
         return (float(info["used_cpu_user"]) + float(info["used_cpu_sys"])) * 1e6
 
     def used(self) -> int:
-        """Bytes that the server uses."""
+        """Return the bytes that the server uses."""
         return int(self.client.info("memory")["used_memory"])
 
     @contextlib.contextmanager
     def started(self, name: str, step: str, **options: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-        """A step of one system in a new process group, killed at the end; and the path of its result."""
+        """Start a step of one system in a new process group, and yield its process and the path of its result.
+
+        The group is killed after the block.
+        """
         program = PROGRAMS / ("ours.py" if name == "nightpress" else f"{name}_peer.py")
         result = self.folder / "result.json"
         result.unlink(missing_ok=True)
@@ -134,7 +137,7 @@ class Bench:
 
 
 def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
-    """Whether the condition became true within `limit_s` seconds."""
+    """Wait for a condition. Returns whether it became true within `limit_s` seconds."""
     until = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > until:

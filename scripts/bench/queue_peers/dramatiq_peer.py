@@ -39,7 +39,7 @@ class Backend(RedisBackend):
         stored(result)
 
     def has(self, message: Any) -> bool:
-        """Whether the store has a result of success for this message."""
+        """Whether the store has a successful result for this message."""
         try:
             self.get_result(message)
         except (ResultMissing, ResultFailure):

@@ -1,7 +1,7 @@
 """Measures the cost of a fault for each system of `bench/lanes.py`: lost jobs, doubled results, repeated runs, recovery time.
 
-All systems get the same. Jobs of 10 ms are enqueued, and a worker is started that may hold 8 jobs. The faults are spread
-evenly over the drain, and after each one another worker is started:
+All systems get the same: jobs of 10 ms are enqueued, and a worker is started that may hold 8 jobs. The faults are spread
+evenly over the drain, and after each fault another worker is started:
 
 - `kill`: SIGKILL, at any moment.
 - `unacked`: SIGKILL right after a job's result was stored. In systems that store and acknowledge in two steps, the kill
@@ -9,15 +9,20 @@ evenly over the drain, and after each one another worker is started:
 - `stop`: SIGSTOP at any moment. When the other workers have nothing left to do, the stopped ones continue (SIGCONT). This
   runs only with the safest settings: by default some systems give a job to another worker only after an hour.
 
-The columns: `again` counts jobs whose body ran to its end more than once; the body itself logs each run as its last act.
-`twice` counts jobs with two readable results: a peer's worker logs each result of success as soon as the peer's store
-has accepted it. Nightpress keeps the outcomes of all attempts in its segments, but only the published row can be read and is
-billed: `twice` counts rows that are published twice, and the benchmark fails if published rows change after a stopped worker
-continues. `lost` counts jobs that have no result of success in the end; the peer's own store is options through the peer's own
-interface, and for Nightpress the published files are read. A drain has ended when nothing has happened for `--wait` seconds.
-If a peer then lacks results, one more job is enqueued, because some peers look for left jobs only when they get a new one,
-and the same wait follows. `s` is the number of seconds from the last fault until the last job had a result; results that come
-only after a stopped worker continues are not included.
+The columns:
+
+- `again` counts jobs whose body ran to its end more than once; the body itself logs each run as its last act.
+- `twice` counts jobs with two readable results: a peer's worker logs each successful result as soon as the peer's store has
+  accepted it. Nightpress keeps the outcomes of all attempts in its segments, but only the published row can be read and is
+  billed. For it, `twice` counts rows that are published twice, and the benchmark fails if published rows change after a stopped
+  worker continues.
+- `lost` counts jobs that have no successful result in the end. The peer's store is asked through the peer's own interface; for
+  Nightpress the published files are read.
+- `s` is the number of seconds from the last fault until the last job had a result. Results that come only after a stopped worker
+  continues are not included.
+
+A drain has ended when nothing has happened for `--wait` seconds. If a peer then lacks results, one more job is enqueued, because
+some peers look for jobs that were left behind only when they get a new one, and the same wait follows.
 """
 
 import contextlib
@@ -38,15 +43,18 @@ from scripts.bench.queue_peers.contenders import Bench
 FAULTS: Final = ("kill", "unacked", "stop")
 JOB_S: Final = 0.01
 HANDS: Final = 8
-"""Jobs that a worker may hold."""
+"""The most jobs that a worker may hold."""
 QUIET_S: Final = 15.0
-"""Seconds without any event to wait for after stopped workers continue: three times the redelivery time of durable settings."""
+"""Seconds without any event after which a drain with continued workers counts as ended.
+
+They are three times the time after which the `kept` settings redeliver a job.
+"""
 
 
 def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterable[str]) -> dict[str, int]:
-    """Counts of lost jobs, jobs with two results, and jobs run again.
+    """Count lost jobs, jobs with two results, and jobs that ran again.
 
-    `ran` has a job's number for each run, `stored` for each result that was stored, `readable` for each readable result.
+    `ran` holds a job's number for each run, `stored` for each result that was stored, `readable` for each readable result.
     """
     wanted = {str(n) for n in range(jobs)}
     runs, results, found = (Counter(n for n in lines if n in wanted) for lines in (ran, stored, readable))
@@ -59,7 +67,7 @@ def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterab
 
 @dataclass(frozen=True)
 class Record:
-    """The logs of workers: one has a line for each body that ended, the other a line for each stored result."""
+    """The two logs of the workers: `ran` has a line for each body that ended, `stored` a line for each stored result."""
 
     path: Path
 
@@ -69,12 +77,12 @@ class Record:
             self._file(kind).unlink(missing_ok=True)
 
     def lines(self, kind: str) -> list[str]:
-        """The lines of one log, `ran` or `stored`."""
+        """Return the lines of one log, `ran` or `stored`."""
         file = self._file(kind)
         return file.read_text().split() if file.exists() else []
 
     def events(self) -> int:
-        """The number of lines in both logs."""
+        """Return the number of lines in both logs."""
         return len(self.lines("ran")) + len(self.lines("stored"))
 
     def _file(self, kind: str) -> Path:
@@ -83,7 +91,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Trial:
-    """One system under one fault, `count` times."""
+    """One system under one fault, which occurs `count` times."""
 
     bench: Bench
     name: str
@@ -128,7 +136,7 @@ class Trial:
         return {"n": struck, **found, "s": math.ceil(max(recovered - last, 0))}
 
     def _strike(self, worker: "subprocess.Popen[str]", n: int) -> bool:
-        """Wait for the moment of the n-th fault, and inject it. Returns False if that moment does not come."""
+        """Wait for the moment of the n-th fault, and cause it. Returns False if that moment does not come."""
         due = self.jobs * n // (self.count + 1)
         if self.fault == "unacked":
             self._until(lambda: worker.poll() is not None, self.wait_s)
@@ -140,7 +148,7 @@ class Trial:
         return True
 
     def _until_done(self) -> float:
-        """Wait until nothing happens any more. Returns the time when a job last got its first result."""
+        """Wait until nothing happens any more. Returns the last time at which a job got its first result."""
         recovered = self._until(lambda: False, self.wait_s)
         if len(self._with_result()) < self.jobs and self.name != "nightpress":
             self._step("enqueue", JOBS=1, FIRST=self.jobs)
@@ -150,7 +158,7 @@ class Trial:
     def _until(self, holds: Callable[[], bool], wait_s: float) -> float:
         """Wait until `holds`, or until nothing has happened for `wait_s` seconds.
 
-        Returns the time when a job last got its first result meanwhile, or 0.
+        Returns the last time within the wait at which a job got its first result; 0 if none did.
         """
         events, with_result = -1, len(self._with_result())
         since, last = time.monotonic(), 0.0
@@ -181,7 +189,7 @@ class Trial:
 
 
 def lines(found: dict[str, dict[str, dict[str, dict[str, int]]]]) -> list[str]:
-    """A table for each fault: its cost for each system with the default settings, and with the safest ones."""
+    """Return the lines of a table for each fault: its cost for each system with the `default` and the `kept` settings."""
     widths = {"n": 10, "lost": 6, "twice": 6, "again": 7, "s": 5}
     made = []
     for fault, systems in found.items():

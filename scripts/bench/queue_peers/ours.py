@@ -1,8 +1,8 @@
-"""Runs Nightpress for `scripts/bench/lanes.py`: one step of a turn in its own process, as each peer's program does.
+"""Runs Nightpress for `scripts/bench/lanes.py`. Each call runs one step of a turn, as the programs of the peers do.
 
     python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | results
 
-The settings come from BENCH_* in the environment; the result goes as JSON to the file that BENCH_RESULT names.
+The settings come from environment variables BENCH_*; the result is written as JSON to the file that BENCH_RESULT names.
 """
 
 import base64
@@ -48,12 +48,12 @@ POLL_S: Final = 0.005
 
 
 def env(name: str, default: str = "") -> str:
-    """A setting of the bench, from BENCH_<name> in the environment."""
+    """Return a setting of the bench: the environment variable BENCH_<name>."""
     return os.environ.get(f"BENCH_{name}", default)
 
 
 class NoOp:
-    """An engine that answers at once. It can log which rows it ran, and stops the runner after the last one."""
+    """An engine that answers at once. It can log which rows it ran, and it stops the runner after the last row."""
 
     def __init__(self, slots: int, last: int, log: str, job_s: float) -> None:
         self._slots, self._last, self._job_s = slots, last, job_s
@@ -75,7 +75,7 @@ class NoOp:
         for request in taken:
             if self._job_s:
                 time.sleep(self._job_s)
-            if self._log is not None:  # the last act of the body, and its effect
+            if self._log is not None:  # the last act of the job's body, and its only effect
                 os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
         self._answered += len(taken)
         if self._answered >= self._last and self.runner is not None:
@@ -90,9 +90,9 @@ class NoOp:
 
 
 class RecordingStore(LocalStore):
-    """Records the rows whose completed outcomes it stored, which are settled afterwards.
+    """Logs the rows whose completed outcomes it has stored; they are settled afterwards.
 
-    After `die_after` such rows it kills the process; 0 for never.
+    After `die_after` such rows it kills the process; 0: never.
     """
 
     def __init__(self, folder: str, log: str, die_after: int) -> None:
@@ -101,7 +101,7 @@ class RecordingStore(LocalStore):
         self._die_after, self._stored = die_after, 0
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create the file, then record the completed rows of a segment."""
+        """Create the file; if it is a segment, log its completed rows."""
         created = super().create(path, data)
         if "/segments/" in path:
             heads = parse_heads(data.partition(b"\n")[0], path)
@@ -114,7 +114,7 @@ class RecordingStore(LocalStore):
 
 
 def context_of(settings: Settings, slots: int) -> WorkerContext:
-    """The context of a worker with these settings and an engine that does nothing."""
+    """Make the context of a worker with these settings and an engine that does nothing."""
     log = env("LOG")
     store = (
         RecordingStore(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
@@ -128,7 +128,7 @@ def context_of(settings: Settings, slots: int) -> WorkerContext:
 
 
 def text(n: int, size: int) -> str:
-    """Random letters, like the payloads of the peers."""
+    """Return random letters, like the payloads of the peers."""
     return base64.b64encode(random.Random(n).randbytes(size))[:size].decode()
 
 
@@ -146,7 +146,7 @@ def enqueue(context: WorkerContext, jobs: int, size: int) -> dict[str, Any]:
 
 
 def feed(context: WorkerContext) -> dict[str, Any]:
-    """Put as many rows on the lane as fit into its window."""
+    """Put as many rows on the lane as its window can take."""
     context.batches.scan()
     began = time.perf_counter()
     rows = context.feeder.top_up(LANE)
@@ -154,10 +154,10 @@ def feed(context: WorkerContext) -> dict[str, Any]:
 
 
 class Drain:
-    """Claims `n` jobs, reads their requests and settles them, again and again until all jobs are settled.
+    """Claims `n` jobs at a time, reads their requests and settles them, until all jobs are settled.
 
-    Two threads do so: one waits for the queue while the other reads requests, so at most two claims are leased. With `feeds`
-    the first thread also feeds the lane from the input in storage, after each claim as the claimer does.
+    Two threads do this: one waits for the queue while the other reads requests, so at most two claims are leased. With `feeds`,
+    the first thread also feeds the lane from the input in storage after each claim, as the claimer does.
     """
 
     def __init__(self, context: WorkerContext, jobs: int, n: int, feeds: bool) -> None:
@@ -206,7 +206,10 @@ def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]
 
 
 def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
-    """The time that all but one in a hundred of those rows waited at most. The first half is left out, as with the peers."""
+    """Claim and settle the rows of `feed_paced`. Returns the wait that 99 % of them did not exceed, in seconds.
+
+    The first half of the rows is left out, as with the peers.
+    """
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
     while len(waits) < jobs:
         reply = context.schedule.claim(LANE, str(ClaimId("w-1", "paced", claims)), n, LEASE_MS, me)
@@ -229,7 +232,7 @@ def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
 
 
 def results(context: WorkerContext) -> dict[str, Any]:
-    """Publish all batches that are complete. Returns the rows in their outputs, and a digest of everything published."""
+    """Publish all batches that are complete. Returns the rows of their outputs, and a digest of everything published."""
     good, digest = list[int](), hashlib.sha256()
     for batch_id in list_batches(context.store):
         done = publish(context.store, batch_id, prices=context.settings.prices)

@@ -46,7 +46,7 @@ async def enqueue() -> None:
     await queue.connect()
     waiting = rows()
     kept: dict[str, Any] = {"retries": 3, "heartbeat": REDELIVER_S} if DURABLE else {}
-    kept["ttl"] = 0 if RESULTS else -1  # forever, or not at all
+    kept["ttl"] = 0 if RESULTS else -1  # 0: results are kept for ever; -1: not at all
     began = time.perf_counter()
     for n, payload in waiting:
         named = {"key": job_id(n)} if RESULTS else {}
@@ -55,7 +55,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the results of success."""
+    """Report the successful results."""
     await queue.connect()
     found = [await queue.job(job_id(n)) for n in range(JOBS)]
     report_results(job.kwargs["n"] for job in found if job is not None and job.status == Status.COMPLETE)

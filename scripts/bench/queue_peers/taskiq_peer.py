@@ -1,4 +1,4 @@
-"""Runs taskiq for `scripts/bench/lanes.py`: its list broker, the fastest, or its stream broker, which acknowledges."""
+"""Runs taskiq for `scripts/bench/lanes.py`: with its list broker, the fastest, or its stream broker, which acknowledges."""
 
 import asyncio
 import sys
@@ -34,7 +34,7 @@ class Backend(RedisAsyncResultBackend[Any]):
             stored(result.return_value)
 
     async def has(self, task_id: str) -> bool:
-        """Whether the store has a result of success for this task."""
+        """Whether the store has a successful result for this task."""
         return await self.is_result_ready(task_id) and not (await self.get_result(task_id)).is_err
 
 
@@ -57,7 +57,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the results of success."""
+    """Report the successful results."""
     report_results([n for n in range(JOBS) if await backend.has(job_id(n))])
 
 

@@ -1,4 +1,4 @@
-"""Makes the batch of `scripts/bench/scale.py`, through the real intake or by hand, and its segments."""
+"""Makes the batch of `scripts/bench/scale.py`, through the real intake or directly, and its segments."""
 
 import hashlib
 import random
@@ -23,13 +23,13 @@ from jobs.usage import Usage
 
 LANE: Final = "stub"
 SHUFFLED: Final = 4096
-"""Rows are shuffled within windows of this many."""
+"""Rows are shuffled only within windows of this many rows, as a lane mixes them."""
 WORDS: Final = "Sow basil in the warm, thin it at four leaves, and water the soil, never the leaf. "
 WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 
 def text_of(size: int) -> str:
-    """A text of `size` bytes."""
+    """Return a text of `size` bytes."""
     return (WORDS * (size // len(WORDS) + 1))[:size]
 
 
@@ -41,7 +41,7 @@ def intake(store: Store, rows: int, size: int) -> None:
 
 
 def accept_by_hand(store: Store, rows: int) -> None:
-    """Write the input and the acceptance of a batch of short requests, for when only publishing is measured."""
+    """Write the input and the acceptance of a batch of short requests. Used if only publishing is measured."""
     paths = BatchPaths("scale")
     digest, size = hashlib.sha256(), 0
     with store.writer(paths.input(LANE)) as file:
@@ -67,7 +67,10 @@ def accept_by_hand(store: Store, rows: int) -> None:
 
 
 def write_segments(store: Store, rows: int, segments: int, size: int) -> None:
-    """Complete every row, in segments of equal size, with rows shuffled within windows, as the order of a lane does."""
+    """Complete every row, in segments of equal size.
+
+    The rows are shuffled within windows, since the order of a lane mixes them in a similar way.
+    """
     paths, rows_each = BatchPaths(only_batch(store)), -(-rows // segments)
 
     def write(numbered: tuple[int, Sequence[int]]) -> None:
@@ -91,7 +94,7 @@ def _shuffled(rows: int) -> Iterator[int]:
 
 
 def completed(row: int, size: int, **values: Any) -> Outcome:
-    """A line as a worker writes it, with an output of `size` bytes."""
+    """Make a line as a worker writes it, with an output of `size` bytes."""
     receipt = {
         "model_revision": "1",
         "engine": "stub",
@@ -113,6 +116,6 @@ def completed(row: int, size: int, **values: Any) -> Outcome:
 
 
 def only_batch(store: Store) -> str:
-    """The batch that an earlier phase made."""
+    """Return the id of the batch that an earlier phase made."""
     (batch_id,) = list_batches(store)
     return batch_id

@@ -1,9 +1,10 @@
 """Runs the night of `scripts/bench/scale.py`: light workers, a feeder and one whole worker on a real Redis and a real store.
 
 To Redis and storage a light worker looks like a worker: it has a name and a record, claims, waits for as long as the stub's
-timing model says, writes segments and settles. It has no engine and no process of its own, so a thousand of them fit on a
-laptop; its leases are long enough without beats. The one whole worker is the real runner over the stub engine; it is run to
-measure its memory. Claims are sent as EVAL and everything else as EVALSHA, so Redis' own histogram of EVAL is that of claims.
+timing model says, writes segments and settles. It has no engine and no separate process, so a thousand of them fit on a laptop.
+It sends no beats, since its leases are long enough. The one whole worker is the real runner over the stub engine, and is there so
+that its memory is measured. Claims are sent as EVAL and everything else as EVALSHA, so Redis' own statistics of EVAL are those of
+claims.
 """
 
 import heapq
@@ -33,20 +34,20 @@ from workers.worker.context import WorkerContext
 from workers.worker.runner import Runner
 
 LEASE_MS: Final = 180_000
-"""A lease lasts longer than a row of a light worker can wait for its segment."""
+"""Milliseconds of a lease: longer than a finished row of a light worker can wait for its segment."""
 CLAIMED: Final = 16
-"""Rows of a claim of a light worker."""
+"""Rows that a light worker claims at once."""
 FLUSHED: Final = 192
-"""Rows of a segment of a light worker."""
+"""Rows that a light worker writes in one segment."""
 STEP_S: Final = 0.02
-"""Seconds a word, in the timing model."""
+"""Seconds that a word takes in the timing model."""
 WORDS: Final = (40, 160)
 """The fewest and the most words of a row, in the timing model."""
 POLL_S: Final = 0.1
 
 
 class EvalClaims(RedisQueue):
-    """The queue with claims sent as EVAL, so that Redis measures them separately."""
+    """The queue, but with claims sent as EVAL, so that Redis measures claims separately."""
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         if script != "claim":
@@ -56,7 +57,7 @@ class EvalClaims(RedisQueue):
 
 
 class LightWorker:
-    """A light worker. `next_at` is the monotonic time when its rows are done and its next turn is due."""
+    """A light worker. `next_at` is the time of the monotonic clock when its rows are done and its next turn is due."""
 
     def __init__(self, name: str, store: Store, queue: RedisQueue, size: int) -> None:
         self.name = name
@@ -68,7 +69,7 @@ class LightWorker:
         self._finished: list[Lease] = []
 
     def turn(self, now: float) -> int:
-        """End the running rows, claim new ones, and flush when enough are finished. Returns the number of settled rows."""
+        """End the running rows, claim new ones, and flush if enough are finished. Returns the number of settled rows."""
         self._finished += self._running
         record = WorkerRecord(self.name, 1, "bench", LANE, 0)
         reply = self._queue.claim(LANE, str(ClaimId(self.name, "1", self._claims)), CLAIMED, LEASE_MS, record)
@@ -95,7 +96,7 @@ class LightWorker:
 
 
 def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
-    """The default settings with a window of this many rows."""
+    """Return the default settings with a window of `window` rows."""
     values = {
         "store_url": store_url,
         "redis_url": redis_url,
@@ -106,7 +107,7 @@ def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
 
 
 def light(settings: Settings, workers: int, size: int, name: str) -> None:
-    """Run light workers until SIGTERM."""
+    """Run `workers` light workers until SIGTERM."""
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     due = [(0.0, n, LightWorker(f"{name}{n}", store, queue, size)) for n in range(workers)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -121,7 +122,7 @@ def light(settings: Settings, workers: int, size: int, name: str) -> None:
 def feed(settings: Settings) -> None:
     """Feed as a claimer does, whenever the lane is half empty, until SIGTERM.
 
-    Then print the rows that were fed, and the seconds of time and of CPU that feeding took.
+    Then print three numbers: the rows that were fed, the seconds that feeding took, and its seconds of CPU time.
     """
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Panel(NamedTuple):
-    """One picture: its title, its figures, the bound that they must stay under, and the scale of their axis."""
+    """One picture: its title, its figures, the bound that they must stay under (None: no bound), and the scale of the y axis."""
 
     title: str
     names: Sequence[str]
@@ -27,7 +27,7 @@ STYLES: Final = ("o-", "s--", "^-.", "D:")
 
 
 def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Path) -> None:
-    """Draw a line for each figure, labelled with its name in `called`. Rows of an unusual size are hollow points."""
+    """Draw a line for each figure, labelled with its name in `called`. Batches with rows of an unusual size are hollow points."""
     try:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -38,9 +38,8 @@ def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Pa
     figure, axes = plt.subplots(2, 2, figsize=(13, 9))
     widest = min(line["rows"] for line in lines) / 1.5, max(line["rows"] for line in lines) * 1.5
     for axis, panel in zip(axes.flat, PANELS, strict=True):
-        for name, style in zip(
-            panel.names, STYLES, strict=False
-        ):  # styles differ so that lines on top of each other are all visible
+        # The styles differ, so that lines on top of each other are all visible.
+        for name, style in zip(panel.names, STYLES, strict=False):
             of = {
                 same: [
                     (line["rows"], line[name])

@@ -1,4 +1,4 @@
-"""Starts the processes of `scripts/bench/scale.py`: its parts, which the kernel measures, and private servers."""
+"""Starts the processes of `scripts/bench/scale.py`: its parts, whose memory the kernel measures, and private servers."""
 
 import argparse
 import os
@@ -48,7 +48,7 @@ class Part:
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 @contextmanager
 def server(command: Sequence[str], port: int) -> Iterator[None]:
-    """Start a private server, wait until it accepts connections, and end it afterwards."""
+    """Start a private server, wait until it accepts connections, and end it after the block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:
