@@ -1,5 +1,4 @@
-"""The attention of slots: a step computes tokens of many sequences, and each token attends to its sequence's slot of the KV
-cache.
+"""The attention of slots: a step computes tokens of many sequences, and each attends to its own sequence's slot of the KV cache.
 
 It is registered with transformers as an attention implementation, so that any model whose attention can be replaced can run in
 slots. It refuses variants of attention that it cannot compute exactly; `probe` then finds the model unfit.

@@ -62,9 +62,7 @@ def decode_attention(
 
 
 def _signature(*, bf16: bool) -> Any:
-    """Return the types of the kernel's arguments. As they are fixed, it is compiled once, not for each memory layout of a
-    query.
-    """
+    """Return the types of the kernel's arguments. They are fixed, so that it is compiled once, not for each layout of a query."""
     number = types.uint16 if bf16 else types.float32
     query, keys, values, out = (
         types.Array(number, dimensions, order) for dimensions, order in ((3, "A"), (6, "C"), (4, "C"), (3, "C"))
@@ -138,7 +136,7 @@ def _kernel(kv_heads: int, queries: int, size: int, value_size: int, bf16: bool)
 
 @compiled()
 def _softmax(scores: Any, start: Any, end: Any, softcap: Any, factors: Any) -> None:
-    """Turn each query's scores [start:end] into exponentials, in place. Their softmax is these times the query's factor."""
+    """Turn each query's scores [start:end] into exponentials, in place. Times the query's factor, these are their softmax."""
     one, two = np.float32(1.0), np.float32(2.0)
     for q in range(len(scores)):
         row = scores[q, start:end]

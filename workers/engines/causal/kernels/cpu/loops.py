@@ -1,6 +1,4 @@
-"""Compiles loops with numba, and converts numbers inside them. numpy has no bfloat16: 16 bits, the upper half of a float32, hold
-it.
-"""
+"""Compiles loops with numba, and converts numbers inside them. numpy has no bfloat16: a uint16 holds its bits."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -40,7 +38,9 @@ _inlined: Final = cast(
 
 @_inlined
 def to_float32(number: Any, bf16: Any) -> Any:
-    """Return a number of the cache as float32. `bf16` says that the number is the 16 bits of a bfloat16."""
+    """Return a number of the cache as float32. `bf16` says that the number is the 16 bits of a bfloat16, the upper half of a
+    float32.
+    """
     if bf16:
         return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return np.float32(number)

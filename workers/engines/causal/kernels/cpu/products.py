@@ -109,7 +109,10 @@ def _prefetch_lines(rows: int) -> int:
 
 @cache
 def _multiplier(lines: int) -> InnerLoop:
-    """Compile the loops over panels and over blocks of rows. The sizes of blocks differ by one row at most."""
+    """Compile the loops over panels and over blocks of rows.
+
+    Blocks differ by one row at most. The compiled function takes addresses, then counts.
+    """
     one, two, three, four, five, six = (_make_block(rows, lines) for rows in range(1, MAX_BLOCK_ROWS + 1))
 
     def multiply(states: Any, panels: Any, bias: Any, out: Any, rows: Any, inputs: Any, outputs: Any) -> None:

@@ -80,7 +80,7 @@ class TiledBlocks:
         return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Copy the keys and values of the first tokens of slot `source` to slot `target`, in whole tiles."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`; keys in whole tiles."""
         tiles = -(-tokens // TILE)
         self.keys[target, :tiles] = self.keys[source, :tiles]
         self.values[target, :tokens] = self.values[source, :tokens]

@@ -21,7 +21,8 @@ MAX_SPLITS: Final = 32
 """The tokens of one sequence are split into at most this many parts, which are computed in parallel."""
 
 MAX_HEAD_SIZE: Final = 256
-"""The kernel takes heads of at most this size: larger ones do not fit into the shared memory of a multiprocessor."""
+"""The kernel takes heads of at most this size, and at most this many queries a KV head: more do not fit into the shared memory of
+a multiprocessor."""
 
 TRIAL_LENGTHS: Final = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 511, 512, 513, 600)
 """The lengths of the sequences of a trial: around the ends of blocks and parts."""

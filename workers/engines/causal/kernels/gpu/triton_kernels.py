@@ -1,5 +1,4 @@
-"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; this module is imported only if Triton is
-there.
+"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; without it, this module is not imported.
 
 The tokens of a sequence are split into parts as in Flash-Decoding (Dao et al. 2023), so that even few sequences keep a GPU busy.
 Sums are in float32.
