@@ -89,7 +89,9 @@ class FusedGatedMlp(nn.Module):
 
 
 def fuse(network: Any, device: torch.device) -> None:
-    """Replace the layers of a network that can be fused. Call it before `packed.pack`, which replaces layers too."""
+    """Replace the layers of a network that can be fused. Call it before `packed.pack`, as it recognises plain linear layers
+    only.
+    """
     if not computes_in_bf16(device):
         return
     found: list[tuple[Any, str, Callable[[Any], nn.Module], int]] = []

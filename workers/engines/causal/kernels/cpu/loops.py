@@ -38,9 +38,7 @@ _inlined: Final = cast(
 
 @_inlined
 def to_float32(number: Any, bf16: Any) -> Any:
-    """Return a number of the cache as float32. `bf16` says that the number is the 16 bits of a bfloat16, the upper half of a
-    float32.
-    """
+    """Return a number of the cache as float32. If `bf16`, the number is 16 bits: the upper half of a float32."""
     if bf16:
         return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return np.float32(number)
