@@ -35,9 +35,7 @@ class EngineStats:
 
 
 class Engine(Protocol):
-    """The interface that workers, replays and benchmarks call. The module's docstring says who may call it, and how faults
-    show.
-    """
+    """The interface that workers, replays and benchmarks call. The module's docstring has its rules for threads and faults."""
 
     def submit(self, request: GenerationRequest) -> None:
         """Queue a request. A later `step` returns its completion, even if the request cannot run."""

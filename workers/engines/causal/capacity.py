@@ -47,9 +47,7 @@ class Capacity:
         self._context = context
 
     def fit(self) -> list[tuple[TokenSequence, Fault]]:
-        """Resize the cache for the first waiting sequence. Removes those that can never fit and returns them with their
-        faults.
-        """
+        """Resize the cache for the first waiting sequence. Removes those that never fit, and returns them with their faults."""
         waiting = self._scheduler.waiting
         faults = []
         for sequence in [sequence for sequence in waiting if sequence.needed_length > self._max_tokens]:

@@ -30,13 +30,14 @@ from workers.engines.protocol import Engine
 from workers.engines.text.encoding import Encoder
 
 DEFAULT_SLOTS: Final = 64
-"""The slots of an engine whose model card names none."""
+"""The number of slots of an engine if its model card gives none."""
 
 PADDED_SLOTS: Final = 8
-"""The most slots of the padded engine: the rows of a padded batch wait for each other, so larger batches waste more time."""
+"""The padded engine has at most this many slots: its texts wait for each other, so larger batches waste more time."""
 
 STEP_TOKENS: Final = {"cpu": 512, "cuda": 4096}
-"""The most tokens that a step computes, by device. More do not speed up its matrix products, and all sequences wait for it."""
+"""A step computes at most this many tokens, by device. More would not make its matrix products more efficient, and all sequences
+wait for the step."""
 
 
 class CausalOptions(BaseModel):
@@ -78,7 +79,7 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     folder = resolve()
     try:
         model = load_model(folder, placement, trust_remote_code=card.trust_remote_code)
-    except Exception as error:  # broken files raise errors of safetensors and tokenizers, of no common class
+    except Exception as error:  # broken files raise errors that have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
     return build_engine(alias, model, options, slots=slots, began_ns=began_ns)
@@ -93,7 +94,7 @@ def build_engine(
     began_ns: int | None = None,
     recorder: Recorder | None = None,
 ) -> Engine:
-    """Build the engine of a loaded model. By default, a GPU's decode steps are recorded as CUDA graphs, and others are not."""
+    """Build the engine of a loaded model. If `recorder` is None, only GPUs record decode steps, and only if `graphs` is on."""
     model = replace(model, eos=tuple(sorted({*model.eos, *(_end_token(alias, model, one) for one in options.eos)})))
     if not options.padded:
         try:
@@ -123,7 +124,7 @@ def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = 
     """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded.
 
     Raises:
-        ModelUnavailable: The weights are not wholly those of a causal model.
+        ModelUnavailable: Weights are missing, or others than those of a causal model are there.
     """
     disable_progress_bar()
     local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
@@ -136,7 +137,7 @@ def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = 
 
 
 def wrap_model(network: Any, tokenizer: Any, placement: Placement) -> CausalModel:
-    """Return a network and its tokenizer as an engine takes them."""
+    """Return a network and its tokenizer as the `CausalModel` that engines take."""
     eos_ids = network.generation_config.eos_token_id
     eos = {*(eos_ids if isinstance(eos_ids, list) else [eos_ids]), tokenizer.eos_token_id} - {None}
     network.generation_config = GenerationConfig()  # requests decide, not the defaults that came with the weights
@@ -158,7 +159,8 @@ def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
 def cache_bytes_available(device: torch.device, threads: int) -> int:
     """Return the memory that the KV cache may take, in bytes.
 
-    On a GPU, 85 % of its free memory. On a CPU, an equal part of half the free memory, with a worker for every `threads` cores.
+    On a GPU this is 85 % of its free memory. On a CPU, half the free memory is divided by the number of workers: one for every
+    `threads` cores. The result there is at least 64 MiB.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.85)

@@ -1,7 +1,7 @@
 """The padded engine runs models that cannot run in slots: in padded batches, by `generate` of transformers.
 
 A step is one batch: the request that has waited longest, and those most similar to it in length, so that little is padding.
-Each row keeps its own sampling params, ending and random numbers. A batch that fails is halved until the request that causes
+Each request keeps its own sampling params, ending and random numbers. A batch that fails is halved until the request that causes
 the failure fails alone.
 """
 
@@ -39,7 +39,7 @@ class PaddedEngine:
 
     Args:
         model: A loaded model.
-        slots: The most requests in a step.
+        slots: The largest number of requests in a step.
         began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
         clock_ns: Returns monotonic nanoseconds.
     """
@@ -155,7 +155,7 @@ class PaddedEngine:
             return list(self._generate_batch(batch))
         except torch.AcceleratorError:
             raise
-        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and may end one request only
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and must end only one request
             fault = fault_of(error)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -166,7 +166,7 @@ class PaddedEngine:
 
     @torch.inference_mode()
     def _generate_batch(self, batch: Sequence[Encoded]) -> list[Ending]:
-        """Generate the completions of one batch [rows, width], padded on the left."""
+        """Generate the completions of one batch [requests, width], padded on the left."""
         model, width = self._model, max(len(one.tokens) for one in batch)
         padding = [width - len(one.tokens) for one in batch]
         pad = model.encoder.tokenizer.pad_token_id
@@ -197,7 +197,7 @@ class PaddedEngine:
         ]
 
     def _finish_step(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
-        """Return the completions of a batch. Its time is split over their weighted tokens, to the last nanosecond."""
+        """Return the completions of a batch. The step's time is split over them by weighted tokens, to the last nanosecond."""
         with self._lock:
             pairs = list(zip(batch, results, strict=True))
             shares = split_time(
@@ -213,7 +213,7 @@ class PaddedEngine:
 
 
 class _SamplerProcessor:
-    """A logits processor for `generate(do_sample=False)`: it leaves each row only the token that our sampler chose."""
+    """A logits processor for `generate(do_sample=False)`: it leaves each request only the token that our sampler chose."""
 
     def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
         self.states = [SamplingState.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]

@@ -1,15 +1,15 @@
 """The probe finds out whether a model can run in slots: from its config, and then by a trial.
 
-The trial computes two short prompts in slots, one of them in two chunks and beginning with a copied prefix, then decodes a
-token after each, and compares the logits with those of the model's own forward. A model that fails runs slower, in padded
-batches: a slow text is better than a wrong one.
+The trial computes two short prompts in slots; the second begins with a copied prefix and is computed in two chunks. Then it
+decodes a token of each, and compares the logits with those of the model's own `forward`. A model that fails the trial runs in
+padded batches, which are slower: a slow text is better than a wrong one.
 
 For the trial, sliding windows are made so small that the prompts go beyond them.
 
-Texts share a step, so no text may depend on its neighbours. A model that chooses something by the longest position of a call
-does so at a length that its config names. A few tokens are computed beside one below that length, and again beside one beyond
-it: that is cheap, as only the positions are large. If their logits differ, and `runtime/rotary` cannot choose by text, each text
-runs alone, and so it does if padding changes the logits.
+Texts share a step, so no text may depend on its neighbours. A model may choose something by the longest position of a call; its
+config then names the length at which it does so. So a few tokens are computed beside a token below that length, and again beside
+one beyond it. This is cheap, as only the positions are large. If the logits of those few tokens differ, and `runtime/rotary`
+cannot choose by text, each text runs alone. It also runs alone if padding changes the logits.
 """
 
 import inspect
@@ -31,13 +31,13 @@ from workers.engines.causal.sequences import Span, TokenSequence
 KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
 
 LENGTH_NAMES: Final = ("position", "window", "chunk", "context", "seq_len", "length", "n_ctx", "block_size")
-"""Parts of the names under which configs give the lengths at which a model may change what it computes."""
+"""A number in a config may be a length at which the model changes what it computes, if its name has one of these parts."""
 
 SMALL_WINDOW: Final = 4
 """The tokens of a sliding window during the trial."""
 
 SPREAD: Final = 8
-"""The number of tokens that are computed beside one below a length and one beyond it. Shorter lengths are not tried."""
+"""This many tokens are computed beside a token below a length, and beside one beyond it. Lengths below this are not tried."""
 
 
 class Unfit(Exception):
@@ -95,7 +95,7 @@ def why_alone(model: CausalModel) -> str | None:
 
 
 def _restore_attention(model: CausalModel) -> str:
-    """Give a model that had an engine before its own attention again. Returns the name of its own attention."""
+    """Give a model its own attention back if an earlier engine replaced it. Returns the name of that attention."""
     name = str(model.network.config._attn_implementation)  # noqa: SLF001 - transformers has no other way to ask
     if name == ATTENTION_NAME:
         name = "sdpa" if model.network._supports_sdpa else "eager"  # noqa: SLF001 - as transformers itself chooses
@@ -104,7 +104,10 @@ def _restore_attention(model: CausalModel) -> str:
 
 
 def _length_dependence(model: CausalModel) -> str | None:
-    """Return why a text would depend on the longest position of its step; None if it does not, or no longer does."""
+    """Return why the model's output for one text would depend on the longest text of its step; None if it would not.
+
+    If `choose_by_text` can remove the dependence, this function installs it in the network.
+    """
     try:
         switch = length_switch(model.network)
     except UnknownSwitch as unknown:
@@ -145,7 +148,7 @@ def _small_windows(network: Any) -> Iterator[None]:
 
 
 def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
-    """Yield all numbers of a config, inner ones included, that may be a length at which the model changes."""
+    """Yield all numbers of a config, and of the configs in it, that may be a length at which the model changes."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _lengths(value)
@@ -155,13 +158,13 @@ def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
 
 @torch.inference_mode()
 def _logits_beside(model: CausalModel, length: int, last: int) -> torch.Tensor:
-    """Return the logits [SPREAD, vocabulary] of tokens spread below `length`, before one at position `last`."""
+    """Return the logits [SPREAD, vocabulary] of tokens at positions below `length`, computed beside one at position `last`."""
     ids = [(7 + 31 * n) % model.encoder.vocabulary for n in range(SPREAD + 1)]
     positions = [(length - 1) * n // SPREAD for n in range(SPREAD)]
     row = torch.tensor([ids, [*positions, last]], device=model.placement.device)
     token = IN_LONG_TEXT.set(False)
     try:
-        # with a mask, transformers does not take the gaps for the borders of texts
+        # with a mask, transformers does not take gaps between positions for borders between texts
         mask = torch.ones_like(row[:1])
         out = model.network(input_ids=row[:1], attention_mask=mask, position_ids=row[1:], use_cache=False)
     finally:
@@ -170,7 +173,7 @@ def _logits_beside(model: CausalModel, length: int, last: int) -> torch.Tensor:
 
 
 def _distance_by_padding(model: CausalModel) -> float:
-    """Return the distance of the logits of a prompt's next two tokens alone from those in a padded batch."""
+    """Return how far (`logit_distance`) a padded batch moves the logits of a prompt's next two tokens."""
     one, other = _prompts(model)
     alone = _generated_logits(model, [one])
     beside = _generated_logits(model, [one, [*other, *one]])
@@ -194,7 +197,7 @@ def _generated_logits(model: CausalModel, prompts: list[list[int]]) -> torch.Ten
 
 
 def _prompts(model: CausalModel) -> list[list[int]]:
-    """Return two prompts with a common prefix of four tokens, spread over the vocabulary."""
+    """Return two prompts of tokens from all over the vocabulary. Their first four tokens are the same."""
     words = model.encoder.vocabulary
     first = [(7 + 31 * n) % words for n in range(9)]
     return [first, [*first[:4], *((11 + 17 * n) % words for n in range(7))]]
@@ -209,9 +212,9 @@ def _own_logits(model: CausalModel, tokens: list[int]) -> torch.Tensor:
 
 
 def _slot_logits(model: CausalModel, prompts: list[list[int]]) -> tuple[list[torch.Tensor], int]:
-    """Return the same logits of each prompt as computed in slots, and the bytes of a token in the cache.
+    """Return each prompt's logits after its last two tokens, computed in slots, and the bytes of a token in the cache.
 
-    All tokens but the last of each prompt are computed first, then both last ones in one step.
+    Each prompt is computed up to its last token. Then one step computes the last tokens of both.
     """
     runtime = Runtime(model.network, model.placement.device, layers=model.layers, slots=3, length=16, eos=model.eos)
     request = GenerationRequest("probe", Prompt(text="probe", params=SamplingParams(max_tokens=1, seed=0)))

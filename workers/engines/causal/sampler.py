@@ -1,9 +1,9 @@
 """The sampler chooses the next tokens of many sequences at once, each by its own sampling params and random numbers.
 
-A token is drawn by inverting the cumulative distribution at one uniform number. That number follows from the request's seed
-and the token's position alone, so a completion does not depend on the other requests of its steps. Filters are applied as in
-transformers: temperature, top_k, top_p (Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082). Log probabilities
-are the model's own, before penalties, temperature and filters (vLLM's `raw_logprobs`).
+A token is drawn by inverting the cumulative distribution at one uniform number. That number depends only on the request's seed
+and the token's position, so a completion does not depend on the other requests of its steps. Filters are applied as in
+transformers: temperature, top_k, top_p (Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082). Log probabilities are
+the model's own, before penalties, temperature and filters (vLLM's `raw_logprobs`).
 """
 
 import hashlib
@@ -23,12 +23,12 @@ CANDIDATES: Final = 256
 only if top_p or min_p keep more than those."""
 
 BLOCK: Final = 1024
-"""The highest logit is found by blocks of this many: first the highest of each block, then its place in the best block."""
+"""The highest logit is searched in blocks of this many: first the highest of each block, then its place in the best block."""
 
 
 @dataclass(slots=True)
 class SamplingState:
-    """What the sampler knows of one sequence.
+    """The state of one sequence, as the sampler needs it.
 
     Args:
         params: Its sampling params.
@@ -50,19 +50,19 @@ class SamplingState:
     def of(
         cls, params: SamplingParams, prompt: Iterable[int], output: Sequence[int] = (), forced: Sequence[int] = ()
     ) -> "SamplingState":
-        """Return the state of a sequence with this output."""
+        """Return the state of a sequence that has this output so far."""
         penalises = params.repetition_penalty != 1.0
         return cls(params, frozenset(prompt) if penalises else frozenset(), Counter(output), len(output), forced=forced)
 
     @property
     def is_argmax(self) -> bool:
-        """Whether its next token is the one with the highest logit, and no log probability is recorded."""
+        """Whether the next token is just the one with the highest logit, and no log probability is recorded."""
         params = self.params
         changed = params.repetition_penalty != 1.0 or params.presence_penalty or params.frequency_penalty
         return not (params.temperature > 0 or changed or params.logit_bias or params.logprobs is not None)
 
     def for_next(self, choices: int) -> list["SamplingState"]:
-        """Return the states at its next positions: itself, then copies for the positions after forced tokens."""
+        """Return a state for each of the next `choices` positions: this one, then copies for those after forced tokens."""
         return [self, *(replace(self, position=self.position + n) for n in range(1, choices))]
 
     def append(self, token: int) -> None:
@@ -72,7 +72,7 @@ class SamplingState:
 
 
 def sample(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[int]) -> torch.Tensor:
-    """Choose the next token of each sequence [sequences] from the logits [sequences, vocabulary], which are changed."""
+    """Choose the next token of each sequence [sequences] from logits [sequences, vocabulary]. May change the logits in place."""
     recorded = [row for row, one in enumerate(states) if one.params.logprobs is not None]
     raw_logprobs = logits[torch.tensor(recorded, device=logits.device)].float().log_softmax(-1) if recorded else None
     suppress_early_eos(logits, states, eos)
@@ -120,7 +120,10 @@ def most_likely(logits: torch.Tensor) -> torch.Tensor:
 
 
 def record_logprobs(raw_logprobs: torch.Tensor, chosen: torch.Tensor, states: Sequence[SamplingState]) -> None:
-    """Record the log probabilities of chosen tokens [sequences], and the most likely tokens, from all [sequences, vocabulary]."""
+    """Record in each state the log probability of its token in `chosen` [sequences], and the most likely tokens.
+
+    `raw_logprobs` [sequences, vocabulary] has the log probabilities of all tokens.
+    """
     widths = [min(one.params.logprobs or 0, raw_logprobs.shape[1]) for one in states]
     best, tokens = raw_logprobs.topk(max(widths), dim=-1)
     logprobs = raw_logprobs.gather(1, chosen[:, None])[:, 0].clamp(min=MIN_LOGPROB).tolist()
@@ -139,7 +142,7 @@ def record_logprobs(raw_logprobs: torch.Tensor, chosen: torch.Tensor, states: Se
 
 
 def suppress_early_eos(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[int]) -> None:
-    """Exclude end tokens from sequences that have fewer than min_tokens tokens; changes the logits in place."""
+    """Exclude end tokens, in place, for sequences whose outputs have fewer than min_tokens tokens."""
     early = [row for row, one in enumerate(states) if one.position < one.params.min_tokens]
     if early and eos:
         rows, tokens = (torch.tensor(index, device=logits.device) for index in (early, list(eos)))
@@ -196,7 +199,7 @@ def draw(logits: torch.Tensor, states: Sequence[SamplingState]) -> torch.Tensor:
 
 
 def uniform(state: SamplingState) -> float:
-    """Return a number in [0, 1) that follows from the seed and the position alone."""
+    """Return a number in [0, 1) that depends only on the seed and the position."""
     digest = hashlib.sha256(f"{state.params.seed or 0}/{state.position}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 * (1 - 1e-12)
 
@@ -206,7 +209,10 @@ def _has_filters(params: SamplingParams, vocabulary: int) -> bool:
 
 
 def _inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """Return where the cumulative probabilities [sequences, n] pass the uniform numbers. They need not add up to 1."""
+    """Return the indices [sequences] at which cumulative probabilities pass the uniform numbers [sequences].
+
+    The probabilities [sequences, n] need not add up to 1.
+    """
     sums = probabilities.cumsum(-1, dtype=torch.float64)
     places = torch.searchsorted(sums, uniforms[:, None] * sums[:, -1:], right=True)
     return places[:, 0].clamp_(max=probabilities.shape[1] - 1)
@@ -243,11 +249,11 @@ def candidates(
 def _filtered(
     best: torch.Tensor, total: torch.Tensor, params: Sequence[SamplingParams], limits: Sequence[int]
 ) -> torch.Tensor:
-    """Set descending probabilities [sequences, n] to 0 if a filter excludes them. The first one always stays."""
+    """Return the descending probabilities `best` [sequences, n], with 0 for those that a filter excludes: never the first."""
     device, ranks = best.device, torch.arange(best.shape[1], device=best.device)
     limit = torch.tensor(limits, device=device)[:, None]
     kept = best.masked_fill(ranks >= limit, 0.0)
-    total = torch.where(limit[:, 0] <= best.shape[1], kept.sum(-1), total)  # top_p is a part of what top_k left
+    total = torch.where(limit[:, 0] <= best.shape[1], kept.sum(-1), total)  # top_p is a fraction of what top_k left
     top_p = torch.tensor([one.top_p for one in params], dtype=torch.float64, device=device)[:, None]
     before = kept.cumsum(-1, dtype=torch.float64) - kept
     kept = kept.masked_fill((before >= top_p * total[:, None]) & (ranks > 0) & (top_p < 1.0), 0.0)

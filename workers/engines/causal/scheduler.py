@@ -1,10 +1,11 @@
 """The scheduler decides which sequence runs in which slot, and which tokens a step computes. It knows no tensors.
 
 Waiting sequences are admitted in order of arrival. A slot remembers its tokens after its sequence has ended, until another
-sequence needs it; the slot that was free for longest is used first. Prefix sharing: a sequence that begins like the tokens of
-any slot copies their keys and values instead of computing them, and one that begins like a prompt which is being prefilled
-waits for it. Where the keys of long texts differ from those of short ones (`LengthSwitch`), they are not shared. With chunked
-prefill, a step computes one token of every decoding sequence, and as much of the prompts as its token budget has room for.
+sequence needs the slot; the slot that was free for longest is used first. Prefix sharing: if a sequence begins with the same
+tokens as a slot, it copies their keys and values instead of computing them. If it begins like a prompt that is being prefilled,
+it waits for that prompt. If a model's keys differ between long and short texts (`LengthSwitch`), a long text shares no prefix
+with a short one. With chunked prefill, a step computes one token of every decoding sequence, and as much of the prompts as its
+token budget has room for.
 """
 
 from collections import deque
@@ -16,10 +17,10 @@ from typing import Final
 from workers.engines.causal.sequences import LengthSwitch, Span, TokenSequence
 
 MAX_FORCED_SAMPLES: Final = 256
-"""The most tokens of continuations that a step scores: each needs the logits of the whole vocabulary."""
+"""A step scores at most this many tokens of continuations, since each needs the logits of the whole vocabulary."""
 
 MAX_GATHER_STEPS: Final = 32
-"""The most steps that a free slot stays empty so that several sequences are admitted together."""
+"""Free slots stay empty for at most this many steps, so that several sequences are admitted together."""
 
 MIN_SHARED_PREFIX: Final = 8
 """A sequence waits for a prompt that is being prefilled only if that saves it at least this many tokens."""
@@ -48,11 +49,11 @@ class Scheduler:
     """The waiting sequences and the slots.
 
     Args:
-        slots: The most sequences that run at once.
-        step_tokens: The most tokens that a step computes. Decoding sequences come first, with a token each.
+        slots: The largest number of sequences that run at once.
+        step_tokens: The largest number of tokens that a step computes. Decoding sequences come first, with a token each.
         prefix_sharing: Whether common prefixes are copied from other slots.
-        admit_together: Sequences wait until this many slots are free, and are admitted together: for engines whose prefill
-            steps cost much more than their decode steps.
+        admit_together: Sequences wait until this many slots are free, and are then admitted together. This is for engines whose
+            prefill steps cost much more than their decode steps.
         length_switch: How the model's rotary positions change with the length of a text; None if they do not.
     """
 
@@ -107,7 +108,7 @@ class Scheduler:
         return preempted
 
     def preempt(self, sequences: Iterable[TokenSequence]) -> None:
-        """Put sequences that lost their slots before the waiting ones. They keep their output, and compute their tokens again."""
+        """Put sequences that lost their slots before all waiting ones. They keep their output; their keys and values are lost."""
         for sequence in reversed(list(sequences)):
             sequence.slot, sequence.computed = -1, 0
             self.waiting.appendleft(sequence)
@@ -115,7 +116,7 @@ class Scheduler:
     def admit(self, length: int) -> list[PrefixCopy]:
         """Give free slots to waiting sequences, up to the first that needs more than `length` tokens.
 
-        Returns the copies that must be made before the next step.
+        Returns the copies of prefixes that must be made before the next step.
         """
         copies: list[PrefixCopy] = []
         later: list[TokenSequence] = []
@@ -165,21 +166,21 @@ class Scheduler:
             sequence.computed = end
 
     def finish(self, sequence: TokenSequence) -> None:
-        """Free the slot of a sequence that has ended. The slot keeps its tokens until another sequence needs it."""
+        """Free the slot of a sequence that has ended. The slot keeps its tokens until another sequence needs the slot."""
         self._slots[sequence.slot].sequence = None
         self._free.append(sequence.slot)
         sequence.slot = -1
 
     def fail(self, sequence: TokenSequence) -> None:
-        """Free the slot of a sequence that has failed, and trust nothing that the slot holds."""
+        """Free the slot of a sequence that has failed, and forget its tokens: their keys and values may be wrong."""
         self._slots[sequence.slot].tokens = []
         self.finish(sequence)
 
     def _is_gathering(self) -> bool:
         """Whether free slots stay empty in this step, so that more sequences are admitted together later.
 
-        Not if enough slots are free already, if there is a slot for every waiting sequence, if no sequence is running or one is
-        in its prefill, or after `MAX_GATHER_STEPS` steps.
+        They do not if enough slots are free already, if every waiting sequence has a free slot, if no sequence is running, if one
+        is in its prefill, or after `MAX_GATHER_STEPS` steps.
         """
         free = len(self._free)
         reads = any(sequence.known - sequence.computed > 1 for sequence in self.running)
@@ -191,7 +192,7 @@ class Scheduler:
         return True
 
     def _is_long(self, sequence: TokenSequence) -> bool:
-        """Whether all tokens of a sequence take the rotary positions of long texts, if these differ from those of short ones."""
+        """Whether all tokens of a sequence take the rotary positions of long texts. False if the model makes no difference."""
         switch = self._length_switch
         if switch is None:
             return False
@@ -199,7 +200,7 @@ class Scheduler:
         return (sequence.known if whole else len(sequence.prompt)) > switch.boundary
 
     def _restart_if_long(self, sequence: TokenSequence) -> None:
-        """Have all tokens of a sequence computed again if it has grown long, and its model does so in `generate`."""
+        """Have all tokens of a sequence computed again if it has become long and the model's `generate` would do so too."""
         if not sequence.is_long and self._is_long(sequence):
             slot = self._slots[sequence.slot]
             slot.tokens, slot.is_long = [], True
@@ -208,11 +209,12 @@ class Scheduler:
     def _best_prefix(self, sequence: TokenSequence) -> tuple[int, int, int]:
         """Find the slot that shares the longest prefix with a sequence.
 
-        Returns the slot (-1: none), the length of the prefix, and the length that a prompt which is being prefilled will share.
+        Returns the slot (-1: none), the length of the prefix, and the length of the longest one that a prompt still in its
+        prefill will have in common with the sequence.
         """
         if not self._prefix_sharing:
             return -1, 0, 0
-        reusable = sequence.tokens(0, sequence.sampling_position)  # the logits of all later ones are needed
+        reusable = sequence.tokens(0, sequence.sampling_position)  # later tokens must be computed for their logits
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):
             if (slot.adapter, slot.is_long) != (sequence.adapter, sequence.is_long):
@@ -236,7 +238,7 @@ class Scheduler:
 
 
 def _common_prefix(one: list[int], other: list[int]) -> int:
-    """Return the length of the common prefix. A binary search over slices: it is called for each waiting sequence and slot."""
+    """Return the length of the common prefix. Searches by halves, as it is called for each waiting sequence and slot."""
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high

@@ -1,7 +1,7 @@
 """The slot engine runs a causal model with continuous batching: a sequence that ends makes room for the next at once.
 
-The package's docstring follows a request through it. A step's time is split over its sequences by the work that each caused
-(`time_shares`), so the device time of all completions adds up to the time that the engine was busy.
+The package's docstring follows a request through the engine. A step's time is split over its sequences by the work that each
+caused (`time_shares`), so the device time of all completions adds up to the time that the engine was busy.
 """
 
 import threading
@@ -28,9 +28,9 @@ from workers.engines.protocol import EngineStats
 from workers.engines.text.endings import Ending, ending_of
 
 GATHER_DIVISOR: Final = 8
-"""With CUDA graphs a prefill step costs several decode steps, so waiting prompts are admitted together once 1/GATHER_DIVISOR
-of the slots is free. By calculation, this doubles the throughput of 64 slots with texts of 200 tokens, decode steps of 2.5 ms
-and prefill steps of 15 ms."""
+"""With CUDA graphs a prefill step costs as much as several decode steps. So waiting prompts are admitted together, once
+1/GATHER_DIVISOR of the slots is free. By calculation, this doubles the throughput of 64 slots with texts of 200 tokens, decode
+steps of 2.5 ms and prefill steps of 15 ms."""
 
 Result = Ending | Fault
 
@@ -40,12 +40,12 @@ class SlotEngine:
 
     Args:
         model: A loaded model, which `probe` has prepared for slots.
-        slots: The most sequences that run at once.
-        step_tokens: The most tokens that a step computes.
-        cache_bytes: The most memory of the device that the KV cache may take.
-        token_bytes: The memory that one token of one slot takes in it.
+        slots: The largest number of sequences that run at once.
+        step_tokens: The largest number of tokens that a step computes.
+        cache_bytes: The memory of the device that the KV cache may take, in bytes.
+        token_bytes: The memory that one token of one slot takes in the KV cache, in bytes.
         prefix_sharing: Whether common prefixes are computed once.
-        recorder: Records decode steps, so that they can be replayed. None computes every step anew.
+        recorder: Records decode steps, so that they can be replayed. If None, every step is computed anew.
         core: The CPU core that the stepping thread is pinned to at its first step. None pins it to no core.
         began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
         clock_ns: Returns monotonic nanoseconds.
@@ -114,9 +114,7 @@ class SlotEngine:
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
-        if (
-            self._core is not None and not self._is_pinned
-        ):  # not earlier: threads that it starts after that stay there too
+        if self._core is not None and not self._is_pinned:  # not earlier: pinning also binds threads started later
             self._core.pin()
             self._is_pinned = True
         done = self._end_cancelled() + self._encode()
@@ -195,14 +193,18 @@ class SlotEngine:
         return faults
 
     def _admit(self) -> list[tuple[TokenSequence, Result]]:
-        """Make the cache large enough for the waiting sequences and admit them. Returns those that can never fit."""
+        """Make the cache large enough for waiting sequences, and admit what fits. Returns the sequences that can never fit."""
         faults: list[tuple[TokenSequence, Result]] = [*self._capacity.fit()]
         for copy in self._scheduler.admit(self._runtime.cache.length):
             self._runtime.copy_prefix(copy.source, copy.target, copy.tokens)
         return faults
 
     def _run_step(self, spans: Sequence[Span]) -> tuple[list[tuple[TokenSequence, Result]], StepTime]:
-        """Run a step. If it fails, each sequence is run again alone, so that only the one that causes the failure fails."""
+        """Run a step. If it fails, each sequence runs again alone, so that only the one that causes the failure fails.
+
+        If memory ran out and there are several slots, they are halved instead. Returns the sequences that end, and the step's
+        time.
+        """
         states = [
             one for span in spans if span.samples for one in self._sampling_states[span.sequence].for_next(span.samples)
         ]
@@ -213,7 +215,7 @@ class SlotEngine:
         except CacheLost:
             self._reset_cache(self._scheduler.slots)
             return [], NOTHING_MEASURED
-        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and may end one request only
+        except Exception as error:  # noqa: BLE001 - a model's code may raise anything, and must end only one request
             if is_out_of_memory(error) and self._scheduler.slots > 1:
                 self._halve_slots(error)
                 return [], NOTHING_MEASURED
@@ -223,18 +225,18 @@ class SlotEngine:
         return self._append_tokens(spans, tokens), step_time
 
     def _run_one_by_one(self, spans: Sequence[Span]) -> list[tuple[TokenSequence, Result]]:
-        """Run a step sequence by sequence. If memory runs out at one, all slots are emptied, and those after it run later."""
+        """Run the spans of a step one by one. If memory runs out, all slots are emptied, and the remaining spans run later."""
         ended: list[tuple[TokenSequence, Result]] = []
         for span in spans:
             if span.sequence.slot >= 0:
                 ended += self._run_step([span])[0]
         for sequence, _ in ended:
             if sequence.slot < 0:
-                self._scheduler.waiting.remove(sequence)  # it was preempted with those that go on
+                self._scheduler.waiting.remove(sequence)  # it was put back to wait with those that have not ended
         return ended
 
     def _halve_slots(self, error: Exception) -> None:
-        """Go on with half the slots, because memory ran out. Running sequences wait, compute their tokens again, and go on."""
+        """Halve the number of slots, because memory ran out. Running sequences wait again, and are later computed anew."""
         slots = self._scheduler.slots // 2
         self._reset_cache(slots)
         self._capacity.shrink(slots)
@@ -250,7 +252,7 @@ class SlotEngine:
         self._runtime.cache.clear(slots, 0)
 
     def _append_tokens(self, spans: Sequence[Span], tokens: Sequence[int]) -> list[tuple[TokenSequence, Result]]:
-        """Append the step's tokens to their sequences. Returns the sequences that end with them."""
+        """Append the step's tokens to their sequences. Returns the sequences that end with these tokens."""
         self._scheduler.mark_computed(spans)
         ended: list[tuple[TokenSequence, Result]] = []
         sequences = (span.sequence for span in spans for _ in range(span.samples))
@@ -271,7 +273,7 @@ class SlotEngine:
     def _finish_step(
         self, spans: Sequence[Span], ended: Sequence[tuple[TokenSequence, Result]], step_time: StepTime, spent_ns: int
     ) -> list[Completion]:
-        """Split the step's time over its sequences, and free the slots of those that have ended."""
+        """Split the step's time over its sequences. Free the slots of those that ended, and return their completions."""
         sequences = [span.sequence for span in spans] or [sequence for sequence, _ in ended]
         if not sequences:
             return []

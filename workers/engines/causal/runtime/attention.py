@@ -1,7 +1,7 @@
-"""The attention of slots: the tokens of many sequences stand in one row, and each attends to its own slot of the KV cache.
+"""The attention of slots: a step computes tokens of many sequences, and each attends to its own sequence's slot of the KV cache.
 
-It is registered with transformers as an attention implementation, so that any model that accepts one can run in slots. It
-refuses variants of attention that it cannot compute exactly; `probe` then finds the model unfit.
+It is registered with transformers as an attention implementation, so that any model whose attention can be replaced can run in
+slots. It refuses variants of attention that it cannot compute exactly; `probe` then finds the model unfit.
 """
 
 import time
@@ -23,8 +23,8 @@ ATTENTION_NAME: Final = "nightpress"
 """The name under which transformers knows this attention."""
 
 MAX_SHORT_CHUNK: Final = 32
-"""On a CPU, the attention of a chunk of at most this many tokens is computed token by token: for so few, setting up the matrix
-products of a chunk takes longer."""
+"""A chunk of at most this many tokens is short. On a CPU, its attention is computed token by token: for so few tokens, setting up
+the matrix products of a chunk takes longer."""
 
 REFUSED_ARGUMENTS: Final = ("s_aux", "position_bias", "alibi", "indices")
 """Arguments that change attention in ways that this module does not compute."""
@@ -32,9 +32,10 @@ REFUSED_ARGUMENTS: Final = ("s_aux", "position_bias", "alibi", "indices")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one sequence that are next to each other in the step's row.
+    """Successive tokens of one sequence that a step computes.
 
-    `row_start` is the place of the first one in the row, `start` its position in the sequence, `size` how many there are.
+    `row_start` is the index of the first one among all tokens of the step, `start` its position in the sequence, and `size` the
+    number of tokens.
     """
 
     slot: int
@@ -50,17 +51,17 @@ class Chunk:
 
 @dataclass
 class Layout:
-    """Says where each token of a step's row belongs: first the decode tokens, one a sequence, then chunks of prefills.
+    """Says to which slot and position each token of a step belongs: first the decode tokens, then chunks of prefills.
 
     Args:
         slots: The slots of the decode tokens [n], ascending.
         positions: The positions of the decode tokens in their sequences [n].
         chunks: The chunks, short ones first.
-        covered_slots: The number of slots up to the highest one of a decode token.
-        max_length: An upper limit of the tokens that a decode token attends to, itself included.
-        repeats: Whether a slot may stand several times among the decode tokens, each time with the same token.
+        covered_slots: All decode tokens are in the first `covered_slots` slots.
+        max_length: A decode token attends to at most this many tokens, itself included.
+        repeats: Whether the same decode token may be there several times.
         attention_ns: The time spent in attention so far, in nanoseconds.
-        in_long_text: For `rotary.IN_LONG_TEXT`.
+        in_long_text: The value of `rotary.IN_LONG_TEXT` during the step.
     """
 
     slots: torch.Tensor
@@ -87,7 +88,7 @@ class Layout:
     def token_by_token(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The slots [n] of the tokens that attend one by one on a CPU, and the number of tokens that each sees, itself included.
 
-        These tokens stand first in the row: the decode tokens, then those of the short chunks.
+        These are the first tokens of the step: the decode tokens, then those of the short chunks.
         """
         slots, positions = self.slots_and_positions
         count = self.decode_tokens + sum(chunk.size for chunk in self.chunks[: self.short_chunks])
@@ -100,7 +101,7 @@ class Layout:
 
     @cached_property
     def slots_and_positions(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The slot and the position of each token of the row."""
+        """The slot and the position of each token of the step."""
         if not self.chunks:
             return self.slots, self.positions
         slots, positions = [self.slots], [self.positions]
@@ -110,9 +111,9 @@ class Layout:
         return torch.cat(slots), torch.cat(positions)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """Return the mask of the decode tokens by slot [covered slots, 1, 1, max length]: -inf at what they may not see, else 0.
+        """Return the mask of the decode tokens [covered slots, 1, 1, max length]: -inf for tokens that they may not see, else 0.
 
-        Slots without a decode token see position 0.
+        A covered slot without a decode token sees position 0: if it saw nothing, its softmax would be NaN.
         """
         if window not in self._masks:
             device = self.slots.device
@@ -148,15 +149,15 @@ def slot_attention(
     Args:
         module: The layer's attention module.
         query: The queries [1, heads, tokens, size].
-        key: The layer's cached keys, with those of this step: [slots, KV heads, length, size], or in tiles.
-        value: The cached values, likewise: [slots, KV heads, length, value size], or beside tiles [slots, length, KV heads,
+        key: The layer's cached keys, those of this step included: [slots, KV heads, length, size], or in tiles.
+        value: The cached values, likewise: [slots, KV heads, length, value size]; if keys are in tiles, [slots, length, KV heads,
             value size].
-        attention_mask: None; `LAYOUT` says which tokens a token sees.
+        attention_mask: Must be None: `LAYOUT` says which tokens a token sees.
         scaling: The factor of the scores; None is 1 / sqrt(size).
-        dropout: 0; nothing is trained here.
+        dropout: Ignored, since nothing is trained here.
         softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118).
-        sliding_window: How many tokens back a token sees, itself included.
-        others: What models pass besides; those of `REFUSED_ARGUMENTS` must be unset.
+        sliding_window: A token sees only this many of the last tokens, itself included. None: all of them.
+        others: Further arguments of models. Those of `REFUSED_ARGUMENTS` must be None.
 
     Returns:
         The outputs [1, tokens, heads, value size], and None in place of the attention weights.
@@ -228,7 +229,7 @@ def _attend_covered(
     Two matrix products cover all slots at once, up to the highest one that is used.
     """
     tokens, kv_heads, group_size = grouped.shape[:3]
-    scattered = layout.repeats or tokens < layout.covered_slots  # slots between them have no decode token in this step
+    scattered = layout.repeats or tokens < layout.covered_slots  # covered slots may lack a decode token in this step
     if scattered:
         grouped = grouped.new_zeros(layout.covered_slots, *grouped.shape[1:]).index_copy_(0, layout.slots, grouped)
     keys, values = (

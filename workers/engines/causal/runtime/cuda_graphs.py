@@ -1,16 +1,17 @@
-"""CUDA graphs: decode steps are recorded once for each size, and replayed by a GPU without Python between their kernels.
+"""CUDA graphs: each size of decode step is recorded once. A GPU then replays its kernels without Python between them.
 
-A recording reads tokens, positions and slots from buffers that never move. It is made for a number of rows and a maximum
-length, and serves every decode step that fits. Rows that are left over repeat one of the step's sequences, and so write the
-same values to the same place once more.
+A recording reads tokens, positions and slots from buffers that never move. It is made for a number of decode tokens (its rows,
+one for each sequence) and a maximum length, and serves every decode step that fits. Rows that are left over repeat one of the
+step's sequences: they write the same values to the same memory once more.
 
-A recording may be wrong, for instance if it has frozen an input. So it is recorded with other inputs than it will be used
-for, and used only after `TRIALS` steps whose logits it gave like the plain step, each from a cache that did not hold the
-step's keys and values. If a recording fails or differs, recording stops, and all steps are computed plainly from then on.
+A recording may be wrong, for instance if it has frozen an input. So it is recorded with other inputs than it will be used for. It
+is used only after `TRIALS` trials, in which its logits must equal those of the plain step (computed without a recording). Before
+each trial the step's keys and values are removed from the cache. If a recording fails or differs, recording stops, and all steps
+are computed plainly from then on.
 
-A step can be launched before Python has read the tokens that it continues, as these stay on the device. Python then handles
-them while the GPU computes. A sequence that ends with its token has one row too many in that step; the row's keys and values
-stand behind the tokens that its slot is known to hold, so nothing reads them.
+A step can be launched before Python has read its input tokens, as these stay on the device. Python then handles the tokens while
+the GPU computes. If a sequence ends with such a token, the step computes that token for nothing. Its keys and values lie after
+the end of the tokens that the slot is known to hold, so nothing reads them.
 """
 
 from collections import Counter
@@ -27,21 +28,22 @@ from workers.engines.causal.runtime.logit_distance import logit_distance
 from workers.engines.causal.sequences import Span, TokenSequence
 
 TRIALS: Final = 2
-"""The number of steps for which a recording must give the right logits before it is used."""
+"""A recording must give the right logits in this many steps before it is used."""
 
 MIN_USES: Final = 4
-"""A size is recorded at this many steps of it: rarer sizes are not worth a recording."""
+"""A size is recorded once this many steps had it: rarer sizes are not worth a recording."""
 
 MIN_LENGTH: Final = 256
-"""The smallest maximum length of a recording, in tokens. Larger ones double it, up to the length of the slots."""
+"""The smallest maximum length of a recording, in tokens. Larger maximum lengths double it, once or more, up to the length of the
+slots."""
 
 REPLAY_TOLERANCE: Final = 0.02
-"""The largest distance (`logit_distance`) of a replay from the same step run without replay. Its products have the same sizes, so
-this is stricter than the distance from the plain step."""
+"""The largest distance (`logit_distance`) of a replay from the same rows computed without replay. The matrix products of both
+have the same sizes, so this limit is stricter than the one for the distance from the plain step."""
 
 Step = Callable[[], None]
 Recorder = Callable[[Step], Step]
-"""Takes a step that reads and writes buffers only, and returns a function that replays it. It may run the step."""
+"""Takes a step that reads and writes buffers only, and returns a function that replays the step. A recorder may run the step."""
 
 Forward = Callable[[torch.Tensor, torch.Tensor, Layout], torch.Tensor]
 """Takes tokens [1, n], positions [1, n] and a layout, and returns the logits [n, vocabulary]."""
@@ -52,7 +54,7 @@ class CacheLost(Exception):
 
 
 class CudaGraphs:
-    """A recorder that captures CUDA graphs. They use one memory pool, since only one of them runs at a time."""
+    """A recorder that captures CUDA graphs. The graphs use one memory pool, since only one of them runs at a time."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
@@ -62,7 +64,7 @@ class CudaGraphs:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            step()  # a first run sets things up, which must not be recorded
+            step()  # the first run does work of preparation, which must not be recorded
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         try:
@@ -85,10 +87,10 @@ class RecordedSteps:
 
     Args:
         forward: Computes decode tokens. Its result must depend on its arguments and the cache alone.
-        cache: The KV cache. Recordings are dropped when its blocks are allocated anew.
+        cache: The KV cache. Recordings are dropped when its memory is allocated anew.
         recorder: Records a step.
         device: The device of the network.
-        slots: The most sequences in a step.
+        slots: The largest number of sequences in a step.
         tolerance: The largest distance (`logit_distance`) of a replay from the plain step.
     """
 
@@ -119,10 +121,10 @@ class RecordedSteps:
         self._launched = {}
 
     def launch(self, rows: Sequence[tuple[int, Span]], tokens: torch.Tensor) -> None:
-        """Launch a decode step ahead, if there is a recording of its size; `collect` takes its logits.
+        """Launch a decode step ahead of time if a tried recording has its size. `collect` returns its logits.
 
         Args:
-            rows: The spans of the step, each with the row of its token in `tokens`.
+            rows: The spans of the step, each with the index of its token in `tokens`.
             tokens: Sampled tokens, still on the device.
 
         Raises:
@@ -139,9 +141,9 @@ class RecordedSteps:
         self._launched = {(span.sequence, span.start): row for row, (_, span) in enumerate(rows)}
 
     def collect(self, spans: Sequence[Span]) -> torch.Tensor | None:
-        """Return the logits [launched spans, vocabulary] of a launched step, once; None if there are none that fit.
+        """Return the logits [launched spans, vocabulary] of the step that was launched; None if they do not fit these spans.
 
-        They fit if some of these spans were launched and stand before all that were not.
+        The logits fit if some of these spans were launched, and these stand before all others. They are returned only once.
         """
         launched, self._launched = self._launched, {}
         rows = [launched.get((span.sequence, span.start)) for span in spans]
@@ -173,7 +175,7 @@ class RecordedSteps:
     def _try_recording(
         self, recorder: Recorder, size: tuple[int, int], spans: Sequence[Span], expected: torch.Tensor
     ) -> None:
-        """Record a step of this size, unless that is done, and compare its replay with the plain step's logits `expected`."""
+        """Record a step of this size if none is recorded. Compare its replay with `expected`, the plain step's logits."""
         try:
             if self._logits is None:
                 self._logits = expected.new_empty(self._inputs.shape[1], expected.shape[1])
@@ -192,7 +194,7 @@ class RecordedSteps:
         self._replay(recording)
         recording.trials_left -= 1
         from_own, from_plain = (logit_distance(list(one.float()), list(got.float())) for one in (own, expected))
-        # either distance may be NaN
+        # if a distance is NaN, this is False
         right = from_own <= min(REPLAY_TOLERANCE, self._tolerance) and from_plain <= self._tolerance
         if not right or self._cache.is_poisoned(slots, positions):
             apart = max(from_own, from_plain)
@@ -200,7 +202,7 @@ class RecordedSteps:
             raise CacheLost
 
     def _record(self, recorder: Recorder, size: tuple[int, int], real: int) -> _Recording:
-        """Record a step whose rows all hold token 0 at position 0 of a slot other than `real`, if there is another slot."""
+        """Record a step of dummy inputs: each is token 0 at position 0 of one slot, not `real` if there is another."""
         slot = (real + 1) % self._cache.slots
         self._inputs.zero_()
         self._inputs[2].fill_(slot)
@@ -222,16 +224,17 @@ class RecordedSteps:
         logger().warning("engine.graphs_stopped", reason=reason)
 
     def _write_inputs(self, rows: Sequence[tuple[int, Span]], padded: int, tokens: torch.Tensor | None = None) -> None:
-        """Write tokens, positions and slots to the buffers that recordings read, and fill up to `padded` rows.
+        """Write tokens, positions and slots to the buffers that recordings read. Repeats one span to fill `padded` rows.
 
-        The tokens are those of the spans or, if `tokens` on the device are given, those in the rows that go with the spans.
+        If `tokens` is given, which is on the device, a span's token is the one at the index that stands beside the span in
+        `rows`. Else it is taken from the span's sequence.
         """
         first = min(rows, key=lambda row: row[1].start)
         filled = [*rows, *[first] * (padded - len(rows))]
         tokens_or_rows = [
             row if tokens is not None else span.sequence.tokens(span.start, span.start + 1)[0] for row, span in filled
         ]
-        # new memory each time: the copy reads it later, so it must not be written again
+        # new memory each time: the device may copy it later, so it must not be overwritten
         host = torch.zeros(self._inputs.shape, dtype=torch.long, pin_memory=self._inputs.is_cuda)
         places = zip(*((span.start, span.sequence.slot) for _, span in filled), strict=True)
         host[:, :padded] = torch.tensor([tokens_or_rows, *places])
@@ -250,7 +253,7 @@ class RecordedSteps:
         return self._logits[:rows]
 
     def _size(self, spans: Sequence[Span]) -> tuple[int, int]:
-        """Return the rows and the maximum length of the recording that serves a step."""
+        """Return the number of rows and the maximum length of the recording that serves a step."""
         return padded_rows(len(spans)), self._max_length_for(max(span.start for span in spans) + 1)
 
     def _max_length_for(self, max_length: int) -> int:
@@ -261,7 +264,7 @@ class RecordedSteps:
 
 
 def padded_rows(rows: int) -> int:
-    """Return the number of rows of the recording that serves this many: a power of two up to 8, then a multiple of 8."""
+    """Return how many rows a recording for this many decode tokens has: a power of two up to 8, then a multiple of 8."""
     return 1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8
 
 

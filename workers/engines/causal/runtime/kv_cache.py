@@ -20,7 +20,7 @@ class PlainBlocks:
     """The keys and values of a layer, [slots, KV heads, length, size] each. The interface is that of `TiledBlocks`."""
 
     def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
-        """Allocate zeros: masked values are still multiplied, so they must be numbers."""
+        """Allocate zeros. Masked values are still multiplied (by 0), so they must not be NaN."""
         self.keys, self.values = (
             states.new_zeros(slots, states.shape[0], length, states.shape[2]) for states in (key_states, value_states)
         )
@@ -157,7 +157,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
             block[index] = torch.nan
 
     def is_poisoned(self, slots: torch.Tensor, positions: torch.Tensor) -> bool:
-        """Whether any of these is still NaN."""
+        """Whether any key or value at these slots [n] and positions [n] is NaN."""
         return any(bool(block[index].isnan().any()) for block, index in self._indices(slots, positions))
 
     def _indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
@@ -169,7 +169,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
         ]
 
     def clear(self, slots: int, length: int) -> None:
-        """Forget everything and free the memory. Blocks are allocated anew at the next step."""
+        """Forget everything and free the memory. The next step allocates blocks of these sizes."""
         self.before_reallocation()
         for layer in self._slot_layers:
             layer.blocks = None

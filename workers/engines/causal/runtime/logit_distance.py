@@ -1,4 +1,4 @@
-"""The distance between logits that two ways of computing the same step give, and how large it may be."""
+"""Measures the distance between the logits of two ways to compute the same step, and says how large it may be."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 import torch
 
 TOLERANCE: Final = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.2}
-"""The largest distance, by number format, at which logits count as equal. Products of other sizes alone give 0.05 with bfloat16
-in a small model; a wrong token anywhere in a short prompt gives 0.7 and more."""
+"""The largest distance, by number format, at which logits count as equal. In a small model with bfloat16, matrix products of
+other sizes alone give a distance of 0.05. A wrong token anywhere in a short prompt gives 0.7 or more."""
 
 
 def logit_distance(expected: Sequence[torch.Tensor], got: Sequence[torch.Tensor]) -> float:
-    """Return the largest distance between two tensors of logits in the same place of both lists; infinite if their shapes differ.
+    """Compare two lists of logits pair by pair, and return the largest distance: infinity if the shapes of a pair differ.
 
     The distance is the root mean square of the difference, divided by the standard deviation of the expected logits.
     """

@@ -1,9 +1,9 @@
-"""Rotary positions that change with the length of a text, chosen for each text of a step by itself.
+"""Chooses rotary positions by the length of each text alone, though a step computes many texts.
 
-Some models rotate the keys of long texts otherwise than those of short ones: `longrope` has two sets of factors, and `dynamic`
-computes a new frequency for each length. transformers chooses by the longest position of a call, as if a call held one text.
-A step holds many, so here a module of `longrope` is called twice, once as for short texts and once as for long ones, and each
-token takes the result that `generate` would give to its text alone.
+Some models rotate the keys of long texts in another way than those of short texts: `longrope` has two sets of factors, and
+`dynamic` computes a new frequency for each length. transformers chooses by the longest position of a call, as if a call held one
+text. A step holds many texts. So a module of `longrope` is called twice here, once as for short texts and once as for long ones.
+Each token then takes the result that it would get if `generate` ran its text alone.
 """
 
 import functools
@@ -17,8 +17,8 @@ from transformers import DynamicCache
 from workers.engines.causal.sequences import LengthSwitch
 
 IN_LONG_TEXT: Final[ContextVar[torch.Tensor | bool | None]] = ContextVar("in_long_text", default=None)
-"""Which tokens belong to a long text although their position is not beyond the boundary, as a mask [rows, tokens] or for all of
-them. None leaves the choice to transformers."""
+"""Which tokens belong to a long text although their own position is not past its boundary (`LengthSwitch`): a mask [1, tokens],
+or one bool for all tokens. None leaves the choice to transformers."""
 
 
 class UnknownSwitch(Exception):
@@ -29,7 +29,7 @@ def length_switch(network: Any) -> LengthSwitch | None:
     """Return how the rotary positions of a network change with the length of a text; None if no text can make them change.
 
     Raises:
-        UnknownSwitch: They change at several lengths, or what `generate` does there cannot be found out.
+        UnknownSwitch: The positions change at several lengths, or what `generate` does there cannot be found out.
     """
     found = {one for module in network.modules() for one in _boundaries(module)}
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
@@ -42,14 +42,14 @@ def length_switch(network: Any) -> LengthSwitch | None:
 
 
 def choose_by_text(network: Any, boundary: int) -> None:
-    """Let every module of `longrope` heed `IN_LONG_TEXT`. While that is None, they do as before."""
+    """Make every module of `longrope` obey `IN_LONG_TEXT`. While that is None, the modules work as before."""
     for module in network.modules():
         if list(_boundaries(module)) and not isinstance(module.forward, _ByText):
             module.forward = _ByText(module.forward, boundary)
 
 
 def forget_lengths(network: Any) -> None:
-    """Let no module of `dynamic` remember the longest text of earlier calls."""
+    """Make every module of `dynamic` forget the longest text of earlier calls."""
     for module in network.modules():
         if any("dynamic" in rope_type for rope_type, _ in _rope_types(module)):
             for name in [name for name in vars(module) if name.endswith("max_seq_len_cached")]:
@@ -60,7 +60,7 @@ def forget_lengths(network: Any) -> None:
 
 
 class _ByText:
-    """The `forward` of a rotary module, which gives each token the values of its own text's length."""
+    """Replaces the `forward` of a rotary module: gives each token the values for the length of its own text."""
 
     def __init__(self, forward: Callable[..., Any], boundary: int) -> None:
         functools.update_wrapper(self, forward)
@@ -82,12 +82,15 @@ class _ByText:
 
 
 def _chosen(is_long: torch.Tensor, long: torch.Tensor, short: torch.Tensor) -> torch.Tensor:
-    """Return `long` [rows, tokens + 1, …] without its last token, or `short` [rows, tokens, …], as each token needs."""
+    """Return for each token its value from `long` [texts, tokens + 1, …] or from `short` [texts, tokens, …].
+
+    The last token of `long` is dropped: it only made the texts long.
+    """
     return torch.where(is_long.reshape(*is_long.shape, *[1] * (short.ndim - 2)), long[:, :-1], short)
 
 
 def _boundaries(module: Any) -> Iterator[tuple[int, bool]]:
-    """Yield the lengths at which a module changes what it gives for a position, and whether it changes again beyond them."""
+    """Yield each length at which a module changes its values for a position, and whether they change again beyond it."""
     for rope_type, parameters in _rope_types(module):
         if rope_type == "longrope":
             yield int(parameters["original_max_position_embeddings"]), False
@@ -117,7 +120,7 @@ class _FullCache(DynamicCache):  # type: ignore[misc]
         return 1
 
     def get_seq_length(self, *_args: Any, **_kwargs: Any) -> int:
-        """Return the number of tokens."""
+        """Return the number of tokens that the cache claims to hold."""
         return self._tokens
 
 

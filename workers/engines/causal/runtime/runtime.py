@@ -1,7 +1,8 @@
 """The runtime computes one step of a network over the slots: tokens go in, the next token of each sequence comes out.
 
-Nothing else runs the network. All tokens of a step, of all sequences, go through it as one row, so that its matrix products
-are as large as possible. Logits are computed only for the tokens after which one is sampled.
+Nothing else in the slot engine runs the network. The tokens that a step computes, of all sequences, go through the network as one
+sequence of tokens, so that its matrix products are as large as possible. Logits are computed only for the tokens after which one
+is sampled.
 """
 
 import time
@@ -34,12 +35,12 @@ class Runtime:
 
     Args:
         network: A model of transformers whose attention is `attention.ATTENTION_NAME`.
-        device: The device that it is on.
+        device: The device of the network.
         layers: The number of layers that keep keys and values.
         slots: The number of slots.
         length: The length of a slot, in tokens.
         eos: The tokens that end a sequence.
-        recorder: Records decode steps, so that they can be replayed. None computes every step anew.
+        recorder: Records decode steps, so that they can be replayed. If None, every step is computed anew.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Runtime:
         self.cache = SlotCache(layers, slots, length)
         self._recorded_steps: RecordedSteps | None = None
         if recorder is not None:
-            # narrower formats than those of TOLERANCE compute in bfloat16
+            # formats that TOLERANCE lacks are narrower, and compute in bfloat16
             tolerance = TOLERANCE.get(network.dtype, TOLERANCE[torch.bfloat16])
             self._recorded_steps = RecordedSteps(
                 self._forward, self.cache, recorder, device, slots=slots, tolerance=tolerance
@@ -68,7 +69,7 @@ class Runtime:
 
     @torch.inference_mode()
     def run(self, spans: Sequence[Span], sampling_states: Sequence[SamplingState]) -> tuple[list[int], StepTime]:
-        """Compute a step. Returns a sampled token for each of the `sampling_states`, in order, and the time that it took.
+        """Compute a step. Returns a sampled token for each of the `sampling_states`, in order, and the time that the step took.
 
         Args:
             spans: Decode tokens by slot, then chunks of prefills.
@@ -97,13 +98,13 @@ class Runtime:
         self.cache.copy(source, target, tokens)
 
     def close(self) -> None:
-        """Free the memory at once. Recorded steps refer back to the runtime, and that circle would keep the network alive."""
+        """Free the memory at once. Else the network would stay alive: the runtime and its recorded steps refer to each other."""
         self.cache.clear(0, 0)
         self.cache.before_reallocation = lambda: None
         self._recorded_steps = None
 
     def _step_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
-        """Return the step's logits, reusing those launched ahead, and the nanoseconds spent in attention (0 if unknown)."""
+        """Return the step's logits, some of them launched ahead, and the nanoseconds spent in attention (0 if unknown)."""
         collected = self._recorded_steps.collect(spans) if self._recorded_steps is not None else None
         if collected is None:
             return self._fresh_logits(spans)
@@ -114,14 +115,14 @@ class Runtime:
         return torch.cat([collected, logits]), attention_ns
 
     def _fresh_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
-        """Return the same for spans that were not launched ahead. Replays a recorded step if there is one."""
+        """Return logits and nanoseconds of spans that were not launched ahead. Replays a recorded step if there is one."""
         if self._recorded_steps is not None and all(map(_is_recordable, spans)):
             return self._recorded_steps.logits(spans, lambda: self._logits_of(spans, *self._layout(spans))), 0
         layout, logit_rows = self._layout(spans)
         return self._logits_of(spans, layout, logit_rows), layout.attention_ns
 
     def _to_host(self, spans: Sequence[Span], sampled: torch.Tensor) -> list[int]:
-        """Return the sampled tokens as numbers. Launches the next step before waiting for them, if steps are recorded."""
+        """Return the sampled tokens as numbers. If steps are recorded, launches the next step before it waits."""
         if self._recorded_steps is None:
             return sampled.tolist()
         host = torch.empty_like(sampled, device="cpu", pin_memory=sampled.is_cuda).copy_(sampled, non_blocking=True)
@@ -132,7 +133,7 @@ class Runtime:
         return host.tolist()
 
     def _estimated_time(self, spans: Sequence[Span], spent_ns: int) -> StepTime:
-        """Estimate the parts of a step's time from the bytes read: a GPU runs behind Python, so its parts cannot be timed."""
+        """Split a step's time by the bytes that its parts read. Python cannot time the parts, since a GPU runs them later."""
         read = sum(span.start + span.size for span in spans) * self.cache.token_bytes
         attention_ns = spent_ns * read // (read + self._weight_bytes)
         return StepTime(attention_ns, spent_ns - attention_ns, 0)
@@ -146,7 +147,7 @@ class Runtime:
     def _forward(
         self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
     ) -> torch.Tensor:
-        """Return the logits [kept, vocabulary] of the rows that `keep` names; 0 keeps all."""
+        """Return the logits [kept, vocabulary] of the tokens whose indices `keep` holds; 0 keeps all."""
         token, in_long_text = LAYOUT.set(layout), IN_LONG_TEXT.set(layout.in_long_text)
         try:
             out = self._network(
@@ -159,7 +160,7 @@ class Runtime:
         return logits
 
     def _layout(self, spans: Sequence[Span]) -> tuple[Layout, list[int]]:
-        """Return where the spans stand in the step's row, and the rows after which a token is sampled."""
+        """Return the layout of the step's tokens, and the indices of those after which a token is sampled."""
         decodes = _leading_decodes(spans)
         logit_rows = [n for n, span in enumerate(decodes) if span.samples]
         chunks, row_start = [], len(decodes)
@@ -180,7 +181,7 @@ class Runtime:
         return layout, logit_rows
 
     def _in_long_text(self, spans: Sequence[Span]) -> torch.Tensor | bool:
-        """Return which tokens of the step's row belong to a long text: a mask, or False if none does."""
+        """Return a mask of the step's tokens that belong to a long text; False if none does."""
         if not any(span.sequence.is_long for span in spans):
             return False
         tokens = [span.sequence.is_long for span in spans for _ in range(span.size)]
@@ -191,14 +192,18 @@ class Runtime:
 
 
 def _is_recordable(span: Span) -> bool:
-    """Whether a recording can compute a span. It knows a long text only by a position beyond the boundary."""
+    """Whether a recorded step (CUDA graph) can compute this span: one token, after which one is sampled.
+
+    It cannot compute a scored continuation (`forced`) of a long text: a recording recognises a long text only once a position is
+    past the boundary of rotary positions.
+    """
     return span.size == 1 and span.samples > 0 and not (span.sequence.forced and span.sequence.is_long)
 
 
 def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
-    """Return the next step's decodes, each with the row of its token among the sampled ones: of sequences that may go on.
+    """Return the next step's decodes, for sequences that may continue, each with the index of its token among the sampled ones.
 
-    Returns none while a prompt is in its prefill: the next step will continue that, and decode beside it at little cost.
+    Returns none while a prompt is in its prefill: the next step continues the prefill, and decoding beside it costs little.
     """
     if not all(span.samples for span in spans):
         return []
@@ -212,7 +217,7 @@ def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
 
 
 def _leading_decodes(spans: Sequence[Span]) -> Sequence[Span]:
-    """Return the leading spans of one token, by slot: the decodes. A chunk of one token that follows them stays a chunk."""
+    """Return the decodes: the first spans, while each has one token and the slots ascend. All later spans are chunks."""
     n = 0
     while n < len(spans) and spans[n].size == 1 and (n == 0 or spans[n - 1].sequence.slot < spans[n].sequence.slot):
         n += 1

@@ -1,9 +1,9 @@
 """Decode attention on a CPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Batched matrix products cost more: they cover the longest sequence of the step for all, write scores and weights to memory, and
-are slow for one query. This kernel reads every key and value once, in the order in which `tiles` lays them. It is compiled
-when a model first runs, for the sizes of its heads, which must be constants so that the sums stay in registers. All sums are
-in float32.
+Batched matrix products cost more: they compute every sequence up to the length of the longest, write scores and weights to
+memory, and are slow for one query. This kernel reads every key and value once, in the order in which `tiles` stores them. It is
+compiled when a model first runs, for the sizes of its heads, which must be constants so that the sums stay in registers. All sums
+are in float32.
 """
 
 from functools import cache
@@ -29,7 +29,7 @@ def decode_attention(
     softcap: float | None,
     window: int | None,
 ) -> torch.Tensor:
-    """Compute the attention of one query a sequence.
+    """Compute the attention of one query for each sequence.
 
     Args:
         query: The queries [heads, sequences, size], in the format of the keys. Heads of one KV head are next to each other.
@@ -39,7 +39,7 @@ def decode_attention(
         lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
         scale: The factor of the scores.
         softcap: The scores are squashed into (-softcap, softcap) by tanh.
-        window: How many tokens back a token sees, itself included.
+        window: A token sees only this many of the last tokens, itself included. None: all of them.
 
     Returns:
         The outputs [sequences, heads, value size], in the same format.
@@ -62,7 +62,7 @@ def decode_attention(
 
 
 def _signature(*, bf16: bool) -> Any:
-    """Return the types that the kernel takes. With fixed types it is compiled once, not for each memory layout of a query."""
+    """Return the types of the kernel's arguments. They are fixed, so that it is compiled once, not for each layout of a query."""
     number = types.uint16 if bf16 else types.float32
     query, keys, values, out = (
         types.Array(number, dimensions, order) for dimensions, order in ((3, "A"), (6, "C"), (4, "C"), (3, "C"))
@@ -73,7 +73,7 @@ def _signature(*, bf16: bool) -> Any:
 
 @cache
 def _kernel(kv_heads: int, queries: int, size: int, value_size: int, bf16: bool) -> Loops:  # noqa: C901 - loops in loops
-    """Compile the kernel for heads of these sizes: `kv_heads`, each with this many `queries`."""
+    """Compile the kernel for these sizes: `kv_heads` KV heads, each with `queries` query heads."""
     item_bytes = 2 if bf16 else 4
     tile_bytes, token_bytes = TILE * size * item_bytes, kv_heads * value_size * item_bytes
     score = make_score(queries, size, bf16=bf16)
@@ -136,7 +136,7 @@ def _kernel(kv_heads: int, queries: int, size: int, value_size: int, bf16: bool)
 
 @compiled()
 def _softmax(scores: Any, start: Any, end: Any, softcap: Any, factors: Any) -> None:
-    """Turn the scores [start:end] of each query into exponentials, in place. Times the query's factor they are the softmax."""
+    """Turn each query's scores [start:end] into exponentials, in place. Times the query's factor, these are their softmax."""
     one, two = np.float32(1.0), np.float32(2.0)
     for q in range(len(scores)):
         row = scores[q, start:end]

@@ -26,20 +26,20 @@ from workers.engines.causal.kernels.cpu.vectors import (
 )
 
 PREFETCH_BYTES: Final = 6144
-"""How far ahead memory is prefetched, in bytes: about what is computed in the time that memory takes to arrive."""
+"""Memory is prefetched this many bytes ahead: about as many as a loop computes while memory arrives."""
 
 MAX_SUMS: Final = 20
-"""The most vectors of sums that a loop keeps, so that they and what is added to them fit in 32 registers."""
+"""A loop keeps at most this many vectors of sums, so that sums and operands fit in the 32 vector registers."""
 
 
 def make_score(queries: int, size: int, *, bf16: bool) -> InnerLoop:
-    """Make `score(scaled, tile, scores, stride)`: the products of queries with the keys of one tile.
+    """Make `score(scaled, tile, scores, stride)`, which multiplies queries by the keys of one tile.
 
     Args of the function:
         scaled: The address of scaled queries, float32 [queries, size].
         tile: The address of keys, float32 [size, TILE] or bfloat16 [size / 2, TILE, 2].
         scores: The address of the results, float32 [queries, TILE].
-        stride: The bytes from one row of `scores` to the next.
+        stride: The bytes from one query's scores to those of the next query.
     """
 
     def make(build: Any, scaled: Any, tile: Any, scores: Any, stride: Any) -> None:
@@ -65,20 +65,20 @@ def make_score(queries: int, size: int, *, bf16: bool) -> InnerLoop:
 
 
 def make_weigh(queries: int, size: int, value_stride: int, *, bf16: bool) -> InnerLoop:
-    """Make `weigh(weights, values, sums, count, stride)`: the sums of values by their weights, for some queries.
+    """Make `weigh(weights, values, sums, count, stride)`, which adds weighted values to sums, for some queries.
 
     Args:
         queries: The number of queries.
-        size: The numbers in a value.
+        size: How many numbers a value has.
         value_stride: The bytes from one value to the next.
         bf16: Whether values are bfloat16; else they are float32.
 
     Args of the function:
         weights: The address of weights, float32 [queries, count].
         values: The address of values [count, size].
-        sums: The address of sums, float32 [queries, size], which are added to.
+        sums: The address of the sums, float32 [queries, size], to which the function adds.
         count: The number of values.
-        stride: The bytes from one row of `weights` to the next.
+        stride: The bytes from one query's weights to those of the next query.
     """
     lanes = next(n for n in (TILE, 8, 4, 2, 1) if size % n == 0)
     vectors_at_once = max(1, MAX_SUMS // queries)

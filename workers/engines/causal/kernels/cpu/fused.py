@@ -1,7 +1,7 @@
-"""Fused layers: small operations of a network in one pass over memory, where torch makes several.
+"""Fused layers do small operations of a network in one pass over memory; torch makes several passes.
 
-For bfloat16 on CPUs that compute in it, like `packed`. A layer is recognised by its parts. Norms and MLPs are replaced only if
-the fused layer gives the same outputs for random numbers.
+They are for bfloat16 on CPUs that compute in it, like `packed`. `fuse` recognises a layer by its parts. It replaces a norm or an
+MLP only if the fused layer gives the same outputs for random numbers.
 """
 
 import inspect
@@ -18,11 +18,11 @@ from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_
 from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
 TOLERANCE: Final = 2.0**-7
-"""The largest difference between the outputs of a fused layer and the original, as a part of the largest output: about the last
-place of a bfloat16."""
+"""The largest difference between the outputs of a fused layer and of the original layer, as a fraction of the largest output:
+about the last place of a bfloat16."""
 
 QKV_NAMES: Final = ("q_proj", "k_proj", "v_proj")
-"""The names that most models give to the layers for queries, keys and values, which have the same input."""
+"""The names of the layers for queries, keys and values in most models. The three layers have the same input."""
 
 
 class FusedRmsNorm(nn.Module):
@@ -51,7 +51,7 @@ class FusedQkv:
         self._parts: list[torch.Tensor | None] = []
 
     def part(self, states: torch.Tensor, number: int) -> torch.Tensor:
-        """Return the output of layer `number`. Each output is returned once for an input, so that no memory is kept."""
+        """Return the output of layer `number`. Each output is returned once and then forgotten, to free memory."""
         if states is not self._states or self._parts[number] is None:
             self._states, self._parts = states, list(self._whole(states).split(self._sizes, -1))
         part, self._parts[number] = self._parts[number], None
@@ -61,7 +61,7 @@ class FusedQkv:
 
 
 class QkvPart(nn.Module):
-    """One of the three layers: it takes its output from the common product."""
+    """One of the three layers of a `FusedQkv`: its output is a part of their common product."""
 
     def __init__(self, qkv: FusedQkv, number: int, layer: nn.Linear) -> None:
         super().__init__()
@@ -89,7 +89,9 @@ class FusedGatedMlp(nn.Module):
 
 
 def fuse(network: Any, device: torch.device) -> None:
-    """Replace the layers of a network that can be fused. To be called before `packed.pack`."""
+    """Replace the layers of a network that can be fused. Call it before `packed.pack`, as it recognises plain linear layers
+    only.
+    """
     if not computes_in_bf16(device):
         return
     found: list[tuple[Any, str, Callable[[Any], nn.Module], int]] = []
@@ -135,7 +137,7 @@ def _is_gated_mlp(module: Any) -> bool:
 
 
 def _takes_states_alone(module: nn.Module) -> bool:
-    """Whether a layer takes states alone: some norms take a gate too."""
+    """Whether a layer takes one argument, its states. Some norms also take a gate."""
     return len(inspect.signature(module.forward).parameters) == 1
 
 

@@ -1,4 +1,4 @@
-"""Compiles loops by numba, and converts numbers inside them: numpy has no bfloat16, so it is the upper 16 bits of a float32."""
+"""Compiles loops with numba, and converts numbers inside them. numpy has no bfloat16: a uint16 holds its bits."""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -26,7 +26,7 @@ def compiled(signature: Any = None) -> Callable[[Loops], Loops]:
 
 
 def compiled_uncached(signature: Any) -> Callable[[Loops], Loops]:
-    """Return the same decorator without a disk cache, which cannot hold loops that call functions made at run time."""
+    """Return a decorator like `compiled` without the disk cache, which cannot hold loops that call functions made at run time."""
     return cast("Callable[[Loops], Loops]", njit(signature, **_OPTIONS))
 
 
@@ -38,7 +38,7 @@ _inlined: Final = cast(
 
 @_inlined
 def to_float32(number: Any, bf16: Any) -> Any:
-    """Return a number of the cache as float32. `bf16` says that the number is the 16 bits of a bfloat16."""
+    """Return a number of the cache as float32. If `bf16`, the number is 16 bits: the upper half of a float32."""
     if bf16:
         return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return np.float32(number)
@@ -46,7 +46,7 @@ def to_float32(number: Any, bf16: Any) -> Any:
 
 @_inlined
 def exp(x: Any) -> Any:
-    """Return e**x, with x clamped to [-87, 87]. It makes no calls, so that loops with it are vectorised.
+    """Return e**x, with x clamped to [-87, 87]. It calls nothing, so that loops which use it are vectorised.
 
     The relative error is below 1e-6 for x in [-1, 1], and below 1e-5 elsewhere.
 
@@ -69,7 +69,7 @@ def exp(x: Any) -> Any:
 
 @_inlined
 def from_float32(number: Any, bf16: Any) -> Any:
-    """Return a float32 as a number of the cache. With `bf16`: the bits of the nearest bfloat16, ties to even."""
+    """Return a float32 as a number of the cache. If `bf16`, these are the bits of the nearest bfloat16, ties to even."""
     if bf16:
         bits = np.float32(number).view(np.uint32)
         return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))

@@ -1,7 +1,8 @@
-"""Packed weights: linear layers whose weights lie in memory as matrix products read them, so that no step rearranges them.
+"""Packed weights lie in memory in the order in which matrix products read them, so that no step rearranges them.
 
-For bfloat16 on CPUs that compute in it. `products` computes the layers that it can, oneDNN the others; the results are those
-of the plain layer. A plain layer's weights are freed unless another module uses them too, such as tied embeddings.
+Linear layers get packed weights if they are bfloat16 and on a CPU that computes in bfloat16. `products` computes the layers that
+it supports, and oneDNN the others; the results are those of the plain layer. A plain layer's weights are freed unless another
+module uses them too, such as tied embeddings.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from torch import nn
 from workers.engines.causal.kernels.cpu.products import Panels, fits_panels
 
 TYPICAL_ROWS: Final = 64
-"""oneDNN packs weights for products with this many rows. Products with other numbers of rows work too."""
+"""oneDNN packs weights for inputs of this many tokens. Inputs of other numbers of tokens work too."""
 
 
 class PackedLinear(nn.Module):
     """A linear layer with packed weights, for inputs [..., in_features].
 
-    Made of several layers, it returns the outputs of all for the same input, one after the other in the last dimension.
+    If it is made of several layers, it returns the outputs of all of them for the same input, joined in the last dimension.
     """
 
     def __init__(self, *layers: nn.Linear) -> None:
@@ -54,7 +55,7 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def pack(network: Any, device: torch.device) -> int:
-    """Replace the bfloat16 linear layers of a network on a CPU that computes in bfloat16. Returns how many it replaced."""
+    """Pack the bfloat16 linear layers of a network, if its device is a CPU that computes in bfloat16. Returns their number."""
     if not computes_in_bf16(device):
         return 0
     plain = [

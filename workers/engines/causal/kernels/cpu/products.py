@@ -1,9 +1,9 @@
-"""Matrix products of few rows with bfloat16 weights, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
+"""Matrix products with bfloat16 weights for few rows of inputs, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
 
-A decode step reads every weight once, for one row a sequence. Libraries wait for the weights and then compute; this prefetches
-the next ones while it computes with those that have arrived. The weights of 64 outputs are a panel, which lies in memory as it
-is read: for each pair of inputs, the 64 pairs of weights. Up to six rows are multiplied by a panel at once; their sums, in
-float32, fill the registers.
+A row is the inputs of one token. A decode step reads every weight once, for one row a sequence. Libraries wait for the weights
+and then compute; these loops prefetch the next weights while they compute with those that have arrived. The weights of 64 outputs
+are a panel. It lies in memory in the order in which it is read: for each pair of inputs, the 64 pairs of weights. Up to six rows
+are multiplied by a panel at once: then their sums, in float32, fill the registers.
 """
 
 from functools import cache
@@ -33,11 +33,11 @@ from workers.engines.causal.kernels.cpu.vectors import (
 )
 
 PANEL_OUTPUTS: Final = 64
-"""The outputs of a panel: four registers of 16 sums."""
+"""The number of outputs of a panel. The sums of one row fill four registers, of 16 float32 each."""
 
 MAX_BLOCK_ROWS: Final = 6
-"""The most rows that are computed at once. Their sums, the panel's weights for a pair of inputs and the row's inputs fill the 32
-registers."""
+"""At most this many rows are computed at once. Their sums, a panel's weights for a pair of inputs and one row's pair of inputs
+then fit in the 32 registers."""
 
 _LANES: Final = 16
 _PANEL_REGISTERS: Final = PANEL_OUTPUTS // _LANES
@@ -57,13 +57,13 @@ class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no types, and la
 
 @cache
 def has_bf16_products() -> bool:
-    """Whether this processor has the instruction, and no matrix unit (AMX), with which libraries are faster."""
+    """Whether this processor multiplies pairs of bfloat16 and has no matrix unit (AMX): with AMX, libraries are faster."""
     features = binding.get_host_cpu_features()
     return bool(features.get("avx512bf16")) and not features.get("amx-bf16")
 
 
 def fits_panels(weight: torch.Tensor) -> bool:
-    """Whether a layer's weights [outputs, inputs] can be computed in panels here. Only if torch uses one thread, as this does."""
+    """Whether a layer's weights [outputs, inputs] can be used in panels. Panels use one thread, so torch must use one too."""
     outputs, inputs = weight.shape
     whole = outputs % PANEL_OUTPUTS == 0 and inputs % 2 == 0
     bf16_on_cpu = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
@@ -102,21 +102,24 @@ class Panels:
 
 
 def _prefetch_lines(rows: int) -> int:
-    """Return how many cache lines to prefetch with each pair of inputs, so that the blocks of rows prefetch the next panel."""
+    """Return how many cache lines to prefetch with each pair of inputs, so that all blocks of rows prefetch the next panel."""
     blocks = -(-rows // MAX_BLOCK_ROWS)
     return 4 if blocks == 1 else 2 if blocks < _PANEL_REGISTERS else 1
 
 
 @cache
 def _multiplier(lines: int) -> InnerLoop:
-    """Compile the loops over panels and over blocks of rows, which differ by one row at most. Takes addresses, then counts."""
+    """Compile the loops over panels and over blocks of rows.
+
+    Blocks differ by one row at most. The compiled function takes addresses, then counts.
+    """
     one, two, three, four, five, six = (_make_block(rows, lines) for rows in range(1, MAX_BLOCK_ROWS + 1))
 
     def multiply(states: Any, panels: Any, bias: Any, out: Any, rows: Any, inputs: Any, outputs: Any) -> None:
         blocks = (rows + MAX_BLOCK_ROWS - 1) // MAX_BLOCK_ROWS
         size, larger_blocks = rows // blocks, rows % blocks
         row_bytes, out_bytes, panel_bytes = inputs * 2, outputs * 2, inputs // 2 * _PAIR_BYTES
-        prefetched = inputs // 2 * CACHE_LINE * lines  # bytes, by a block of rows
+        prefetched = inputs // 2 * CACHE_LINE * lines  # bytes that one block of rows prefetches
         for number in range(outputs // PANEL_OUTPUTS):
             panel, first = panels + number * panel_bytes, bias + number * PANEL_OUTPUTS * 4
             done = 0
@@ -142,7 +145,7 @@ def _multiplier(lines: int) -> InnerLoop:
 
 
 def _make_block(rows: int, lines: int) -> InnerLoop:
-    """Make `block(states, panel, bias, out, pairs, row_bytes, out_bytes, prefetch_address)`: some rows times one panel.
+    """Make `block(states, panel, bias, out, pairs, row_bytes, out_bytes, prefetch_address)`: `rows` rows times one panel.
 
     Args of the function:
         states: The address of inputs, bfloat16 [rows, 2 * pairs].
@@ -152,7 +155,7 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
         pairs: The number of pairs of inputs.
         row_bytes: The bytes from one row of `states` to the next.
         out_bytes: The bytes from one row of `out` to the next.
-        prefetch_address: The address from which on `lines` cache lines are prefetched with each pair.
+        prefetch_address: The address where prefetching starts: `lines` cache lines with each pair of inputs.
     """
 
     def make(
@@ -199,7 +202,7 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
 
 
 def _dot_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
-    """Add to each of 16 sums the two products of a pair of bfloat16: the instruction VDPBF16PS."""
+    """Return 16 sums, to each of which the two products of a pair of bfloat16 are added: the instruction VDPBF16PS."""
     name, pairs = "llvm.x86.avx512bf16.dpbf16ps.512", vector(_Bfloat16(), 2 * _LANES)
     known = build.module.globals.get(name)
     add = known or ir.Function(build.module, ir.FunctionType(sums.type, [sums.type, pairs, pairs]), name)

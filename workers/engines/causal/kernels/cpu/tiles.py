@@ -1,9 +1,9 @@
-"""Tiles: how keys and values lie in memory on a CPU, so that decode attention reads each number once, in order.
+"""Tiles are the order of keys and values in memory on a CPU: decode attention reads each number once, in this order.
 
-A slot's keys lie in tiles of 16 tokens. Within a tile and a head, the same dimension of all 16 keys stands together, so that a
-vector register holds the scores of 16 tokens and is never summed across. With bfloat16, two dimensions of a token stand
-together, in 32 bits. Values lie token by token. All heads of a tile or a token are next to each other, so a slot is one
-stretch of memory.
+A slot's keys lie in tiles of 16 tokens. For each head of a tile, the 16 numbers of one dimension stand together, then those of
+the next. So a vector register holds the scores of 16 tokens, and its numbers are never added up. With bfloat16, two dimensions of
+a token stand together, in 32 bits. Values lie token by token. All heads of a tile or a token are next to each other, so a slot is
+one stretch of memory.
 """
 
 from functools import cache
@@ -15,22 +15,22 @@ from numba import types
 from workers.engines.causal.kernels.cpu.loops import Loops, compiled
 
 TILE: Final = 16
-"""The tokens whose keys are interleaved: as many as a vector register of 512 bits holds float32."""
+"""The number of tokens in a tile: as many as a vector register of 512 bits holds float32 numbers."""
 
 NUMPY_FORMATS: Final = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}
-"""The number formats of the cache, and the formats as which numpy sees them: it has no bfloat16."""
+"""The number formats that the cache may have, each with the format that numpy uses for it: numpy has no bfloat16."""
 
 PAIR: Final = {torch.float32: 1, torch.bfloat16: 2}
 """How many dimensions of a key stand together in a tile, in 32 bits."""
 
 
 def can_tile(keys: torch.Tensor) -> bool:
-    """Whether keys [..., size] can lie in tiles: on a CPU, in one of the formats, with an even size."""
+    """Whether keys [..., size] can lie in tiles: on a CPU, in a format of `NUMPY_FORMATS`, with an even size."""
     return keys.device.type == "cpu" and keys.dtype in NUMPY_FORMATS and keys.shape[-1] % 2 == 0
 
 
 def as_numpy(tensor: torch.Tensor) -> Any:
-    """Return a tensor of one of the formats as a numpy array in the same memory."""
+    """Return a tensor, of a format of `NUMPY_FORMATS`, as a numpy array in the same memory."""
     return tensor.view(NUMPY_FORMATS[tensor.dtype]).numpy()
 
 
@@ -43,7 +43,7 @@ class TiledBlocks:
     """The keys and values of a layer, in tiles.
 
     Args:
-        key_states: Keys [KV heads, tokens, size] of any tokens: their sizes and format are taken.
+        key_states: Keys [KV heads, tokens, size] of any tokens: only their sizes and format are used.
         value_states: Values [KV heads, tokens, value size], likewise.
         slots: The number of slots.
         length: The least length of a slot, in tokens. It is rounded up to whole tiles.
@@ -80,7 +80,7 @@ class TiledBlocks:
         return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Copy the keys and values of the first tokens of slot `source` to slot `target`: whole tiles, whose rest is not read."""
+        """Copy the keys and values of the first tokens of slot `source` to slot `target`; keys in whole tiles."""
         tiles = -(-tokens // TILE)
         self.keys[target, :tiles] = self.keys[source, :tiles]
         self.values[target, :tokens] = self.values[source, :tokens]
@@ -93,7 +93,7 @@ class TiledBlocks:
 
 
 def keys_of(keys: torch.Tensor, slot: int, end: int) -> torch.Tensor:
-    """Return the first keys of a slot without tiles: [KV heads, end, size]."""
+    """Return the first `end` keys of a slot in the order of tokens: [KV heads, end, size]."""
     heads, parts, _, pair = keys.shape[2:]
     tiles = keys[slot, : -(-end // TILE)].permute(1, 0, 3, 2, 4)
     return tiles.reshape(heads, -1, parts * pair)[:, :end]
@@ -109,7 +109,7 @@ def resized(block: torch.Tensor, *shape: int) -> torch.Tensor:
 
 @cache
 def _make_write(*, bf16: bool) -> Loops:
-    """Compile the loops that write keys and values in a number format. Their types are fixed, so that they can be cached."""
+    """Compile the loops that write keys and values in a number format. Their types are fixed, so that numba can cache them."""
     number = types.uint16 if bf16 else types.float32
     blocks = [types.Array(number, dimensions, "C") for dimensions in (6, 4)]
     states, indices_type = types.Array(number, 3, "A"), types.Array(types.int64, 1, "A")

@@ -1,7 +1,7 @@
-"""Building blocks of inner loops, in LLVM's vectors: numba's own compiler does not keep sums in registers.
+"""Building blocks of inner loops, made of LLVM's vectors, because numba's own compiler does not keep sums in registers.
 
-Addresses are integers. LLVM splits vectors of 16 into what the processor has. Loops prefetch memory that they read soon: it
-lies far apart, so the processor cannot predict it.
+Addresses are integers. LLVM splits vectors of 16 numbers into vectors of the size that the processor has. Loops prefetch the
+memory that they read soon: its places are far apart, so the processor cannot predict them.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Final
 from llvmlite import ir
 
 CACHE_LINE: Final = 64
-"""The bytes that the processor reads from memory at once."""
+"""The number of bytes that the processor reads from memory at once."""
 
 FLOAT, HALF, WORD, LONG, BYTE = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.IntType(8)
 
@@ -18,7 +18,7 @@ InnerLoop = Callable[..., None]
 
 
 def code_generator(make: InnerLoop) -> Callable[..., Any]:
-    """Return the function that numba calls to generate code. It takes the arguments, and returns a dummy value for None."""
+    """Return the function that numba calls to generate code: it passes the arguments to `make`, and returns numba's None."""
 
     def generate(context: Any, build: Any, _signature: Any, args: Sequence[Any]) -> Any:
         make(build, *args)
@@ -69,7 +69,7 @@ def prefetch(build: Any, address: Any, ahead: int = 0) -> None:
     signature = ir.FunctionType(ir.VoidType(), [pointer, WORD, WORD, WORD])
     fetch = build.module.declare_intrinsic("llvm.prefetch", [pointer], signature)
     place = build.inttoptr(build.add(address, LONG(ahead)), pointer)
-    build.call(fetch, [place, WORD(0), WORD(3), WORD(1)])  # to read, into all caches, data
+    build.call(fetch, [place, WORD(0), WORD(3), WORD(1)])  # for reading, into all caches, as data
 
 
 def vector(kind: Any, lanes: int) -> Any:
@@ -78,7 +78,7 @@ def vector(kind: Any, lanes: int) -> Any:
 
 
 def constant(kind: Any, lanes: int, value: int) -> Any:
-    """Return a vector whose lanes are a constant."""
+    """Return a vector whose lanes all hold the constant `value`."""
     return ir.Constant(vector(kind, lanes), [value] * lanes)
 
 
@@ -88,7 +88,7 @@ def zeros(lanes: int) -> Any:
 
 
 def splat(build: Any, number: Any, lanes: int) -> Any:
-    """Return a vector whose lanes are all this number."""
+    """Return a vector whose lanes all hold this number."""
     empty = ir.Constant(vector(number.type, lanes), ir.Undefined)
     return build.shuffle_vector(build.insert_element(empty, number, WORD(0)), empty, constant(WORD, lanes, 0))
 
@@ -104,5 +104,5 @@ def store(build: Any, address: Any, numbers: Any) -> None:
 
 
 def multiply_add(build: Any, sum_: Any, one: Any, other: Any) -> Any:
-    """Return `sum_ + one * other`, rounded once if the processor can."""
+    """Return `sum_ + one * other`, rounded only once if the processor can do that."""
     return build.fadd(build.fmul(one, other, flags=["contract"]), sum_, flags=["contract"])

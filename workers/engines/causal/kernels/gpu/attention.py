@@ -1,9 +1,9 @@
 """Decode attention on a GPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Matrix products over all slots cover the longest sequence of the step for all. The loops of this kernel end at each sequence's
-own length, which the kernel reads on the device, so a recorded step serves sequences of any length up to its maximum. A variant
-of the kernel (number format, head sizes, softcap, window) is used only after a trial on this device agreed with the reference.
-If it does not compile or agree, that is logged once, and matrix products are used instead.
+Matrix products over all slots compute every sequence up to the length of the longest. The loops of this kernel end at each
+sequence's own length, which the kernel reads on the device, so a recorded step serves sequences of any length up to its maximum.
+A variant of the kernel (number format, head sizes, softcap, window) is used only after a trial on this device agreed with the
+reference. If the variant does not compile or does not agree, that is logged once, and matrix products are used instead.
 """
 
 from functools import cache
@@ -18,10 +18,11 @@ TOLERANCES: Final = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3
 """The number formats of the cache, and the largest error of a trial, in standard deviations of the exact results."""
 
 MAX_SPLITS: Final = 32
-"""The most parts in which the tokens of one sequence are computed in parallel."""
+"""The tokens of one sequence are split into at most this many parts, which are computed in parallel."""
 
 MAX_HEAD_SIZE: Final = 256
-"""Larger heads do not fit into the shared memory of a multiprocessor."""
+"""The kernel takes heads of at most this size, and at most this many queries a KV head: more do not fit into the shared memory of
+a multiprocessor."""
 
 TRIAL_LENGTHS: Final = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 511, 512, 513, 600)
 """The lengths of the sequences of a trial: around the ends of blocks and parts."""
@@ -50,7 +51,7 @@ def decode_attention(
     window: int | None,
     splits: int | None = None,
 ) -> torch.Tensor:
-    """Compute the attention of one query a sequence. It never waits for the device, so it can be recorded.
+    """Compute the attention of one query for each sequence. Never waits for the device, so a CUDA graph can record it.
 
     Args:
         query: The queries [sequences, KV heads, queries a KV head, size].
@@ -61,7 +62,7 @@ def decode_attention(
         scale: The factor of the scores.
         max_length: An upper limit of the lengths. Only the speed depends on it.
         softcap: The scores are squashed into (-softcap, softcap) by tanh.
-        window: How many tokens back a token sees, itself included.
+        window: A token sees only this many of the last tokens, itself included. None: all of them.
         splits: The number of parts in which a sequence's tokens are computed in parallel, a power of two. None chooses as many
             as keep the device busy.
 
@@ -167,7 +168,8 @@ def max_error(
     lengths = torch.tensor(TRIAL_LENGTHS, device=device)
     for slot, length in zip(slots.tolist(), TRIAL_LENGTHS, strict=True):
         for block in (keys, values):
-            block[slot, :, length:] = 1e4  # numbers behind a sequence must not be seen
+            # fill the cache after the sequence's end with huge values: the trial fails if the kernel reads them
+            block[slot, :, length:] = 1e4
     query = random(len(TRIAL_LENGTHS), 2, queries, size)
     options: dict[str, Any] = {"scale": size**-0.5, "softcap": softcap, "window": window}
     expected = reference_attention(query, keys, values, slots, lengths, **options)
@@ -205,7 +207,7 @@ def _is_accurate(
 
 
 def _splits(pairs: int, max_length: int, block: int, device: torch.device) -> int:
-    """Choose a number of parts such that each multiprocessor has a few parts, and each part a few blocks."""
+    """Return a number of parts that gives each multiprocessor a few parts, and each part a few blocks."""
     splits = 1
     while splits < MAX_SPLITS and pairs * splits < 4 * _processors(device) and 4 * splits * block <= max_length:
         splits *= 2

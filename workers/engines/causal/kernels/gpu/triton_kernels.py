@@ -1,9 +1,9 @@
-"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; this module is imported only where it is.
+"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; without it, this module is not imported.
 
-The tokens of a sequence are split into parts as in Flash-Decoding (Dao et al. 2023), so that few sequences keep a GPU busy too.
+The tokens of a sequence are split into parts as in Flash-Decoding (Dao et al. 2023), so that even few sequences keep a GPU busy.
 Sums are in float32.
 """
-# Triton evaluates annotations, so there are none but its own.
+# Triton evaluates annotations, so this module has only annotations of Triton.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import triton
@@ -39,7 +39,7 @@ def attend_part(
     block: tl.constexpr,
     splits: tl.constexpr,
 ):
-    """Compute the attention of the queries of one KV head of one sequence to one part of its tokens.
+    """Compute the attention of one KV head's queries to one part of one sequence's tokens.
 
     The grid is [sequences, KV heads, splits]; padded sizes are powers of two, at least 16. `out` is [sequences, KV heads, splits,
     queries, value size]. `sums` holds the logarithms of the sums of exponentials, [sequences, KV heads, splits, queries].
