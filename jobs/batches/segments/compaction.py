@@ -32,7 +32,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
-            if not store.can_delete:  # then one more file would only be one more to read
+            if not store.can_delete:  # a compacted file would only be one more file to read
                 break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)
@@ -44,7 +44,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file already: its maker died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file already: a compaction died, or a worker wrote a segment again."""
     for path in sorted({index.compacted[name] for name in copies}):
         read_segments(store, path)
         if not store.create(path, store.read(path)):  # another process wrote it, and may not have made it durable yet
