@@ -44,9 +44,9 @@ class OutcomeIndex:
     """The rows of a batch that have an outcome in the current round. It is empty until the first `refresh`.
 
     `current` is the round as the markers said at the last refresh. `carried` counts the rows that had completed before this
-    round. `segments` maps the name of each segment to the path of the file in which it was read first, `files` maps the path of
-    each file that was read to the bytes of its lines, and `compacted` maps the name of each segment that is in a compacted file
-    to the path of that file. `single_files` is the number of files of one segment at the last listing.
+    round. `segments` maps the name of each segment to the path of the file in which it was read first. `files` maps the path of
+    each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
+    file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
     `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names it): an estimate
     until the round is published. `is_stale` is True once files were gone that only a deletion of the batch removes; a batch of

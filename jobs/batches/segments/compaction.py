@@ -1,8 +1,8 @@
 """Compaction: many small segments of an open batch are put together in a few files, to be read with fewer requests.
 
 A compacted file holds whole segments, each with its head and under the name that it had alone. Rule 26 of jobs/PROTOCOL.md
-gives the order of steps by which no segment is ever missed or counted twice, whoever compacts at the same time or dies. A
-worker that got no reply and writes a segment again makes a copy that no reader counts; the next compaction deletes it.
+gives the order of steps by which no segment is ever missed or counted twice, even if others compact at the same time or die. A
+worker that got no reply and writes a segment again makes a copy that no reader counts; the next compaction deletes the copy.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from jobs.store.store import Store
 SMALL_BYTES: Final = 1 << 20
 """A segment with this many bytes of lines, or more, stays in its own file."""
 COMPACTED_BYTES: Final = 16 << 20
-"""About how many bytes of lines a compacted file gets."""
+"""A compacted file gets about this many bytes of lines."""
 
 
 def compact(store: Store, index: OutcomeIndex) -> int:

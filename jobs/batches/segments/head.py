@@ -20,7 +20,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 HEAD_BYTES: Final = 64 << 10
-"""The first read of a file takes this many bytes. While its head is longer, a further read takes four times what was read."""
+"""The first read of a file takes this many bytes. If the head is longer, each further read takes four times what was read."""
 
 SOLO: Final = "s"
 """The status, in a head, of a crash with no other job in hand."""
@@ -39,8 +39,8 @@ class HeadRow(NamedTuple):
 class Account(NamedTuple):
     """The rows of an account are added up together in the ledger.
 
-    A completed row has all fields; `prices` names the version of the prices that it was charged by. Another row has no prices
-    and no tenant, kind or template. `currency` is None when no line of the segment names one.
+    A completed row has all fields; `prices` names the version of the prices that the row was charged by. A row of another status
+    has no prices, tenant, kind or template. `currency` is None when no line of the segment names one.
     """
 
     status: str

@@ -16,7 +16,7 @@ from jobs.usage import Usage
 LineStatus = Literal["completed", "failed", "crashed"]
 
 LINE_END: Final = len(b"}\n")
-"""How many bytes follow the published row in its line."""
+"""This many bytes follow the published row in its line."""
 
 EVERY_ROUND: Final = 0
 """The round of an outcome that counts in every round: a row that intake refused stays refused."""
