@@ -34,7 +34,7 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)
-"""A hidden file that is younger is never deleted, since its writer may be alive: a writer writes to its file more often."""
+"""A younger hidden file is never deleted, since its writer may be alive. A living writer writes to its file more often."""
 
 
 def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
