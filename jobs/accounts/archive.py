@@ -2,8 +2,8 @@
 
 If there are more than `ARCHIVED` single files, they are copied into one archive and then deleted. If there are more than
 `ARCHIVES` archives, they are merged into one in the same way. The copy is durable before anything is deleted, so a round may be
-in two files, for good if a process is killed in between; a reader counts each round once, by the name of its summary. A file
-that is damaged, or of a newer release, stays as it is.
+in two files, and stays there if a process is killed in between. A reader counts each round once, by the name of its summary. A
+file that is damaged, or of a newer release, stays as it is.
 
     usage/<batch_id>.<round>.<published at>.json    one round
     usage/archive-<sha256>.jsonl                    many rounds, a line each

@@ -24,7 +24,7 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 NOTES: Final = "unsummed"
-"""The folder of the notes that rounds need a summary."""
+"""This folder holds a note for each round that needs a summary."""
 SHOWN: Final = 10
 """An error names at most this many batches without a summary."""
 
