@@ -54,7 +54,7 @@ class _Found(NamedTuple):
 
 
 class Damage:
-    """The damage that one process found, by the name of the batch. One thread at a time may look at a batch."""
+    """The damage that one sweeper, feeder or other reader found, by the batch. One thread at a time may look at a batch."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic

@@ -21,7 +21,7 @@ _HIDDEN: Final = ".new-"
 
 
 CREATE_TRIES: Final = 5
-"""A file is tried to be created this many times if its name is taken, and is free again when the file there is read."""
+"""A creation is tried this many times if the name is taken, but free again when the file of that name is read."""
 
 
 class LocalStore(Store):
@@ -180,7 +180,7 @@ class _NewFile(io.FileIO):
         view = memoryview(data)
         with self._store._faults("write", str(self.name)):  # noqa: SLF001 - the same module
             done = 0
-            while done < len(view):  # a raw file may take a part only
+            while done < len(view):  # a raw file may accept only a part
                 done += super().write(view[done:])
         return done
 

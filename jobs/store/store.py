@@ -80,15 +80,15 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Delete a file, or a folder with everything in it. A missing one is fine.
+        """Delete a file, or a folder with everything in it. A missing one is no error.
 
         Raises StoreDeleteFailed when some of it could not be deleted.
         """
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """Delete files, many with one request where the service can. Missing ones are fine.
+        """Delete files, many with one request if the service can. A missing file is no error.
 
-        If the process ends meanwhile, some of them are deleted. Raises StoreDeleteFailed when some could not be deleted.
+        If the process ends meanwhile, only some files are deleted. Raises StoreDeleteFailed when some could not be deleted.
         """
         for path in paths:
             self.delete(path)
