@@ -2,8 +2,8 @@
 
 If there are more than `ARCHIVED` single files, they are copied into one archive and then deleted. If there are more than
 `ARCHIVES` archives, they are merged into one in the same way. The copy is durable before anything is deleted, so a round may be
-in two files, for good if a process is killed in between; a reader counts each round once, by the name of its summary. A file
-that is damaged, or of a newer release, stays as it is.
+in two files, and stays there if a process is killed in between. A reader counts each round once, by the name of its summary. A
+file that is damaged, or of a newer release, stays as it is.
 
     usage/<batch_id>.<round>.<published at>.json    one round
     usage/archive-<sha256>.jsonl                    many rounds, a line each
@@ -21,17 +21,17 @@ from jobs.store.store import Store
 
 FOLDER: Final = "usage"
 ARCHIVED: Final = 256
-"""The most single files that stay unarchived."""
+"""If there are more single files than this, they are archived."""
 ARCHIVES: Final = 16
-"""The most archives that stay unmerged."""
+"""If there are more archives than this, they are merged into one."""
 AT_ONCE: Final = 32
-"""Requests to an object store at a time."""
+"""The most requests to an object store at a time."""
 
 _PREFIX: Final = "archive-"
 
 
 class Files(NamedTuple):
-    """The names of the files in `usage/`: of one summary each, and of many."""
+    """The names of the files in `usage/`: `single` hold one summary each, `archives` hold many."""
 
     single: Sequence[str]
     archives: Sequence[str]
@@ -45,9 +45,10 @@ def list_files(store: Store) -> Files:
 
 
 def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -> Iterator[Summary]:
-    """Give each summary whose name is not in `seen`, and add its name. `faults` gets what cannot be read, by file.
+    """Yield each summary whose name is not in `seen`, and add its name to `seen`.
 
-    Raises KeyError when a file was archived after it was listed: call it again with the same `seen`. Raises StoreUnavailable.
+    `faults` gets an error for each file that cannot be read, by the file's name. Raises KeyError if a file was archived after it
+    was listed: then call this function again with the same `seen`. Raises StoreUnavailable.
     """
     single, archives = list_files(store)
     for archive in archives:
@@ -66,9 +67,9 @@ def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -
 
 
 def merge_files(store: Store) -> None:
-    """Archive the single files and merge the archives, where there are too many. Raises StoreUnavailable.
+    """Archive the single files and merge the archives, if there are too many of them. Raises StoreUnavailable.
 
-    Two processes that do this at once make an archive each.
+    Two processes that do this at once may make an archive each.
     """
     single, archives = list_files(store)
     merges = len(archives) > ARCHIVES

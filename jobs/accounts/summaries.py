@@ -24,13 +24,13 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 NOTES: Final = "unsummed"
-"""The folder of the notes."""
+"""This folder holds a note for each round that needs a summary."""
 SHOWN: Final = 10
-"""The most batches without a summary that an error names."""
+"""An error names at most this many batches without a summary."""
 
 
 def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterator[Summary]:
-    """Give the summary of every published round once, after making those that are missing. Raises StoreUnavailable.
+    """Yield the summary of every published round once, after making those that are missing. Raises StoreUnavailable.
 
     `faults` gets an error for each thing that is damaged. Without `faults` the first error is raised after all summaries.
     """
@@ -51,7 +51,7 @@ def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterato
 
 
 def note_round(store: Store, batch_id: str, round_: int) -> None:
-    """Leave a note that a round needs a summary. This comes before the round is decided, so that no crash loses the summary."""
+    """Leave a note that a round needs a summary. Call this before the round is decided, so that no crash loses the summary."""
     store.create(BatchPaths(batch_id).unsummed(round_), b"")
 
 
@@ -67,7 +67,7 @@ def add_summary(
 def sum_up(store: Store, batch_id: str) -> bool:
     """Make the missing summaries of a batch, and remove its notes. Returns whether there is such a batch.
 
-    Raises StoreDamaged where a marker or a `usage.json` is damaged, StoreUnavailable.
+    Raises StoreDamaged if a marker or a `usage.json` is damaged, and StoreUnavailable.
     """
     batch = load_batch(store, batch_id)
     if batch is None:
@@ -87,9 +87,9 @@ def sum_up(store: Store, batch_id: str) -> bool:
 
 
 def catch_up(store: Store, damage: Damage | None = None) -> None:
-    """Make the summaries that notes ask for, and archive where there are many. Raises StoreUnavailable.
+    """Make the summaries that notes ask for, and archive summaries if there are many. Raises StoreUnavailable.
 
-    Damaged batches keep their notes and are named in a StoreDamaged after all others are done. A caller that calls this
+    Damaged batches keep their notes. After all other batches are done, a StoreDamaged names them. A caller that calls this
     again and again passes the same `damage`, so that damaged batches are read less and less often.
     """
     damage = damage or Damage()
@@ -108,7 +108,7 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
 
     batch_ids = sorted(notes)
     for batch_id, found in zip(batch_ids, each(is_there, batch_ids, AT_ONCE), strict=True):
-        for name in notes[batch_id] if not found else ():  # the batch was deleted, and so summed up before
+        for name in notes[batch_id] if not found else ():  # the batch was deleted, and a deletion sums it up first
             store.discard(f"{NOTES}/{name}")
     merge_files(store)
     if faults:

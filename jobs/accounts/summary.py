@@ -17,7 +17,7 @@ from jobs.store.damage import check_format
 from jobs.usage import Usage
 
 Group = tuple[str, str, str, str]
-"""Tenant, model, kind and template. The template is shortened, and empty where the row's first prompt came from none."""
+"""Tenant, model, kind and template: its shortened hash, which is empty if a row's first prompt came from no template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class Summary:
     ) -> "Summary":
         """Make the summary of a published round from its `usage.json` and from that of the round before, if there was one.
 
-        Rows without a currency count in that of the batch. Raises KeyError, TypeError or ValueError if one is not a `usage.json`.
+        Rows that name no currency count in the currency of `usage`. Raises KeyError, TypeError or ValueError if `usage` or
+        `before` is no `usage.json`.
         """
         now, then = _sums(usage), _sums(before) if before else {}
         added: dict[str, dict[Group, Tally]] = {}
@@ -108,7 +109,7 @@ class Summary:
 
 
 def summary_name(batch_id: str, round_: int, at: datetime) -> str:
-    """Return the file name of a round's summary. The time tells it from a round of a deleted batch that had the same id."""
+    """Return the file name of a round's summary. The time sets it apart from a round of a deleted batch with the same id."""
     return f"{batch_id}.{round_}.{at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json"
 
 

@@ -24,9 +24,9 @@ def tallies(
     until: datetime | None = None,
     faults: list[StoreDamaged] | None = None,
 ) -> Mapping[str, Mapping[str, Tally]]:
-    """Add up the rounds that were published from `since` on and before `until`: by currency, then by key.
+    """Add up the rounds that were published from `since` on and before `until`. Returns the sums by currency, then by key.
 
-    `faults` gets an error for each damaged thing that the sums lack; without `faults` the first one is raised. Raises
+    `faults` gets an error for each damaged file or batch that the sums lack; without `faults` the first error is raised. Raises
     StoreUnavailable.
     """
     found: dict[str, dict[str, Tally]] = {}

@@ -1,4 +1,4 @@
-"""A batch is a folder: this module names its files, and gives the acceptance and the markers their forms.
+"""A batch is a folder: this module names its files, and defines the forms of the acceptance and the markers.
 
 `batch.json` is the acceptance, and a folder without it is not a batch (rule 3 of jobs/PROTOCOL.md). A marker is a small file
 that is created once and never changes; the process that creates it has decided. `rounds.py` reads and creates markers.
@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Final = 1
-"""The version of the acceptance, the markers, `usage.json` and the summaries. A higher one is refused when it is read."""
+"""The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
@@ -35,10 +35,10 @@ class LaneInput(_Part):
 
 
 class Batch(_Record):
-    """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` those that intake made fail at once.
+    """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
-    `full_sha256` is the whole hash of which the id shows the beginning (rule 4 of jobs/PROTOCOL.md). `options` are the
-    options of the command as they were typed. `kinds` counts the accepted rows by kind.
+    `full_sha256` is the whole hash, whose beginning is in the id (rule 4 of jobs/PROTOCOL.md). `options` are the options of
+    the command as they were typed. `kinds` counts the accepted rows by kind.
     """
 
     batch_id: str
@@ -60,7 +60,7 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. If it was postponed, the next round does those rows."""
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round starts them."""
 
     round: int
     reason: CloseReason
@@ -70,7 +70,8 @@ class Closed(_Record):
 class Reopen(_Record):
     """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they did.
 
-    `continues` is True if the round follows a soft deadline: jobs that ran then may finish (rule 35 of jobs/PROTOCOL.md).
+    `continues` is True if the round follows a soft deadline: jobs that ran at that moment may finish (rule 35 of
+    jobs/PROTOCOL.md).
     """
 
     round: int
@@ -89,7 +90,7 @@ class Paused(_Record):
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: the paused round goes on. It is not paused again."""
+    """`resumed-<round>.json`: rows of the paused round are started again. The round is not paused a second time."""
 
     round: int
     at: datetime
@@ -127,7 +128,11 @@ class Done(_Record):
 
 
 class BatchPaths:
-    """The paths of one batch's files, relative to the root of the store."""
+    """The paths of one batch's files, relative to the root of the store. Each method returns the path of what it names.
+
+    `open_hint` and `undelivered` are empty files. They say that the batch is open (rule 5 of jobs/PROTOCOL.md), and that it owes
+    outputs to its output URL (rule 38).
+    """
 
     def __init__(self, batch_id: str) -> None:
         self.batch_id = batch_id
@@ -155,7 +160,7 @@ class BatchPaths:
         return f"{self.root}/closed-{round_}.json"
 
     def given_up(self, round_: int) -> str:
-        """The marker that the batch was cancelled during its soft deadline: the next round is closed as it begins."""
+        """The marker that the batch was cancelled while it was postponed: the next round is closed as soon as it begins."""
         return f"{self.root}/given-up-{round_}.json"
 
     def done(self, round_: int) -> str:
@@ -171,7 +176,7 @@ class BatchPaths:
         return f"{self.root}/paused-{round_}.json"
 
     def resumed(self, round_: int) -> str:
-        """The marker that lets a paused round go on."""
+        """The marker that resumes a paused round."""
         return f"{self.root}/resumed-{round_}.json"
 
     def delivered(self, round_: int) -> str:

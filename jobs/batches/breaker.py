@@ -17,13 +17,13 @@ from jobs.logs import logger
 from jobs.store.store import Store
 
 SEGMENTS: Final = 8
-"""How many segments are read to find the most frequent error code."""
+"""At most this many segments are read to find the most frequent error code, which the reason of the pause names."""
 
 
 def trip(store: Store, index: OutcomeIndex, rows: int, clock: Clock) -> bool:
     """Pause the batch if at least `rows` rows failed in its round and none completed. Returns whether it was paused.
 
-    With `rows` 0 it is never paused. The index is refreshed before the decision. Raises StoreUnavailable.
+    If `rows` is 0, no batch is paused. The index is refreshed before a batch is paused. Raises StoreUnavailable.
     """
     current = index.current
     if not rows or not current.may_pause or current.closed or current.done:
@@ -41,7 +41,7 @@ def trip(store: Store, index: OutcomeIndex, rows: int, clock: Clock) -> bool:
 
 
 def _usual_code(store: Store, index: OutcomeIndex, rows: int) -> str:
-    """Return the most frequent error code of final failures in the first segments."""
+    """Return the most frequent error code of the final failures in some segments of the batch."""
     codes: Counter[str] = Counter()
     for outcome in some_outcomes(store, sorted(index.files)[:SEGMENTS], rows):
         if outcome.final and outcome.error and outcome.round == index.round:

@@ -1,6 +1,6 @@
 """The input of a lane, read from storage. A line that is damaged is passed over, and the others are read.
 
-The row of such a line fails at the end of its round, when no line of any lane holds it (rule 27 of jobs/PROTOCOL.md).
+If no line of any lane holds a row, the row fails at the end of its round (rule 27 of jobs/PROTOCOL.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
-    """Give the readable requests of a lane in input order. Raises StoreDamaged if the input is missing."""
+    """Yield the readable requests of a lane in input order. Raises StoreDamaged if the input is missing."""
     with lane_input(store, batch_id, lane) as file:
         for line in file:
             if (request := read_row(line)) is not None:

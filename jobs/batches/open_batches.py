@@ -1,8 +1,8 @@
 """Open batches are found from storage, each with an index of its outcomes (rule 5 of jobs/PROTOCOL.md).
 
-The folder `open/` holds a hint for each open batch, which spares a scan of all batches. A process that accepts or reopens a
-batch may die before it makes the hint. So the first scan of a process looks at every batch, each further scan also looks at
-one batch that has no hint, and a missing hint is made again.
+The folder `open/` holds a hint for each open batch: an empty file that spares a scan of all batches. A process that accepts or
+reopens a batch may die before it makes the hint. So the first scan of a process looks at every batch, each further scan also
+looks at one batch that has no hint, and a missing hint is made again.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from jobs.store.store import Store
 class OpenBatches:
     """The batches that are accepted and not published. One thread at a time may use it.
 
-    `only` limits it to these ids. `scan` reads storage at most once in `batch_scan_s` seconds. `fault` is the last damage
-    that a scan found, if any.
+    `only` limits them to these ids. `scan` reads storage at most once in `batch_scan_s` seconds. `fault` is the last damage
+    that the last scan found, if any.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class OpenBatches:
         self.fault: StoreDamaged | None = None
 
     def __iter__(self) -> Iterator[OutcomeIndex]:
-        """Give the open batches: highest priority first, then the oldest."""
+        """Yield the open batches: highest priority first, then the oldest."""
         found = [index for index in self._indexes.values() if index.done is None]
         return iter(sorted(found, key=lambda index: (-index.batch.priority, index.batch.created_at)))
 
     def get(self, batch_id: str) -> OutcomeIndex | None:
-        """Return the index of a batch, also of one that was published since the last scan; None if there is no such batch."""
+        """Return the index of a batch, even if it was published since the last scan; None if there is no such batch."""
         if batch_id not in self._indexes:
             self._add(batch_id)
         return self._indexes.get(batch_id)
@@ -81,14 +81,14 @@ class OpenBatches:
         if index is None or index.is_stale:
             self.forget(batch_id)
             self._add(batch_id)
-        elif index.done is not None:  # it has a hint all the same, so it may have been reopened
+        elif index.done is not None:  # it still has a hint, so it may have been reopened
             index.refresh()
             if index.done is not None:  # its publisher may have died before it removed the hint
                 finish_round(self._store, index.batch)
             index.refresh()
 
     def _forget_ended(self, unhinted: set[str]) -> None:
-        """Drop those of these batches, which have no hint, that are published or deleted. A damaged one stays."""
+        """Drop the batches of `unhinted` that are published or deleted. A damaged batch stays."""
         for batch_id in unhinted:
             is_published = self._only is None and self._indexes[batch_id].done is not None
             with contextlib.suppress(StoreDamaged):
@@ -96,7 +96,7 @@ class OpenBatches:
                     self.forget(batch_id)
 
     def _without_hint(self, hinted: set[str]) -> set[str]:
-        """Return open batches without a hint: at the first scan all of them, later the next one if it is open."""
+        """Return open batches that have no hint, and make their hints. The first call checks all batches, a later call one."""
         if not self._to_check:
             self._to_check = sorted(set(list_batches(self._store)) - hinted)
         size = 1 if self._trusts_hints else len(self._to_check)

@@ -1,7 +1,7 @@
 """An outcome index knows which rows of one batch have an outcome, and is kept up to date by reading new segments only.
 
-It reads the heads of segments and never the outputs. It holds one byte for each row, and a table of the attempts that did not
-end their row. It decides nothing: a publisher reads all lines again.
+It reads the heads of segments and never the outputs. It holds one byte for each row, and a table of the attempts that gave their
+row no outcome. It decides nothing: a publisher reads all lines again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,20 +37,20 @@ class PastAttempts(NamedTuple):
 NO_ATTEMPTS: Final = PastAttempts(0, 0, 0)
 
 LISTINGS: Final = 100
-"""How often one refresh lists the segments again because listed files were compacted meanwhile."""
+"""One refresh lists the segments at most this many times while listed files are compacted; then it raises StoreUnavailable."""
 
 
 class OutcomeIndex:
     """The rows of a batch that have an outcome in the current round. It is empty until the first `refresh`.
 
     `current` is the round as the markers said at the last refresh. `carried` counts the rows that had completed before this
-    round. `segments` maps the name of each segment to the path of the file in which it was read first, `files` maps the path of
-    each file that was read to the bytes of its lines, and `compacted` maps the name of each segment that is in a compacted file
-    to the path of that file. `single_files` is the number of files of one segment at the last listing.
+    round. `segments` maps the name of each segment to the path of the file in which it was read first. `files` maps the path of
+    each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
+    file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
     `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names it): an estimate
-    until the round is published. `is_stale` is True once files were gone that only a deletion of the batch removes; the same
-    rows may have been accepted again. One thread at a time may use it.
+    until the round is published. `is_stale` is True once files were gone that only a deletion of the batch removes; a batch of
+    the same id may have been accepted since. One thread at a time may use an index.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -108,9 +108,9 @@ class OutcomeIndex:
         )
 
     def _note_gone_files(self, listed: set[str]) -> None:
-        """Find out from files that are gone whether the batch was deleted.
+        """Set `is_stale` if files are gone that only a deletion of the batch removes.
 
-        While a batch lives, a file goes only once a compacted file has its segment, and that one stays.
+        Otherwise the file of a segment is deleted only after a compacted file holds the segment, and compacted files stay.
         """
         gone = self.files.keys() - listed - self._moved
         if gone:
@@ -125,7 +125,7 @@ class OutcomeIndex:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the current round is closed, if nobody closes it before; None for never."""
+        """When the current round is closed, unless it is closed or published before; None for never."""
         return self.current.deadline
 
     @property
@@ -152,7 +152,7 @@ class OutcomeIndex:
         return self._states.count(_NONE)
 
     def missing_rows(self) -> Iterator[int]:
-        """Give the rows without an outcome, in order."""
+        """Yield the rows without an outcome, in order."""
         row = self._states.find(_NONE)
         while row >= 0:
             yield row
@@ -165,13 +165,13 @@ class OutcomeIndex:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """The number of rows by status: as published, and before that as the segments say."""
+        """The number of rows by status: from `done` if the round is published, otherwise from the segments."""
         if self.done is not None:
             return {str(status): rows for status, rows in self.done.counts.items()}
         return {"completed": self._states.count(_COMPLETED), "failed": self._states.count(_FAILED)}
 
     def _carried(self, current: Round) -> bytearray:
-        """Return the states at the beginning of a round: the rows that it carries from the round before are completed."""
+        """Return the state of each row at the beginning of a round: rows carried from the round before are completed."""
         if current.before is None:
             return bytearray(self.batch.rows)
         states = bytearray([_COMPLETED]) * self.batch.rows

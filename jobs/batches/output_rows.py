@@ -18,7 +18,7 @@ PRICED: Final = ("prices", "currency")
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
 TEMPLATE_DIGITS: Final = 12
-"""How many digits of a template's sha256 tell templates apart in the accounts."""
+"""The accounts name a template by this many hex digits of its sha256."""
 
 Line = Mapping[str, Any]
 """A line of a segment: the fields of an `Outcome`, without those that are None."""
@@ -59,7 +59,7 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """Return a row without an outcome in a closed round. `request` is None if it cannot be read."""
+    """Return the row to publish for a row without an outcome in a closed round. `request` is None if it cannot be read."""
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
     status = "expired" if closed.reason == "postponed" else closed.reason
     values = {
@@ -76,12 +76,12 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
 
 
 def first_template(receipt: Mapping[str, Any]) -> str:
-    """Return the shortened hash of the template of a row's first prompt; empty if that came from none."""
+    """Return the shortened hash of the template of a row's first prompt; empty if the prompt came from no template."""
     return short_template(next(iter((receipt.get("templates") or {}).values()), None))
 
 
 def short_template(sha256: str | None) -> str:
-    """Return a template's hash as the accounts name it."""
+    """Return a template's hash as the accounts shorten it; empty for None."""
     return (sha256 or "")[:TEMPLATE_DIGITS]
 
 

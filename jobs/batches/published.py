@@ -1,6 +1,6 @@
 """The files of a published round are read and checked here.
 
-`done-<round>.json` names their folder and the sha256 of each. Reading a file to its end also checks its sha256 (rule 20 of
+`done-<round>.json` names their folder and the sha256 of each file. Reading a file to its end also checks the sha256 (rule 20 of
 jobs/PROTOCOL.md).
 """
 
@@ -33,7 +33,10 @@ def published_path(done: Done, batch_id: str, name: str) -> str:
 
 
 def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Iterator[bytes]:
-    """Give the lines of a published file as they are stored. Raises StoreDamaged, at the end if the sha256 differs."""
+    """Yield the lines of a published file as they are stored.
+
+    Raises StoreDamaged if the file is missing or, after the last line, if its sha256 differs.
+    """
     path = published_path(done, batch_id, name)
     digest = hashlib.sha256()
     try:
@@ -48,12 +51,12 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
 
 
 def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterator[dict[str, Any]]:
-    """Give the rows of `output.jsonl` or `errors.jsonl` in input order. Raises StoreDamaged."""
+    """Yield the rows of `output.jsonl` or `errors.jsonl` in input order. Raises StoreDamaged."""
     return (values for values, _ in published_rows(store, done, batch_id, name))
 
 
 def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Give each row of such a file with its line as it is stored. Raises StoreDamaged."""
+    """Yield each row of `output.jsonl` or `errors.jsonl` with its line as it is stored. Raises StoreDamaged."""
     for line in published_lines(store, done, batch_id, name):
         try:
             yield orjson.loads(line), line
@@ -81,10 +84,10 @@ def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> Non
 
 
 def verify(store: Store, batch_id: str) -> list[str]:
-    """Check the published outcomes of a batch. Returns a sentence for each fault, and nothing if there is none.
+    """Check the published outcomes of a batch. Returns a sentence for each fault.
 
-    Every row must have exactly one outcome, the totals, models and groups of `usage.json` must be the sums over the rows, and
-    each file must have its sha256.
+    Every row must have exactly one outcome. The totals, models and groups of `usage.json` must be the sums over the rows. Each
+    file must have the sha256 that `done-<round>.json` names.
     """
     done = latest_done(store, batch_id)
     if done is None:

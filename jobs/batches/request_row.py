@@ -44,7 +44,7 @@ class RowRequest:
 
     @classmethod
     def from_bytes(cls, line: bytes) -> "RowRequest":
-        """Read the line that `to_line` made. Raises ValueError or TypeError when it made no such line."""
+        """Read a line that `to_line` made. Raises ValueError or TypeError for any other line."""
         values = orjson.loads(without_checksum(line))
         if not isinstance(values, dict):
             raise ValueError("not an object")
@@ -52,5 +52,5 @@ class RowRequest:
 
     @property
     def overrides(self) -> Mapping[str, Any]:
-        """The sampling params that the row itself asks for; None for those of its kind."""
+        """The sampling params that the row itself asks for; None for a param that its kind decides."""
         return {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p}

@@ -37,11 +37,11 @@ def now() -> datetime:
 class Round:
     """The current round of a batch, as its markers were when they were read.
 
-    `before` is the published round before this one. `sent_back` maps each row that was ever sent back by name to the last
-    round that this was done in. `paused` is None once the round was resumed; `may_pause` is False once it was paused, since
-    a round is paused at most once. `continues` is True if the round follows a soft deadline, so that jobs which ran then may
-    finish in it. `given_up` is True if the batch was cancelled after its soft deadline: in this round, or in the round that
-    this one continues.
+    `before` is the marker of the published round before this one. `sent_back` maps each row that was ever sent back by name to
+    the last round that was opened for it. `paused` is None once the round was resumed; `may_pause` is False once the round was
+    paused, since it is paused at most once. `continues` is True if the round follows a soft deadline, so that jobs which ran at
+    that moment may finish in it. `given_up` is True if the batch was cancelled after its soft deadline: in this round, or in
+    the round that this one continues.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Round:
 
     @property
     def may_be_forgotten(self) -> bool:
-        """Whether the queue may forget this round, once no job of it runs that may finish."""
+        """Whether the queue may forget this round, as soon as no job that may finish is running."""
         return self.done is not None or (self.closed is None and self.paused is not None)
 
     @property
@@ -82,7 +82,7 @@ class Round:
 
     @property
     def latest(self) -> Done | None:
-        """The highest published round: this one, or the one before (rule 21 of jobs/PROTOCOL.md)."""
+        """The marker of the highest published round: this one, or the one before (rule 21 of jobs/PROTOCOL.md)."""
         return self.done or self.before
 
     def counts(self, line: HeadRow) -> bool:
@@ -121,7 +121,7 @@ def is_left_over(store: Store, batch_id: str) -> bool:
 
 
 def require_batch(store: Store, batch_id: str) -> Batch:
-    """Read the acceptance of a batch. Raises NoBatch if there is no such batch, StoreDamaged."""
+    """Read the acceptance of a batch. Raises NoBatch if there is none, and StoreDamaged."""
     batch = load_batch(store, batch_id)
     if batch is None:
         raise NoBatch(f"no batch {batch_id}: `nightpress status` lists all batches.")
@@ -129,9 +129,9 @@ def require_batch(store: Store, batch_id: str) -> Batch:
 
 
 def read_round(store: Store, batch: Batch) -> Round:
-    """Read the markers of a batch. Segments that are listed afterwards hold all that counted then (rule 16 of jobs/PROTOCOL.md).
+    """Read the markers of a batch. Raises StoreDamaged.
 
-    Raises StoreDamaged.
+    Segments that are listed afterwards hold all outcomes that counted when the markers were read (rule 16 of jobs/PROTOCOL.md).
     """
     paths = BatchPaths(batch.batch_id)
     matches = [match for name in store.list(paths.root) if (match := _MARKER.fullmatch(name))]
@@ -163,12 +163,12 @@ def is_open(store: Store, batch_id: str) -> bool:
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
-    """Return the highest published round of a batch, or None. Raises NoBatch, StoreDamaged."""
+    """Return the marker of the highest published round of a batch, or None. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).latest
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
-    """Close the current round, so that no further row of it starts. Returns its marker: the first reason wins.
+    """Close the current round, so that no further row of it starts. Returns the marker that counts: the first reason wins.
 
     A round that was closed at its soft deadline stays postponed; a cancel then closes the next round as well (rules 14 and 35
     of jobs/PROTOCOL.md). Raises NoBatch, StoreUnavailable.
@@ -200,7 +200,7 @@ def reopen(
     process reopens it at the same moment; NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
-    open_next_round(store, batch, clock)  # the rows that a soft deadline left come first
+    open_next_round(store, batch, clock)  # rows that a soft deadline left are run before a further round
     current = read_round(store, batch)
     if current.done is None:
         raise RequestError(
@@ -235,10 +235,10 @@ def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
 
 
 def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Do what follows the publishing of a round, which several processes may do.
+    """Do what follows the publishing of a round. Several processes may do this.
 
-    The outputs are owed to the output URL from now on. If a soft deadline left rows, the next round is opened; otherwise the
-    hint that the batch is open is removed.
+    If the batch has an output URL, it owes its outputs there from now on. If a soft deadline left rows, the next round is
+    opened; otherwise the hint that the batch is open is removed.
     """
     paths = BatchPaths(batch.batch_id)
     if batch.output_url is not None:
@@ -248,7 +248,7 @@ def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
 
 
 def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:
-    """Pause the current round. Returns its marker: the first reason wins. Raises StoreUnavailable."""
+    """Pause the current round. Returns the marker that counts: the first reason wins. Raises StoreUnavailable."""
     number = read_round(store, batch).number
     path = BatchPaths(batch.batch_id).paused(number)
     store.create(path, to_bytes(Paused(round=number, reason=reason, at=clock())))
@@ -256,7 +256,7 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
 
 
 def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Let a paused round go on. Raises RequestError if the batch is not paused, StoreUnavailable."""
+    """Resume a paused round. Raises RequestError if the batch is not paused, and StoreUnavailable."""
     current = read_round(store, batch)
     if current.paused is None or current.done is not None:
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")

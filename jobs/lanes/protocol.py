@@ -86,7 +86,7 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a beat: leases that are gone, and leases whose batch was closed."""
+    """The answer to a beat: `lost` leases are gone, and the batch of `cancelled` leases was closed."""
 
     lost: frozenset[Lease]
     cancelled: frozenset[Lease]

@@ -1,4 +1,4 @@
-"""The forms in which rows, leases and settings are sent to the scripts of a lane, and in which replies come back."""
+"""Writes rows, leases and settings in the form that the scripts of a lane take, and reads what the scripts reply."""
 
 import contextlib
 import re

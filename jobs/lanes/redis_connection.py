@@ -131,7 +131,7 @@ class RedisConnection:
         """Return a message that says what is wrong, and what to do."""
         if isinstance(error, redis.exceptions.OutOfMemoryError):
             return f"{self._name} is full (maxmemory): give it more, or wait"
-        if str(error).startswith("MISCONF"):  # its log or its dump could not be written
+        if str(error).startswith("MISCONF"):  # Redis could not write its log or its dump
             return f"{self._name} cannot write to its own disk, and refuses writes until it can: make room there"
         if isinstance(error, redis.exceptions.AuthenticationError):
             return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"

@@ -18,8 +18,8 @@ from jobs.store.store import Store
 def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
     """Add the candidates of all segments that the index has read. Returns the names of these segments, sorted by bytes.
 
-    Raises Compacted if a file went meanwhile: refresh the index, and begin again with new winners and a new ledger. Raises
-    StoreDamaged, StoreUnavailable.
+    Raises Compacted if a file was compacted meanwhile: then refresh the index, and begin again with new winners and a new ledger.
+    Raises StoreDamaged, StoreUnavailable.
     """
     names = sorted(index.segments, key=str.encode)
     places: Mapping[str, int] = {name: place for place, name in enumerate(names)}

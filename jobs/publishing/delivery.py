@@ -29,7 +29,7 @@ from jobs.store.store import Store
 from jobs.urls import local_path, redacted
 
 RETRY_S: Final = 30.0
-"""Seconds from a delivery that failed to the next try."""
+"""Seconds from a delivery that failed to the next try of the same batch."""
 
 
 def check_output_url(url: str, form: ResultForm) -> str:
@@ -98,7 +98,7 @@ class Deliverer:
             raise faults[0]
 
     def deliver_batch(self, batch_id: str) -> None:
-        """Try the delivery that one batch owes, due or not. A batch that was deleted, also meanwhile, owes nothing.
+        """Try the delivery that one batch owes, even if it is not due. A deleted batch owes nothing.
 
         Raises RequestError, StoreUnavailable.
         """
@@ -114,7 +114,7 @@ class Deliverer:
             self.store.discard(BatchPaths(batch_id).undelivered)
 
     def _delivered(self, batch: Batch) -> bool:
-        """Deliver the newest published round, unless it is there. Returns whether it is there and the batch is not open."""
+        """Deliver the newest published round if it is not at the URL. Returns whether it is there and the batch is not open."""
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)

@@ -32,11 +32,11 @@ from jobs.store.store import CHUNK_BYTES, Store
 Value = TypeVar("Value")
 
 PIECE_BYTES: Final = CHUNK_BYTES
-"""Bytes of a published file that are hashed and written at a time."""
+"""This many bytes of a published file are hashed and written at a time."""
 
 
 class Edition:
-    """One publisher's folder. `usage` is its `usage.json` once it is written, `usage_before` that of the round before, if any."""
+    """One publisher's folder. After `write`, `usage` is its `usage.json`. `usage_before` is that of the round before, if any."""
 
     def __init__(self, store: Store, index: OutcomeIndex, prices: Prices, winners: Winners) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class Edition:
     def write(self, clock: Clock) -> Done:
         """Write the files, and return the marker that would publish them.
 
-        Raises Compacted if a segment's file went meanwhile, StoreDamaged, StoreUnavailable.
+        Raises Compacted if a segment's file was compacted meanwhile, StoreDamaged, StoreUnavailable.
         """
         names = add_candidates(self._store, self._index, self._winners, self._ledger)
         with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
@@ -95,7 +95,7 @@ class Edition:
         return closed_row(self._batch_id, row, requests.at(row), self._index.closed)
 
     def _carried(self) -> Iterator[tuple[int, bytes]]:
-        """Give the lines of the rows that completed in the round before and were not sent back."""
+        """Yield the lines of the rows that completed in the round before and were not sent back."""
         current = self._index.current
         if current.before is not None:
             for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):
@@ -103,7 +103,7 @@ class Edition:
                     yield values["row"], raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:
-        """Give the readable requests of all lanes in input order."""
+        """Yield the readable requests of all lanes in input order."""
         lanes = (self._lane(lane) for lane in self._index.batch.lanes)
         return heapq.merge(*lanes, key=itemgetter(0))
 
@@ -162,12 +162,12 @@ class _File:
 
     @property
     def record(self) -> PublishedFile:
-        """The file as `done-<round>.json` names it, after the last flush."""
+        """The file as `done-<round>.json` describes it. It is complete after the last `flush`."""
         return PublishedFile(rows=self._rows, bytes=self._bytes, sha256=self._digest.hexdigest())
 
 
 class _Ascending(Generic[Value]):
-    """A stream of rows in ascending order that is asked for rows in ascending order. It reads nothing until it is asked."""
+    """Looks up rows in a stream. Both the stream and the rows asked for ascend. Nothing is read before the first look-up."""
 
     def __init__(self, stream: Iterator[tuple[int, Value]]) -> None:
         self._stream = stream

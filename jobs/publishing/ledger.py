@@ -1,7 +1,7 @@
 """The ledger of a round adds up what was charged and what was wasted. It becomes `usage.json`.
 
 The cost of every attempt is either charged with the published row that it completed, or wasted: on failed rows, lost attempts
-and text that was generated again. So the waste is all that was spent less all that is in `output.jsonl`, in integers.
+and text that was generated again. So the waste is everything that was spent minus everything in `output.jsonl`, in integers.
 
 Workers charge by their own prices, so the rows name the currency of their amounts. The publisher's own currency is taken only if
 no row names one. Amounts of two currencies are never added up (rule 30 of jobs/PROTOCOL.md).
@@ -26,7 +26,8 @@ class Ledger:
     """Adds up one round.
 
     An *account* adds up rows of one status, model, version of prices, currency, tenant, kind and template. An *entry* is what the
-    ledger needs of a row: the number of its account, then its six counts. Memory grows with the number of accounts only.
+    ledger needs of a row: the number of the row's account, then the six counts of its usage. Memory grows with the number of
+    accounts only.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class Ledger:
             _add(self._spent[model, currency], counts)
 
     def account_number(self, account: Account) -> int:
-        """Return the number of an account, which is made if it is new."""
+        """Return the number of an account. A new account is added first."""
         number = self._numbers.setdefault(account, len(self._numbers))
         if number == len(self._rows):
             self._accounts.append(account)
@@ -73,9 +74,9 @@ class Ledger:
     def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the `usage.json` of a batch after this round.
 
-        All sums but `new` are over all rounds; `new` is the difference to `before`, the sums of the round before. `prices` in it
-        is the publisher's version of prices, and `price_versions` are those that the rows were charged by. If the rows have
-        several currencies, `device_cost` and `charge` are those in `currency`, and the amounts in others are in
+        All sums but `new` are over all rounds; `new` is the difference to `before`, the sums of the round before. In the result,
+        `prices` is the publisher's version of prices, and `price_versions` are those that the rows were charged by. If the rows
+        have several currencies, `device_cost` and `charge` are those in `currency`, and the amounts in others are in
         `other_currencies`. `groups` are the completed rows by currency, tenant, model, kind and template.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]

@@ -39,9 +39,10 @@ def publish(
     scratch: Path | None = None,
     bucket_bytes: int = BUCKET_BYTES,
 ) -> Done | Incomplete:
-    """Publish the current round of a batch. Returns its marker, also if it was published before, or what it lacks.
+    """Publish the current round of a batch.
 
-    Lines that do not fit into `bucket_bytes` of memory are sorted in the folder `scratch`, by default that of the system.
+    Returns the marker of the round, also if it was published before, or Incomplete if rows lack outcomes. Lines that do not fit
+    into `bucket_bytes` of memory are sorted in the folder `scratch`, by default the system's folder for temporary files.
 
     Raises NoBatch if there is no such batch, or if it was deleted meanwhile; StoreDamaged, StoreUnavailable.
     """

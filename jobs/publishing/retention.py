@@ -3,8 +3,8 @@
 An open batch is never deleted. A deletion and a reopening both try to create the marker of the next round, and only one of them
 can (rule 40 of jobs/PROTOCOL.md). Then the acceptance is deleted, so that the folder is no batch any more, then the other files,
 and the markers last: intake accepts nothing in a folder with markers, since they would rule over the next batch of the same id.
-If a deletion dies before the acceptance is gone, its marker names no row and a deadline that is past, so nothing runs. The next
-sweep or deletion of the batch goes on.
+If a deletion dies before the acceptance is gone, its marker names no row and a deadline that is past: nothing runs, and the batch
+can be deleted again once that round is published. If it dies later, the next deletion, by name or by age, completes it.
 
 Leftovers of killed processes are deleted too: folders of publishers that did not decide their round, once it is decided, and
 hidden files of writers on a local disk, once they are old.
@@ -34,14 +34,14 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)
-"""The least age of a hidden file that is deleted. A writer that lives writes to its file more often."""
+"""A younger hidden file is never deleted, since its writer may be alive. A living writer writes to its file more often."""
 
 
 def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
-    """Delete a published batch, or the rest of one. Raises RequestError if it is open, NoBatch if nothing of it is there,
-    StoreUnavailable.
+    """Delete a published batch, or what an unfinished deletion left of one.
 
-    If the storage lets nothing be deleted, StoreDeleteFailed is raised before the batch has changed.
+    Raises RequestError if the batch is open, NoBatch if nothing of it is there, StoreUnavailable. If the storage lets nothing be
+    deleted, StoreDeleteFailed is raised before the batch has changed.
     """
     batch = load_batch(store, batch_id)
     if batch is None and not is_left_over(store, batch_id):  # raises NoBatch: an intake may be at work in this folder
@@ -61,9 +61,10 @@ def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
 def find_old_batches(
     store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
 ) -> Iterator[tuple[str, datetime]]:
-    """Give the ids of batches whose last round was published at least `age` ago, with that time, and of unfinished deletions.
+    """Yield the ids of batches whose last round was published at least `age` ago, with that time, and of unfinished deletions.
 
-    `faults` gets an error for each damaged batch, which is passed over; without `faults` it is raised. Raises StoreUnavailable.
+    `faults` gets an error for each damaged batch, and the batch is passed over; without `faults` the error is raised. Raises
+    StoreUnavailable.
     """
     until, batch_ids = clock() - age, list_batches(store)
 
@@ -78,7 +79,7 @@ def find_old_batches(
 
 
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
-    """Return when the last round of a batch was published; None while the batch is open."""
+    """Return when the last round of a batch was published; None while it is open, and `until` for an unfinished deletion."""
     batch = load_batch(store, batch_id)
     if batch is None:
         return until if is_left_over(store, batch_id) else None
@@ -109,7 +110,7 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
     """
 
     def look_at(batch_id: str) -> int:
-        folders = list(_undecided(store, BatchPaths(batch_id)))
+        folders = list(_losing_folders(store, BatchPaths(batch_id)))
         for folder in folders:
             store.delete(folder)
         return len(folders)
@@ -121,8 +122,8 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
     return count
 
 
-def _undecided(store: Store, paths: BatchPaths) -> Iterator[str]:
-    """Give the folders of published rounds that their `done-<round>.json` does not name."""
+def _losing_folders(store: Store, paths: BatchPaths) -> Iterator[str]:
+    """Yield the folders of publishers that lost: the round has a `done-<round>.json`, and it names another folder."""
     folders = store.list(f"{paths.root}/published")
     for round_ in sorted({int(n) for n in (name.partition("-")[0] for name in folders) if n.isdecimal()}):
         if not store.exists(paths.done(round_)):

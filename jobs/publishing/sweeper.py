@@ -33,17 +33,18 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
-"""The most rows in a segment that fails rows whose requests cannot be read."""
+"""When rows are failed because their requests cannot be read (rule 27), a segment gets at most this many of them."""
 
 
 @dataclass
 class Sweeper:
-    """Looks at the open batches of one store and brings each one step on. `published` collects those that it saw end, by id.
+    """Looks at the open batches of one store and brings each a step further.
 
-    A batch of which the first `breaker_rows` outcomes are all failures is paused; 0 switches this off. A batch that has
-    `compact_segments` or more uncompacted segments has its small ones compacted; 0 switches this off. Each batch is compacted
-    at most once in `compact_every`. `on_published` is called with the seconds that each publishing took, and `after_sweep`
-    at the end of each sweep with whether it published something.
+    `published` collects the markers of the batches that it saw published, by id. If the first `breaker_rows` outcomes of a batch
+    are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted segments,
+    the small ones are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`. `on_published` is
+    called with the seconds that each publishing took, and `after_sweep` at the end of each sweep with whether a batch was
+    published in it.
     """
 
     store: Store
@@ -96,7 +97,7 @@ class Sweeper:
         return still_open
 
     def _advance(self, index: OutcomeIndex) -> Done | None:
-        """Bring a batch one step on. Returns its marker if it is published. Raises NoBatch if it was deleted, StoreDamaged."""
+        """Bring a batch a step further. Returns its marker if it is published. Raises NoBatch if it was deleted, StoreDamaged."""
         try:
             return self._close_feed_or_publish(index)
         except StoreDamaged:  # a file may be missing because the batch was deleted: then NoBatch is raised
@@ -140,13 +141,13 @@ class Sweeper:
             compact(self.store, index)
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """Drop a batch that has ended from the queue, which may not know of the end. Returns what the queue shows then."""
+        """If a batch has ended, drop it from the queue, which may not know this. Returns what the queue shows afterwards."""
         if index.done is not None or index.closed is not None:
             self._drop(index)
         return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """Return what the queue shows of each lane of the batch; None if it does not know the batch in this round."""
+        """Return what the queue shows of the batch in each of its lanes; None if it does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
             schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
@@ -189,7 +190,7 @@ class Sweeper:
             index.refresh()
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
-        """Have a batch fed again from the beginning: rows lack outcomes and no job is live, so the queue lost them (rule 13).
+        """Have a batch fed again from the beginning: rows lack outcomes and no job is live, so the queue lost rows (rule 13).
 
         Nothing is done while the queue does not know a lane of the batch, since the next claimer of that lane feeds it. If the
         batch was fed again before and is drained once more, rows whose requests cannot be read are failed (rule 27).
@@ -206,7 +207,7 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write final failures for the rows whose requests cannot be read. A completed line that comes late would win."""
+        """Write final failures for the rows whose requests cannot be read. A completed line that comes later still wins."""
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
@@ -222,7 +223,7 @@ class Sweeper:
             logger().error("batch.damaged", batch=index.batch.batch_id, rows=rows)
 
     def _drop_deleted(self, index: OutcomeIndex) -> None:
-        """Drop a batch that was deleted from the queue, in the round that the queue knows."""
+        """Drop a deleted batch from the queue, in the round that the queue knows."""
         batch_id = index.batch.batch_id
         with suppress(QueueUnavailable):
             for lane in index.batch.lanes:

@@ -17,7 +17,7 @@ from jobs.errors import StoreUnavailable
 from jobs.usage import NAMES
 
 BUCKET_BYTES: Final = 16 << 20
-"""About how many bytes of lines a range of rows has, which memory holds at a time."""
+"""A range of rows has about this many bytes of lines. Memory holds one range at a time."""
 
 NO_ENTRY: Final = (0,) * (1 + len(NAMES))
 """An empty entry, for lines that are not added up."""
@@ -66,7 +66,7 @@ class Winners:
             self._spill()
 
     def ranges(self) -> Iterator[tuple[range, dict[int, Winner]]]:
-        """Give each range of rows with the winners of its rows; a row without a line has none."""
+        """Yield each range of rows with the winners in it, by row. A row without a line has no winner."""
         if self._spills:
             self._spill()
         for bucket, start in enumerate(range(0, self._rows, self._range)):

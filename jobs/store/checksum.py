@@ -1,4 +1,4 @@
-"""A checksum at the end of a JSON object, by which bytes are noticed that damage has turned into other valid JSON.
+"""A checksum at the end of a JSON object shows damage that has turned the object into other valid JSON.
 
 The checksum is the last member of the object: `{"row":0}` becomes `{"row":0,"crc32":"5fe3d232"}`, where the number is the
 CRC-32 of all bytes before the comma.
@@ -14,13 +14,13 @@ _LENGTH: Final = len(_OPENS) + _DIGITS + len(_ENDS)
 
 
 def with_checksum(text: bytes) -> bytes:
-    """A JSON object with its checksum added. The object must not be empty."""
+    """Return a JSON object with its checksum added. The object must not be empty."""
     body = text[:-1]
     return b"%b%b%08x%b" % (body, _OPENS, zlib.crc32(body), _ENDS)
 
 
 def without_checksum(text: bytes) -> bytes:
-    """The JSON object of a line, with its checksum checked and taken off. Raises ValueError when it lacks one or has another."""
+    """Check the checksum of a line, and return the JSON object without it. Raises ValueError if it is missing or wrong."""
     text = text.rstrip(b"\n")
     if not (text.endswith(_ENDS) and text.startswith(_OPENS, max(0, len(text) - _LENGTH))):
         raise ValueError("the checksum is missing")

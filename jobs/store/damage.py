@@ -16,10 +16,10 @@ from jobs.errors import StoreDamaged, StoreTooNew
 from jobs.store.store import Store
 
 FIRST_S: Final = 1.0
-"""Seconds from the first look that found damage to the second."""
+"""Seconds from the first look that found damage to the next look."""
 
 MAX_S: Final = 300.0
-"""Most seconds between two looks."""
+"""The most seconds between two looks at a damaged batch."""
 
 
 def damaged_file(store: Store, path: str) -> StoreDamaged:
@@ -54,7 +54,7 @@ class _Found(NamedTuple):
 
 
 class Damage:
-    """The damage that one observer found, by the name of the batch. One thread at a time may look at a batch."""
+    """The damage that one sweeper, feeder or other reader found, by the batch. One thread at a time may look at a batch."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -62,7 +62,7 @@ class Damage:
 
     @contextmanager
     def look(self, name: str) -> Iterator[None]:
-        """Wrap one look at a batch. Until the next look is due, it raises the StoreDamaged of the last one instead."""
+        """Wrap one look at a batch. Until the next look is due, the block is not run: the last StoreDamaged is raised again."""
         found = self._found.get(name)
         if found is not None and self._monotonic() < found.again_at:
             raise StoreDamaged(found.message)
@@ -76,7 +76,7 @@ class Damage:
 
 
 class collect_damage:  # noqa: N801 - in lower case like contextlib.suppress
-    """Adds a StoreDamaged that the block raises to `found`, and goes on after the block. Without a list it is raised.
+    """Adds a StoreDamaged that the block raises to the list `found`, and ends the block. If `found` is None, it is raised.
 
     A loop over many batches uses it, so that one damaged batch does not end the loop.
     """

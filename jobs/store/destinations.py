@@ -19,7 +19,7 @@ def is_folder(url: str) -> bool:
 
 
 def file_in(folder: str, name: str) -> str:
-    """The path or URL of a file in a folder."""
+    """Return the path or URL of a file in a folder."""
     return f"{folder.rstrip('/') if folder.strip('/') else ''}/{name}"
 
 
@@ -54,7 +54,7 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file of this machine in place of one that is there. Raises OSError.
 
-    Several may do so at once: the file is then that of the one that ends last.
+    Several writers may do so at once: the one that ends last wins.
     """
     partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
     try:

@@ -1,4 +1,4 @@
-"""Fan-out: `each` asks one question about many things, several at a time, since most of the time is waiting for replies."""
+"""Fan-out: `each` asks about many items, several at a time, since most of the time is spent waiting for replies."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +9,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 ANSWERS_AHEAD: Final = 2
-"""Per thread, how many items may have been asked about before the caller takes their answers."""
+"""For each thread, at most this many items are asked about before the caller takes their answers."""
 BYTES_AHEAD: Final = 32 << 20
-"""How many bytes of answers may wait for the caller, beside the answer that it takes next."""
+"""At most this many bytes of answers wait for the caller, beside the answer that it takes next."""
 
 
 def each(
@@ -23,8 +23,8 @@ def each(
 ) -> Iterator[Answer]:
     """Yield `ask(item)` for each item, in order, with up to `at_once` calls in progress.
 
-    An error of `ask` is raised in the place of its answer. A caller that stops early has asked about some later items, unless
-    `at_once` is 1. `bytes_of` says about how large an answer will be; by default only the number of answers is bounded.
+    An error of `ask` is raised in the place of its answer. If the caller stops early, `ask` was also called for some later items,
+    unless `at_once` is 1. `bytes_of` says about how large an answer will be; by default only the number of answers is bounded.
     """
     if at_once == 1 or len(items) < 2:
         yield from map(ask, items)

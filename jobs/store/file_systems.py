@@ -1,4 +1,4 @@
-"""File systems: makes those of fsspec for URLs, with limits of our own for S3, and knows their errors. The only user of fsspec.
+"""Makes the fsspec file system of a URL, with limits of our own for S3, and knows its errors. No other module imports fsspec.
 
 Nobody should wait long for a service that is away. botocore's own tries are therefore switched off: s3fs tries each request
 `TRIES` times, and waits up to 15 s for each answer.
@@ -14,19 +14,19 @@ from jobs.errors import StoreUnavailable
 from jobs.urls import redacted, scheme
 
 TRIES: Final = 3
-"""Tries of a request to S3, of up to 15 s each. A whole file is read by retried requests in a retried read: TRIES x TRIES."""
+"""A request to S3 is tried this many times, for up to 15 s each. The read of a whole file is tried again too: TRIES x TRIES."""
 
 PART_BYTES: Final = 16 << 20
 """A larger file is uploaded to S3 in parts of this size."""
 
 PARTS_AT_ONCE: Final = 2
-"""Parts that are uploaded at once. Each is in memory meanwhile, more than once."""
+"""This many parts are uploaded at once. Meanwhile memory holds each of them more than once."""
 
 CONNECTIONS: Final = 32
-"""Connections to S3, more than any store uses at once. botocore's default is 10, and further requests would wait."""
+"""The most connections to S3: more than any store uses at once. With botocore's default of 10, further requests would wait."""
 
 UNWRITABLE: Final = "such URLs are read-only or unknown here; use s3://, gs:// or az://"
-"""The reason in the message about a URL for which `is_writable` is False."""
+"""The reason that messages give for a URL for which `is_writable` is False."""
 
 _READ_ONLY: Final = frozenset(
     {"dask", "data", "dvc", "gist", "git", "github", "http", "https", "libarchive", "pyscript", "tar", "zip"}
@@ -43,11 +43,11 @@ _ERRORS: Final = {
     "gcsfs.retry": ("HttpError",),
     "google.auth.exceptions": ("GoogleAuthError",),
 }
-"""Module -> the errors of it that file systems raise beside OSError."""
+"""The errors that file systems raise beside OSError, by module."""
 
 
 def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path of the URL in it. Raises StoreUnavailable when there is none."""
+    """Make the fsspec file system of a URL. Returns it and the URL's path in it. Raises StoreUnavailable if there is none."""
     typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
     is_s3 = scheme(url) == "s3"
     try:
@@ -67,7 +67,7 @@ def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any,
 
 
 def _s3_session(profile: str | None) -> Any:
-    """A session that writes without `Expect: 100-continue`, whose answer aiohttp would await without a time limit."""
+    """Make a session that writes without `Expect: 100-continue`, whose answer aiohttp would await without a time limit."""
     from aiobotocore.session import AioSession
     from botocore.handlers import add_expect_header
 
@@ -82,12 +82,12 @@ def is_writable(url: str) -> bool:
 
 
 def upload_options(url: str) -> dict[str, Any]:
-    """The options of fsspec for an upload to this URL."""
+    """Return the options of fsspec for an upload to this URL."""
     return {"chunksize": PART_BYTES, "max_concurrency": PARTS_AT_ONCE} if scheme(url) == "s3" else {}
 
 
 def errors() -> tuple[type[BaseException], ...]:
-    """The classes of errors that file systems raise. A module that is not loaded cannot have raised any."""
+    """Return the classes of errors that file systems raise. A module that is not loaded cannot have raised any."""
     loaded = ((sys.modules.get(module), names) for module, names in _ERRORS.items())
     return (OSError, *(getattr(module, name) for module, names in loaded if module for name in names))
 
@@ -103,6 +103,6 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without a full stop; the name of its class if there is no message."""
+    """Return the first line of an error's message, without a full stop; the name of its class if there is no message."""
     message = str(error).strip() or type(error).__name__
     return message.splitlines()[0].rstrip(".")

@@ -17,17 +17,17 @@ from jobs.errors import StoreUnavailable
 from jobs.store.store import CHUNK_BYTES, Store
 
 _HIDDEN: Final = ".new-"
-"""A file has a name that begins like this while it is written."""
+"""While a file is written, its name begins with this."""
 
 
 CREATE_TRIES: Final = 5
-"""Tries to create a file whose name is taken, and free again when it is looked at."""
+"""A creation is tried this many times if the name is taken, but free again when the file of that name is read."""
 
 
 class LocalStore(Store):
-    """A folder.
+    """A store in a folder of this machine.
 
-    A file is written under a hidden name, made durable, and given its own name by `link`, which never overwrites (rule 2 of
+    A file is written under a hidden name, made durable, and linked to its final name. A link never overwrites (rule 2 of
     jobs/PROTOCOL.md).
     """
 
@@ -48,7 +48,7 @@ class LocalStore(Store):
                 file.write(data)
             if file.linked:
                 return True
-            with suppress(KeyError):  # the file that had the name was deleted in between, so the name is free again
+            with suppress(KeyError):  # the other file of this name was deleted in between, so the name is free again
                 return self.read(path) == data
         raise StoreUnavailable(f"storage: {self._root / path} comes and goes: another process creates and deletes it")
 
@@ -121,7 +121,7 @@ class LocalStore(Store):
 
     @contextmanager
     def _new(self, path: str) -> Iterator["_NewFile"]:
-        """A file under a hidden name, which gets its own name if the block ends without an exception."""
+        """Open a file under a hidden name. If the block ends without an exception, it is linked to its final name."""
         target = self._root / path
         hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
         with self._faults("write", path):
@@ -168,7 +168,7 @@ class LocalStore(Store):
 
 
 class _NewFile(io.FileIO):
-    """A file while it is written. `linked` is False if another file has its name."""
+    """A file while it is written. `linked` becomes True when it gets its final name, unless another file has that name."""
 
     linked = False
 
@@ -180,13 +180,13 @@ class _NewFile(io.FileIO):
         view = memoryview(data)
         with self._store._faults("write", str(self.name)):  # noqa: SLF001 - the same module
             done = 0
-            while done < len(view):  # a raw file may take a part only
+            while done < len(view):  # a raw file may accept only a part
                 done += super().write(view[done:])
         return done
 
 
 def _link(hidden: Path, target: Path) -> bool:
-    """Give a file its name. False if another file has it."""
+    """Link a hidden file to its final name. Returns False if another file has that name."""
     try:
         os.link(hidden, target)
     except FileExistsError:

@@ -19,13 +19,13 @@ from jobs.store.store import CHUNK_BYTES, Store
 from jobs.urls import scheme
 
 DELETED_AT_ONCE: Final = 1000
-"""The most names that one request to S3 may delete."""
+"""One request to S3 may delete at most this many names."""
 
 CONFLICT_TRIES: Final = 5
-"""Tries of a write that S3 answers with 409, since another conditional write to the same name is under way."""
+"""A write is tried this many times if S3 answers 409: another conditional write to the same name is under way."""
 
 _WILDCARDS: Final = frozenset("*?[")
-"""`rm` of fsspec takes a name with one of these for a pattern, and would delete other files too."""
+"""fsspec's `rm` reads a name with one of these characters as a pattern, and would delete other files too."""
 
 DENIED: Final = "AccessDenied"
 """The code of S3 for a file that may not be deleted."""
@@ -37,7 +37,7 @@ GONE: Final = "NoSuchKey"
 class ObjectStore(Store):
     """Objects under a URL such as `s3://bucket/prefix`.
 
-    Raises StoreUnavailable for a URL that no installed file system serves. It connects to nothing yet.
+    No connection is made yet. Raises StoreUnavailable for a URL that no installed file system serves.
     """
 
     reads_at_once = 16
@@ -60,7 +60,7 @@ class ObjectStore(Store):
             try:
                 self._fs.pipe_file(self._at(path), data, mode="create", **self._upload_options)
             except errors() as error:
-                if is_timeout(error):  # reading it back would take as long again; the caller tries again
+                if is_timeout(error):  # to read the file back would take as long again; the caller tries again
                     raise self._fault("write", path, error) from error
                 try:
                     return self.read(path) == data
@@ -102,7 +102,7 @@ class ObjectStore(Store):
             with self._translated("read", path):
                 return bytes(self._fs.cat_file(self._at(path), start=offset, end=offset + length))
         except StoreUnavailable:
-            if offset >= self.size(path):  # S3 refuses a range behind the end of the file
+            if offset >= self.size(path):  # S3 refuses a range that begins after the end of the file
                 return b""
             raise
 
@@ -158,12 +158,12 @@ class ObjectStore(Store):
                 if all(map(_WILDCARDS.isdisjoint, at)):
                     self._fs.rm(at)
                     return
-        except KeyError:  # some file systems delete none of them if one is missing
+        except KeyError:  # if one file is missing, some file systems delete none of the others
             pass
         super().delete_files(paths)
 
     def _delete_objects(self, at: Sequence[str]) -> None:
-        """Delete objects of S3, many with one request. Its reply names those that stay, which s3fs would ignore."""
+        """Delete objects of S3, many with one request. The reply names objects that stay, which s3fs would ignore."""
         kept: list[Mapping[str, str]] = []
         for start in range(0, len(at), DELETED_AT_ONCE):
             paths = [self._fs.split_path(name) for name in at[start : start + DELETED_AT_ONCE]]

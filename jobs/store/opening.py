@@ -1,4 +1,4 @@
-"""Opens a store by its URL: the one place that knows which class serves which URL."""
+"""Opens a store by its URL. Only this module knows which class serves which URL."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from jobs.store.store import Store
 
 
 def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
-    """The store at a local path or an fsspec URL. `options` are those of the fsspec file system.
+    """Return the store at a local path or an fsspec URL. `options` are those of the fsspec file system.
 
-    It connects to nothing yet. Raises StoreUnavailable for a URL that no installed file system serves.
+    No connection is made yet. Raises StoreUnavailable for a URL that no installed file system serves.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme in {"file", "local"}:

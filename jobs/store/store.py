@@ -19,10 +19,10 @@ from jobs.logs import logger
 from jobs.urls import redacted
 
 CHUNK_BYTES: Final = 4 << 20
-"""Bytes that are read or written at a time when a file is streamed."""
+"""A file that is streamed is read or written this many bytes at a time."""
 
 NAMED_PATHS: Final = 3
-"""An error about many files names this many of them."""
+"""An error about many files names at most this many of them."""
 
 
 class Store(ABC):
@@ -31,9 +31,9 @@ class Store(ABC):
     url: str
     options: Mapping[str, str]
     reads_at_once: int = 1
-    """How many files are worth reading at once: more than one where most of a read is waiting."""
+    """How many files to read at once: more than one if most of a read is waiting."""
     can_delete: bool = True
-    """False after a `discard` that could not delete its files, until another one can."""
+    """False after a `discard` that could not delete its files, until a later `discard` succeeds."""
 
     @property
     def redacted_url(self) -> str:
@@ -42,7 +42,7 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
-        """Create a file unless there is one. True: the file has these bytes now. False: it has other bytes.
+        """Create a file unless there is one. Returns True if the file now has these bytes, False if it has other bytes.
 
         Raises StoreTimeout when the file may have been created. The same call may then be made again.
         """
@@ -56,15 +56,15 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """The bytes of a file. Raises KeyError when it is missing."""
+        """Return the bytes of a file. Raises KeyError when it is missing."""
 
     @abstractmethod
     def read_range(self, path: str, offset: int, length: int) -> bytes:
-        """`length` bytes from `offset` on, or fewer at the end of the file. Raises KeyError when the file is missing."""
+        """Return `length` bytes from `offset` on, or fewer at the end of the file. Raises KeyError when the file is missing."""
 
     @abstractmethod
     def reader(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file as a stream: buffered, seekable, iterated by lines. Raises KeyError when it is missing."""
+        """Open a file as a stream: buffered, seekable, iterated by lines. Raises KeyError when the file is missing."""
 
     @abstractmethod
     def exists(self, path: str) -> bool:
@@ -72,23 +72,23 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, folder: str) -> list[str]:
-        """The sorted names of the files and folders directly in a folder; none when the folder is missing."""
+        """Return the sorted names of the files and folders directly in a folder; none when the folder is missing."""
 
     @abstractmethod
     def size(self, path: str) -> int:
-        """The size of a file in bytes. Raises KeyError when it is missing."""
+        """Return the size of a file in bytes. Raises KeyError when it is missing."""
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Delete a file, or a folder with everything in it. A missing one is fine.
+        """Delete a file, or a folder with everything in it. A missing one is no error.
 
         Raises StoreDeleteFailed when some of it could not be deleted.
         """
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """Delete files, many with one request where the service can. Missing ones are fine.
+        """Delete files, many with one request if the service can. A missing file is no error.
 
-        If the process ends meanwhile, some of them are deleted. Raises StoreDeleteFailed when some could not be deleted.
+        If the process ends meanwhile, only some files are deleted. Raises StoreDeleteFailed when some could not be deleted.
         """
         for path in paths:
             self.delete(path)
@@ -96,8 +96,8 @@ class Store(ABC):
     def discard(self, *paths: str) -> bool:
         """Delete files or folders that nobody needs any more. Returns whether they could be deleted.
 
-        Those that could not stay, which is logged once until a later call succeeds. Work on a batch deletes files by this
-        method, so that it never fails because of a file too many.
+        Files that could not be deleted stay. This is logged once until a later call succeeds. Work on a batch deletes files by
+        this method, so that the work never fails because a file cannot be deleted.
         """
         logged, self.can_delete = not self.can_delete, True
         try:
@@ -112,7 +112,7 @@ class Store(ABC):
         return self.can_delete
 
     def _delete_failed(self, paths: Sequence[str], reason: str, remedy: str) -> StoreDeleteFailed:
-        """The error that names files which could not be deleted."""
+        """Make the error that names files which could not be deleted."""
         named = ", ".join(paths[:NAMED_PATHS])
         more = f" and {len(paths) - NAMED_PATHS} more" if len(paths) > NAMED_PATHS else ""
         return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}{more}: {reason}. {remedy}")

@@ -1,1 +1,1 @@
-"""Segments: immutable files of attempt outcomes, their heads, their lines, and how small ones are put together."""
+"""Segments are immutable files of attempt outcomes. Here are their heads, their lines, and how small ones are put together."""

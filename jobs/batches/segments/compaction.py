@@ -1,8 +1,8 @@
 """Compaction: many small segments of an open batch are put together in a few files, to be read with fewer requests.
 
 A compacted file holds whole segments, each with its head and under the name that it had alone. Rule 26 of jobs/PROTOCOL.md
-gives the order of steps by which no segment is ever missed or counted twice, whoever compacts at the same time or dies. A
-worker that got no reply and writes a segment again makes a copy that no reader counts; the next compaction deletes it.
+gives the order of steps by which no segment is ever missed or counted twice, even if others compact at the same time or die. A
+worker that got no reply and writes a segment again makes a copy that no reader counts; the next compaction deletes the copy.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from jobs.store.store import Store
 SMALL_BYTES: Final = 1 << 20
 """A segment with this many bytes of lines, or more, stays in its own file."""
 COMPACTED_BYTES: Final = 16 << 20
-"""About how many bytes of lines a compacted file gets."""
+"""A compacted file gets about this many bytes of lines."""
 
 
 def compact(store: Store, index: OutcomeIndex) -> int:
@@ -32,7 +32,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
-            if not store.can_delete:  # then one more file would only be one more to read
+            if not store.can_delete:  # a compacted file would only be one more file to read
                 break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)
@@ -44,7 +44,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file already: its maker died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file already: a compaction died, or a worker wrote a segment again."""
     for path in sorted({index.compacted[name] for name in copies}):
         read_segments(store, path)
         if not store.create(path, store.read(path)):  # another process wrote it, and may not have made it durable yet

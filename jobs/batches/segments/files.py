@@ -22,7 +22,7 @@ from jobs.store.store import Store
 T = TypeVar("T")
 
 TRIES: Final = 5
-"""How often files are listed and read again because some were compacted in between."""
+"""Files are listed and read at most this many times while others compact them; then StoreUnavailable is raised."""
 
 
 class Compacted(Exception):
@@ -47,7 +47,7 @@ def list_files(store: Store, paths: BatchPaths) -> Listing:
 
 
 def until_read(store: Store, read: Callable[[], T]) -> T:
-    """Return what `read` returns. It lists files and reads them, and is called again when it raises Compacted.
+    """Call `read`, which lists files and reads them, and return its result. If it raises Compacted, it is called again.
 
     Raises StoreUnavailable after `TRIES` calls.
     """
@@ -60,7 +60,7 @@ def until_read(store: Store, read: Callable[[], T]) -> T:
 
 
 def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequence[SegmentHead]]]:
-    """Yield each file with its heads. Raises Compacted."""
+    """Yield the path of each file with the heads in it. Raises Compacted."""
 
     def read(path: str) -> Sequence[SegmentHead]:
         return read_heads(store, path)
@@ -69,7 +69,7 @@ def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequen
 
 
 def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str, Sequence[Segment]]]:
-    """Yield each file with its segments. `files` says about how many bytes each has. Raises Compacted."""
+    """Yield the path of each file with its segments. `files` maps each path to about how many bytes it has. Raises Compacted."""
 
     def read(path: str) -> Sequence[Segment]:
         return read_segments(store, path)
@@ -78,7 +78,7 @@ def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str,
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
-    """Yield every outcome of every segment once, while nobody compacts. Raises KeyError when a file goes in between."""
+    """Yield every outcome of every segment once, while nobody compacts. Raises KeyError if a file is deleted meanwhile."""
     seen: set[str] = set()
     for path in chain(*list_files(store, paths)):
         for segment in read_segments(store, path):

@@ -20,7 +20,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 HEAD_BYTES: Final = 64 << 10
-"""How many bytes of a file are read at first to find its head. A longer head takes further reads, each four times as long."""
+"""The first read of a file takes this many bytes. If the head is longer, each further read takes four times what was read."""
 
 SOLO: Final = "s"
 """The status, in a head, of a crash with no other job in hand."""
@@ -39,8 +39,8 @@ class HeadRow(NamedTuple):
 class Account(NamedTuple):
     """The rows of an account are added up together in the ledger.
 
-    A completed row has all fields; `prices` names the version of the prices that it was charged by. Another row has no prices
-    and no tenant, kind or template. `currency` is None when no line of the segment names one.
+    A completed row has all fields; `prices` names the version of the prices that the row was charged by. A row of another status
+    has no prices, tenant, kind or template. `currency` is None when no line of the segment names one.
     """
 
     status: str
@@ -57,9 +57,9 @@ class SegmentHead:
     """The index of one segment.
 
     `name` is that of the segment's own file, also after compaction: it breaks ties (rule 18 of jobs/PROTOCOL.md). `rows` and
-    `lines` have one entry a line, in order. An entry of `lines` is the length of the line in bytes; for a line that may be
-    published it goes on with the length of the published row in it, the number of its account in `accounts`, and the six
-    counts of its usage. `bytes` is the length of all lines together.
+    `lines` have one entry a line, in order. An entry of `lines` begins with the length of the line in bytes. For a line that may
+    be published, the length of the published row in it, the number of its account in `accounts`, and the six counts of its usage
+    follow. `bytes` is the length of all lines together.
 
     `usage` is the sum over the completed lines, and `wasted` is everything else that the lines cost. `spent` is both, by
     model. All amounts are in `currency`, since one worker writes a segment.
@@ -88,12 +88,12 @@ def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
 
 
 def parse_heads(line: bytes, path: str) -> Sequence[SegmentHead]:
-    """The heads on the first line of a file. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
+    """Read the heads on the first line of a file. Raises StoreDamaged, or StoreTooNew if a newer release wrote them."""
     return [parse_head(values, path) for values in stored_heads(line, path)]
 
 
 def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
-    """The heads as they are stored, each with its name. Raises StoreDamaged, and StoreTooNew for those of a newer release."""
+    """Read the heads as they are stored, each with its name. Raises StoreDamaged, or StoreTooNew for those of a newer release."""
     try:
         values = orjson.loads(line)
         check_format(values, FORMAT, f"storage: segment {path}")
@@ -103,7 +103,7 @@ def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
 
 
 def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
-    """One head, from its stored form. Raises StoreDamaged."""
+    """Read one head from its stored form. Raises StoreDamaged."""
     try:
         currency = values["currency"]
         return SegmentHead(
@@ -122,5 +122,5 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
 
 
 def damaged(path: str) -> StoreDamaged:
-    """The error for a file of segments that is not what was written."""
+    """Make the error for a file of segments that is not what was written."""
     return StoreDamaged(f"storage: segment {path} is damaged. Restore it from a backup.")

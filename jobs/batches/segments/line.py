@@ -16,7 +16,7 @@ from jobs.usage import Usage
 LineStatus = Literal["completed", "failed", "crashed"]
 
 LINE_END: Final = len(b"}\n")
-"""How many bytes follow the published row in its line."""
+"""This many bytes follow the published row in its line."""
 
 EVERY_ROUND: Final = 0
 """The round of an outcome that counts in every round: a row that intake refused stays refused."""
@@ -32,7 +32,7 @@ class Outcome:
     """The outcome of one attempt of one row: a line of a segment.
 
     `final` is False for a failure that will be retried and for a crash. `solo` is True for a crash with no other job in hand,
-    and None otherwise. `tenant` is whom the row is billed to. `usage` is billed if this line wins; `wasted` is what text cost
+    and None otherwise. `tenant` is whom the row is billed to. `usage` is billed if this line wins; `wasted` is the cost of text
     that was generated again within the attempt. `receipt` holds the rest of an output row: model_revision, adapter, engine,
     device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates, and the labels of the prompts.
     """
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
-    """The line with its end, and the length in bytes of the published row in it: 0 for a line that may not be published."""
+    """Return the line with its newline, and the length in bytes of the published row in it: 0 if it may not be published."""
     values = {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
     if outcome.status != "completed" and not outcome.final:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE), 0
@@ -77,7 +77,7 @@ def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
 
 
 def parse_line(line: bytes) -> Outcome:
-    """The outcome of a line. Unknown fields are ignored."""
+    """Read the outcome on a line. Unknown fields are ignored."""
     values = orjson.loads(line)
     published = values.pop("published", None)
     if published is not None:
@@ -91,6 +91,6 @@ def parse_line(line: bytes) -> Outcome:
 
 
 def _receipt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of the receipt that a published row holds."""
+    """Return the part of the receipt that a published row holds."""
     found = {name: value for name, value in row.items() if name not in _NOT_RECEIPT and value is not None}
     return found | {name: value for name in PRICED if (value := row["usage"].get(name)) is not None}

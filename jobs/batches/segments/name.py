@@ -28,7 +28,7 @@ class SegmentName:
 
     @classmethod
     def parse(cls, text: str) -> "SegmentName":
-        """The name that `str()` wrote, also behind the path of its folder. Raises ValueError when it wrote no such text."""
+        """Read the name that `str()` wrote, with or without a folder before it. Raises ValueError if `text` is no such name."""
         name = text.rpartition("/")[2]
         stem, dot, ending = name.rpartition(".")
         try:

@@ -1,4 +1,4 @@
-"""Segments: immutable files of outcomes of attempts, each with an index on its first line.
+"""Segments are immutable files of outcomes of attempts, each with an index on its first line.
 
 A segment is named by the sha256 of its bytes and never changes, so a name that exists was written as a whole (rule 7 of
 jobs/PROTOCOL.md). The head is in `head.py`, a line in `line.py`, the name in `name.py`, and where the files are in `files.py`.
@@ -25,7 +25,7 @@ _NO_COUNTS: Final = (0,) * len(NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that was read. `values` is its head as stored; its lines begin at `start` in `data`, the bytes of its file."""
+    """A segment that was read. `values` is its head as stored. `data` has the bytes of its file; its lines begin at `start`."""
 
     head: SegmentHead
     values: Mapping[str, Any]
@@ -46,14 +46,14 @@ class Segment:
 
 
 def encode(batch_id: str, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> tuple[str, bytes]:
-    """The name and the bytes of a segment: the `n`-th that this incarnation of a worker writes."""
+    """Return the name and the bytes of a segment: the `n`-th that this incarnation of a worker writes."""
     head, body = _head_and_body(batch_id, outcomes)
     data = orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + body
     return str(SegmentName(worker, incarnation, n, hashlib.sha256(data).hexdigest())), data
 
 
 def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], bytes]:
-    """The head of a segment, to be stored, and its lines."""
+    """Return the head of a segment, in the form that is stored, and its lines."""
     texts: list[bytes] = []
     lines: list[Sequence[int]] = []
     accounts: dict[Sequence[str | None], int] = {}
@@ -85,7 +85,7 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
 
 
 def _account(outcome: Outcome) -> Sequence[str | None]:
-    """The account of an outcome, without the currency, which is in the head."""
+    """Return the account of an outcome, without the currency, which is in the head."""
     if outcome.status != "completed":
         return outcome.status, outcome.model, None, "", "", ""
     template = first_template(outcome.receipt)

@@ -5,7 +5,7 @@
 -- ARGV   1 1 to pause, 0 to resume
 -- Reply  none
 --
--- Resuming counts deaths and finished rows from 0 again, and forgets why the lane paused itself.
+-- Both forget why the lane paused itself. Resuming also counts deaths and finished rows from 0 again.
 
 set_meta('reason', false)
 if ARGV[1] == '1' then

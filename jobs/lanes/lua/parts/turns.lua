@@ -3,7 +3,7 @@
 -- Groups on the highest level take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens. The
 -- quantum of a turn is the highest cost among the first jobs of these groups, times the weight of the tenant, so each
 -- turn serves at least one job. If a claim is full in the middle of a turn, the next claim continues the turn. A group
--- that is not served gains a level for each `aging_ms`, and loses them after one turn. A tenant at its cap of rows in
+-- that is not served gains a level for each `aging_ms`, until it has been served once. A tenant at its cap of rows in
 -- flight is passed over, except for burials.
 
 local AT_ONCE = 8 -- the most jobs of a group that one step of its turn looks at
