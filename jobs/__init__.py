@@ -1,7 +1,7 @@
-"""A Nightpress job and where it waits: requests, kinds, the queue, storage, usage and the command line.
+"""The jobs of Nightpress: requests, kinds of content, the queue, storage, usage and the command line.
 
-Programs begin with `from jobs import Client`. The package imports no torch, no transformers and no Ray, so that a machine that
-only submits stays light, and loads its parts as they are used.
+Programs begin with `from jobs import Client`. The package imports no torch, no transformers and no Ray, so a machine that only
+submits batches needs none of them. The parts of the package are imported when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any

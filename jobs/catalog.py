@@ -1,6 +1,6 @@
-"""The catalog of models: alias -> what the model is and how to run it. Data only; `workers/engines/weights.py` loads it.
+"""The catalog of models: alias -> what the model is and how to run it. Data only; `workers/engines/weights.py` loads the models.
 
-A lane is the queue of one model and revision. Its name is made here, since both submitting machines and workers need it.
+A lane is the queue of one model and revision. This module makes the lane's name, because submitting machines and workers need it.
 """
 
 import re
@@ -34,7 +34,7 @@ class ModelCard(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="The type of the weights; auto takes what suits the device."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU if there is one.")
     slots: int = Field(default=0, ge=0, le=4096, description="Most prompts that run at once; 0 lets the engine choose.")
     num_gpus: float = Field(
         default=1.0,
@@ -69,7 +69,7 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=False, adapters=False),
     "stub": Abilities(schemas=False, adapters=True),
 }
-"""The abilities of each engine. They stand here, and not with the engines, since submitting machines need them."""
+"""The abilities of each engine. They stand here because submitting machines need them, and have no engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ class Models:
     other_names: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, name: str) -> str | None:
-        """The alias of the model that is meant by a name; None if that is not certain.
+        """Return the alias of the model that `name` means; None if that is not certain.
 
-        A name is an alias or one of `other_names`, in any case, or the repository that exactly one model of the catalog has.
+        `name` may be an alias or one of `other_names`, both in upper or lower case, or the repository of exactly one model.
         """
         if name in self.catalog:
             return name
@@ -97,11 +97,14 @@ class Models:
         return None
 
     def abilities(self, alias: str) -> Abilities:
-        """What the engine of a model can do."""
+        """Return the abilities of a model's engine."""
         return ABILITIES[self.catalog[alias].engine]
 
 
 def lane_of(alias: str, card: ModelCard) -> str:
-    """The lane of a model: its alias, with `@` and its revision if it has one. Safe in a file name and a Redis hash tag."""
+    """Return the name of a model's lane: the alias, then `@` and the revision if it has one.
+
+    The name is safe in a file name and in a Redis hash tag.
+    """
     name = alias if card.revision is None else f"{alias}@{card.revision}"
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)

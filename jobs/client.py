@@ -8,8 +8,8 @@
         for row in client.results(batch):
             print(row["output"]["title"])
 
-It stands between the operations and the commands. The command line calls it, so that a program can do what a person can type,
-by the same code. It prints nothing, ends no process and keeps no state outside its object.
+The class stands between the commands and the operations. The command line calls it too, so a program can do all that a person
+can type, by the same code. The class prints nothing, ends no process and keeps no state outside its object.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from jobs.typed_times import When
 
 LAST_PUBLISHED = 5
-"""How many of the batches that were published last `Client.status()` shows beside the open ones."""
+"""`Client.status()` shows all open batches, and this many of those that were published last."""
 
 
 class Named(Protocol):
@@ -48,24 +48,26 @@ class Named(Protocol):
 
     @property
     def id(self) -> str:
-        """The id."""
+        """The batch's id."""
         ...
 
 
 class Client:
-    """The batches of one store. Safe to share between threads. Every call blocks until it is done.
+    """Makes, follows and publishes the batches of one store. Safe to share between threads. Every call blocks until it is done.
 
-    All times are UTC, all amounts integers in billionths of their currency. A batch is named by its id, or by anything that has
-    an `id`. Errors are NightpressErrors (see `jobs.errors`): any method may raise StoreUnavailable, where the storage does not
-    answer or holds a damaged file (StoreDamaged); those that name a batch raise NoBatch where there is none; those that ask for a
-    status raise QueueUnavailable where the settings hold no valid Redis URL, and not where Redis only is away.
+    All times are UTC, and all amounts are integers in billionths of their currency. A batch is named by its id, or by anything
+    that has an `id`.
+
+    All errors are NightpressErrors (see `jobs.errors`). Any method may raise StoreUnavailable if the storage does not answer, and
+    its subclass StoreDamaged if a file there is damaged. Methods that take a batch raise NoBatch if there is none of this id.
+    Methods that read a status raise QueueUnavailable if the Redis URL of the settings is not valid, but not if Redis is away.
 
     Args:
         settings: The settings. Default: those of the environment and of nightpress.toml in the working folder or above it.
-            Raises RequestError where one of them is wrong.
-        queue: The queue, in place of the one that the settings name. `close` leaves it open.
-        clock: The time, in UTC.
-        sleep: How `wait` waits between two looks.
+            Raises RequestError if one of them is wrong.
+        queue: The queue, in place of the one that the settings name. `close` does not close it.
+        clock: Returns the time, in UTC.
+        sleep: Waits for a number of seconds; `wait` calls it between two looks.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections to Redis. A client that is used again opens new ones."""
+        """Close the connections to Redis. A client that is used again opens new connections."""
         with self._lock:
             queue, self._queue, self._reader = self._queue, None, None
         if queue is not None:
@@ -115,8 +117,8 @@ class Client:
         Args:
             source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
                 its URL, or an open binary file.
-            run_key: The same rows and options with the same key are the same batch, so that a call may be repeated. Default: a
-                new key, which makes a new batch.
+            run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
+                key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
                 output_url, output_format, format.
 
@@ -124,7 +126,7 @@ class Client:
             RequestError: There are no rows, an option is wrong, or a row is bad and `strict` is given (StrictRefused, which holds
                 the faults). Nothing was accepted.
             ConflictError: Another batch has the id.
-            StoreUnavailable: The storage or the source does not answer. Where the batch may be accepted all the same, the
+            StoreUnavailable: The storage or the source does not answer. If the batch may have been accepted all the same, the
                 message says so.
         """
         from jobs.operations.enqueue_options import intake_options
@@ -159,19 +161,19 @@ class Client:
     def status(
         self, batch: str | Named | None = None, *, faults: list[StoreDamaged] | None = None
     ) -> BatchStatus | Status:
-        """The status of one batch; without one, of all open batches and the five that were published last, and the workers.
+        """Return the status of one batch. Without `batch`: of all open batches, the five published last, and the workers.
 
-        Where Redis does not answer, the status is from storage alone. A damaged batch is left out and its error added to
-        `faults`; without that list the error is raised.
+        If Redis does not answer, the status comes from storage alone. A damaged batch is left out, and its error is added to
+        `faults`; without that list, the error is raised.
         """
         if batch is not None:
             return self._statuses.batch(_id(batch))
         return self._statuses.read(self.batches(published=LAST_PUBLISHED, faults=faults), faults)
 
     def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
-        """The ids of the open batches, oldest first, then of those that were published, newest first: `published` at most.
+        """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-        `faults` as in `status`.
+        At most `published` of the published batches are returned; None: all. `faults` works as in `status`.
         """
         from jobs.operations.status_reader import listed
 
@@ -180,10 +182,10 @@ class Client:
     def wait(self, batch: str | Named, timeout_s: float | None = None, *, interval_s: float = 1.0) -> BatchStatus:
         """Wait until a batch is published, and return its status then. Looks every `interval_s` seconds.
 
-        It publishes the batch itself once every row has an outcome. A cancelled batch is published by workers, or by `publish`.
+        Once every row has an outcome, this method publishes the batch. Workers or `publish` publish a cancelled batch.
 
-        Raises BatchUnfinished, a TimeoutError, when it is not published after `timeout_s` seconds, and goes on (None: wait for
-        ever); BatchPaused when the batch paused itself, since only `resume` lets it go on.
+        Raises BatchUnfinished (a TimeoutError) if the batch is not published after `timeout_s` seconds (None: wait for ever); the
+        batch itself keeps running. Raises BatchPaused if the batch paused itself, because only `resume` restarts it.
         """
         from jobs.operations.waiting import wait
 
@@ -191,36 +193,40 @@ class Client:
         return wait(self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock)
 
     def results(self, batch: str | Named, *, errors: bool = False) -> Results:
-        """The completed rows of a batch in input order; with `errors`, those that did not complete.
+        """Return the completed rows of a batch in input order; with `errors`, the rows that did not complete.
 
-        Of an unfinished batch they are its rows so far: see `Results.round` and `Results.is_finished`. Rows are read while they
-        are iterated over.
+        For an unfinished batch these are the rows so far: see `Results.round` and `Results.is_finished`. Each row is read when
+        the iteration reaches it.
         """
         from jobs.operations.results import results
 
         return results(self.store, _id(batch), errors=errors)
 
     def row(self, batch: str | Named, row: int) -> RowHistory:
-        """One row, from 0: its request, first prompts, attempts and outcome. Raises RequestError where there is none."""
+        """Return the request, first prompts, attempts and outcome of one row. Rows count from 0.
+
+        Raises RequestError if the batch has no such row.
+        """
         from jobs.operations.row_history import row_history
 
         return row_history(self.store, _id(batch), row, self.kinds)
 
     def cancel(self, batch: str | Named) -> Cancellation:
-        """Start no further row of a batch. Rows with an outcome keep it; all others are published as cancelled.
+        """Cancel a batch: no further row of it is started. Rows with an outcome keep it; all others are published as cancelled.
 
-        Holds also where Redis is away. Workers publish the batch; `publish` does it at once. Raises RequestError where it is
-        published already.
+        The cancellation holds even if Redis is away. Workers publish the batch; `publish` does so at once. Raises RequestError if
+        the batch is published already.
         """
         from jobs.operations.cancellation import cancel
 
         return cancel(self.store, lambda: self.queue, _id(batch), self.clock)
 
     def retry(self, batch: str | Named, *, rows: Sequence[int] | None = None, deadline: When | None = None) -> int:
-        """Open a further round of a published batch, and return its number. Completed rows are kept, and not charged again.
+        """Open a further round of a published batch, and return the round's number.
 
-        The round runs the rows that did not complete, and `rows`, also those that completed. `deadline` as in `enqueue`.
-        Raises RequestError where the batch is open, a row is not in it, or there is nothing to do.
+        The round runs the rows that did not complete, and also `rows`, even those that completed. All other completed rows are
+        kept, and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is open, a row is not in
+        it, or there is nothing to do.
         """
         from jobs.batches.rounds import reopen
         from jobs.operations.enqueue_options import moment_to_come
@@ -229,16 +235,16 @@ class Client:
         return reopen(self.store, _id(batch), tuple(rows) if rows else None, until, self.clock).round
 
     def resume(self, batch: str | Named) -> None:
-        """Let a batch go on that paused itself. Raises RequestError where it is not paused."""
+        """Resume a batch that paused itself. Raises RequestError if the batch is not paused."""
         from jobs.batches.rounds import require_batch, resume
 
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
-        """Publish a batch and take its outputs to its output URL, or say which rows have no outcome yet.
+        """Publish a batch, and copy its outputs to its output URL. Workers do both by themselves.
 
-        Workers do this by themselves. Done holds the counts of the published round by status. Where the outputs cannot be
-        written at that URL, a warning is logged and a fleet tries again.
+        Returns Done with the counts of the published round by status, or Incomplete with the rows that have no outcome yet. If
+        the outputs cannot be written at the URL, a warning is logged and a fleet tries again.
         """
         from jobs.batches.batch import Done
         from jobs.publishing.delivery import Deliverer
@@ -250,7 +256,7 @@ class Client:
         return result
 
     def delete(self, batch: str | Named) -> None:
-        """Delete a published batch. Its usage stays in the accounts. Raises RequestError where it is open."""
+        """Delete a published batch. Its usage stays in the accounts. Raises RequestError if the batch is open."""
         from jobs.publishing.retention import delete_batch
 
         delete_batch(self.store, _id(batch), clock=self.clock)
@@ -263,9 +269,9 @@ class Client:
         until: When | None = None,
         faults: list[StoreDamaged] | None = None,
     ) -> Mapping[str, Mapping[str, Tally]]:
-        """The usage of rounds that were published from `since` on and before `until`: by currency, then by the key `by`.
+        """Add up the usage of rounds that were published from `since` on and before `until`: by currency, then by the key `by`.
 
-        `faults` as in `status`.
+        `faults` works as in `status`.
         """
         from jobs.accounts.tallies import tallies
         from jobs.typed_times import moment_of
@@ -276,7 +282,7 @@ class Client:
 
     @property
     def store(self) -> Store:
-        """The storage, for what this class does not offer."""
+        """The storage itself, for anything that this class does not offer."""
         with self._lock:
             if self._store is None:
                 from jobs.store.opening import open_store
@@ -286,7 +292,7 @@ class Client:
 
     @property
     def queue(self) -> RedisQueue | None:
-        """The queue; None where the settings name none. It may not answer. Raises QueueUnavailable for a wrong URL."""
+        """The queue, which may not answer; None if the settings name none. Raises QueueUnavailable if its URL is not valid."""
         with self._lock:
             if self._given_queue is not None:
                 return self._given_queue
@@ -298,7 +304,7 @@ class Client:
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
-        """The kinds that rows may name. Raises RequestError where one of them, or a template, cannot be loaded."""
+        """The kinds that rows may name. Raises RequestError if one of them, or a template, cannot be loaded."""
         with self._lock:
             if self._kinds is None:
                 from jobs.kinds.registry import load_kinds
@@ -307,7 +313,10 @@ class Client:
             return self._kinds
 
     def status_reader(self, *, counts_late: bool = False) -> StatusReader:
-        """A reader for many looks at the same batches, with its own memory. With `counts_late` it fills `BatchStatus.late`."""
+        """Return a new reader for many looks at the same batches: it reads only what is new since its last look.
+
+        With `counts_late` the reader also fills `BatchStatus.late`.
+        """
         from jobs.operations.status_reader import StatusReader
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]

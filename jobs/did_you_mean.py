@@ -1,4 +1,4 @@
-"""Did you mean: finds which known name a person meant by a name that is written in another way, or misspelt."""
+"""Did you mean: finds the known name that a person meant by a name that is misspelt or written in another way."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from difflib import get_close_matches
 
 
 def folded(name: str) -> str:
-    """The letters and digits of a name, without case."""
+    """Return the letters and digits of a name, in lower case."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:
-    """The one known name that differs from `name` at most in case, spaces, hyphens and other signs; None without one."""
+    """Return the known name that equals `name` but for case, spaces, hyphens and other signs; None if not exactly one does."""
     names = list(known)
     if name in names:
         return name
@@ -20,12 +20,12 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`; None when none is close to it."""
+    """Return the known name that is most like `name`; None if no known name is close to it."""
     alike = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return alike[0] if alike else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`: did you mean X?`, to end an error message about an unknown name; empty when no known name is close to it."""
+    """Return `: did you mean X?`, to end an error message about an unknown name; an empty text if no known name is close."""
     found = nearest(name, known)
     return f": did you mean {found}?" if found else ""

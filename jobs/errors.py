@@ -43,13 +43,13 @@ class NoBatch(RequestError):
 
 
 class BatchPaused(NightpressError):
-    """The first rows of a batch all failed, so it was paused and waits for a person."""
+    """The first rows of a batch all failed, so the batch was paused and waits for a person."""
 
     exit_status = 4
 
 
 class BatchUnfinished(NightpressError, TimeoutError):
-    """The time that a caller would wait for a batch is over. The batch goes on."""
+    """A batch was not published within the time that the caller would wait. The batch itself keeps running."""
 
     exit_status = 4
 
@@ -59,7 +59,7 @@ class ConflictError(RequestError):
 
 
 class UnavailableError(NightpressError):
-    """Something that is needed is not there. Waiting may help, or the remedy in the message."""
+    """Something that is needed is not there. It may come back by itself, or the message names a remedy."""
 
     exit_status = 3
 
@@ -73,7 +73,7 @@ class StoreUnavailable(UnavailableError):
 
 
 class StoreTimeout(StoreUnavailable):
-    """The storage took a request and did not answer in time. The file may have been written, or may still be."""
+    """The storage took a request and did not answer in time. The file may have been written, or may still be written later."""
 
 
 class StoreDamaged(StoreUnavailable):
@@ -85,7 +85,7 @@ class StoreTooNew(StoreDamaged):
 
 
 class StoreDeleteFailed(StoreUnavailable):
-    """Files could not be deleted, mostly because the right to do so is missing. No outcome depends on it."""
+    """Files could not be deleted, mostly because the right to delete is missing. No outcome depends on the deletion."""
 
 
 class ModelUnavailable(UnavailableError):
@@ -98,7 +98,7 @@ class RowError(NightpressError):
     Args:
         code: One of `CODES`, or a code that a kind of another package documents: lower case, words joined by `_`.
         message: One sentence for a person.
-        field: The path of the input field at fault, such as `messages.0.content`; None when no single field is.
+        field: The path of the input field at fault, such as `messages.0.content`; None if no single field is at fault.
         retryable: Whether another attempt may succeed.
     """
 
@@ -157,4 +157,4 @@ CODES: Final[dict[str, str]] = {
     "postponed": "The row was not done by the batch's soft deadline; the next round runs it.",
     "expired": "The batch's deadline passed before this row was done.",
 }
-"""Every error code that Nightpress itself gives -> what it means. Codes are stable; messages may change."""
+"""Every error code that Nightpress itself gives -> what the code means. Codes are stable; messages may change."""

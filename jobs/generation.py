@@ -32,15 +32,15 @@ class Message:
 class SamplingParams:
     """How the tokens of a completion are chosen.
 
-    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` switch that filter off.
+    `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` each have no effect.
     `presence_penalty` is subtracted once from the logit of each token that the completion already has, `frequency_penalty`
-    once for each time that it has it. `logit_bias` is added to the logits of token ids. All three are as in OpenAI's API.
+    once for each time that the token occurs there. `logit_bias` is added to the logits of token ids. All three are as in
+    OpenAI's API.
     A `stop` text ends a completion and is cut from it. A token of `stop_token_ids` ends it too, and stays in the text unless it
     is a special token. The seed and a token's position determine its random number, so a
     completion does not depend on the other requests of its step; `seed=None` lets the runner derive one from batch and row.
-    `logprobs=n` asks for the log probability of each chosen token and of the n likeliest tokens at its position, None for no
-    log probabilities. They are those of the model, before temperature, penalties, biases and filters (as `raw_logprobs` of
-    vLLM).
+    `logprobs=n` asks for the log probability of each chosen token and of the n likeliest tokens at its position; None asks for
+    none. Log probabilities are the model's own, before temperature, penalties, biases and filters (as `raw_logprobs` of vLLM).
     """
 
     max_tokens: int = 256
@@ -77,7 +77,7 @@ class SamplingParams:
             raise ValueError(f"out of range: {', '.join(wrong)}")
 
     def as_receipt(self) -> Mapping[str, Any]:
-        """The params that differ from the defaults, as JSON values, without the seed: what a receipt keeps of them."""
+        """Return the params that a receipt keeps: those that differ from the defaults, as JSON values, without the seed."""
         found: dict[str, Any] = {}
         for one in fields(self):
             value = getattr(self, one.name)
@@ -88,7 +88,7 @@ class SamplingParams:
         return found
 
     def overridden(self, overrides: Mapping[str, Any]) -> "SamplingParams":
-        """These params, which a kind chose, with those in `overrides` that a row asks for. A value of None changes nothing."""
+        """Return these params of a kind with the values that a row asks for in `overrides`. A value of None changes nothing."""
         return replace(self, **{name: value for name, value in overrides.items() if value is not None})
 
 
@@ -99,15 +99,15 @@ class Prompt:
     Args:
         messages: Turns of a chat, which the engine formats with the model's own chat template. Empty when `text` is set.
         text: Raw text, given to the model without a template. Empty when `messages` is set.
-        params: The sampling params; those that the row itself asks for replace them.
+        params: The sampling params. Params that the row itself asks for replace these.
         label: The name of this prompt in the row's receipt, such as `outline` or `section 2`; unique within an attempt.
         replaces: The label of an earlier prompt of this attempt that this one asks again. The earlier completion then
             counts as wasted usage, and is not billed.
-        adapter: The adapter to use. None: that of the row, or the model without one.
+        adapter: The adapter to use. None: the row's adapter, or no adapter if the row has none.
         schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
         template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
-        continuations: Texts to score, in which case no text is generated: how likely the model would continue with each.
-            Each is tokenized by itself, so it must begin with a space if it begins a word that the model would begin so.
+        continuations: Texts to score: how likely would the model continue with each? No text is generated then. Each text is
+            tokenized by itself, so it must begin with a space if the model would begin its first word with one.
     """
 
     messages: tuple[Message, ...] = ()
@@ -126,13 +126,13 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """What an engine reads of the prompt. Prompts of which it is equal are read once, and their tokens are billed once."""
+        """The part of the prompt that an engine reads. If prompts that a kind yields together share it, it is billed once."""
         return self.messages, self.text, self.adapter, self.continuations
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One prompt that is given to an engine, under an id of its own. `prompt.params.seed` is set.
+    """One prompt that is given to an engine, under the id of this request. `prompt.params.seed` is set.
 
     A chat template that asks for the date gets that of `created_at`, so that a prompt is the same at any time; None is now.
     """
@@ -144,7 +144,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why an engine could not answer a request: a code of `errors.CODES`, a sentence, and whether a retry may succeed."""
+    """The reason why an engine could not answer a request: a code of `errors.CODES`, a sentence, and if a retry may succeed."""
 
     code: str
     message: str
@@ -163,7 +163,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContinuationScore:
-    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write it."""
+    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write this text."""
 
     tokens: tuple[TokenLogprob, ...]
     greedy: bool
@@ -182,7 +182,7 @@ class Completion:
     engine it adds up to the time that the engine was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed
     again. `logprobs` has an entry for each of the `completion_tokens`, an end token included, if the prompt asked for them.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt, from engines that have templates.
-    For a prompt with continuations, `scores` has one entry each, the text is empty, and the counts are sums over them.
+    For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums.
     """
 
     request_id: str

@@ -23,7 +23,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
     "tokens_per_s, expected_end.",
     "batch.delivered": "The outputs of a round were copied to the batch's output URL: batch, round, url.",
-    "batch.undelivered": "The outputs of a round could not be copied there; it is tried again: batch, round, error.",
+    "batch.undelivered": "The outputs of a round could not be copied to the output URL yet; a fleet tries again: "
+    "batch, round, error.",
     "after_publishing.failed": "A delivery or the accounts need something that is unavailable, and are tried again: error.",
     "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
     "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
@@ -65,11 +66,11 @@ EVENTS: Final[dict[str, str]] = {
     "fleet.stopped": "No worker is left.",
     "run.timed": "How long the parts of a run took: server_s, ray_s, load_s, first_row_s.",
 }
-"""Every event that Nightpress logs -> what it means: its keys. `a or b` names keys of which an event has one."""
+"""Every event that Nightpress logs -> what it means and, after the colon, its keys. `a or b`: an event has one of the two."""
 
 
 LIBRARY: Final = "nightpress"
-"""The name of the standard library's logger that takes the events of a process without a configured structlog."""
+"""Events of a process that has not configured structlog go to the standard library's logger of this name."""
 
 
 def configure(level: str = "info", form: str = "auto") -> None:
@@ -97,13 +98,13 @@ def configure(level: str = "info", form: str = "auto") -> None:
 def show_warnings(form: str = "auto") -> None:
     """Send warnings and errors to standard error, unless `configure` was called before.
 
-    structlog is imported with the first of them, since its import takes a fifth of the time of a short command.
+    structlog is imported only when the first warning comes, because its import takes a fifth of the time of a short command.
     """
     _unconfigured.form_of_warnings = form
 
 
 def logger() -> Any:
-    """The logger of this process. It has the methods debug, info, warning and error."""
+    """Return the logger of this process. It has the methods debug, info, warning and error."""
     structlog = sys.modules.get("structlog")
     if structlog is not None and structlog.is_configured():
         return structlog.get_logger()
@@ -111,7 +112,7 @@ def logger() -> Any:
 
 
 class _Unconfigured:
-    """The logger of a process that has not called `configure`. After `show_warnings`, its first warning calls it."""
+    """The logger of a process that has not called `configure`. After `show_warnings`, its first warning calls `configure`."""
 
     def __init__(self) -> None:
         self.form_of_warnings: str | None = None

@@ -1,7 +1,7 @@
 """Prices, and the integer arithmetic that turns the counts of a usage into money.
 
-All prices are integers, in billionths of the currency: for an hour of a device and for a million tokens. Each amount of a
-row is rounded once, half up, so it can be computed again from the counts and the price version in the row's receipt.
+All prices are integers in billionths of the currency, for an hour of a device or for a million tokens. Each amount of a row is
+rounded once, half up, so it can be computed again from the counts and the price version in the row's receipt.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ class TokenPrices(BaseModel):
 
 
 class Prices(BaseModel):
-    """All prices, under the name of their version. The shipped ones are dated examples, not offers."""
+    """All prices, under the name of their version. The shipped prices are dated examples, not offers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str = Field(
-        default="example-2026-11", min_length=1, max_length=64, description="Its name; each receipt has it."
+        default="example-2026-11", min_length=1, max_length=64, description="The version's name; each receipt has it."
     )
     currency: str = Field(
         default="USD", pattern=r"^[A-Z]{3}$", description="The currency of all amounts, as an ISO 4217 code."
@@ -47,7 +47,7 @@ class Prices(BaseModel):
             "NVIDIA H100": 4_000_000_000,
             "NVIDIA H200": 5_000_000_000,
         },
-        description="The cost of an hour, by how the name that the driver gives the device begins. Examples of 2026-11.",
+        description="The cost of an hour, by the beginning of the device's name in its driver. Examples of 2026-11.",
     )
     models: Mapping[str, TokenPrices] = Field(
         default={
@@ -58,12 +58,12 @@ class Prices(BaseModel):
     )
 
     def of_device(self, device: str) -> int:
-        """The cost of an hour of `device`, in billionths: that of the longest entry that its name begins with, or 0."""
+        """Return the cost of an hour of `device`, in billionths: that of the longest entry with which its name begins, or 0."""
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 
     def price(self, usage: Usage, *, model: str, device: str) -> Usage:
-        """`usage` with `device_cost` and `charge` computed from its counts."""
+        """Return `usage` with `device_cost` and `charge` computed from its counts."""
         tokens = self.models.get(model, TokenPrices())
         charge = (
             (usage.prompt_tokens - usage.cached_prompt_tokens) * tokens.prompt
@@ -81,11 +81,11 @@ class Prices(BaseModel):
 
 
 def divided(amount: int, by: int) -> int:
-    """`amount / by`, rounded half up. Neither may be negative."""
+    """Return `amount / by`, rounded half up. Neither may be negative."""
     return (2 * amount + by) // (2 * by)
 
 
 def formatted(amount: int, currency: str) -> str:
-    """An amount in billionths as text for a person: `0.001234 USD`, and with two decimals from 100 on."""
+    """Return an amount in billionths as text for a person: `0.001234 USD`, with only two decimals from 100 on."""
     value = amount / BILLION
     return f"{value:,.2f} {currency}" if value >= 100 else f"{value:,.6f} {currency}"

@@ -1,6 +1,6 @@
-"""The settings of a process: one frozen value, made by the command and passed down. Nothing else reads the environment.
+"""The settings of a process: one frozen object, made by the command and passed down. Nothing else reads the environment.
 
-A value comes from the first of these sources that has it: the environment (`NIGHTPRESS_*`, nested names joined by `__`),
+Each setting comes from the first of these sources that has it: the environment (`NIGHTPRESS_*`, nested names joined by `__`),
 `nightpress.toml` in the working folder or the nearest folder above it, the defaults below.
 """
 
@@ -29,13 +29,13 @@ from jobs.urls import local_path, scheme
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
 NESTED: Final = frozenset({"aliases", "models", "prices", "store_options", "tenants"})
-"""Settings that hold named values; a variable joins their names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
+"""Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
 """The ends of the variables by which Kubernetes announces a service to each container."""
 
 Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-"""The alias of a model. It is safe unchanged in a file name and a hash tag of Redis, so no two aliases share a lane."""
+"""The alias of a model. Its characters are safe in a file name and in a Redis hash tag, so no two aliases share a lane."""
 
 OtherName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     )
     store_options: Mapping[str, str] = Field(
         default={},
-        description="Options of the store's fsspec file system, such as endpoint_url. Its other URLs get them too.",
+        description="Options of the store's fsspec file system, such as endpoint_url, for all URLs of that file system.",
     )
     cache_dir: Path = Field(
         default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     compact_segments: int = Field(
         default=1000,
         ge=0,
-        description="Number of uncompacted segments of a batch from which on small ones are merged. 0: never.",
+        description="Merge small segments of a batch once it has this many uncompacted segments. 0: never.",
     )
     spool_dir: Path = Field(
         default=Path("~/.cache/nightpress/spool"),
@@ -167,8 +167,8 @@ class Settings(BaseSettings):
     priority_aging_s: float = Field(
         default=600.0,
         gt=0,
-        description="Seconds without a claim after which a tenant's waiting rows gain a level of priority, and again after as "
-        "long, until one is claimed.",
+        description="Seconds after which a tenant's waiting rows gain a level of priority if none of them was claimed, and "
+        "again after each such time, until one is claimed.",
     )
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
@@ -217,8 +217,8 @@ class Settings(BaseSettings):
 
     aliases: Mapping[OtherName, str] = Field(
         default={},
-        description="Other names of models, such as gpt-4o-mini or meta-llama/Llama-3.1-8B-Instruct, each with the alias of the "
-        "model that rows with this name get.",
+        description="Other names of models, such as gpt-4o-mini or meta-llama/Llama-3.1-8B-Instruct, each with the alias of "
+        "the model that runs rows with this name.",
     )
 
     @field_validator("aliases")
@@ -266,7 +266,7 @@ class Settings(BaseSettings):
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:
-        """The models by alias: the shipped ones, and those of the settings in front of them."""
+        """The shipped models and those of the settings, by alias. A model of the settings replaces a shipped one of its alias."""
         return {**SHIPPED, **self.models}
 
     @property
@@ -275,25 +275,26 @@ class Settings(BaseSettings):
         return Models(self.catalog, self.aliases)
 
     def options_for(self, url: str) -> Mapping[str, str]:
-        """`store_options` for a URL of the store's file system; none for another, which may not know them or see secrets.
+        """Return `store_options` for a URL of the store's file system, and nothing for any other URL.
 
-        A store in a local folder needs no options; there they are for URLs of S3.
+        Another file system may not know the options, and must not see their secrets. If the store is a local folder, which needs
+        no options, they are for URLs of S3.
         """
         ours = scheme(self.store_url) if local_path(self.store_url) is None else "s3"
         return self.store_options if scheme(url) == ours else {}
 
     def lane_of(self, alias: str) -> str:
-        """The lane of a model of the catalog. Raises KeyError for an alias that is not there."""
+        """Return the lane of a model of the catalog. Raises KeyError if the catalog has no such alias."""
         return lane_of(alias, self.catalog[alias])
 
 
 def found_toml(folder: Path) -> Path | None:
-    """The nearest `nightpress.toml`, from `folder` upward."""
+    """Return the nearest `nightpress.toml`, in `folder` or a folder above it; None if there is none."""
     return next((path for parent in (folder, *folder.parents) if (path := parent / TOML_NAME).is_file()), None)
 
 
 def load() -> Settings:
-    """The settings of this process. Raises RequestError that names each wrong setting and where to correct it."""
+    """Return the settings of this process. Raises RequestError, which names each wrong setting and where to correct it."""
     toml = found_toml(Path.cwd())
     if unknown := unknown_variables(os.environ):
         raise RequestError(f"settings: {'; '.join(unknown)}")
@@ -311,7 +312,7 @@ def load() -> Settings:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """A message for each `NIGHTPRESS_` variable that names no setting, and so would have no effect.
+    """Return a message for each `NIGHTPRESS_` variable that names no setting, and so would have no effect.
 
     The variables by which Kubernetes announces a service called nightpress are ignored.
     """
@@ -332,7 +333,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def _fault(toml: Path | None, *loc: str, message: str) -> str:
-    """The message about one wrong value, with the variable or the file where to correct it."""
+    """Return the message about one wrong value, with the variable or file where to correct it."""
     name, origins = ".".join(loc), []
     if f"{PREFIX}{'__'.join(loc)}".upper() in map(str.upper, os.environ):
         origins = [f"{PREFIX}{'__'.join(loc)}".upper()]
@@ -346,6 +347,6 @@ def _fault(toml: Path | None, *loc: str, message: str) -> str:
 
 
 def _known(*loc: str) -> Sequence[str]:
-    """The names that the settings have at this path."""
+    """Return the names of the settings at this path."""
     models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

@@ -1,6 +1,6 @@
-"""Moments as people and programs give them: a date, a date and time, a time of day, or a span from now.
+"""Reads moments as people and programs give them: a date, a date and time, a time of day, or a span from now.
 
-Every result is aware and in UTC.
+Every result is a datetime in UTC, with its time zone set.
 """
 
 import re
@@ -17,10 +17,10 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 
 
 def parse(text: str, now: datetime) -> datetime:
-    """The moment that `text` means at `now`.
+    """Return the moment that `text` means at `now`. Raises RequestError for any other text.
 
-    `2026-12-01` is the beginning of that day in UTC; `2026-12-01T06:00` without an offset is local time, as is `06:00`, which
-    means the next time that the clock shows it; `+8h`, `+30min`, `+2d` count from `now`. Raises RequestError.
+    `2026-12-01` is the beginning of that day in UTC. `2026-12-01T06:00` without an offset is local time. `06:00` is the next
+    moment at which the local clock shows 06:00. `+8h`, `+30min` and `+2d` count from `now`.
     """
     if span := _SPAN.fullmatch(text):
         return now + timedelta(**{_UNITS[span[2]]: int(span[1])})
@@ -36,14 +36,17 @@ def parse(text: str, now: datetime) -> datetime:
 
 
 def moment_of(when: When, now: datetime) -> datetime:
-    """The moment that `when` means at `now`. A datetime without an offset is local time. Raises RequestError."""
+    """Return the moment that `when` means at `now`. A datetime without an offset is local time. Raises RequestError."""
     if isinstance(when, str):
         return parse(when, now)
     return now + when if isinstance(when, timedelta) else when.astimezone(UTC)
 
 
 def words_of(when: When) -> str | None:
-    """What stays the same when the call is repeated later: the text, or the length of the span; None for a datetime."""
+    """Return `when` as text that is the same when the call is repeated later: the text, or a span as `+8s`.
+
+    None for a datetime, which is the same anyway.
+    """
     if isinstance(when, timedelta):
         return f"+{when.total_seconds():g}s"
     return when if isinstance(when, str) else None

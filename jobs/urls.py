@@ -1,6 +1,6 @@
-"""URLs: tells which file system a path or URL belongs to, and hides passwords in messages.
+"""URLs: finds the file system that a path or URL belongs to, and hides passwords in messages.
 
-Wherever a `url` is asked for here, a path of this machine will do.
+Each `url` here may also be a path of this machine.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 HIDDEN: Final = "***"
-"""Stands in messages for text that may be a password."""
+"""Messages show this in place of text that may be a password."""
 
 _SYNONYMS: Final[Mapping[str, str]] = {"s3a": "s3", "gcs": "gs", "abfs": "az"}
 """Another scheme of a file system -> the scheme that we use for it."""
@@ -17,13 +17,13 @@ _LOCAL: Final = ("file://", "local://")
 
 
 def scheme(url: str) -> str:
-    """The scheme of a URL, which names its file system; one name for synonyms (s3a is s3). Empty for a path."""
+    """Return the scheme of a URL, which names its file system: `s3` also for its synonym `s3a`. For a path it is empty."""
     name, separator, _ = url.partition("://")
     return _SYNONYMS.get(name, name) if separator else ""
 
 
 def redacted(url: str) -> str:
-    """A URL without its password and query: `sftp://user:***@host/a?***`. A path is returned unchanged."""
+    """Return a URL without its password and query: `sftp://user:***@host/a?***`. A path is returned unchanged."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
@@ -36,7 +36,7 @@ def redacted(url: str) -> str:
 
 
 def local_path(url: str) -> Path | None:
-    """The path of a file or folder on this machine; None for a URL of another file system."""
+    """Return the path of a file or folder on this machine; None for a URL of another file system."""
     for scheme in _LOCAL:
         if url.startswith(scheme):
             return Path(url.removeprefix(scheme))

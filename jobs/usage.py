@@ -1,4 +1,4 @@
-"""Usage: what a piece of work took, what it cost us and what is charged for it, as six integers.
+"""Usage: the tokens, device time, cost and charge of a piece of work, as six integers.
 
 Tokens are counts, `device_ns` is nanoseconds, `device_cost` and `charge` are billionths of the currency. Sums of integers
 are exact in any order, so a published total equals the sum of its rows to the last digit.
@@ -28,12 +28,12 @@ class Usage:
         return Usage(*map(operator.sub, _counts(self), _counts(other)))
 
     def as_dict(self) -> dict[str, int]:
-        """The six counts by name, in the order of an output row."""
+        """Return the six counts by name, in the order of an output row."""
         return dict(zip(NAMES, _counts(self), strict=True))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Usage":
-        """Read the six counts from JSON. A missing one is 0, and other names (such as `prices`) are ignored."""
+        """Read the six counts from JSON. A missing count is 0, and other names (such as `prices`) are ignored."""
         return cls(*(int(values.get(name, 0)) for name in NAMES))
 
 
@@ -45,7 +45,7 @@ _items: Final[Callable[[Mapping[str, Any]], tuple[int, ...]]] = operator.itemget
 
 
 def counts_of(values: Mapping[str, Any]) -> tuple[int, ...]:
-    """The six counts of a usage that was read from JSON, in the order of `NAMES`. A missing one is 0."""
+    """Return the six counts of a usage that was read from JSON, in the order of `NAMES`. A missing count is 0."""
     try:
         return _items(values)
     except KeyError:
@@ -53,7 +53,7 @@ def counts_of(values: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """The sum of the usages, exact in all six counts."""
+    """Return the sum of the usages, exact in all six counts."""
     result = Usage()
     for usage in usages:
         result = result + usage

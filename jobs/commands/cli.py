@@ -1,8 +1,8 @@
 """The entry of the command line: the app, its commands, and the one place that turns an error into a line and an exit status.
 
-Exit status: 0 every row completed; 1 it ran, and some rows did not complete; 2 the request is wrong; 3 something that it
-needs is missing or damaged; 4 the batch is not published; 130 interrupted. Standard output is for results, standard error for
-everything else.
+Exit status: 0 every row completed; 1 some rows did not complete; 2 the request is wrong; 3 something that the command needs is
+missing or damaged; 4 the batch is not published; 130 interrupted. Standard output is for results, standard error for everything
+else.
 
 Other packages add commands through the entry point group `nightpress.commands`: a callable that takes the app. A command
 finds the Session in `ctx.obj`.
@@ -67,7 +67,7 @@ for part in (enqueue, preview, status, results, show, failed, usage, control, re
 
 @cache
 def load_extensions() -> None:
-    """Add the commands of other installed packages. A package that cannot be imported is named, and the others are added."""
+    """Add the commands of other installed packages. If a package cannot be imported, a message names it; the others are added."""
     for point in entry_points(group="nightpress.commands"):
         try:
             register = point.load()
@@ -78,7 +78,7 @@ def load_extensions() -> None:
 
 
 def main(args: Sequence[str] | None = None, session: Session | None = None) -> int:
-    """Run one command and return its exit status. Without `args` it takes those of the process."""
+    """Run one command and return its exit status. `args` are its arguments; None: those of the process."""
     load_extensions()
     session = session or Session()
     try:

@@ -70,7 +70,7 @@ def pause(
 ) -> None:
     """Start no further row of a lane.
 
-    Rows of all batches wait; those that are running go on to their end.
+    All rows that wait for this lane keep waiting; rows that run already are finished.
     """
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
@@ -87,7 +87,7 @@ def resume(
         typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
     ],
 ) -> None:
-    """Let a paused lane or a paused batch go on."""
+    """Resume a paused lane or a paused batch."""
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
         batch_id = session.batch(lane).batch_id
@@ -100,7 +100,7 @@ def resume(
 
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
-    """The lane, if a model or the queue has it. Raises RequestError, since pausing a misspelt one would do nothing."""
+    """Return the lane if a model or the queue has it. If not, raises RequestError: pausing a misspelt lane would do nothing."""
     from jobs.did_you_mean import did_you_mean
 
     known = _lanes(session)
@@ -113,7 +113,7 @@ def _known(session: Session, lane: str, what: str = "lane") -> str:
 
 
 def _lanes(session: Session) -> set[str]:
-    """The lanes of the models that the catalog has."""
+    """Return the lanes of the catalog's models."""
     return {session.settings.lane_of(alias) for alias in session.settings.catalog}
 
 

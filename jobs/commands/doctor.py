@@ -1,4 +1,4 @@
-"""`doctor`: checks that everything that Nightpress needs is there, and says what to do where it is not."""
+"""`doctor`: checks that everything that Nightpress needs is there, and says what to do about each thing that is not."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def doctor(
 ) -> None:
     """Check that everything needed is there.
 
-    Python, Redis, storage, models, Ray and GPU; for each fault, what to do about it.
-    Exit status 3 when something is missing.
+    Checks Python, Redis, storage, models, Ray and GPU. For each fault, says what to do about it.
+    Exit status 3 if something is missing.
     """
     from dataclasses import asdict
 

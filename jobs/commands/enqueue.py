@@ -1,4 +1,4 @@
-"""`enqueue`: makes a batch of a file of requests. Its id is all that goes to standard output."""
+"""`enqueue`: makes a batch of a file of requests. Only the batch's id goes to standard output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jobs.operations.enqueueing import AcceptedBatch
 
 SHOWN_FAULTS = 20
-"""How many refused rows are named; `failed list` names all."""
+"""At most this many refused rows are named; `failed list` names all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def enqueue(
         InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Make a new batch, also where the run key has one.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Make a new batch, even if the run key has one.")] = False,
     run_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same rows with the same key are one batch.")
     ] = None,
@@ -70,9 +70,9 @@ def enqueue(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as JSON.")] = False,
 ) -> None:
-    """Make a batch of a file, and print its id.
+    """Make a batch of a file, and print the batch's id.
 
-    Workers take it up from there. A row that cannot be accepted becomes a failed row, and harms no other.
+    Workers find the batch by themselves. A row that cannot be accepted becomes a failed row, and harms no other.
     """
     session: Session = ctx.obj
     options: EnqueueOptions = {
@@ -107,7 +107,7 @@ def enqueue(
 
 
 def _run_key(named: str | None, *, again: bool) -> str | None:
-    """The key as it was named; with --again one that begins so and was never used."""
+    """Return the key that the user named; with --again, a new key that begins with it."""
     return f"{named}:{uuid.uuid4().hex}" if named is not None and again else named
 
 
@@ -126,7 +126,7 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
 
 
 def _say_if_queue_is_away(session: Session) -> None:
-    """Warn where Redis does not answer. The batch is in storage, so that it only waits."""
+    """Warn if Redis does not answer. The batch is in storage, so nothing is lost."""
     from jobs.errors import QueueUnavailable
 
     try:
@@ -139,7 +139,7 @@ def _say_if_queue_is_away(session: Session) -> None:
 
 
 def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: bool) -> None:
-    """Show what the file would take. Exit status 1 when rows would be refused."""
+    """Show the estimate of a file's tokens, device time and charge. Exit status 1 if rows would be refused."""
     from dataclasses import asdict
 
     from jobs.commands.views.estimate import heading, legend, table

@@ -25,7 +25,7 @@ def list_failed(
 ) -> None:
     """List the rows that did not complete.
 
-    Each with its code and message. Of an unfinished batch, the rows that have failed so far.
+    Each row is shown with its code and message. For an unfinished batch: the rows that have failed so far.
     """
     from jobs.commands.results import say_if_reopened
 
@@ -62,7 +62,7 @@ def retry(
 ) -> None:
     """Run the rows that did not complete again.
 
-    Opens a further round of a published batch. Completed rows are kept, and not billed again.
+    Opens a further round of a published batch. All other rows are kept, and not billed again.
     """
     session: Session = ctx.obj
     batch_id = session.batch(batch).batch_id

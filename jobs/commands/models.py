@@ -9,7 +9,7 @@ import typer
 from jobs.commands.session import Session
 
 models = typer.Typer(help="List the models, or fetch one.", no_args_is_help=True)
-"""The group of commands, to which extensions add theirs."""
+"""The command group `models`. Other packages add commands to it."""
 
 
 def register(app: typer.Typer) -> None:

@@ -41,7 +41,8 @@ def preview(
 ) -> None:
     """Show the prompts of the first rows.
 
-    With their token counts. Nothing is enqueued. A kind that asks several times shows what it asks first.
+    Each prompt has its number of tokens. Nothing is enqueued. If a kind asks a model several times, only the first prompts are
+    shown.
     """
     from jobs.commands.views.preview import lines
     from jobs.formats.detection import records

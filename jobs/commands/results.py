@@ -1,4 +1,4 @@
-"""`results`: writes the outputs of a batch, in any format. Those so far of an unfinished batch are marked so."""
+"""`results`: writes the outputs of a batch, in any format. For an unfinished batch it writes the outputs so far, and says so."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def results(
 ) -> None:
     """Write the outputs of a batch.
 
-    The completed rows, in the order of the input. Of an unfinished batch, those so far; a message says so.
+    Writes the completed rows in the order of the input. For an unfinished batch: the rows so far; a message says so.
     """
     session: Session = ctx.obj
     rows = session.client.results(session.batch(batch).batch_id, errors=errors)
@@ -55,13 +55,13 @@ def results(
 
 
 def say_if_reopened(session: Session, rows: Results) -> None:
-    """Say of which round the rows are, where another one is open."""
+    """Say which round the rows are from, if a later round is open."""
     if rows.round is not None and not rows.is_finished:
         session.say(f"{rows.batch.batch_id}: round {rows.round + 1} is open; this is what round {rows.round} published")
 
 
 class _Counted:
-    """Lines, and how many of them were read."""
+    """Yields lines, and counts the lines that were read."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -73,14 +73,14 @@ class _Counted:
             yield line
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """The same, parsed."""
+        """Return the same lines, each parsed as a row."""
         return map(orjson.loads, self)
 
 
 def _write_file(
     session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None, name: str
 ) -> None:
-    """Write one file at the place; in a folder, under its own name; without a place, on standard output."""
+    """Write one file at `place`. In a folder the file is called `name`; without a place it goes to standard output."""
     from jobs.formats.results.writing import SUFFIXES, write_results
     from jobs.store.destinations import file_in, is_folder
 
@@ -104,7 +104,7 @@ def _columns(session: Session, batch: Batch) -> Sequence[Column]:
 
 
 def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
-    """Write a file for each row, in place of one of the same name."""
+    """Write a file for each row. An existing file of the same name is replaced."""
     from jobs.formats.results.markdown import Pages
     from jobs.store.destinations import file_in
     from jobs.urls import local_path

@@ -28,8 +28,8 @@ def delete(
 ) -> None:
     """Delete a published batch.
 
-    Its files go, its usage stays in the accounts. An open batch is never deleted. A message names outputs that were not taken to
-    their output URL. The rest of an interrupted deletion is deleted when the batch's whole id is given.
+    Its files go, its usage stays in the accounts. An open batch is never deleted. If the outputs were not copied to their output
+    URL, a message says so. To finish an interrupted deletion, give the batch's whole id.
     """
     from jobs.batches.rounds import is_left_over, list_batches
     from jobs.publishing.delivery import undelivered_url
@@ -59,8 +59,8 @@ def sweep(
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched. A damaged one stays and is named, with exit status 3. Half-written
-    files of killed processes go too, when they are as old.
+    Prints the id of each. An open batch is never touched. A damaged batch stays; a message names it, and the exit status is 3.
+    Half-written files of killed processes are deleted too, if they are as old.
     """
     from jobs.publishing.delivery import undelivered_url
     from jobs.publishing.retention import delete_leftovers, find_old_batches
@@ -83,7 +83,7 @@ def sweep(
                 if not dry_run:
                     session.client.delete(batch_id)
                 return batch_id, place
-        except NoBatch:  # another process deletes it
+        except NoBatch:  # another process deletes the same batch
             return None
         except RequestError as error:
             reopened.append(error)

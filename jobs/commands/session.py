@@ -1,7 +1,7 @@
-"""A session: what one call of the command line works with, which is a client and the two streams.
+"""A session holds what one call of the command line works with: a client, standard output and standard error.
 
-The client is made when a command first asks for it, and opens what is asked of it, so that a command which needs no Redis never
-waits for one. Tests give their own settings, queue, clock and sleep.
+The client is made when a command first asks for it. It connects to Redis only when the command uses the queue, so a command that
+needs no Redis never waits for it. Tests give their own settings, queue, clock and sleep.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = "The batch's id, or its beginning."
 """The help of every argument that names a batch."""
 
 LONGEST_NAME = 100
-"""No id has more characters. A longer name is not looked for, since some are longer than a file system takes."""
+"""No batch id has more characters. A longer name is not looked up, because a file system may not take it."""
 
 REDIS_REMEDY = "start a Redis 7 and set NIGHTPRESS_REDIS_URL, such as redis://localhost:6379/0"
 
@@ -50,10 +50,10 @@ class Session:
     """One call of the command line.
 
     Attributes:
-        given_settings: In place of those of the environment and nightpress.toml.
-        given_queue: In place of the queue that the settings name.
-        clock: The time, in UTC.
-        sleep: How the call waits, in seconds.
+        given_settings: The settings; None: those of the environment and nightpress.toml.
+        given_queue: The queue; None: the one that the settings name.
+        clock: Returns the time, in UTC.
+        sleep: Waits for a number of seconds.
     """
 
     given_settings: Settings | None = None
@@ -63,7 +63,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
-        """The client, whose warnings go to standard error. Raises RequestError where a setting is wrong."""
+        """The client. Its warnings go to standard error. Raises RequestError if a setting is wrong."""
         from jobs import logs
         from jobs.client import Client
 
@@ -73,7 +73,7 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """The settings of this process. Raises RequestError where one of them is wrong."""
+        """The settings of this process. Raises RequestError if one of them is wrong."""
         return self.client.settings
 
     @property
@@ -83,11 +83,11 @@ class Session:
 
     @property
     def queue(self) -> RedisQueue | None:
-        """The queue of the settings; None where they name no Redis. It may not answer. Raises QueueUnavailable."""
+        """The queue, which may not answer; None if the settings name no Redis. Raises QueueUnavailable for a wrong URL."""
         return self.client.queue
 
     def needed_queue(self) -> RedisQueue:
-        """The queue, for a command that can do nothing without it. Raises QueueUnavailable."""
+        """Return the queue, for a command that can do nothing without it. Raises QueueUnavailable if no Redis is set."""
         if self.queue is None:
             raise QueueUnavailable(f"no Redis is set: {REDIS_REMEDY}")
         return self.queue
@@ -101,7 +101,7 @@ class Session:
 
     @property
     def width(self) -> int:
-        """The columns of the terminal: of COLUMNS, of standard output, or of another stream; 80 where none is a terminal."""
+        """The width of the terminal in columns: from COLUMNS, standard output or another stream; 80 if none is a terminal."""
         fallback = 80
         for stream in (sys.__stdin__, sys.__stderr__):
             with suppress(OSError, ValueError, AttributeError):  # a stream may be no terminal, closed, or missing
@@ -114,24 +114,27 @@ class Session:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
     def write(self, line: str, *, at_once: bool = False) -> None:
-        """Print one line of a result, on standard output. `at_once`: also where it is a pipe, without a buffer."""
+        """Print one line of a result, on standard output. With `at_once` it is flushed at once, even into a pipe."""
         for part in _fitted(line, self.width if sys.stdout.isatty() else None):
             print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:
-        """Print a JSON value as a line of a result, never broken."""
+        """Print a JSON value on standard output. Unlike `write`, this breaks no line at the width of the terminal."""
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
         print(text, file=sys.stdout)  # noqa: T201 - the one place that prints results
 
     def say_damaged(self, faults: Sequence[StoreDamaged]) -> None:
-        """Name the damaged batches that a command left out, and end it with exit status 3: the last error is raised."""
+        """Name the damaged batches that a command left out. Raises the last error, so the command ends with exit status 3."""
         for fault in faults[:-1]:
             self.say(f"nightpress: {fault}")
         if faults:
             raise faults[-1]
 
     def batch(self, name: str) -> Batch:
-        """The batch of this id, or the only one whose id begins so. Raises NoBatch, or RequestError where there are several."""
+        """Return the batch of this id, or the only batch whose id begins with `name`.
+
+        Raises NoBatch if there is none, RequestError if there are several.
+        """
         from jobs.batches.rounds import list_batches, load_batch
 
         batch = load_batch(self.store, name) if 0 < len(name) <= LONGEST_NAME and "/" not in name else None
@@ -148,7 +151,10 @@ class Session:
 
 
 def _fitted(line: str, width: int | None) -> Sequence[str]:
-    """The line itself; on a terminal (`width` is not None), parts no wider, broken between words: a path can be copied."""
+    """Return the line in parts that are no wider than `width`. Words are never broken, so that a path can be copied.
+
+    If `width` is None (no terminal), or if the line holds line breaks, it is returned whole.
+    """
     if width is None or len(line) <= width or "\n" in line:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()))

@@ -1,4 +1,4 @@
-"""`settings`: shows each setting, its value and where that came from. Secrets are never shown."""
+"""`settings`: shows each setting, its value and where the value came from. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jobs.commands.session import Session
 from jobs.urls import HIDDEN, redacted
 
 SECRET_WORDS = ("key", "secret", "token", "password", "credential")
-"""The value of a file system's option is not shown when its name holds one of these."""
+"""The value of a file system's option is hidden if the option's name contains one of these."""
 
 
 class Origin(NamedTuple):
-    """A setting, its value as JSON has it, and `default`, `environment` or the path of a file."""
+    """A setting, its value as JSON has it, and its source: `default`, `environment`, the path of a file, or the last two."""
 
     name: str
     value: Any
@@ -34,7 +34,7 @@ def settings(
     changed: Annotated[bool, typer.Option("--changed", help="Only those that differ from the defaults.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a setting.")] = False,
 ) -> None:
-    """Show each setting and where it came from.
+    """Show each setting and where its value came from.
 
     The environment takes precedence over nightpress.toml, and both over the defaults.
     """
@@ -51,7 +51,7 @@ def settings(
 
 
 def origins(session: Session) -> Iterator[Origin]:
-    """All settings in the order of their declaration. Raises RequestError when one of them is wrong."""
+    """Yield all settings in the order of their declaration. Raises RequestError if one of them is wrong."""
     from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
     from jobs.settings import Settings, found_toml

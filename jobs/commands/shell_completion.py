@@ -1,4 +1,4 @@
-"""Completions for a shell beyond commands and options: batches, lanes, models and kinds; none where a setting is wrong."""
+"""Completes names in a shell: batches, lanes, models and kinds. If an error occurs, such as a wrong setting, it offers none."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,11 +6,11 @@ from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
 MOST = 200
-"""The most names that are offered."""
+"""At most this many names are offered."""
 
 
 def batches(incomplete: str) -> list[str]:
-    """The batches of the store."""
+    """Return the ids of the store's batches that begin with `incomplete`."""
 
     def found(session: Session) -> Iterable[str]:
         from jobs.batches.rounds import list_batches
@@ -21,22 +21,22 @@ def batches(incomplete: str) -> list[str]:
 
 
 def lanes(incomplete: str) -> list[str]:
-    """The lanes of the catalog."""
+    """Return the lanes of the catalog that begin with `incomplete`."""
     return _known(lambda session: {session.settings.lane_of(alias) for alias in session.settings.catalog}, incomplete)
 
 
 def lanes_and_batches(incomplete: str) -> list[str]:
-    """The names that `resume` takes."""
+    """Return the names that `resume` takes and that begin with `incomplete`."""
     return [*lanes(incomplete), *batches(incomplete)]
 
 
 def models(incomplete: str) -> list[str]:
-    """The models of the catalog."""
+    """Return the models of the catalog that begin with `incomplete`."""
     return _known(lambda session: session.settings.catalog, incomplete)
 
 
 def kinds(incomplete: str) -> list[str]:
-    """The kinds that rows may name."""
+    """Return the kinds that begin with `incomplete`."""
 
     def found(session: Session) -> Iterable[str]:
         return session.client.kinds

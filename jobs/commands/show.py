@@ -1,4 +1,4 @@
-"""`show`: all that is known of one row: its request, prompts, each attempt, its outcome and its usage."""
+"""`show`: shows all that is known of one row: its request, prompts, attempts, outcome and usage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def show(
 ) -> None:
     """Show all that is known of one row.
 
-    Its request, what the model was asked first, every attempt with its worker, times and checks, its outcome and usage.
+    Shows its request, its first prompts, every attempt with worker, times and checks, its outcome and its usage.
     """
     from jobs.commands.views.row import lines
 

@@ -37,8 +37,8 @@ def status(
 ) -> None:
     """Show how far the batches are.
 
-    Counts by state, rates, cost so far, expected end. Of a published batch, the published numbers; of BATCH also what attempts
-    used that ended too late for them. A damaged batch is named, with exit status 3.
+    Shows counts by state, rates, cost so far and expected end. For a published batch: its published numbers. With BATCH: also the
+    usage of attempts that ended after it was published (`late`). A damaged batch is named, with exit status 3.
     """
     from jobs.client import LAST_PUBLISHED
 
@@ -73,7 +73,7 @@ def wait(
 ) -> None:
     """Wait until a batch is published.
 
-    Exit status 0 when every row completed, 1 when some did not, 4 when it is not published: it paused itself, or the time is
+    Exit status 0 if every row completed, 1 if some did not, 4 if the batch is not published: it paused itself, or the time is
     over.
     """
     from jobs.operations.waiting import wait as wait_until_published
@@ -92,7 +92,7 @@ def wait(
 
 
 def _say_queue_fault(session: Session, now: Status) -> None:
-    """Say why the queue could not be asked, where a batch is shown of which it would know more."""
+    """Say why the queue could not be asked. Says nothing if all batches are published: the queue would add nothing to them."""
     if now.queue_fault is not None and any(one.state != "published" for one in now.batches):
         session.say(f"nightpress: from storage alone: {now.queue_fault}")
 
@@ -114,7 +114,7 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
 
 
 class _Lines:
-    """A watch into a pipe or a log: prints a line for each batch whose counts have changed."""
+    """Shows `--watch` in a pipe or a log: prints a line for each batch whose counts have changed; as JSON, all batches."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[object, ...]] = {}
@@ -136,7 +136,7 @@ class _Lines:
 
 
 class _Live:
-    """A watch on a terminal: draws the lines of `status` again in place."""
+    """Shows `--watch` on a terminal: draws the lines of `status` again in the same place."""
 
     def __init__(self, session: Session) -> None:
         from rich.live import Live

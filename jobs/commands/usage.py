@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What usage is added up by."""
+    """The key by which usage is added up."""
 
     TENANT = "tenant"
     MODEL = "model"
@@ -28,7 +28,7 @@ class By(StrEnum):
 
 
 class Form(StrEnum):
-    """How the sums are written."""
+    """The format in which the sums are written."""
 
     TABLE = "table"
     JSON = "json"
@@ -52,8 +52,8 @@ def usage(
 ) -> None:
     """Add up what published batches used, and what it cost.
 
-    `device cost` is what the devices cost us, `charge` what the tenant is charged. A damaged batch is left out and named, with
-    exit status 3.
+    `cost` is what the devices cost us, `charge` what the tenant is charged. A damaged batch is left out and named, with exit
+    status 3.
     """
     session: Session = ctx.obj
     faults: list[StoreDamaged] = []

@@ -1,4 +1,4 @@
-"""Formats: how rows stand in files, as input and as results.
+"""Formats: how rows are written in files, as input and as results.
 
     source        opens any file, URL or standard input, and decompresses it into bytes of UTF-8
     detection     finds out the format of an input by its content

@@ -30,7 +30,7 @@ _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _METADATA: Final = "metadata."
 _SHOWN_CHARACTERS: Final = 40
-"""A message quotes at most this much of a cell."""
+"""A message quotes at most this many characters of a cell."""
 
 
 class Fields(Protocol):
@@ -42,7 +42,7 @@ class Fields(Protocol):
         ...
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """Field -> its JSON schema, for rows of this kind. None is a row that names no kind."""
+        """Return field -> JSON schema, for rows of the kind `name`. The name None is for rows that name no kind."""
         ...
 
 
@@ -73,7 +73,7 @@ class Cells:
         self._of_kind: dict[str | None, list[_Cell]] = {}
 
     def record(self, line: int, raw: bytes, cells: Sequence[str]) -> Record:
-        """The record of a row that begins at this line."""
+        """Return the record of a row that begins at this line."""
         if any(cell.strip() for cell in cells[len(self._names) :]):
             message = f"the row has {len(cells)} cells, and the header {len(self._names)}: put a cell with a delimiter in quotes"
             return Record(line, raw, Finding("not_csv", None, message))
@@ -106,7 +106,7 @@ class Cells:
 
 
 def _cell(schema: Mapping[str, Any]) -> _Cell:
-    """How the cells of a field with this JSON schema are read."""
+    """Choose how the cells of a field with this JSON schema are read."""
     options = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     types = {one.get("type", "string") for one in options}
     if types == {"array"}:
@@ -126,12 +126,12 @@ def _cell(schema: Mapping[str, Any]) -> _Cell:
 
 
 def _item(cell: _Cell, part: str) -> Any:
-    """An item of a list. A number with a comma stays text, since it may be two numbers that were not split on `|`."""
+    """Read an item of a list. A number with a comma stays text, since it may be two numbers that were not split on `|`."""
     return part.strip() if cell.wanted and "," in part else cell.read(part.strip())
 
 
 def _limit(options: Sequence[Mapping[str, Any]]) -> float:
-    """The greatest absolute value that the limits of a field allow."""
+    """Return the greatest absolute value that the limits of a field allow."""
     limits: list[float] = []
     for one in options:
         low = one.get("minimum", one.get("exclusiveMinimum", -math.inf))
@@ -159,7 +159,7 @@ def _number(cell: str, otherwise: str, limit: float) -> float | str:
 
 
 def _remark(cell: str, wanted: str) -> str:
-    """The message about a cell that does not have the type of its field."""
+    """Return the message about a cell that does not have the type of its field."""
     shown = repr(cell if len(cell) <= _SHOWN_CHARACTERS else cell[: _SHOWN_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}")
     if not _AMBIGUOUS.fullmatch(cell):
         return f"{shown} is not {wanted}: correct the cell"
@@ -168,7 +168,10 @@ def _remark(cell: str, wanted: str) -> str:
 
 
 def _json(cell: str, opens: str, otherwise: Any) -> Any:
-    """The value of a cell that begins like JSON and is JSON, or a finding on a key that it has twice; else `otherwise`."""
+    """Parse a cell as JSON if it begins with `opens`.
+
+    Returns the value; a Finding if an object in it has a key twice; `otherwise` if the cell is not JSON.
+    """
     if not cell.lstrip().startswith(opens):
         return otherwise
     try:

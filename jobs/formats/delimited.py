@@ -28,7 +28,7 @@ csv.field_size_limit(2 * MAX_ROW_BYTES)
 
 
 def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
-    """The records of a CSV file. Raises RequestError when the header is not valid."""
+    """Yield the records of a CSV file. Raises RequestError if the header is not valid."""
     decoder = _Decoder()
     lines = ((number, raw, decoder.decoded(raw)) for number, raw in numbered_lines(file))
     header = _header(lines, fields.known)
@@ -81,7 +81,7 @@ class _Header:
 
 
 def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
-    """Read the header, after empty lines. None for a file without one."""
+    """Read the header, after any empty lines. Returns None if the file has no header."""
     for _, raw, text in lines:
         if isinstance(text, Finding):
             raise RequestError(f"the header cannot be read: {text.message}")
@@ -119,7 +119,7 @@ def _known(names: Sequence[str], known: Container[str]) -> int:
 
 
 def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
-    """The records after the header: line number, bytes and cells of each. It holds at most the lines of one record."""
+    """Yield line number, bytes and cells of each record after the header. At most the lines of one record are held."""
     waiting: deque[_Line] = deque()
     while line := waiting.popleft() if waiting else next(lines, None):
         number, raw, text = line
@@ -140,9 +140,9 @@ def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, byte
 
 
 def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimiter: str) -> list[_Line] | None:
-    """The lines up to the one that closes the quote which `first` opens.
+    """Return the lines up to the one that closes the quote which `first` opens.
 
-    None if no line does so within the size of a row. The lines that were read are then put into `waiting`.
+    Returns None if no line closes the quote within the size of a row. The lines that were read are then put into `waiting`.
     """
     taken: list[_Line] = []
     size, quote = len(first[1]), _Quote.OPEN
@@ -160,7 +160,7 @@ def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimi
 
 
 class _Quote(Enum):
-    """The state of quotes at the end of a line. BROKEN: text follows the quote that would close one of an earlier line."""
+    """The state of quotes at the end of a line. BROKEN: a quote would close one of an earlier line, but text follows it."""
 
     CLOSED = 0
     OPEN = 1
@@ -168,7 +168,7 @@ class _Quote(Enum):
 
 
 def _quote(text: str, delimiter: str, *, within: bool = False) -> _Quote:
-    """The state of quotes at the end of a line, which may begin within a quoted cell."""
+    """Return the state of quotes at the end of a line. With `within`, the line begins inside a quoted cell."""
     if '"' not in text:
         return _Quote.OPEN if within else _Quote.CLOSED
     at, open_ = 0, within

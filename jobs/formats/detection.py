@@ -1,4 +1,4 @@
-"""Detection: finds out the format of an input by its first bytes. Its name is ignored, since names are often wrong."""
+"""Detection: finds out the format of an input by its first bytes. File names are ignored, since they are often wrong."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _ARRAY = re.compile(rb"\[\s*\{")
 
 
 def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> Iterator[Record]:
-    """The records of an open file in UTF-8 or Parquet, in the given format or the one that is detected."""
+    """Return the records of an open file in UTF-8 or Parquet. If `form` is None, the format is detected."""
     match form or detected(peek(file)):
         case InputFormat.JSONL:
             return json_records(_with_newlines(file))
@@ -40,20 +40,20 @@ def records(file: BinaryIO, fields: Fields, form: InputFormat | None = None) -> 
 
 
 def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
-    """The records of JSON Lines whose objects have our own field names."""
+    """Yield the records of JSON Lines whose objects have our own field names."""
     for line, raw in numbered(file):
         values = read_object(raw)
         yield unread(line, raw, values) if isinstance(values, Finding) else Record(line, raw, values)
 
 
 def _with_newlines(file: BinaryIO) -> BinaryIO:
-    """The same text. Lines that end in a carriage return alone, as Excel for Mac writes them, end in a newline."""
+    """Return the file. If its lines end in a carriage return alone, as Excel for Mac writes them, they end in newlines."""
     head = peek(file)
     return replacing(file, b"\r", b"\n") if b"\r" in head.rstrip(b"\r") and b"\n" not in head else file
 
 
 def detected(head: bytes) -> InputFormat:
-    """The format of a file that begins with these bytes. Raises RequestError for formats that are not read.
+    """Return the format of a file that begins with these bytes. Raises RequestError for formats that are not read.
 
     Text that begins with a brace or bracket is JSON Lines, and an OpenAI batch if its first object looks like one. All other
     text is read as a CSV, whose header is checked.

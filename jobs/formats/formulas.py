@@ -7,10 +7,10 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def unguarded(cell: str) -> str:
-    """The cell without the apostrophe that `guarded` has put before it."""
+    """Return the cell without the apostrophe that `guarded` has put before it."""
     return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def guarded(cell: str) -> str:
-    """The cell, with an apostrophe before it if it would begin a formula."""
+    """Return the cell, with an apostrophe before it if the cell would begin a formula."""
     return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell

@@ -1,4 +1,4 @@
-"""The formats of input files. No other module is loaded for their names, which the help of commands lists."""
+"""The formats of input files. The help of commands lists them, so this module loads no other."""
 
 from enum import StrEnum
 

@@ -25,9 +25,9 @@ REMEDY: Final = "Parquet needs an extra: install it with pip install 'nightpress
 
 
 def records(file: BinaryIO) -> Iterator[Record]:
-    """The records of a Parquet file; a null is an absent field. Raises RequestError when the file is damaged.
+    """Yield the records of a Parquet file; a null is an absent field. Raises RequestError if the file is damaged.
 
-    The format is read from its end, so the file, which may be a stream, is copied to a scratch file first.
+    A Parquet file is read from its end, and `file` may be a stream, so it is copied to a scratch file first.
     """
     pyarrow, parquet = modules()
     with tempfile.TemporaryFile(prefix="nightpress-") as scratch:
@@ -60,7 +60,7 @@ def _record(number: int, values: Mapping[str, Any]) -> Record:
 
 
 def modules() -> tuple[ModuleType, ModuleType]:
-    """The package pyarrow and its module for Parquet. Raises RequestError when the extra is not installed."""
+    """Return the package pyarrow and its module for Parquet. Raises RequestError if the extra is not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -70,7 +70,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def _json(value: Any) -> Any:
-    """A value of a column as JSON has it."""
+    """Return a value of a column as JSON has it."""
     if isinstance(value, dict):
         return {str(name): _json(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):

@@ -15,7 +15,8 @@ class Record(NamedTuple):
         line: The number of its first line in the file, from 1.
         raw: Its bytes, from which the hash of a refused row is made.
         values: Its fields by the names that requests have, or the reason why they cannot be read.
-        names_in_file: Field, or path within one -> its name in the file, where that is another. Messages use it.
+        names_in_file: Field, or the path of one in a field -> its name in the file, if that is another. Messages use the name in
+            the file.
         remarks: Field -> the message to give if the field turns out to have the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
     """
@@ -28,7 +29,7 @@ class Record(NamedTuple):
     custom_id: Any = None
 
     def path_in_file(self, field: str | None) -> str | None:
-        """The path of a field, as the file names it."""
+        """Return the path of a field, as the file names it."""
         if field is None:
             return None
         name, rest = field, ""
@@ -38,13 +39,13 @@ class Record(NamedTuple):
         return self.names_in_file.get(name, name) + rest
 
     def in_terms_of_file(self, finding: Finding) -> Finding:
-        """A finding with the field's name in the file, and with the remark about that field if there is one."""
+        """Return the finding with the field's name in the file. A remark about a wrong type replaces its message."""
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
         return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)
 
 
 def unread(line: int, raw: bytes, finding: Finding) -> Record:
-    """The record of a line that is JSON and yet refused as a whole, with the custom_id if it is not at fault itself."""
+    """Return the record of a line that is refused as a whole. It has the custom_id if that can be read and is not at fault."""
     if finding.code not in ("duplicate_key", "out_of_range") or finding.field == "custom_id":
         return Record(line, raw, finding)
     return Record(line, raw, finding, custom_id=orjson.loads(raw).get("custom_id"))

@@ -1,7 +1,8 @@
 """A source: reads any input as a binary file of UTF-8 lines.
 
-It opens a path, a URL or standard input. It undoes gzip and Zstandard, known by their first bytes, also one within the other. It
-turns UTF-16, known by its byte order mark or by the NULs among its first characters, into UTF-8. It holds no more than a buffer.
+It opens a path, a URL or standard input. It undoes gzip and Zstandard, which it knows by their first bytes, also one inside the
+other. It turns UTF-16, which it knows by a byte order mark or by NULs among the first characters, into UTF-8. It holds no more
+than a buffer.
 A damaged archive is an error of the file. A damaged character stays invalid, so that only its row fails.
 """
 
@@ -23,7 +24,7 @@ else:
 from jobs.errors import RequestError
 
 SAMPLE_BYTES: Final = 1 << 16
-"""Bytes at the beginning of a file by which its format is found out."""
+"""Bytes of a buffer. The format of a file is found out by as many bytes from its beginning."""
 
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
@@ -64,7 +65,7 @@ def open_source(source: Path | str, options: Mapping[str, str]) -> Iterator[io.B
 
 
 def source_name(source: Path | str) -> str | None:
-    """The name for a batch of this source: that of its file, without suffixes. None for standard input."""
+    """Return the name for a batch of this source: the file's name without suffixes. None for standard input."""
     if str(source) == "-":
         return None
     name = str(source).rpartition("/")[2]
@@ -76,7 +77,7 @@ def source_name(source: Path | str) -> str | None:
 
 @contextmanager
 def decompressed(file: BinaryIO) -> Iterator[io.BufferedReader]:
-    """The same file decompressed, and as UTF-8. Raises RequestError when an archive is damaged or cut off."""
+    """Yield the file decompressed and as UTF-8. Raises RequestError if an archive is damaged or cut off."""
     with ExitStack() as layers:
         reader = _buffered(file.read)
         try:
@@ -91,17 +92,17 @@ def decompressed(file: BinaryIO) -> Iterator[io.BufferedReader]:
 
 
 def peek(reader: BinaryIO, size: int = SAMPLE_BYTES) -> bytes:
-    """The next bytes, without reading past them. At most one buffer."""
+    """Return the next bytes, at most one buffer; the next read returns them again."""
     return cast("io.BufferedReader", reader).peek(size)[:size]
 
 
 def replacing(reader: BinaryIO, old: bytes, new: bytes) -> io.BufferedReader:
-    """The same bytes, with each byte `old` replaced by `new`."""
+    """Return a file of the same bytes, with each byte `old` replaced by `new`."""
     return _buffered(lambda size: reader.read(size).replace(old, new))
 
 
 class _Filled(io.RawIOBase):
-    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes, and a peek would see half a line."""
+    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes at a time, so a peek could see half a line."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -140,7 +141,7 @@ def _buffered(read: Callable[[int], bytes]) -> io.BufferedReader:
 
 
 def _unwrapped(reader: io.BufferedReader) -> io.BufferedReader | None:
-    """The stream inside a compressed one; None when it is not compressed."""
+    """Return the stream inside a compressed one; None if the stream is not compressed."""
     head = peek(reader, 4)
     if head.startswith(_GZIP):
         return _buffered(gzip.GzipFile(fileobj=reader).read)
@@ -155,7 +156,7 @@ def _utf8(reader: io.BufferedReader) -> io.BufferedReader:
 
 
 def _utf16(head: bytes) -> str | None:
-    """The encoding of text in UTF-16, else None. Without a mark, Latin text is known by a NUL in every other byte."""
+    """Return the encoding of text in UTF-16, else None. Without a byte order mark, NULs in every other byte show UTF-16."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     even, odd = head[::2].count(0), head[1::2].count(0)

@@ -41,8 +41,8 @@ from jobs.store.store import Store
 class IntakeOptions:
     """How to read a file, and the properties of its batch.
 
-    `deadline_typed` and `publish_at_typed` are those times as the user typed them, from which the id of the batch is made: `+8h`
-    means another time at each call, but it is the same option.
+    `deadline_typed` and `publish_at_typed` are the same times as the user typed them. The id of the batch is made from these
+    texts: `+8h` means another time at each call, but it is the same option.
     """
 
     kind: str | None = None
@@ -63,7 +63,7 @@ class IntakeOptions:
     override_model: bool = False
 
     def typed(self) -> dict[str, str]:
-        """Every option that was given, as text, for the hash in the batch's id. `strict` is left out: it changes no batch."""
+        """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch."""
         values: dict[str, Any] = {
             "kind": self.kind,
             "model": self.model,
@@ -84,7 +84,7 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The batch, whether this call has made it, and the first faults of refused rows (`batch.refused` counts all)."""
+    """A batch, whether this call has made it, and the first faults of its refused rows (`batch.refused` counts all)."""
 
     batch: Batch
     created: bool
@@ -121,7 +121,7 @@ def accept(
     clock: Callable[[], datetime] = now,
     names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Accepted:
-    """Make a batch of a binary file in any format, or of lines of JSON. If it was made before, that batch is returned.
+    """Make a batch of a binary file in any format, or of lines of JSON. If the same batch was made before, return that one.
 
     Raises:
         RequestError: Nothing can be accepted.
@@ -161,7 +161,7 @@ def staged(
 
 
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
-    """The reader of the rows under these options. Raises RequestError when an option is wrong for every row."""
+    """Return the reader of the rows under these options. Raises RequestError if an option is wrong for every row."""
     _check(options, kinds, settings)
     return RowReader(kinds, settings.known_models, _defaults(options, settings))
 
@@ -197,7 +197,7 @@ def _accepted(
 
 
 def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
-    """The acceptance of a batch with these rows."""
+    """Return the acceptance of a batch with these rows."""
     typed = options.typed()
     full = staging.sha256(tenant, typed, run_key)
     name = options.name or "batch"
@@ -223,7 +223,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
 
 
 def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
-    """Raises RequestError for an option that would be wrong for every row."""
+    """Raise RequestError for an option that would be wrong for every row."""
     if options.kind is not None and same_name(options.kind, kinds) is None:
         like = did_you_mean(options.kind, kinds)
         raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
@@ -263,7 +263,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
 
 
 def _given(text: str) -> tuple[str, Any]:
-    """The field and the value of FIELD=VALUE. A value that is not JSON is text."""
+    """Return the field and the value of FIELD=VALUE. A value that is not JSON is text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise RequestError(f"--set {text}: give it as FIELD=VALUE")

@@ -1,7 +1,7 @@
 """Writes the files of a new batch into the store, in the order that makes `batch.json` the acceptance.
 
-First come the inputs, then the final failures of the refused rows, then `batch.json`, and last the hint that the batch is open. A
-folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
+First come the inputs, then the final failures of the refused rows, then `batch.json`, and last the open hint, an empty file by
+which fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
 """
 
 import shlex
@@ -20,16 +20,16 @@ from jobs.logs import logger
 from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
-"""The most refused rows of one segment."""
+"""A segment holds at most this many refused rows."""
 
 
 def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bool]:
-    """Write the files of a batch, `batch.json` last, and then the hint that it is open.
+    """Write the files of a batch, with `batch.json` after the others, and then the open hint.
 
     Returns the batch that has the id now, and whether this call has made it.
 
     Raises:
-        ConflictError: Another batch has the id, or some files of one that was deleted.
+        ConflictError: Another batch has the id, or some files of a deleted batch of this id are left.
         StoreUnavailable: The storage failed; the message says whether the batch may have been accepted.
     """
     paths = BatchPaths(batch.batch_id)

@@ -23,20 +23,20 @@ from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 
 SHOWN_FAULTS: Final = 10_000
-"""Faults that are kept in memory, to be shown; the file of refused rows has all."""
+"""At most this many faults are kept in memory, to be shown; the file of refused rows has all."""
 
 NAMES_IN_MEMORY: Final = 100_000
-"""custom_ids that are kept in memory; further ones are kept in a table on disk."""
+"""This many custom_ids are kept in memory; further ones are kept in a table on disk."""
 
 
 _DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"
-"""The file of refused rows as they come, and the same when all custom_ids are known."""
+"""The file of refused rows as they come, and its copy with marks, which is written when all custom_ids are known."""
 
 
 class Staging:
-    """The rows of one input. First `fill` it, then `close` it, then read it back.
+    """Keeps the rows of one input on disk. First call `fill`, then `close`, then read the rows back.
 
     Args:
         folder: The folder for its files; the caller removes it.
@@ -77,30 +77,30 @@ class Staging:
         self._files.close()
 
     def sha256(self, *more: object) -> str:
-        """The sha256 of all rows in their order and of `more`, in hex."""
+        """Return the sha256 of all rows in their order and of `more`, in hex."""
         whole = self._hash.copy()
         whole.update(orjson.dumps(more, option=orjson.OPT_SORT_KEYS))
         return whole.hexdigest()
 
     def lanes(self) -> Mapping[str, LaneInput]:
-        """Lane -> its rows, bytes and hash."""
+        """Return lane -> its rows, bytes and hash."""
         return {name: lane.input() for name, lane in sorted(self._lanes.items())}
 
     def lane_path(self, lane: str) -> Path:
-        """The file with the requests of a lane."""
+        """Return the path of the file with the requests of a lane."""
         return self._folder / f"lane-{lane}.jsonl"
 
     def refused_outcomes(self) -> Iterator[Outcome]:
-        """The final failures of the refused rows, which count in every round."""
+        """Yield the final failures of the refused rows, which count in every round."""
         with (self._folder / _MARKED).open("rb") as file:
             for raw in file:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
 
     def _mark_shared_names(self) -> None:
-        """Note in the error of a refused row whose custom_id is that of another row which line has it, unless its code says so.
+        """If a refused row has the custom_id of another row, note that row's line in the error, unless its code says so.
 
-        An accepted row has it before a refused one, since a later row may take the custom_id of a refused row.
+        Accepted rows take their custom_ids first, because a later row may take the custom_id of a refused row.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
             for raw in refused:
@@ -111,7 +111,7 @@ class Staging:
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
-        """The request, or a fault if an accepted row has its custom_id. A refused row does not take one from later rows."""
+        """Return the request, or a fault if an accepted row has its custom_id. Refused rows take no custom_id from later rows."""
         if request.custom_id is None:
             return request
         line = self._names.take(request.custom_id, request.line)
@@ -137,7 +137,7 @@ class Staging:
         if len(self.faults) < SHOWN_FAULTS:
             self.faults.append(fault)
         self._refused.write(orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n")
-        # The bytes of the row stand for the message, since its words may change between releases.
+        # The hash covers the row's bytes and not the message, whose words may change between releases.
         refusal = [fault.row, fault.line, fault.code, fault.field, hashlib.sha256(raw).hexdigest()]
         self._hash.update(orjson.dumps(refusal) + b"\n")
 
@@ -173,7 +173,7 @@ class _Names:
         self._table: sqlite3.Connection | None = None
 
     def take(self, name: str, line: int) -> int | None:
-        """The earlier line that has this name; None if there was none, so that this line has it now."""
+        """Return the earlier line that has this name. If there is none, return None: this line has the name now."""
         if (earlier := self._first.get(name)) is not None:
             return earlier
         if len(self._first) < self._in_memory:
@@ -187,7 +187,7 @@ class _Names:
         return int(earlier)
 
     def _made_table(self) -> sqlite3.Connection:
-        """An empty table. It need not survive a crash."""
+        """Make an empty table. It need not survive a crash."""
         table = sqlite3.connect(self._path, isolation_level=None)
         self._files.callback(table.close)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):

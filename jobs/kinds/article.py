@@ -1,8 +1,8 @@
 """An article: an outline, then its sections side by side, then title and description side by side.
 
 The text of a small model is read leniently, and missing parts are filled in: a default outline, the topic as the title, the
-first sentences as the description. A section that was cut off ends with its last whole sentence. One without a whole sentence
-or without words is asked for again, at most twice; if it still fails, so does the article.
+first sentences as the description. A section that was cut off ends with its last whole sentence. A section without a whole
+sentence or without words is asked for again, at most twice; if it still fails, so does the article.
 """
 
 import re
@@ -19,18 +19,18 @@ from jobs.writing.prose import FENCE, answer_only, clipped, slug_of, whole_sente
 from jobs.writing.templates import Templates
 
 WORDS_PER_SECTION: Final = 120
-"""Target words for which the model is asked to write one section."""
+"""The number of sections in an outline is the number of target words divided by this, rounded."""
 
 MAX_WORDS_PER_SECTION: Final = 400
-"""The most words that the model is asked to write in a section, which must fit into the context of a small model."""
+"""The model is asked for at most this many words in a section, because a section must fit into a small model's context."""
 
 MAX_META_DESCRIPTION: Final = 160
 MAX_TITLE: Final = 120
 MAX_HEADING: Final = 100
-"""The most characters of a description, a title and a heading."""
+"""A description, a title and a heading have at most this many characters each."""
 
 DEFAULT_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
-"""Headings for an English article whose outline the model did not write. A shorter article has the first ones and the last."""
+"""The headings of an English article if the model writes no outline. With fewer sections: the first of them and the last."""
 
 _HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
 _UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
@@ -91,7 +91,7 @@ class ArticleKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Article]:
-        """Ask for the outline (unless the row has one), the sections, and again those that failed; then title and description."""
+        """Ask for the outline (unless the row has one), then the sections (failed ones again), then title and description."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
         headings = request.outline
@@ -107,14 +107,14 @@ class ArticleKind:
         return _article(request, title, description, list(zip(headings, texts, strict=True)))
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About one and a half tokens for each word, and some for outline, title and description."""
+        """Return one and a half tokens for each word (three if not in English), and 120 for outline, title and description."""
         language = getattr(request, "language", "en")
         return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
 
     def _sections(
         self, request: ArticleRequest, headings: Sequence[str]
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
-        """The text below each heading. Raises CheckFailed when a section has failed `TRIES` times."""
+        """Ask for the text below each heading, and return the texts. Raises CheckFailed if a section fails `TRIES` times."""
         words = min(MAX_WORDS_PER_SECTION, max(30, request.target_words // len(headings)))
         labels = [f"section {n}" for n in range(1, len(headings) + 1)]
         sections: dict[str, str] = {}
@@ -169,12 +169,12 @@ class ArticleKind:
 
 
 def _tokens_factor(language: str) -> int:
-    """How many times the tokens of an English text one in this language takes: vocabularies are made mostly for English."""
+    """Return how many times as many tokens as in English a text has in this language. Vocabularies are made for English."""
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 
 def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tuple[str, ...]:
-    """At most `sections` different headings from a list that a model wrote; default ones if it wrote none."""
+    """Return at most `sections` different headings from the list that a model wrote; default headings if it wrote none."""
     lines = answer_only(answer.text).splitlines()
     if answer.finish_reason == "length" and len(lines) > 1:
         lines.pop()
@@ -193,9 +193,9 @@ def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tup
 
 
 def _section(answer: Completion, heading: str) -> str:
-    """The Markdown below the heading of a section. Further headings get the third level, and code fences are closed.
+    """Return the Markdown below the heading of a section. Further headings get the third level, and code fences are closed.
 
-    Raises CheckFailed when it has no words, or no whole sentence of a text that was cut off.
+    Raises CheckFailed if the answer has no words, or if it was cut off and has no whole sentence.
     """
     kept: list[str] = []
     fence = ""
@@ -224,7 +224,7 @@ def _section(answer: Completion, heading: str) -> str:
 
 
 def _closed(text: str) -> str:
-    """Text with its last code fence closed."""
+    """Return the text with its last code fence closed."""
     fence = ""
     for line in text.splitlines():
         if match := FENCE.match(line):
@@ -250,13 +250,13 @@ def _article(
 
 
 def _description(answer: Completion) -> str:
-    """The first paragraph of a description; its whole sentences if it was cut off."""
+    """Return the first paragraph of a description; only its whole sentences if the answer was cut off."""
     paragraph = without_marker(answer_only(answer.text).partition("\n\n")[0])
     return whole_sentences(paragraph) if answer.finish_reason == "length" else paragraph
 
 
 def _first_words(sections: Sequence[tuple[str, str]]) -> str:
-    """The first paragraph of the article without its markup."""
+    """Return the first paragraph of the article without its markup; the first heading if that is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
     lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
     plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))

@@ -1,4 +1,4 @@
-"""A chat: the turns of the row, and the next turn as the model writes it. For everything that fits no other kind."""
+"""A chat: the row holds the turns so far, and the model writes the next turn. For everything that fits no other kind."""
 
 from collections.abc import Generator, Sequence
 from typing import Final, Literal, Self
@@ -11,7 +11,7 @@ from jobs.writing.templates import Templates
 from jobs.writing.verbatim import ResponseFormat, VerbatimOutput, VerbatimRequest, verbatim_output
 
 MAX_TOKENS: Final = 256
-"""The most tokens of an answer, unless the row has `max_tokens`."""
+"""An answer has at most this many tokens, unless the row has `max_tokens`."""
 
 
 class Turn(BaseModel):
@@ -61,7 +61,7 @@ class ChatRequest(VerbatimRequest):
 
     @property
     def schema_field(self) -> str | None:
-        """The field by which the answer must satisfy a schema; None if it need not. Intake asks whether the engine can."""
+        """The field that asks for an answer that satisfies a schema; None if none does. Intake checks that the engine can."""
         return "response_format" if self.response_format and self.response_format.schema_ is not None else None
 
 
@@ -93,5 +93,5 @@ class ChatKind:
         return verbatim_output(Chat, answers, is_json=schema is not None)
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """The most tokens that the answers may have."""
+        """Return the most tokens that the answers have together if the row has no `max_tokens`."""
         return MAX_TOKENS * (request.n if isinstance(request, ChatRequest) else 1)

@@ -11,7 +11,7 @@ from jobs.writing.templates import Templates
 from jobs.writing.verbatim import VerbatimOutput, VerbatimRequest, verbatim_output
 
 MAX_TOKENS: Final = 256
-"""The most tokens of an answer, unless the row has `max_tokens`."""
+"""An answer has at most this many tokens, unless the row has `max_tokens`."""
 
 
 class CompletionRequest(VerbatimRequest):
@@ -44,5 +44,5 @@ class CompletionKind:
         return verbatim_output(Continuation, answers)
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """The most tokens that the answers may have."""
+        """Return the most tokens that the answers have together if the row has no `max_tokens`."""
         return MAX_TOKENS * (request.n if isinstance(request, CompletionRequest) else 1)

@@ -29,7 +29,7 @@ class Kind(Protocol):
         """The model of the request: the fields of a row of this kind, beside those that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
-        Intake then refuses the row where the engine cannot do that.
+        Intake refuses a row that asks for this if its engine cannot do it.
         """
         ...
 
@@ -39,9 +39,9 @@ class Kind(Protocol):
         ...
 
     def compose(self, request: BaseModel) -> Conversation:
-        """Begin the conversation for one row. It raises CheckFailed when the output cannot be published."""
+        """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""
         ...
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About how many tokens the completions of the row will have together, for schedules and estimates."""
+        """Return about how many tokens the completions of the row will have together, for schedules and estimates."""
         ...

@@ -19,7 +19,7 @@ GROUP: Final = "nightpress.kinds"
 
 
 def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
-    """All kinds by name.
+    """Return all kinds by name.
 
     Args:
         templates_dir: A folder of the user's own templates, which replace those of the kinds by file name.

@@ -1,7 +1,7 @@
 """A social post, at most as long as its platform allows, counted as that platform counts.
 
-The model writes the words. The row's call to action, link and hashtags are put behind them unchanged; links and hashtags that
-the model made up are taken out. A post that is too long, empty or cut off is asked for again, shorter, at most twice.
+The model writes the words. The row's call to action, link and hashtags are put after these words unchanged. Links and hashtags
+that the model made up are taken out. A post that is too long, empty or cut off is asked for again, shorter, at most twice.
 """
 
 import re
@@ -19,13 +19,16 @@ from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
-"""How many words a post on each platform should have."""
+"""Platform -> for how many words at most the model is asked first."""
 
 MIN_ROOM: Final = 40
-"""The least length that link, hashtags and call to action must leave for the model's words, as the platform counts."""
+"""Link, hashtags and call to action must leave at least this length for the model's words, as the platform counts.
+
+If they leave less, the row is refused.
+"""
 
 WORD_LENGTH: Final = 8
-"""The length of a word and the space after it that is planned with."""
+"""The assumed length of a word with the space after it. The room for words is divided by this."""
 
 _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
 _LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
@@ -40,15 +43,16 @@ _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("threads.net", "threads.com", "meta threads"), "threads"),
     "mastodon.social": "mastodon",
 }
-"""Names by which people mean a platform, beside its own."""
+"""Other names that people use for a platform -> the platform."""
 
 Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 def _hashtags(given: Any) -> Any:
-    """The hashtags of a text, or of a list of texts: `#food #tacos` and `food, tacos` are two each. Else unchanged.
+    """Split a text, or each text of a list, into hashtags: `#food #tacos` and `food, tacos` are two each.
 
-    Words without a # and a comma between them stay one text, which is refused: they may be one hashtag or several.
+    Words with neither a # nor a comma between them stay one text, which is refused: they may be one hashtag or several. A value
+    of another type is returned unchanged.
     """
     if isinstance(given, str):
         given = [given]
@@ -105,7 +109,7 @@ class SocialPostRequest(BaseModel):
 
     @property
     def ending(self) -> str:
-        """The text behind the model's words: call to action, link and hashtags."""
+        """The text after the model's words: call to action, link and hashtags."""
         parts = (self.call_to_action, self.link, " ".join(self.tags))
         return "".join(f"\n\n{part}" for part in parts if part)
 
@@ -162,7 +166,7 @@ class SocialPostKind:
         raise fault
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About one and a half tokens for each word."""
+        """Return one and a half tokens for each word."""
         return WORDS[getattr(request, "platform", "x")] * 3 // 2
 
     def _prompt(self, request: SocialPostRequest, n: int, words: int, before: str | None) -> Prompt:
@@ -186,9 +190,9 @@ class SocialPostKind:
 
 
 def _words(request: SocialPostRequest, answer: Completion) -> str:
-    """The model's words as plain text, without hashtags, and without links but those of topic and source text.
+    """Return the model's words as plain text, without hashtags. Of links, only those of topic and source text are kept.
 
-    Raises CheckFailed when no words are left, or no whole sentence of a text that was cut off.
+    Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
     text = _MARKDOWN_LINK.sub(r"\1", unquoted(answer_only(answer.text))).replace("**", "")

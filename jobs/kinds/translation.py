@@ -1,8 +1,8 @@
 """A translation: the source is cut into segments, each is translated by itself, and they are put together in the same form.
 
-A segment is a line of the text that has words. (It is the word of translators; segments of outcomes are something else.) Blank
-lines, indentation, and lines of signs or numbers stay as they are. So do, in Markdown, blocks of code and the marks at the
-beginning of a line. Only words pass through the model.
+A segment is a line of the text that has words. (Translators use the word so; segments of outcomes are something else.) Blank
+lines, indentation, and lines of signs or numbers stay as they are. In Markdown, blocks of code and the marks at the beginning of
+a line stay as they are too. Only words pass through the model.
 """
 
 import re
@@ -64,7 +64,7 @@ class Translation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line of the source: the marks before its words, its words (empty if nothing is to be translated), and its end."""
+    """A line of the source: the marks before the words, the words (empty if nothing is to be translated), and the line's end."""
 
     before: str
     words: str
@@ -72,7 +72,7 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """The lines of a text, which together are the text again. A line of a block of code in Markdown has no words."""
+    """Cut a text into its lines, which joined are the text again. In Markdown, a line of a block of code has no words."""
     lines, fence = [], ""
     for line in text.splitlines(keepends=True):
         mark = match[1] if form == "markdown" and (match := FENCE.match(line)) else ""
@@ -120,7 +120,7 @@ class TranslationKind:
         return Translation(text=text, segments=tuple(segments))
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """About as many tokens as the source has."""
+        """Return about as many tokens as the source has."""
         return _most_tokens(getattr(request, "text", "")) // 2 + 1
 
     def _prompt(self, request: TranslationRequest, n: int, source: str) -> Prompt:
@@ -143,17 +143,17 @@ class TranslationKind:
 
 
 def _most_tokens(source: str) -> int:
-    """The most tokens of a translation: one for each letter of the source, four for each ideograph."""
+    """Return the most tokens that a translation may need: one for each character of the source, four for each ideograph."""
     ideographs = sum(character >= "\u2e80" for character in source)
     return len(source) + 3 * ideographs
 
 
 def _target(n: int, source: str, answer: Completion) -> str:
-    """The translation of a segment, on one line, without anything that the model put around it.
+    """Return the translation of a segment, on one line, without anything that the model put around it.
 
-    If its first paragraph has as many sentences as the source, further ones are remarks, and are dropped. An answer that ran on
-    to max_tokens is cut to as many sentences as the source has. Raises CheckFailed for an empty answer, and for one that was cut
-    off too early.
+    If the answer's first paragraph has at least as many sentences as the source, the other paragraphs are taken for remarks and
+    dropped. An answer that ended at max_tokens is cut to as many sentences as the source has. Raises CheckFailed if the answer is
+    empty, or if it ended at max_tokens with fewer sentences.
     """
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", answer_only(answer.text)) if part.strip()]
     count = max(1, len(sentences(source)))

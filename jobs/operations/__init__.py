@@ -1,1 +1,1 @@
-"""Operations: what can be done with batches before, during and after a night, for the client and the command line."""
+"""Operations: all that the client and the command line do with batches before, during and after a night."""

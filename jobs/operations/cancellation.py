@@ -1,7 +1,7 @@
-"""Cancellation: no further row of a batch is started, by its marker in storage and then on the queue.
+"""Cancellation: writes a batch's marker into storage, then takes its waiting rows off the queue.
 
-The marker decides, and is written first: a feeder that came in between would put back what was taken off the queue. A queue
-that is away only learns of it later.
+The marker alone decides that no further row is started. It is written first, because a feeder that ran in between would put the
+rows back on the queue. A queue that is away learns of the cancellation later.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ class Cancellation:
 
     Attributes:
         batch_id: The batch.
-        reason: Why no further row is started: `expired` where the deadline came first.
+        reason: Why no further row is started: `expired` if the deadline came before the cancellation.
         at: When that was decided, in UTC.
-        dropped: How many waiting rows were taken off the queue; None where no queue could be asked.
-        queue_fault: Why the queue could not be asked, and learns of it later; None where it answered or there is none.
+        dropped: How many waiting rows were taken off the queue; None if no queue could be asked.
+        queue_fault: Why the queue could not be asked, and learns of the cancellation later; None if it answered or there is none.
     """
 
     batch_id: str
@@ -36,10 +36,10 @@ class Cancellation:
 
 
 def cancel(store: Store, queue: Callable[[], Lanes | None], batch_id: str, clock: Clock = now) -> Cancellation:
-    """Start no further row of a batch. Rows with an outcome keep it; a publisher publishes the others as cancelled.
+    """Cancel a batch: no further row is started. Rows with an outcome keep it; a publisher publishes the others as cancelled.
 
-    `queue` is called after the marker stands, since to open it may fail. Raises RequestError where the batch is published
-    already, NoBatch, StoreUnavailable.
+    `queue` opens the queue. It is called after the marker is written, because it may fail. Raises RequestError if the batch is
+    published already, NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
     if not is_open(store, batch_id):
@@ -54,7 +54,7 @@ def cancel(store: Store, queue: Callable[[], Lanes | None], batch_id: str, clock
 
 
 def _drop(queue: Lanes | None, batch: Batch, round_: int) -> int | None:
-    """How many waiting rows were taken off the queue; None where there is no queue."""
+    """Take the waiting rows off the queue, and return how many there were; None if there is no queue."""
     if queue is None:
         return None
     return sum(queue.drop(lane, batch.batch_id, round_, forget=False) for lane in batch.lanes)

@@ -1,7 +1,7 @@
 """The doctor: checks whether everything that Nightpress needs is there, and says what to do about each fault.
 
-Here are the checks of Python, the queue and the storage. Other packages add theirs through the entry point group
-`nightpress.doctor`: a callable that takes the Settings and returns Checks. A check never raises: a fault is its result.
+This module checks Python, the queue and the storage. Other packages add checks through the entry point group
+`nightpress.doctor`: a callable that takes the Settings and returns Checks. A check never raises: it returns the fault.
 """
 
 import re
@@ -21,7 +21,7 @@ OLDEST_REDIS: Final = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one check. `remedy` says what to do unless it is `ok`. One that is not `needed` is only a hint."""
+    """The result of one check. If it is not `ok`, `remedy` says what to do. A fault of a check that is not `needed` is a note."""
 
     name: str
     ok: bool
@@ -34,11 +34,11 @@ class Pinged(Protocol):
     """The part of a queue that the doctor calls."""
 
     def ping(self) -> Mapping[str, str]:
-        """The server's version, memory limit and eviction policy. Raises QueueUnavailable."""
+        """Return the server's version, memory limit and eviction policy. Raises QueueUnavailable."""
         ...
 
     def check(self) -> None:
-        """Raises QueueUnavailable unless the server takes writes."""
+        """Check that the server takes writes. Raises QueueUnavailable if it does not."""
         ...
 
 
@@ -48,12 +48,12 @@ class Checked(Protocol):
     url: str
 
     def check(self) -> None:
-        """Raises StoreUnavailable unless exactly one of two writers gets a name."""
+        """Check that exactly one of two writers of the same name succeeds. Raises StoreUnavailable if not."""
         ...
 
 
 def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Callable[[], Checked]) -> Iterator[Check]:
-    """Make every check, and yield its result at once. The queue and the store are opened here, since that may fail."""
+    """Make all checks, and yield each result at once. `queue` and `store` may fail to open: that is a result too."""
     yield python(sys.version_info[:3])
     yield from redis(queue)
     yield storage(store)
@@ -61,14 +61,14 @@ def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Calla
 
 
 def python(version: tuple[int, int, int]) -> Check:
-    """Whether this Python is new enough."""
+    """Check whether this Python is new enough."""
     running = ".".join(map(str, version))
     oldest = ".".join(map(str, OLDEST_PYTHON))
     return Check("python", version[:2] >= OLDEST_PYTHON, running, f"use Python {oldest} or newer")
 
 
 def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
-    """Whether the queue's server answers and takes writes, is new enough, and evicts nothing."""
+    """Check whether the queue's server answers, takes writes, is new enough, and evicts nothing."""
     try:
         opened = queue()
         if opened is None:
@@ -102,12 +102,12 @@ def _version(info: Mapping[str, str]) -> Check:
 def _policy(info: Mapping[str, str]) -> Check:
     policy, limit = info.get("maxmemory_policy", "unknown"), info.get("maxmemory", "0")
     detail = f"maxmemory-policy {policy}, maxmemory {limit if limit != '0' else 'unlimited'}"
-    # Other policies evict keys of the schedule, whose rows are then fed again from storage and run twice.
+    # Other policies evict keys of the queue. The rows of these keys are then fed again from storage, and run twice.
     return Check("redis memory", policy == "noeviction", detail, "in its redis.conf: maxmemory-policy noeviction")
 
 
 def storage(store: Callable[[], Checked]) -> Check:
-    """Whether the storage can be written, and exactly one of two writers gets a name."""
+    """Check that the storage can be written, and that exactly one of two writers of the same name succeeds (rule 1)."""
     try:
         opened = store()
         opened.check()
@@ -117,7 +117,7 @@ def storage(store: Callable[[], Checked]) -> Check:
 
 
 def extensions(settings: Settings) -> Iterator[Check]:
-    """The checks of other installed packages, such as those of models, Ray and GPUs."""
+    """Yield the checks of other installed packages, such as those of models, Ray and GPUs."""
     for point in sorted(entry_points(group="nightpress.doctor"), key=lambda point: point.name):
         try:
             checks: Iterable[Check] = point.load()(settings)

@@ -1,4 +1,4 @@
-"""The options of a new batch, as a program or the command line gives them, checked and in the form that intake takes."""
+"""Checks the options of a new batch, which a program or the command line gives, and turns them into the form of intake."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -28,15 +28,16 @@ class EnqueueOptions(TypedDict, total=False):
         name: The beginning of the batch's id. Default: the file's name, else `batch`.
         tenant: The tenant of rows that name none: who is billed for them. Default: the setting `tenant`.
         priority: 0 to 9; 9 goes first. Default: 4. Rows may have their own.
-        deadline: When rows without an outcome expire: a datetime (without an offset in local time), a span from now, or text
+        deadline: When rows without an outcome expire: a datetime (in local time if it has no offset), a span from now, or text
             such as `06:00` or `+8h`.
-        publish_at: When the rows that have an outcome are published as round 1; all others come as round 2. Before `deadline`.
-        limit: Only the first rows of the input.
+        publish_at: When the rows that have an outcome are published as round 1; all others follow as round 2. It must be before
+            `deadline`.
+        limit: Read only this many rows, from the beginning of the input.
         strict: Refuse the whole input when one of its rows cannot be accepted.
         output_url: Where a fleet takes the outputs of each published round: a path or URL of a file, or of a folder with a `/` at
             its end.
-        output_format: How they are written there: jsonl, csv, openai or parquet. Default: jsonl.
-        format: How the input file is written: jsonl, csv, openai or parquet. Default: its content tells.
+        output_format: The format of these outputs: jsonl, csv, openai or parquet. Default: jsonl.
+        format: The format of the input file: jsonl, csv, openai or parquet. Default: it is found out by the content.
     """
 
     kind: str | None
@@ -58,9 +59,9 @@ class EnqueueOptions(TypedDict, total=False):
 def intake_options(
     options: EnqueueOptions, *, clock: Callable[[], datetime], may_be_past: bool = False
 ) -> IntakeOptions:
-    """The same options for intake. Raises RequestError when one of them is wrong, TypeError for one that does not exist.
+    """Return the options in the form of intake. Raises RequestError if one is wrong, TypeError if there is no such option.
 
-    `may_be_past`: a deadline that has passed is no error, since the batch may exist already under its run key.
+    With `may_be_past`, a time that has passed is no error: the batch may exist already under its run key.
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if unknown := given.keys() - EnqueueOptions.__annotations__.keys():
@@ -86,7 +87,7 @@ def intake_options(
 
 
 def _typed_field(field: tuple[str, Any]) -> str:
-    """A field as the command line takes it."""
+    """Return `NAME=JSON`, the form of `--set`. Raises RequestError if the value cannot be written as JSON."""
     name, value = field
     try:
         return f"{name}={orjson.dumps(value).decode()}"
@@ -102,7 +103,7 @@ def _named(form: type[Form], name: str, what: str) -> Form:
 
 
 def moment_to_come(what: str, when: When | None, now: datetime) -> datetime | None:
-    """The moment that `when` means at `now`. Raises RequestError where it is past; `what` says what is past."""
+    """Return the moment that `when` means at `now`. Raises RequestError if it is past; the message names it by `what`."""
     return None if when is None else _to_come(what, when, now)
 
 

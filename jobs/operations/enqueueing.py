@@ -1,4 +1,4 @@
-"""Enqueueing: a batch is made of rows that a program holds, or of a file."""
+"""Enqueueing: makes a batch of rows that a program holds, or of a file."""
 
 import os
 import uuid
@@ -24,14 +24,14 @@ Source = Iterable[Mapping[str, Any]] | str | os.PathLike[str] | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class AcceptedBatch:
-    """A batch that storage holds. Workers take it up from there, also where Redis does not answer at the moment.
+    """A batch that is in storage. Workers find it there, even if Redis does not answer at the moment.
 
     Attributes:
         id: The batch's id.
-        rows: All rows of the input.
-        refused: How many of them could not be accepted: each is a failed row already, and harms no other.
-        faults: The errors of the first 10,000 of those rows.
-        is_new: False where the same rows, options and run key made this batch before.
+        rows: The number of rows of the input.
+        refused: How many of these rows could not be accepted. Each is a failed row already, and harms no other.
+        faults: The faults of the refused rows; of more than 10,000, only the first 10,000.
+        is_new: False if the same rows, options and run key made this batch before.
     """
 
     id: str
@@ -51,7 +51,7 @@ def enqueue(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> AcceptedBatch:
-    """Make a batch. Without a run key it gets a new one, and so is a batch of its own. Raises as `intake.accept`."""
+    """Make a batch. Without a run key it gets a new key, so it is always a new batch. Raises what `intake.accept` raises."""
     with opened(source, settings) as (lines, name):
         accepted = accept(
             store,
@@ -68,7 +68,10 @@ def enqueue(
 
 @contextmanager
 def opened(source: Source, settings: Settings) -> Iterator[tuple[Iterable[bytes] | BinaryIO, str | None]]:
-    """The source as intake takes it, and the name of its file. Raises RequestError where the file cannot be opened."""
+    """Open a source. Yields it as intake takes it, and the name of its file (None without one).
+
+    Raises RequestError if the file cannot be opened.
+    """
     if isinstance(source, str | os.PathLike):
         place = os.fspath(source)
         with open_source(place, settings.options_for(place)) as file:
@@ -82,7 +85,7 @@ def opened(source: Source, settings: Settings) -> Iterator[tuple[Iterable[bytes]
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Each row as a line of JSON. Raises RequestError for one that JSON cannot hold."""
+    """Yield each row as a line of JSON. Raises RequestError for a row that JSON cannot hold."""
     for number, row in enumerate(rows):
         try:
             yield orjson.dumps(row if isinstance(row, dict) else dict(row), option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,8 +1,9 @@
-"""An estimate: what a file would take, before anything is accepted.
+"""An estimate: the tokens, device time and charge that a file would take. Nothing is accepted.
 
-Rows are read as intake reads them. For each kind and model the estimate rests on the first of these that there is: what published
-rows of the same kind, model and template took on average; the same with other templates; an assumption, completions as long as
-the kind expects and prompts by the bytes of a sample. An assumption says nothing about the time of devices.
+Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
+of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
+assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. It says
+nothing about device time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,9 +26,9 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200
-"""How many rows of each kind and model have their prompts made, to find the mean length of a prompt."""
+"""The prompts of at most this many rows of each kind and model are made, to find the mean length of a row's prompts."""
 HISTORY_ROWS: Final = 20
-"""How many published rows a history needs."""
+"""An estimate rests on published rows only if there are at least this many."""
 
 Group = tuple[str, str]
 """Kind and model."""
@@ -38,7 +39,7 @@ Basis = Literal["history", "other templates", "assumed"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The rows of one kind on one lane, and what they would take together. `history_rows` published rows are its basis."""
+    """The rows of one kind on one lane, and what they would take together, judged by `history_rows` published rows."""
 
     kind: str
     model: str
@@ -66,7 +67,7 @@ class Estimate:
 
 @dataclass
 class _Seen:
-    """The rows of one kind and model that were read. `cost` is the sum of their expected tokens."""
+    """Counts the rows of one kind and model as they are read. `cost` is the sum of their expected tokens."""
 
     rows: int = 0
     cost: int = 0
@@ -83,7 +84,7 @@ def estimate(
     kinds: Mapping[str, Kind],
     settings: Settings,
 ) -> Estimate:
-    """What the rows of an input would take. Nothing is stored. Raises as `intake.accept`."""
+    """Estimate what the rows of an input would take. Nothing is stored. Raises what `intake.accept` raises."""
     with staged(lines, options, kinds, settings) as staging:
         seen = _counted(staging, kinds)
         history = _history(store) if seen else {}
@@ -119,7 +120,7 @@ def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
 
 
 def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
-    """What published rows took, by kind and model, then by template, all tenants together. Damaged batches are left out."""
+    """Add up what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out."""
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
         groups = chain.from_iterable(added.items() for added in summary.added.values())
@@ -140,7 +141,7 @@ def _line(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Set
         if known.rows >= HISTORY_ROWS:
             scaled = {name: count * seen.rows // known.rows for name, count in known.usage.as_dict().items()}
             now = settings.prices.price(Usage.from_dict(scaled), model=model, device="")
-            usage = Usage.from_dict({**scaled, "charge": now.charge})  # by today's prices, as the rows would be
+            usage = Usage.from_dict({**scaled, "charge": now.charge})  # at today's prices, as the rows would be charged
             return Line(kind, model, seen.lane, seen.rows, usage, basis, known.rows)
     tokens = Usage(prompt_tokens=seen.sampled_tokens * seen.rows // max(1, seen.sampled), completion_tokens=seen.cost)
     return Line(kind, model, seen.lane, seen.rows, settings.prices.price(tokens, model=model, device=""), "assumed")

@@ -1,7 +1,7 @@
-"""Preview: the prompts that the first rows of a file would begin with. Nothing is stored and nothing generated.
+"""Preview: makes the first prompts of the first rows of a file. Nothing is stored and nothing generated.
 
-A kind gives its first prompts only: the next ones depend on the model's answers. Tokens are counted by the model's own tokenizer
-where its package and files are on this machine (entry point group `nightpress.tokens`), else estimated.
+Only a kind's first prompts can be shown: the next ones depend on the model's answers. The model's own tokenizer counts the
+tokens if its package and files are on this machine (entry point group `nightpress.tokens`); if not, they are estimated.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4
-"""About how many bytes of English text are a token, for models whose tokenizer is not on this machine."""
+"""About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
 
 Counter = Callable[[Prompt], int]
-"""Counts the tokens of a prompt. It raises RowError for one that the model cannot take."""
+"""Counts the tokens of a prompt. Raises RowError for a prompt that the model cannot take."""
 
 
 class CounterMaker(Protocol):
     """An entry point of the group `nightpress.tokens`: it makes the counter of a model."""
 
     def __call__(self, settings: Settings, model: str) -> Counter | None:
-        """The counter of a model's tokens; None when its files are not on this machine."""
+        """Return the counter of a model's tokens; None if the model's files are not on this machine."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A row and its first prompts. `tokens` has the number of tokens of each, counted if `exact`, else estimated."""
+    """A row and its first prompts. `tokens` has the number of tokens of each prompt, counted if `exact`, else estimated."""
 
     request: RowRequest
     prompts: Sequence[Prompt]
@@ -44,11 +44,11 @@ class Preview:
     exact: bool
 
     def max_tokens(self, prompt: Prompt) -> int:
-        """The most tokens of the completion of one of the prompts."""
+        """Return the most tokens that the completion of this prompt may have."""
         return int(self.request.max_tokens or prompt.params.max_tokens)
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of `preview --json`."""
+        """Return the object that `preview --json` prints."""
         request = self.request
         return {
             "row": request.row,
@@ -72,7 +72,7 @@ class Preview:
 def previews(
     records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
 ) -> Iterator[Preview | RowFault]:
-    """The first `limit` rows, each with its prompts or with what is wrong with it."""
+    """Yield the first `limit` rows, each with its prompts, or with what is wrong with the row."""
     counters: dict[str, Counter | None] = {}
     for number, record in enumerate(islice(records, limit)):
         request = reader.read(record, number)
@@ -92,7 +92,7 @@ def previews(
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """A row's first prompts. Raises RowError, as it would on a worker, and ValueError when its kind does not take it any more."""
+    """Return a row's first prompts. Raises RowError as a worker would, and ValueError if the row's kind no longer takes it."""
     asked = kind.request_type.model_validate(dict(request.request))
     try:
         conversation = kind.compose(asked)
@@ -101,13 +101,13 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         raise
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    with contextlib.suppress(Exception):  # the prompts are there; a fault in its ending changes nothing
+    with contextlib.suppress(Exception):  # the prompts are there; a fault in the kind's ending changes nothing
         conversation.close()
     return prompts
 
 
 def estimated(prompt: Prompt) -> int:
-    """About how many tokens a prompt has, at least 1."""
+    """Return about how many tokens a prompt has, at least 1."""
     texts = [prompt.text, *(message.content for message in prompt.messages)]
     return max(1, sum(len(text.encode()) for text in texts) // BYTES_A_TOKEN)
 

@@ -1,14 +1,14 @@
-"""The rate at which two counters grow, over a window of the last seconds."""
+"""The rate at which a batch's rows and completion tokens grow, over a window of the last seconds."""
 
 from collections import deque
 from datetime import datetime, timedelta
 from typing import Final
 
 WINDOW_S: Final = 30.0
-"""Readings older than this are dropped, but for the newest of them, which begins the window."""
+"""Seconds. Of the readings older than this only the newest is kept: the window begins with it."""
 
 SHORTEST_S: Final = 4.0
-"""There is no rate over a shorter time, since outcomes arrive in steps, with each flush."""
+"""Seconds. There is no rate until the readings cover this time, because outcomes arrive in steps, with each flush."""
 
 
 class Rate:
@@ -20,7 +20,7 @@ class Rate:
         self._samples: deque[tuple[datetime, int, int]] = deque()
 
     def sample(self, at: datetime, rows: int, tokens: int) -> None:
-        """Add a reading of the two counters. Where the rows are fewer than before, as in a new round, a new window begins."""
+        """Add a reading of both counters. If `rows` fell, as when a new round begins, the earlier readings are dropped."""
         if self._samples and rows < self._samples[-1][1]:
             self._samples.clear()
         self._samples.append((at, rows, tokens))
@@ -29,7 +29,7 @@ class Rate:
 
     @property
     def per_second(self) -> tuple[float, float] | None:
-        """Rows and tokens a second; None until the readings span `shortest_s`."""
+        """Rows and tokens a second; None until the readings cover `shortest_s` seconds."""
         if not self._samples:
             return None
         (began, rows, tokens), (ended, rows_now, tokens_now) = self._samples[0], self._samples[-1]

@@ -1,4 +1,4 @@
-"""Results: the rows of a batch as they are published; of a batch that never was, those that have an outcome by now."""
+"""Results: the published rows of a batch; before its first publication, the rows that have an outcome so far."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from jobs.publishing.winners import Winners
 from jobs.store.store import Store
 
 SCRATCH: Final = "nightpress-"
-"""How the name of the temporary folder begins in which the rows of a large batch are sorted."""
+"""The beginning of the name of the temporary folder in which a batch's rows are sorted."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Results:
     Attributes:
         batch: The batch as it was accepted.
         round: The published round that the rows are from. None: no round is published yet, and the rows are those that have an
-            outcome by now, as they would be published; asked again, there may be more, and a retried row may have another output.
+            outcome so far. A later iteration may then yield more rows, and another output for a retried row.
         is_finished: Whether the batch is published and not open again.
         errors: Whether these are the rows that did not complete, in place of those that did.
     """
@@ -44,13 +44,13 @@ class Results:
     _done: Done | None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rows. Raises StoreDamaged, at the end also where the file is not the one that was published."""
+        """Return the rows. Raises StoreDamaged; only after the last row if the file is not the one that was published."""
         if self._done is None:
             return map(orjson.loads, self.lines())
         return read_published(self._store, self._done, self.batch.batch_id, self._name)
 
     def lines(self) -> Iterator[bytes]:
-        """The same rows as JSON lines: the bytes of the published file, or those that it would have by now."""
+        """Return the same rows as JSON lines: those of the published file, or those that it would have now."""
         if self._done is None:
             return _lines_so_far(self._store, self.batch, completed=not self.errors)
         return published_lines(self._store, self._done, self.batch.batch_id, self._name)
@@ -61,7 +61,10 @@ class Results:
 
 
 def results(store: Store, batch_id: str, *, errors: bool = False) -> Results:
-    """The completed rows of a batch; with `errors`, all others that have an outcome. Raises NoBatch, StoreUnavailable."""
+    """Return the completed rows of a batch; with `errors`, all other rows that have an outcome.
+
+    Raises NoBatch, StoreUnavailable.
+    """
     batch = require_batch(store, batch_id)
     current = read_round(store, batch)
     done = current.latest

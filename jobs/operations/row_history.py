@@ -28,9 +28,9 @@ class RowHistory:
     Attributes:
         batch_id: The batch.
         row: The row's number, from 0.
-        request: The request as it was accepted; None where intake refused the row, or where it cannot be read back.
-        prompts: What the row asks first, as its kind and templates are now: `label`, `messages`, `text`, and `template_changed`,
-            whether an attempt had another template. Later prompts hold what the model answered.
+        request: The request as it was accepted; None if intake refused the row, or if the request cannot be read back.
+        prompts: The row's first prompts, made with the kind and templates of now: `label`, `messages`, `text`, and
+            `template_changed`, which is true if an attempt had another template. Later prompts need the model's answers.
         attempts: Each attempt: `round`, `attempt`, `status`, `final`, `output` or `error`, `usage`, `wasted`, `receipt`.
         outcome: The row as it was published last; None while no round is published.
     """
@@ -43,12 +43,12 @@ class RowHistory:
     outcome: Values | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of `show --json`."""
+        """Return the object that `show --json` prints."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]) -> RowHistory:
-    """Read it. Raises RequestError where the batch has no such row, NoBatch, StoreUnavailable."""
+    """Read the history of a row. Raises RequestError if the batch has no such row, NoBatch, StoreUnavailable."""
     batch = require_batch(store, batch_id)
     check_row(batch, row)
     outcome = published_row(store, batch, row)
@@ -60,13 +60,13 @@ def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]
 
 
 def check_row(batch: Batch, row: int) -> None:
-    """Raises RequestError where the batch has no row of this number."""
+    """Raise RequestError if the batch has no row of this number."""
     if not 0 <= row < batch.rows:
         raise RequestError(f"batch {batch.batch_id} has no row {row}: its rows are 0 to {batch.rows - 1}")
 
 
 def request_of(store: Store, batch: Batch, row: int) -> Values | None:
-    """The row's normalised request; None where intake refused it, or where it cannot be read back."""
+    """Return the row's normalised request; None if intake refused the row, or if the request cannot be read back."""
     for lane in batch.lanes:
         for request in read_rows(store, batch.batch_id, lane):
             if request.row == row:
@@ -77,7 +77,7 @@ def request_of(store: Store, batch: Batch, row: int) -> Values | None:
 
 
 def published_row(store: Store, batch: Batch, row: int) -> Values | None:
-    """The row as it was published last; None while no round is published."""
+    """Return the row as it was published last; None while no round is published."""
     done = latest_done(store, batch.batch_id)
     if done is None:
         return None
@@ -91,7 +91,7 @@ def published_row(store: Store, batch: Batch, row: int) -> Values | None:
 
 
 def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterator[Values]:
-    """The first prompts; none where the kind has changed so much that it does not take the request any more."""
+    """Yield the first prompts; none if the kind has changed so much that it no longer takes the request."""
     try:
         prompts = first_prompts(RowRequest(**request), kind)
     except (RowError, ValueError):
@@ -108,7 +108,7 @@ def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterat
 
 
 def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Every line of the row in any segment, each segment once. The heads tell which files to read."""
+    """Yield every outcome of the row, of each segment once. The heads of the segments tell which files to read."""
     seen: set[str] = set()
     files = list_files(store, BatchPaths(batch.batch_id))
     for path, heads in each_heads(store, [*files.alone, *files.compacted]):

@@ -1,6 +1,6 @@
 """The status of batches as data: counts by state, rates, cost so far, expected end, and the workers.
 
-These are the values alone. `status_reader.py` fills them, and the command decides how they look.
+This module has only the values. `status_reader.py` fills them, and jobs/commands/views turns them into text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
 State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
-"""`open`: not published, and no queue answers that would tell more. `publishing`: every row has its outcome, or the soft deadline
-has come, and the round waits for a publisher.
+"""`open`: not published, and no queue answers, so more is not known. `publishing`: every row has its outcome, or the soft
+deadline has come, and the round waits for a publisher.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """One batch at one moment. Of a published batch every number is the published one.
+    """One batch at one moment. For a published batch, every number is the published one.
 
     Attributes:
         id: The batch's id.
@@ -30,25 +30,25 @@ class BatchStatus:
         rows: All rows of its input, those that intake refused among them.
         completed: Rows with an output.
         failed: Rows whose failure is final.
-        cancelled: Rows without an outcome when the batch was cancelled; 0 until it is published, as are those that expired.
-        expired: Rows without an outcome at the deadline.
+        cancelled: Rows without an outcome when the batch was cancelled; 0 until the batch is published.
+        expired: Rows without an outcome at the deadline; 0 until the batch is published.
         ready: Rows on the queue that a worker may take.
         delayed: Rows on the queue that are tried again later.
-        leased: Rows that workers have in hand.
-        waiting: Rows that are not on the queue yet; without a queue, all that have no outcome.
+        leased: Rows that workers have under a lease.
+        waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
         usage: What completed rows used; an estimate until the batch is published.
-        wasted: What failed rows and lost attempts used; likewise.
+        wasted: What failed rows and lost attempts used; an estimate until the batch is published.
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
-        deadline: The deadline that the batch was enqueued with; None where it has none.
+        deadline: The deadline that the batch was enqueued with; None if it has none.
         paused_reason: Why the batch paused itself; None unless it did.
         published_at: When the latest round was published; None while the batch is open.
-        delivered: Whether the published outputs are at the batch's output URL; None where it has no URL.
-        late: What attempts used that ended after the publishing; None unless the reader was asked to count it.
-        rows_per_s: Rows that got an outcome, a second: over the reader's last half minute, at its first looks since the first row
-            was started; None while neither is known.
-        tokens_per_s: Completion tokens a second, likewise.
-        expected_end: When the last row will be done at this rate; None where there is none, or no worker was seen at work.
+        delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
+        late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
+        rows_per_s: How many rows got an outcome in a second, over the reader's last half minute. At the reader's first looks it
+            is the mean since the first row was started. None while neither is known.
+        tokens_per_s: Completion tokens in a second, over the same time.
+        expected_end: When the last row will be done at this rate; None if there is no rate, or no worker was seen at work.
     """
 
     id: str
@@ -84,7 +84,7 @@ class BatchStatus:
         return self.completed + self.failed + self.cancelled + self.expired
 
     def describe_outcomes(self) -> str:
-        """The outcomes in words: `12 rows: 10 completed, 2 failed`."""
+        """Return the outcomes in words: `12 rows: 10 completed, 2 failed`."""
         named = {
             "completed": self.completed,
             "failed": self.failed,
@@ -95,7 +95,7 @@ class BatchStatus:
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The flat form of `status --json`: counts, the six usage fields, times in RFC 3339."""
+        """Return the flat object that `status --json` prints: counts, the six usage fields, and times in RFC 3339."""
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
         return {**values, **usage, "wasted": wasted}
@@ -107,10 +107,10 @@ class Status:
 
     Attributes:
         batches: Each batch, in the order in which they were asked for.
-        workers: The workers that the queue has heard of lately, by lane and name.
-        queue_fault: Why the queue could not be asked; None where it answered.
-        paused: The lanes that give out no rows, each with the reason why it paused itself; the reason is empty where an
-            operator paused it.
+        workers: The workers that the queue has heard of lately, in the order of lane and name.
+        queue_fault: Why the queue could not be asked; None if it answered.
+        paused: The lanes that give out no rows, each with the reason why it paused itself. The reason is empty if an operator
+            paused the lane.
     """
 
     batches: Sequence[BatchStatus]
@@ -119,7 +119,7 @@ class Status:
     paused: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of `status --json`."""
+        """Return the object that `status --json` prints."""
         return {
             "batches": [batch.as_dict() for batch in self.batches],
             "workers": [asdict(worker) for worker in self.workers],

@@ -1,6 +1,6 @@
 """The reader of statuses: it asks storage and the queue how far batches are, and reads only what is new since its last look.
 
-Storage is the truth about outcomes, the queue about rows that wait or are leased. Without a queue all else still holds.
+Storage is the truth about outcomes, the queue about rows that wait or are leased. Without a queue, storage alone is asked.
 """
 
 import threading
@@ -26,7 +26,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 FIRST_SEGMENTS: Final = 8
-"""How many of a batch's first segments, and lines of each, are read to find when its first row was started."""
+"""To find when a batch's first row was started, this many of its first segments are read, and as many lines of each."""
 
 FORGET_AFTER: Final = timedelta(hours=1)
 """A reader drops its memory of an open batch that nobody has asked about for this long."""
@@ -40,7 +40,7 @@ _ENDING: Final[Mapping[CloseReason, State]] = {
 
 @dataclass
 class _Watched:
-    """A reader's memory of one open batch. `lock` is held by the one thread that brings it up to date."""
+    """A reader's memory of one open batch. The thread that brings it up to date holds `lock`."""
 
     index: OutcomeIndex
     asked_at: datetime
@@ -53,15 +53,16 @@ class _Watched:
 class StatusReader:
     """Reads the status of batches, each time only what is new. Safe to share between threads.
 
-    It keeps a byte a row of each open batch that it was asked about, until that is published or `FORGET_AFTER` has passed.
+    The reader keeps one byte for each row of an open batch that it was asked about, until the batch is published or nobody has
+    asked about it for `FORGET_AFTER`.
 
     Attributes:
         store: The storage.
-        queue: The queue; None where there is none to ask.
-        prices: The currency of batches without any outcome is theirs.
-        clock: The time, in UTC.
-        lanes: Lanes whose workers are shown even where the queue has heard of no batch in them.
-        counts_late: Whether the heads of all segments of published batches are read, for `BatchStatus.late`.
+        queue: The queue; None if there is none to ask.
+        prices: The prices. Batches without any outcome are shown in their currency.
+        clock: Returns the time, in UTC.
+        lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
+        counts_late: Whether to fill `BatchStatus.late`. For that, the heads of all segments of a published batch are read.
     """
 
     store: Store
@@ -74,13 +75,13 @@ class StatusReader:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def batch(self, batch_id: str) -> BatchStatus:
-        """One batch now. Raises NoBatch, StoreUnavailable."""
+        """Return the status of one batch now. Raises NoBatch, StoreUnavailable."""
         return self.read([batch_id]).batches[0]
 
     def read(self, batch_ids: Sequence[str], faults: list[StoreDamaged] | None = None) -> Status:
-        """These batches now, and every worker of every lane. Raises NoBatch, StoreUnavailable.
+        """Return the status of these batches now, and every worker of every lane. Raises NoBatch, StoreUnavailable.
 
-        A damaged batch is left out and its error added to `faults`; where no list is given, the error is raised.
+        A damaged batch is left out, and its error is added to `faults`; without that list, the error is raised.
         """
         lanes, fault = self._snapshots()
         batches = []
@@ -119,7 +120,7 @@ class StatusReader:
         return self._published(batch, done)
 
     def _watch(self, batch: Batch) -> _Watched:
-        """The memory of the batch. It is empty for a new batch, also where its id is that of one that was deleted."""
+        """Return the memory of the batch. It is empty for a new batch, even if a deleted batch had the same id."""
         at = self.clock()
         with self._lock:
             for batch_id, watched in list(self._watched.items()):
@@ -157,11 +158,11 @@ class StatusReader:
         )
 
     def _with_late(self, one: BatchStatus) -> BatchStatus:
-        """Late usage is in no published number. It is charged only where a further round publishes a row of it."""
+        """Add the late usage, which is in no published number. It is charged only if a further round publishes a row of it."""
         return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
 
     def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
-        """The rate over the window; before that spans enough, the mean since the first row was started."""
+        """Add the rate over the window. Until the window is long enough, add the mean since the first row was started."""
         at = self.clock()
         watched.rate.sample(at, status.finished, status.usage.completion_tokens)
         per_second, is_running = watched.rate.per_second, True
@@ -176,7 +177,7 @@ class StatusReader:
 
     def _mean(self, watched: _Watched, status: BatchStatus, at: datetime) -> tuple[float, float] | None:
         index = watched.index
-        if index.round > 1:  # the counts hold what was carried
+        if index.round > 1:  # the counts include rows carried from earlier rounds
             return None
         if watched.first_started is None:
             watched.first_started = first_started(self.store, index.paths)
@@ -186,7 +187,7 @@ class StatusReader:
 
 
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
-    """About when the first row of the batch was started, from the first lines of each worker's first segments."""
+    """Return about when the first row of the batch was started, from the first lines of each worker's first segments."""
     files = list_files(store, paths)
     earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:FIRST_SEGMENTS]
     started = [
@@ -198,7 +199,7 @@ def first_started(store: Store, paths: BatchPaths) -> datetime | None:
 
 
 def spent(store: Store, batch_id: str, currency: str) -> Usage:
-    """What all attempts of a batch used, by the heads of its segments. Amounts in another currency count as 0."""
+    """Add up what all attempts of a batch used, from the heads of its segments. Amounts in another currency count as 0."""
     paths = BatchPaths(batch_id)
 
     def added() -> Usage:
@@ -215,9 +216,10 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
 
 
 def listed(store: Store, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
-    """The ids of the open batches, oldest first, then of the last `published` ones, newest first; None: of all.
+    """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-    A damaged batch is left out and its error added to `faults`; where no list is given, the error is raised.
+    At most `published` of the published batches are returned; None: all. A damaged batch is left out, and its error is added to
+    `faults`; without that list, the error is raised.
     """
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []
@@ -269,7 +271,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         ready=ready,
         delayed=delayed,
         leased=leased,
-        # A row whose outcome is written and not yet settled is in both counts for a moment.
+        # For a moment, a row whose outcome is written but not yet settled is counted as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
         usage=index.usage,
         wasted=index.wasted,

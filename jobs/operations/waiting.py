@@ -1,4 +1,4 @@
-"""Waiting: until a batch is published, by looking at its status from time to time."""
+"""Waiting: looks at the status of a batch from time to time until the batch is published."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -23,10 +23,10 @@ def wait(
     sleep: Callable[[float], object],
     clock: Clock,
 ) -> BatchStatus:
-    """Wait until a batch is published, and return its status then. It publishes a batch itself whose rows all have an outcome.
+    """Wait until a batch is published, and return its status then. Once all rows have an outcome, this function publishes it.
 
-    Raises BatchPaused when the batch has paused itself, BatchUnfinished when it is not published at `until` (None: it waits
-    for ever), NoBatch, StoreUnavailable.
+    Raises BatchPaused if the batch has paused itself, BatchUnfinished if it is not published at `until` (None: wait for ever),
+    NoBatch, StoreUnavailable.
     """
     one = reader.batch(batch_id)
     while one.state != "published":

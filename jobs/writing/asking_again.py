@@ -1,4 +1,4 @@
-"""Asking again: how often a kind asks anew for text that cannot be published, and what it labels those prompts."""
+"""Asking again: how often a kind asks for a text that cannot be published, and how it labels the prompts."""
 
 from typing import Final
 
@@ -7,5 +7,5 @@ TRIES: Final = 3
 
 
 def label_of_try(label: str, number: int) -> str:
-    """The label of the prompt of a try, counted from 1: `post`, then `post, try 2`."""
+    """Return the label of a try's prompt: `post` for try 1, then `post, try 2`."""
     return label if number == 1 else f"{label}, try {number}"

@@ -19,7 +19,7 @@ _TAG: Final = re.compile(_LANGUAGE + _SCRIPT + _REGION + _VARIANTS + _EXTENSIONS
 
 
 _CHARSET: Final = re.compile(r"\.(?:utf-?8|iso-?8859-?\d+|cp\d+)$", re.IGNORECASE)
-"""The end of a locale's name in POSIX."""
+"""The encoding suffix of a POSIX locale, such as `.UTF-8` in `en_US.UTF-8`. It is cut off before the language tag is read."""
 
 _FORMER_LANGUAGES: Final = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
 _COUNTRIES: Final = {
@@ -34,12 +34,12 @@ _COUNTRIES: Final = {
     "us": "en",
     "vn": "vi",
 }
-"""Codes of countries that are no language's -> the tag that is mostly meant."""
+"""Country codes that are no language codes -> the language tag that is mostly meant."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherNames:
-    """Names by which people mean a choice of a field, beside its own: name -> choice. Intake reads them in any case.
+    """Other names that people use for a choice of a field: name -> choice. Intake reads them in upper or lower case.
 
     It stands in the annotation of the field: `Annotated[Literal["x"], OtherNames({"twitter": "x"})]`.
     """
@@ -48,7 +48,10 @@ class OtherNames:
 
 
 def _tidied(tag: Any) -> Any:
-    """A tag in its usual form: `pt-BR` for `PT_br` and `pt_BR.UTF-8`, `pt` for `Portuguese`. A value that is no text stays."""
+    """Return a tag in its usual form: `pt-BR` for `PT_br` and `pt_BR.UTF-8`, `pt` for `Portuguese`.
+
+    A value that is no text is returned unchanged.
+    """
     if not isinstance(tag, str):
         return tag
     if (known := _TAGS.get(folded(tag))) is not None:
@@ -57,7 +60,7 @@ def _tidied(tag: Any) -> Any:
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # extensions have no usual case but the lower one
+        free = free or len(part) == 1  # a single letter begins extensions, which are written in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:
@@ -66,9 +69,9 @@ def _tidied(tag: Any) -> Any:
 
 
 def _well_formed(tag: str) -> str:
-    """The tag, if it follows the grammar of RFC 5646 and is no country. Its parts are not looked up otherwise.
+    """Return the tag if it follows the grammar of RFC 5646 and is no country code; otherwise raise ValueError.
 
-    Grandfathered tags are refused.
+    Its parts are not looked up in any registry. Grandfathered tags are refused.
     """
     if (meant := _COUNTRIES.get(tag)) is not None:
         raise ValueError(f"{tag!r} is a country and no language: did you mean {meant}?")
@@ -82,7 +85,7 @@ Text = Annotated[str, StringConstraints(pattern=r"\S")]
 """Text with at least one character that is not white space."""
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$")]
-"""The same, on one line."""
+"""Text on one line, with at least one character that is not white space."""
 
 LanguageTag = Annotated[
     str, BeforeValidator(_tidied), StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)
@@ -139,7 +142,7 @@ _TAGS: Final = {folded(name): tag for tag, name in _LANGUAGE_NAMES.items()}
 
 
 def language_name(tag: str) -> str:
-    """The English name of a language for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name here stays."""
+    """Return a language's English name for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name is unchanged."""
     name = _LANGUAGE_NAMES.get(tag.partition("-")[0].lower())
     if name is None:
         return tag

@@ -1,4 +1,4 @@
-"""Platforms: how long a post may be on each of them, and how it counts the length.
+"""Platforms: how long a post may be on each platform, and how the platform counts the length.
 
 Sources, read in 2026:
 - X: twitter-text, config/v3.json (weights by ranges of code points, emoji and links of one weight, NFC first).
@@ -48,7 +48,7 @@ _GENERIC: Final = (
     *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
     *("today", "website", "world", "xyz"),
 )
-"""The most used generic top-level domains, and the two of countries that X treats like them. X itself knows all."""
+"""The most used generic top-level domains, and two of countries that X treats like them (co, tv). X itself knows all."""
 
 _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
@@ -58,14 +58,14 @@ _LIGHT: Final = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 
 
 def graphemes(text: str) -> int:
-    """Characters as a reader sees them: extended grapheme clusters (Unicode Annex 29)."""
+    """Count the characters as a reader sees them: extended grapheme clusters (Unicode Annex 29)."""
     return len(_CLUSTER.findall(text))
 
 
 def x_length(text: str) -> int:
-    """Length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
+    """Return the length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
 
-    A sequence of joined emoji counts as one emoji, even if no font has it; then X would count its parts.
+    A sequence of joined emoji counts as one emoji here, even if no font has it. X would then count its parts.
     """
     pieces = LINK.split(unicodedata.normalize("NFC", text))
     links, length = len(pieces) - 1, 0
@@ -77,23 +77,23 @@ def x_length(text: str) -> int:
 
 
 def mastodon_length(text: str) -> int:
-    """Length on Mastodon: grapheme clusters; a link counts 23, and a mention without its server."""
+    """Return the length on Mastodon in grapheme clusters. A link counts 23, and the server of a mention does not count."""
     pieces = LINK.split(text)
     return LINK_LENGTH * (len(pieces) - 1) + sum(graphemes(_MENTION.sub(r"\1", piece)) for piece in pieces)
 
 
 def threads_length(text: str) -> int:
-    """Length on Threads: code points, but an emoji counts as its bytes in UTF-8."""
+    """Return the length on Threads in code points, where an emoji counts as its bytes in UTF-8."""
     return sum(len(c.encode()) if _EMOJI.search(c) else len(c) for c in _CLUSTER.findall(text))
 
 
 def utf16_units(text: str) -> int:
-    """Length in UTF-16 code units, as a browser counts."""
+    """Return the length in UTF-16 code units, as a browser counts."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def _becomes_link(domain: re.Match[str]) -> bool:
-    """Whether X makes a link of a domain without a scheme. A generic one always; one of a country not as bare `name.cc`."""
+    """Whether X makes a link of a domain without a scheme: always if it is generic; a country's unless it is a bare `name.cc`."""
     labels, top, path = domain[1], domain[2].lower(), domain[3]
     if top in _GENERIC:
         return True

@@ -1,4 +1,4 @@
-"""Prose as models write it, read leniently.
+"""Prose: reads the texts that models write, leniently.
 
 These functions take off the labels, quotes, code fences and numbers that small models put around a text, and cut a text that
 ended at max_tokens back to its last whole sentence.
@@ -36,7 +36,7 @@ _LETTERS: Final = str.maketrans(
 
 
 def unquoted(text: str) -> str:
-    """Text without a label (`Title:`) before it, and without quotes or emphasis around it."""
+    """Return the text without a label (`Title:`) before it, and without quotes or emphasis around it."""
     text, before = text.strip(), None
     while text != before:
         before = text
@@ -49,20 +49,20 @@ def unquoted(text: str) -> str:
 
 
 def without_marker(line: str) -> str:
-    """A line without its list number, bullet or heading mark, and then `unquoted`."""
+    """Return a line without its list number, bullet or heading mark, and then `unquoted`."""
     line = line.strip()
     return unquoted(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
 
 
 def answer_only(text: str) -> str:
-    """An answer without an announcement before it (`Here is a title:`), and without a code fence around it."""
+    """Return an answer without an announcement before it (`Here is a title:`), and without a code fence around it."""
     text = text.strip()
     announcement = _ANNOUNCEMENT.match(text)
     return unfenced(text[announcement.end() :]) if announcement and announcement.end() < len(text) else unfenced(text)
 
 
 def unfenced(text: str) -> str:
-    """Text without a code fence around all of it."""
+    """Return the text without a code fence around all of it."""
     lines = text.strip().splitlines()
     if not lines or (opening := FENCE.match(lines[0])) is None:
         return text.strip()
@@ -73,23 +73,23 @@ def unfenced(text: str) -> str:
 
 
 def whole_sentences(text: str) -> str:
-    """Text up to the end of its last whole sentence or list item; empty if it has none.
+    """Return the text up to the end of its last whole sentence or list item; an empty text if it has none.
 
-    A sentence ends with a full stop or another such mark. A Latin mark ends one only before white space or the end of the
-    text, so 3.5 has no end in it. The number of a list item ends none either.
+    A sentence ends with a full stop or another such mark. A Latin mark ends a sentence only before white space or the end of the
+    text, so 3.5 is not cut. The full stop after the number of a list item ends no sentence either.
     """
     text = text.lstrip()  # the pattern knows the number of an item by the beginning of its line
     return text[: max(_ends(text), default=0)].strip()
 
 
 def sentences(text: str) -> list[str]:
-    """The whole sentences of a text."""
+    """Return the whole sentences of a text."""
     ends = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
     return [text[start:end].strip() for start, end in pairwise(ends)]
 
 
 def clipped(text: str, limit: int) -> str:
-    """Text on one line of at most `limit` characters: all of it, the whole sentences that fit, or words and an ellipsis."""
+    """Return the text on one line of at most `limit` characters: all of it, or whole sentences, or words and an ellipsis."""
     text = " ".join(text.split())
     if len(text) <= limit:
         return text
@@ -102,11 +102,11 @@ def clipped(text: str, limit: int) -> str:
 
 
 def slug_of(title: str, fallback: str = "article") -> str:
-    """A title for a URL: at most 80 ASCII letters, digits and single hyphens; `fallback` if nothing is left of it."""
+    """Return a title for a URL: at most 80 ASCII letters, digits and single hyphens; `fallback` if nothing of it is left."""
     plain = unicodedata.normalize("NFKD", title.lower().translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80].rstrip("-") or fallback
 
 
 def _ends(text: str) -> list[int]:
-    """The positions where whole sentences and list items end."""
+    """Return the positions where whole sentences and list items end."""
     return [match.end() for pattern in (_SENTENCE_END, _ITEM) for match in pattern.finditer(text)]

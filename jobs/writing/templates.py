@@ -1,6 +1,6 @@
-"""Prompt templates: Jinja2 files in jobs/kinds/templates, which files of the same name in a user's own folder replace.
+"""Prompt templates: Jinja2 files in jobs/kinds/templates. Files of the same name in a user's own folder replace them.
 
-A template that asks for a missing value is an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
+A template that asks for a missing value raises an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
 templates that made its prompts.
 """
 
@@ -24,7 +24,7 @@ SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The text of a template with its values filled in, and the sha256 of its source and of those that it includes."""
+    """The text of a template with its values filled in, and the sha256 of its source and of the templates that it includes."""
 
     text: str
     sha256: str
@@ -41,8 +41,8 @@ class Templates:
 
     Args:
         folder: The folder of the user's own templates, if there is one.
-        shipped: The folder of the templates that they replace.
-        known: The names of all templates of all packages; it is added to.
+        shipped: The folder of the templates that the user's templates replace.
+        known: The names of the templates of all packages, a set that all Templates share. This object adds its names to it.
 
     Raises:
         RequestError: `folder` is missing, or a template in it is not valid.
@@ -62,7 +62,7 @@ class Templates:
 
     @cached_property
     def _environment(self) -> "jinja2.Environment":
-        """Made with the first template that is needed, since intake makes no prompts and Jinja2 takes its time to import."""
+        """The environment of Jinja2, made when a template is first needed: Jinja2 is slow to import, and intake needs none."""
         import jinja2
 
         return jinja2.Environment(
@@ -74,19 +74,19 @@ class Templates:
         )
 
     def _source(self, name: str) -> str:
-        """The source of a template. Raises jinja2.TemplateNotFound."""
+        """Return the source of a template. Raises jinja2.TemplateNotFound."""
         loader = self._environment.loader
         return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
-        """The templates in the folder of another package, which those of the same user replace."""
+        """Return the templates in the folder of another package. Templates in the user's own folder replace them too."""
         return Templates(self._own, shipped, self._known)
 
     def refuse_unused(self, *, all_known: bool) -> None:
-        """Raises RequestError for a file of the user's folder that replaces no template and that no template includes.
+        """Raise RequestError for a file of the user's folder that replaces no template and that no template includes.
 
-        Its name is probably misspelt, and it would change no prompt. While a kind of another package may still load templates
-        (`all_known` is False), only a name that is close to a known one is refused.
+        The file's name is probably misspelt, and the file would change no prompt. While a kind of another package may still load
+        templates (`all_known` is False), only a name that is close to a known name is refused.
         """
         own = sorted(path.name for path in self._own.iterdir() if path.is_file()) if self._own is not None else []
         used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
@@ -98,19 +98,19 @@ class Templates:
                 raise RequestError(f"templates_dir: {name} replaces no template{like}")
 
     def _included(self, name: str) -> set[str]:
-        """The templates that a template names in an `include`, an `import` or an `extends`."""
+        """Return the templates that a template names in an `include`, an `import` or an `extends`."""
         from jinja2 import meta
 
         source = self._source(name)
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """Fill `values` into the template `name`. Raises RequestError when it is missing or asks for another value."""
+        """Fill `values` into the template `name`. Raises RequestError if there is none, or if it asks for another value."""
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
 
     def messages(self, system: str, user: str, **values: Any) -> tuple[tuple[Message, ...], str]:
-        """The system turn and the user's turn of a prompt, from two templates, and the hash of their sources.
+        """Return the system turn and the user's turn of a prompt, from two templates, and the hash of the templates' sources.
 
         `values` go into the user's turn alone: the system turn is the same for all rows, so its tokens can be cached. The hash
         is that of `cat SYSTEM USER INCLUDED... | sha256sum`.
@@ -141,7 +141,7 @@ class Templates:
         return self._compiled[name]
 
     def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
-        """The source of a template, then the sources of the templates that it includes."""
+        """Return the source of a template, then the sources of the templates that it includes."""
         source = self._source(name)
         others = sorted(self._included(name) - {name, *above})
         return [source, *(text for other in others for text in self._sources(other, (*above, name)))]

@@ -1,6 +1,6 @@
 """Verbatim answers: the request and output fields of kinds that return a model's text as it is (`chat` and `completion`).
 
-Names and limits of the fields are those of OpenAI's API, so its requests need no change.
+The fields have the names and limits of OpenAI's API, so requests for that API need no change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ class VerbatimRequest(BaseModel):
     )
 
     def params(self, max_tokens: int) -> SamplingParams:
-        """The sampling params of this request."""
+        """Return the sampling params of this request."""
         return SamplingParams(
             max_tokens=max_tokens,
             stop=self.stop,
@@ -99,7 +99,7 @@ class VerbatimRequest(BaseModel):
         )
 
     def prompts(self, prompt: Prompt) -> Sequence[Prompt]:
-        """The prompt once for each answer. The runner gives each a seed of its own."""
+        """Return the prompt once for each answer. The runner gives each answer a seed of its own."""
         return [prompt] if self.n == 1 else [replace(prompt, label=f"choice {n + 1}") for n in range(self.n)]
 
 
@@ -135,7 +135,7 @@ class VerbatimOutput(BaseModel):
 
 
 def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False) -> OutputT:
-    """The output of the class `into`. Raises CheckFailed for an answer that is empty, or is not JSON though `is_json`.
+    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if it is not JSON with `is_json`.
 
     An answer that ended at max_tokens is not an error: the row asked for that, and its finish reason says so.
     """

@@ -1,4 +1,4 @@
-"""How an estimate looks to a person: its counts, a table of kinds and lanes, and what the table's last column means."""
+"""Shows an estimate to a person: its counts, a table of kinds and lanes, and what the table's last column means."""
 
 from collections.abc import Iterator
 
@@ -13,18 +13,18 @@ BASES = {
     "other templates": "other templates: the mean of published rows of this kind and model that began with another template",
     "assumed": "assumed: completions as long as the kind expects, prompts at 4 bytes a token",
 }
-"""What each basis of an estimate means."""
+"""Basis of an estimate -> what it means."""
 
 
 def heading(found: Estimate) -> Iterator[str]:
-    """How many rows there are, and how many would be refused, by code."""
+    """Yield how many rows there are, and how many of them would be refused, by code."""
     yield f"{found.rows:,} row{'s' * (found.rows != 1)}, {found.refused:,} of them to be refused; nothing is enqueued"
     for code, count in found.faults.items():
         yield f"  {count:,} {code}"
 
 
 def table(found: Estimate, currency: str) -> Table:
-    """A line for each kind and lane. Device hours are unknown where nothing was published yet."""
+    """Return a table with a line for each kind and lane. Device hours are `?` if the line rests on no published rows."""
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("kind", "lane"):
         shown.add_column(name, overflow="fold", min_width=12)
@@ -41,5 +41,5 @@ def table(found: Estimate, currency: str) -> Table:
 
 
 def legend(found: Estimate) -> Iterator[str]:
-    """What the bases mean that the table has."""
+    """Return the meaning of each basis that the table shows."""
     return (BASES[basis] for basis in sorted({line.basis for line in found.lines}))

@@ -1,4 +1,4 @@
-"""How a preview looks to a person: the prompts of a row, each with its number of tokens."""
+"""Shows a preview to a person: the prompts of a row, each with its number of tokens."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from jobs.operations.preview import Preview
 
 
 def lines(shown: Preview) -> Iterator[str]:
-    """The row, then each prompt with its tokens, its turns or its text. `about` marks an estimate."""
+    """Yield the row, then each prompt: its number of tokens, then its turns or text. `about` marks an estimated number."""
     request = shown.request
     named = f" ({request.custom_id})" if request.custom_id is not None else ""
     about = "" if shown.exact else "about "

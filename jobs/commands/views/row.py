@@ -1,4 +1,4 @@
-"""How the history of a row looks to a person: plain lines, no wider than the terminal."""
+"""Shows the history of a row to a person, in plain lines that are no wider than the terminal."""
 
 from collections.abc import Iterator, Mapping
 from textwrap import wrap
@@ -13,7 +13,7 @@ Values = Mapping[str, Any]
 
 
 def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
-    """The request, its prompts, each attempt, the outcome and its usage. Amounts are in `currency` unless the row has its own."""
+    """Yield the request, its prompts, each attempt, the outcome and the usage. `currency` is for a usage that names none."""
     request, outcome = row.request, row.outcome
     named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""

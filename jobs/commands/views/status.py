@@ -1,4 +1,4 @@
-"""How a status looks to a person: plain lines that fit the terminal."""
+"""Shows a status to a person, in plain lines that are no wider than the terminal."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -8,13 +8,13 @@ from jobs.operations.status import BatchStatus, Status
 from jobs.prices import formatted
 
 BAR = 30
-"""The characters of a batch's bar, which show its rows with an outcome."""
+"""Characters of a batch's bar. The filled part shows how many of its rows have an outcome."""
 WORKER_BAR = 10
-"""The characters of a worker's bar, which show its slots in use."""
+"""Characters of a worker's bar. The filled part shows how many of its slots are in use."""
 
 
 def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
-    """A paragraph for each batch, then the paused lanes, then the workers."""
+    """Return a paragraph for each batch, then the paused lanes, then the workers."""
     found = [line for one in now.batches for line in (*batch_lines(one, clock), "")]
     for lane, reason in now.paused.items():
         found.append(f"{lane} is paused{f': {reason}' if reason else ''}; to go on: nightpress resume {lane}")
@@ -25,7 +25,7 @@ def lines(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
 
 
 def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
-    """One batch: its state, a bar, its counts, and what it used."""
+    """Yield the lines of one batch: its state, a bar, its counts, and what it used."""
     share = one.finished / one.rows if one.rows else 1.0
     filled = int(share * BAR)
     yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
@@ -54,7 +54,7 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
 
 
 def progress_line(one: BatchStatus, clock: datetime) -> str:
-    """One batch in one line, for a log."""
+    """Return one batch in one line, for a log."""
     parts = [f"{one.finished:,} of {one.rows:,} rows", f"{one.failed:,} failed", *_rates(one)]
     if one.expected_end is not None:
         parts.append(f"{duration_in_words((one.expected_end - clock).total_seconds())} left")
@@ -62,7 +62,7 @@ def progress_line(one: BatchStatus, clock: datetime) -> str:
 
 
 def duration_in_words(seconds: float) -> str:
-    """A span of time in words: `3 h 5 min`, `2 min 10 s`, `8 s`."""
+    """Return a duration in words: `3 h 5 min`, `2 min 10 s`, `8 s`."""
     whole = max(0, round(seconds))
     for unit_s, unit, smaller_s, smaller in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= unit_s:
@@ -99,7 +99,7 @@ def _worker_lines(now: Status) -> Iterator[str]:
 
 
 def _fitted(line: str, width: int) -> Sequence[str]:
-    """The line in parts no wider than `width`, broken between words. A longer word, such as an id, is broken too."""
+    """Return the line in parts no wider than `width`, broken between words. A longer word, such as an id, is broken too."""
     indent = " " * (len(line) - len(line.lstrip()))
     return wrap(
         line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False

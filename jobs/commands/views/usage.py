@@ -1,4 +1,4 @@
-"""How usage looks to a person: a table for each currency, with a line for each key and one for the total."""
+"""Shows usage to a person: a table for each currency, with a line for each key and one for the total."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from jobs.prices import formatted
 
 
 def tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
-    """The tables, whose first column is what the sums are added up `by`."""
+    """Yield a table for each currency. Its first column holds the keys by which usage is added up; `by` is the column's name."""
     for currency, tallied in sums.items():
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column(by, overflow="fold", min_width=10)

@@ -15,14 +15,14 @@ FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "meta
 """The fields of a row that stand in the front matter under `nightpress`."""
 
 NAME_BYTES: Final = 100
-"""Most bytes of a file's name after its row. File systems take 255."""
+"""Most bytes of a file's name after the row number. File systems take names of 255 bytes."""
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 """The beginning of a shortcode -> the same with an entity."""
 
 
 class _Quoting(yaml.SafeDumper):
-    """Dumps texts in double quotes, the only style that folds no line break of Unicode and reads no word as a number."""
+    """Dumps texts in double quotes: only so is no Unicode line break folded, and no word read as a number."""
 
 
 class _Key(str):
@@ -36,22 +36,22 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 
 
 class Pages:
-    """The files of a batch's rows, made in the order of the rows.
+    """Makes a file for each row of a batch, in the order of the rows.
 
-    Two articles may have the same slug, but a site has one page for each slug. The first article keeps it; a later one gets its
-    row number behind it. For this the hash of each slug is kept, a few dozen bytes for each page.
+    Two articles may have the same slug, but a site has one page for each slug. The first article keeps the slug; in a later one,
+    the row number is added to it. For this the hash of each slug is kept, a few dozen bytes for each page.
     """
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def name(self, row: Mapping[str, Any]) -> str:
-        """The name of a row's file: `000007-growing-tomatoes.md`. It is unique in the batch, sorts by row, and is safe."""
+        """Return the name of a row's file: `000007-growing-tomatoes.md`. It is unique in the batch, sorts by row, and is safe."""
         stem = _plain(_output(row).get("slug") or row.get("custom_id") or "")
         return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
 
     def text(self, row: Mapping[str, Any]) -> str:
-        """The text of a row's file."""
+        """Return the text of a row's file."""
         slug = _plain(_output(row).get("slug") or "")
         if hash(slug) in self._taken:
             slug = f"{slug}-{row['row']}"
@@ -62,7 +62,7 @@ class Pages:
 
 
 def _plain(text: object) -> str:
-    """A text reduced to lower-case ASCII letters, digits and hyphens, which is a safe name in any file system."""
+    """Reduce a text to lower-case ASCII letters, digits and hyphens, so that it is a safe name in any file system."""
     plain = unicodedata.normalize("NFKD", str(text)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
 

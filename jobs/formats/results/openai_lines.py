@@ -1,6 +1,6 @@
 """Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
-The response of a `chat` is a `chat.completion`, that of a `completion` a `text_completion`. That of any other kind is a
+The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
 `chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id: a row without one, and a
 refused row whose custom_id another row has, is named `<batch>-<row>`. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
@@ -14,7 +14,7 @@ import orjson
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """One line of JSON for each row."""
+    """Yield one line of JSON for each row."""
     for row in rows:
         yield orjson.dumps(_line(row), option=orjson.OPT_APPEND_NEWLINE)
 
@@ -60,7 +60,7 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
-    """The log probabilities of the n-th answer, in the form of the endpoint; None if there are none."""
+    """Return the log probabilities of the n-th answer, in the form of the kind's endpoint; None if there are none."""
     tokens = row["output"].get("logprobs") if row["kind"] in ("chat", "completion") else None
     if not tokens:
         return None
@@ -77,7 +77,7 @@ def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
 
 
 def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    """A token. Its bytes are None if it ends or begins within a character, since they are not known then."""
+    """Return a token in OpenAI's form. If it ends or begins within a character, its bytes are not known, and so None."""
     token = one["token"]
     return {
         "token": token,

@@ -1,6 +1,6 @@
 """Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns.
 
-The columns are a head, the fields of the kinds' outputs, the error, usage and receipt. Lists and objects are written as JSON. A
+The columns are `HEAD`, the fields of the kinds' outputs, the error, usage and receipt. Lists and objects are written as JSON. A
 CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). A cell that a spreadsheet program
 would run as a formula has an apostrophe before it (see jobs/formats/formulas.py).
 """
@@ -42,20 +42,20 @@ PARQUET_ROWS: Final = 1_024
 """Rows that are written to a Parquet file at a time."""
 
 CSV_BYTES: Final = 1 << 16
-"""About how many characters of a CSV are given out at a time."""
+"""A CSV is yielded in pieces of about this many characters."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, and the path of its value in a row."""
+    """A column: its name, and the path of its value in a row."""
 
     name: str
     path: tuple[str, ...]
 
     def value(self, row: Row) -> str | int | float | bool | None:
-        """The value of a row in this column; JSON for lists and objects, None if there is none."""
+        """Return the value of a row in this column; JSON for lists and objects, None if there is none."""
         value: Any = row
         for part in self.path:
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -65,7 +65,7 @@ class Column:
 
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]:
-    """The columns of a batch of these kinds. The output of a kind that is not installed here is JSON in the column `output`."""
+    """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`."""
     outputs: dict[tuple[str, ...], None] = {}
     for kind in sorted(kinds):
         if kind in known:
@@ -83,7 +83,7 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]
 
 
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
-    """The bytes of a CSV, in pieces."""
+    """Yield the bytes of a CSV, in pieces."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([column.name for column in shown])
@@ -96,7 +96,7 @@ def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
 
 
 def write_parquet(rows: Iterable[Row], shown: Sequence[Column], path: Path) -> None:
-    """Write a Parquet file. Raises RequestError when the extra for Parquet is not installed."""
+    """Write a Parquet file. Raises RequestError if the extra for Parquet is not installed."""
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
     schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])

@@ -1,4 +1,4 @@
-"""Writes rows in any form that is one file. The caller opens the file, and sees that it appears as a whole."""
+"""Writes rows in any form that is one file. The caller opens the file, and makes sure that it appears as a whole."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def write_results(
 ) -> None:
     """Write published lines in a form of `SUFFIXES`.
 
-    `columns` is called for tables alone. Raises RequestError for Parquet when its extra is not installed.
+    `columns` is called only for CSV and Parquet. Raises RequestError for Parquet if its extra is not installed.
     """
     if form is ResultForm.CSV:
         from jobs.formats.results import tables
