@@ -25,6 +25,9 @@ from jobs.store.store import Store
 CHUNK_ROWS: Final = 512
 """One call feeds at most this many rows, since every other call waits while the queue takes them."""
 
+CHUNK_BYTES: Final = 128 << 10
+"""The most request bytes of one feed, but for its last row. Memory for larger messages is fetched from the system each time."""
+
 MISMATCHES: Final = 8
 """After this many feeds that found the cursor moved by others, a feeder leaves the batch to them for now."""
 
@@ -151,7 +154,7 @@ class Feeder:
         left, mismatches = room, 0
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
-            chunk = self._chunk(file, index, cursor, Room(min(left.rows, CHUNK_ROWS), left.size))
+            chunk = self._chunk(file, index, cursor, Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES)))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
             reply = self._queue.feed(lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues)
             if reply.accepted:

@@ -116,11 +116,29 @@ class Opened(LocalStore):
             yield file
 
 
-def test_the_input_is_opened_once_however_many_steps_feeding_takes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "CHUNK_ROWS", 3)
+@pytest.mark.parametrize(
+    ("bound", "value", "steps"),
+    [
+        pytest.param("CHUNK_ROWS", 3, 4, id="rows"),
+        pytest.param("CHUNK_BYTES", 1, 10, id="bytes, but at least a row"),
+    ],
+)
+def test_the_input_is_opened_once_for_all_steps_of_feeding(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, bound: str, value: int, steps: int
+) -> None:
+    monkeypatch.setattr(feed, bound, value)
+    taken: list[int] = []
+    take = desk.queue.feed
+
+    def count(*args: Any, **kwargs: Any) -> FeedReply:
+        taken.append(len(args[6]))
+        return take(*args, **kwargs)
+
+    monkeypatch.setattr(desk.queue, "feed", count)
     batch = desk.accept(10)
     store = Opened(desk.store.url)
     assert Feeder(store, desk.queue, desk.batches, desk.settings).top_up(LANE) == 10
+    assert (len(taken), sum(taken)) == (steps, 10)
     assert store.opened == [BatchPaths(batch.batch_id).input(LANE)]
     assert sorted(load_request(store, batch.batch_id, LANE, job).row for job in desk.claim()) == list(range(10))
 
