@@ -63,7 +63,7 @@ class VerbatimRequest(BaseModel):
     stop: tuple[Annotated[str, StringConstraints(min_length=1, max_length=1_000)], ...] = Field(
         default=(), max_length=16, description="Texts that end an answer and are cut from it."
     )
-    stop_token_ids: tuple[Annotated[int, Field(ge=0, lt=1 << 31)], ...] = Field(
+    stop_token_ids: tuple[Annotated[int, Field(ge=0, le=(1 << 31) - 1)], ...] = Field(
         default=(), max_length=64, description="Tokens that end an answer, by token id, beside those of the model."
     )
     presence_penalty: float = Field(
