@@ -1,7 +1,8 @@
-"""Sets the number and the length of the KV cache's slots, by what sequences need and what memory allows.
+"""Sets the number and the length of the KV cache's slots by the length that sequences need and the memory that they may take.
 
-All slots have the same length. They grow to fit the first waiting sequence. If memory has room for fewer slots of that length,
-the sequence waits until no more slots than those are in use. Slots shrink again once short sequences need only half their length.
+All slots have the same length. They become longer if the first waiting sequence needs that. If memory has room for fewer slots
+of the new length than there are running sequences, the waiting sequence waits until enough of those have ended. Slots become
+shorter, so that there can be more of them, if half their length is enough for all running sequences and the first waiting one.
 """
 
 from typing import Final
@@ -12,10 +13,12 @@ from workers.engines.causal.scheduler import Scheduler
 from workers.engines.causal.sequences import TokenSequence
 
 MIN_LENGTH: Final = 256
-"""The shortest length of a slot, in tokens. Longer slots double it, once or more, if all slots then fit into memory."""
+"""Tokens. A slot has this length, doubled until the sequence fits, but not beyond the model's context. If memory has no room for
+all slots of that length, `LENGTH_STEP` holds."""
 
 LENGTH_STEP: Final = 64
-"""If doubled slots do not all fit into memory, slots are as long as needed, rounded up to a multiple of this many tokens."""
+"""Tokens. If memory has no room for all slots at the length that `MIN_LENGTH` gives, slots are only as long as needed, rounded up
+to a multiple of this."""
 
 
 class Capacity:
@@ -47,7 +50,10 @@ class Capacity:
         self._context = context
 
     def fit(self) -> list[tuple[TokenSequence, Fault]]:
-        """Resize the cache for the first waiting sequence. Removes those that never fit, and returns them with their faults."""
+        """Resize the cache if the first waiting sequence needs that.
+
+        Waiting sequences that need more tokens than all the memory holds are removed. They are returned with their faults.
+        """
         waiting = self._scheduler.waiting
         faults = []
         for sequence in [sequence for sequence in waiting if sequence.needed_length > self._max_tokens]:
@@ -59,7 +65,7 @@ class Capacity:
         return faults
 
     def shrink(self, slots: int) -> None:
-        """Clear the cache because memory ran out, and allow no more than this many slots from now on."""
+        """Clear the cache because memory ran out. From now on there are at most `slots` slots."""
         self._max_slots = slots
         self._cache.clear(slots, 0)
 
@@ -73,7 +79,7 @@ class Capacity:
             return
         longest = self._length_for(max(sequence.needed_length for sequence in self._scheduler.waiting))
         if longest * self._max_slots <= self._max_tokens:
-            new = max(new, longest)  # growing twice would copy the whole cache twice
+            new = max(new, longest)  # so that the cache is copied once, and not again for a longer waiting sequence
         slots = min(self._max_slots, self._max_tokens // new)
         if len(running) > slots:
             return
@@ -85,7 +91,7 @@ class Capacity:
             self._cache.clear(slots, new)
 
     def _length_for(self, tokens: int) -> int:
-        """Return a slot length for this many tokens: with room to grow if all slots can have it, else just rounded up."""
+        """Return the length of slots that have room for this many tokens each (`MIN_LENGTH`, `LENGTH_STEP`)."""
         length = MIN_LENGTH
         while length < tokens:
             length *= 2

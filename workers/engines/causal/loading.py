@@ -33,11 +33,12 @@ DEFAULT_SLOTS: Final = 64
 """The number of slots of an engine if its model card gives none."""
 
 PADDED_SLOTS: Final = 8
-"""The padded engine has at most this many slots: its texts wait for each other, so larger batches waste more time."""
+"""The padded engine has at most this many slots. The texts of a batch wait for its longest text, so a larger batch wastes more
+time."""
 
 STEP_TOKENS: Final = {"cpu": 512, "cuda": 4096}
-"""A step computes at most this many tokens, by device. More would not make its matrix products more efficient, and all sequences
-wait for the step."""
+"""A step computes at most this many tokens, by type of device, if the option `step_tokens` is not set. More tokens would not make
+the step's matrix products more efficient, and all sequences would wait longer for the step."""
 
 
 class CausalOptions(BaseModel):
@@ -66,7 +67,7 @@ class CausalOptions(BaseModel):
 
 
 def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> Engine:
-    """Load the weights in the folder that `resolve` returns, and return their engine.
+    """Load the model in the folder that `resolve` returns, and return its engine.
 
     Raises:
         ModelUnavailable: The files are not those of a causal model, the device is missing, or an option is wrong.
@@ -94,7 +95,11 @@ def build_engine(
     began_ns: int | None = None,
     recorder: Recorder | None = None,
 ) -> Engine:
-    """Build the engine of a loaded model. If `recorder` is None, only GPUs record decode steps, and only if `graphs` is on."""
+    """Return the engine of a loaded model.
+
+    `recorder` records the decode steps of a slot engine. If it is None, `CudaGraphs` records them if the device is a GPU and the
+    option `graphs` is on; otherwise no steps are recorded.
+    """
     model = replace(model, eos=tuple(sorted({*model.eos, *(_end_token(alias, model, one) for one in options.eos)})))
     if not options.padded:
         try:
@@ -124,7 +129,7 @@ def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = 
     """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded.
 
     Raises:
-        ModelUnavailable: Weights are missing, or others than those of a causal model are there.
+        ModelUnavailable: Weights are missing, or the folder holds weights of another kind of model.
     """
     disable_progress_bar()
     local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
@@ -140,14 +145,18 @@ def wrap_model(network: Any, tokenizer: Any, placement: Placement) -> CausalMode
     """Return a network and its tokenizer as the `CausalModel` that engines take."""
     eos_ids = network.generation_config.eos_token_id
     eos = {*(eos_ids if isinstance(eos_ids, list) else [eos_ids]), tokenizer.eos_token_id} - {None}
-    network.generation_config = GenerationConfig()  # requests decide, not the defaults that came with the weights
+    network.generation_config = GenerationConfig()  # the weights' defaults are dropped: requests decide
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
     encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
     return CausalModel(network, encoder, placement, tuple(sorted(eos)))
 
 
 def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
-    """Return the token that the option `eos` names by its id or its text. Raises ModelUnavailable if the model has none such."""
+    """Return the token that the option `eos` names by its id or its text.
+
+    Raises:
+        ModelUnavailable: The id or the text is not exactly one token of the model.
+    """
     tokens = (
         [named] if isinstance(named, int) else model.encoder.tokenizer(named, add_special_tokens=False)["input_ids"]
     )
@@ -159,8 +168,8 @@ def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
 def cache_bytes_available(device: torch.device, threads: int) -> int:
     """Return the memory that the KV cache may take, in bytes.
 
-    On a GPU this is 85 % of its free memory. On a CPU, half the free memory is divided by the number of workers: one for every
-    `threads` cores. The result there is at least 64 MiB.
+    On a GPU this is 85 % of the free memory of the GPU. On a CPU this is half the free memory, divided by the number of workers
+    (one for every `threads` cores), but at least 64 MiB.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.85)

@@ -1,4 +1,4 @@
-"""A loaded model, as both the slot engine and the padded engine take it."""
+"""Defines the form of a loaded model that both the slot engine and the padded engine take."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,8 +1,8 @@
-"""Chooses the requests of a padded batch: they have similar lengths, and none changes the text of another.
+"""Chooses the requests of a padded batch so that their lengths are similar and no request changes the text of another.
 
 If the rotary positions of a model change with the length of a text (`LengthSwitch`), the longest text of a batch decides for all.
 So a batch holds either only texts that stay short or only texts that are long from their start. A text that becomes long while it
-is written runs alone.
+is generated runs alone, and so does a long text whose positions change with each token (`grows`).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,10 @@ _ALONE: Final = "alone"
 
 
 def next_batch(waiting: Sequence[Encoded], slots: int, switch: LengthSwitch | None) -> list[Encoded]:
-    """Return the first request, which has waited longest, and its neighbours by length: at most `slots` requests in all."""
+    """Return the next batch: the first request, which has waited longest, and others that are similar to it in length.
+
+    The batch has at most `slots` requests.
+    """
     oldest = waiting[0]
     if switch is None:
         return _neighbours(oldest, waiting, slots)
@@ -35,7 +38,7 @@ def _neighbours(oldest: Encoded, waiting: Sequence[Encoded], slots: int) -> list
 
 
 def _side(one: Encoded, switch: LengthSwitch) -> str:
-    """Return whether a text stays short, is long from its start, or must run alone because its positions change on the way."""
+    """Return whether a text stays short, is long from its start, or must run alone because its positions change meanwhile."""
     max_tokens, prompt = _length(one)
     if prompt + max_tokens - 1 <= switch.boundary:  # the last token of a completion is never computed
         return _SHORT
@@ -43,9 +46,10 @@ def _side(one: Encoded, switch: LengthSwitch) -> str:
 
 
 def _staying_short(oldest: Encoded, batch: Sequence[Encoded], boundary: int) -> list[Encoded]:
-    """Return the requests of a batch that stay within the boundary together.
+    """Return `oldest`, and those of the batch that can be padded with it so that no text gets longer than `boundary` tokens.
 
-    A text that has ended is padded until all texts have ended, so it becomes as long as the longest.
+    A text that has ended is padded until all have ended. So each text becomes as long as the longest prompt and the longest
+    completion together.
     """
     kept, (max_tokens, prompt) = [oldest], _length(oldest)
     for one in batch:

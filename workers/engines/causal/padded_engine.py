@@ -1,8 +1,8 @@
 """The padded engine runs models that cannot run in slots: in padded batches, by `generate` of transformers.
 
-A step is one batch: the request that has waited longest, and those most similar to it in length, so that little is padding.
-Each request keeps its own sampling params, ending and random numbers. A batch that fails is halved until the request that causes
-the failure fails alone.
+A step runs one batch: the request that has waited longest, and those most similar to it in length, so that there is little
+padding. Each request has its own sampling params, ending and random numbers. If a batch fails, its halves run again, until the
+request that causes the failure fails alone.
 """
 
 import threading
@@ -28,19 +28,19 @@ from workers.engines.text.endings import Ending
 from workers.engines.text.stopping import Stopping
 
 DECODE_WEIGHT: Final = 4
-"""In time shares, a token of a completion weighs as much as this many of a prompt. Measured with SmolLM2-135M on one core: 4.1
-to 4.8."""
+"""When a step's time is split over its requests (`time_shares`), a token of a completion counts as this many tokens of a prompt.
+Measured with SmolLM2-135M on one core: 4.1 to 4.8."""
 
 Result = Ending | Fault
 
 
 class PaddedEngine:
-    """The engine. `workers.engines.protocol.Engine` describes its five methods.
+    """Runs requests in padded batches. `workers.engines.protocol.Engine` describes the five methods.
 
     Args:
         model: A loaded model.
         slots: The largest number of requests in a step.
-        began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
+        began_ns: When loading began, by `clock_ns`. The engine's age counts from this time. None means now.
         clock_ns: Returns monotonic nanoseconds.
     """
 
@@ -135,7 +135,7 @@ class PaddedEngine:
         return faults
 
     def _next_batch(self) -> list[Encoded]:
-        """Take the request that has waited longest and those that may share a batch with it."""
+        """Take the next batch from the waiting requests, and return it. It is empty if no request waits."""
         with self._lock:
             if not self._waiting:
                 return []
@@ -146,7 +146,9 @@ class PaddedEngine:
             return batch
 
     def _generate_or_halve(self, batch: Sequence[Encoded]) -> list[Result]:
-        """Return the result of each request of a batch. A batch that fails is halved, so that one request fails alone.
+        """Return the result of each request of a batch.
+
+        If the batch fails, its halves run again, so that only the request that causes the failure fails.
 
         Raises:
             torch.AcceleratorError: The device itself is gone.
@@ -166,7 +168,7 @@ class PaddedEngine:
 
     @torch.inference_mode()
     def _generate_batch(self, batch: Sequence[Encoded]) -> list[Ending]:
-        """Generate the completions of one batch [requests, width], padded on the left."""
+        """Run `generate` on one batch of prompts [requests, width], padded on the left. Returns the ending of each request."""
         model, width = self._model, max(len(one.tokens) for one in batch)
         padding = [width - len(one.tokens) for one in batch]
         pad = model.encoder.tokenizer.pad_token_id
@@ -197,7 +199,7 @@ class PaddedEngine:
         ]
 
     def _finish_step(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
-        """Return the completions of a batch. The step's time is split over them by weighted tokens, to the last nanosecond."""
+        """Return the completions of a batch. The step's time is split over them by their tokens (`DECODE_WEIGHT`)."""
         with self._lock:
             pairs = list(zip(batch, results, strict=True))
             shares = split_time(
@@ -213,7 +215,10 @@ class PaddedEngine:
 
 
 class _SamplerProcessor:
-    """A logits processor for `generate(do_sample=False)`: it leaves each request only the token that our sampler chose."""
+    """A logits processor for `generate(do_sample=False)`, which takes the token with the highest logit.
+
+    The processor chooses a token for each request by `sample`, and sets the logits of all other tokens to -inf.
+    """
 
     def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
         self.states = [SamplingState.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]

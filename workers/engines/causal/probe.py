@@ -1,15 +1,16 @@
-"""The probe finds out whether a model can run in slots: from its config, and then by a trial.
+"""The probe finds out whether a model can run in slots: from the model's config, and then by a trial.
 
-The trial computes two short prompts in slots; the second begins with a copied prefix and is computed in two chunks. Then it
-decodes a token of each, and compares the logits with those of the model's own `forward`. A model that fails the trial runs in
-padded batches, which are slower: a slow text is better than a wrong one.
+The trial computes two short prompts in slots. The second prompt begins with a copied prefix and is computed in two chunks. Then
+one step decodes a token of each prompt. The trial compares the logits with those of the model's own `forward`. A model that fails
+the trial runs in padded batches, which are slower, because a slow text is better than a wrong one.
 
 For the trial, sliding windows are made so small that the prompts go beyond them.
 
-Texts share a step, so no text may depend on its neighbours. A model may choose something by the longest position of a call; its
-config then names the length at which it does so. So a few tokens are computed beside a token below that length, and again beside
-one beyond it. This is cheap, as only the positions are large. If the logits of those few tokens differ, and `runtime/rotary`
-cannot choose by text, each text runs alone. It also runs alone if padding changes the logits.
+Texts share a step, so no text may depend on its neighbours. But a model may change what it computes for all tokens of a call
+once one position of the call passes a certain length, which the model's config names. So the probe computes a few tokens beside
+a token below that length, and again beside a token beyond it. This is cheap, because only the positions are large. If the logits
+of the few tokens differ although `runtime/rotary` chooses by text, each text runs alone. Texts also run alone if padding changes
+their logits.
 """
 
 import inspect
@@ -29,15 +30,17 @@ from workers.engines.causal.runtime.runtime import Runtime
 from workers.engines.causal.sequences import Span, TokenSequence
 
 KNOWN_LAYERS: Final = {"full_attention", "sliding_attention"}
+"""The types of layers that can run in slots. A model whose config names another type runs in padded batches."""
 
 LENGTH_NAMES: Final = ("position", "window", "chunk", "context", "seq_len", "length", "n_ctx", "block_size")
-"""A number in a config may be a length at which the model changes what it computes, if its name has one of these parts."""
+"""A number of a config whose name contains one of these texts may be a length at which the model changes what it computes. The
+probe tries each such number."""
 
 SMALL_WINDOW: Final = 4
-"""The tokens of a sliding window during the trial."""
+"""A sliding window has at most this many tokens during the trial."""
 
 SPREAD: Final = 8
-"""This many tokens are computed beside a token below a length, and beside one beyond it. Lengths below this are not tried."""
+"""The probe computes this many tokens beside a token below or beyond a length. Smaller lengths than this are not tried."""
 
 
 class Unfit(Exception):
@@ -45,10 +48,10 @@ class Unfit(Exception):
 
 
 def prepare_for_slots(model: CausalModel) -> int:
-    """Switch the model's attention to that of slots. Returns the bytes that one token of one slot takes in the KV cache.
+    """Give the model the attention of slots, and try it. Returns the bytes that one token of one slot takes in the KV cache.
 
     Raises:
-        Unfit: The model cannot run in slots; it is left as it was.
+        Unfit: The model cannot run in slots. It then has its own attention.
     """
     config = model.network.config.get_text_config()
     if unknown := set(getattr(config, "layer_types", None) or ()) - KNOWN_LAYERS:
@@ -78,7 +81,7 @@ def prepare_for_slots(model: CausalModel) -> int:
 
 
 def why_alone(model: CausalModel) -> str | None:
-    """Return why texts of this model cannot share a padded batch; None if the padded engine may batch them by length."""
+    """Return why texts of this model must run alone in the padded engine; None if `padded_batches` may batch them."""
     _restore_attention(model)
     try:
         switch = length_switch(model.network)
@@ -133,7 +136,10 @@ def _length_dependence(model: CausalModel) -> str | None:
 
 @contextmanager
 def _small_windows(network: Any) -> Iterator[None]:
-    """Let sliding windows have `SMALL_WINDOW` tokens in the `with` block: in the config, which makes the masks, and in layers."""
+    """Make sliding windows at most `SMALL_WINDOW` tokens long in the `with` block.
+
+    Their length is changed in the config, from which masks are made, and in the layers.
+    """
     window: int = getattr(network.config.get_text_config(), "sliding_window", None) or 0
     modules = list(network.modules())
     owners = [network.config.get_text_config(), *modules, *(getattr(module, "config", None) for module in modules)]
@@ -148,7 +154,7 @@ def _small_windows(network: Any) -> Iterator[None]:
 
 
 def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
-    """Yield all numbers of a config, and of the configs in it, that may be a length at which the model changes."""
+    """Yield each number of a config, and of the configs in it, whose name makes it a possible length (`LENGTH_NAMES`)."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _lengths(value)
@@ -158,13 +164,13 @@ def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
 
 @torch.inference_mode()
 def _logits_beside(model: CausalModel, length: int, last: int) -> torch.Tensor:
-    """Return the logits [SPREAD, vocabulary] of tokens at positions below `length`, computed beside one at position `last`."""
+    """Return the logits [SPREAD, vocabulary] of tokens at positions below `length`. One more token is at position `last`."""
     ids = [(7 + 31 * n) % model.encoder.vocabulary for n in range(SPREAD + 1)]
     positions = [(length - 1) * n // SPREAD for n in range(SPREAD)]
     row = torch.tensor([ids, [*positions, last]], device=model.placement.device)
     token = IN_LONG_TEXT.set(False)
     try:
-        # with a mask, transformers does not take gaps between positions for borders between texts
+        # without a mask, transformers would take gaps between positions for borders between texts
         mask = torch.ones_like(row[:1])
         out = model.network(input_ids=row[:1], attention_mask=mask, position_ids=row[1:], use_cache=False)
     finally:
@@ -173,7 +179,10 @@ def _logits_beside(model: CausalModel, length: int, last: int) -> torch.Tensor:
 
 
 def _distance_by_padding(model: CausalModel) -> float:
-    """Return how far (`logit_distance`) a padded batch moves the logits of a prompt's next two tokens."""
+    """Return how far padding moves the logits of a prompt's next two tokens.
+
+    This is the `logit_distance` between the logits computed alone and those computed in a padded batch.
+    """
     one, other = _prompts(model)
     alone = _generated_logits(model, [one])
     beside = _generated_logits(model, [one, [*other, *one]])
@@ -182,7 +191,7 @@ def _distance_by_padding(model: CausalModel) -> float:
 
 @torch.inference_mode()
 def _generated_logits(model: CausalModel, prompts: list[list[int]]) -> torch.Tensor:
-    """Return the logits [prompts, 2, vocabulary] with which `generate` chooses the next two tokens."""
+    """Return the logits [prompts, 2, vocabulary] with which `generate` chooses the next two tokens of each prompt."""
     width = max(map(len, prompts))
     ids = [[0] * (width - len(tokens)) + tokens for tokens in prompts]
     mask = [[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in prompts]
@@ -197,7 +206,7 @@ def _generated_logits(model: CausalModel, prompts: list[list[int]]) -> torch.Ten
 
 
 def _prompts(model: CausalModel) -> list[list[int]]:
-    """Return two prompts of tokens from all over the vocabulary. Their first four tokens are the same."""
+    """Return two prompts, of 9 and 11 tokens. The first four tokens are the same in both prompts."""
     words = model.encoder.vocabulary
     first = [(7 + 31 * n) % words for n in range(9)]
     return [first, [*first[:4], *((11 + 17 * n) % words for n in range(7))]]
@@ -205,16 +214,17 @@ def _prompts(model: CausalModel) -> list[list[int]]:
 
 @torch.inference_mode()
 def _own_logits(model: CausalModel, tokens: list[int]) -> torch.Tensor:
-    """Return the logits [2, vocabulary] after the last two tokens, computed by the model itself without a cache."""
+    """Return the logits [2, vocabulary] after the last token but one and after the last, by the model's own `forward`."""
     ids = torch.tensor([tokens], device=model.placement.device)
     out = model.network(input_ids=ids, use_cache=False).logits[0, -2:]
     return torch.Tensor(out.float().cpu())
 
 
 def _slot_logits(model: CausalModel, prompts: list[list[int]]) -> tuple[list[torch.Tensor], int]:
-    """Return each prompt's logits after its last two tokens, computed in slots, and the bytes of a token in the cache.
+    """Return two values: the logits [2, vocabulary] of each prompt, computed in slots; and the bytes of a token in the cache.
 
-    Each prompt is computed up to its last token. Then one step computes the last tokens of both.
+    The logits of a prompt are those after its last token but one and after its last. Each prompt is first computed up to its last
+    token but one. Then one step computes the last tokens of both prompts.
     """
     runtime = Runtime(model.network, model.placement.device, layers=model.layers, slots=3, length=16, eos=model.eos)
     request = GenerationRequest("probe", Prompt(text="probe", params=SamplingParams(max_tokens=1, seed=0)))

@@ -1,9 +1,9 @@
 """The sampler chooses the next tokens of many sequences at once, each by its own sampling params and random numbers.
 
 A token is drawn by inverting the cumulative distribution at one uniform number. That number depends only on the request's seed
-and the token's position, so a completion does not depend on the other requests of its steps. Filters are applied as in
-transformers: temperature, top_k, top_p (Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv 2407.01082). Log probabilities are
-the model's own, before penalties, temperature and filters (vLLM's `raw_logprobs`).
+and the token's position, so a completion does not depend on the other requests of its steps. The temperature and the filters are
+applied in the order of transformers: temperature, top_k, top_p (Holtzman et al. 2020: arXiv 1904.09751), min_p (arXiv
+2407.01082). Log probabilities are the model's own, before penalties, temperature and filters (vLLM's `raw_logprobs`).
 """
 
 import hashlib
@@ -19,11 +19,12 @@ from jobs.generation import MIN_LOGPROB, SamplingParams
 from workers.engines.text.encoding import SampledLogprob
 
 CANDIDATES: Final = 256
-"""The filters look at this many of the most likely tokens first, or at top_k if that is more. The whole vocabulary is sorted
-only if top_p or min_p keep more than those."""
+"""Filters first look at only this many of the most likely tokens, or at top_k of them if top_k is larger. The whole vocabulary is
+sorted only if top_p and min_p keep all the tokens that the filters have looked at."""
 
 BLOCK: Final = 1024
-"""The highest logit is searched in blocks of this many: first the highest of each block, then its place in the best block."""
+"""On a CPU, `most_likely` divides the logits into blocks of this many. It finds the highest logit of each block, then looks for
+the token only in the block with the highest of all."""
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class SamplingState:
         return not (params.temperature > 0 or changed or params.logit_bias or params.logprobs is not None)
 
     def for_next(self, choices: int) -> list["SamplingState"]:
-        """Return a state for each of the next `choices` positions: this one, then copies for those after forced tokens."""
+        """Return a state for each of the next `choices` positions: first this state, then copies of it at later positions."""
         return [self, *(replace(self, position=self.position + n) for n in range(1, choices))]
 
     def append(self, token: int) -> None:
@@ -72,7 +73,7 @@ class SamplingState:
 
 
 def sample(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[int]) -> torch.Tensor:
-    """Choose the next token of each sequence [sequences] from logits [sequences, vocabulary]. May change the logits in place."""
+    """Return the next tokens [sequences], chosen from the logits [sequences, vocabulary]. The logits may be changed in place."""
     recorded = [row for row, one in enumerate(states) if one.params.logprobs is not None]
     raw_logprobs = logits[torch.tensor(recorded, device=logits.device)].float().log_softmax(-1) if recorded else None
     suppress_early_eos(logits, states, eos)
@@ -98,10 +99,10 @@ def sample(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[
 
 
 def most_likely(logits: torch.Tensor) -> torch.Tensor:
-    """Return the tokens [sequences] with the highest logits [sequences, vocabulary]; of equal ones, the first.
+    """Return the token [sequences] with the highest of each sequence's logits [sequences, vocabulary].
 
-    On a CPU, finding the place of the highest number takes several times as long as finding the number, so the place is looked
-    for in one block of each sequence only.
+    If several tokens have the highest logit, the first of them is returned. On a CPU, finding the place of the highest number
+    takes several times as long as finding the number. So the place is looked for in only one block of each sequence (`BLOCK`).
     """
     if logits.device.type != "cpu":
         return logits.argmax(-1)
@@ -120,9 +121,10 @@ def most_likely(logits: torch.Tensor) -> torch.Tensor:
 
 
 def record_logprobs(raw_logprobs: torch.Tensor, chosen: torch.Tensor, states: Sequence[SamplingState]) -> None:
-    """Record in each state the log probability of its token in `chosen` [sequences], and the most likely tokens.
+    """Record in each state the log probability of the sequence's token in `chosen` [sequences].
 
-    `raw_logprobs` [sequences, vocabulary] has the log probabilities of all tokens.
+    The most likely tokens are recorded too, as many as the sequence's params ask for. `raw_logprobs` [sequences, vocabulary]
+    has the log probabilities of all tokens.
     """
     widths = [min(one.params.logprobs or 0, raw_logprobs.shape[1]) for one in states]
     best, tokens = raw_logprobs.topk(max(widths), dim=-1)
@@ -142,7 +144,7 @@ def record_logprobs(raw_logprobs: torch.Tensor, chosen: torch.Tensor, states: Se
 
 
 def suppress_early_eos(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[int]) -> None:
-    """Exclude end tokens, in place, for sequences whose outputs have fewer than min_tokens tokens."""
+    """Set the logits of end tokens to -inf, in place, for sequences whose output has fewer than min_tokens tokens."""
     early = [row for row, one in enumerate(states) if one.position < one.params.min_tokens]
     if early and eos:
         rows, tokens = (torch.tensor(index, device=logits.device) for index in (early, list(eos)))
@@ -155,8 +157,8 @@ def suppress_early_eos(logits: torch.Tensor, states: Sequence[SamplingState], eo
 def apply_penalties(logits: torch.Tensor, states: Sequence[SamplingState]) -> None:
     """Apply penalties and biases to the logits, in place.
 
-    The repetition penalty counts prompt and output (CTRL: arXiv 1909.05858); presence and frequency penalties count the output
-    (OpenAI's API).
+    The repetition penalty changes the logits of tokens in the prompt or the output (CTRL: arXiv 1909.05858). Presence and
+    frequency penalties change those of tokens in the output (OpenAI's API).
     """
     repeated = [
         (row, token, one.params.repetition_penalty)
@@ -181,7 +183,7 @@ def apply_penalties(logits: torch.Tensor, states: Sequence[SamplingState]) -> No
 
 
 def draw(logits: torch.Tensor, states: Sequence[SamplingState]) -> torch.Tensor:
-    """Draw a token for each sequence [sequences] from the softmax of its logits [sequences, vocabulary], within its filters."""
+    """Return tokens [sequences], each drawn from the softmax of its sequence's logits [sequences, vocabulary] after filters."""
     device = logits.device
     temperatures = torch.tensor([one.params.temperature for one in states], device=device)
     probabilities = (logits / temperatures[:, None]).softmax(-1)
@@ -209,7 +211,7 @@ def _has_filters(params: SamplingParams, vocabulary: int) -> bool:
 
 
 def _inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """Return the indices [sequences] at which cumulative probabilities pass the uniform numbers [sequences].
+    """Return the first index in each sequence [sequences] at which the cumulative probability passes its uniform number.
 
     The probabilities [sequences, n] need not add up to 1.
     """
@@ -221,7 +223,10 @@ def _inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.T
 def _draw_filtered(
     probabilities: torch.Tensor, params: Sequence[SamplingParams], uniforms: torch.Tensor
 ) -> torch.Tensor:
-    """Draw within top_k, top_p and min_p: from the most likely tokens, or from all if the filters leave more than those."""
+    """Return tokens [sequences], drawn within top_k, top_p and min_p.
+
+    They are drawn from the most likely tokens, or from the whole vocabulary if the filters keep more (`CANDIDATES`).
+    """
     top_ks = [one.top_k for one in params if 0 < one.top_k < probabilities.shape[1]]
     kept, tokens = candidates(probabilities, params, max([CANDIDATES, *top_ks]))
     drawn = tokens.gather(1, _inverse_cdf(kept, uniforms)[:, None])[:, 0]
@@ -236,9 +241,9 @@ def _draw_filtered(
 def candidates(
     probabilities: torch.Tensor, params: Sequence[SamplingParams], width: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the probabilities of the `width` most likely tokens of each sequence, and the tokens, most likely first.
+    """Return two tensors [sequences, width]: the probabilities of each sequence's most likely tokens, and those tokens.
 
-    The probability is 0 if a filter excludes the token.
+    The most likely token comes first. A probability is 0 if a filter excludes its token.
     """
     best, tokens = probabilities.topk(min(width, probabilities.shape[1]), dim=-1)
     vocabulary = probabilities.shape[1]
@@ -249,7 +254,7 @@ def candidates(
 def _filtered(
     best: torch.Tensor, total: torch.Tensor, params: Sequence[SamplingParams], limits: Sequence[int]
 ) -> torch.Tensor:
-    """Return the descending probabilities `best` [sequences, n], with 0 for those that a filter excludes: never the first."""
+    """Return `best` [sequences, n], descending probabilities, with 0 for each that a filter excludes. The first always stays."""
     device, ranks = best.device, torch.arange(best.shape[1], device=best.device)
     limit = torch.tensor(limits, device=device)[:, None]
     kept = best.masked_fill(ranks >= limit, 0.0)

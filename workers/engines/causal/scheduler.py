@@ -1,11 +1,14 @@
 """The scheduler decides which sequence runs in which slot, and which tokens a step computes. It knows no tensors.
 
-Waiting sequences are admitted in order of arrival. A slot remembers its tokens after its sequence has ended, until another
-sequence needs the slot; the slot that was free for longest is used first. Prefix sharing: if a sequence begins with the same
-tokens as a slot, it copies their keys and values instead of computing them. If it begins like a prompt that is being prefilled,
-it waits for that prompt. If a model's keys differ between long and short texts (`LengthSwitch`), a long text shares no prefix
-with a short one. With chunked prefill, a step computes one token of every decoding sequence, and as much of the prompts as its
-token budget has room for.
+Waiting sequences are admitted in order of arrival. A slot keeps its tokens after its sequence has ended, until another sequence
+needs the slot. The slot that has been free for longest is used first.
+
+Prefix sharing: if a new sequence begins with the same tokens as a slot, the keys and values of these tokens are taken from the
+slot instead of being computed. If the sequence begins like a prompt that is still in its prefill, the sequence waits for that
+prompt. If a model's keys differ between long and short texts (`LengthSwitch`), a long text shares no prefix with a short one.
+
+Chunked prefill: a step computes one token of every decoding sequence, and as many tokens of prompts as its budget of tokens
+(`step_tokens`) has room for.
 """
 
 from collections import deque
@@ -20,10 +23,11 @@ MAX_FORCED_SAMPLES: Final = 256
 """A step scores at most this many tokens of continuations, since each needs the logits of the whole vocabulary."""
 
 MAX_GATHER_STEPS: Final = 32
-"""Free slots stay empty for at most this many steps, so that several sequences are admitted together."""
+"""Free slots stay empty for at most this many steps while the scheduler waits for more free slots, to admit several sequences
+together (`admit_together`)."""
 
 MIN_SHARED_PREFIX: Final = 8
-"""A sequence waits for a prompt that is being prefilled only if that saves it at least this many tokens."""
+"""A sequence waits for a prompt that is being prefilled only if it then need not compute at least this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class PrefixCopy:
 
 @dataclass(slots=True)
 class _Slot:
-    """A slot of the KV cache: the tokens that it holds, and the sequence that runs in it."""
+    """A slot of the KV cache: the tokens that it holds, how they were computed, and the sequence that runs in it."""
 
     tokens: list[int] = field(default_factory=list)
     adapter: str | None = None
@@ -46,11 +50,11 @@ class _Slot:
 
 
 class Scheduler:
-    """The waiting sequences and the slots.
+    """Holds the waiting sequences and the slots, and plans each step.
 
     Args:
         slots: The largest number of sequences that run at once.
-        step_tokens: The largest number of tokens that a step computes. Decoding sequences come first, with a token each.
+        step_tokens: The largest number of tokens that a step computes. Decoding sequences come first, with one token each.
         prefix_sharing: Whether common prefixes are copied from other slots.
         admit_together: Sequences wait until this many slots are free, and are then admitted together. This is for engines whose
             prefill steps cost much more than their decode steps.
@@ -86,9 +90,9 @@ class Scheduler:
         return len(self._slots)
 
     def resize(self, slots: int, length: int) -> list[TokenSequence]:
-        """Change the number of slots and their length in tokens; the cache must be resized in the same way.
+        """Change the number of slots and their length in tokens. The cache must be resized in the same way.
 
-        Returns the sequences whose slots are gone.
+        Returns the running sequences whose slots are gone.
         """
         preempted = [slot.sequence for slot in self._slots[slots:] if slot.sequence is not None]
         for slot in self._slots:
@@ -108,13 +112,13 @@ class Scheduler:
         return preempted
 
     def preempt(self, sequences: Iterable[TokenSequence]) -> None:
-        """Put sequences that lost their slots before all waiting ones. They keep their output; their keys and values are lost."""
+        """Let sequences that lost their slots wait, before all others. They keep their output, but are computed anew."""
         for sequence in reversed(list(sequences)):
             sequence.slot, sequence.computed = -1, 0
             self.waiting.appendleft(sequence)
 
     def admit(self, length: int) -> list[PrefixCopy]:
-        """Give free slots to waiting sequences, up to the first that needs more than `length` tokens.
+        """Give free slots to waiting sequences, in order, and stop at the first that needs more than `length` tokens.
 
         Returns the copies of prefixes that must be made before the next step.
         """
@@ -134,9 +138,9 @@ class Scheduler:
         return copies
 
     def schedule(self) -> list[Span]:
-        """Return the spans of the next step: a token of each decoding sequence, by slot, then chunks of prefills that fit.
+        """Return the spans of the next step: one token of each decoding sequence, ordered by slot, then chunks of prefills.
 
-        Short chunks come before long ones, since the attention of short ones may be computed token by token.
+        The chunks fit into the step's budget of tokens. Short chunks come before long ones, because `Layout` needs that order.
         """
         decodes: list[TokenSequence] = []
         prefills: list[TokenSequence] = []
@@ -172,15 +176,15 @@ class Scheduler:
         sequence.slot = -1
 
     def fail(self, sequence: TokenSequence) -> None:
-        """Free the slot of a sequence that has failed, and forget its tokens: their keys and values may be wrong."""
+        """Free the slot of a sequence that has failed, and forget the slot's tokens: their keys and values may be wrong."""
         self._slots[sequence.slot].tokens = []
         self.finish(sequence)
 
     def _is_gathering(self) -> bool:
         """Whether free slots stay empty in this step, so that more sequences are admitted together later.
 
-        They do not if enough slots are free already, if every waiting sequence has a free slot, if no sequence is running, if one
-        is in its prefill, or after `MAX_GATHER_STEPS` steps.
+        Sequences are admitted now if enough slots are free, if there is a free slot for every waiting sequence, if no sequence is
+        running, if a running sequence is in its prefill, or after `MAX_GATHER_STEPS` steps.
         """
         free = len(self._free)
         reads = any(sequence.known - sequence.computed > 1 for sequence in self.running)
@@ -192,7 +196,7 @@ class Scheduler:
         return True
 
     def _is_long(self, sequence: TokenSequence) -> bool:
-        """Whether all tokens of a sequence take the rotary positions of long texts. False if the model makes no difference."""
+        """Whether all tokens of a sequence take the rotary positions of long texts. False if the model has no `LengthSwitch`."""
         switch = self._length_switch
         if switch is None:
             return False
@@ -200,7 +204,7 @@ class Scheduler:
         return (sequence.known if whole else len(sequence.prompt)) > switch.boundary
 
     def _restart_if_long(self, sequence: TokenSequence) -> None:
-        """Have all tokens of a sequence computed again if it has become long and the model's `generate` would do so too."""
+        """Let all tokens of a sequence be computed again if it has just become long and `generate` would do the same."""
         if not sequence.is_long and self._is_long(sequence):
             slot = self._slots[sequence.slot]
             slot.tokens, slot.is_long = [], True
@@ -209,12 +213,12 @@ class Scheduler:
     def _best_prefix(self, sequence: TokenSequence) -> tuple[int, int, int]:
         """Find the slot that shares the longest prefix with a sequence.
 
-        Returns the slot (-1: none), the length of the prefix, and the length of the longest one that a prompt still in its
-        prefill will have in common with the sequence.
+        Returns three values: the slot (-1: none); the length of the shared prefix; and the length of the longest prefix that
+        the sequence has in common with a prompt that is still in its prefill (0: none).
         """
         if not self._prefix_sharing:
             return -1, 0, 0
-        reusable = sequence.tokens(0, sequence.sampling_position)  # later tokens must be computed for their logits
+        reusable = sequence.tokens(0, sequence.sampling_position)  # the logits after later tokens are needed
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):
             if (slot.adapter, slot.is_long) != (sequence.adapter, sequence.is_long):
@@ -238,11 +242,11 @@ class Scheduler:
 
 
 def _common_prefix(one: list[int], other: list[int]) -> int:
-    """Return the length of the common prefix. Searches by halves, as it is called for each waiting sequence and slot."""
+    """Return the length of the common prefix. The search is by halves, because it is done for each waiting sequence and slot."""
     low, high = 0, min(len(one), len(other))
     if one[:high] == other[:high]:
         return high
-    while high - low > 1:  # the first `low` are equal, the first `high` are not
+    while high - low > 1:  # the first `low` tokens of both are equal, the first `high` are not
         middle = (low + high) // 2
         low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle)
     return low

@@ -1,6 +1,6 @@
-"""The values that the scheduler hands to the runtime: sequences, and spans, the tokens of a sequence that one step computes.
+"""The values that the scheduler hands to the runtime: sequences of tokens, and spans (`Span`).
 
-`LengthSwitch` stands here too: it says how a model changes with the length of a sequence.
+A span is the tokens of one sequence that one step computes. `LengthSwitch` says how a model changes with the length of a text.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ class LengthSwitch:
 
     Args:
         boundary: Texts of more tokens than this are long.
-        restarts: Whether `generate` of this model computes all keys and values again when a text becomes long. If not, those of
-            earlier tokens stay as they are.
+        restarts: Whether `generate` of this model computes all keys and values again when a text becomes long. If not, the
+            keys and values of earlier tokens stay as they are.
         grows: Whether each further token of a long text changes the positions once more (`dynamic`), so that no two long texts
-            can share a call.
+            can share a call of the network.
     """
 
     boundary: int
@@ -61,17 +61,17 @@ class TokenSequence:
 
     @property
     def sampling_position(self) -> int:
-        """The position of the token after which its next one is sampled."""
+        """The position of the token after which the next token is sampled."""
         return len(self.prompt) + len(self.output) - 1
 
     @property
     def needed_length(self) -> int:
-        """How many tokens its slot must have room for. The last token of its output is never computed, so it needs no room."""
+        """How many tokens its slot must have room for. The output's last token is never computed and needs no room."""
         return len(self.prompt) + self.request.prompt.params.max_tokens - 1
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that it runs with. Each adapter gives other keys and values, so a prefix is not shared between adapters."""
+        """The adapter that it runs with, if any. Adapters change keys and values, so they share no prefixes with each other."""
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:

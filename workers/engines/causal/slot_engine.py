@@ -28,15 +28,15 @@ from workers.engines.protocol import EngineStats
 from workers.engines.text.endings import Ending, ending_of
 
 GATHER_DIVISOR: Final = 8
-"""With CUDA graphs a prefill step costs as much as several decode steps. So waiting prompts are admitted together, once
-1/GATHER_DIVISOR of the slots is free. By calculation, this doubles the throughput of 64 slots with texts of 200 tokens, decode
+"""With CUDA graphs a prefill step costs as much as several decode steps. So waiting prompts are admitted together, when
+1/GATHER_DIVISOR of the slots are free. By calculation, this doubles the throughput of 64 slots with texts of 200 tokens, decode
 steps of 2.5 ms and prefill steps of 15 ms."""
 
 Result = Ending | Fault
 
 
 class SlotEngine:
-    """The engine. `workers.engines.protocol.Engine` describes its five methods.
+    """Runs requests in slots. `workers.engines.protocol.Engine` describes the five methods.
 
     Args:
         model: A loaded model, which `probe` has prepared for slots.
@@ -46,8 +46,8 @@ class SlotEngine:
         token_bytes: The memory that one token of one slot takes in the KV cache, in bytes.
         prefix_sharing: Whether common prefixes are computed once.
         recorder: Records decode steps, so that they can be replayed. If None, every step is computed anew.
-        core: The CPU core that the stepping thread is pinned to at its first step. None pins it to no core.
-        began_ns: When loading began, on `clock_ns`: the engine's age counts from there. None is now.
+        core: The CPU core that the stepping thread is pinned to at its first step; None if the thread is not pinned.
+        began_ns: When loading began, by `clock_ns`. The engine's age counts from this time. None means now.
         clock_ns: Returns monotonic nanoseconds.
     """
 
@@ -114,7 +114,7 @@ class SlotEngine:
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
-        if self._core is not None and not self._is_pinned:  # not earlier: pinning also binds threads started later
+        if self._core is not None and not self._is_pinned:  # not earlier: threads started later are pinned too
             self._core.pin()
             self._is_pinned = True
         done = self._end_cancelled() + self._encode()
@@ -152,7 +152,7 @@ class SlotEngine:
             torch.cuda.empty_cache()
 
     def _end_cancelled(self) -> list[Completion]:
-        """End the requests that were cancelled since the last step, whether they wait or run."""
+        """End the requests that were cancelled since the last step, waiting or running. Returns their completions."""
         with self._lock:
             cancelled, self._cancelled = self._cancelled, set()
             early = [name for name in cancelled if self._submitted.pop(name, None)]
@@ -193,17 +193,20 @@ class SlotEngine:
         return faults
 
     def _admit(self) -> list[tuple[TokenSequence, Result]]:
-        """Make the cache large enough for waiting sequences, and admit what fits. Returns the sequences that can never fit."""
+        """Make the cache large enough for the first waiting sequence, and admit the waiting sequences that fit.
+
+        Returns the sequences that can never fit, with their faults.
+        """
         faults: list[tuple[TokenSequence, Result]] = [*self._capacity.fit()]
         for copy in self._scheduler.admit(self._runtime.cache.length):
             self._runtime.copy_prefix(copy.source, copy.target, copy.tokens)
         return faults
 
     def _run_step(self, spans: Sequence[Span]) -> tuple[list[tuple[TokenSequence, Result]], StepTime]:
-        """Run a step. If it fails, each sequence runs again alone, so that only the one that causes the failure fails.
+        """Run a step. Returns two values: the sequences that end, with their results, and the step's time.
 
-        If memory ran out and there are several slots, they are halved instead. Returns the sequences that end, and the step's
-        time.
+        If the step fails, each sequence runs again alone, so that only the one that causes the failure fails. If memory ran out
+        and there are several slots, half of the slots are given up instead. After `CacheLost` all sequences are computed anew.
         """
         states = [
             one for span in spans if span.samples for one in self._sampling_states[span.sequence].for_next(span.samples)
@@ -225,14 +228,17 @@ class SlotEngine:
         return self._append_tokens(spans, tokens), step_time
 
     def _run_one_by_one(self, spans: Sequence[Span]) -> list[tuple[TokenSequence, Result]]:
-        """Run the spans of a step one by one. If memory runs out, all slots are emptied, and the remaining spans run later."""
+        """Run the spans of a step one by one. Returns the sequences that end, with their results.
+
+        If memory runs out, all slots are emptied, and the sequences that have not ended wait again.
+        """
         ended: list[tuple[TokenSequence, Result]] = []
         for span in spans:
             if span.sequence.slot >= 0:
                 ended += self._run_step([span])[0]
         for sequence, _ in ended:
             if sequence.slot < 0:
-                self._scheduler.waiting.remove(sequence)  # it was put back to wait with those that have not ended
+                self._scheduler.waiting.remove(sequence)  # it waits since all slots were emptied
         return ended
 
     def _halve_slots(self, error: Exception) -> None:
@@ -252,7 +258,7 @@ class SlotEngine:
         self._runtime.cache.clear(slots, 0)
 
     def _append_tokens(self, spans: Sequence[Span], tokens: Sequence[int]) -> list[tuple[TokenSequence, Result]]:
-        """Append the step's tokens to their sequences. Returns the sequences that end with these tokens."""
+        """Append the sampled tokens to their sequences. Returns the sequences that end with these tokens, and their endings."""
         self._scheduler.mark_computed(spans)
         ended: list[tuple[TokenSequence, Result]] = []
         sequences = (span.sequence for span in spans for _ in range(span.samples))

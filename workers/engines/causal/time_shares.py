@@ -7,7 +7,7 @@ from workers.engines.causal.runtime.runtime import StepTime
 from workers.engines.causal.sequences import Span
 
 NOTHING_MEASURED: Final = StepTime(0, 1, 0)
-"""The `StepTime` of a step that failed: that step's time is split by the number of tokens alone."""
+"""The `StepTime` of a step that failed. With it, the step's time is split equally over the sequences."""
 
 
 def split_time(time_ns: int, weights: Sequence[int]) -> list[int]:
@@ -21,10 +21,10 @@ def split_time(time_ns: int, weights: Sequence[int]) -> list[int]:
 
 
 def time_weights(spans: Sequence[Span], step_time: StepTime) -> list[int]:
-    """Return a weight for each span (one sequence's tokens in the step): about the nanoseconds that it took.
+    """Return a weight for each span (one sequence's tokens in the step): about the nanoseconds that the span took.
 
-    The time of attention is split by the cached tokens that each span's tokens attend to, the time of the other layers by the
-    tokens that are computed, and the time of sampling by the tokens that are sampled.
+    The time of attention is split by how many tokens the span's tokens attend to, the time of the other layers by how many tokens
+    are computed, and the time of sampling by how many tokens are sampled.
     """
     reads = [span.size * span.start + span.size * (span.size + 1) // 2 for span in spans]
     read, tokens, samples = sum(reads), sum(span.size for span in spans), sum(span.samples for span in spans)
