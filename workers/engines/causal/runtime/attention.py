@@ -1,7 +1,7 @@
-"""The attention of slots: a step computes tokens of many sequences, and each attends to its own sequence's slot of the KV cache.
+"""The attention of slots: a step computes tokens of many sequences, and each token attends to the slot of its own sequence.
 
-It is registered with transformers as an attention implementation, so that any model whose attention can be replaced can run in
-slots. It refuses variants of attention that it cannot compute exactly; `probe` then finds the model unfit.
+This attention is registered with transformers, so that any model whose attention can be replaced can run in slots. Variants of
+attention that this module cannot compute exactly are refused. `probe` then finds the model unfit.
 """
 
 import time
@@ -23,19 +23,19 @@ ATTENTION_NAME: Final = "nightpress"
 """The name under which transformers knows this attention."""
 
 MAX_SHORT_CHUNK: Final = 32
-"""A chunk of at most this many tokens is short. On a CPU, its attention is computed token by token: for so few tokens, setting up
-the matrix products of a chunk takes longer."""
+"""A chunk of at most this many tokens is short. If keys are in tiles (on a CPU), a short chunk's attention is computed token by
+token, because setting up matrix products would take longer for so few tokens."""
 
 REFUSED_ARGUMENTS: Final = ("s_aux", "position_bias", "alibi", "indices")
-"""Arguments that change attention in ways that this module does not compute."""
+"""Arguments that ask for variants of attention that this module does not compute. A model that gives one of them is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Successive tokens of one sequence that a step computes.
 
-    `row_start` is the index of the first one among all tokens of the step, `start` its position in the sequence, and `size` the
-    number of tokens.
+    `row_start` is the index of the chunk's first token among all tokens of the step. `start` is that token's position in the
+    sequence. `size` is the number of tokens.
     """
 
     slot: int
@@ -57,9 +57,9 @@ class Layout:
         slots: The slots of the decode tokens [n], ascending.
         positions: The positions of the decode tokens in their sequences [n].
         chunks: The chunks, short ones first.
-        covered_slots: All decode tokens are in the first `covered_slots` slots.
+        covered_slots: A number of slots, counted from slot 0, that includes the slots of all decode tokens.
         max_length: A decode token attends to at most this many tokens, itself included.
-        repeats: Whether the same decode token may be there several times.
+        repeats: Whether `slots` and `positions` may name the same decode token several times.
         attention_ns: The time spent in attention so far, in nanoseconds.
         in_long_text: The value of `rotary.IN_LONG_TEXT` during the step.
     """
@@ -81,14 +81,14 @@ class Layout:
 
     @cached_property
     def short_chunks(self) -> int:
-        """The number of chunks before the first long one."""
+        """The number of short chunks (`MAX_SHORT_CHUNK`). They come first."""
         return next((n for n, chunk in enumerate(self.chunks) if chunk.size > MAX_SHORT_CHUNK), len(self.chunks))
 
     @cached_property
     def token_by_token(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The slots [n] of the tokens that attend one by one on a CPU, and the number of tokens that each sees, itself included.
+        """Two tensors [n] for the tokens that attend one by one on a CPU: their slots, and how many tokens each of them sees.
 
-        These are the first tokens of the step: the decode tokens, then those of the short chunks.
+        These are the first tokens of the step: the decode tokens, then the tokens of the short chunks. Each also sees itself.
         """
         slots, positions = self.slots_and_positions
         count = self.decode_tokens + sum(chunk.size for chunk in self.chunks[: self.short_chunks])
@@ -96,12 +96,12 @@ class Layout:
 
     @cached_property
     def lengths(self) -> torch.Tensor:
-        """How many tokens each decode token attends to, itself included [n]."""
+        """A tensor [n]: how many tokens each decode token attends to, itself included."""
         return self.positions + 1
 
     @cached_property
     def slots_and_positions(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The slot and the position of each token of the step."""
+        """Two tensors: the slot of each token of the step, and the position of each token."""
         if not self.chunks:
             return self.slots, self.positions
         slots, positions = [self.slots], [self.positions]
@@ -111,7 +111,7 @@ class Layout:
         return torch.cat(slots), torch.cat(positions)
 
     def mask(self, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """Return the mask of the decode tokens [covered slots, 1, 1, max length]: -inf for tokens that they may not see, else 0.
+        """Return the mask [covered slots, 1, 1, max length]: 0 for tokens that a slot's decode token sees, -inf for all others.
 
         A covered slot without a decode token sees position 0: if it saw nothing, its softmax would be NaN.
         """
@@ -149,13 +149,14 @@ def slot_attention(
     Args:
         module: The layer's attention module.
         query: The queries [1, heads, tokens, size].
-        key: The layer's cached keys, those of this step included: [slots, KV heads, length, size], or in tiles.
-        value: The cached values, likewise: [slots, KV heads, length, value size]; if keys are in tiles, [slots, length, KV heads,
+        key: The layer's cached keys, those of this step included: [slots, KV heads, length, size], or in tiles
+            (`kernels/cpu/tiles`).
+        value: The layer's cached values: [slots, KV heads, length, value size]; if keys are in tiles, [slots, length, KV heads,
             value size].
         attention_mask: Must be None: `LAYOUT` says which tokens a token sees.
         scaling: The factor of the scores; None is 1 / sqrt(size).
         dropout: Ignored, since nothing is trained here.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118).
+        softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118); None if they are not.
         sliding_window: A token sees only this many of the last tokens, itself included. None: all of them.
         others: Further arguments of models. Those of `REFUSED_ARGUMENTS` must be None.
 
@@ -163,7 +164,7 @@ def slot_attention(
         The outputs [1, tokens, heads, value size], and None in place of the attention weights.
 
     Raises:
-        NotImplementedError: The model asks for a variant of attention that is not computed here.
+        NotImplementedError: The model asks for a variant of attention that this module does not compute.
     """
     if attention_mask is not None or not getattr(module, "is_causal", True):
         raise NotImplementedError("attention that is not causal")
@@ -226,7 +227,7 @@ def _attend_covered(
 ) -> torch.Tensor:
     """Return the outputs [tokens, heads, value size] for queries [tokens, KV heads, queries a KV head, size].
 
-    Two matrix products cover all slots at once, up to the highest one that is used.
+    Each of the two matrix products is computed for all covered slots at once.
     """
     tokens, kv_heads, group_size = grouped.shape[:3]
     scattered = layout.repeats or tokens < layout.covered_slots  # covered slots may lack a decode token in this step

@@ -1,17 +1,17 @@
-"""CUDA graphs: each size of decode step is recorded once. A GPU then replays its kernels without Python between them.
+"""CUDA graphs: each size of decode step is recorded once. A GPU then replays the recorded kernels without Python between them.
 
-A recording reads tokens, positions and slots from buffers that never move. It is made for a number of decode tokens (its rows,
-one for each sequence) and a maximum length, and serves every decode step that fits. Rows that are left over repeat one of the
-step's sequences: they write the same values to the same memory once more.
+A recording reads tokens, positions and slots from buffers that never move. A size is a number of rows (decode tokens, one for
+each sequence) and a maximum length of sequences. A step with fewer rows repeats one of its sequences in the rows that are left
+over. Those rows write the same values to the same memory once more.
 
-A recording may be wrong, for instance if it has frozen an input. So it is recorded with other inputs than it will be used for. It
-is used only after `TRIALS` trials, in which its logits must equal those of the plain step (computed without a recording). Before
-each trial the step's keys and values are removed from the cache. If a recording fails or differs, recording stops, and all steps
+A recording may be wrong, for instance if it has frozen an input. So it is made with dummy inputs, and used only after `TRIALS`
+trials. In a trial, the recording's logits must equal those of the plain step (computed without a recording). Before each trial
+the step's keys and values are removed from the cache. If a recording fails or gives other logits, recording stops, and all steps
 are computed plainly from then on.
 
-A step can be launched before Python has read its input tokens, as these stay on the device. Python then handles the tokens while
-the GPU computes. If a sequence ends with such a token, the step computes that token for nothing. Its keys and values lie after
-the end of the tokens that the slot is known to hold, so nothing reads them.
+A step can be launched before Python has read the step's input tokens, because these stay on the device. Python then handles the
+tokens while the GPU computes. If a sequence ends with its input token, the step computes that token for nothing. The token's keys
+and values lie after the end of the tokens that the slot is known to hold, so nothing reads them.
 """
 
 from collections import Counter
@@ -31,15 +31,15 @@ TRIALS: Final = 2
 """A recording must give the right logits in this many steps before it is used."""
 
 MIN_USES: Final = 4
-"""A size is recorded once this many steps had it: rarer sizes are not worth a recording."""
+"""A size of step is recorded when this many steps have had that size. A rarer size is not worth a recording."""
 
 MIN_LENGTH: Final = 256
-"""The smallest maximum length of a recording, in tokens. Larger maximum lengths double it, once or more, up to the length of the
+"""Tokens. The maximum length of a recording is this number, or this number doubled once or more, but at most the length of the
 slots."""
 
 REPLAY_TOLERANCE: Final = 0.02
-"""The largest distance (`logit_distance`) of a replay from the same rows computed without replay. The matrix products of both
-have the same sizes, so this limit is stricter than the one for the distance from the plain step."""
+"""The largest distance (`logit_distance`) of a replay's logits from those of the same rows computed without replay. Both use
+matrix products of the same sizes, so this limit is stricter than `tolerance`, the limit for the distance from the plain step."""
 
 Step = Callable[[], None]
 Recorder = Callable[[Step], Step]
@@ -50,7 +50,7 @@ Forward = Callable[[torch.Tensor, torch.Tensor, Layout], torch.Tensor]
 
 
 class CacheLost(Exception):
-    """A replay was wrong, so the KV cache may hold wrong values."""
+    """A replay failed or gave wrong logits, so the KV cache may hold wrong values."""
 
 
 class CudaGraphs:
@@ -64,14 +64,14 @@ class CudaGraphs:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            step()  # the first run does work of preparation, which must not be recorded
+            step()  # the first run also prepares things, which must not be recorded
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
                 step()
         except Exception:
-            torch.cuda.set_stream(current)  # after a failed capture, torch may not have done this
+            torch.cuda.set_stream(current)  # torch may not have done this if the capture failed
             raise
         return graph.replay
 
@@ -91,7 +91,7 @@ class RecordedSteps:
         recorder: Records a step.
         device: The device of the network.
         slots: The largest number of sequences in a step.
-        tolerance: The largest distance (`logit_distance`) of a replay from the plain step.
+        tolerance: The largest distance (`logit_distance`) of a replay's logits from those of the plain step.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class RecordedSteps:
         self._launched = {}
 
     def launch(self, rows: Sequence[tuple[int, Span]], tokens: torch.Tensor) -> None:
-        """Launch a decode step ahead of time if a tried recording has its size. `collect` returns its logits.
+        """Launch a decode step ahead of time if a recording of its size has passed its trials. `collect` returns the logits.
 
         Args:
             rows: The spans of the step, each with the index of its token in `tokens`.
@@ -141,9 +141,9 @@ class RecordedSteps:
         self._launched = {(span.sequence, span.start): row for row, (_, span) in enumerate(rows)}
 
     def collect(self, spans: Sequence[Span]) -> torch.Tensor | None:
-        """Return the logits [launched spans, vocabulary] of the step that was launched; None if they do not fit these spans.
+        """Return the logits [n, vocabulary] of the first n of these spans, which were launched ahead; None if n is 0.
 
-        The logits fit if some of these spans were launched, and these stand before all others. They are returned only once.
+        None is also returned if a launched span stands after one that was not launched. Logits can be collected only once.
         """
         launched, self._launched = self._launched, {}
         rows = [launched.get((span.sequence, span.start)) for span in spans]
@@ -155,7 +155,7 @@ class RecordedSteps:
         return self._output(max(known) + 1)[torch.tensor(known, device=self._inputs.device)]
 
     def logits(self, spans: Sequence[Span], plain: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """Return the logits [spans, vocabulary] of a decode step: by a replay, or by `plain` if no recording fits.
+        """Return the logits [spans, vocabulary] of a decode step, from a replay, or from `plain` if no recording can be used.
 
         Raises:
             CacheLost: A replay failed or differed from `plain`. Everything in the cache must be computed again.
@@ -202,7 +202,10 @@ class RecordedSteps:
             raise CacheLost
 
     def _record(self, recorder: Recorder, size: tuple[int, int], real: int) -> _Recording:
-        """Record a step of dummy inputs: each is token 0 at position 0 of one slot, not `real` if there is another."""
+        """Record a step of dummy inputs: token 0 at position 0 of one slot in all rows.
+
+        `real` is a slot of the step that will be tried. The dummies use another slot, if there is one.
+        """
         slot = (real + 1) % self._cache.slots
         self._inputs.zero_()
         self._inputs[2].fill_(slot)
@@ -224,17 +227,17 @@ class RecordedSteps:
         logger().warning("engine.graphs_stopped", reason=reason)
 
     def _write_inputs(self, rows: Sequence[tuple[int, Span]], padded: int, tokens: torch.Tensor | None = None) -> None:
-        """Write tokens, positions and slots to the buffers that recordings read. Repeats one span to fill `padded` rows.
+        """Write tokens, positions and slots to the buffers that recordings read. One span is repeated to fill `padded` rows.
 
-        If `tokens` is given, which is on the device, a span's token is the one at the index that stands beside the span in
-        `rows`. Else it is taken from the span's sequence.
+        If `tokens` is given (on the device), each span's token is the one at the index that stands beside the span in
+        `rows`. Otherwise each span's token is taken from the span's sequence.
         """
         first = min(rows, key=lambda row: row[1].start)
         filled = [*rows, *[first] * (padded - len(rows))]
         tokens_or_rows = [
             row if tokens is not None else span.sequence.tokens(span.start, span.start + 1)[0] for row, span in filled
         ]
-        # new memory each time: the device may copy it later, so it must not be overwritten
+        # new memory for each step, because the device may copy from it only later
         host = torch.zeros(self._inputs.shape, dtype=torch.long, pin_memory=self._inputs.is_cuda)
         places = zip(*((span.start, span.sequence.slot) for _, span in filled), strict=True)
         host[:, :padded] = torch.tensor([tokens_or_rows, *places])
@@ -253,7 +256,7 @@ class RecordedSteps:
         return self._logits[:rows]
 
     def _size(self, spans: Sequence[Span]) -> tuple[int, int]:
-        """Return the number of rows and the maximum length of the recording that serves a step."""
+        """Return the size of the recording for a step: its number of rows, and its maximum length."""
         return padded_rows(len(spans)), self._max_length_for(max(span.start for span in spans) + 1)
 
     def _max_length_for(self, max_length: int) -> int:

@@ -1,7 +1,7 @@
-"""The KV cache: for each layer, one block of memory with the keys of all slots, and one with their values.
+"""The KV cache: for each layer, one block of memory with the keys of all slots, and one with the values of all slots.
 
-A block [slots, KV heads, length, size] is allocated when its layer first runs, because its sizes are not known earlier, and
-allocated anew when the number or the length of slots changes. Nothing here knows requests.
+A block [slots, KV heads, length, size] is allocated when its layer first runs, because its sizes are not known earlier. It is
+allocated anew when the number or the length of slots changes. This module knows no requests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from workers.engines.causal.runtime.attention import LAYOUT
 
 
 class PlainBlocks:
-    """The keys and values of a layer, [slots, KV heads, length, size] each. The interface is that of `TiledBlocks`."""
+    """The two blocks of a layer, for keys and for values: [slots, KV heads, length, size]. `TiledBlocks` has the same methods."""
 
     def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
         """Allocate zeros. Masked values are still multiplied (by 0), so they must not be NaN."""
@@ -38,7 +38,7 @@ class PlainBlocks:
             block[slots, :, positions] = states.transpose(0, 1)
 
     def indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
-        """Return each block with the index that selects the tokens at these slots and positions in it."""
+        """Return two pairs, for keys and for values: a block, and the index of the tokens at these slots and positions in it."""
         return [(block, (slots, slice(None), positions)) for block in (self.keys, self.values)]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
@@ -47,14 +47,17 @@ class PlainBlocks:
             block[target, :, :tokens] = block[source, :, :tokens]
 
     def resize(self, slots: int, length: int) -> None:
-        """Change the number of slots or their length; tokens that still fit stay."""
+        """Change the number of slots or their length. Tokens that still fit stay."""
         self.keys, self.values = (
             resized(block, slots, block.shape[1], length, block.shape[3]) for block in (self.keys, self.values)
         )
 
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers has no types
-    """The cache of one layer. `update` writes a step's keys and values where `LAYOUT` says, and returns the whole blocks."""
+    """The cache of one layer.
+
+    `update` writes a step's keys and values to the slots and positions that `LAYOUT` gives, and returns the whole blocks.
+    """
 
     is_sliding = False
     is_compileable = False
@@ -81,7 +84,7 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers has no t
         return blocks.keys, blocks.values
 
     def resize(self, slots: int, length: int) -> None:
-        """Change the number of slots or their length; tokens that still fit stay."""
+        """Change the number of slots or their length. Tokens that still fit stay."""
         self.slots, self.length = slots, length
         if self.blocks is not None:
             self.blocks.resize(slots, length)
@@ -127,7 +130,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
 
     @torch.inference_mode()
     def resize(self, slots: int, length: int) -> None:
-        """Change the number of slots or their length; tokens that still fit stay.
+        """Change the number of slots or their length. Tokens that still fit stay.
 
         If an allocation fails, its exception is raised, and the cache can still be cleared or resized.
         """
@@ -142,7 +145,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
 
     @contextmanager
     def keeping_first_token(self, slot: int) -> Iterator[None]:
-        """Restore the keys and values of the slot's first token at the end of the `with` block."""
+        """At the end of the `with` block, restore the keys and values that the slot's first token had at the beginning."""
         indices = self._indices(torch.tensor([slot]), torch.tensor([0]))
         saved = [block[index].clone() for block, index in indices]
         try:
@@ -169,7 +172,7 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers has no types
         ]
 
     def clear(self, slots: int, length: int) -> None:
-        """Forget everything and free the memory. The next step allocates blocks of these sizes."""
+        """Forget everything and free the memory. The next step allocates blocks with `slots` slots of `length` tokens."""
         self.before_reallocation()
         for layer in self._slot_layers:
             layer.blocks = None

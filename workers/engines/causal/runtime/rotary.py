@@ -1,9 +1,9 @@
-"""Chooses rotary positions by the length of each text alone, though a step computes many texts.
+"""Chooses the rotary positions of each text by the length of that text alone, although a step computes many texts.
 
 Some models rotate the keys of long texts in another way than those of short texts: `longrope` has two sets of factors, and
-`dynamic` computes a new frequency for each length. transformers chooses by the longest position of a call, as if a call held one
-text. A step holds many texts. So a module of `longrope` is called twice here, once as for short texts and once as for long ones.
-Each token then takes the result that it would get if `generate` ran its text alone.
+`dynamic` computes a new frequency for each length. transformers chooses by the longest position of a call, which is right if the
+call holds only one text. But a step holds many texts. So this module calls a `longrope` module twice, once for short texts and
+once for long texts. Each token then takes the result that it would get if `generate` ran its text alone.
 """
 
 import functools
@@ -17,19 +17,19 @@ from transformers import DynamicCache
 from workers.engines.causal.sequences import LengthSwitch
 
 IN_LONG_TEXT: Final[ContextVar[torch.Tensor | bool | None]] = ContextVar("in_long_text", default=None)
-"""Which tokens belong to a long text although their own position is not past its boundary (`LengthSwitch`): a mask [1, tokens],
-or one bool for all tokens. None leaves the choice to transformers."""
+"""Says which tokens of a call belong to a long text (`LengthSwitch`): a mask [1, tokens], or one bool for all tokens. A token
+whose own position is past the boundary counts as long in any case. None leaves the choice to transformers."""
 
 
 class UnknownSwitch(Exception):
-    """A model's rotary positions change with the length of a text in a way that cannot be followed; the message says how."""
+    """A model's rotary positions change with a text's length in a way that this module cannot follow. The message says how."""
 
 
 def length_switch(network: Any) -> LengthSwitch | None:
     """Return how the rotary positions of a network change with the length of a text; None if no text can make them change.
 
     Raises:
-        UnknownSwitch: The positions change at several lengths, or what `generate` does there cannot be found out.
+        UnknownSwitch: The positions change at several lengths, or it cannot be found out what `generate` does at that length.
     """
     found = {one for module in network.modules() for one in _boundaries(module)}
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
@@ -60,7 +60,7 @@ def forget_lengths(network: Any) -> None:
 
 
 class _ByText:
-    """Replaces the `forward` of a rotary module: gives each token the values for the length of its own text."""
+    """Replaces the `forward` of a rotary module, and gives each token the values for the length of the token's own text."""
 
     def __init__(self, forward: Callable[..., Any], boundary: int) -> None:
         functools.update_wrapper(self, forward)
@@ -84,13 +84,13 @@ class _ByText:
 def _chosen(is_long: torch.Tensor, long: torch.Tensor, short: torch.Tensor) -> torch.Tensor:
     """Return for each token its value from `long` [texts, tokens + 1, …] or from `short` [texts, tokens, …].
 
-    The last token of `long` is dropped: it only made the texts long.
+    The last token of `long` is dropped: it was added only to make the texts long.
     """
     return torch.where(is_long.reshape(*is_long.shape, *[1] * (short.ndim - 2)), long[:, :-1], short)
 
 
 def _boundaries(module: Any) -> Iterator[tuple[int, bool]]:
-    """Yield each length at which a module changes its values for a position, and whether they change again beyond it."""
+    """Yield pairs: a length of text at which a module's values change, and whether each further token changes them again."""
     for rope_type, parameters in _rope_types(module):
         if rope_type == "longrope":
             yield int(parameters["original_max_position_embeddings"]), False
@@ -99,7 +99,7 @@ def _boundaries(module: Any) -> Iterator[tuple[int, bool]]:
 
 
 def _rope_types(module: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the rope types of a rotary module with their parameters: one, or one for each type of layer."""
+    """Yield each rope type of a rotary module, with its parameters. A module has one type, or one for each type of layer."""
     rope_type = getattr(module, "rope_type", None)
     parameters = getattr(getattr(module, "config", None), "rope_parameters", None)
     if isinstance(rope_type, str):
@@ -110,7 +110,7 @@ def _rope_types(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 class _FullCache(DynamicCache):  # type: ignore[misc]
-    """A cache that claims to hold as many tokens as a short text can have."""
+    """An empty cache that claims to hold `tokens` tokens."""
 
     def __init__(self, tokens: int) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class _FullCache(DynamicCache):  # type: ignore[misc]
 
 
 def _restarts(network: Any, boundary: int) -> bool:
-    """Whether `generate` drops the cache when a text gets its first token beyond the boundary."""
+    """Whether `generate` drops the cache when a text gets its first token beyond the boundary. May raise UnknownSwitch."""
     ids = torch.zeros(1, boundary + 1, dtype=torch.long)
     try:
         inputs = network.prepare_inputs_for_generation(

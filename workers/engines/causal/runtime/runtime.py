@@ -1,8 +1,8 @@
 """The runtime computes one step of a network over the slots: tokens go in, the next token of each sequence comes out.
 
-Nothing else in the slot engine runs the network. The tokens that a step computes, of all sequences, go through the network as one
-sequence of tokens, so that its matrix products are as large as possible. Logits are computed only for the tokens after which one
-is sampled.
+Nothing else in the slot engine runs the network. All tokens that a step computes go through the network as one sequence of
+tokens, so that the matrix products are as large as possible. Logits are computed only for the tokens after which a next token is
+sampled.
 """
 
 import time
@@ -69,7 +69,7 @@ class Runtime:
 
     @torch.inference_mode()
     def run(self, spans: Sequence[Span], sampling_states: Sequence[SamplingState]) -> tuple[list[int], StepTime]:
-        """Compute a step. Returns a sampled token for each of the `sampling_states`, in order, and the time that the step took.
+        """Compute a step. Returns a sampled token for each of the `sampling_states`, in order, and the step's time.
 
         Args:
             spans: Decode tokens by slot, then chunks of prefills.
@@ -98,31 +98,37 @@ class Runtime:
         self.cache.copy(source, target, tokens)
 
     def close(self) -> None:
-        """Free the memory at once. Else the network would stay alive: the runtime and its recorded steps refer to each other."""
+        """Free the memory at once.
+
+        Otherwise the network would stay alive for a while, because the runtime and its recorded steps refer to each other.
+        """
         self.cache.clear(0, 0)
         self.cache.before_reallocation = lambda: None
         self._recorded_steps = None
 
     def _step_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
-        """Return the step's logits, some of them launched ahead, and the nanoseconds spent in attention (0 if unknown)."""
+        """Return two values: the step's logits, and the nanoseconds spent in attention (0 if unknown).
+
+        The logits of spans that were launched ahead are collected. Those of all other spans are computed now.
+        """
         collected = self._recorded_steps.collect(spans) if self._recorded_steps is not None else None
         if collected is None:
             return self._fresh_logits(spans)
         if len(collected) == len(spans):
             return collected, 0
-        collected = collected.clone()  # a replay of the rest writes to the same memory
+        collected = collected.clone()  # a replay of the other spans writes to the same memory
         logits, attention_ns = self._fresh_logits(spans[len(collected) :])
         return torch.cat([collected, logits]), attention_ns
 
     def _fresh_logits(self, spans: Sequence[Span]) -> tuple[torch.Tensor, int]:
-        """Return logits and nanoseconds of spans that were not launched ahead. Replays a recorded step if there is one."""
+        """Return the values of `_step_logits` for spans that were not launched ahead. Replays a recorded step if there is one."""
         if self._recorded_steps is not None and all(map(_is_recordable, spans)):
             return self._recorded_steps.logits(spans, lambda: self._logits_of(spans, *self._layout(spans))), 0
         layout, logit_rows = self._layout(spans)
         return self._logits_of(spans, layout, logit_rows), layout.attention_ns
 
     def _to_host(self, spans: Sequence[Span], sampled: torch.Tensor) -> list[int]:
-        """Return the sampled tokens as numbers. If steps are recorded, launches the next step before it waits."""
+        """Return the sampled tokens as numbers. If steps are recorded, launches the next step before waiting for the numbers."""
         if self._recorded_steps is None:
             return sampled.tolist()
         host = torch.empty_like(sampled, device="cpu", pin_memory=sampled.is_cuda).copy_(sampled, non_blocking=True)
@@ -160,7 +166,7 @@ class Runtime:
         return logits
 
     def _layout(self, spans: Sequence[Span]) -> tuple[Layout, list[int]]:
-        """Return the layout of the step's tokens, and the indices of those after which a token is sampled."""
+        """Return the layout of the step's tokens, and the indices of the tokens after which a next token is sampled."""
         decodes = _leading_decodes(spans)
         logit_rows = [n for n, span in enumerate(decodes) if span.samples]
         chunks, row_start = [], len(decodes)
@@ -181,7 +187,7 @@ class Runtime:
         return layout, logit_rows
 
     def _in_long_text(self, spans: Sequence[Span]) -> torch.Tensor | bool:
-        """Return a mask of the step's tokens that belong to a long text; False if none does."""
+        """Return a mask [1, tokens] of the step's tokens that belong to a long text; False if no token does."""
         if not any(span.sequence.is_long for span in spans):
             return False
         tokens = [span.sequence.is_long for span in spans for _ in range(span.size)]
@@ -192,18 +198,20 @@ class Runtime:
 
 
 def _is_recordable(span: Span) -> bool:
-    """Whether a recorded step (CUDA graph) can compute this span: one token, after which one is sampled.
+    """Whether a recorded step (CUDA graph) can compute this span: one token, after which a next token is sampled.
 
-    It cannot compute a scored continuation (`forced`) of a long text: a recording recognises a long text only once a position is
-    past the boundary of rotary positions.
+    A recording cannot compute a scored continuation (`forced`) of a long text. All tokens of such a text take the rotary
+    positions of long texts, even tokens before the boundary (`LengthSwitch`). But a recording sees only a token's position, and
+    would take those as tokens of a short text.
     """
     return span.size == 1 and span.samples > 0 and not (span.sequence.forced and span.sequence.is_long)
 
 
 def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
-    """Return the next step's decodes, for sequences that may continue, each with the index of its token among the sampled ones.
+    """Return the next step's decodes: pairs of the index of a sampled token, and the span that will compute that token.
 
-    Returns none while a prompt is in its prefill: the next step continues the prefill, and decoding beside it costs little.
+    There is one pair for each sequence that may continue. The list is empty while a prompt is in its prefill: the next step
+    continues the prefill, and computing the decodes together with the prefill costs little.
     """
     if not all(span.samples for span in spans):
         return []
@@ -217,7 +225,10 @@ def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
 
 
 def _leading_decodes(spans: Sequence[Span]) -> Sequence[Span]:
-    """Return the decodes: the first spans, while each has one token and the slots ascend. All later spans are chunks."""
+    """Return the decodes: the spans before the first one that has several tokens or no higher slot than the span before.
+
+    All later spans are chunks.
+    """
     n = 0
     while n < len(spans) and spans[n].size == 1 and (n == 0 or spans[n - 1].sequence.slot < spans[n].sequence.slot):
         n += 1
