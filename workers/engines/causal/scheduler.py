@@ -27,7 +27,7 @@ MAX_GATHER_STEPS: Final = 32
 together (`admit_together`)."""
 
 MIN_SHARED_PREFIX: Final = 8
-"""A sequence waits for a prompt that is being prefilled only if it then need not compute at least this many tokens."""
+"""A sequence waits for a prompt that is still in its prefill only if waiting saves computing at least this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class Scheduler:
         return (sequence.known if whole else len(sequence.prompt)) > switch.boundary
 
     def _restart_if_long(self, sequence: TokenSequence) -> None:
-        """Let all tokens of a sequence be computed again if it has just become long and `generate` would do the same."""
+        """Let a sequence's tokens be computed again if the sequence has become long and `generate` would compute them again."""
         if not sequence.is_long and self._is_long(sequence):
             slot = self._slots[sequence.slot]
             slot.tokens, slot.is_long = [], True

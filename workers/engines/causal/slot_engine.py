@@ -114,7 +114,7 @@ class SlotEngine:
                 self._cancelled.add(request_id)
 
     def step(self) -> Sequence[Completion]:
-        if self._core is not None and not self._is_pinned:  # not earlier: threads started later are pinned too
+        if self._core is not None and not self._is_pinned:  # not earlier: threads that start later are pinned too
             self._core.pin()
             self._is_pinned = True
         done = self._end_cancelled() + self._encode()
@@ -238,7 +238,7 @@ class SlotEngine:
                 ended += self._run_step([span])[0]
         for sequence, _ in ended:
             if sequence.slot < 0:
-                self._scheduler.waiting.remove(sequence)  # it waits since all slots were emptied
+                self._scheduler.waiting.remove(sequence)  # it was put back when all slots were emptied
         return ended
 
     def _halve_slots(self, error: Exception) -> None:
