@@ -86,7 +86,7 @@ class Attempt:
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """The part of the receipt that the conversation decides: finish reason, seed, adapter, templates, params, prompt hashes."""
+        """The part of the receipt that the conversation decides, such as finish reason, seed, adapter, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         return {
@@ -166,8 +166,8 @@ class Attempt:
     def _total(self, *, of_replaced: bool) -> Usage:
         """Return the sum of the usage of the replaced completions if `of_replaced`, else of the kept completions.
 
-        The tokens of a prompt with several answers count once: as usage of the kept answers if there are any, else as usage of the
-        replaced ones. If the answers differ in how many of these tokens were cached, the smallest number counts.
+        The tokens of a prompt with several answers count once: as usage of the kept answers if there are any, else as usage of
+        the replaced ones. If the answers differ in how many of these tokens were cached, the smallest number counts.
         """
         by_source: dict[Hashable, list[_Spent]] = {}
         for one in self._spent:

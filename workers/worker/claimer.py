@@ -35,8 +35,8 @@ POLL_S: Final = 0.2
 EMPTYING_POLL_S: Final = 0.02
 """Seconds between two checks while the claimer may not claim.
 
-It may not claim while the breaker must be asked about a failing batch (rule 36 of jobs/PROTOCOL.md). It may not claim either
-while suspects run or wait to be claimed, until the worker holds no job (rule 34).
+It may not claim while the breaker must be asked about a failing batch (rule 36 of jobs/PROTOCOL.md). Also, if suspects run or
+wait to be claimed, it may not claim until the worker holds no job (rule 34: suspects run apart).
 """
 
 AHEAD: Final = 1.0
@@ -111,9 +111,7 @@ class Claimer:
             return POLL_S
         if not self._breaker_was_asked():
             return EMPTYING_POLL_S
-        if (
-            self._must_be_empty and self._leases.holding
-        ):  # suspects run alone, so that a crash shows which rows caused it
+        if self._must_be_empty and self._leases.holding:  # suspects run alone, so a crash shows which rows caused it
             if not self._leases.in_hand:
                 self._flusher.flush_now()
             return EMPTYING_POLL_S

@@ -71,7 +71,8 @@ class _Segment:
 class Flusher:
     """Writes the segments of one worker. Use it as a context manager: leaving it writes and settles everything that waits.
 
-    It gives up when the storage or Redis is still away at the moment that `end_by` sets, or after END_WAIT_S seconds.
+    But it gives up if the storage or Redis is still away at the moment that `end_by` sets, or if that was not called, END_WAIT_S
+    seconds later.
 
     `store_fault` is the reason why the storage takes nothing at the moment; it is empty if the storage works.
     """

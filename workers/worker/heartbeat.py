@@ -53,7 +53,7 @@ class Pulse:
 
 
 class Heartbeat:
-    """Beats at least three times in `lease_s`, and more often while Redis is away, as long as its context manager is open.
+    """Renews the leases at least three times in `lease_s`, and more often while Redis is away. Use it as a context manager.
 
     If one of `pulses` is older than `step_limit_s`, the engine or a kind counts as hung, and all leases in hand are abandoned.
     After a further `exit_limit_s`, `end_process` ends the process, because nothing else stops a hung thread. The fleet then

@@ -126,7 +126,7 @@ class OutcomeBuilder:
 
 
 def _as_values(error: RowError, row: RowRequest | None) -> dict[str, Any]:
-    """Return the error as it stands in an outcome: code and message, and if they are known, the line of the input and the field."""
+    """Return the error as it stands in an outcome: code and message, and if they are known, the input's line and the field."""
     values: dict[str, Any] = {"code": error.code, "message": error.message}
     if row is not None:
         values["line"] = row.line

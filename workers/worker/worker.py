@@ -95,7 +95,9 @@ class Worker:
                 self._runner.stop(drain_s)
 
     def status(self) -> Mapping[str, Any]:
-        """Return the state of the worker: jobs in hand, faults and metrics; once the model is loaded, engine figures and load time."""
+        """Return the state of the worker: jobs in hand, faults and metrics, and once the model is loaded, also the load time and
+        the engine's figures.
+        """
         runner, engine = self._runner, self._engine
         stats = None if engine is None else engine.stats()
         return {
