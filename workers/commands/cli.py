@@ -207,7 +207,7 @@ def pull(
 
 
 def _invoked() -> str:
-    """Return how to call this command again: by its name if the shell finds that, else by its path."""
+    """Return how to call this program again: by its name if the shell finds it under that name, else by its path."""
     typed = Path(sys.argv[0])
     found = shutil.which(typed.name)
     if found and Path(found).samefile(typed):
@@ -217,7 +217,7 @@ def _invoked() -> str:
 
 
 def _run_key(folder: Path, *, again: bool) -> str:
-    """Return the run key: the output folder, so that the same command is the same batch. With --again, the key is always new."""
+    """Return the run key. It holds the output folder, so that the same command finds the same batch. With `again`, it is new."""
     key = f"run:{folder.resolve()}"
     return f"{key}:{uuid.uuid4().hex}" if again else key
 

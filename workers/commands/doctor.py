@@ -16,12 +16,13 @@ from jobs.settings import Settings
 from workers.engines.weights import locate
 
 INSTALL = "pip install 'nightpress[workers]'"
+"""The command that installs what workers need; shown to the user."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
-    """Check what workers need on this machine.
+    """Yield the checks of what workers need on this machine.
 
-    If Ray, torch or transformers is not installed, there is only one check, which notes that this machine can only submit.
+    If Ray, torch or transformers is not installed, yield one check only, which notes that this machine can only submit.
     """
     missing = [name for name in ("ray", "torch", "transformers") if importlib.util.find_spec(name) is None]
     if missing:

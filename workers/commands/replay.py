@@ -24,9 +24,9 @@ COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapt
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay.
+    """The result of a replay: its output or its error, and its receipt.
 
-    `differs` names the fields of the receipt that differ from the published row, then those of the output.
+    `differs` names the fields of the receipt that differ from the published row, then the fields of the output that differ.
     """
 
     output: Mapping[str, Any] | None
@@ -66,7 +66,7 @@ def replay(
 ) -> Replayed:
     """Run a row again. `created_at` is the time when its batch was accepted.
 
-    Raises RequestError if its model or kind is unknown, ModelUnavailable if its model cannot be loaded.
+    Raises RequestError if the row's model or kind is unknown, and ModelUnavailable if the model cannot be loaded.
     """
     if row.model not in settings.catalog:
         raise RequestError(f"the catalog no longer has the model {row.model}: add it to [models] in nightpress.toml")
@@ -92,7 +92,7 @@ def replay(
 
 
 def _converse(attempt: Attempt, engine: Engine) -> str | None:
-    """Run the whole conversation with the kind. Returns the error if the conversation ends without an output."""
+    """Run the whole conversation with the kind. Returns the error that ended it; None if it ended with an output."""
     try:
         for request in attempt.start():
             engine.submit(request)
@@ -115,8 +115,8 @@ def _differences(
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
     for part in ("templates", "params", "prompts"):
         before, now = published.get(part), receipt.get(part) or {}
-        if before is not None:  # rows of an earlier release have none
-            # A different text may need more or fewer prompts: compare the prompts that both have, or all if they share none.
+        if before is not None:  # a receipt of an earlier release may lack this field
+            # A different text may need more or fewer prompts: compare those that both receipts have, or all if they share none.
             labels = sorted(before.keys() & now.keys() or {*before, *now})
             named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
     was = published.get("output") or {}

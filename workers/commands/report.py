@@ -16,7 +16,7 @@ from jobs.store.store import Store
 from workers.commands.run import RunProgress
 
 LINE_S: Final = 10.0
-"""Seconds between two lines of progress if standard error is no terminal, so that no bar is shown."""
+"""Seconds between two lines of progress if standard error is no terminal. A terminal shows a progress bar instead."""
 
 
 class Reporter:
@@ -55,7 +55,7 @@ class Reporter:
         self._bar.stop()
 
     def show(self, progress: RunProgress) -> None:
-        """Update the bar, or print a line of progress every LINE_S seconds if there is no terminal."""
+        """Update the bar. If standard error is no terminal, print a line of progress every LINE_S seconds instead."""
         rate = ""
         if progress.index is not None:
             self._done_rows = sum(progress.index.counts.values())
@@ -72,7 +72,7 @@ class Reporter:
         self._error.print(f"nightpress: {' '.join(message.split())}", soft_wrap=True, markup=False)
 
     def interrupted(self, args: str) -> None:
-        """Print how many rows are done and kept, and the command line that resumes the run. `args` are its arguments."""
+        """Print how many rows are done and kept, and the command line that resumes the run: this program with `args`."""
         self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
         self._error.print(f"  {self._command} {args}", soft_wrap=True)
 

@@ -30,7 +30,10 @@ SWEEP_S: Final = 0.2
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is: the phase, for a person, and what storage holds of the batch (None if that was not read)."""
+    """How far a run is: its phase in words, what storage holds of the batch, and the seconds since the start.
+
+    `index` is None if storage was not read.
+    """
 
     phase: str
     index: OutcomeIndex | None = None
@@ -71,7 +74,7 @@ class Run:
         self.supervisor.interrupt()
 
     def until_published(self) -> Done | None:
-        """Work until the batch is published, and return its `done` marker; None if the run was interrupted before.
+        """Work until the batch is published, and return its `done` marker; None if the run was interrupted before that.
 
         Raises:
             UnavailableError: Something is not there at the start, or Ray is lost.
@@ -84,7 +87,7 @@ class Run:
             return done
         for lane in self.batch.lanes.values():
             known(lane.model, self.settings)
-        self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # no lanes: every row was refused
+        self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # no lanes means that every row was refused
         if self._done is not None:
             logger().info("run.timed", **self.supervisor.timings)
         return self._done
@@ -98,7 +101,7 @@ class Run:
     def look(self, sweeper: Sweeper) -> None:
         index = sweeper.batches.get(self.batch.batch_id)
         if index is None:
-            require_batch(self.store, self.batch.batch_id)  # raises NoBatch if it was deleted
+            require_batch(self.store, self.batch.batch_id)  # raises NoBatch if the batch was deleted
         elif index.done is None:
             index.refresh()
 

@@ -1,7 +1,7 @@
 """`nightpress work`: a fleet on a Ray cluster for all open batches, until it is interrupted.
 
 The fleet has workers for the models that were asked for, or else for those that open batches need. Several of these commands may
-run, on any machines: they share the queue and the storage, and nothing else.
+run at once, on any machines: they share the queue and the storage, and nothing else.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from workers.fleet.supervisor import Supervisor
 PROGRESS_S: Final = 60.0
 """Seconds between two times that the log says how far each open batch is."""
 METRICS_S: Final = 2.0
-"""Seconds between two updates of the metrics, so the figures of a scrape are about this old at most."""
+"""Seconds between two updates of the metrics. The figures of a scrape are about this old at most while Redis answers."""
 FINISH_S: Final = 0.5
 """Seconds between two checks of whether the last deliveries are done."""
 
@@ -150,7 +150,7 @@ def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
     Logs nothing while Redis or the storage is away, or if a batch was deleted.
     """
     with contextlib.suppress(UnavailableError, NoBatch):
-        for one in reader.read(batch_ids, faults=[]).batches:  # damaged batches are left out: a sweep names them
+        for one in reader.read(batch_ids, faults=[]).batches:  # damaged batches are left out; a sweep reports them
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(
                 "batch.progress",

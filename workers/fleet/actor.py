@@ -1,8 +1,8 @@
 """The worker as a Ray actor, and the Ray cluster that starts it: the implementation of `workers/fleet/handles.py`.
 
 The actor has one long call, `run`, and a second concurrency group for all other calls. An actor does not notice SIGTERM during
-a long call, so the fleet stops it by a call. Ray restarts no actor and repeats no call: only the queue decides on retries,
-and the fleet replaces workers that died.
+a long call, so the fleet stops the actor by calling its `stop`. Ray restarts no actor and repeats no call: only the queue decides
+on retries, and the fleet replaces workers that died.
 """
 
 import atexit
@@ -76,7 +76,7 @@ class RayWorker:
         self._call("stop", drain_s)
 
     def kill(self) -> None:
-        if not self._is_lost():  # else the call would hang; Ray ends the worker by itself
+        if not self._is_lost():  # if the cluster is lost, the call would hang, and Ray ends the worker by itself
             ray.kill(self._actor)
 
     def _call(self, method: str, *args: Any) -> Any:
@@ -111,7 +111,7 @@ class RayCluster:
         try:
             self._watch.check()
         except UnavailableError as error:
-            # This runs before Ray's exit handler, which would wait for the store.
+            # `end_process` runs before Ray's exit handler, which would wait for the store.
             atexit.register(end_process, error.exit_status)
             raise
 

@@ -1,9 +1,9 @@
 """Tasks that run on a separate thread after a round was published, because they may take long, such as a slow delivery.
 
-No sweep waits for the tasks, so other batches are published meanwhile. The tasks run one after the other: at once after this
-process has published a round, and every RUN_EVERY_S seconds for rounds that other processes have published. If a task needs
-something that is away, this is logged, and the task is run again later. Any other error is raised by the next call of
-AfterPublishing.
+No sweep waits for the tasks, so other batches are published while the tasks run. The tasks run one after the other. They start at
+once after this process has published a round, and every RUN_EVERY_S seconds for rounds that other processes have published. If
+Redis or the storage is away, a task that needs it fails; this is logged, and the task runs again later. Any other error of a task
+is raised by the next call of AfterPublishing.
 """
 
 import threading
@@ -16,7 +16,7 @@ from jobs.logs import logger
 from workers.worker.outage import Outage
 
 RUN_EVERY_S: Final = 10.0
-"""Seconds after which the tasks run again even if this process has published nothing."""
+"""Seconds after the last start of the tasks when they run again, even if this process has published nothing."""
 
 
 class AfterPublishing:
@@ -33,7 +33,8 @@ class AfterPublishing:
     def __call__(self, published: bool) -> None:
         """Start the tasks if something was `published`, or if RUN_EVERY_S have passed.
 
-        While the tasks run, nothing more is started, and `published` is remembered for the next call.
+        If the tasks are still running, nothing is started, and `published` is remembered for the next call. Raises the error of a
+        task that failed.
         """
         self._due = self._due or published
         if self._error is not None:
@@ -46,7 +47,10 @@ class AfterPublishing:
             self._thread.start()
 
     def finish(self, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for running tasks, then start those that are due. Returns whether nothing is left to do."""
+        """Wait up to `timeout_s` seconds for running tasks; after that, start the tasks if they are due.
+
+        Returns whether nothing is left to do. Raises the error of a task that failed.
+        """
         if self._thread is not None:
             self._thread.join(timeout_s)
         if self._due or self._error is not None:

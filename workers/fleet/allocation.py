@@ -1,10 +1,10 @@
 """Allocation: which models get workers when the cluster has less room than the fleet has replicas.
 
-A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first: the
-other models that want the resource that this model lacks stand back, and the model with most workers gives one up. If several
-models have no worker, the one that has waited longest is next; Ray itself keeps no order among waiting workers.
+A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first. Other
+models that wait for the resource that it lacks stand back, and the model with most workers gives up a worker. If several models
+have rows but no worker, the model that has waited longest is next. Ray itself keeps no order among waiting workers.
 
-`plan_moves` decides from the replicas and from what is free; the fleet carries it out.
+`plan_moves` decides, from the replicas and from the resources that are free. The fleet carries the decision out.
 """
 
 from collections import Counter
@@ -19,21 +19,21 @@ from workers.fleet.handles import Capacity
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0
-"""Seconds. A worker not up after this long may lack room.
+"""Seconds. A worker that is not up after this long may lack room.
 
-After a worker left, no moves are planned for as long: the cluster first gives the freed device to those already waiting.
+Also, no moves are planned for this long after a worker has left: the cluster first gives the freed room to workers that wait.
 """
 LONG_S: Final = 60.0
-"""Seconds. A worker not up after this long lacks room.
+"""Seconds. A worker that is not up after this long lacks room.
 
-If enough room seems free, it is spread over several nodes.
+If enough of each resource is free, the free resources must then be spread over several nodes.
 """
 ROUNDING: Final = 1e-6
 """Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 
 
 def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
-    """Whether the lane has rows to run, or a batch to feed. Raises QueueUnavailable."""
+    """Whether the lane has rows to run, or an open batch with rows to feed. Raises QueueUnavailable if Redis does not answer."""
     seen = queue.snapshot(lane)
     if seen.leased or (not seen.paused and seen.ready + seen.delayed):
         return True
@@ -54,7 +54,7 @@ class Room:
 
     @classmethod
     def with_replicas(cls, capacity: Capacity, replicas: Sequence[Replica]) -> "Room":
-        """Make a Room: add up what the workers that have come up hold."""
+        """Make a Room. `held` is the sum of the needs of all workers that have come up."""
         held = Counter[str]()
         for replica in replicas:
             if replica.placed:
@@ -64,7 +64,7 @@ class Room:
     def lacks(self, needs: Mapping[str, float]) -> str | None:
         """Return the first resource of `needs` of which too little is free.
 
-        None if enough of each is free, though perhaps on several nodes.
+        Returns None if enough of each resource is free, though perhaps spread over several nodes.
         """
         return _lacking(self.capacity.free, needs)
 
@@ -117,7 +117,7 @@ class WaitingModels:
 
 
 def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room, at: float) -> Moves:
-    """Decide what to do at the time `at` of the fleet's clock. `working` holds the models that have rows."""
+    """Return what to do at the time `at` of the fleet's clock. `working` holds the aliases of the models that have rows."""
     waiting = [replica for replica in replicas if replica.alias in working and _waits(replica, room, at)]
     served = {replica.alias for replica in replicas if replica.active}
     unserved = sorted(
@@ -157,8 +157,8 @@ def _waits(replica: Replica, room: Room, at: float) -> bool:
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
     """Whether another worker has to leave for this replica.
 
-    If enough is free, Ray may be about to give it to the replica. After LONG_S seconds this is no longer assumed: the free part
-    is then spread over several nodes.
+    None has to leave if that would not help. None has to leave either if enough is free, because Ray may be about to place the
+    replica. But after LONG_S seconds the free resources must be spread over several nodes, so a worker has to leave.
     """
     return room.could_hold(replica.needs) and (
         room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S
@@ -166,15 +166,18 @@ def _is_denied(replica: Replica, room: Room, at: float) -> bool:
 
 
 def _lack(replica: Replica, room: Room) -> str:
-    """Return the resource that the replica lacks; its scarcest one if enough of each is free, but spread over several nodes."""
+    """Return the resource that the replica lacks.
+
+    If enough of each is free, but spread over several nodes, return the scarcest resource that the replica needs.
+    """
     return room.lacks(replica.needs) or next(iter(replica.needs))
 
 
 def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) -> Iterator[Replica]:
-    """Yield as many idle replicas as have to leave so that the `wanted` ones get the resources that are not free."""
+    """Yield the idle replicas that have to leave so that the `wanted` replicas find the resources that they lack."""
     left, coming = list(idle), Counter(room.capacity.free)
     for replica in wanted:
-        if room.lacks(replica.needs) is None:  # the free part is spread over several nodes, and does not help
+        if room.lacks(replica.needs) is None:  # what is free is spread over several nodes, and does not help
             coming.clear()
         while (lack := _lacking(coming, replica.needs)) is not None:
             giver = next((one for one in left if lack in one.needs), None)
@@ -187,9 +190,10 @@ def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) ->
 
 
 def _spared_for(first: Replica, replicas: Sequence[Replica], room: Room) -> list[Replica]:
-    """Return one worker of the model with most workers, if `first` would find enough after all but one of them left.
+    """Return a list with one worker that leaves for `first`; an empty list if no model can spare enough.
 
-    Returns an empty list if no model can spare enough.
+    Each model keeps a worker. A model can spare enough if `first` would find enough of the resource that it lacks after all other
+    workers of the model left. Among these models, the model with most workers gives up one.
     """
     lack = _lack(first, room)
     holders = [replica for replica in replicas if replica.active and lack in replica.needs]

@@ -67,9 +67,10 @@ def _no_cluster(address: str, reason: str) -> str:
 
 @contextlib.contextmanager
 def sigterm_handler_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler after the block. Ray replaces it, and Ray's would end the command before its drain.
+    """Put back the SIGTERM handler after the block. Ray installs its own handler, which would end the command before its drain.
 
-    Only the main thread can do so. If another thread joins Ray, the main thread must hold this block meanwhile.
+    Only the main thread can set handlers; in other threads this does nothing. So if another thread joins Ray, the main thread
+    must be in such a block until Ray is joined.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -84,7 +85,7 @@ def sigterm_handler_kept() -> Iterator[None]:
 def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     """Return the resources that one worker of a model needs, the scarcest first.
 
-    A worker needs a core, and a part of a GPU if its model can use one and the cluster has any.
+    A worker needs a core. It also needs `num_gpus` GPUs, often a fraction, if its model can use a GPU and the cluster has any.
     """
     if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().total("GPU") <= 0:
         return {"CPU": 1.0}
@@ -92,7 +93,10 @@ def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
 
 
 def workers_per_lane(card: ModelCard, cluster: Cluster) -> int:
-    """Return the default number of workers of a lane: as many as the GPUs hold; without GPUs, the number of cores less one."""
+    """Return the default number of workers of a lane, at least 1.
+
+    It is as many as the GPUs hold if the model runs on GPUs, else the number of cores less one.
+    """
     capacity, gpus = cluster.capacity(), needs_of(card, cluster).get("GPU")
     if gpus is not None:
         return max(1, int(capacity.total("GPU") / gpus))

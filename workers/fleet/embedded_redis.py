@@ -1,9 +1,9 @@
 """Runs an embedded Redis server for each store, on this machine, for commands without a Redis URL.
 
 The server keeps nothing on disk, since storage holds all that matters. The processes that work on one store share one server.
-Each holds a shared lock on `server.lock` while it uses the server. The last process to leave gets the exclusive lock, and ends
-the server. `server.json` names the running server: if a killed process left a server behind, the next process ends it before it
-starts a new one.
+Each process holds a shared lock on `server.lock` while it uses the server. The last process to leave gets the exclusive lock, and
+ends the server. `server.json` names the running server. If a killed process has left a server behind, the next process finds its
+address there, ends it, and starts a new server.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 
 START_S: Final = 20.0
-"""Seconds that a new server has to answer its first ping. After that the command fails with UnavailableError."""
+"""Seconds that a new server has to answer its first ping. If it does not, the command fails with UnavailableError."""
 
 
 def folder_of(settings: Settings) -> Path:
@@ -38,9 +38,9 @@ def folder_of(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Start or join the server of `folder`, and yield its URL. After the block, end the server unless others use it.
+    """Start or join the server of `folder`, and yield the server's URL. After the block, end the server unless others use it.
 
-    Raises UnavailableError.
+    Raises UnavailableError if a new server does not start, or if the server of other processes does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.lock").open("a+") as lock:
@@ -54,11 +54,11 @@ def server(folder: Path) -> Iterator[str]:
 def revive(folder: Path) -> None:
     """Start the server again at the same port if it has died while it was in use. A server that only hangs is left alone.
 
-    The new server is empty; its lanes are fed again from storage. Raises UnavailableError.
+    The new server is empty; its lanes are fed again from storage. Raises UnavailableError if the new server does not start.
     """
     record = folder / "server.json"
     with (folder / "revive.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # all processes may notice at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may call this at the same time
         url = _url(record)
         port = None if url is None else urlsplit(url).port
         if port is not None and not _listens(port):
@@ -68,7 +68,7 @@ def revive(folder: Path) -> None:
 def _join(folder: Path, lock: TextIO) -> str:
     record = folder / "server.json"
     if _locks_alone(lock):
-        _end(record)  # left behind by a killed process; nobody holds its leases
+        _end(record)  # a killed process may have left a server; no living process uses it
         url = _start(record, folder, _free_port())
         fcntl.flock(lock, fcntl.LOCK_SH)
         return url
@@ -150,7 +150,10 @@ def _start(record: Path, folder: Path, port: int) -> str:
 
 
 def _binary() -> Sequence[str]:
-    """Return the command of a server: redis-server or valkey-server from the path, else the one of the extra `local`."""
+    """Return the command of a server: redis-server or valkey-server from the path, else the server of the extra `local`.
+
+    Raises UnavailableError if none of these is installed.
+    """
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return [path]

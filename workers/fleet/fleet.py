@@ -25,9 +25,9 @@ BACKOFF_S: Final = 1.0
 The wait doubles with each further death. After a first death the worker is replaced at once.
 """
 BACKOFF_MAX_S: Final = 60.0
-"""Longest wait, in seconds, after any number of deaths."""
+"""Longest wait, in seconds, before a worker is replaced, after any number of deaths."""
 HEALTHY_S: Final = 120.0
-"""Seconds. If a worker dies after it has lived longer than this, its earlier deaths no longer count."""
+"""Seconds. If a worker dies after it has lived longer than this, earlier deaths of its replica no longer count."""
 ALLOCATE_S: Final = 2.0
 """Seconds between two decisions about which models get workers."""
 EXIT_S: Final = 10.0
@@ -35,9 +35,12 @@ EXIT_S: Final = 10.0
 FAULTS_S: Final = 2.0
 """Seconds between two times that the workers are asked for faults of Redis and the storage."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
-"""The fields of a worker's status that report a fault, and the error of each. If there are several, only the first is raised."""
+"""The fields of a worker's status that report a fault, and the error that is raised for each.
+
+If several faults are reported, only the first in this order is raised.
+"""
 START_TRIES: Final = 4
-"""If this many workers of one replica die in a row before their model is loaded, the fleet ends: further ones would die too."""
+"""If this many workers of one replica die in a row before their model is loaded, the fleet ends: more would die too."""
 
 
 @dataclass
@@ -59,7 +62,7 @@ class Fleet:
     _fault: UnavailableError | None = None
 
     def staff(self, alias: str, n: int) -> None:
-        """Add workers for the model `alias` until there are `n`. If there are more already, they stay."""
+        """Add workers for the model `alias` until there are `n`. If the model has more workers already, all of them stay."""
         number = sum(replica.alias == alias for replica in self.replicas)
         self.replicas += [Replica(alias, number + i) for i in range(n - number)]
         self.watch()
@@ -80,10 +83,10 @@ class Fleet:
                 self._start(replica)
 
     def allocate(self, has_work: Callable[[str], bool]) -> None:
-        """If the cluster has less room than there are replicas, give it to models that have rows (see `allocation`).
+        """If not all replicas have a worker that is up, decide which models get the room of the cluster (see `allocation`).
 
-        `has_work` tells whether a lane has rows. It is called at most every `ALLOCATE_S` seconds, and its exceptions pass
-        through.
+        `has_work` tells whether a lane has rows. It is called at most every `ALLOCATE_S` seconds; an error that it raises is
+        raised here.
         """
         now = self.monotonic()
         if now - self._allocated_at < ALLOCATE_S or all(replica.active for replica in self.replicas):
@@ -112,7 +115,7 @@ class Fleet:
             replica.parked = False
 
     def drain(self, drain_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Stop all workers: rows that are nearly done may finish within `drain_s`. Returns when no worker is left.
+        """Stop all workers; rows that are nearly done may finish within `drain_s` seconds. Returns when no worker is left.
 
         `meanwhile` is called several times a second; it may call `kill`.
         """
@@ -139,7 +142,7 @@ class Fleet:
             self._end(replica)
 
     def statuses(self, timeout_s: float = 0.5) -> Sequence[Mapping[str, Any]]:
-        """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s`."""
+        """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s` seconds."""
         self._note_placed()
         placed = [replica.handle for replica in self.replicas if replica.placed and replica.handle is not None]
         answers = [handle.ask_status() for handle in placed]
@@ -148,9 +151,9 @@ class Fleet:
         return [status for status in statuses if status is not None]
 
     def check_workers(self) -> None:
-        """Raise a fault of Redis or the storage that workers report. Some faults, such as a full Redis, only workers notice.
+        """Raise an error if workers report a fault of Redis or the storage. Only workers notice a full Redis.
 
-        The workers are asked at most every `FAULTS_S` seconds; in between, the last answer counts. Raises StoreUnavailable,
+        The workers are asked at most every `FAULTS_S` seconds; in between, the last answer counts. Raises StoreUnavailable or
         QueueUnavailable, or StoreDamaged if a damaged file is the only fault.
         """
         if self.monotonic() - self._asked_at >= FAULTS_S:
@@ -208,7 +211,7 @@ class Fleet:
                 )
 
     def _back_off(self, replica: Replica, end: End) -> None:
-        """Set the time when the worker that died is replaced."""
+        """Decide when the worker that died is replaced, and log its death."""
         replica.deaths = 1 if self.monotonic() - replica.started_at > HEALTHY_S else replica.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest

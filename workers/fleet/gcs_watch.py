@@ -20,11 +20,14 @@ LOOK_S: Final = 0.5
 ANSWER_S: Final = 2.0
 """Seconds after which a connection that is not accepted counts as no answer."""
 ORDERLY_S: Final = 8.0
-"""Seconds. The store counts as lost this long before Ray's timeout, but not before half of the timeout has passed."""
-LAST_S: Final = 2.0
-"""Seconds. The process is ended this long before Ray's timeout, even within a call of Ray that hangs.
+"""Seconds. The store counts as lost this long before Ray's timeout, but not before half of the timeout has passed.
 
-It is never ended before three quarters of the timeout have passed.
+In this time the command ends in order.
+"""
+LAST_S: Final = 2.0
+"""Seconds. This long before Ray's timeout, the process is ended, even if a call of Ray hangs.
+
+The process is never ended before three quarters of the timeout have passed.
 """
 
 
@@ -39,7 +42,7 @@ def listens(address: str) -> bool:
 
 
 def end_process(status: int) -> None:
-    """End the process without running exit handlers: Ray's would wait for the control store."""
+    """End the process without running exit handlers, because Ray's handler would wait for the control store."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -48,8 +51,8 @@ def end_process(status: int) -> None:
 class GcsWatch:
     """Checks the control store at `address` on a thread, between `start` and `close`.
 
-    `timeout_s` is how long Ray waits for the store. If the store has never answered this process, it does not count as away: it
-    may be behind a firewall.
+    `timeout_s` is how many seconds Ray waits for the store. A store that has never answered this process does not count as away,
+    because a firewall may stand between.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class GcsWatch:
         return self
 
     def close(self) -> None:
-        """Stop checking, unless the store is lost: then the process must end in time."""
+        """Stop checking, unless the store is lost: the thread must then end the process in time."""
         if not self.lost:
             self._closed.set()
 
@@ -99,12 +102,15 @@ class GcsWatch:
             raise UnavailableError(self._fault())
 
     def look(self) -> None:
-        """Check whether the store answers. In Ray's last seconds, end the process, with a message unless `check` raised one."""
+        """Check whether the store answers. If Ray's timeout is near (`LAST_S`), end the process.
+
+        Before that, print why, unless `check` has raised the reason.
+        """
         answers, now = self._answers(self._address), self._monotonic()
         if answers:
             self._looked_at, self._away_s = now, 0.0
         elif self._looked_at is not None:
-            # A longer gap means that this process stood still.
+            # A longer gap means that this process stood still, so only part of the gap counts.
             self._away_s += min(now - self._looked_at, LOOK_S + ANSWER_S)
             self._looked_at = now
         if self._away_s >= self._last_s:

@@ -12,7 +12,7 @@ GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The resources that are free on the cluster, and the whole resources of each living node, by Ray's names (CPU, GPU)."""
+    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has."""
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
@@ -79,7 +79,7 @@ class Cluster(Protocol):
         ...
 
     def is_away(self) -> bool:
-        """Whether the cluster does not answer at the moment. A call would hang until it does."""
+        """Whether the cluster does not answer at the moment. A call would hang until the cluster answers."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The metrics of a fleet, for Prometheus: those of all its workers, of the queue and of publishing, served on one port.
+"""The metrics of a fleet, for Prometheus: metrics of all its workers, of the queue and of publishing, served on one port.
 
-The samples of each worker get the labels `worker` and `gen_ai_request_model`. `workers/worker/metrics.py` tells how metrics are
-named, and what no label holds.
+The samples of each worker get the labels `worker` and `gen_ai_request_model`. `workers/worker/metrics.py` explains the names of
+metrics, and what a label may hold.
 """
 
 import threading
@@ -26,7 +26,7 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_open_batches": "Batches that are not published.",
     "nightpress_publish_duration_seconds": "Histogram of how long the publishing of a round took.",
 }
-"""The metrics that a fleet adds to those of its workers, with their help texts, as docs/reference.md shows them."""
+"""The metrics that a fleet adds to the metrics of its workers, with their help texts, as docs/reference.md shows them."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Reports outages to a person: once that Redis or the storage is away, and once that it is back. The command waits meanwhile.
 
-A damaged file is no outage: it is reported once, and only its batch waits for it. If an embedded server has died, it is started
-again; the user's own server is only waited for.
+A damaged file is no outage: it is reported once, and only the batch that needs the file waits. If an embedded server has died, it
+is started again. If the user's own server has died, the command only waits for it.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class Outages:
     def waited_for(self) -> Iterator[None]:
         """If the block meets an outage or a damaged file, end the block and report the fault once.
 
-        If the block ends without a fault, or meets only a damaged file, all is back.
+        If the block ends without a fault, or meets only a damaged file, Redis and the storage are back; this is reported once.
         """
         try:
             yield
@@ -60,5 +60,5 @@ class Outages:
             fault = str(error).rstrip(".")
             self._report(event_of(error), f"{fault}. Waiting for it; it goes on by itself when {name} is back")
         if is_queue and self._folder is not None:
-            with contextlib.suppress(UnavailableError):  # reported above; the next outage that is met tries again
+            with contextlib.suppress(UnavailableError):  # the outage is reported already; the next fault tries again
                 embedded_redis.revive(self._folder)

@@ -1,8 +1,8 @@
 """A replica: a place in the fleet for one worker of one model, with the worker that fills it at the moment.
 
-The worker is *pending* until the cluster has room for it, then *active*, and *leaving* once it drains to make room for another
-model. If the replica has no worker, it gets one, after a wait if the last one died. But while the replica is *parked* it gets
-none, and other models use the room.
+The worker is *pending* until the cluster has room for it. After that it is *active*, and it is *leaving* once it drains to make
+room for another model. A replica without a worker gets a new one, after a wait if the last worker died. A replica that is
+*parked* gets no worker, so that other models use the room.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class Replica:
     """A place for one worker of the model `alias`. Times are seconds of the fleet's monotonic clock.
 
     `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started; `start_at` is the
-    earliest time of the next start. `deaths` counts the deaths in a row, and `failed_starts` the deaths in a row before the model
-    was loaded. `waiting_since` is the time since which the model has had rows while this replica had no room; None if that is not
-    so.
+    earliest time of the next start. `deaths` counts how many workers died in a row, and `failed_starts` how many in a row died
+    before their model was loaded. `waiting_since` is the time since which the model has rows and the replica no room; None if the
+    model has no rows or the replica has room.
     """
 
     alias: str
@@ -51,6 +51,6 @@ class Replica:
         return self.placed and not self.leaving
 
     def vacate(self, *, parked: bool = False) -> None:
-        """Forget the replica's worker, which has ended. If `parked`, no other is started for now."""
+        """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
         self.handle = None
         self.placed, self.leaving_until, self.parked = False, None, parked

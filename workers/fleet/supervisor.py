@@ -1,7 +1,8 @@
 """The supervisor: runs a fleet over open batches and sweeps them, until the goal of a command is reached.
 
-It starts side by side what the command needs: an embedded Redis server, Ray, workers. While Redis or the storage is away, it
-waits. At the end, or when it is interrupted, it drains the workers. The command's `Goal` decides what is shown and when to end.
+It starts an embedded Redis server and Ray at the same time, if the command needs them, and after that the workers. While Redis or
+the storage is away, it waits. At the end, or when it is interrupted, it drains the workers. The command's `Goal` decides what is
+shown and when to end.
 """
 
 import contextlib
@@ -41,9 +42,9 @@ class Goal(Protocol):
         ...
 
     def look(self, sweeper: Sweeper) -> None:
-        """Read what the command shows from storage. Called after each sweep.
+        """Read from storage what the command shows. Called after each sweep.
 
-        If something is away, it is waited for as in a sweep.
+        If Redis or the storage is away, the supervisor waits as in a sweep.
         """
         ...
 
@@ -66,8 +67,8 @@ class Supervisor:
 
     `connect` joins the cluster. `report` is called with a log event and a line for a person when something is away, back or
     damaged. `workers` is the number of workers for each model; by default as many as the devices hold. `sweep_s` is the time
-    between two sweeps, in seconds. `on_published` and `after_sweep` are those of the Sweeper. `timings` collects how many seconds
-    each start took.
+    between two sweeps, in seconds. `on_published` and `after_sweep` are given to the Sweeper. `timings` collects how many seconds
+    the start of the Redis server and of Ray took.
     """
 
     settings: Settings
@@ -101,7 +102,7 @@ class Supervisor:
         """
         if self.settings.redis_url is not None:
             with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
-                # The first ping must succeed, since the URL may be wrong. After it, an outage is waited for.
+                # The first ping must succeed, since the URL may be wrong. In a later outage the supervisor waits.
                 queue.ping(slow=lambda message: self.report("queue.unavailable", message))
         with ThreadPoolExecutor(1, "ray") as pool:
             joining = pool.submit(self._connect) if with_workers else None
@@ -115,8 +116,8 @@ class Supervisor:
     def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """Sweep once. Returns the number of open batches (at least 1 if one is damaged), or None if Redis or storage is away.
 
-        Each fault is reported once. With `fleet`, also moves workers to models that have work, and treats faults that workers
-        report like its own.
+        If `fleet` is given, it also moves workers to models that have work, and asks the workers for faults. Each fault, of the
+        sweep or of a worker, is reported once.
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():

@@ -1,8 +1,9 @@
-"""An attempt at one job: the conversation between its kind and an engine, turn by turn.
+"""An attempt at one job: the conversation between the job's kind and an engine, turn by turn.
 
-An attempt holds the kind's generator, the prompts under way and their usage. It knows no queue, no storage and no engine: `start`
-and `receive` return the requests to be generated next, and set `output` once the kind has returned. Both raise what the kind
-raises; `take_turn` turns that into this job's error, so that no other job is affected.
+In a turn the kind yields prompts, and is sent all their completions. An attempt holds the kind's generator, the prompts of the
+present turn, and the usage so far. It knows no queue, no storage and no engine. Its methods `start` and `receive` return the
+requests that the engine must answer next, and set `output` once the kind has returned. Both methods raise what the kind raises.
+`take_turn` makes such an exception the error of this job, so that no other job is affected.
 """
 
 import hashlib
@@ -25,7 +26,11 @@ from jobs.usage import Usage, total
 
 @dataclass(frozen=True, slots=True)
 class _Spent:
-    """The usage of one completion. Prompts of one turn that the engine reads only once (`Prompt.read`) have the same `source`."""
+    """The usage of one completion.
+
+    Completions have the same `source` if their prompts are of one turn and have an equal `Prompt.read`: their prompt tokens are
+    billed once.
+    """
 
     label: str
     source: Hashable
@@ -36,8 +41,8 @@ class _Spent:
 class Attempt:
     """A claimed job that is being worked on.
 
-    `under_way` holds the ids of the requests that the engine has not answered; `output` is set when the kind has returned.
-    `created_at` is the time when the batch was accepted, for chat templates that ask for the date.
+    `under_way` holds the ids of the requests that the engine has not answered. `output` is None until the kind has returned.
+    `created_at` is the time when the batch was accepted; chat templates may ask for this date.
     """
 
     job: Job
@@ -61,24 +66,27 @@ class Attempt:
 
     @property
     def seed(self) -> int:
-        """The seed of the first prompt: the row's own seed, or else a hash of batch and row. Each further prompt adds 1."""
+        """The seed of the first prompt: the row's own seed if it has one, else a hash of batch and row.
+
+        Each further prompt of the attempt gets a seed that is 1 higher than the seed before.
+        """
         if self.row.seed is not None:
             return self.row.seed
         return int.from_bytes(hashlib.sha256(str(self.job.key).encode()).digest()[:4], "big") >> 1
 
     @property
     def usage(self) -> Usage:
-        """The usage of the answers that are kept, not yet priced. If a prompt has several answers, its tokens count once."""
+        """The usage of the completions that are kept, not yet priced. The tokens of a prompt with several answers count once."""
         return self._total(of_replaced=False)
 
     @property
     def wasted(self) -> Usage:
-        """The usage of the answers that were generated again, not yet priced."""
+        """The usage of the completions that were thrown away because the kind asked again, not yet priced."""
         return self._total(of_replaced=True)
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """The part of the receipt that the conversation decides: finish reason, seed, adapter, templates and params."""
+        """The part of the receipt that the conversation decides, such as finish reason, seed, adapter, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         return {
@@ -91,7 +99,7 @@ class Attempt:
         }
 
     def start(self) -> Sequence[GenerationRequest]:
-        """Begin the conversation, and return its first requests. Raises RowError when the request no longer fits its kind."""
+        """Begin the conversation, and return its first requests. Raises RowError if the stored request does not fit the kind."""
         try:
             request = self.kind.request_type.model_validate(dict(self.row.request))
         except ValueError as error:
@@ -100,9 +108,10 @@ class Attempt:
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
-        """Take one answer. If it was the last one of its turn, return the requests of the next turn; otherwise return none.
+        """Take one completion. If it completes its turn, return the requests of the next turn.
 
-        Raises RowError if the engine could not answer, or if the kind refuses the answer.
+        Returns no requests if the turn lacks other completions, or if the kind has returned its output. Raises RowError if the
+        engine could not answer, or if the kind refuses the completions.
         """
         self.under_way.discard(completion.request_id)
         prompt = self._prompts[self._ids.index(completion.request_id)]
@@ -125,7 +134,7 @@ class Attempt:
         return self._advance([self._answers[request_id] for request_id in self._ids])
 
     def close(self) -> None:
-        """End the conversation at this point. If the kind raises an error now, it is too late to count, and is only logged."""
+        """End the conversation at this point. An error that the kind raises now is only logged, because the attempt is over."""
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
@@ -155,10 +164,10 @@ class Attempt:
         return requests
 
     def _total(self, *, of_replaced: bool) -> Usage:
-        """Add up the usage of the completions that were replaced, or of those that are kept.
+        """Return the sum of the usage of the replaced completions if `of_replaced`, else of the kept completions.
 
-        If a prompt has several answers, its tokens count once: for the kept answers if there are any, else for the replaced ones.
-        Tokens that were cached for every answer count as cached.
+        The tokens of a prompt with several answers count once: as usage of the kept answers if there are any, else as usage of
+        the replaced ones. If the answers differ in how many of these tokens were cached, the smallest number counts.
         """
         by_source: dict[Hashable, list[_Spent]] = {}
         for one in self._spent:
@@ -175,7 +184,7 @@ class Attempt:
         return total(found)
 
     def _checked(self, output: object) -> BaseModel:
-        """Return the kind's output. Raises CheckFailed if it is not of the kind's output type or cannot be written as JSON."""
+        """Return `output`, which the kind returned. Raises CheckFailed if it has the wrong type or cannot be written as JSON."""
         if not isinstance(output, self.kind.output_type):
             raise CheckFailed("kind_failed", f"kind {self.kind.name} returned {type(output).__name__}")
         try:
@@ -195,7 +204,7 @@ class Attempt:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
         self._params[prompt.label] = params.as_receipt()
         adapter = prompt.adapter or self.row.adapter
-        # The number of the claim tells two leases apart even if the queue forgot how often the job was tried.
+        # The number of the claim tells two leases of a job apart even if the queue forgot how often the job was tried.
         claim = ClaimId.parse(self.job.lease.claim_id).n
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
         return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter), self.created_at)
@@ -203,7 +212,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: requests for the engine, or the end, with the attempt's output or with `error`."""
+    """One turn of a conversation: the requests for the engine. In the last turn, the attempt has an output, or `error` is set."""
 
     attempt: Attempt
     requests: Sequence[GenerationRequest] = ()
@@ -218,7 +227,7 @@ class Turn:
 def take_turn(attempt: Attempt, step: Callable[[], Sequence[GenerationRequest]]) -> Turn:
     """Call `step` (the attempt's `start` or `receive`), and return the turn.
 
-    If `step` raises an exception, it becomes the error of this job alone.
+    If `step` raises an exception, the exception becomes the error of this job alone.
     """
     try:
         return Turn(attempt, step())

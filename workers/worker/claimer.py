@@ -1,9 +1,9 @@
 """The claimer: a thread that keeps a few composed jobs ready, so that no step of the engine waits for Redis or storage.
 
-It claims jobs when slots come free, and a few ahead. It feeds the lane when few rows wait there, reads the requests and begins
-their conversations. Three sorts of jobs need no engine and end here: a burial (a job that killed its workers, rule 11 of
-jobs/PROTOCOL.md), a job whose request cannot be read, and a job whose outcome an earlier attempt had made durable before its
-lease was lost. The claimer never touches the engine.
+It claims jobs for the slots that are free, and more jobs ahead (see `AHEAD`). It reads the request of each job and begins the
+conversation. It feeds the lane when few rows wait there. Three sorts of jobs need no engine and end here: a job that is buried
+because its workers died (rule 11 of jobs/PROTOCOL.md), a job whose request cannot be read, and a job whose outcome is durable
+already, because an earlier attempt wrote it before the lease was lost. The claimer never touches the engine.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ POLL_S: Final = 0.2
 EMPTYING_POLL_S: Final = 0.02
 """Seconds between two checks while the claimer may not claim.
 
-It may not claim until the failing-batch breaker has been asked, or until the worker holds no job (suspects run alone).
+It may not claim while the breaker must be asked about a failing batch (rule 36 of jobs/PROTOCOL.md). Also, if suspects run or
+wait to be claimed, it may not claim until the worker holds no job (rule 34: suspects run apart).
 """
 
 AHEAD: Final = 1.0
@@ -43,7 +44,7 @@ AHEAD: Final = 1.0
 
 
 class Claimer:
-    """Claims jobs for one runner. Use it as a context manager: leaving it ends the thread, and jobs that are ready stay leased.
+    """Claims jobs for one runner. Use it as a context manager: leaving it ends the thread, but releases no lease.
 
     `outage` holds the present fault of Redis or the storage, if there is one. `pulse` is marked while a kind begins a
     conversation, so that the heartbeat notices a kind that hangs.
@@ -84,7 +85,7 @@ class Claimer:
         self._has_room.set()
 
     def ready(self) -> Iterator[Turn]:
-        """Yield the first turns of the jobs that are ready for the engine. Raises the error that ended the thread, if one did."""
+        """Yield the first turn of each job that has been begun. If an error has ended the thread, raise that error."""
         self._has_ready.clear()
         while self._ready:
             yield self._ready.popleft()
@@ -110,7 +111,7 @@ class Claimer:
             return POLL_S
         if not self._breaker_was_asked():
             return EMPTYING_POLL_S
-        if self._must_be_empty and self._leases.holding:  # suspects run alone, so a crash shows who caused it
+        if self._must_be_empty and self._leases.holding:  # suspects run alone, so a crash shows which rows caused it
             if not self._leases.in_hand:
                 self._flusher.flush_now()
             return EMPTYING_POLL_S
@@ -126,9 +127,9 @@ class Claimer:
         return 0.0 if found else POLL_S
 
     def _breaker_was_asked(self) -> bool:
-        """Ask the breaker about the batches that only fail. Returns whether no batch waits to be asked about.
+        """Ask the breaker about the batches whose rows only fail. Returns whether no such batch is left to ask about.
 
-        The breaker is asked once all outcomes that were received so far are written, since it reads storage.
+        The breaker reads storage, so it is asked only after the flusher has written all outcomes that it had received before.
         """
         failing = self._context.failing_batches
         if self._to_ask_about is None:
@@ -163,7 +164,10 @@ class Claimer:
             context.feeder.drop_what_ended(context.lane, index)
 
     def _claim(self, room: int) -> ClaimReply:
-        """Ask the queue for jobs. The claim keeps its id until an answer comes, so a lost answer costs no lease (rule 9)."""
+        """Ask the queue for jobs.
+
+        The claim keeps its id until an answer comes. If an answer is lost, the next try gets the same jobs (rule 9).
+        """
         context = self._context
         reply = context.schedule.claim(
             context.lane, context.claim_id(self._claims), room, context.lease_ms, context.record()
@@ -178,24 +182,27 @@ class Claimer:
         self._logged_reason = reply.reason
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Keep the lane fed. `batches` and `feeder` themselves limit how often they read the storage."""
+        """Feed the lane if it runs low. It is `hungry` if the claim got fewer jobs than there is room for.
+
+        `batches` and `feeder` themselves limit how often they read the storage.
+        """
         if not reply.paused:
             self._context.batches.scan()
             self._context.feeder.top_up(self._context.lane, reply.ready, hungry=hungry)
 
     @contextlib.contextmanager
     def _noting_outages(self) -> Iterator[None]:
-        """If Redis or the storage is away or a file is damaged, end the block and log that once. Jobs in hand continue."""
+        """If Redis or the storage is away or a file is damaged, end the block and log the fault once. Jobs in hand continue."""
         try:
             yield
         except (QueueUnavailable, StoreUnavailable) as error:
             self.outage.log(error)
 
     def _compose(self, jobs: Sequence[Job]) -> None:
-        """Begin claimed jobs. If storage or Redis is away, release the job that needed it and all jobs after it.
+        """Begin claimed jobs. If storage or Redis is away, release the job that met this fault and all jobs after it.
 
-        If a batch is damaged, release its jobs and take its waiting rows off the lane, so that they are not claimed again at
-        once. The other jobs begin as usual (rule 37).
+        If a batch is damaged, release its jobs and take its waiting rows off the lane, so that these rows are not claimed again
+        at once. The other jobs begin as usual (rule 37). In both cases the fault is raised at the end.
         """
         damaged: list[Lease] = []
         fault: StoreDamaged | None = None
@@ -259,7 +266,7 @@ class Claimer:
 
     def _has_outcome(self, job: Job) -> bool:
         """Whether an attempt whose lease was lost had made its outcome durable, so that only the settlement is missing."""
-        with contextlib.suppress(StoreDamaged):  # then it is unknown, and running the row twice harms nothing
+        with contextlib.suppress(StoreDamaged):  # the answer is then unknown; running the row twice harms nothing
             index = self._context.batches.get(job.key.batch_id)
             if index is not None:
                 index.refresh()

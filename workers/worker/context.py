@@ -76,7 +76,8 @@ class WorkerContext:
     ) -> Self:
         """Make the context of a new life of a worker on the lane of `model`.
 
-        `stats` are the statistics of its engine. `identity` is what every receipt says about the model (see OutcomeBuilder).
+        `stats` are the statistics of the worker's engine. `identity` is what every receipt says about the model (see
+        `OutcomeBuilder`).
         """
         retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
         return cls(

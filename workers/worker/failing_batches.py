@@ -16,9 +16,10 @@ Round = tuple[str, int]
 
 
 class FailingBatches:
-    """Counts the final failures of each round until one of its rows completes. Thread-safe.
+    """Counts the final failures of each round until a row of the round completes. Thread-safe.
 
-    Once a round has `rows` failures, the breaker must be asked about it, but only once. If `rows` is 0, it is never asked.
+    Once a round has `rows` failures, the breaker must be asked about the round, but only once. If `rows` is 0, the breaker is
+    never asked.
     """
 
     def __init__(self, rows: int) -> None:

@@ -1,14 +1,14 @@
 """The flusher: a thread that makes outcomes durable and then settles them, in this order (rule 10 of jobs/PROTOCOL.md).
 
-Finished rows wait here for the next segment. The segment is written when the oldest row has waited `flush_s` seconds, when the
-rows have grown to `flush_bytes`, or at a drain. Once it is durable, its rows are settled. While the storage is slow or away,
-outcomes that have grown to `flush_bytes` go to the spool on local disk, and are written in their order when the storage is back.
-If the spool has no room, outcomes stay in memory, and `full` tells the claimer to claim nothing. Their leases are renewed
-meanwhile.
+Outcomes wait in memory until they are written, in one segment for each batch. They are written when the oldest outcome has waited
+`flush_s` seconds, when the outcomes have grown to `flush_bytes`, or at a drain. Once a segment is durable, its rows are settled.
+While the storage is slow or away, outcomes that have grown to `flush_bytes` go to the spool on local disk, and are written in
+their order when the storage is back. If the spool has no room, outcomes stay in memory, and `full` tells the claimer to claim
+nothing. The heartbeat renews the leases of all outcomes that wait.
 
-Nothing is written of a row whose lease is gone: each try to write a segment checks the leases again, also those of rows that were
-on the spool. But after a timeout the segment may already exist. Then it is tried again with the same lines, since leaving some
-out would make a second segment (rule 7).
+Nothing is written of a row whose lease is gone. Therefore each try to write a segment checks the leases first. But after a
+timeout the segment may already exist. In this case the same lines are written again, even if some leases are gone by now, because
+other lines would make a second segment (rule 7).
 """
 
 import threading
@@ -35,16 +35,19 @@ from workers.worker.outcome_spool import OutcomeSpool
 RETRY_S: Final = 0.5
 """Seconds between two tries while the storage or Redis is away."""
 END_WAIT_S: Final = 30.0
-"""Seconds that a worker which ends without a drain waits for storage or Redis; then other workers run its rows again."""
+"""Seconds that a worker waits for storage or Redis if it ends without a drain. After that, other workers run its rows again."""
 FULL_FLUSHES: Final = 2
 """The claimer claims nothing while the outcomes in memory are larger than this many times `flush_bytes`."""
 LINE_BYTES: Final = 512
-"""The estimated size of a line without its output, in bytes."""
+"""The estimated size of a line without its output, in bytes. Sums of estimated sizes are compared with `flush_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One line to write, and the settlement to send once the line is durable. The line of a lost attempt has no settlement."""
+    """One line to write, and the settlement to send once the line is durable. The line of a lost attempt has no settlement.
+
+    `size` is the estimated size of the line, in bytes.
+    """
 
     batch_id: str
     outcome: Outcome
@@ -56,7 +59,7 @@ class Finished:
 class _Segment:
     """The lines of one batch that become segment number `n` of this life of the worker.
 
-    `may_exist` is set after a try to write the segment got no answer.
+    `may_exist` is True after a try to write the segment got no answer.
     """
 
     batch_id: str
@@ -67,6 +70,9 @@ class _Segment:
 
 class Flusher:
     """Writes the segments of one worker. Use it as a context manager: leaving it writes and settles everything that waits.
+
+    But it gives up if the storage or Redis is still away at the moment that `end_by` sets, or if that was not called, END_WAIT_S
+    seconds later.
 
     `store_fault` is the reason why the storage takes nothing at the moment; it is empty if the storage works.
     """
@@ -107,7 +113,10 @@ class Flusher:
         self._outcome_spool.close()
 
     def end_by(self, moment: float) -> None:
-        """Give up at this moment of the monotonic clock. Rows that are not written by then are run again by another worker."""
+        """Give up at this moment of the monotonic clock, or at an earlier one if `end_by` was called with that before.
+
+        Other workers run the rows again that are not written by then.
+        """
         with self._condition:
             self._end_by = moment if self._end_by is None else min(self._end_by, moment)
 
@@ -124,7 +133,7 @@ class Flusher:
 
     @property
     def received(self) -> int:
-        """How many outcomes were put here to be written since the start."""
+        """How many outcomes the flusher has taken since the start."""
         return self._received
 
     @property
@@ -166,7 +175,7 @@ class Flusher:
                 self._handled += len(due)
 
     def _next_due(self) -> Sequence[Finished] | None:
-        """Wait for the next lines to write, and return them. Returns None when all are written and the flusher must end."""
+        """Wait for the next lines to write, and return them. Returns None if no line is left and the flusher must end."""
         with self._condition:
             while True:
                 if self._outcome_spool:
@@ -182,9 +191,9 @@ class Flusher:
                 self._condition.wait(self._flush_s - waited if self._waiting else None)
 
     def _from_spool(self) -> Sequence[Finished]:
-        """Take the oldest chunk from the spool.
+        """Take the oldest chunk from the spool, and return its lines.
 
-        If the disk does not give it back, return nothing, and note its leases so that they are released.
+        If the disk does not give the chunk back, return no lines, and note the chunk's leases so that they are released.
         """
         lines, leases = self._spooled.popleft()
         try:
@@ -234,7 +243,7 @@ class Flusher:
         logger().debug("segment.written", segment=name, batch=new.batch_id, rows=len(outcomes), bytes=size)
 
     def _held(self, lines: Sequence[Finished]) -> Iterator[Finished]:
-        """Yield the lines whose lease is still held, and those without a settlement. Abandon the other leases."""
+        """Yield the lines whose lease is still held, and lines without a settlement. Abandon the leases of the other lines."""
         for finished in lines:
             if finished.settlement is None or self._leases.holds(finished.settlement.lease):
                 yield finished
@@ -251,9 +260,9 @@ class Flusher:
         self._leases.remove(settlement.lease for settlement in settlements)
 
     def _until_done(self, error_type: type[UnavailableError], act: Callable[[], None]) -> bool:
-        """Call `act` until it no longer raises `error_type`, and log the first error.
+        """Call `act` until it no longer raises `error_type`, and log the first error. Returns whether it succeeded.
 
-        Returns False if the time of a drain ends before that.
+        It fails if the flusher must end, and the moment of `end_by` has come.
         """
         outage = Outage()
         while True:

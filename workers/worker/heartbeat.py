@@ -2,11 +2,11 @@
 
 The thread runs no rows and writes nothing. What it learns is kept in `Leases`, where the runner and the flusher read it.
 
-While Redis is away, the heartbeat keeps trying. Once Redis has been silent for longer than a lease, no lease is certain any more:
-it may have run out, and another worker may have the row. Rows in hand continue all the same, because stopping them would cost
-more than running some of them twice. The flusher calls `confirm` before each segment. If Redis does not answer that either,
-finished lines are written all the same (rule 32 of jobs/PROTOCOL.md): every reader finds the same winner of a row, and a second
-line of a row is waste, which is never billed.
+While Redis is away, the heartbeat keeps trying. If Redis has been silent for longer than `lease_s`, each lease may have run out,
+and another worker may have its row. Rows in hand continue all the same, because stopping all rows would cost more than running
+some rows twice. The flusher calls `confirm` before each segment. If Redis does not answer that call either, finished lines are
+written all the same (rule 32 of jobs/PROTOCOL.md). This is safe: every reader finds the same winner of a row, and a second line
+of a row is waste, which is never billed.
 """
 
 import os
@@ -21,14 +21,17 @@ from workers.worker.context import WorkerContext
 from workers.worker.outage import Outage
 
 BEAT_S: Final = 5.0
-"""The longest time between two beats, in seconds. It is a third of a lease if that is shorter."""
+"""The longest time between two beats, in seconds. If a third of `lease_s` is shorter, the heartbeat beats after that third."""
 
 AGAIN_S: Final = 0.2
-"""Seconds between two tries while Redis is away. Idle workers claim as often, and may take the leases that ran out meanwhile."""
+"""Seconds between two tries while Redis is away.
+
+A longer time would lose leases when Redis is back: idle workers claim as often (`POLL_S`), and may take jobs whose lease ran out.
+"""
 
 
 class Pulse:
-    """The time when a loop that may hang last began to work. `age_s` is 0 while the loop has nothing to do."""
+    """Holds the time when a loop last began to work, so that the heartbeat notices a loop that hangs."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -50,11 +53,11 @@ class Pulse:
 
 
 class Heartbeat:
-    """Beats at least three times in a lease until stopped, and more often while Redis is away. Use it as a context manager.
+    """Renews the leases at least three times in `lease_s`, and more often while Redis is away. Use it as a context manager.
 
-    If one of `pulses` is older than `step_limit_s`, the engine or a kind hangs, and all leases in hand are abandoned. After
-    another `exit_limit_s`, `end_process` ends the process, so that the fleet replaces the worker: nothing else stops a hung
-    thread.
+    If one of `pulses` is older than `step_limit_s`, the engine or a kind counts as hung, and all leases in hand are abandoned.
+    After a further `exit_limit_s`, `end_process` ends the process, because nothing else stops a hung thread. The fleet then
+    replaces the worker.
     """
 
     def __init__(
@@ -85,7 +88,10 @@ class Heartbeat:
         self._thread.join()
 
     def beat(self) -> None:
-        """Abandon leases that are overdue, then renew the others and note which are gone. Raises QueueUnavailable."""
+        """Abandon overdue leases, renew the other leases, and note which of these are gone or cancelled.
+
+        Raises QueueUnavailable if Redis does not answer.
+        """
         context = self._context
         hung_s = max((pulse.age_s for pulse in self._pulses), default=0.0)
         for lease, phase in self._leases.abandon_overdue(hung=hung_s > self._step_limit_s):
@@ -100,7 +106,7 @@ class Heartbeat:
     def confirm(self) -> None:
         """Renew the leases before a write if the last answer is older than `lease_s`.
 
-        If Redis does not answer, log that and return: the caller writes all the same (rule 32).
+        If Redis does not answer, this is logged, and the caller writes all the same (rule 32).
         """
         if self._context.monotonic() - self._answered_at > self._context.settings.lease_s:
             try:

@@ -4,9 +4,9 @@
     running     the engine works on one of its prompts
     settling    finished, but its outcome is not yet durable and reported
 
-A lease ends in one of three ways: it is *settled* once the outcome is durable, *released* so that another worker does the row and
-no attempt is counted, or *abandoned* because it is gone: it ran out, or this worker no longer renews it. Nothing is written of a
-row whose lease is gone, so ask `holds` before each write.
+A lease ends in one of three ways. It is *settled* once the outcome is durable. It is *released* so that another worker does the
+row, and no attempt is counted. It is *abandoned* if it is gone: it ran out, or this worker no longer renews it. Nothing may be
+written of a row whose lease is gone, so ask `holds` before each write.
 """
 
 import threading
@@ -65,7 +65,7 @@ class Leases:
     def mark_settling(self, lease: Lease) -> bool:
         """Note that the row is finished and waits to be settled.
 
-        Returns False if the lease is gone: then nothing of the row may be written.
+        Returns whether the lease is still held. If it is gone, nothing of the row may be written.
         """
         return self._enter(lease, Phase.SETTLING)
 
@@ -106,7 +106,7 @@ class Leases:
             return overdue
 
     def mark_ended(self, *, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
-        """Note what the queue answered: the leases in `lost` are gone, and the batches of those in `cancelled` were closed."""
+        """Note an answer of the queue: the leases in `lost` are gone; the batches of the leases in `cancelled` were closed."""
         with self._lock:
             gone = {lease for lease in lost if lease in self._held} - self._gone
             self._gone |= gone
@@ -114,7 +114,7 @@ class Leases:
             self._cancelled.update(lease for lease in cancelled if lease in self._held)
 
     def holds(self, lease: Lease) -> bool:
-        """Whether this worker still holds the lease, as far as the queue has answered. False if the worker has given it up."""
+        """Whether this worker holds the lease: the worker has not given it up, and the queue has not answered that it is lost."""
         with self._lock:
             return lease in self._held and lease not in self._gone
 

@@ -2,7 +2,7 @@
 
 A worker counts in its own process, and returns its samples as text in its status; `workers/fleet/metrics.py` serves them. Names
 follow Prometheus' conventions. If OpenTelemetry has a name for a metric of generative AI, that name is used, with underscores for
-dots. No label holds a text, a row or a batch: the settings limit how many values a label can have.
+dots. No label holds a text, a row or a batch, because Prometheus keeps a series for each value of a label.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,11 +37,13 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 """Upper bounds, in seconds, of the buckets of every duration histogram (attempt, flush, publish)."""
 
 TOKEN_BUCKETS: Final = tuple(4.0**n for n in range(11))
-"""Upper bounds, in tokens, of the buckets of the token histogram. They are OpenTelemetry's, up to a million tokens."""
+"""Upper bounds, in tokens, of the buckets of the token histogram: OpenTelemetry's bounds, up to about a million tokens."""
 
 OTHER: Final = "_OTHER"
+"""The label `error_type` of every error code that `CODES` lacks, such as a code of a kind's own."""
 
 NS: Final = 1e9
+"""The nanoseconds in a second."""
 
 
 class WorkerMetrics:
@@ -89,7 +91,7 @@ class WorkerMetrics:
 
 
 def _took_s(outcome: Outcome) -> float | None:
-    """Return the seconds from the start of the attempt to its end; None if its receipt lacks one of the two."""
+    """Return the seconds from the start of the attempt to its end; None if the receipt lacks one of these two times."""
     began, ended = outcome.receipt.get("started_at"), outcome.receipt.get("finished_at")
     if began is None or ended is None:
         return None
@@ -97,7 +99,10 @@ def _took_s(outcome: Outcome) -> float | None:
 
 
 def _error_type(outcome: Outcome) -> str:
-    """Return the error's code, empty if there is none. Undocumented codes become `_OTHER`, so that the label has few values."""
+    """Return the code of the outcome's error; empty if it has no error.
+
+    A code that `CODES` lacks becomes `_OTHER`, so that the label has few values.
+    """
     code = (outcome.error or {}).get("code", "")
     return code if code in CODES or not code else OTHER
 
@@ -120,7 +125,7 @@ def _engine(stats: EngineStats, lease_losses: int) -> list[Metric]:
 
 
 class _Once(Collector):
-    """Gives metric families to the registry as they are."""
+    """A collector that gives ready-made metric families to a registry."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families

@@ -25,7 +25,7 @@ from workers.worker.retry import RetryPolicy
 
 @dataclass(frozen=True)
 class OutcomeBuilder:
-    """Makes the outcomes of one worker. `identity` goes into the receipts: the engine, the model and its revision."""
+    """Makes the outcomes of one worker. `identity` goes into each receipt: the engine, the device and the model's revision."""
 
     worker: str
     model: str
@@ -37,9 +37,10 @@ class OutcomeBuilder:
     def ended(
         self, attempt: Attempt, error: RowError | None, now: datetime, rng: random.Random
     ) -> tuple[Outcome, Settlement]:
-        """Return the line and the settlement of an attempt that ran, with its output or the error that ended it.
+        """Return two values for an attempt that has ended: the line, and the settlement, which may ask for a retry.
 
-        If a kind returns something that cannot be written as JSON, only this row fails, and not the others of its segment.
+        The line holds the attempt's output, or the `error` that ended the attempt. If what the kind returned cannot be written as
+        JSON, only this row fails, and the other rows of its segment do not.
         """
         job = attempt.job
         delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
@@ -88,13 +89,13 @@ class OutcomeBuilder:
         )
 
     def buried(self, job: Job, row: RowRequest, now: datetime) -> tuple[Outcome, Settlement]:
-        """Return the final failure of a row that workers died of (rule 11 of jobs/PROTOCOL.md), and its settlement."""
+        """Return the line and the settlement of a row that is buried because its workers died (rule 11 of jobs/PROTOCOL.md)."""
         alone = f", {job.solo_crashes} times with no other row in hand" if job.solo_crashes else ""
         error = RowError("crashed_worker", f"its worker died {job.crashes} times{alone}")
         return self._final_failure(job, row, error, now)
 
     def unreadable(self, job: Job, error: RowError, now: datetime) -> tuple[Outcome, Settlement]:
-        """Return the final failure of a row whose stored request cannot be read back, and its settlement."""
+        """Return the line and the settlement of a row whose stored request cannot be read: the row has failed for good."""
         return self._final_failure(job, None, error, now)
 
     def _final_failure(
@@ -125,7 +126,7 @@ class OutcomeBuilder:
 
 
 def _as_values(error: RowError, row: RowRequest | None) -> dict[str, Any]:
-    """Return the error as it stands in an outcome, with the line and the field that it is about if they are known."""
+    """Return the error as it stands in an outcome: code and message, and if they are known, the input's line and the field."""
     values: dict[str, Any] = {"code": error.code, "message": error.message}
     if row is not None:
         values["line"] = row.line

@@ -1,8 +1,9 @@
 """The outcome spool: finished outcomes wait on local disk, in order, while the storage cannot take them.
 
-The spool is a temporary file without a name, so it ends with its process. No other process needs it, since the leases end with
-the process too. A chunk is written whole or not at all. If the disk does not give a chunk back as it was written, only that chunk
-is lost. The file never grows beyond its limit: `push` refuses a chunk that does not fit.
+The spool is a temporary file without a name, so the file vanishes when its process ends. No other process needs it: the leases of
+its rows then run out, and other workers run the rows again. A chunk is written whole or not at all. If the disk does not give a
+chunk back as it was written, only that chunk is lost. The file never grows beyond its limit: `push` refuses a chunk that does not
+fit.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ class _Chunk:
 
 
 class OutcomeSpool(Generic[T]):
-    """A queue of chunks of values, first in first out. For one thread at a time.
+    """A queue of chunks, first in first out. A chunk is the values of one `push`. Only one thread may use the queue at a time.
 
     Args:
         folder: The folder for the file, which is made when it is first needed.
@@ -62,9 +63,9 @@ class OutcomeSpool(Generic[T]):
         return True
 
     def pop(self) -> Sequence[T]:
-        """Take the oldest chunk. The file is emptied when the last chunk is taken.
+        """Take the oldest chunk, and return its values. The file is emptied when the last chunk is taken.
 
-        Raises OSError if the disk does not give the chunk back as it was written. Only this chunk is lost then.
+        Raises OSError if the disk does not give the chunk back as it was written; only this chunk is lost.
         """
         chunk = self._chunks.popleft()
         file = self._opened()
@@ -87,7 +88,7 @@ class OutcomeSpool(Generic[T]):
     def _write(self, data: bytes) -> None:
         """Append all of `data` or nothing.
 
-        A disk that fills up may accept part of a write and fail only on the next, so that part is cut off again.
+        A disk that fills up may accept part of the data and refuse the rest. The accepted part is then cut off.
         """
         file, rest = self._opened(), memoryview(data)
         file.seek(self._end)

@@ -1,7 +1,7 @@
 """Retries: this module alone decides whether a failed attempt is tried again, and when.
 
-Backoff is exponential with full jitter: the delay is chosen evenly between 0 and the cap for this attempt ("Exponential
-Backoff and Jitter", AWS Architecture Blog, 2015), so that rows which failed together do not come back together.
+Backoff is exponential with full jitter ("Exponential Backoff and Jitter", AWS Architecture Blog, 2015): the delay is a random
+number between 0 and the longest delay after this attempt. So rows that failed together do not come back together.
 """
 
 import random

@@ -6,9 +6,9 @@
 The loop steps the engine, and leaves what may wait long to other threads: the claimer brings jobs with their first prompts, the
 flusher makes outcomes durable and settles them, and the heartbeat renews the leases.
 
-Every claimed job ends in exactly one way: it is *settled* after its outcome is durable; it is *released*, and no attempt is
-counted; or it is *abandoned* because its lease is gone, and then nothing more is written of it. If the engine itself fails, `run`
-raises its error, and the leases in hand are left to run out: each of these jobs then counts a crash, but no attempt.
+Every claimed job ends in exactly one of three ways. It is *settled* after its outcome is durable. It is *released*, and no
+attempt is counted. It is *abandoned* because its lease is gone, and nothing more is written of it. If the engine itself fails,
+`run` raises the engine's error and leaves the leases in hand to run out. Each of these jobs is charged a crash, but no attempt.
 """
 
 import os
@@ -32,7 +32,10 @@ from workers.worker.leases import Phase
 from workers.worker.outage import event_of
 
 RELEASE_S: Final = 2.0
-"""Seconds at the end of a drain for releasing rows and writing outcomes; a quarter of the drain if that is shorter."""
+"""Seconds at the end of a drain that are kept for releasing rows and writing outcomes.
+
+If a quarter of the drain is shorter, only that quarter is kept.
+"""
 
 
 class Runner:
@@ -71,12 +74,12 @@ class Runner:
 
     @property
     def store_fault(self) -> str:
-        """The reason why the storage cannot be written or read at the moment; empty if it can."""
+        """The reason why the storage cannot be written or read at the moment; empty if the storage works."""
         return self._flusher.store_fault or self._claimer_fault("store.unavailable")
 
     @property
     def queue_fault(self) -> str:
-        """The reason why Redis gives or takes no rows at the moment, for example because it is full; empty if it does."""
+        """The reason why Redis gives or takes no rows at the moment, for example that it is full; empty if Redis works."""
         return self._claimer_fault("queue.unavailable")
 
     @property
@@ -94,10 +97,11 @@ class Runner:
         return self._leases.losses
 
     def stop(self, drain_s: float) -> None:
-        """Begin to drain (rule 33 of jobs/PROTOCOL.md). May be called from any thread, and again with less time.
+        """Begin to drain (rule 33 of jobs/PROTOCOL.md). May be called from any thread, and again with a shorter `drain_s`.
 
         Nothing more is claimed, and rows that the engine has not begun are released at once. Running rows may finish until
-        `RELEASE_S` before the end of `drain_s`; then they are released too. The worker is done when `drain_s` is over.
+        `RELEASE_S` seconds before the end of the drain. Rows that run after that are released too. The drain lasts `drain_s`
+        seconds at most.
         """
         finish_s = drain_s - min(RELEASE_S, drain_s / 4)
         now = self._context.monotonic()
@@ -139,7 +143,7 @@ class Runner:
     # -- claim, compose: done by the claimer ------------------------------------------------------------------------
 
     def _claimed_and_composed(self) -> Iterator[Turn]:
-        """Yield the first turns of the jobs that the claimer has composed. Waits a little if no job is in hand."""
+        """Yield the first turns of the jobs that the claimer has begun. Waits up to `POLL_S` seconds if no job is in hand."""
         for turn in self._claimer.ready():
             lease = turn.attempt.job.lease
             self._attempts[lease] = turn.attempt
@@ -170,7 +174,10 @@ class Runner:
     # -- check ------------------------------------------------------------------------------------------------------
 
     def _checked(self, completions: Sequence[Completion]) -> Iterator[Turn]:
-        """Yield the turns that follow these completions: the kinds check them, then ask for more or return their output."""
+        """Give each completion to its attempt, and yield the turn that follows.
+
+        A turn has no requests and is not the last if its attempt waits for further completions.
+        """
         for completion in completions:
             attempt = self._attempt_of.pop(completion.request_id, None)
             if attempt is None or attempt.job.lease not in self._attempts:
@@ -185,7 +192,7 @@ class Runner:
     def _note_what_runs(self) -> None:
         """Note which rows the engine has begun.
 
-        The engine begins requests in order, so the requests that still wait are those that were submitted last.
+        The engine begins requests in the order in which they were submitted, so the last ones are those that still wait.
         """
         waiting = self._engine.stats().waiting
         while len(self._submitted) > waiting:
@@ -248,13 +255,16 @@ class Runner:
         return self._stopping.is_set() and (not self._attempts or self._context.monotonic() >= self._finish_by)
 
     def _release_in(self, *phases: Phase) -> int:
-        """Release the leases in these phases, and return how many. Timers call it too; the loop abandons the attempts later."""
+        """Release the leases in these phases, and return how many there were.
+
+        Timers call this on threads of their own, so it does not touch the attempts; the loop abandons them later.
+        """
         leases = self._leases.start_release(*phases)
         self._context.release(leases)
         return len(leases)
 
     def _await_timers(self) -> None:
-        """Wait for the drain timers: one may still be releasing leases, and ending the process now would lose that call."""
+        """Wait for the drain timers: a timer may still be releasing leases, and ending the process now would lose that call."""
         for timer in list(self._timers):
             timer.cancel()
             if timer.ident is not None:

@@ -26,7 +26,7 @@ from workers.worker.runner import Runner
 
 @dataclass(frozen=True)
 class WorkerPlan:
-    """The name of a worker, and what it works on. `only` limits it to some batches; None means all open batches."""
+    """The name of a worker, and what it works on. `only` holds the ids of its batches; None means all open batches."""
 
     worker: str
     alias: str
@@ -55,7 +55,10 @@ class Worker:
         self._metrics = WorkerMetrics()
 
     def run(self) -> Mapping[str, float]:
-        """Load the model, and work until stopped. Returns `load_s`, the seconds that loading took. Raises the engine's error."""
+        """Load the model, and work until stopped. Returns a mapping with `load_s`, the seconds that loading took.
+
+        Raises the engine's error.
+        """
         plan = self._plan
         configure(plan.settings.log_level, plan.settings.log_format)
         began = time.monotonic()
@@ -85,14 +88,16 @@ class Worker:
         self._loaded.wait()
 
     def stop(self, drain_s: float) -> None:
-        """Begin to drain, as Runner.stop does. While the model loads, the worker drains as soon as it is loaded."""
+        """Begin to drain, as `Runner.stop` does. If the model is still loading, the drain begins once the model is loaded."""
         with self._lock:
             self._stop_drain_s = drain_s
             if self._runner is not None:
                 self._runner.stop(drain_s)
 
     def status(self) -> Mapping[str, Any]:
-        """The state of the worker: jobs in hand, faults, the engine's figures once it is loaded, metrics, and load time."""
+        """Return the state of the worker: jobs in hand, faults and metrics, and once the model is loaded, also the load time and
+        the engine's figures.
+        """
         runner, engine = self._runner, self._engine
         stats = None if engine is None else engine.stats()
         return {
