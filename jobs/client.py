@@ -174,7 +174,7 @@ class Client:
     def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
         """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-        At most `published` of the published batches are returned; None: all. `faults` works as in `status`.
+        At most `published` of the published batches are returned; all if it is None. `faults` works as in `status`.
         """
         from jobs.operations.status_reader import listed
 
