@@ -55,8 +55,8 @@ class Named(Protocol):
 class Client:
     """Makes, follows and publishes the batches of one store. Safe to share between threads. Every call blocks until it is done.
 
-    All times are UTC, and all amounts are integers in billionths of their currency. A batch is named by its id, or by anything
-    that has an `id`.
+    All times are UTC, and all amounts are integers in billionths of their currency. A caller names a batch by its id, or by an
+    object that has the batch's id as `id`.
 
     All errors are NightpressErrors (see `jobs.errors`). Any method may raise StoreUnavailable if the storage does not answer, and
     its subclass StoreDamaged if a file there is damaged. Methods that take a batch raise NoBatch if there is none of this id.
@@ -112,7 +112,7 @@ class Client:
         run_key: str | None = None,
         **options: Unpack[EnqueueOptions],
     ) -> AcceptedBatch:
-        """Make a batch. Needs no Redis.
+        """Make a batch. Redis is not needed.
 
         Args:
             source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
@@ -125,7 +125,7 @@ class Client:
         Raises:
             RequestError: There are no rows, an option is wrong, or a row is bad and `strict` is given (StrictRefused, which holds
                 the faults). Nothing was accepted.
-            ConflictError: Another batch has the id.
+            ConflictError: Another batch has the id already.
             StoreUnavailable: The storage or the source does not answer. If the batch may have been accepted all the same, the
                 message says so.
         """
@@ -144,7 +144,7 @@ class Client:
     ) -> Estimate:
         """Count the rows, faults, tokens, device time and charge that a batch of this source would have. Nothing is stored.
 
-        Takes the options of `enqueue`, and raises its errors.
+        This method takes the options of `enqueue`, and raises its errors.
         """
         from jobs.operations.enqueue_options import intake_options
         from jobs.operations.enqueueing import opened
@@ -161,10 +161,11 @@ class Client:
     def status(
         self, batch: str | Named | None = None, *, faults: list[StoreDamaged] | None = None
     ) -> BatchStatus | Status:
-        """Return the status of one batch. Without `batch`: of all open batches, the five published last, and the workers.
+        """Return the status of one batch. Without `batch`, return the status of all open batches and of the workers.
 
-        If Redis does not answer, the status comes from storage alone. A damaged batch is left out, and its error is added to
-        `faults`; without that list, the error is raised.
+        That status also has the five batches that were published last. If Redis does not answer, the status comes from storage
+        alone. Without `batch`, a damaged batch is left out, and its error is added to `faults`; without `faults`, the error is
+        raised.
         """
         if batch is not None:
             return self._statuses.batch(_id(batch))
@@ -173,14 +174,14 @@ class Client:
     def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
         """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-        At most `published` of the published batches are returned; None: all. `faults` works as in `status`.
+        At most `published` of the published batches are returned; all if it is None. `faults` works as in `status`.
         """
         from jobs.operations.status_reader import listed
 
         return listed(self.store, published, faults)
 
     def wait(self, batch: str | Named, timeout_s: float | None = None, *, interval_s: float = 1.0) -> BatchStatus:
-        """Wait until a batch is published, and return its status then. Looks every `interval_s` seconds.
+        """Wait until a batch is published, and return its published status. The batch is looked at every `interval_s` seconds.
 
         Once every row has an outcome, this method publishes the batch. Workers or `publish` publish a cancelled batch.
 
@@ -195,8 +196,8 @@ class Client:
     def results(self, batch: str | Named, *, errors: bool = False) -> Results:
         """Return the completed rows of a batch in input order; with `errors`, the rows that did not complete.
 
-        For an unfinished batch these are the rows so far: see `Results.round` and `Results.is_finished`. Each row is read when
-        the iteration reaches it.
+        For an unfinished batch, the rows are those that have an outcome so far: see `Results.round` and `Results.is_finished`.
+        Each row is read when the iteration reaches it.
         """
         from jobs.operations.results import results
 
@@ -224,9 +225,9 @@ class Client:
     def retry(self, batch: str | Named, *, rows: Sequence[int] | None = None, deadline: When | None = None) -> int:
         """Open a further round of a published batch, and return the round's number.
 
-        The round runs the rows that did not complete, and also `rows`, even those that completed. All other completed rows are
-        kept, and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is open, a row is not in
-        it, or there is nothing to do.
+        The round runs the rows that did not complete, and also `rows`, even if they completed. All other completed rows are kept,
+        and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is open, if it has no such row,
+        or if there is no row to run.
         """
         from jobs.batches.rounds import reopen
         from jobs.operations.enqueue_options import moment_to_come
@@ -292,7 +293,7 @@ class Client:
 
     @property
     def queue(self) -> RedisQueue | None:
-        """The queue, which may not answer; None if the settings name none. Raises QueueUnavailable if its URL is not valid."""
+        """The queue, which may not answer; None if the settings name none. Raises QueueUnavailable if the URL is not valid."""
         with self._lock:
             if self._given_queue is not None:
                 return self._given_queue
@@ -313,7 +314,7 @@ class Client:
             return self._kinds
 
     def status_reader(self, *, counts_late: bool = False) -> StatusReader:
-        """Return a new reader for many looks at the same batches: it reads only what is new since its last look.
+        """Return a new reader for many looks at the same batches. The reader reads only what is new since its last look.
 
         With `counts_late` the reader also fills `BatchStatus.late`.
         """

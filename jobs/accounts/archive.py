@@ -1,9 +1,9 @@
 """The archive keeps the files of the summaries few, so that the accounts of a year are read quickly.
 
 If there are more than `ARCHIVED` single files, they are copied into one archive and then deleted. If there are more than
-`ARCHIVES` archives, they are merged into one in the same way. The copy is durable before anything is deleted, so a round may be
-in two files, and stays there if a process is killed in between. A reader counts each round once, by the name of its summary. A
-file that is damaged, or of a newer release, stays as it is.
+`ARCHIVES` archives, they are merged into one in the same way. The copy is durable before anything is deleted. A round may
+therefore be in two files, and stays in both if a process is killed in between. A reader counts each round once, by the name of
+its summary. A file that is damaged, or of a newer release, stays as it is.
 
     usage/<batch_id>.<round>.<published at>.json    one round
     usage/archive-<sha256>.jsonl                    many rounds, a line each
@@ -25,7 +25,7 @@ ARCHIVED: Final = 256
 ARCHIVES: Final = 16
 """If there are more archives than this, they are merged into one."""
 AT_ONCE: Final = 32
-"""The most requests to an object store at a time."""
+"""At most this many requests are sent to an object store at a time."""
 
 _PREFIX: Final = "archive-"
 
@@ -67,9 +67,10 @@ def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -
 
 
 def merge_files(store: Store) -> None:
-    """Archive the single files and merge the archives, if there are too many of them. Raises StoreUnavailable.
+    """Copy all single files into one archive if there are more than `ARCHIVED`, and delete them. Raises StoreUnavailable.
 
-    Two processes that do this at once may make an archive each.
+    If there are more than `ARCHIVES` archives, all archives and single files are copied into one archive, and deleted. Two
+    processes that do this at once may make an archive each.
     """
     single, archives = list_files(store)
     merges = len(archives) > ARCHIVES

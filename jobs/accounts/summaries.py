@@ -1,9 +1,9 @@
-"""Summaries: each published round gets one, which is created once, never changes and outlives its batch (rule 39 of
+"""Each published round gets a summary, which is created once, never changes, and stays when its batch is deleted (rule 39 of
 jobs/PROTOCOL.md).
 
-A publisher leaves a note that the round needs a summary, decides the round, writes the summary, and removes the note. If it dies
-in between, the note is still there, and `catch_up` makes the summary from the published `usage.json`. The name and the content
-of a summary follow from the round, so any number of processes may do this at once.
+A publisher leaves a note that the round needs a summary, decides the round, writes the summary, and removes the note. If the
+publisher dies in between, the note remains, and `catch_up` makes the summary from the published `usage.json`. The name and the
+content of a summary follow from the round, so any number of processes may make the same summary at once.
 
 If the published `usage.json` of a batch is damaged, its summary waits until the file is restored. Other batches do not wait.
 
@@ -30,9 +30,10 @@ SHOWN: Final = 10
 
 
 def summaries(store: Store, faults: list[StoreDamaged] | None = None) -> Iterator[Summary]:
-    """Yield the summary of every published round once, after making those that are missing. Raises StoreUnavailable.
+    """Yield the summary of every published round once, after making the missing summaries. Raises StoreUnavailable.
 
-    `faults` gets an error for each thing that is damaged. Without `faults` the first error is raised after all summaries.
+    `faults` gets one error that names all damaged batches, and one for each damaged file of summaries. Without `faults` the first
+    error is raised after all summaries.
     """
     found: list[StoreDamaged] = [] if faults is None else faults
     with collect_damage(found):
@@ -81,7 +82,7 @@ def sum_up(store: Store, batch_id: str) -> bool:
         before = read_usage(store, rounds[n - 1], batch_id) if n else None
         try:
             add_summary(store, batch_id, done, usage, before)
-        except (KeyError, TypeError, ValueError) as error:  # other JSON than was published
+        except (KeyError, TypeError, ValueError) as error:  # the file holds other JSON than was published
             raise damaged_file(store, published_path(done, batch_id, USAGE)) from error
     return True
 
@@ -89,8 +90,8 @@ def sum_up(store: Store, batch_id: str) -> bool:
 def catch_up(store: Store, damage: Damage | None = None) -> None:
     """Make the summaries that notes ask for, and archive summaries if there are many. Raises StoreUnavailable.
 
-    Damaged batches keep their notes. After all other batches are done, a StoreDamaged names them. A caller that calls this
-    again and again passes the same `damage`, so that damaged batches are read less and less often.
+    Damaged batches keep their notes. After all other batches are done, a StoreDamaged that names the damaged batches is raised.
+    A caller that calls this again and again passes the same `damage`, so that damaged batches are read less and less often.
     """
     damage = damage or Damage()
     notes: dict[str, list[str]] = {}
@@ -108,7 +109,7 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
 
     batch_ids = sorted(notes)
     for batch_id, found in zip(batch_ids, each(is_there, batch_ids, AT_ONCE), strict=True):
-        for name in notes[batch_id] if not found else ():  # the batch was deleted, and a deletion sums it up first
+        for name in notes[batch_id] if not found else ():  # it was deleted, and a deletion first makes its summaries
             store.discard(f"{NOTES}/{name}")
     merge_files(store)
     if faults:

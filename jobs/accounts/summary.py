@@ -17,7 +17,7 @@ from jobs.store.damage import check_format
 from jobs.usage import Usage
 
 Group = tuple[str, str, str, str]
-"""Tenant, model, kind and template: its shortened hash, which is empty if a row's first prompt came from no template."""
+"""Tenant, model, kind, and the shortened hash of the template, which is empty if a row's first prompt came from no template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tally:
         return Tally(self.rows - other.rows, self.usage - other.usage)
 
     def as_dict(self) -> dict[str, int]:
-        """Return the seven integers by name."""
+        """Return the number of rows and the six counts of the usage, by name."""
         return {"rows": self.rows, **self.usage.as_dict()}
 
     @classmethod
@@ -54,17 +54,17 @@ class Summary:
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The name of the summary's file."""
         return summary_name(self.batch_id, self.round, self.at)
 
     @classmethod
     def of_round(
         cls, batch_id: str, done: Done, usage: Mapping[str, Any], before: Mapping[str, Any] | None
     ) -> "Summary":
-        """Make the summary of a published round from its `usage.json` and from that of the round before, if there was one.
+        """Make the summary of a published round. `usage` is the round's `usage.json`, and `before` that of the round before.
 
-        Rows that name no currency count in the currency of `usage`. Raises KeyError, TypeError or ValueError if `usage` or
-        `before` is no `usage.json`.
+        `before` is None for the first round. Rows that name no currency count in the currency of `usage`. Raises KeyError,
+        TypeError or ValueError if `usage` or `before` is no `usage.json`.
         """
         now, then = _sums(usage), _sums(before) if before else {}
         added: dict[str, dict[Group, Tally]] = {}
@@ -92,9 +92,9 @@ class Summary:
 
     @classmethod
     def from_bytes(cls, line: bytes, place: str) -> "Summary":
-        """Read what `to_bytes` made. Raises ValueError, KeyError, TypeError or AttributeError if it made no such line.
+        """Read a line that `to_bytes` made. Raises ValueError, KeyError, TypeError or AttributeError if `line` is no such line.
 
-        Raises StoreTooNew, with a message that begins with `place`, if a newer release wrote it.
+        Raises StoreTooNew, with a message that begins with `place`, if a newer release wrote the line.
         """
         values = orjson.loads(without_checksum(line))
         check_format(values, FORMAT, place)
@@ -109,12 +109,12 @@ class Summary:
 
 
 def summary_name(batch_id: str, round_: int, at: datetime) -> str:
-    """Return the file name of a round's summary. The time sets it apart from a round of a deleted batch with the same id."""
+    """Return the file name of a round's summary. It holds the time, since a deleted batch may have had the same id and round."""
     return f"{batch_id}.{round_}.{at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json"
 
 
 def _sums(usage: Mapping[str, Any]) -> Mapping[tuple[str | None, Group], Tally]:
-    """Return the groups of a `usage.json` by currency and group."""
+    """Return the tallies of a `usage.json`, by currency and group. The currency is None for rows that name none."""
     return {
         (one["currency"], (one["tenant"], one["model"], one["kind"], one["template"])): Tally.from_dict(one)
         for one in usage["groups"]

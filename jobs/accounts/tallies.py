@@ -1,7 +1,7 @@
 """Tallies add up what published batches used, cost and are charged, by one of five keys.
 
-They come from the summaries of published rounds. A later round of a batch counts as its difference to the round before, at the
-time when it was published itself. A batch that was deleted stays in the accounts.
+Tallies come from the summaries of published rounds. A later round of a batch counts with its difference to the round before, at
+the time when the later round was published. A batch that was deleted stays in the accounts.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ def tallies(
 ) -> Mapping[str, Mapping[str, Tally]]:
     """Add up the rounds that were published from `since` on and before `until`. Returns the sums by currency, then by key.
 
-    `faults` gets an error for each damaged file or batch that the sums lack; without `faults` the first error is raised. Raises
-    StoreUnavailable.
+    `faults` gets errors that name the damaged files and batches that the sums lack; without `faults` the first error is raised.
+    Raises StoreUnavailable.
     """
     found: dict[str, dict[str, Tally]] = {}
     for summary in summaries(store, faults):

@@ -67,7 +67,7 @@ for part in (enqueue, preview, status, results, show, failed, usage, control, re
 
 @cache
 def load_extensions() -> None:
-    """Add the commands of other installed packages. If a package cannot be imported, a message names it; the others are added."""
+    """Add the commands of other installed packages. A package that cannot be imported is named in a message and left out."""
     for point in entry_points(group="nightpress.commands"):
         try:
             register = point.load()
@@ -78,12 +78,12 @@ def load_extensions() -> None:
 
 
 def main(args: Sequence[str] | None = None, session: Session | None = None) -> int:
-    """Run one command and return its exit status. `args` are its arguments; None: those of the process."""
+    """Run one command and return its exit status. `args` are its arguments; if None, the arguments of the process are taken."""
     load_extensions()
     session = session or Session()
     try:
         app(args=args, prog_name="nightpress", obj=session)
-    except SystemExit as ended:  # how typer ends, with the status of typer.Exit or of a usage error
+    except SystemExit as ended:  # typer ends so, with the status of typer.Exit or of a usage error
         return ended.code if isinstance(ended.code, int) else 1
     except NightpressError as error:
         session.say(f"nightpress: {' '.join(str(error).split())}")

@@ -1,4 +1,4 @@
-"""`doctor`: checks that everything that Nightpress needs is there, and says what to do about each thing that is not."""
+"""`doctor`: checks that everything that Nightpress needs is there, and says what to do about each thing that is missing."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def enqueue(
 
     try:
         accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
-    except StrictRefused as refused:  # the one error of several lines: a line for each bad row
+    except StrictRefused as refused:  # only this error has several lines: a line for each bad row
         session.say(f"nightpress: {refused}")
         raise typer.Exit(refused.exit_status) from None
     _report(session, accepted)
@@ -107,12 +107,12 @@ def enqueue(
 
 
 def _run_key(named: str | None, *, again: bool) -> str | None:
-    """Return the key that the user named; with --again, a new key that begins with it."""
+    """Return the key that the user named, or with --again a new key that begins with that key; None if none was named."""
     return f"{named}:{uuid.uuid4().hex}" if named is not None and again else named
 
 
 def _report(session: Session, accepted: AcceptedBatch) -> None:
-    """Say how many rows were accepted, and what is wrong with the first of those that were refused."""
+    """Say how many rows were accepted, and what is wrong with the first refused rows."""
     from jobs.batches.rounds import is_open
 
     if not accepted.is_new:

@@ -1,4 +1,4 @@
-"""`preview`: shows the prompts that the first rows of a file begin with, and how many tokens they have."""
+"""`preview`: shows the first prompts of the first rows of a file, and how many tokens each prompt has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`results`: writes the outputs of a batch, in any format. For an unfinished batch it writes the outputs so far, and says so."""
+"""`results`: writes the outputs of a batch, in any format. If the batch is unfinished, writes the outputs so far and says so."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def say_if_reopened(session: Session, rows: Results) -> None:
 
 
 class _Counted:
-    """Yields lines, and counts the lines that were read."""
+    """Yields lines, and counts the lines that the caller has read."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -80,7 +80,7 @@ class _Counted:
 def _write_file(
     session: Session, batch: Batch, lines: _Counted, form: ResultForm, place: str | None, name: str
 ) -> None:
-    """Write one file at `place`. In a folder the file is called `name`; without a place it goes to standard output."""
+    """Write the lines to the file `place`, or to the file `name` if `place` is a folder, or to standard output if it is None."""
     from jobs.formats.results.writing import SUFFIXES, write_results
     from jobs.store.destinations import file_in, is_folder
 

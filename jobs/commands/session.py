@@ -50,8 +50,8 @@ class Session:
     """One call of the command line.
 
     Attributes:
-        given_settings: The settings; None: those of the environment and nightpress.toml.
-        given_queue: The queue; None: the one that the settings name.
+        given_settings: The settings. If None, the environment and nightpress.toml give the settings.
+        given_queue: The queue. If None, the settings name the queue.
         clock: Returns the time, in UTC.
         sleep: Waits for a number of seconds.
     """
@@ -63,7 +63,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
-        """The client. Its warnings go to standard error. Raises RequestError if a setting is wrong."""
+        """The client, whose warnings go to standard error. Raises RequestError if a setting is wrong."""
         from jobs import logs
         from jobs.client import Client
 
@@ -83,7 +83,7 @@ class Session:
 
     @property
     def queue(self) -> RedisQueue | None:
-        """The queue, which may not answer; None if the settings name no Redis. Raises QueueUnavailable for a wrong URL."""
+        """The queue, which may not answer; None if the settings name no Redis. Raises QueueUnavailable if its URL is wrong."""
         return self.client.queue
 
     def needed_queue(self) -> RedisQueue:
@@ -114,12 +114,12 @@ class Session:
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
     def write(self, line: str, *, at_once: bool = False) -> None:
-        """Print one line of a result, on standard output. With `at_once` it is flushed at once, even into a pipe."""
+        """Print one line of a result, on standard output. With `at_once` the line is flushed at once, even into a pipe."""
         for part in _fitted(line, self.width if sys.stdout.isatty() else None):
             print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:
-        """Print a JSON value on standard output. Unlike `write`, this breaks no line at the width of the terminal."""
+        """Print a JSON value on standard output. Unlike `write`, this method never breaks a line at the terminal's width."""
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
         print(text, file=sys.stdout)  # noqa: T201 - the one place that prints results
 
@@ -131,9 +131,9 @@ class Session:
             raise faults[-1]
 
     def batch(self, name: str) -> Batch:
-        """Return the batch of this id, or the only batch whose id begins with `name`.
+        """Return the batch whose id is `name`, or else the only batch whose id begins with `name`.
 
-        Raises NoBatch if there is none, RequestError if there are several.
+        Raises NoBatch if there is no such batch, RequestError if several ids begin with `name`.
         """
         from jobs.batches.rounds import list_batches, load_batch
 
@@ -151,9 +151,9 @@ class Session:
 
 
 def _fitted(line: str, width: int | None) -> Sequence[str]:
-    """Return the line in parts that are no wider than `width`. Words are never broken, so that a path can be copied.
+    """Break the line between words into parts no wider than `width`. A longer word stays whole, so that a path can be copied.
 
-    If `width` is None (no terminal), or if the line holds line breaks, it is returned whole.
+    If `width` is None (no terminal), or if the line holds line breaks, the line is returned whole.
     """
     if width is None or len(line) <= width or "\n" in line:
         return [line]

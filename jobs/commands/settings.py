@@ -17,7 +17,7 @@ SECRET_WORDS = ("key", "secret", "token", "password", "credential")
 
 
 class Origin(NamedTuple):
-    """A setting, its value as JSON has it, and its source: `default`, `environment`, the path of a file, or the last two."""
+    """A setting, its value as JSON has it, and its source: `default`, `environment`, a path, or `environment and <path>`."""
 
     name: str
     value: Any
@@ -51,7 +51,7 @@ def settings(
 
 
 def origins(session: Session) -> Iterator[Origin]:
-    """Yield all settings in the order of their declaration. Raises RequestError if one of them is wrong."""
+    """Yield all settings in the order of their declaration. Raises RequestError if a setting is wrong."""
     from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
     from jobs.settings import Settings, found_toml

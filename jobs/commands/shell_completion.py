@@ -1,4 +1,4 @@
-"""Completes names in a shell: batches, lanes, models and kinds. If an error occurs, such as a wrong setting, it offers none."""
+"""Completes names in a shell: batches, lanes, models and kinds. If an error occurs, such as a wrong setting, none are offered."""
 
 from collections.abc import Callable, Iterable
 

@@ -92,7 +92,7 @@ def wait(
 
 
 def _say_queue_fault(session: Session, now: Status) -> None:
-    """Say why the queue could not be asked. Says nothing if all batches are published: the queue would add nothing to them."""
+    """Say why the queue could not be asked. Say nothing if all batches are published, since only open batches need it."""
     if now.queue_fault is not None and any(one.state != "published" for one in now.batches):
         session.say(f"nightpress: from storage alone: {now.queue_fault}")
 
@@ -114,7 +114,10 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
 
 
 class _Lines:
-    """Shows `--watch` in a pipe or a log: prints a line for each batch whose counts have changed; as JSON, all batches."""
+    """Shows `--watch` in a pipe or a log. Prints a line for each batch whose counts have changed.
+
+    With `--json`, the whole status is printed if a batch has changed.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[object, ...]] = {}
@@ -136,7 +139,7 @@ class _Lines:
 
 
 class _Live:
-    """Shows `--watch` on a terminal: draws the lines of `status` again in the same place."""
+    """Shows `--watch` on a terminal. Draws the lines of `status` at each look in place of the lines drawn before."""
 
     def __init__(self, session: Session) -> None:
         from rich.live import Live

@@ -1,7 +1,7 @@
-"""Cancellation: writes a batch's marker into storage, then takes its waiting rows off the queue.
+"""Cancellation first writes a marker for the batch into storage, and then takes the batch's waiting rows off the queue.
 
-The marker alone decides that no further row is started. It is written first, because a feeder that ran in between would put the
-rows back on the queue. A queue that is away learns of the cancellation later.
+The marker alone decides that no further row is started. If the rows were taken off first, a feeder that ran in between would put
+them back on the queue. If the queue does not answer, it learns of the cancellation later.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,10 @@ class Cancellation:
     Attributes:
         batch_id: The batch.
         reason: Why no further row is started: `expired` if the deadline came before the cancellation.
-        at: When that was decided, in UTC.
+        at: When the batch was cancelled, or expired, in UTC.
         dropped: How many waiting rows were taken off the queue; None if no queue could be asked.
-        queue_fault: Why the queue could not be asked, and learns of the cancellation later; None if it answered or there is none.
+        queue_fault: Why the queue could not be asked (it learns of the cancellation later). None if the queue answered, or if
+            there is no queue.
     """
 
     batch_id: str
@@ -38,7 +39,7 @@ class Cancellation:
 def cancel(store: Store, queue: Callable[[], Lanes | None], batch_id: str, clock: Clock = now) -> Cancellation:
     """Cancel a batch: no further row is started. Rows with an outcome keep it; a publisher publishes the others as cancelled.
 
-    `queue` opens the queue. It is called after the marker is written, because it may fail. Raises RequestError if the batch is
+    `queue` opens the queue. It may fail, so it is called only after the marker is written. Raises RequestError if the batch is
     published already, NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)

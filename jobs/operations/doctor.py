@@ -1,7 +1,7 @@
-"""The doctor: checks whether everything that Nightpress needs is there, and says what to do about each fault.
+"""The doctor checks whether everything that Nightpress needs is there, and says what to do about each fault.
 
 This module checks Python, the queue and the storage. Other packages add checks through the entry point group
-`nightpress.doctor`: a callable that takes the Settings and returns Checks. A check never raises: it returns the fault.
+`nightpress.doctor`: a callable that takes the Settings and returns Checks. A check returns a fault, and never raises it.
 """
 
 import re
@@ -21,7 +21,7 @@ OLDEST_REDIS: Final = (7, 0)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one check. If it is not `ok`, `remedy` says what to do. A fault of a check that is not `needed` is a note."""
+    """The result of one check. If `ok` is False, `remedy` says what to do. If `needed` is False too, the fault is only a note."""
 
     name: str
     ok: bool
@@ -53,7 +53,7 @@ class Checked(Protocol):
 
 
 def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Callable[[], Checked]) -> Iterator[Check]:
-    """Make all checks, and yield each result at once. `queue` and `store` may fail to open: that is a result too."""
+    """Make all checks, and yield each result at once. If `queue` or `store` cannot be opened, that is a result too."""
     yield python(sys.version_info[:3])
     yield from redis(queue)
     yield storage(store)
@@ -102,7 +102,7 @@ def _version(info: Mapping[str, str]) -> Check:
 def _policy(info: Mapping[str, str]) -> Check:
     policy, limit = info.get("maxmemory_policy", "unknown"), info.get("maxmemory", "0")
     detail = f"maxmemory-policy {policy}, maxmemory {limit if limit != '0' else 'unlimited'}"
-    # Other policies evict keys of the queue. The rows of these keys are then fed again from storage, and run twice.
+    # Under other policies the server evicts keys of the queue. The rows of evicted keys are fed again, and run twice.
     return Check("redis memory", policy == "noeviction", detail, "in its redis.conf: maxmemory-policy noeviction")
 
 

@@ -1,4 +1,4 @@
-"""Checks the options of a new batch, which a program or the command line gives, and turns them into the form of intake."""
+"""Checks the options of a new batch, which a program or the command line gives, and turns them into `IntakeOptions`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -27,17 +27,17 @@ class EnqueueOptions(TypedDict, total=False):
         fields: Request fields for rows that lack them: a mapping, or texts `FIELD=VALUE` as the command line takes them.
         name: The beginning of the batch's id. Default: the file's name, else `batch`.
         tenant: The tenant of rows that name none: who is billed for them. Default: the setting `tenant`.
-        priority: 0 to 9; 9 goes first. Default: 4. Rows may have their own.
-        deadline: When rows without an outcome expire: a datetime (in local time if it has no offset), a span from now, or text
-            such as `06:00` or `+8h`.
-        publish_at: When the rows that have an outcome are published as round 1; all others follow as round 2. It must be before
-            `deadline`.
+        priority: 0 to 9; rows with 9 go first. Default: 4. A row may name a priority of its own.
+        deadline: When rows without an outcome expire: a datetime (in local time if it has no offset), a timedelta from now, or
+            text such as `06:00` or `+8h`.
+        publish_at: When the rows that have an outcome are published as round 1. All other rows follow as round 2. This time must
+            be before `deadline`.
         limit: Read only this many rows, from the beginning of the input.
         strict: Refuse the whole input when one of its rows cannot be accepted.
-        output_url: Where a fleet takes the outputs of each published round: a path or URL of a file, or of a folder with a `/` at
-            its end.
-        output_format: The format of these outputs: jsonl, csv, openai or parquet. Default: jsonl.
-        format: The format of the input file: jsonl, csv, openai or parquet. Default: it is found out by the content.
+        output_url: Where a fleet writes the outputs of each published round: a path or URL of a file, or of a folder with a `/`
+            at its end.
+        output_format: The format of the outputs there: jsonl, csv, openai or parquet. Default: jsonl.
+        format: The format of the input file: jsonl, csv, openai or parquet. Default: intake recognises it by the file's content.
     """
 
     kind: str | None
@@ -59,7 +59,7 @@ class EnqueueOptions(TypedDict, total=False):
 def intake_options(
     options: EnqueueOptions, *, clock: Callable[[], datetime], may_be_past: bool = False
 ) -> IntakeOptions:
-    """Return the options in the form of intake. Raises RequestError if one is wrong, TypeError if there is no such option.
+    """Return the options as `IntakeOptions`. Raises RequestError if an option is wrong, TypeError if one does not exist.
 
     With `may_be_past`, a time that has passed is no error: the batch may exist already under its run key.
     """
@@ -103,7 +103,10 @@ def _named(form: type[Form], name: str, what: str) -> Form:
 
 
 def moment_to_come(what: str, when: When | None, now: datetime) -> datetime | None:
-    """Return the moment that `when` means at `now`. Raises RequestError if it is past; the message names it by `what`."""
+    """Return the moment that `when` means at `now`; None if `when` is None.
+
+    Raises RequestError if the moment is past. The message calls the moment by the name `what`.
+    """
     return None if when is None else _to_come(what, when, now)
 
 

@@ -29,8 +29,8 @@ class AcceptedBatch:
     Attributes:
         id: The batch's id.
         rows: The number of rows of the input.
-        refused: How many of these rows could not be accepted. Each is a failed row already, and harms no other.
-        faults: The faults of the refused rows; of more than 10,000, only the first 10,000.
+        refused: How many of these rows could not be accepted. A refused row is a failed row already, and harms no other row.
+        faults: The faults of the refused rows, at most the first 10,000.
         is_new: False if the same rows, options and run key made this batch before.
     """
 
@@ -51,7 +51,7 @@ def enqueue(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> AcceptedBatch:
-    """Make a batch. Without a run key it gets a new key, so it is always a new batch. Raises what `intake.accept` raises."""
+    """Make a batch. If `run_key` is None, the batch gets a new key, so it is always new. Raises the errors of `accept`."""
     with opened(source, settings) as (lines, name):
         accepted = accept(
             store,
@@ -68,7 +68,7 @@ def enqueue(
 
 @contextmanager
 def opened(source: Source, settings: Settings) -> Iterator[tuple[Iterable[bytes] | BinaryIO, str | None]]:
-    """Open a source. Yields it as intake takes it, and the name of its file (None without one).
+    """Open a source. Yields the lines or the open file that intake reads, and the name of the file; None if it has no name.
 
     Raises RequestError if the file cannot be opened.
     """

@@ -2,8 +2,8 @@
 
 Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
 of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
-assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. It says
-nothing about device time.
+assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. Such an
+estimate has no device time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,10 @@ Basis = Literal["history", "other templates", "assumed"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The rows of one kind on one lane, and what they would take together, judged by `history_rows` published rows."""
+    """The rows of one kind and model, the lane that would run them, and `usage`, the sum of what they would take.
+
+    `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed.
+    """
 
     kind: str
     model: str
@@ -120,7 +123,7 @@ def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
 
 
 def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
-    """Add up what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out."""
+    """Return what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out."""
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
         groups = chain.from_iterable(added.items() for added in summary.added.values())

@@ -1,7 +1,8 @@
-"""Preview: makes the first prompts of the first rows of a file. Nothing is stored and nothing generated.
+"""A preview makes the first prompts of the first rows of a file. Nothing is stored, and nothing is generated.
 
-Only a kind's first prompts can be shown: the next ones depend on the model's answers. The model's own tokenizer counts the
-tokens if its package and files are on this machine (entry point group `nightpress.tokens`); if not, they are estimated.
+Only a kind's first prompts can be shown, because later prompts depend on the model's answers. The model's own tokenizer counts
+the tokens if the tokenizer's package and files are on this machine (entry point group `nightpress.tokens`). If they are not, the
+number of tokens is estimated.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ class Preview:
     exact: bool
 
     def max_tokens(self, prompt: Prompt) -> int:
-        """Return the most tokens that the completion of this prompt may have."""
+        """Return how many tokens the completion of this prompt may have at most."""
         return int(self.request.max_tokens or prompt.params.max_tokens)
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Preview:
 def previews(
     records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
 ) -> Iterator[Preview | RowFault]:
-    """Yield the first `limit` rows, each with its prompts, or with what is wrong with the row."""
+    """Yield a Preview for each of the first `limit` rows, or a RowFault if something is wrong with the row."""
     counters: dict[str, Counter | None] = {}
     for number, record in enumerate(islice(records, limit)):
         request = reader.read(record, number)
@@ -92,7 +93,7 @@ def previews(
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """Return a row's first prompts. Raises RowError as a worker would, and ValueError if the row's kind no longer takes it."""
+    """Return a row's first prompts. Raises RowError as a worker would; ValueError if the kind no longer takes such a request."""
     asked = kind.request_type.model_validate(dict(request.request))
     try:
         conversation = kind.compose(asked)
@@ -101,7 +102,7 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         raise
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    with contextlib.suppress(Exception):  # the prompts are there; a fault in the kind's ending changes nothing
+    with contextlib.suppress(Exception):  # the prompts are made, so an error of the kind as it is closed is harmless
         conversation.close()
     return prompts
 

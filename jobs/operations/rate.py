@@ -1,18 +1,18 @@
-"""The rate at which a batch's rows and completion tokens grow, over a window of the last seconds."""
+"""The rate at which a batch gets outcomes and completion tokens, over a window of the last seconds."""
 
 from collections import deque
 from datetime import datetime, timedelta
 from typing import Final
 
 WINDOW_S: Final = 30.0
-"""Seconds. Of the readings older than this only the newest is kept: the window begins with it."""
+"""Seconds. Only the newest of the readings older than this is kept, and the window begins with that reading."""
 
 SHORTEST_S: Final = 4.0
 """Seconds. There is no rate until the readings cover this time, because outcomes arrive in steps, with each flush."""
 
 
 class Rate:
-    """Rows and completion tokens a second, over the last `window_s` seconds. Each reading brings its own time."""
+    """Rows and completion tokens a second, over the last `window_s` seconds. The caller gives the time of each reading."""
 
     def __init__(self, window_s: float = WINDOW_S, shortest_s: float = SHORTEST_S) -> None:
         self.window_s = window_s
@@ -20,7 +20,7 @@ class Rate:
         self._samples: deque[tuple[datetime, int, int]] = deque()
 
     def sample(self, at: datetime, rows: int, tokens: int) -> None:
-        """Add a reading of both counters. If `rows` fell, as when a new round begins, the earlier readings are dropped."""
+        """Add a reading of the counters `rows` and `tokens`. If `rows` fell, as in a new round, drop the earlier readings."""
         if self._samples and rows < self._samples[-1][1]:
             self._samples.clear()
         self._samples.append((at, rows, tokens))

@@ -1,4 +1,4 @@
-"""Results: the published rows of a batch; before its first publication, the rows that have an outcome so far."""
+"""Results are the published rows of a batch or, before its first publication, the rows that have an outcome so far."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Results:
 
     Attributes:
         batch: The batch as it was accepted.
-        round: The published round that the rows are from. None: no round is published yet, and the rows are those that have an
-            outcome so far. A later iteration may then yield more rows, and another output for a retried row.
+        round: The published round that the rows are from; None if no round is published yet. If it is None, the rows are those
+            that have an outcome so far, and a later iteration may yield more rows, and another output for a retried row.
         is_finished: Whether the batch is published and not open again.
-        errors: Whether these are the rows that did not complete, in place of those that did.
+        errors: True if these are the rows that did not complete, False if they are the completed rows.
     """
 
     batch: Batch
@@ -44,13 +44,13 @@ class Results:
     _done: Done | None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Return the rows. Raises StoreDamaged; only after the last row if the file is not the one that was published."""
+        """Return the rows. Raises StoreDamaged. A checksum that is wrong is known only after the last row, and raised there."""
         if self._done is None:
             return map(orjson.loads, self.lines())
         return read_published(self._store, self._done, self.batch.batch_id, self._name)
 
     def lines(self) -> Iterator[bytes]:
-        """Return the same rows as JSON lines: those of the published file, or those that it would have now."""
+        """Return the same rows as JSON lines: the lines of the published file, or the lines that this file would have now."""
         if self._done is None:
             return _lines_so_far(self._store, self.batch, completed=not self.errors)
         return published_lines(self._store, self._done, self.batch.batch_id, self._name)

@@ -29,8 +29,9 @@ class RowHistory:
         batch_id: The batch.
         row: The row's number, from 0.
         request: The request as it was accepted; None if intake refused the row, or if the request cannot be read back.
-        prompts: The row's first prompts, made with the kind and templates of now: `label`, `messages`, `text`, and
-            `template_changed`, which is true if an attempt had another template. Later prompts need the model's answers.
+        prompts: The row's first prompts, made with the present kind and templates: `label`, `messages`, `text`, and
+            `template_changed`, which is true if the last attempt that names its templates had another template. Later prompts
+            are missing, since they need the model's answers.
         attempts: Each attempt: `round`, `attempt`, `status`, `final`, `output` or `error`, `usage`, `wasted`, `receipt`.
         outcome: The row as it was published last; None while no round is published.
     """
@@ -108,7 +109,7 @@ def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterat
 
 
 def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Yield every outcome of the row, of each segment once. The heads of the segments tell which files to read."""
+    """Yield every outcome of the row, once even if its segment is in several files. Heads show which files must be read."""
     seen: set[str] = set()
     files = list_files(store, BatchPaths(batch.batch_id))
     for path, heads in each_heads(store, [*files.alone, *files.compacted]):

@@ -12,8 +12,8 @@ from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
 State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
-"""`open`: not published, and no queue answers, so more is not known. `publishing`: every row has its outcome, or the soft
-deadline has come, and the round waits for a publisher.
+"""`open` means not published; no queue answers, so nothing more is known. `publishing` means that the round waits for a
+publisher, because every row has its outcome or the soft deadline has come.
 """
 
 
@@ -45,9 +45,9 @@ class BatchStatus:
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
-        rows_per_s: How many rows got an outcome in a second, over the reader's last half minute. At the reader's first looks it
-            is the mean since the first row was started. None while neither is known.
-        tokens_per_s: Completion tokens in a second, over the same time.
+        rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
+            first looks, over the time since the first row was started. None if neither mean is known.
+        tokens_per_s: Completion tokens in a second, over the same time as `rows_per_s`.
         expected_end: When the last row will be done at this rate; None if there is no rate, or no worker was seen at work.
     """
 

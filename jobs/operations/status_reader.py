@@ -1,6 +1,6 @@
-"""The reader of statuses: it asks storage and the queue how far batches are, and reads only what is new since its last look.
+"""The reader of statuses asks storage and the queue how far batches are. It reads only what is new since its last look.
 
-Storage is the truth about outcomes, the queue about rows that wait or are leased. Without a queue, storage alone is asked.
+Storage decides which rows have outcomes, and the queue which rows wait or are leased. Without a queue, storage alone is asked.
 """
 
 import threading
@@ -59,10 +59,10 @@ class StatusReader:
     Attributes:
         store: The storage.
         queue: The queue; None if there is none to ask.
-        prices: The prices. Batches without any outcome are shown in their currency.
+        prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
-        counts_late: Whether to fill `BatchStatus.late`. For that, the heads of all segments of a published batch are read.
+        counts_late: Whether to fill `BatchStatus.late`. If True, the heads of all segments of a published batch are read.
     """
 
     store: Store
@@ -81,7 +81,7 @@ class StatusReader:
     def read(self, batch_ids: Sequence[str], faults: list[StoreDamaged] | None = None) -> Status:
         """Return the status of these batches now, and every worker of every lane. Raises NoBatch, StoreUnavailable.
 
-        A damaged batch is left out, and its error is added to `faults`; without that list, the error is raised.
+        A damaged batch is left out, and its error is added to `faults`; without `faults`, the error is raised.
         """
         lanes, fault = self._snapshots()
         batches = []
@@ -158,7 +158,7 @@ class StatusReader:
         )
 
     def _with_late(self, one: BatchStatus) -> BatchStatus:
-        """Add the late usage, which is in no published number. It is charged only if a further round publishes a row of it."""
+        """Add the late usage, which is in no published number. It is charged only if a further round publishes its rows."""
         return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
 
     def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
@@ -187,7 +187,10 @@ class StatusReader:
 
 
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
-    """Return about when the first row of the batch was started, from the first lines of each worker's first segments."""
+    """Return about when the first row of the batch was started; None if no line shows it.
+
+    This time comes from the first lines of each worker's first segments.
+    """
     files = list_files(store, paths)
     earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:FIRST_SEGMENTS]
     started = [
@@ -218,8 +221,8 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
 def listed(store: Store, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
     """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-    At most `published` of the published batches are returned; None: all. A damaged batch is left out, and its error is added to
-    `faults`; without that list, the error is raised.
+    At most `published` of the published batches are returned; all if it is None. A damaged batch is left out, and its error is
+    added to `faults`; without `faults`, the error is raised.
     """
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []

@@ -1,4 +1,4 @@
-"""Waiting: looks at the status of a batch from time to time until the batch is published."""
+"""`wait` looks at the status of a batch from time to time until the batch is published."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from jobs.operations.status_reader import StatusReader
 from jobs.publishing.publish import publish
 
 INTERVAL_S: Final = 1.0
-"""Seconds between two looks, unless the caller says otherwise."""
+"""Seconds between two looks at the status, unless the caller gives another interval."""
 
 
 def wait(
@@ -23,10 +23,12 @@ def wait(
     sleep: Callable[[float], object],
     clock: Clock,
 ) -> BatchStatus:
-    """Wait until a batch is published, and return its status then. Once all rows have an outcome, this function publishes it.
+    """Wait until a batch is published, and return its published status.
 
-    Raises BatchPaused if the batch has paused itself, BatchUnfinished if it is not published at `until` (None: wait for ever),
-    NoBatch, StoreUnavailable.
+    Once all rows have an outcome, this function publishes the batch.
+
+    Raises BatchPaused if the batch has paused itself, BatchUnfinished if the batch is not published at `until` (None: wait for
+    ever), NoBatch, StoreUnavailable.
     """
     one = reader.batch(batch_id)
     while one.state != "published":

@@ -1,7 +1,7 @@
 """Candidates are the lines that give their rows an outcome. They are read from all segments and given to `Winners`.
 
-Each file is read once, and each segment counts once, in however many files it is (rule 26 of jobs/PROTOCOL.md). The cost of all
-lines goes to the ledger, whether they win or not. Published rows are copied as bytes and never parsed.
+Each file is read once. A segment counts once, even if it is in several files (rule 26 of jobs/PROTOCOL.md). The cost of all lines
+goes to the ledger, whether they win or not. Published rows are copied as bytes and never parsed.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from jobs.store.store import Store
 def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
     """Add the candidates of all segments that the index has read. Returns the names of these segments, sorted by bytes.
 
-    Raises Compacted if a file was compacted meanwhile: then refresh the index, and begin again with new winners and a new ledger.
+    Raises Compacted if a file was compacted meanwhile. The caller must refresh the index in that case, and begin again with new
+    winners and a new ledger.
     Raises StoreDamaged, StoreUnavailable.
     """
     names = sorted(index.segments, key=str.encode)
@@ -28,7 +29,7 @@ def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: 
     for path, segments in each_segments(store, files):
         for segment in segments:
             name = segment.head.name
-            if index.segments.get(name) == path:  # else the segment counts from another file
+            if index.segments.get(name) == path:  # otherwise another file gives this segment
                 ledger.spend(segment.head.spent, segment.head.currency)
                 _add_segment(segment, places[name], index, winners, ledger)
     return names

@@ -1,9 +1,11 @@
 """Delivery writes the outputs of a published round to the batch's output URL (rule 38 of jobs/PROTOCOL.md).
 
 A batch that was enqueued with an output URL owes its outputs from its first published round on. A process that has written a
-round there creates `delivered-<round>.json`, so that no other process writes it again. A delivery that fails is tried again,
-and publishing never waits for it. A later round replaces the earlier one: if a process finds after its write that a newer round
-is published, it writes that one too, even if another process has delivered it, since its own write may have ended last.
+round to the URL creates `delivered-<round>.json`, so that no other process writes the round again. A delivery that fails is tried
+again, and publishing never waits for a delivery.
+
+A later round replaces the earlier round at the URL. If a process finds after its write that a newer round is published, it writes
+the newer round too. It does so even if another process has delivered the newer round, since the older write may have ended last.
 
 Under a URL that ends in `/`, delivery writes `output.<suffix>` and `errors.jsonl`. Any other URL is the file of the outputs.
 """
@@ -51,12 +53,12 @@ def check_output_url(url: str, form: ResultForm) -> str:
 
 
 def is_delivered(store: Store, batch: Batch, done: Done) -> bool:
-    """Whether the outputs of a published round are at the output URL. True for a batch without one."""
+    """Whether the outputs of a published round are at the output URL. True for a batch without an output URL."""
     return batch.output_url is None or store.exists(BatchPaths(batch.batch_id).delivered(done.round))
 
 
 def undelivered_url(store: Store, batch_id: str) -> str | None:
-    """Return the output URL, redacted, if published outputs of the batch are not there yet; otherwise None."""
+    """Return the batch's output URL, redacted, if the latest published outputs are not at this URL yet; otherwise None."""
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
@@ -84,9 +86,9 @@ class Deliverer:
         self._damage = Damage(self.monotonic)
 
     def deliver(self) -> None:
-        """Try each delivery that is owed and due. One that fails is logged and tried again after RETRY_S.
+        """Try each delivery that is owed and due. A delivery that fails is logged, and tried again after RETRY_S.
 
-        Raises StoreUnavailable. Damage of a batch is raised as StoreDamaged after all other batches were tried.
+        Raises StoreUnavailable. If a batch is damaged, StoreDamaged is raised after all other batches were tried.
         """
         faults: list[StoreDamaged] = []
         for batch_id in sorted({*self.store.list("undelivered"), *self._overwritten}):
@@ -114,14 +116,17 @@ class Deliverer:
             self.store.discard(BatchPaths(batch_id).undelivered)
 
     def _delivered(self, batch: Batch) -> bool:
-        """Deliver the newest published round if it is not at the URL. Returns whether it is there and the batch is not open."""
+        """Deliver the newest published round if it is not at the URL.
+
+        Returns whether that round is at the URL and the batch is not open, so that no delivery is owed.
+        """
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
                 return not is_open(self.store, batch.batch_id)
             is_written = self._try(batch, done)
             newest = latest_done(self.store, batch.batch_id)
             if newest is not None and newest.round > done.round:
-                # The newest must be written last. This write may have left a part of its round even if it failed.
+                # The newest round must be written last. Even a failed write may have left a part of the older round at the URL.
                 self._overwritten.add(batch.batch_id)
             elif is_written:
                 self._mark(batch, done)

@@ -32,11 +32,14 @@ from jobs.store.store import CHUNK_BYTES, Store
 Value = TypeVar("Value")
 
 PIECE_BYTES: Final = CHUNK_BYTES
-"""This many bytes of a published file are hashed and written at a time."""
+"""A published file is hashed and written in pieces of about this many bytes."""
 
 
 class Edition:
-    """One publisher's folder. After `write`, `usage` is its `usage.json`. `usage_before` is that of the round before, if any."""
+    """One publisher's folder. After `write`, `usage` holds what its `usage.json` holds.
+
+    `usage_before` holds the `usage.json` of the round before; None if there was no such round.
+    """
 
     def __init__(self, store: Store, index: OutcomeIndex, prices: Prices, winners: Winners) -> None:
         self._store = store
@@ -87,7 +90,7 @@ class Edition:
                     status = self._ledger.post(self._ledger.entry(values))
                     raw = before.rstrip(b"\n") if before is not None else orjson.dumps(values)
                 (output if status == "completed" else errors).write(raw)
-        carried.at(self._index.batch.rows)  # reads to the end of the file, where its sha256 is checked
+        carried.at(self._index.batch.rows)  # this reads to the end of the file, where the file's sha256 is checked
 
     def _closed(self, row: int, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
         if self._index.closed is None:
@@ -95,7 +98,7 @@ class Edition:
         return closed_row(self._batch_id, row, requests.at(row), self._index.closed)
 
     def _carried(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the lines of the rows that completed in the round before and were not sent back."""
+        """Yield the number and the line of each row that completed in the round before and was not sent back."""
         current = self._index.current
         if current.before is not None:
             for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):
@@ -103,7 +106,7 @@ class Edition:
                     yield values["row"], raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:
-        """Yield the readable requests of all lanes in input order."""
+        """Yield the row number and the request of each row of all lanes whose request can be read, in input order."""
         lanes = (self._lane(lane) for lane in self._index.batch.lanes)
         return heapq.merge(*lanes, key=itemgetter(0))
 
@@ -120,7 +123,7 @@ class Edition:
 
 
 class _File:
-    """A published file while it is written. A thread counts, hashes and writes what the caller adds."""
+    """A published file while it is written. A thread hashes and writes the lines that the caller adds."""
 
     def __init__(self, stream: BinaryIO, thread: Executor) -> None:
         self._stream = stream
@@ -140,7 +143,7 @@ class _File:
             self._hand_over()
 
     def flush(self) -> None:
-        """Write what was added, and wait until it is written."""
+        """Hand over all lines that were added, and wait until the thread has written them."""
         self._hand_over()
         self._wait()
 
@@ -162,12 +165,15 @@ class _File:
 
     @property
     def record(self) -> PublishedFile:
-        """The file as `done-<round>.json` describes it. It is complete after the last `flush`."""
+        """The description of the file for `done-<round>.json`. The description is complete after the last `flush`."""
         return PublishedFile(rows=self._rows, bytes=self._bytes, sha256=self._digest.hexdigest())
 
 
 class _Ascending(Generic[Value]):
-    """Looks up rows in a stream. Both the stream and the rows asked for ascend. Nothing is read before the first look-up."""
+    """Looks up rows in a stream that is sorted by row number. The caller must ask for rows in ascending order.
+
+    Nothing is read before the first look-up.
+    """
 
     def __init__(self, stream: Iterator[tuple[int, Value]]) -> None:
         self._stream = stream
@@ -175,7 +181,7 @@ class _Ascending(Generic[Value]):
         self._value: Value | None = None
 
     def at(self, row: int) -> Value | None:
-        """Return the value of a row; None if the stream has none."""
+        """Return the value of a row; None if the row is not in the stream."""
         while self._row < row:
             self._row, self._value = next(self._stream, (sys.maxsize, None))
         return self._value if self._row == row else None

@@ -1,10 +1,11 @@
 """The ledger of a round adds up what was charged and what was wasted. It becomes `usage.json`.
 
-The cost of every attempt is either charged with the published row that it completed, or wasted: on failed rows, lost attempts
-and text that was generated again. So the waste is everything that was spent minus everything in `output.jsonl`, in integers.
+The cost of every attempt is either charged with the published row that the attempt completed, or wasted. Waste is the cost of
+failed rows, of lost attempts, and of answers that were thrown away because the kind asked again. So the waste is all that was
+spent minus all that is charged in `output.jsonl`, in integers.
 
-Workers charge by their own prices, so the rows name the currency of their amounts. The publisher's own currency is taken only if
-no row names one. Amounts of two currencies are never added up (rule 30 of jobs/PROTOCOL.md).
+Workers charge by their own prices, so the rows name the currency of their amounts. The publisher's own currency is used only if
+no row names a currency. Amounts of two currencies are never added up (rule 30 of jobs/PROTOCOL.md).
 """
 
 from collections import defaultdict
@@ -52,7 +53,7 @@ class Ledger:
         return number
 
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
-        """Return the entry of a published row, without counting it."""
+        """Return the entry of a published row, without counting the row."""
         if row["status"] != "completed":
             return (self.account_number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
         usage = row["usage"]
@@ -74,10 +75,11 @@ class Ledger:
     def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the `usage.json` of a batch after this round.
 
-        All sums but `new` are over all rounds; `new` is the difference to `before`, the sums of the round before. In the result,
-        `prices` is the publisher's version of prices, and `price_versions` are those that the rows were charged by. If the rows
-        have several currencies, `device_cost` and `charge` are those in `currency`, and the amounts in others are in
-        `other_currencies`. `groups` are the completed rows by currency, tenant, model, kind and template.
+        `before` is the `usage.json` of the round before; None if there was no such round. In the result, `new` holds the
+        difference between the sums and `before`; all other sums are over all rounds. `prices` is the version of the publisher's
+        prices, and `price_versions` are the versions by which the rows were charged. If the rows have several currencies,
+        `device_cost` and `charge` are the amounts in `currency`, and `other_currencies` holds the sums of each other currency.
+        `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -98,7 +100,10 @@ class Ledger:
         }
 
     def _currencies(self, prices: Prices, before: Mapping[str, Any] | None) -> Sequence[str]:
-        """Return the currencies that the rows name. The first is that of the round before, otherwise that of most rows."""
+        """Return the currencies that rows and attempts name; only the publisher's own if they name none.
+
+        The first is the currency of the round before if it is among them, otherwise the currency of most rows.
+        """
         rows: dict[str, int] = {
             currency: 0 for (_, currency), counts in self._spent.items() if currency and any(counts)
         }

@@ -41,8 +41,9 @@ def publish(
 ) -> Done | Incomplete:
     """Publish the current round of a batch.
 
-    Returns the marker of the round, also if it was published before, or Incomplete if rows lack outcomes. Lines that do not fit
-    into `bucket_bytes` of memory are sorted in the folder `scratch`, by default the system's folder for temporary files.
+    Returns the marker of the round, even if the round was published before. Returns Incomplete if rows lack outcomes. Lines that
+    do not fit into `bucket_bytes` of memory are sorted in the folder `scratch`, by default the system's folder for temporary
+    files.
 
     Raises NoBatch if there is no such batch, or if it was deleted meanwhile; StoreDamaged, StoreUnavailable.
     """
@@ -63,7 +64,7 @@ def _publish(
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
         edition = Edition(store, index, prices, winners)
         mine = edition.write(clock)
-    if load_batch(store, batch_id) != index.batch:  # it was published and deleted meanwhile, and perhaps accepted again
+    if load_batch(store, batch_id) != index.batch:  # it was deleted meanwhile, and perhaps accepted again
         store.discard(f"{index.paths.root}/{mine.folder}")
         raise NoBatch(f"{batch_id} was deleted while it was published")
     note_round(store, batch_id, index.round)

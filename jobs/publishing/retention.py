@@ -1,13 +1,16 @@
 """Retention deletes published batches, by name or by age. Their usage stays in the accounts.
 
 An open batch is never deleted. A deletion and a reopening both try to create the marker of the next round, and only one of them
-can (rule 40 of jobs/PROTOCOL.md). Then the acceptance is deleted, so that the folder is no batch any more, then the other files,
-and the markers last: intake accepts nothing in a folder with markers, since they would rule over the next batch of the same id.
-If a deletion dies before the acceptance is gone, its marker names no row and a deadline that is past: nothing runs, and the batch
-can be deleted again once that round is published. If it dies later, the next deletion, by name or by age, completes it.
+can (rule 40 of jobs/PROTOCOL.md). If the deletion has created the marker, it first deletes the acceptance, so that the folder is
+no batch any more. It deletes the other files after that, and the markers last. Intake accepts no batch in a folder with markers,
+since the old markers would also hold for the new batch.
 
-Leftovers of killed processes are deleted too: folders of publishers that did not decide their round, once it is decided, and
-hidden files of writers on a local disk, once they are old.
+If a deletion dies before the acceptance is deleted, its marker has opened a round with no rows and a deadline that is past. No
+row runs, and the batch can be deleted once that round is published. If a deletion dies later, the next deletion, by name or by
+age, completes it.
+
+Leftovers of killed processes are deleted too. These are the folders of publishers that lost a decided round, and old hidden files
+of writers on a local disk.
 """
 
 from collections.abc import Iterator
@@ -34,14 +37,14 @@ from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 LEAST_AGE: timedelta = timedelta(days=1)
-"""A younger hidden file is never deleted, since its writer may be alive. A living writer writes to its file more often."""
+"""A hidden file is kept for at least this time after the last write to it. A living writer writes to its file more often."""
 
 
 def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
-    """Delete a published batch, or what an unfinished deletion left of one.
+    """Delete a published batch, or the files that an unfinished deletion left of a batch.
 
-    Raises RequestError if the batch is open, NoBatch if nothing of it is there, StoreUnavailable. If the storage lets nothing be
-    deleted, StoreDeleteFailed is raised before the batch has changed.
+    Raises RequestError if the batch is open, NoBatch if there is neither a batch nor such files, StoreUnavailable. If the storage
+    does not allow deletion, StoreDeleteFailed is raised before the batch has changed.
     """
     batch = load_batch(store, batch_id)
     if batch is None and not is_left_over(store, batch_id):  # raises NoBatch: an intake may be at work in this folder
@@ -61,10 +64,10 @@ def delete_batch(store: Store, batch_id: str, *, clock: Clock = now) -> None:
 def find_old_batches(
     store: Store, age: timedelta, *, clock: Clock = now, faults: list[StoreDamaged] | None = None
 ) -> Iterator[tuple[str, datetime]]:
-    """Yield the ids of batches whose last round was published at least `age` ago, with that time, and of unfinished deletions.
+    """Yield the id of each batch whose last round was published at least `age` ago, and the time when it was published.
 
-    `faults` gets an error for each damaged batch, and the batch is passed over; without `faults` the error is raised. Raises
-    StoreUnavailable.
+    Also yields the id of each unfinished deletion, with the time `age` ago. `faults` gets an error for each damaged batch, and
+    the batch is left out; without `faults` the error is raised. Raises StoreUnavailable.
     """
     until, batch_ids = clock() - age, list_batches(store)
 
@@ -79,7 +82,10 @@ def find_old_batches(
 
 
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
-    """Return when the last round of a batch was published; None while it is open, and `until` for an unfinished deletion."""
+    """Return when the last round of a batch was published; None while it is open, or if the folder is no batch.
+
+    An unfinished deletion has no such time: it gets `until`, so that it counts as old enough.
+    """
     batch = load_batch(store, batch_id)
     if batch is None:
         return until if is_left_over(store, batch_id) else None
@@ -96,7 +102,7 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
     paths = BatchPaths(batch.batch_id)
     note_round(store, batch.batch_id, current.published.round)
     sum_up(store, batch.batch_id)
-    store.delete(paths.unsummed(current.published.round))  # raises StoreDeleteFailed where nothing may be deleted
+    store.delete(paths.unsummed(current.published.round))  # raises StoreDeleteFailed if nothing may be deleted
     at = clock()
     marker = Reopen(round=current.number + 1, rows=(), deadline=at, at=at)
     if not store.create(paths.reopen(marker.round), to_bytes(marker)):
@@ -104,9 +110,9 @@ def _decide(store: Store, batch: Batch, clock: Clock) -> None:
 
 
 def delete_leftovers(store: Store, age: timedelta) -> int:
-    """Delete leftovers of killed processes. Returns how many there were.
+    """Delete leftovers of killed processes. Returns how many were deleted.
 
-    A hidden file is deleted if nobody wrote to it for `age`, and for LEAST_AGE. Raises StoreUnavailable.
+    A hidden file is deleted if nobody wrote to it for the longer of `age` and LEAST_AGE. Raises StoreUnavailable.
     """
 
     def look_at(batch_id: str) -> int:

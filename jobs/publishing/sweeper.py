@@ -1,9 +1,10 @@
 """The sweeper looks at every open batch again and again, and publishes those that are complete.
 
-Counts in Redis never prove that a batch is complete; they only say when it is worth reading storage (rule 15 of
-jobs/PROTOCOL.md). If the queue shows a batch drained and storage lacks outcomes, the queue has lost rows, and the batch is fed
-again (rule 13). The sweeper also closes batches at their deadlines (rule 14), asks the breaker, and has small segments
-compacted. Any number of sweepers may run at the same time, anywhere.
+Counts in Redis never prove that a batch is complete. They only show when it is worth reading storage (rule 15 of
+jobs/PROTOCOL.md). A batch is *drained* if the queue has no job of it left and no row to come. If a batch is drained and storage
+lacks outcomes, the queue has lost rows, and the batch is fed again (rule 13). The sweeper also closes batches at their deadlines
+(rule 14), asks the breaker whether to pause a batch, and compacts small segments. Any number of sweepers may run at the same
+time, anywhere.
 """
 
 import secrets
@@ -33,18 +34,18 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
-"""When rows are failed because their requests cannot be read (rule 27), a segment gets at most this many of them."""
+"""The sweeper fails rows whose requests cannot be read (rule 27). It writes at most this many of the rows to one segment."""
 
 
 @dataclass
 class Sweeper:
     """Looks at the open batches of one store and brings each a step further.
 
-    `published` collects the markers of the batches that it saw published, by id. If the first `breaker_rows` outcomes of a batch
-    are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted segments,
-    the small ones are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`. `on_published` is
-    called with the seconds that each publishing took, and `after_sweep` at the end of each sweep with whether a batch was
-    published in it.
+    `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
+    a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
+    segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
+    `on_published` is called after each publishing, with the seconds that it took. `after_sweep` is called at the end of each
+    sweep, with whether a batch was published in that sweep.
     """
 
     store: Store
@@ -65,8 +66,8 @@ class Sweeper:
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
 
-        Damage of a batch is raised as StoreDamaged after all other batches were looked at, and a damaged batch is looked at
-        less and less often. A batch that was deleted meanwhile is dropped.
+        If a batch is damaged, StoreDamaged is raised after all other batches were looked at. A damaged batch is looked at less
+        and less often. A batch that was deleted meanwhile is dropped from the queue.
         """
         known = {index.batch.batch_id: index for index in self.batches}
         self.batches.scan()
@@ -97,7 +98,10 @@ class Sweeper:
         return still_open
 
     def _advance(self, index: OutcomeIndex) -> Done | None:
-        """Bring a batch a step further. Returns its marker if it is published. Raises NoBatch if it was deleted, StoreDamaged."""
+        """Bring a batch a step further. Returns the marker of its round if the round is published, otherwise None.
+
+        Raises NoBatch if the batch was deleted, StoreDamaged.
+        """
         try:
             return self._close_feed_or_publish(index)
         except StoreDamaged:  # a file may be missing because the batch was deleted: then NoBatch is raised
@@ -141,13 +145,16 @@ class Sweeper:
             compact(self.store, index)
 
     def _end_in_queue(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """If a batch has ended, drop it from the queue, which may not know this. Returns what the queue shows afterwards."""
+        """Drop a batch from the queue if it is published or closed, since the queue may not know that.
+
+        Returns what the queue shows afterwards, as `_seen` does.
+        """
         if index.done is not None or index.closed is not None:
             self._drop(index)
         return self._seen(index)
 
     def _seen(self, index: OutcomeIndex) -> Mapping[str, BatchSchedule | None]:
-        """Return what the queue shows of the batch in each of its lanes; None if it does not know the batch in this round."""
+        """Return what the queue shows of the batch, by lane; None for a lane that does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
             schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
@@ -155,7 +162,10 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """Close a batch at its deadline, or at its soft deadline in round 1; a paused round has no soft deadline."""
+        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused.
+
+        A batch that was cancelled while it was postponed is closed at once.
+        """
         at = self.clock()
         soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
         if index.closed is not None or index.done is not None:
@@ -190,10 +200,10 @@ class Sweeper:
             index.refresh()
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
-        """Have a batch fed again from the beginning: rows lack outcomes and no job is live, so the queue lost rows (rule 13).
+        """Have a batch fed again from the beginning. Rows lack outcomes and no job is live, so the queue lost rows (rule 13).
 
-        Nothing is done while the queue does not know a lane of the batch, since the next claimer of that lane feeds it. If the
-        batch was fed again before and is drained once more, rows whose requests cannot be read are failed (rule 27).
+        Nothing is done while a lane does not know the batch, since the next claimer of that lane feeds the batch. If the batch
+        was fed again before and is drained once more, rows whose requests cannot be read are failed (rule 27).
         """
         batch_id = index.batch.batch_id
         if None in seen.values():
@@ -207,7 +217,7 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write final failures for the rows whose requests cannot be read. A completed line that comes later still wins."""
+        """Write final failures for the rows whose requests cannot be read. A completed line that comes later wins over them."""
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0

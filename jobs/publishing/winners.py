@@ -1,8 +1,8 @@
 """The winner of a row is the line that is published, among all lines that give the row an outcome (rule 18 of jobs/PROTOCOL.md).
 
 A completed line wins over a final failure. Ties go to the lowest fence, then to the first segment name by bytes, then to the
-lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same winners. Lines wait in
-scratch files, each for a range of rows, so that memory holds one range at a time.
+lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same winners. The lines of each
+range of rows wait in a scratch file of their own, so that memory holds one range at a time.
 """
 
 import mmap
@@ -23,18 +23,19 @@ NO_ENTRY: Final = (0,) * (1 + len(NAMES))
 """An empty entry, for lines that are not added up."""
 
 _RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
-"""Precedes each line that waits: its row, the four numbers that order it, its length, and its entry for the ledger."""
+"""A record precedes each line that waits. It holds the line's row, the four numbers that order the lines of a row, the line's
+length, and its entry for the ledger."""
 
 
 class Winner(NamedTuple):
-    """The published row of the line that wins, and its entry for the ledger: an account's number and six counts."""
+    """The line that wins, as it is published, and its entry for the ledger: an account's number and six counts."""
 
     text: memoryview
     entry: Sequence[int]
 
 
 class Winners:
-    """Takes the lines that count, and then gives the winner of each row, range by range in input order.
+    """Takes all candidates first. After that it gives the winner of each row, one range of rows after another in input order.
 
     Args:
         rows: The number of rows of the batch.
@@ -54,9 +55,9 @@ class Winners:
         self._waiting_bytes = 0
 
     def add(self, row: HeadRow, segment: int, line: int, text: bytes, entry: Sequence[int] = NO_ENTRY) -> None:
-        """Add one line that counts. `segment` is the place of its segment's name among all names sorted by bytes.
+        """Add one candidate. `segment` is the position of its segment's name among all segment names, sorted by bytes.
 
-        Raises StoreUnavailable if the scratch folder is full.
+        Raises StoreUnavailable if the scratch files cannot be written, such as on a full disk.
         """
         failed = int(row.status != "c")
         record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry)
@@ -66,7 +67,7 @@ class Winners:
             self._spill()
 
     def ranges(self) -> Iterator[tuple[range, dict[int, Winner]]]:
-        """Yield each range of rows with the winners in it, by row. A row without a line has no winner."""
+        """Yield each range of rows, and the winners in this range by row. A row without a candidate has no winner."""
         if self._spills:
             self._spill()
         for bucket, start in enumerate(range(0, self._rows, self._range)):

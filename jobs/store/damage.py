@@ -1,9 +1,9 @@
-"""Damage: files that are missing, damaged or of a newer release, and how often their batches are looked at again (rule 37 of
-jobs/PROTOCOL.md).
+"""Damage means files that are missing, damaged or of a newer release. This module limits how often a damaged batch is read (rule
+37 of jobs/PROTOCOL.md).
 
-A process that looks at all batches again and again would also read a damaged one each time, for as long as its files wait to
-be restored. Instead each further look comes after twice the time, up to `MAX_S`; until then the last error is raised again. A
-command that a person gives keeps no memory, so it looks at once.
+A process that looks at all batches again and again would otherwise read a damaged batch each time, until its files are restored.
+Instead the wait before each further look doubles, up to `MAX_S`. During the wait the last error is raised again. A command that a
+person gives remembers no damage, so it looks at once.
 """
 
 import time
@@ -19,7 +19,7 @@ FIRST_S: Final = 1.0
 """Seconds from the first look that found damage to the next look."""
 
 MAX_S: Final = 300.0
-"""The most seconds between two looks at a damaged batch."""
+"""The longest wait between two looks at a damaged batch, in seconds."""
 
 
 def damaged_file(store: Store, path: str) -> StoreDamaged:
@@ -33,9 +33,10 @@ def missing_file(store: Store, path: str) -> StoreDamaged:
 
 
 def check_format(values: object, known: int, place: str) -> None:
-    """Check the version of a stored form, its member `format`, before anything else of it is read.
+    """Check the member `format` of a stored object, which is the version of its form, before any other member is read.
 
-    Raises StoreTooNew if it is higher than `known`, and ValueError if there is none. `place` begins the message of StoreTooNew.
+    Raises StoreTooNew if the version is higher than `known`, and ValueError if there is no version. The message of StoreTooNew
+    begins with `place`.
     """
     found = values.get("format") if isinstance(values, dict) else None
     if type(found) is not int or found < 1:
@@ -54,7 +55,7 @@ class _Found(NamedTuple):
 
 
 class Damage:
-    """The damage that one sweeper, feeder or other reader found, by the batch. One thread at a time may look at a batch."""
+    """The damage that one sweeper, feeder or other reader found, by batch. One thread at a time may look at a batch."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -62,7 +63,7 @@ class Damage:
 
     @contextmanager
     def look(self, name: str) -> Iterator[None]:
-        """Wrap one look at a batch. Until the next look is due, the block is not run: the last StoreDamaged is raised again."""
+        """Run the block as one look at a batch. If that look is not due yet, raise the last StoreDamaged again instead."""
         found = self._found.get(name)
         if found is not None and self._monotonic() < found.again_at:
             raise StoreDamaged(found.message)
@@ -76,9 +77,9 @@ class Damage:
 
 
 class collect_damage:  # noqa: N801 - in lower case like contextlib.suppress
-    """Adds a StoreDamaged that the block raises to the list `found`, and ends the block. If `found` is None, it is raised.
+    """Adds a StoreDamaged that the block raises to the list `found`, and ends the block. If `found` is None, the error is raised.
 
-    A loop over many batches uses it, so that one damaged batch does not end the loop.
+    With it, a loop over many batches does not end at a damaged batch.
     """
 
     def __init__(self, found: list[StoreDamaged] | None) -> None:

@@ -1,6 +1,6 @@
-"""Destinations: writes outputs where a user asked for them, to a file or folder of this machine or to an fsspec URL.
+"""Writes outputs to the destination that a user named: a file or folder of this machine, or an fsspec URL.
 
-A file appears there as a whole or not at all, and replaces one that is there. `file://` is the disk of this machine.
+A file appears there as a whole or not at all, and replaces an existing file. `file://` is the disk of this machine.
 """
 
 import secrets
@@ -25,12 +25,12 @@ def file_in(folder: str, name: str) -> str:
 
 @contextmanager
 def write_destination(url: str, options: Mapping[str, str], *, with_folders: bool = False) -> Iterator[BinaryIO]:
-    """Write a file at a path or URL, in place of one that is there.
+    """Write a file at a path or URL, in place of an existing file.
 
     Args:
         url: A path of this machine, or a URL.
-        options: Those of the URL's fsspec file system.
-        with_folders: Whether to make missing folders above a file on this machine. A URL needs none.
+        options: The options of the URL's fsspec file system.
+        with_folders: Whether to make missing folders above a file on this machine. A URL needs no folders.
 
     Raises:
         OSError: The file cannot be written on this machine.
@@ -52,9 +52,9 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file of this machine in place of one that is there. Raises OSError.
+    """Write a file of this machine in place of an existing file. Raises OSError.
 
-    Several writers may do so at once: the one that ends last wins.
+    Several writers may write the same file at once. The file of the writer that ends last stays.
     """
     partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
     try:

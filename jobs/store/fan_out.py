@@ -1,4 +1,4 @@
-"""Fan-out: `each` asks about many items, several at a time, since most of the time is spent waiting for replies."""
+"""Fan-out: `each` calls a function for many items, several at a time, since most of each call is waiting for a reply."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,9 +9,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 ANSWERS_AHEAD: Final = 2
-"""For each thread, at most this many items are asked about before the caller takes their answers."""
+"""For each thread, at most this many items are asked about before the caller takes an answer."""
 BYTES_AHEAD: Final = 32 << 20
-"""At most this many bytes of answers wait for the caller, beside the answer that it takes next."""
+"""At most this many bytes of answers wait for the caller, beside the answer that the caller takes next."""
 
 
 def each(
@@ -23,8 +23,9 @@ def each(
 ) -> Iterator[Answer]:
     """Yield `ask(item)` for each item, in order, with up to `at_once` calls in progress.
 
-    An error of `ask` is raised in the place of its answer. If the caller stops early, `ask` was also called for some later items,
-    unless `at_once` is 1. `bytes_of` says about how large an answer will be; by default only the number of answers is bounded.
+    If `ask` raises an error for an item, the error is raised in place of the item's answer. If the caller stops early, `ask` was
+    called for some later items too, unless `at_once` is 1. `bytes_of` estimates the bytes of an item's answer; by default only
+    the number of answers is bounded.
     """
     if at_once == 1 or len(items) < 2:
         yield from map(ask, items)

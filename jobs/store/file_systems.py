@@ -1,6 +1,6 @@
-"""Makes the fsspec file system of a URL, with limits of our own for S3, and knows its errors. No other module imports fsspec.
+"""Makes the fsspec file system of a URL, limits requests to S3, and knows file systems' errors. No other module imports fsspec.
 
-Nobody should wait long for a service that is away. botocore's own tries are therefore switched off: s3fs tries each request
+Nobody should wait long for a service that is away. botocore's own retries are therefore switched off. s3fs tries each request
 `TRIES` times, and waits up to 15 s for each answer.
 """
 
@@ -14,16 +14,16 @@ from jobs.errors import StoreUnavailable
 from jobs.urls import redacted, scheme
 
 TRIES: Final = 3
-"""A request to S3 is tried this many times, for up to 15 s each. The read of a whole file is tried again too: TRIES x TRIES."""
+"""A request to S3 is tried this many times, for up to 15 s each. The read of a whole file may make TRIES x TRIES requests."""
 
 PART_BYTES: Final = 16 << 20
-"""A larger file is uploaded to S3 in parts of this size."""
+"""A file of more bytes than this is uploaded to S3 in parts of this many bytes."""
 
 PARTS_AT_ONCE: Final = 2
-"""This many parts are uploaded at once. Meanwhile memory holds each of them more than once."""
+"""This many parts are uploaded at once. During its upload, memory holds each part more than once."""
 
 CONNECTIONS: Final = 32
-"""The most connections to S3: more than any store uses at once. With botocore's default of 10, further requests would wait."""
+"""At most this many connections to S3 are open: more than any store needs at once. botocore's default of 10 would be too few."""
 
 UNWRITABLE: Final = "such URLs are read-only or unknown here; use s3://, gs:// or az://"
 """The reason that messages give for a URL for which `is_writable` is False."""
@@ -47,7 +47,7 @@ _ERRORS: Final = {
 
 
 def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any, str]:
-    """Make the fsspec file system of a URL. Returns it and the URL's path in it. Raises StoreUnavailable if there is none."""
+    """Make the fsspec file system of a URL. Returns it, and the path of the file in it. Raises StoreUnavailable."""
     typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
     is_s3 = scheme(url) == "s3"
     try:
@@ -77,7 +77,7 @@ def _s3_session(profile: str | None) -> Any:
 
 
 def is_writable(url: str) -> bool:
-    """Whether fsspec has a file system for such URLs that can write. Its package need not be installed here."""
+    """Whether fsspec has a file system for such URLs that can write. The file system's package need not be installed here."""
     return scheme(url) in {*fsspec.available_protocols()} - _READ_ONLY - _AROUND_ANOTHER
 
 

@@ -21,7 +21,7 @@ _HIDDEN: Final = ".new-"
 
 
 CREATE_TRIES: Final = 5
-"""A creation is tried this many times if the name is taken, but free again when the file of that name is read."""
+"""`create` gives up after this many tries. It tries again if the name was taken, but is free when that file is read."""
 
 
 class LocalStore(Store):
@@ -121,7 +121,7 @@ class LocalStore(Store):
 
     @contextmanager
     def _new(self, path: str) -> Iterator["_NewFile"]:
-        """Open a file under a hidden name. If the block ends without an exception, it is linked to its final name."""
+        """Open a file under a hidden name. If the block ends without an exception, the file is linked to its final name."""
         target = self._root / path
         hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
         with self._faults("write", path):
@@ -145,7 +145,7 @@ class LocalStore(Store):
 
     @contextmanager
     def _faults(self, verb: str, path: str) -> Iterator[None]:
-        """Translate an OSError of the block: KeyError for what is missing, else StoreUnavailable."""
+        """Translate an OSError of the block: into KeyError if a file to read or delete is missing, else into StoreUnavailable."""
         try:
             yield
             self._seen = self._seen or self._root.is_dir()
@@ -168,7 +168,7 @@ class LocalStore(Store):
 
 
 class _NewFile(io.FileIO):
-    """A file while it is written. `linked` becomes True when it gets its final name, unless another file has that name."""
+    """A file while it is written. `linked` becomes True if the file gets its final name; it stays False if the name is taken."""
 
     linked = False
 
@@ -195,7 +195,7 @@ def _link(hidden: Path, target: Path) -> bool:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it durably, since a file is as durable as the folders above it."""
+    """Make a folder and the missing folders above it durably, since a file is only as durable as the folders above it."""
     try:
         folder.mkdir()
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """A store on an fsspec file system: S3 and services that speak its language, Google Cloud Storage, Azure.
 
-A file is created by one conditional request (`If-None-Match: *` on S3), or by an upload in parts that is completed by one. The
-request may have had its effect although its reply was lost. After an error the file is therefore read back, and the same
-bytes mean success (rule 2 of jobs/PROTOCOL.md). After a timeout nothing is read back, since that would take as long again.
+A file is created by one conditional request (`If-None-Match: *` on S3), or by an upload in parts that such a request completes.
+The request may have had its effect although its reply was lost. After an error the file is therefore read back, and the same
+bytes mean success (rule 2 of jobs/PROTOCOL.md). After a timeout nothing is read back, since the read could take as long again.
 Streamed files are written to the local disk first, so that they appear as a whole or not at all. Nothing is cached.
 """
 
@@ -22,7 +22,7 @@ DELETED_AT_ONCE: Final = 1000
 """One request to S3 may delete at most this many names."""
 
 CONFLICT_TRIES: Final = 5
-"""A write is tried this many times if S3 answers 409: another conditional write to the same name is under way."""
+"""A write is tried this many times if S3 answers 409, which means that another conditional write to the name is under way."""
 
 _WILDCARDS: Final = frozenset("*?[")
 """fsspec's `rm` reads a name with one of these characters as a pattern, and would delete other files too."""
@@ -37,7 +37,7 @@ GONE: Final = "NoSuchKey"
 class ObjectStore(Store):
     """Objects under a URL such as `s3://bucket/prefix`.
 
-    No connection is made yet. Raises StoreUnavailable for a URL that no installed file system serves.
+    Making the object opens no connection. Raises StoreUnavailable for a URL that no installed file system serves.
     """
 
     reads_at_once = 16
@@ -163,7 +163,10 @@ class ObjectStore(Store):
         super().delete_files(paths)
 
     def _delete_objects(self, at: Sequence[str]) -> None:
-        """Delete objects of S3, many with one request. The reply names objects that stay, which s3fs would ignore."""
+        """Delete objects of S3, many with one request. Raises StoreDeleteFailed if the reply names objects that stay.
+
+        s3fs would ignore such a reply.
+        """
         kept: list[Mapping[str, str]] = []
         for start in range(0, len(at), DELETED_AT_ONCE):
             paths = [self._fs.split_path(name) for name in at[start : start + DELETED_AT_ONCE]]
@@ -186,7 +189,7 @@ class ObjectStore(Store):
 
     @contextmanager
     def _translated(self, verb: str, path: str) -> Iterator[None]:
-        """Translate an error of the block: KeyError for what is missing, else StoreUnavailable."""
+        """Translate an error of the block: into KeyError if the file is missing, else into StoreUnavailable."""
         try:
             yield
         except (FileNotFoundError, IsADirectoryError):
@@ -206,7 +209,7 @@ class ObjectStore(Store):
 
 
 class _RangedFile(io.RawIOBase):
-    """An object as a raw file. A buffer over it makes one ranged request each time it is filled."""
+    """An object as a raw file. A buffer that reads from it makes one ranged request to fill itself."""
 
     def __init__(self, store: ObjectStore, path: str, size: int) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from jobs.store.store import Store
 
 
 def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
-    """Return the store at a local path or an fsspec URL. `options` are those of the fsspec file system.
+    """Return the store at a local path or an fsspec URL. `options` are the options of the fsspec file system.
 
     No connection is made yet. Raises StoreUnavailable for a URL that no installed file system serves.
     """

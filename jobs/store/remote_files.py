@@ -12,7 +12,7 @@ from jobs.urls import redacted
 
 @contextmanager
 def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """Read a file at a URL from its beginning. Raises StoreUnavailable, also while it is read."""
+    """Open a file at a URL for reading from its beginning. Opening and reading raise StoreUnavailable."""
     opened, path = file_system(url, options)
     try:
         file = opened.open(path, "rb")
@@ -28,7 +28,7 @@ def open_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
 
 @contextmanager
 def write_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
-    """Write a file at a URL, in place of one that is there.
+    """Write a file at a URL, in place of an existing file.
 
     The file is written to the local disk first, and sent only if the block ends without an exception.
 
@@ -49,7 +49,7 @@ def write_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
 
 
 class _RemoteFile:
-    """A file of fsspec whose errors while it is read become StoreUnavailable."""
+    """A file of fsspec. Any error while the file is read becomes StoreUnavailable."""
 
     def __init__(self, url: str, file: BinaryIO) -> None:
         self._url, self._file = url, file

@@ -31,32 +31,32 @@ class Store(ABC):
     url: str
     options: Mapping[str, str]
     reads_at_once: int = 1
-    """How many files to read at once: more than one if most of a read is waiting."""
+    """Callers read at most this many files at once. It is more than one if a read mostly waits for the disk or the service."""
     can_delete: bool = True
     """False after a `discard` that could not delete its files, until a later `discard` succeeds."""
 
     @property
     def redacted_url(self) -> str:
-        """Its URL without anything that may be a password."""
+        """The store's URL without anything that may be a password."""
         return redacted(self.url)
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
-        """Create a file unless there is one. Returns True if the file now has these bytes, False if it has other bytes.
+        """Create a file unless it exists. Returns True if the file now has these bytes, False if it has other bytes.
 
-        Raises StoreTimeout when the file may have been created. The same call may then be made again.
+        Raises StoreTimeout if nobody knows whether the file was created. The caller may make the same call again.
         """
 
     @abstractmethod
     def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """Stream a new file. It appears as a whole if the block ends without an exception, and otherwise not at all.
+        """Stream a new file. The file appears as a whole if the block ends without an exception, and otherwise not at all.
 
-        If there is a file already, it stays as it is.
+        If a file of this name exists already, that file stays as it is.
         """
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """Return the bytes of a file. Raises KeyError when it is missing."""
+        """Return the bytes of a file. Raises KeyError if the file is missing."""
 
     @abstractmethod
     def read_range(self, path: str, offset: int, length: int) -> bytes:
@@ -72,23 +72,23 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, folder: str) -> list[str]:
-        """Return the sorted names of the files and folders directly in a folder; none when the folder is missing."""
+        """Return the sorted names of the files and folders directly in a folder; no names if the folder is missing."""
 
     @abstractmethod
     def size(self, path: str) -> int:
-        """Return the size of a file in bytes. Raises KeyError when it is missing."""
+        """Return the size of a file in bytes. Raises KeyError if the file is missing."""
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """Delete a file, or a folder with everything in it. A missing one is no error.
+        """Delete a file, or a folder with everything in it. A missing file or folder is no error.
 
-        Raises StoreDeleteFailed when some of it could not be deleted.
+        Raises StoreDeleteFailed if the file, or something in the folder, could not be deleted.
         """
 
     def delete_files(self, paths: Sequence[str]) -> None:
         """Delete files, many with one request if the service can. A missing file is no error.
 
-        If the process ends meanwhile, only some files are deleted. Raises StoreDeleteFailed when some could not be deleted.
+        If the process ends meanwhile, only some files are deleted. Raises StoreDeleteFailed if some files could not be deleted.
         """
         for path in paths:
             self.delete(path)
@@ -96,8 +96,8 @@ class Store(ABC):
     def discard(self, *paths: str) -> bool:
         """Delete files or folders that nobody needs any more. Returns whether they could be deleted.
 
-        Files that could not be deleted stay. This is logged once until a later call succeeds. Work on a batch deletes files by
-        this method, so that the work never fails because a file cannot be deleted.
+        Files that could not be deleted stay. A failure is logged only if the call before succeeded. Work on a batch deletes files
+        by this method, so that the work never fails because a file cannot be deleted.
         """
         logged, self.can_delete = not self.can_delete, True
         try:
@@ -118,18 +118,18 @@ class Store(ABC):
         return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}{more}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
-        """Delete half-written files of killed processes that nobody touched for `age`. Returns how many.
+        """Delete half-written files that killed processes left and nobody touched for `age`. Returns how many were deleted.
 
-        An object store has none.
+        An object store has no such files.
         """
         del age
         return 0
 
     def check(self) -> None:
-        """Try out what everything else rests on.
+        """Try out the two operations on which everything else rests: `create` and `list`.
 
-        Raises StoreUnavailable unless exactly one of two writers of a name wins, a file of no bytes does not replace
-        another, and `list` shows new files at once.
+        Raises StoreUnavailable unless exactly one of two writers of a name wins, an empty file does not replace another file,
+        and `list` shows new files at once.
         """
         folder = f"check/{uuid.uuid4().hex}"
         try:
@@ -141,7 +141,7 @@ class Store(ABC):
             self.delete(folder)
 
     def _race(self, path: str) -> None:
-        """Let two threads create one file at once. Raises StoreUnavailable unless one of them wins."""
+        """Let two threads create the same file at once. Raises StoreUnavailable unless exactly one of them wins."""
         barrier = threading.Barrier(2)
 
         def write(data: bytes) -> bool:

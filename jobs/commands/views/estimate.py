@@ -1,4 +1,4 @@
-"""Shows an estimate to a person: its counts, a table of kinds and lanes, and what the table's last column means."""
+"""Shows an estimate to a person: its counts, a table of kinds and lanes, and what the words in the table's last column mean."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ BASES = {
     "other templates": "other templates: the mean of published rows of this kind and model that began with another template",
     "assumed": "assumed: completions as long as the kind expects, prompts at 4 bytes a token",
 }
-"""Basis of an estimate -> what it means."""
+"""The text that explains each basis of an estimate."""
 
 
 def heading(found: Estimate) -> Iterator[str]:
@@ -41,5 +41,5 @@ def table(found: Estimate, currency: str) -> Table:
 
 
 def legend(found: Estimate) -> Iterator[str]:
-    """Return the meaning of each basis that the table shows."""
+    """Yield the text that explains each basis in the table."""
     return (BASES[basis] for basis in sorted({line.basis for line in found.lines}))

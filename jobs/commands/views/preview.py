@@ -6,7 +6,7 @@ from jobs.operations.preview import Preview
 
 
 def lines(shown: Preview) -> Iterator[str]:
-    """Yield the row, then each prompt: its number of tokens, then its turns or text. `about` marks an estimated number."""
+    """Yield a line for the row, then for each prompt its number of tokens (`about` if estimated) and its messages or text."""
     request = shown.request
     named = f" ({request.custom_id})" if request.custom_id is not None else ""
     about = "" if shown.exact else "about "

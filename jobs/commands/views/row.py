@@ -13,7 +13,10 @@ Values = Mapping[str, Any]
 
 
 def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
-    """Yield the request, its prompts, each attempt, the outcome and the usage. `currency` is for a usage that names none."""
+    """Yield the request, its prompts, each attempt, the outcome and the usage.
+
+    Amounts of a usage that names no currency are shown in `currency`.
+    """
     request, outcome = row.request, row.outcome
     named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""

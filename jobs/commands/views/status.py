@@ -99,7 +99,7 @@ def _worker_lines(now: Status) -> Iterator[str]:
 
 
 def _fitted(line: str, width: int) -> Sequence[str]:
-    """Return the line in parts no wider than `width`, broken between words. A longer word, such as an id, is broken too."""
+    """Break the line between words into parts no wider than `width`. A word wider than that, such as an id, is broken too."""
     indent = " " * (len(line) - len(line.lstrip()))
     return wrap(
         line.strip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False

@@ -10,7 +10,7 @@ from jobs.prices import formatted
 
 
 def tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
-    """Yield a table for each currency. Its first column holds the keys by which usage is added up; `by` is the column's name."""
+    """Yield a table for each currency. The first column holds the keys by which usage is added up, and has the name `by`."""
     for currency, tallied in sums.items():
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column(by, overflow="fold", min_width=10)
