@@ -23,9 +23,10 @@ request's length, and is at most a fifth (2,176 bytes take 2,560). The lines und
 both without the request and its fields: with the rounding, and without it. Without the rounding, at most 300 bytes are promised.
 
 With --fault, workers are broken while they drain, `--kills` times for each fault. `scripts/bench/queue_peers/faults.py` says how
-this is done, and what is counted. Each system runs with two settings, or with `stop` only with `kept`. `default` is the system as
-it comes. `kept` loses the fewest jobs according to the peer's documentation, and gives a dead worker's jobs to another worker as
-soon as the peer allows. The lines below the tables list the settings of the peers. `n` is how often the fault occurred.
+this is done, and what is counted. Each system runs with the settings `default` and `kept`, but for the fault `stop` only with
+`kept`. `default` is the system as it comes. `kept` loses the fewest jobs according to the peer's documentation, and gives a dead
+worker's jobs to another worker as soon as the peer allows. The lines below the tables list the settings of the peers. `n` is how
+often the fault occurred.
 """
 
 import argparse

@@ -11,7 +11,7 @@ the stub engine. *publish* publishes the outcomes, and then verifies them outsid
 the peak memory of a process.
 
 With --s3, only publishing is measured, on a private S3 server (moto): once from small segments as workers write them, and once
-from compacted segments.
+from compacted segments, which lie together in a few files.
 """
 
 import argparse
