@@ -76,7 +76,7 @@ class Contender:
             sys.exit(f"{self.name} made {made:,} tokens instead of {new_tokens:,}")
 
     def median(self, name: str) -> float:
-        """Return the median over the turns of the figure with this name in the reports."""
+        """Return the median of the figure `name` of the reports, over the turns."""
         return float(statistics.median(report[name] for report in self.reports))
 
     @property

@@ -8,7 +8,8 @@ process. The table shows medians over the turns. Nightpress has three lines in t
 
 - `queue`: the queue alone, measured as the peers are. Rows are fed from the input in storage (`enq/s`), and then claimed and
   settled by the two calls that a worker makes.
-- `whole`: the queue as it is used, fed while it drains. Here `enq/s` is intake: rows are read, checked, hashed and stored.
+- `whole`: the queue in its normal use: rows are fed while it drains. Here `enq/s` is the rate of the intake, which reads, checks,
+  hashes and stores rows.
 - `worker`: a whole worker with an engine that answers at once. Every outcome is durable in storage.
 
 The columns `64` and `1` are the jobs a second that are drained in batches of 64 and of 1. With batches of 1, each job is claimed

@@ -1,4 +1,4 @@
-"""Makes models with random weights in the shapes of known models, and keeps them on disk. Their tokenizer is the small model's."""
+"""Makes models with random weights in the shapes of known models and with the small model's tokenizer. Keeps them on disk."""
 
 from pathlib import Path
 from typing import Any, Final
