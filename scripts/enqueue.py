@@ -2,8 +2,8 @@
 
     python scripts/enqueue.py products.csv > batch-id
 
-The script needs only the bare package (no Ray, no torch), and the NIGHTPRESS_STORE_URL of your workers. The run key makes a
-second call on the same day safe: the same rows with the same key are the same batch.
+The script needs only the bare package (no Ray, no torch), and the NIGHTPRESS_STORE_URL of your workers. A second call on the
+same day is safe: the same rows with the same run key are the same batch, and the run key holds the date.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from jobs.errors import NightpressError
 
 
 def rows(path: Path) -> Iterator[dict[str, object]]:
-    """Yield your rows, from anywhere. Here each line of a CSV becomes a product description."""
+    """Yield the rows of your batch. In this example, each line of a CSV becomes a row that asks for an article."""
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             yield {"custom_id": line["sku"], "kind": "article", "topic": line["name"], "target_words": 120}

@@ -3,13 +3,14 @@
     python scripts/nightly.py inbox --until 07:30 --out published
 
 Each `*.jsonl` file of the inbox becomes a batch whose deadline is the given time, and a fleet works until all batches are
-published. Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs them again. With
-`--publish-at 06:00`, the rows that are done at six are published then, and the others follow. The outputs go to
-`<out>/<date>/<file>/`, the inputs to `<inbox>/done/<date>/`. The date is part of the run key: if a night was interrupted, start
-the script again, and it continues where it stopped. A second night on the same inbox ends at once.
+published. Rows that are not done by then are published as expired; `nightpress failed retry BATCH` runs those rows a second time.
+With `--publish-at 06:00`, the rows that are done at six are published at six, and the other rows are published later. The outputs
+are copied to `<out>/<date>/<file>/`, and the inputs are moved to `<inbox>/done/<date>/`. If a night was interrupted, start the
+script again: the date is part of the run key, so the night continues where it stopped. If another night is working on the inbox,
+the script ends at once.
 
-Exit status: 0 if every row completed; 1 if some did not; 2 if a file was refused; 3 if something is missing, or another night is
-working on the inbox; 130 if interrupted.
+Exit status: 0 if every row completed; 1 if a row did not; 2 if a file was refused; 3 if something that the night needs, such as
+the storage, is not there, or if another night is working on the inbox; 130 if the night was interrupted.
 """
 
 import argparse
@@ -83,9 +84,9 @@ def _night(args: argparse.Namespace) -> int:
 
 
 def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
-    """Return the options that publish finished rows early.
+    """Return the intake options for `--publish-at`, which publishes finished rows early. Without `--publish-at` they are empty.
 
-    The time as it was typed is part of the batch's id, so it stays in the options even if the time is past.
+    `publish_at_typed` is set even if the time is too late, because the batch's id is made from the time as it was typed.
     """
     if args.publish_at is None:
         return IntakeOptions()
@@ -100,7 +101,10 @@ def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
 
 
 def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, night: str) -> bool:
-    """Copy the published files, and move the input away. Returns whether every row completed."""
+    """Copy the published files to the output folder, and move the input out of the inbox. Returns whether every row completed.
+
+    Raises UnavailableError if the batch is not published.
+    """
     done = read_round(store, batch).published
     if done is None:
         raise UnavailableError(f"{batch.batch_id} is not published: see `nightpress status {batch.batch_id}`")
@@ -114,7 +118,7 @@ def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, n
 
 
 def _next(at: time, now: datetime) -> datetime:
-    """Return the next moment at which the clock shows `at`."""
+    """Return the first moment after `now` at which the clock shows `at`."""
     today = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
     return today if today > now else today + timedelta(days=1)
 

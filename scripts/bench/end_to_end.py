@@ -1,10 +1,11 @@
-"""Measures the cost of everything around the engine: compares `nightpress run` with its engine alone, in turn, on the same core.
+"""Measures the cost of everything around the engine: compares `nightpress run` with the engine alone. They run in turn.
 
     python scripts/bench/end_to_end.py --rows 512 --turns 3
 
-The engine's thread has one core; the server, Ray, storage and all other threads of the worker have another. Rows have the `mixed`
-shape of `bench/engines.py` and may not end early, so both make the same number of tokens. Loading is not counted: the engine is
-timed from its first request to its last answer, and the run from the start of its first row to the end of its last.
+The engine's thread has one core, `--core`, in both. In the run, the server, Ray, storage and all other threads of the worker have
+the core `--other`. Rows have the `mixed` shape of `bench/engines.py` unless `--shape` names another, and may not end early, so
+the run makes the same number of tokens as the engine alone. Loading is not counted: the engine alone is timed from its first
+request to its last answer, and the run from the start of its first row to the end of its last row.
 """
 
 import argparse
@@ -27,7 +28,7 @@ ALIAS: Final = "bench"
 
 
 def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
-    """Return the tokens a second of the engine alone."""
+    """Run the engine alone on the core `core`. Returns its new tokens a second. No text may hold the end token, `end`."""
     work.write(scratch / "workload.json")
     report = scratch / "alone.json"
     module = [
@@ -45,7 +46,10 @@ def alone(work: Workload, end: int, core: int, scratch: Path) -> float:
 
 
 def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> float:
-    """Return the tokens a second of `nightpress run`, from the start of its first row to the end of its last."""
+    """Run `nightpress run`, with the engine on the core `core` and all else on `other`. Returns `rate` of its output rows.
+
+    No text may hold the end token, `end`.
+    """
     rows = [
         {
             "kind": "completion",
@@ -74,7 +78,7 @@ def whole(work: Workload, end: int, core: int, other: int, scratch: Path) -> flo
 
 
 def rate(rows: list[dict[str, Any]]) -> float:
-    """Return the completion tokens a second over these output rows."""
+    """Return the completion tokens a second of these output rows, from the start of the first to the end of the last."""
     began = min(datetime.fromisoformat(row["started_at"]) for row in rows)
     ended = max(datetime.fromisoformat(row["finished_at"]) for row in rows)
     tokens: int = sum(row["usage"]["completion_tokens"] for row in rows)
@@ -82,7 +86,7 @@ def rate(rows: list[dict[str, Any]]) -> float:
 
 
 def main() -> None:
-    """Run both in turn, and print their rates."""
+    """Run the engine alone and `nightpress run` in turn, and print their rates and the median ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--shape", choices=list(SHAPES), default="mixed")

@@ -1,14 +1,15 @@
-"""Compares the output tokens a second of our engine and its alternatives, which run in turn, each on one pinned core.
+"""Compares our engine with its alternatives in output tokens a second. They run in turn, each pinned to one core.
 
     python scripts/bench/engines.py --turns 3
     python scripts/bench/engines.py --shape social --requests 512 --with vllm,openvino
 
-The workload is made from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. Contenders
-take the requests in their order and do not sort them by length. Only `padded, sorted` does: it makes padded batches by the true
-lengths, which nobody could know beforehand. Each contender runs in its own process, and the peers in their own environments;
-`--with` installs them from PyPI into the cache folder first. The machine's limit is measured first. On a CPU it is the speed of
-the linear layers alone in torch, with one row for each slot. On a GPU it is the speed at which memory can read the weights once
-a step, and keys and values once a token. The benchmark fails if a contender makes a different number of tokens.
+The workload is made from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. A contender
+takes the requests in the order of the workload. Only `padded, sorted` sorts them by the true lengths of the answers, which in
+real use nobody knows beforehand. Each contender runs in its own process. The peers that `--with` names, except transformers, run
+in environments of their own, which the script makes in the cache folder with packages from PyPI. The machine's limit is measured
+first. On a CPU, the limit is the speed of the linear layers alone in torch, with one input for each slot. On a GPU, the limit is
+the speed if only memory took time: each step reads the weights once, and each token reads the keys and values of its text once.
+The benchmark fails if a contender makes a different number of tokens than the workload asks for.
 
     --model smollm2      the small model of `make run`, of 0.1 billion parameters
     --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)
@@ -45,21 +46,23 @@ PEERS: Final[dict[str, list[str]]] = {
 PEERS_ON_A_GPU: Final[dict[str, list[str]]] = {"vllm": ["vllm==0.33.0"]}
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
-"""Packages that are removed again, because vLLM's build for CPUs and OpenVINO's exporter fail to import beside them."""
+"""Packages that pip installs with the peers and that are then removed: beside them, vLLM's build for CPUs and OpenVINO's exporter
+fail to import.
+"""
 
 
 @dataclass
 class Contender:
-    """One engine: its name, the command that starts it, and the reports of its runs."""
+    """One engine: its name, the command that starts it, and the report of each of its runs (`Clock` writes a report)."""
 
     name: str
     command: list[str]
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self, work: Path, core: int | None, new_tokens: int) -> None:
-        """Answer the workload once, on one core, or on all cores if `core` is None.
+        """Let the contender answer the workload once, on one core, or on all cores if `core` is None. Keeps its report.
 
-        Ends the benchmark if the contender fails or makes a different number of tokens.
+        Ends the benchmark if the contender fails, or if it does not make `new_tokens` tokens.
         """
         with tempfile.NamedTemporaryFile(suffix=".json") as report:
             command = [*self.command[:3], str(work), report.name, *self.command[3:]]
@@ -73,7 +76,7 @@ class Contender:
             sys.exit(f"{self.name} made {made:,} tokens instead of {new_tokens:,}")
 
     def median(self, name: str) -> float:
-        """Return the median of one figure over the turns."""
+        """Return the median of the figure `name` of the reports, over the turns."""
         return float(statistics.median(report[name] for report in self.reports))
 
     @property
@@ -83,7 +86,10 @@ class Contender:
 
 
 def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, device: str) -> list[Contender]:
-    """Return our engine, padded batches, and the named peers."""
+    """Return the contenders: our engine, padded batches in file order and sorted, and the peers that `names` holds.
+
+    A peer's environment is made, and the model is exported for OpenVINO, if this was not done before.
+    """
 
     def module(name: str, python: str = sys.executable, *more: str) -> list[str]:
         return [python, "-m", f"scripts.bench.engine_peers.{name}", *more]
@@ -105,7 +111,7 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, devic
 
 
 def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTED) -> str:
-    """Return the Python of an environment with these packages. The first call makes the environment."""
+    """Return the path of the Python of an environment with these packages. The first call makes the environment in `folder`."""
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
         print(f"installing {', '.join(packages)} into {folder}", file=sys.stderr)
@@ -122,14 +128,14 @@ def exported(folder: Path, dtype: str, cache: Path) -> Path:
     target = cache / f"openvino-{folder.name}-{dtype}"
     if not (target / "openvino_model.xml").exists():
         python = environment(cache / "exporter", EXPORTER)
-        weights = {"float32": "fp32", "bfloat16": "fp16"}[dtype]  # the peer sets the precision of computing to bfloat16
+        weights = {"float32": "fp32", "bfloat16": "fp16"}[dtype]  # `openvino_peer` computes in bfloat16 all the same
         command = ["-m", "optimum.commands.optimum_cli", "export", "openvino", "--task", "text-generation-with-past"]
         subprocess.run([python, *command, "--model", folder, "--weight-format", weights, target], check=True)
     return target
 
 
 def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
-    """Return the folder of a model, and make the model if it does not exist yet."""
+    """Return the folder of a model. If the model does not exist yet, it is downloaded or made."""
     from jobs.catalog import SHIPPED
     from workers.engines.weights import resolve
 
@@ -138,7 +144,7 @@ def model_folder(name: str, cache: Path, device: str = "cpu") -> Path:
 
 
 def limit(work: Workload, core: int | None) -> tuple[float, str]:
-    """Return the tokens a second that the machine allows, and a phrase that names what limits them."""
+    """Measure the machine's limit. Returns two values: the limit in tokens a second, and a phrase that names its cause."""
     asked = ["-m", "scripts.bench.engine_peers.limits", work.folder, work.dtype, str(work.slots), work.device]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = pinned(core, [sys.executable, *asked])
@@ -164,7 +170,7 @@ def pinned(core: int | None, command: list[str]) -> list[str]:
 
 
 def table(contenders: list[Contender], most: float) -> str:
-    """Return the table of all measurements, in 80 columns."""
+    """Return the table of all contenders, at most 80 characters wide. `most` is the machine's limit in tokens a second."""
     by_name = {one.name: one for one in contenders}
     in_order = by_name["padded, file order"].tokens_per_s
     by_length = by_name["padded, sorted"].tokens_per_s

@@ -3,27 +3,31 @@
     python scripts/bench/lanes.py --with celery,rq,dramatiq [--turns 3] [--jobs 20000]
         [--fault kill,unacked,stop] [--kills 5] [--json FILE]
 
-Each peer is installed into a separate environment under the cache folder. All systems run in turn, each step in new processes
-on an emptied server; the table shows medians over the turns. Nightpress has three lines in the table:
+Each peer is installed into a separate environment under the cache folder. All systems run in turn. Each step runs in a new
+process. The table shows medians over the turns. Nightpress has three lines in the table:
 
-- `queue`: the queue alone, as for the peers. Rows are fed from the input in storage (`enq/s`), and then claimed and settled by
-  the two calls that a worker makes.
-- `whole`: the queue as it is used, fed while it drains. Here `enq/s` is intake: rows are read, checked, hashed and stored.
-- `worker`: a whole worker around a stub of an engine, with every outcome durable in storage.
+- `queue`: the queue alone, measured as the peers are. Rows are fed from the input in storage (`enq/s`), and then claimed and
+  settled by the two calls that a worker makes.
+- `whole`: the queue in its normal use: rows are fed while it drains. Here `enq/s` is the rate of the intake, which reads, checks,
+  hashes and stores rows.
+- `worker`: a whole worker with an engine that answers at once. Every outcome is durable in storage.
 
-With batches of 1, each job is claimed and settled separately. Like a worker, our queue's program claims the next job while one
-is in work, so at most two are leased. Celery, dramatiq and taskiq fetch one job ahead too; the other peers cannot fetch a job
-without running it.
+The columns `64` and `1` are the jobs a second that are drained in batches of 64 and of 1. With batches of 1, each job is claimed
+and settled separately. Like a worker, our program claims the next job while one is in work, so at most two jobs are leased.
+Celery, dramatiq and taskiq fetch one job ahead too; the other peers cannot fetch a job without running it.
 
-`p99` is the wait for an idle worker, in ms, that 99 % of jobs do not exceed when 150 jobs come a second. `cpu` is the server's
+`p99` is a wait in ms: if 150 jobs come each second to an idle worker, 99 % of the jobs do not wait longer. `cpu` is the server's
 processor time for one job, from its enqueueing to its end, in microseconds. `bytes` is the growth of the server's memory
-(`used_memory`) for each queued job, less its payload of `--bytes`. Our bytes include the other fields of the request, and the
-bytes by which the server's allocator rounds the request up. This rounding depends only on the length (up to a fifth: 2,176 bytes
-take 2,560). The lines under the table give our bytes without both, which are promised to be at most 300, and with the rounding.
+(`used_memory`) for each queued job, less its payload of `--bytes`. For Nightpress, `bytes` includes two other things: the other
+fields of the request, and the bytes by which the server's allocator rounds the request up. The rounding depends only on the
+request's length, and is at most a fifth (2,176 bytes take 2,560). The lines under the table give two figures for a queued job,
+both without the request and its fields: with the rounding, and without it. Without the rounding, at most 300 bytes are promised.
 
-With --fault, workers are broken while they drain, `--kills` times for each fault; `scripts/bench/queue_peers/faults.py` says
-how, and what is counted. A peer runs with two settings, which are listed below the tables. `default` is the peer as it comes;
-`kept` loses least by the peer's documentation, with redelivery as soon as the peer allows. `n` is how often the fault occurred.
+With --fault, workers are broken while they drain, `--kills` times for each fault. `scripts/bench/queue_peers/faults.py` says how
+this is done, and what is counted. Each system runs with the settings `default` and `kept`, but for the fault `stop` only with
+`kept`. `default` is the system as it comes. `kept` loses the fewest jobs according to the peer's documentation, and gives a dead
+worker's jobs to another worker as soon as the peer allows. The lines below the tables list the settings of the peers. `n` is how
+often the fault occurred.
 """
 
 import argparse
@@ -47,11 +51,14 @@ LANE: Final = "stub"
 RATE: Final = 150
 PACED_JOBS: Final = 400
 SMALL_BATCH_PART: Final = 4
-"""With batches of 1, only one job in this many is run, because each takes longer."""
+"""With batches of 1, the number of jobs is divided by this, because each job takes longer."""
 
 
 def p99_ms(bench: Bench, feed: tuple[str, str], work: tuple[str, str]) -> float:
-    """Return the wait in milliseconds that 99 % of the jobs do not exceed when RATE jobs come each second."""
+    """Return a wait in milliseconds: if RATE jobs come each second, 99 % of the jobs do not wait longer for a worker.
+
+    `feed` and `work` are the steps that enqueue and that run the jobs, each as the system's name and the step's name.
+    """
     bench.empty()
     waits = bench.folder / "waits.json"
     waits.unlink(missing_ok=True)
@@ -64,7 +71,7 @@ def p99_ms(bench: Bench, feed: tuple[str, str], work: tuple[str, str]) -> float:
 
 
 def peer(bench: Bench, name: str) -> dict[str, float]:
-    """Measure all figures of one peer once."""
+    """Measure all figures of one peer once. Returns the figures by the columns' names."""
     few = max(bench.jobs // SMALL_BATCH_PART, 1)
     before, found = bench.empty(), {}
     cpu = bench.cpu_us()
@@ -80,7 +87,10 @@ def peer(bench: Bench, name: str) -> dict[str, float]:
 
 
 def turn(bench: Bench, name: str) -> dict[str, float]:
-    """Measure all figures of one system once. The figures of all three lines of Nightpress come together."""
+    """Measure all figures of one system once. Returns the figures by name.
+
+    For Nightpress, the figures of the lines `whole` and `worker` have names that begin with the line's name.
+    """
     if name != "nightpress":
         return peer(bench, name)
     few = max(bench.jobs // SMALL_BATCH_PART, 1)
@@ -110,7 +120,7 @@ def turn(bench: Bench, name: str) -> dict[str, float]:
 
 
 def rounded(bench: Bench) -> float:
-    """Return the bytes by which the server's allocator rounds up a request that is stored alone as a string."""
+    """Return the bytes by which the server's allocator rounds up a request. One request is stored as a string to measure this."""
     key = f"np:1:{{{LANE}}}:payload"
     _, request = next(iter(bench.client.hscan_iter(key)))
     bench.client.set("probe", request)
@@ -122,12 +132,15 @@ def rounded(bench: Bench) -> float:
 
 
 def medians(turns: list[dict[str, float]]) -> dict[str, float]:
-    """Return the median of each figure."""
+    """Return the median of each figure over the turns."""
     return {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
 
 
 def table(found: dict[str, dict[str, float]], versions: dict[str, str]) -> str:
-    """Return the table of rates and memory, at most 80 columns wide."""
+    """Return the table of rates and memory, at most 80 characters wide, and the lines under it.
+
+    `found` holds the medians of each system, and `versions` the system's version.
+    """
     rows = {name: values for name, values in found.items() if name != "nightpress"}
     ours = found["nightpress"]
     whole = {key: ours[f"whole {key}"] for key in ("64", "1", "enq/s")}
@@ -168,7 +181,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Install the peers, run all systems in turn, and print the results."""
+    """Install the peers, run all systems in turn, and print the tables."""
     args = arguments()
     names = ["nightpress", *filter(None, args.peers.split(","))]
     if unknown := set(names[1:]) - PACKAGES.keys():

@@ -1,8 +1,8 @@
-"""Measures how well the runner feeds its engine: the part of the time that is spent inside step() with every slot taken.
+"""Measures how well the runner feeds its engine: the percentage of the time that is spent in steps with requests for all slots.
 
-It uses a real redis-server, a local store and the stub engine with steps of 20 ms, 64 slots and rows of 30 to 360 tokens. The
-measurement begins with the first full step, and ends when no row is left to claim. The rest of 100 % is claiming, composing and
-checking.
+The script uses a real redis-server, a local store and the stub engine with steps of 20 ms, 64 slots and rows of 30 to 360 tokens.
+The measurement begins with the first full step, and ends with the step in which the engine has all rows. In the rest of the time
+the runner claims rows, composes requests and checks answers, or slots are empty.
 
     python scripts/bench/runner.py --rows 400
 """
@@ -39,7 +39,11 @@ from workers.worker.runner import Runner
 
 @dataclass
 class Watched:
-    """The stub engine with a stopwatch. `rows` is the number of requests that will come."""
+    """The stub engine with a stopwatch. `rows` is the number of requests that will be submitted.
+
+    `began` is the start of the first step with requests for all slots, and `end` is the end of the first step after the last
+    request was submitted, as times of the monotonic clock. `full_s` is the number of seconds that full steps took between the two.
+    """
 
     engine: StubEngine
     rows: int
@@ -52,7 +56,7 @@ class Watched:
 
     def submit(self, request: GenerationRequest) -> None:
         self.submitted += 1
-        # Without min_tokens the stub would write fewer words.
+        # Without min_tokens the stub would write fewer than max_tokens words.
         params = replace(request.prompt.params, min_tokens=request.prompt.params.max_tokens)
         self.engine.submit(replace(request, prompt=replace(request.prompt, params=params)))
 
@@ -131,7 +135,7 @@ def _measure(folder: str, url: str, rows: int, seed: int, store_url: str) -> Wat
 
 
 def main() -> None:
-    """Measure, and print one line."""
+    """Run the rows, and print the percentage in one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)

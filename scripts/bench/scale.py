@@ -1,16 +1,17 @@
-"""Measures how time, rows/s, Redis' memory and latency, and the peak memory of each process grow with the size of a batch.
+"""Measures how the rates, Redis' memory and latency, and the peak memory of each process change with the size of a batch.
 
     python scripts/bench/scale.py --rows 10000 100000 1000000 --results scale.jsonl --plot scale.png
     python scripts/bench/scale.py --rows 1000000 --phases publish
     python scripts/bench/scale.py --rows 100000 --s3
 
-Each number of rows is run separately, and each phase in new processes. *intake* accepts rows of 2 KB. In the *night*, 1,000 light
-workers, a feeder and one whole worker drain the batch over a real Redis, with the stub's timing model. *publish* publishes the
-outcomes, and then verifies them outside the measured time. If there was no night, 5,000 segments of equal size are written first.
-Redis itself measures p50 and p99 of a claim, and the kernel measures the peak memory of a process.
+Each number of rows is run separately, and each phase runs in new processes. *intake* accepts rows of 2 KB. In the *night*, 1,000
+light workers (`scale_parts/night.py`), a feeder and one whole worker drain the batch over a real Redis; rows take as long as with
+the stub engine. *publish* publishes the outcomes, and then verifies them outside the measured time. If the store has no batch,
+*publish* first makes one with 5,000 segments of equal size. Redis itself measures p50 and p99 of a claim, and the kernel measures
+the peak memory of a process.
 
-With --s3, only publishing is measured, on a private S3 server (moto): once from small segments as they were written, and once
-from compacted ones.
+With --s3, only publishing is measured, on a private S3 server (moto): once from small segments as workers write them, and once
+from compacted segments, which lie together in a few files.
 """
 
 import argparse
@@ -63,7 +64,9 @@ FIGURES: Final = (
     ("publish_rows_cpu_s", "publishing, rows/CPU s", ",.0f"),
     ("publisher_mb", "publisher, MB", ",.0f"),
 )
-"""Each figure of a batch: its key, its name and its format. All MB are peaks, except Redis' MB at the end."""
+"""Each figure of a batch: its key in the results, its name in the table, and the format of its value. All MB are peaks, except
+Redis' MB at the end.
+"""
 
 
 def published(store: Store) -> None:
@@ -75,9 +78,9 @@ def published(store: Store) -> None:
 
 
 def compacted(store: Store) -> None:
-    """Compact as a sweeper does, and print the seconds that it took.
+    """Compact the batch's segments as a sweeper does, and print the seconds that it took.
 
-    The heads of all segments are read before the clock starts, since a sweeper has read them already.
+    The heads of all segments are read before the clock starts, since a sweeper has read them before it compacts.
     """
     index = OutcomeIndex(store, require_batch(store, batches.only_batch(store)))
     index.refresh()
@@ -87,7 +90,7 @@ def compacted(store: Store) -> None:
 
 
 def run_part(part: str, args: argparse.Namespace) -> None:
-    """Run one part of the benchmark in this process."""
+    """Run the part of the benchmark with this name in this process."""
     configure("warning", "json")
     options = json.loads(args.store_options)
     store, settings = open_store(args.store, options), None
@@ -110,7 +113,7 @@ def run_part(part: str, args: argparse.Namespace) -> None:
 
 
 def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, float]:
-    """Run the night until the batch is drained. Returns its figures."""
+    """Run the night until the batch is drained. Returns the night's figures, by their keys in FIGURES."""
     binary = shutil.which("redis-server") or sys.exit("the night needs a redis-server")
     port = free_port()
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -152,7 +155,7 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
 
 
 def _left(url: str, rows: int) -> tuple[bool, int]:
-    """Return whether rows are left to do, and the number of rows that wait on the lane."""
+    """Return two values: whether rows of the batch are not settled yet, and the number of rows that wait on the lane."""
     queue = RedisQueue.from_url(url)
     snapshot = queue.snapshot(batches.LANE)
     queue.close()
@@ -161,7 +164,7 @@ def _left(url: str, rows: int) -> tuple[bool, int]:
 
 
 def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, Any]:
-    """Run the chosen phases for a batch of this many rows. Returns their figures."""
+    """Run the chosen phases for a batch of `rows` rows. Returns the phases' figures, and the options that produced them."""
     found: dict[str, Any] = {"rows": rows, "row_bytes": args.row_bytes, "window": args.window, "workers": args.workers}
     if "intake" in args.phases:
         part = Part("intake", rows, args, store)
@@ -185,7 +188,7 @@ def measured(rows: int, args: argparse.Namespace, store: str) -> Mapping[str, An
 
 
 def from_s3(rows: int, args: argparse.Namespace) -> None:
-    """Publish on an S3 server and print the rates, once from segments as they were written and once from compacted ones."""
+    """Publish twice on an S3 server: from segments as workers write them, and from compacted segments. Print the rates."""
     import fsspec
 
     port = free_port()
@@ -202,9 +205,9 @@ def from_s3(rows: int, args: argparse.Namespace) -> None:
 
 
 def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Return one line for each number and size of rows.
+    """Return one line of figures for each number of rows and size of a row.
 
-    The phases of a line may have been measured in several runs; if a figure was measured twice, the later one wins.
+    The figures of a line may come from several runs. If a figure was measured twice, the later value is kept.
     """
     known: dict[tuple[int, int], dict[str, Any]] = {}
     for line in lines:
@@ -213,7 +216,7 @@ def merged(lines: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table: a line for each figure, a column for each number of rows."""
+    """Return the table, with a line for each figure and a column for each of `lines`."""
     header = {"rows": "rows", "row_bytes": "bytes a row"}
     text = [f"{called:24}" + "".join(f"{line[name]:>13,}" for line in lines) for name, called in header.items()]
     for name, called, form in FIGURES:
@@ -223,7 +226,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run every phase in turn. In a process that this script itself started, run one part."""
+    """Run every phase in turn, and print the table. With --part, which the script gives to its own processes, run that part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--segments", type=int, default=5_000, help="segments that are written without a night")

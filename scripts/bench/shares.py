@@ -1,13 +1,14 @@
-"""Checks that the time of a step is divided fairly among its rows: compares long and short rows in a mix and alone.
+"""Checks that the engine divides a step's time fairly among its rows, by comparing long and short rows in a mix and alone.
 
     python scripts/bench/shares.py [--rows 64] [--slots 16] [--turns 3]
 
-Rows of each sort run alone, and then half of each sort together. There are several rows for each slot, so that slots are full
-most of the time: in a step of few rows each row costs more, however the time is divided. The time of a long row divided by that
-of a short row should be the same in the mix as alone. A long row has many new tokens, or a long prompt.
+The rows of each sort, long and short, first run alone. Then half as many rows of each sort run in a mix. A long row has many new
+tokens, or a long prompt. The time of a long row divided by the time of a short row should be the same in the mix as alone. There
+are several rows for each slot, so that the slots are full most of the time: in a step of few rows a row costs more, no matter how
+the time is divided.
 
-At the end, the time of all rows plus the engine's idle and loading time is compared with a separate clock that starts before the
-engine is loaded. They should differ by less than 0.1 %.
+At the end, a sum is compared with a separate clock that starts before the engine is loaded. The sum is the time of all rows, plus
+the time in which the engine was idle, plus the time of loading. The sum and the clock should differ by less than 0.1 %.
 """
 
 import argparse
@@ -47,7 +48,7 @@ PAIRS: Final = {
 
 @dataclass(frozen=True)
 class Books:
-    """The nanoseconds of all rows, of the engine's idle time and of its loading, and the total by a separate clock."""
+    """Four times in nanoseconds: all rows, the engine's idle time, its loading, and the total time by a separate clock."""
 
     rows: int
     idle: int
@@ -56,23 +57,26 @@ class Books:
 
     @property
     def off(self) -> float:
-        """The relative error of the sum against the separate clock; negative if time is missing."""
+        """The relative difference between the sum of the three parts and the separate clock; negative if the sum is too small."""
         return (self.rows + self.idle + self.load) / self.clock - 1
 
 
 def clock_ns() -> int:
-    """Return the raw clock of the hardware. Unlike the engine's clock it is never adjusted."""
+    """Return the time of the hardware's raw clock, in nanoseconds. Unlike the engine's clock, this clock is never adjusted."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC))
 
 
 def closed(engine: Engine, rows: int, began_ns: int) -> Books:
-    """Return the books of an engine whose loading began at `began_ns` and whose rows took `rows` nanoseconds."""
+    """Return the books of an engine up to now. Its loading began at `began_ns` (`clock_ns`); its rows took `rows` nanoseconds."""
     stats, now_ns = at_once(engine.stats)
     return Books(rows, stats.idle_ns, stats.load_ns, now_ns - began_ns)
 
 
 def at_once(what: Callable[[], Found]) -> tuple[Found, int]:
-    """Return the result of a call, and the clock right after it. Repeats the call until it takes less than a millisecond."""
+    """Return two values: the result of calling `what`, and the time of `clock_ns` right after the call.
+
+    The call is repeated until it takes less than a millisecond, so that the two values belong to the same time.
+    """
     while True:
         before = clock_ns()
         found = what()
@@ -91,7 +95,7 @@ def requests(sort: Sort, n: int, some: random.Random) -> list[GenerationRequest]
 
 
 def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
-    """Run the requests. Returns the device time of each, in nanoseconds."""
+    """Run the requests. Returns the device time of each request in nanoseconds, by the request's id."""
     for request in asked:
         engine.submit(request)
     found: dict[str, int] = {}
@@ -101,13 +105,13 @@ def taken(engine: Engine, asked: list[GenerationRequest]) -> dict[str, int]:
 
 
 def mean(found: dict[str, int], asked: list[GenerationRequest]) -> float:
-    """Return the mean time of these requests, in nanoseconds."""
+    """Return the mean of the times in `found` of these requests, in nanoseconds."""
     return statistics.mean(found[request.request_id] for request in asked)
 
 
 def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Random) -> tuple[float, float, int]:
-    """Return three values: mean time of a long row / that of a short row when each sort runs alone; the same ratio in a mix; and
-    the total nanoseconds of all rows.
+    """Return three values: a ratio, which is the mean time of a long row divided by the mean time of a short row, when each sort
+    runs alone; the same ratio in a mix; and the total nanoseconds of all rows.
     """
     all_long, all_short = requests(long, rows, some), requests(short, rows, some)
     long_took, short_took = taken(engine, all_long), taken(engine, all_short)
@@ -121,7 +125,7 @@ def ratios(engine: Engine, long: Sort, short: Sort, rows: int, some: random.Rand
 
 
 def main() -> None:
-    """Run all pairs in turn. Print their ratios, and the sums of the engine's times beside the separate clock."""
+    """Run all pairs of sorts in turn. Print the ratios, and the engine's times beside the time of the separate clock."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--slots", type=int, default=16)

@@ -1,10 +1,10 @@
-"""Measures the time from the start of `nightpress run` to its first completed row, and compares it with a bare script.
+"""Compares `nightpress run` with a bare script: the time from the start of the process until the first row is on disk.
 
     python scripts/bench/start.py --turns 3
 
-Both run in turn, each as a new process, on the same row: same prompt, model, precision, greedy tokens and one thread. The clock
-starts with the process and stops when the row is on disk. The first turn may be slower, because files have to be read from disk.
-With --cold, a first run has to convert the weights. The script also prints how long the parts of each run took, as the run itself
+The bare script and the run answer the same prompt in turn, each in a new process, with the same model and precision, greedy
+tokens and one thread. The first turn may be slower, because files have to be read from disk. With --cold, an additional run
+before the first turn has to convert the weights. The script also prints how long the parts of each run took, as the run itself
 measured them.
 """
 
@@ -48,7 +48,7 @@ with open(out, "w") as file:
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: float) -> float:
-    """Wait until the condition holds. Returns the seconds since `began`."""
+    """Wait until the condition holds. Returns the seconds since `began`. Ends the benchmark if the process fails before."""
     while not condition():
         if process.poll() not in (None, 0):
             sys.exit(f"{process.args!r} ended with {process.returncode}")
@@ -57,7 +57,9 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[Any], began: 
 
 
 def run_once(folder: Path, env: dict[str, str]) -> tuple[float, dict[str, float]]:
-    """Run `nightpress run` once. Returns the seconds to its first row, and the seconds of the parts that the run itself timed."""
+    """Run `nightpress run` once. Returns two values: the seconds until its row is on disk, and the seconds of each part that the
+    run itself timed, by name.
+    """
     store = folder / "store"
     command = [str(Path(sys.executable).with_name("nightpress")), "run", "row.jsonl", "--out", "out", "--again"]
     env = {**env, "NIGHTPRESS_STORE_URL": str(store), "NIGHTPRESS_FLUSH_S": "0.05", "NIGHTPRESS_LOG_FORMAT": "json"}
@@ -85,7 +87,7 @@ def bare_once(folder: Path, weights: Path, dtype: str, env: dict[str, str]) -> f
 
 
 def main() -> None:
-    """Run both in turn, and print a line for each turn."""
+    """Run the bare script and `nightpress run` in turn. Print a line for each turn, and the median overhead."""
     from jobs.settings import load
     from workers.engines.registry import identity
     from workers.engines.weights import resolve

@@ -2,9 +2,10 @@
 
     python scripts/bench/usage.py --batches 10000
 
-The script writes the files of published batches and sums them up once, as if each publisher had died before it could. Then it
-times whole commands, each in a new process. If the system allows it, the accounts are dropped from the page cache before each.
-The script prints the fastest and the slowest of three runs of each command, and the number of files in the accounts.
+The script writes the files of published batches, as if each publisher had died before it summed up the usage of its batch. The
+script sums up all batches once, and prints how long this took. Then it times whole commands, each in a new process. Before each
+command, it asks the system to drop the accounts from the page cache. The script prints the times of the fastest and the slowest
+of three runs of each command, and the number of files in the accounts.
 """
 
 import argparse
@@ -32,7 +33,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def main() -> None:
-    """Write the batches, sum them up, and time the commands."""
+    """Write the batches, sum up their usage, and time the commands."""
     parser = argparse.ArgumentParser(description="Time `nightpress usage` over many batches.")
     parser.add_argument("--batches", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=4, help="rows of each batch")
@@ -62,7 +63,7 @@ def _timed(root: Path, args: list[str], env: dict[str, str]) -> float:
 
 
 def _write(root: Path, n: int, rows: int) -> None:
-    """Write one published batch, and the note that its usage is not summed up yet."""
+    """Write the files of one published batch, and the empty file that says that its usage is not summed up yet."""
     batch_id, at = f"night-{n:06}", FIRST + timedelta(minutes=n)
     paths = BatchPaths(batch_id)
     kind, tenant = KINDS[n % len(KINDS)], f"tenant-{n % 20}"

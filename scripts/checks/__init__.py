@@ -1,1 +1,1 @@
-"""Checks that we run by hand, and not with the tests, because they take long or break things."""
+"""Checks that we run by hand. They are not part of the tests, because they take long or break things."""

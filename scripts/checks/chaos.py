@@ -1,13 +1,14 @@
-"""Runs a fleet under a random schedule of faults: worker processes on the stub engine, a real server, a store on disk.
+"""Causes random faults in a fleet (workers with the stub engine, a real server, a store on disk) and checks that nothing is lost.
 
     python scripts/checks/chaos.py [--minutes 5] [--seed 1] [--workers 3] [--replay FILE]
 
-Batches are submitted, cancelled and reopened all the time. The script prints the schedule, one JSON line for each fault; --replay
-runs the schedule of such an output again. At the end every batch is finished and published, and the invariants I1 to I6 of
-tests/faults/README.md are checked: I1 to I3 for the latest round of each batch; of I4 only that no job of a published batch is
-left on the queue; I5 by the numbers of all attempts; I6 for the segments that were counted.
+Batches are submitted, cancelled and reopened between the faults. The script prints the schedule: one JSON line for each event.
+With --replay, the script reads the schedule from the output of an earlier run. After the last event, the fleet has SETTLE_S
+seconds to publish every batch. Then the script checks the invariants I1 to I6 of tests/faults/README.md. I1 to I3 are checked for
+the latest round of each batch. Of I4, the script checks only that no job is left on the queue. I5 is checked by the numbers of
+all attempts, and I6 for the segments that were counted in the latest round.
 
-Exit status: 0 when every invariant holds, 1 when one does not.
+Exit status: 0 if every invariant holds, 1 if one does not.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from jobs.errors import RequestError
 from jobs.usage import NAMES, Usage, total
 
 SETTLE_S: Final = 180.0
-"""Seconds after the last fault in which the fleet must publish every batch. A batch that is open after that is a violation."""
+"""Seconds that the fleet has after the last event to publish every batch. A batch that is then not published is a violation."""
 KINDS: Final = {
     "submit": 8,
     "cancel": 1,
@@ -54,12 +55,17 @@ KINDS: Final = {
     "flush_scripts": 1,
     "store_away": 1,
 }
-"""Each kind of event, and how often it is chosen relative to the others. Each is the name of a method of `Chaos`."""
+"""The kinds of events, each with its weight: how often the kind is chosen relative to the others. A kind names a method of
+`Chaos`.
+"""
 
 
 @dataclass(frozen=True)
 class Event:
-    """An event, and its time in seconds after the start. `draw` is a random number that chooses the worker, batch or key."""
+    """An event of the schedule. `at_s` is its time, in seconds after the start.
+
+    `kind` is a key of KINDS. `draw` is a random number: the event's method derives its choices from it, such as the worker.
+    """
 
     at_s: float
     kind: str
@@ -67,7 +73,7 @@ class Event:
 
 
 def schedule(seed: int, seconds: float) -> Iterator[Event]:
-    """Yield the events that follow from a seed, about one every two seconds."""
+    """Yield random events for `seconds` seconds, about one every two seconds. The same seed gives the same events."""
     chance = random.Random(seed)
     at_s = 0.0
     yield Event(at_s, "submit", 0)
@@ -77,7 +83,10 @@ def schedule(seed: int, seconds: float) -> Iterator[Event]:
 
 
 def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
-    """Run each event at its time, then let the fleet finish everything. Returns how often each kind of event took place."""
+    """Run each event at its time, and then wait until all batches are published, for at most SETTLE_S seconds.
+
+    Returns how often each kind of event took place. An event that the batch's state does not allow does not count.
+    """
     happened: Counter[str] = Counter()
     began = time.monotonic()
     for event in events:
@@ -88,7 +97,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
             getattr(chaos, event.kind)(event.draw)
             happened[event.kind] += 1
         except RequestError:
-            pass  # for example: a published batch is cancelled, or an open one reopened
+            pass  # for example: the event cancels a published batch, or reopens an open batch
     limit = time.monotonic() + SETTLE_S
     while not chaos.settled and time.monotonic() < limit:
         chaos.turn()
@@ -97,7 +106,7 @@ def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
 
 
 def faults_of(chaos: Chaos) -> list[str]:
-    """Return the violations of the invariants I1 to I6 of tests/faults/README.md, a sentence for each."""
+    """Return a sentence for each violation of the invariants I1 to I6 of tests/faults/README.md."""
     found: list[str] = []
     for batch_id in chaos.ids:
         found += [f"{batch_id}: {fault}" for fault in verify(chaos.store, batch_id)]
@@ -122,7 +131,10 @@ def missing(chaos: Chaos, batch_id: str) -> str:
 
 
 def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
-    """Compare the usage of the last round, charged and wasted, with the sum over its segments. Yield each difference."""
+    """Compare the usage of the latest round, charged plus wasted, with the sum over the segments that its publisher counted.
+
+    Yield a sentence for each figure that differs. Yield nothing if no round is published.
+    """
     done = latest_done(chaos.store, batch_id)
     if done is None:
         return
@@ -136,7 +148,11 @@ def unaccounted(chaos: Chaos, batch_id: str) -> Iterator[str]:
 
 
 def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list[Outcome]]]:
-    """Yield the segments that the publisher of a round counted: name and lines. Segments written after it are left out."""
+    """Yield the name and the lines of each segment that the publisher of the round `done` counted.
+
+    Segments that were written after the round was published are left out: the newest segments are dropped, until the hash of
+    the names is that of the round.
+    """
     paths = BatchPaths(batch_id)
     alone, compacted = list_files(chaos.store, paths)
     root = Path(chaos.store.url)
@@ -150,7 +166,7 @@ def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list
 
 
 def main() -> int:
-    """Run a fleet under faults, and print which invariants held. Returns the exit status."""
+    """Run a fleet under faults, and print the counts of events and the violations of invariants. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The fleet that `chaos.py` breaks: worker processes, their server, their store, and the faults that can be caused there."""
+"""The fleet that `chaos.py` breaks: worker processes, their server and their store, and a method for each fault."""
 
 import json
 import os
@@ -51,7 +51,7 @@ options = {{ step_s = 0.01, slots = 8, failure_rate = 0.02 }}
 
 
 class Chaos:
-    """The fleet, its server and its store, with a method for each kind of event."""
+    """The fleet, its server and its store, with a method for each kind of event (KINDS in `chaos.py`)."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self._folder = folder
@@ -98,7 +98,7 @@ class Chaos:
             return subprocess.Popen(command, cwd=self._folder, env=env, stdout=log, stderr=log)
 
     def turn(self) -> None:
-        """End faults whose time is over, replace workers that died, and publish batches that are ready."""
+        """End the faults whose time is over, replace workers that died, and publish batches that are complete."""
         for entry in [entry for entry in self._mend if entry[0] <= time.monotonic()]:
             self._mend.remove(entry)
             entry[1]()
@@ -106,7 +106,7 @@ class Chaos:
             if process.poll() is not None:
                 self._workers[n] = self._start_worker(n)
                 self.restarts += 1
-        with suppress(NightpressError):  # the server or the store is away: the next turn tries again
+        with suppress(NightpressError):  # if the server or the store is away, the next turn tries again
             self._sweeper.sweep()
 
     def submit(self, draw: int) -> None:
@@ -146,7 +146,7 @@ class Chaos:
         process.send_signal(signal.SIGCONT)
 
     def roll_back(self, draw: int) -> None:
-        """Save the server's data now, and put it back five seconds later."""
+        """Save the server's data now. Five seconds later, replace the server's data by the saved data."""
         del draw
         saved = {key: self._client.dump(key) for key in self._client.keys("*")}
         self._later(5.0, lambda: self._restore(saved))
@@ -171,7 +171,10 @@ class Chaos:
         self._client.script_flush()
 
     def store_away(self, draw: int) -> None:
-        """Move the store's folder away for up to four seconds. Files that are made in its place meanwhile are set aside."""
+        """Move the store's folder away for half a second to 3.5 seconds, and then back.
+
+        A folder that a writer makes in its place meanwhile is renamed, and stays unused.
+        """
         away = self._home.with_name("away")
         self._home.rename(away)
         time.sleep(0.5 + draw % 4)
@@ -180,7 +183,7 @@ class Chaos:
                 self._home.rename(self._home.with_name(f"stray-{time.monotonic_ns()}"))
             try:
                 away.rename(self._home)
-            except OSError:  # a writer has just made a new folder there
+            except OSError:  # a writer has just made a new folder in the store's place
                 continue
 
     def _later(self, seconds: float, act: Any) -> None:

@@ -1,10 +1,11 @@
-"""Simulates how a full fleet is divided among tenants, with the queue's real scripts on a real server.
+"""Simulates how a busy fleet is divided among tenants, with the queue's real scripts on a real server.
 
     python scripts/checks/fairness.py [--seed 1] [--hours 4] [--slots 64]
 
-Every tenant always has rows waiting, and a slot produces tokens at a steady rate until the row has its expected number. Time is
-simulated: instead of waiting, the script sets back the times at which the queue last served each tenant. A tenant of low priority
-gets rows only through ageing. The tenants' rows follow from the seed.
+Every tenant always has rows waiting. A slot produces tokens at a steady rate until its row has the expected number of tokens.
+Time is simulated: the script does not wait, but sets back the times at which the queue last served each tenant. The tenant of low
+priority is served only because the queue raises the priority of a tenant that has waited long (ageing). The same seed gives the
+same rows.
 """
 
 import argparse
@@ -36,12 +37,15 @@ TOKENS_PER_S = 20
 LEASE_MS = 3_600_000
 PRIORITY_AGING_S = 600.0
 BACKLOG = 200
-"""Rows of a tenant that wait after a feed. The tenant is fed again when fewer than half of them wait."""
+"""Rows of each tenant that wait after a feed. A tenant is fed when fewer than half of this many wait."""
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """One tenant: its weight, priority, cap of rows in flight, and the length of its rows in words and in tokens."""
+    """One tenant: its weight, its priority, its limit of rows in flight (`cap`; None: no limit), and the length of its rows.
+
+    `rows` describes the length for the table, and `tokens` draws the tokens of a row.
+    """
 
     name: str
     weight: int
@@ -64,7 +68,11 @@ TENANTS = (
 
 @dataclass
 class Night:
-    """A fleet that is never idle, and what each tenant has got so far: tokens, rows and waits."""
+    """A fleet that is never idle, and the figures of each tenant so far.
+
+    `work` is the tokens of the rows that were started, `rows` is their number, `last_s` is when a row was last started, and
+    `wait_s` is the longest time between two starts. Times are in simulated seconds.
+    """
 
     client: redis.Redis
     queue: RedisQueue
@@ -129,9 +137,10 @@ class Night:
 
 
 def table(night: Night, hours: float) -> Table:
-    """Return a table of each tenant's part of all tokens, and of that part divided by its weight.
+    """Return a table of the tenants: the fraction of all tokens that a tenant got, that fraction divided by the tenant's weight,
+    and the longest wait.
 
-    Parts divided by weights should be equal for all tenants but `low` and `capped`.
+    The fraction divided by the weight should be equal for all tenants except `low` and `capped`.
     """
     total = night.work.total()
     shown = Table(title=f"{hours:g} simulated hours, {night.slots} slots, all tenants always waiting", width=80)
@@ -156,7 +165,7 @@ def table(night: Night, hours: float) -> Table:
 
 
 def main() -> int:
-    """Simulate, and print the table. Returns the exit status."""
+    """Run the simulation, and print the table. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=4.0)

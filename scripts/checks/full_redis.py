@@ -1,11 +1,11 @@
-"""Checks a lane on a full Redis: claim, beat, release, retry and rescue work, feeding is refused, and memory does not grow.
+"""Checks that on a full Redis feeding is refused, all other calls of a lane work, and memory does not grow.
 
     python scripts/checks/full_redis.py [--minutes 10] [--rows 2000] [--server FOLDER]
 
-Feeds a lane, sets maxmemory to half of the memory in use, then releases, retries and loses jobs over and over. The exit status is
-1 if feeding was not refused, if a row is missing at the end, or if memory grew by over 2 % in the second half of the time. Memory
-may grow in the first half, until each job's record holds as many losses as it keeps, and the lists of claims reach back as far as
-a lease.
+The script feeds a lane, and sets maxmemory to half of the memory in use. Then workers claim jobs, beat, release jobs, retry jobs
+and die with jobs in hand, until the time is over. The exit status is 1 if feeding was not refused, if a row is missing at the
+end, or if memory grew by over 2 % in the second half of the time. Memory may grow in the first half: a job's record keeps a
+limited number of the job's losses, and the lane keeps its lists of claims for as long as a lease lasts.
 """
 
 import argparse
@@ -30,19 +30,22 @@ LONG_MS, SHORT_MS = 60_000, 20
 HAND = 48
 """Jobs that are asked for in one claim."""
 GROWN = 1.02
-"""The most that memory may grow in the second half of the time, as a factor."""
+"""The check fails if the memory at the end is more than this many times the memory after half of the time."""
 SAMPLES = 20
-"""Lines that are printed, spread evenly over the time."""
+"""The number of lines that are printed, spread evenly over the time."""
 PACE_S = 0.05
-"""Seconds from the start of one worker's life to the next.
+"""Seconds from the start of one worker's life to the start of the next.
 
-Lists of claims are kept as long as a lease, so at an even rate they stay equally long.
+The rate is even, so that the lists of claims, which are kept as long as a lease, stay equally long.
 """
 
 
 @dataclass
 class FullLane:
-    """A lane on a full server, and counts of what was done there."""
+    """A lane on a full server, with counts of the workers' lives, and of the jobs that were released, retried and so on.
+
+    jobs/README.md explains *suspect* and *burial*.
+    """
 
     client: redis.Redis
     queue: RedisQueue
@@ -72,7 +75,7 @@ class FullLane:
         return False
 
     def live(self) -> None:
-        """One life of a worker: it releases some jobs, retries some, and dies holding the rest. No job is ever finished."""
+        """Live the life of one worker: claim jobs, release some, retry some, and die with the rest. No job is ever finished."""
         self.lives += 1
         me = WorkerRecord(f"w-{self.lives % 8}", 1, "n", LANE, 0)
         for n, lease_ms in enumerate((LONG_MS, SHORT_MS)):
@@ -87,15 +90,15 @@ class FullLane:
                 self.queue.release(LANE, leases[:half])
                 self.queue.settle(LANE, [Settlement(lease, "retry", 1) for lease in leases[half:]])
                 self.released, self.retried = self.released + half, self.retried + len(leases) - half
-        self.queue.resume(LANE)  # as an operator would do after the lane paused itself because of these deaths
+        self.queue.resume(LANE)  # the lane may have paused itself because of these deaths; an operator would resume it
 
     def used(self) -> int:
-        """Return the bytes that the server's data takes."""
+        """Return the size of the server's data, in bytes of memory."""
         return int(self.client.info("memory")["used_memory_dataset"])
 
 
 def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
-    """Let workers live and die for `seconds`. Returns the bytes in use after half of the time, and at the end."""
+    """Let workers live and die for `seconds`. Returns two values: the bytes in use after half of the time, and at the end."""
     began, first, printed = time.monotonic(), 0, 0
     while (elapsed := time.monotonic() - began) < seconds:
         lane.live()
@@ -109,7 +112,7 @@ def loop(lane: FullLane, seconds: float) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Fill the lane, let workers live and die, and compare the memory. Returns the exit status."""
+    """Fill the lane, let workers live and die, and check feeding, rows and memory. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rows", type=int, default=2000)

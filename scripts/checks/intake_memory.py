@@ -3,11 +3,11 @@
     python scripts/checks/intake_memory.py [--bytes 1e9] [--form jsonl|csv|openai] [--ids ordered|scattered]
         [--folder F] [--json FILE]
 
-The script makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand repeats the custom_id of some earlier
-row. A separate process accepts the file into a store in a folder, as `enqueue` does; the kernel reports its peak of resident
-memory. Then the refused rows are read back from the store. They must be the duplicates of the file, and each must name the line
-that has its custom_id. The exit status is 1 if a row is wrong, or if more than 300 MB were resident. With `scattered`, the ids
-have no order, like UUIDs, and are harder to look up than with `ordered`.
+The script makes a file of rows of 100 bytes, each with a custom_id. One row in a thousand repeats the custom_id of an earlier
+row. A separate process accepts the file into a store in a folder, as `enqueue` does, and the kernel reports the peak of the
+process's resident memory. Then the script reads the refused rows from the store. They must be exactly the rows that repeat a
+custom_id, and the error of each must name the line of the earlier row. The exit status is 1 if a row is wrong, or if more than
+300 MB were resident. With `--ids scattered`, the ids have no order, like UUIDs, and are harder to look up than with `ordered`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any, Final
 ROW_BYTES: Final = 100
 LIMIT_BYTES: Final = 300_000_000
 EVERY: Final = 1_000
-"""The last of every this many rows repeats the custom_id of an earlier row."""
+"""Of this many rows in sequence, the last repeats the custom_id of an earlier row."""
 
 
 def original(row: int) -> int | None:
@@ -38,13 +38,13 @@ def original(row: int) -> int | None:
 
 
 def name_of(row: int, ids: str) -> str:
-    """Return the custom_id of a row, of twelve characters."""
+    """Return the custom_id of a row: twelve characters."""
     named = row if (earlier := original(row)) is None else earlier
     return f"{named:012d}" if ids == "ordered" else hashlib.md5(b"%d" % named, usedforsecurity=False).hexdigest()[:12]
 
 
 def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
-    """Yield the lines of the file, each of ROW_BYTES bytes; a CSV file begins with a header line."""
+    """Yield the lines of the file. Each has ROW_BYTES bytes, except the header line of a CSV file."""
     head, tail = {
         "jsonl": ('{"custom_id": "', '", "kind": "chat", "prompt": "%s"}\n'),
         "csv": ("", ",chat,%s\n"),
@@ -59,7 +59,7 @@ def rows_of(form: str, ids: str, size: int) -> Iterator[bytes]:
 
 
 def taken_in(path: Path, store_url: str) -> dict[str, Any]:
-    """Accept the file in this process. Returns the batch's counts, the seconds, and the peak memory in bytes."""
+    """Accept the file in this process. Returns the batch's id and counts, the seconds, and the peak memory in bytes."""
     from jobs.intake.accept import IntakeOptions, accept_file
     from jobs.settings import Settings
     from jobs.store.opening import open_store
@@ -81,14 +81,17 @@ def taken_in(path: Path, store_url: str) -> dict[str, Any]:
 def peak_bytes() -> int:
     """Return the peak of this program's resident memory, in bytes.
 
-    getrusage would also count the memory that its parent had before the exec.
+    getrusage is not used, because it also counts the memory that the parent process had when it started this program.
     """
     (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
 def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> list[str]:
-    """Return the differences between the refused rows in the store and the duplicates in the file, a sentence for each."""
+    """Return a sentence for each difference between the refused rows in the store and the duplicates in the file.
+
+    `first_line` is the number of the line that holds row 0.
+    """
     from jobs.batches.batch import BatchPaths
     from jobs.batches.segments.segment import read_outcomes
     from jobs.store.opening import open_store
@@ -109,7 +112,7 @@ def wrong_rows(store_url: str, batch_id: str, rows: int, first_line: int) -> lis
 
 
 def main() -> int:
-    """Make the file, accept it, and compare. Returns the exit status."""
+    """Make the file, accept it, and compare the refused rows with the duplicates. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bytes", type=float, default=1e9)
     parser.add_argument("--form", choices=("jsonl", "csv", "openai"), default="jsonl")

@@ -4,12 +4,13 @@
     python scripts/checks/mutate.py --only fence        # guards whose name or file holds this word
     python scripts/checks/mutate.py --list
 
-The guards are listed in `guards.toml`. First a guard's tests must all pass in an unchanged copy of the tree. Then the guard is
-removed in another copy, never in place, and its tests run there until the first one fails. For each guard, in the order of the
-rules, the script prints which test noticed, or that none did. Only a failing test counts: code that cannot be imported, or tests
-that do not end, show nothing about the guard.
+The guards are listed in `guards.toml`. First, a guard's tests must all pass in an unchanged copy of the tree. Then the guard is
+removed in another copy, and the tests run in that copy until one fails. The tree itself is never changed. For each guard, in the
+order of the rules, the script prints the test that noticed, or that no test noticed. Only a failing test counts: code that cannot
+be imported, or tests that do not end, show nothing about the guard.
 
-Exit status: 0 if a test noticed each guard's absence; 1 if none did for some guard, or if a change does not fit the code.
+Exit status: 0 if for each guard a test noticed that the guard was missing; 1 if for some guard no test did, or if the change that
+removes a guard does not fit the code.
 """
 
 import argparse
@@ -31,12 +32,15 @@ ROOT: Final = Path(__file__).parents[2]
 GUARDS: Final = ROOT / "scripts" / "checks" / "guards.toml"
 COPIED: Final = ("jobs", "workers", "scripts", "tests", "pyproject.toml")
 LONGEST_S: Final = 300
-"""Seconds that the tests of one guard may take. If they take longer, the guard counts as not noticed."""
+"""Seconds that the tests of one guard may take. Tests that take longer count as tests that did not notice."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard, the rule that it keeps, and how to remove it: `old` stands once in `file` and is replaced by `new`."""
+    """A guard, the rule that it keeps, and the change that removes it: `old`, which stands once in `file`, becomes `new`.
+
+    `tests` are the tests that must notice the change.
+    """
 
     name: str
     rule: str
@@ -69,13 +73,13 @@ class Found:
 
 
 def guards() -> list[Guard]:
-    """Return the guards of `guards.toml`: first by the number of their rule, then those whose rule is a word."""
+    """Return the guards of `guards.toml`, in the order of their rules' numbers. Guards whose rule is a word come last."""
     found = [Guard(**values) for values in tomllib.loads(GUARDS.read_text())["guard"]]
     return sorted(found, key=lambda guard: (not guard.rule.isdigit(), guard.rule.zfill(2)))
 
 
 def tried(guard: Guard) -> Found:
-    """Remove one guard. Returns whether a test noticed."""
+    """Remove one guard, and run its tests. Returns whether a test noticed, and the message to print."""
     if (places := guard.places(ROOT)) != 1:
         return Found(False, f"DOES NOT FIT: its text stands {places} times in {guard.file}")
     before, failure = _unchanged(tuple(guard.tests))
@@ -89,14 +93,15 @@ def tried(guard: Guard) -> Found:
 
 @cache
 def _unchanged(tests: tuple[str, ...]) -> tuple[int | None, str]:
-    """Run the tests of a guard in a copy with all guards in place."""
+    """Run the tests of a guard in a copy with all guards in place. Returns the two values of `_run`."""
     return _run(tests, None)
 
 
 def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
-    """Run tests in a copy without the guard until one fails. Returns pytest's status, and the failed test or a reason.
+    """Run tests in a copy of the tree without the guard (None: with all guards), until one fails.
 
-    The status is None if the tests did not end in time.
+    Returns two values: pytest's status, which is None if the tests did not end within LONGEST_S seconds, and the name of the
+    failed test. If no test failed, the second value is a message that says how the tests ended.
     """
     with tempfile.TemporaryDirectory(prefix="nightpress-mutant-") as folder:
         root = Path(folder)
@@ -121,7 +126,7 @@ def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
 
 
 def main() -> int:
-    """Try each chosen guard. Returns the exit status."""
+    """Remove each chosen guard in turn, and print whether a test noticed. Returns 0 if all were noticed, else 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="WORD", help="only guards whose name or file holds this word")
     parser.add_argument("--list", action="store_true", help="list the guards, and try none")

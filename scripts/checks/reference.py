@@ -29,7 +29,7 @@ from workers.worker import metrics as worker
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
 NESTED = ("prices", "models")
-"""Settings whose values are tables. Another page of the documentation shows these."""
+"""Settings whose values are tables. Their entries have no default, and link to the page `models.md`, which explains them."""
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -68,17 +68,17 @@ def _default(name: str, value: Any) -> str:
 
 
 def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each name of a table such as CODES or EVENTS, and the sentence that explains it."""
+    """Yield each name of a dictionary such as CODES or EVENTS, and the sentence that explains the name."""
     return ((f"`{name}`", sentence) for name, sentence in declared.items())
 
 
 def row_fields() -> Iterator[tuple[str, str, str]]:
-    """Yield each field that a row of any kind may have, its type with its limits, and its meaning."""
+    """Yield three texts for each field that a row of any kind may have: the name, the type with its limits, and the meaning."""
     return _fields(Envelope)
 
 
 def kinds() -> Iterator[tuple[str, str, str, str]]:
-    """Yield each kind with each field of its request, the field's type with its limits, and its meaning."""
+    """Yield four texts for each field of each kind's request: the kind, the field, its type with its limits, and its meaning."""
     for kind in load_kinds().values():
         for field, *rest in _fields(kind.request_type):
             yield f"`{kind.name}`", field, rest[0], rest[1]
@@ -99,7 +99,7 @@ def _field_default(field: Mapping[str, Any]) -> str:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    """Return the type of a field in words, with its limits: `integer, 50 to 5000`."""
+    """Return the type of a field in words, with its limits, such as `integer, 50 to 5000`."""
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_type(one) for one in field["anyOf"] if one.get("type") != "null"))
     if "enum" in field:
@@ -132,7 +132,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
 
 
 def table(name: str) -> str:
-    """Return one table, in Markdown."""
+    """Return the table of TABLES that has this name, in Markdown."""
     head, rows = TABLES[name]
     body = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in [head, *rows()])
     return body.replace("\n", "\n" + "|---" * len(head) + "|\n", 1)
@@ -154,7 +154,7 @@ def stale(page: str) -> list[str]:
 
 
 def main() -> int:
-    """Write the tables, or compare them. Returns the exit status."""
+    """Write the tables, or with --check compare them with the code. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--check", action="store_true", help="change nothing, and name the tables that are not up to date"

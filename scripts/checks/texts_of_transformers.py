@@ -3,10 +3,10 @@
     python scripts/checks/texts_of_transformers.py --prompts 300
     python scripts/checks/texts_of_transformers.py --model my-model --prompts 50
 
-Decoding is greedy, in fp32. The seed decides the prompts, their mixes, order and lengths, the number of slots, and whether
-prefixes are shared. If a text differs, its first different token is examined in fp64: if the two best logits are within 1e-4 of
-each other, it is a tie, which rounding may break either way. The script prints each difference, and a count. The exit status is 1
-if a difference is not a tie.
+Decoding is greedy, in fp32. The seed decides the prompts, their order and lengths, which prompts run at the same time, the number
+of slots, and whether prefixes are shared. If a text differs, the script computes in fp64 the logits at the first token that
+differs. If the two best logits differ by less than 1e-4, the difference is a tie: rounding may choose either token. The script
+prints each difference, and the counts. The exit status is 1 if a difference is not a tie.
 """
 
 import argparse
@@ -42,7 +42,7 @@ TIE: Final = 1e-4
 
 
 def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
-    """Return `n` requests with limits of 1 to 48 new tokens. Some of the prompts begin alike."""
+    """Return `n` requests with limits of 1 to 48 new tokens. Some of the prompts share a beginning of BEGINNINGS."""
     vocabulary = WORDS.split()
     found = []
     for number in range(n):
@@ -53,7 +53,7 @@ def requests_of(n: int, some: random.Random) -> list[GenerationRequest]:
 
 
 def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
-    """Return the new tokens that `generate` writes for a prompt."""
+    """Return the new tokens that `generate` of transformers writes for a prompt."""
     ids = torch.tensor([model.encoder.tokenizer(request.prompt.text)["input_ids"]])
     out = model.network.generate(
         ids,
@@ -68,7 +68,7 @@ def alone(model: CausalModel, request: GenerationRequest) -> list[int]:
 
 
 def together(engine: Any, requests: Sequence[GenerationRequest]) -> dict[str, Completion]:
-    """Return the engine's completion of each request, by the request's id."""
+    """Run all requests on the engine at the same time. Returns each request's completion, by the request's id."""
     for request in requests:
         engine.submit(request)
     done: list[Completion] = []
@@ -91,7 +91,7 @@ def is_tie(folder: Path, model: CausalModel, request: GenerationRequest, expecte
 
 
 def main() -> int:
-    """Compare the texts. Returns the exit status."""
+    """Compare the texts, and print the differences and the counts. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--prompts", type=int, default=300)

@@ -17,9 +17,10 @@ from jobs import Client
 
 
 def articles(client: Client, products: Any, timeout_s: float | None = None) -> Any:
-    """Return the articles of a table of products, in its order.
+    """Return a table with one line for each product, in the order of `products`: the article, or the message of the error.
 
-    A row that failed has its message in the column `error` instead.
+    A product whose row failed has the message in the column `error`, and no article. Raises BatchUnfinished if the batch is not
+    published after `timeout_s` seconds (None: wait for ever).
     """
     rows = (
         {"kind": "article", "custom_id": product["sku"], "topic": product["name"], "target_words": 120}

@@ -2,8 +2,8 @@
 
     python scripts/examples/webhook.py "$(nightpress enqueue night.jsonl)" https://example.org/hooks/nightpress
 
-A batch that is not published in time, or that paused itself, is posted as `unfinished`. Exit status: 0 if the event was posted; 1
-if the URL did not accept it; 2 if there is no such batch; 3 if the storage does not answer.
+If the batch is not published in time, or paused itself, the event `unfinished` is posted. Exit status: 0 if the event was posted;
+1 if the URL did not accept the event; 2 if no batch has this id; 3 if the storage does not answer.
 """
 
 import argparse
@@ -17,7 +17,11 @@ from jobs.errors import BatchPaused, BatchUnfinished, NightpressError
 
 
 def event(client: Client, batch_id: str, timeout_s: float) -> dict[str, Any]:
-    """Wait for the batch. Returns the JSON to post: whether the batch is published, and how many rows completed and failed."""
+    """Wait until the batch is published, for at most `timeout_s` seconds. Returns the object to post.
+
+    If the batch is published, the object holds the numbers of all, of completed and of failed rows. If the batch is not published
+    in time, or paused itself, the object holds the reason.
+    """
     try:
         one = client.wait(batch_id, timeout_s, interval_s=5.0)
     except (BatchPaused, BatchUnfinished) as error:

@@ -1,1 +1,1 @@
-"""The engines that `bench/engines.py` compares. Each is a separate program, so that it can have its own environment."""
+"""The engines that `bench/engines.py` compares. Each engine is a separate program, so that it can have its own environment."""

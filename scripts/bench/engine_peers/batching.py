@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, ContinuousBatching
 
 
 def main() -> None:
-    """Answer the workload."""
+    """Answer the workload in the file argv[1], and write the report to argv[2]."""
     work = Workload.read(sys.argv[1])
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(work.folder)

@@ -1,6 +1,6 @@
 """Times a contender and writes its report: seconds to load, seconds to answer, tokens, and peak memory.
 
-If the contender used a GPU, the memory is the GPU's; otherwise it is the process's.
+If the contender used a GPU, the memory is that of the GPU; otherwise it is the memory of the process.
 """
 
 import json
@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 class Clock:
-    """Starts before the heavy imports of the process. Call `loaded` once, then `done` once."""
+    """A clock that starts when it is made, which is before the heavy imports. Call `loaded` once, and later `done` once."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._loaded = 0.0
 
     def loaded(self) -> None:
-        """Note that the model is ready and the first request comes next."""
+        """Note the time at which the model is ready, before the first request."""
         self._loaded = time.perf_counter()
 
     def done(self, tokens: int) -> None:
-        """Note that all requests are answered with `tokens` new tokens, and write the report to the path in argv[2]."""
+        """Write the report to the path in argv[2]. All requests have been answered, with `tokens` new tokens in total."""
         now = time.perf_counter()
         torch = sys.modules.get("torch")
         on_gpu = torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized()

@@ -2,9 +2,12 @@
 
     python -m scripts.bench.engine_peers.limits FOLDER DTYPE ROWS DEVICE
 
-It prints these figures as JSON: `products_s`, the seconds that the linear layers take for ROWS rows; `weight_bytes`, the bytes of
-weights that each step reads; `token_bytes`, the bytes that each token of a text takes in the cache; `bytes_per_s`, the rate at
-which the device reads a large block.
+The program prints four figures as JSON:
+
+- `products_s` is the number of seconds that the linear layers take for ROWS inputs.
+- `weight_bytes` is the number of bytes of weights that each step reads.
+- `token_bytes` is the number of bytes that each token of a text takes in the cache.
+- `bytes_per_s` is the rate at which the device reads a large block of memory.
 """
 
 import json
@@ -17,10 +20,10 @@ from typing import Any
 def memory_limit(
     texts: Sequence[tuple[int, int]], slots: int, *, weight_bytes: int, token_bytes: int, bytes_per_s: float
 ) -> float:
-    """Return the tokens a second if only reading memory took time.
+    """Return how many tokens a second the device could make if only reading memory took time.
 
-    Each step, with all slots full, reads the weights once; each new token reads the keys and values of its text once. `texts`
-    holds the prompt tokens and the new tokens of each text. The time to read prompts is not counted.
+    All slots are taken to be full. Each step reads the weights once, and each new token reads the keys and values of its text
+    once. `texts` holds for each text the number of prompt tokens and of new tokens. The time to compute prompts is not counted.
     """
     made = sum(new for _, new in texts)
     read = sum(new * prompt + new * (new + 1) // 2 for prompt, new in texts)
@@ -61,7 +64,7 @@ def main() -> None:
 
 
 def fastest(work: Callable[[], Any], torch: Any, device: str) -> float:
-    """Return the seconds of the fastest of four tries. Each try ends when the device has finished."""
+    """Call `work` four times. Returns the seconds of the fastest call. A call's time ends when the device has finished."""
     spent = []
     for _ in range(4):
         began = time.perf_counter()

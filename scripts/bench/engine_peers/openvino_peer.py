@@ -1,4 +1,4 @@
-"""Answers the workload with OpenVINO GenAI's continuous batching, in the same number format, on an exported model."""
+"""Answers the workload with OpenVINO GenAI's continuous batching. The model is exported; the number format is the workload's."""
 
 import sys
 
@@ -9,7 +9,7 @@ clock = Clock()
 
 
 def main() -> None:
-    """Answer the workload. argv[3] is the folder of the exported model."""
+    """Answer the workload in the file argv[1], and write the report to argv[2]. argv[3] is the folder of the exported model."""
     from openvino_genai import ContinuousBatchingPipeline, GenerationConfig, SchedulerConfig
 
     work = Workload.read(sys.argv[1])
@@ -30,7 +30,9 @@ def main() -> None:
         config.apply_chat_template = False
         configs.append(config)
     done = pipe.generate([request.prompt for request in work.requests], configs)
-    clock.done(done[0].perf_metrics.get_num_generated_tokens())  # each result has the metrics of the whole call
+    clock.done(
+        done[0].perf_metrics.get_num_generated_tokens()
+    )  # the metrics in each result are those of the whole call
 
 
 main()

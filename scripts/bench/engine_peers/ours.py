@@ -1,7 +1,8 @@
 """Answers the workload with our engine, through the protocol that workers use.
 
-The engine knows the most tokens that each request may have, and takes the requests in their order. The optional argv[3] is a
-token that is banned from all texts, so that none ends early; rows of a batch can ban a token in the same way.
+The engine knows the token limit of each request, and takes the requests in the order of the workload. The optional argv[3] is an
+end token. It is banned from all texts, so that no text ends early. Rows of a batch can ban a token in the same way, by
+`logit_bias`.
 """
 
 import sys
@@ -20,12 +21,14 @@ from workers.engines.registry import make_engine  # noqa: E402
 
 
 def length(size: int) -> dict[str, Any]:
-    """Return the sampling parameter that keeps a text from ending before `size` tokens."""
+    """Return the sampling parameter that keeps a text from ending before `size` tokens: `logit_bias` if argv[3] is given, else
+    `min_tokens`.
+    """
     return {"logit_bias": {int(sys.argv[3]): -100.0}} if len(sys.argv) > 3 else {"min_tokens": size}
 
 
 def main() -> None:
-    """Answer the workload."""
+    """Answer the workload in the file argv[1], and write the report to argv[2]."""
     work = Workload.read(sys.argv[1])
     card = ModelCard.model_validate(
         {"source": work.folder, "dtype": work.dtype, "slots": work.slots, "device": work.device}

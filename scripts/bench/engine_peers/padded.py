@@ -1,7 +1,7 @@
 """Answers the workload with `generate` of transformers, in padded batches of 32, as a simple script would.
 
-argv[3] is the order: `file`, or `sorted` by the true lengths. A batch ends with its longest answer. Tokens that a shorter answer
-got after its own end are not counted.
+argv[3] is the order of the requests: `file` (that of the workload), or `sorted` by the true lengths of the answers. A batch ends
+with its longest answer. Tokens that a shorter answer got after its own end are not counted.
 """
 
 import sys
@@ -18,7 +18,7 @@ ROWS = 32
 
 
 def main() -> None:
-    """Answer the workload."""
+    """Answer the workload in the file argv[1], and write the report to argv[2]."""
     work = Workload.read(sys.argv[1])
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(work.folder, padding_side="left")

@@ -1,4 +1,4 @@
-"""Makes models with random weights in the shapes of known models and the tokenizer of the small model, and keeps them."""
+"""Makes models with random weights in the shapes of known models and with the small model's tokenizer. Keeps them on disk."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +25,15 @@ SHAPES: Final[dict[str, dict[str, Any]]] = {
 }
 """The name of each model, and its Llama config.
 
-They have 1.1 and 8.0 billion parameters, and take 2.1 GB and 16 GB on disk in bfloat16.
+The models have 1.1 and 8.0 billion parameters, and take 2.1 GB and 16 GB on disk in bfloat16.
 """
 
 
 def random_model(name: str, small: Path, cache: Path, device: str) -> Path:
-    """Return the folder of a model with random weights, which the first call makes. `small` is the small model's folder."""
+    """Return the folder of the model `name` of SHAPES, with random weights. The first call makes the model on `device`.
+
+    The tokenizer is copied from `small`, the folder of the small model.
+    """
     folder = cache / name
     if not (folder / ".ready").exists():
         import torch

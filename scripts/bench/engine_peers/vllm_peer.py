@@ -1,4 +1,4 @@
-"""Answers the workload with vLLM, offline. It knows the most tokens of each request, and ignores the end token."""
+"""Answers the workload with vLLM, offline. vLLM knows the token limit of each request, and ignores the end token."""
 
 import os
 import sys
@@ -15,11 +15,11 @@ clock = Clock()
 
 
 def main() -> None:
-    """Answer the workload."""
+    """Answer the workload in the file argv[1], and write the report to argv[2]."""
     from vllm import LLM, SamplingParams
 
     work = Workload.read(sys.argv[1])
-    eager = work.device == "cpu"  # on a CPU, compiling takes a minute and makes it only 10 % faster
+    eager = work.device == "cpu"  # on a CPU, compiling the model takes a minute and makes vLLM only 10 % faster
     model = LLM(work.folder, dtype=work.dtype, max_num_seqs=work.slots, max_model_len=1024, enforce_eager=eager)
     clock.loaded()
     params = [

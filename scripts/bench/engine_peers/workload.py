@@ -1,4 +1,4 @@
-"""The requests of the benchmark: prompts with a common beginning, and the number of new tokens of each answer.
+"""The requests of `bench/engines.py`: prompts with a common beginning, and the number of new tokens of each answer.
 
 This module imports nothing of Nightpress and no model library, because every contender reads it in its own environment.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 SHAPES: Final = {"social": (30, 90), "article": (200, 360), "mixed": (30, 360)}
-"""The name of each shape, with the fewest and the most new tokens of an answer. All lengths between are equally likely."""
+"""The name of each shape, and the fewest and the most new tokens of an answer. All numbers in this range are equally likely."""
 
 PREFIX_WORDS: Final = 48
 OWN_WORDS: Final = (8, 32)
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Workload:
-    """The task of every contender: the model's folder, number format and device, slots, and the requests in order."""
+    """The task of every contender: the model's folder, number format and device, the number of slots, and the requests."""
 
     folder: str
     dtype: str
@@ -40,7 +40,7 @@ class Workload:
 
     @property
     def new_tokens(self) -> int:
-        """The number of new tokens of all answers together."""
+        """The total number of new tokens of all answers."""
         return sum(request.new_tokens for request in self.requests)
 
     def write(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class Workload:
 
 
 def requests_of(shape: str, n: int, seed: int) -> list[Request]:
-    """Return `n` requests of a shape. The same seed gives the same requests."""
+    """Return `n` random requests of a shape of SHAPES. The same seed gives the same requests."""
     some = random.Random(seed)
 
     vocabulary = WORDS.split()

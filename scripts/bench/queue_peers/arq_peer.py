@@ -1,4 +1,4 @@
-"""Runs arq for `scripts/bench/lanes.py`, with a poll delay of 1 ms, because it sleeps between reads."""
+"""Runs arq for `scripts/bench/lanes.py`. arq sleeps between two reads of its queue, so the poll delay is only 1 ms."""
 
 import asyncio
 import sys
@@ -14,17 +14,17 @@ settings = RedisSettings.from_dsn(URL)
 
 
 class RecordingWorker(Worker):
-    """Records which results it stored. arq stores a result and acknowledges its job in one transaction."""
+    """A worker that records which results it stored. arq stores a result and acknowledges its job in one transaction."""
 
     async def finish_job(self, job_id: str, finish: bool, result_data: bytes | None, *args: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it if the job succeeded."""
         await super().finish_job(job_id, finish, result_data, *args)
         if result_data and (result := deserialize_result(result_data)).success:
             stored(result.args[0])
 
 
 async def job(_context: Any, n: int, payload: str) -> "int | None":
-    """Run one job; arq passes a context first."""
+    """Run one job. arq passes a context as the first argument."""
     return await arun(n, payload)
 
 
@@ -39,7 +39,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the successful results."""
+    """Report the jobs that have a successful result."""
     found = await (await create_pool(settings)).all_job_results()
     report_results(result.args[0] for result in found if result.success)
 

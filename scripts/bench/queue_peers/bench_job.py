@@ -1,8 +1,11 @@
-"""The job of every peer in `scripts/bench/lanes.py`, and the settings of the bench. It runs in the peers' environments.
+"""The job of every peer in `scripts/bench/lanes.py`, and the settings of the bench. This module runs in the peers' environments.
 
-The job only counts its runs; the time from the first run to the last is measured. If jobs come at a rate, each carries the time
-of its enqueueing, and its wait is measured. If workers are broken, each run takes BENCH_JOB_S seconds and is written to a log,
-results are kept in the peer's own store, and each result that the store accepted is written to a second log.
+The job does one of three things:
+
+- By default, the job only counts its runs. The time from the first run to the last is reported.
+- If jobs come at a rate (BENCH_RATE), each payload is the time at which its job was enqueued, and the job's wait is measured.
+- If workers are broken (BENCH_LOG), each run takes BENCH_JOB_S seconds, and is written to a log. Results are kept in the peer's
+  own store, and each result that the store has accepted is written to a second log.
 """
 
 import asyncio
@@ -21,11 +24,11 @@ JOBS = int(os.environ["BENCH_JOBS"])
 BYTES = int(os.environ["BENCH_BYTES"])
 BATCH = int(os.environ.get("BENCH_BATCH", "64"))
 HELD = max(BATCH, 2)
-"""The most jobs that a worker which fetches ahead may hold. A worker that runs one job at a time may hold the next one too."""
+"""A worker that fetches jobs ahead may hold at most this many. A worker that runs one job at a time may hold the next job too."""
 JOB_S = float(os.environ.get("BENCH_JOB_S", "0"))
 LOG = os.environ.get("BENCH_LOG", "")
 RESULTS = os.environ.get("BENCH_RESULTS", "") == "1"
-"""Whether the peer keeps results."""
+"""Whether the peer keeps the results of jobs in its store."""
 FIRST = int(os.environ.get("BENCH_FIRST", "0"))
 """The number of the first job that is enqueued."""
 DIE_AFTER = int(os.environ.get("BENCH_DIE_AFTER", "0"))
@@ -45,7 +48,7 @@ _ran, _stored = (
 
 
 def run(n: int, payload: str) -> "int | None":
-    """Run one job. If results are kept, return the job's number as its result."""
+    """Run one job. Returns the job's number if workers are broken (BENCH_LOG), else None."""
     if LOG:
         time.sleep(JOB_S)
         return ran(n)
@@ -61,7 +64,7 @@ def run(n: int, payload: str) -> "int | None":
 
 
 async def arun(n: int, payload: str) -> "int | None":
-    """Run one job as a coroutine, for the peers that need one."""
+    """Run one job as a coroutine, for the peers that need a coroutine. Returns what `run` returns."""
     if LOG:
         await asyncio.sleep(JOB_S)
         return ran(n)
@@ -69,30 +72,32 @@ async def arun(n: int, payload: str) -> "int | None":
 
 
 def ran(n: int) -> int:
-    """Log that job `n` ran. This is the last act of the job's body, and its only effect. Returns the number."""
+    """Log that job `n` ran, and return `n`. The log line is the last act of the job's body, and the job's only effect."""
     os.write(_ran, b"%d\n" % n)
     return n
 
 
 def stored(*numbers: int) -> None:
-    """Log that the results of these jobs were stored, and kill the process if this was result number DIE_AFTER."""
+    """Log that the results of these jobs were stored. Kills the process if one of them is its result number DIE_AFTER."""
     os.write(_stored, b"".join(b"%d\n" % n for n in numbers))
     if DIE_AFTER in [next(_results) for _ in numbers]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def job_id(n: int) -> str:
-    """Return the name under which the result of a job is found again."""
+    """Return the id of a job, under which its result is looked up later."""
     return f"job-{n}"
 
 
 def report_results(numbers: "Iterable[int]") -> None:
-    """Report which jobs have a successful result in the store, once for each such result."""
+    """Report the numbers of the jobs that have a successful result in the store. A job with two results is reported twice."""
     Path(os.environ["BENCH_RESULT"]).write_text(json.dumps({"good": list(numbers)}))
 
 
 def waited(since: float) -> None:
-    """Count a job's wait; after the last job, report p99 over the second half. The worker was starting during the first half."""
+    """Note the wait of a job that was enqueued at `since`. After the last job, report p99 of the waits of the second half of the
+    jobs. The first half is left out, because the worker was still starting.
+    """
     _waits.append(time.time() - since)
     if len(_waits) == JOBS:
         late = sorted(_waits[JOBS // 2 :])
@@ -105,7 +110,10 @@ def report(seconds: float) -> None:
 
 
 def rows() -> Iterator[tuple[int, str]]:
-    """Yield the arguments of each job: made before the clock starts, or one at a time if jobs come at a rate."""
+    """Return an iterator over the arguments of each job. They are made in advance, so that making them is not timed.
+
+    If jobs come at a rate (BENCH_RATE), the iterator makes the arguments of each job when the job is due.
+    """
     if RATE:
         return _paced()
     return iter([(n, text(n)) for n in range(FIRST, FIRST + JOBS)])

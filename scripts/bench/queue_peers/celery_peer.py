@@ -10,10 +10,10 @@ from celery.backends.redis import RedisBackend
 
 
 class Backend(RedisBackend):
-    """Records which results it stored. Celery acknowledges a task afterwards."""
+    """A result backend that records which results it stored. Celery acknowledges a task after its result was stored."""
 
     def mark_as_done(self, task_id: str, result: Any, *args: Any, **kwargs: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it."""
         super().mark_as_done(task_id, result, *args, **kwargs)
         if RESULTS:
             stored(result)

@@ -43,7 +43,9 @@ NOTES: Final = {
 
 @dataclass
 class Bench:
-    """One server, one scratch folder, and the number and size of the jobs that every system gets."""
+    """What all systems share: one server (`url`), a scratch folder, a folder for environments (`cache`), and the number of jobs
+    and the bytes of a payload (`size`).
+    """
 
     url: str
     folder: Path
@@ -57,15 +59,15 @@ class Bench:
 
     @property
     def log(self) -> Path:
-        """The file with the output of the last step."""
+        """The file with the output (stdout and stderr) of the latest step."""
         return self.folder / "step.log"
 
     def python(self, name: str) -> str:
-        """Return the interpreter of a system's environment."""
+        """Return the path of the Python in a system's environment."""
         return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
 
     def install(self, name: str) -> None:
-        """Make the peer's environment, unless it exists."""
+        """Make the peer's environment, if it does not exist yet."""
         if not Path(self.python(name)).exists():
             print(f"installing {name}", file=sys.stderr)
             venv.create(self.cache / name, with_pip=True)
@@ -81,25 +83,25 @@ class Bench:
         ).stdout.strip()
 
     def empty(self) -> int:
-        """Empty the server and the store. Returns the bytes that the server still uses."""
+        """Empty the server and the store. Returns the bytes of memory that the empty server uses."""
         self.client.flushall()
         shutil.rmtree(self.folder / "store", ignore_errors=True)
         return self.used()
 
     def cpu_us(self) -> float:
-        """Return the CPU time of the server so far, in microseconds."""
+        """Return the CPU time that the server has used so far, in microseconds."""
         info = self.client.info("cpu")
         return (float(info["used_cpu_user"]) + float(info["used_cpu_sys"])) * 1e6
 
     def used(self) -> int:
-        """Return the bytes that the server uses."""
+        """Return the bytes of memory that the server uses."""
         return int(self.client.info("memory")["used_memory"])
 
     @contextlib.contextmanager
     def started(self, name: str, step: str, **options: object) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-        """Start a step of one system in a new process group, and yield its process and the path of its result.
+        """Start a step of one system in a new process group. Yield the step's process, and the path of its result.
 
-        The group is killed after the block.
+        Each option becomes an environment variable, BENCH_<option>. The process group is killed after the `with` block.
         """
         program = PROGRAMS / ("ours.py" if name == "nightpress" else f"{name}_peer.py")
         result = self.folder / "result.json"
@@ -125,7 +127,7 @@ class Bench:
                     os.killpg(process.pid, signal.SIGKILL)
 
     def step(self, name: str, step: str, **options: object) -> dict[str, Any]:
-        """Run a step, and return its result. Ends the benchmark if it fails or takes longer than STEP_S seconds."""
+        """Run a step. Returns its result. Ends the benchmark if the step fails or takes longer than STEP_S seconds."""
         until = time.monotonic() + STEP_S
         with self.started(name, step, **options) as (process, result):
             while not (result.exists() and result.read_text()):
@@ -137,7 +139,7 @@ class Bench:
 
 
 def wait_for(condition: Callable[[], object], limit_s: float) -> bool:
-    """Wait for a condition. Returns whether it became true within `limit_s` seconds."""
+    """Wait until a condition is true, for at most `limit_s` seconds. Returns whether the condition became true."""
     until = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > until:

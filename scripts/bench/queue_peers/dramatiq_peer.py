@@ -1,4 +1,4 @@
-"""Runs Dramatiq for `scripts/bench/lanes.py`, with 8 threads (its default) and one common prefetch, or with one thread."""
+"""Runs Dramatiq for `scripts/bench/lanes.py`, with a thread for each job of a batch, but at most 8 (Dramatiq's default)."""
 
 import os
 import sys
@@ -31,10 +31,10 @@ from dramatiq.results.backends import RedisBackend
 
 
 class Backend(RedisBackend):
-    """Records which results it stored. Dramatiq acknowledges a message afterwards."""
+    """A result backend that records which results it stored. Dramatiq acknowledges a message after its result was stored."""
 
     def store_result(self, message: Any, result: Any, ttl: int) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it."""
         super().store_result(message, result, ttl)
         stored(result)
 

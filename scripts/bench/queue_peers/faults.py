@@ -1,28 +1,28 @@
 """Measures the cost of a fault for each system of `bench/lanes.py`: lost jobs, doubled results, repeated runs, recovery time.
 
-All systems get the same: jobs of 10 ms are enqueued, and a worker is started that may hold 8 jobs. The faults are spread
-evenly over the drain, and after each fault another worker is started:
+All systems are treated alike. Jobs of 10 ms are enqueued, and a worker is started that may hold 8 jobs. The faults are spread
+evenly over the drain, and after each fault another worker is started. The faults are:
 
 - `kill`: SIGKILL, at any moment.
-- `unacked`: SIGKILL right after a job's result was stored. In systems that store and acknowledge in two steps, the kill
-  falls between them. Nightpress stores outcomes as a segment, and settles them afterwards.
-- `stop`: SIGSTOP at any moment. When the other workers have nothing left to do, the stopped ones continue (SIGCONT). This
-  runs only with the safest settings: by default some systems give a job to another worker only after an hour.
+- `unacked`: SIGKILL right after a job's result was stored. If a system stores a result and acknowledges its job in two steps,
+  the kill falls between the two. Nightpress stores outcomes as a segment, and settles their jobs afterwards.
+- `stop`: SIGSTOP at any moment. When the running workers have nothing left to do, the stopped workers continue (SIGCONT). This
+  fault is caused only with the `kept` settings, because by default some systems give a job to another worker only after an hour.
 
 The columns:
 
-- `again` counts jobs whose body ran to its end more than once; the body itself logs each run as its last act.
-- `twice` counts jobs with two readable results: a peer's worker logs each successful result as soon as the peer's store has
-  accepted it. Nightpress keeps the outcomes of all attempts in its segments, but only the published row can be read and is
-  billed. For it, `twice` counts rows that are published twice, and the benchmark fails if published rows change after a stopped
+- `again` counts jobs whose body ran to its end more than once. As its last act, the body logs the run.
+- `twice` counts jobs with two results. A peer's worker logs each successful result as soon as the peer's store has accepted the
+  result. Nightpress keeps the outcomes of all attempts in its segments, but only the published row can be read and is billed. So
+  for Nightpress `twice` counts rows that are published twice, and the benchmark fails if published rows change after a stopped
   worker continues.
-- `lost` counts jobs that have no successful result in the end. The peer's store is asked through the peer's own interface; for
-  Nightpress the published files are read.
-- `s` is the number of seconds from the last fault until the last job had a result. Results that come only after a stopped worker
-  continues are not included.
+- `lost` counts jobs that have no successful result in the end. The peer's store is asked through the peer's own interface. For
+  Nightpress, the published files are read.
+- `s` is the number of seconds from the last fault until each job that has a result got its first result. Results that come only
+  after a stopped worker continues are not included.
 
-A drain has ended when nothing has happened for `--wait` seconds. If a peer then lacks results, one more job is enqueued, because
-some peers look for jobs that were left behind only when they get a new one, and the same wait follows.
+A drain has ended when nothing has happened for `--wait` seconds. If a peer lacks results at that time, one more job is enqueued,
+and the same wait follows. Some peers need this job, because they look for a dead worker's jobs only when they get a new job.
 """
 
 import contextlib
@@ -43,18 +43,19 @@ from scripts.bench.queue_peers.contenders import Bench
 FAULTS: Final = ("kill", "unacked", "stop")
 JOB_S: Final = 0.01
 HANDS: Final = 8
-"""The most jobs that a worker may hold."""
+"""Each worker may hold at most this many jobs."""
 QUIET_S: Final = 15.0
-"""Seconds without any event after which a drain with continued workers counts as ended.
+"""After the stopped workers continue, the drain has ended when nothing has happened for this many seconds.
 
-They are three times the time after which the `kept` settings redeliver a job.
+This is three times REDELIVER_S, the time after which a job is given to another worker in the `kept` settings.
 """
 
 
 def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterable[str]) -> dict[str, int]:
-    """Count lost jobs, jobs with two results, and jobs that ran again.
+    """Count the jobs that are lost, that have two results, and that ran again. Returns the counts by the columns' names.
 
-    `ran` holds a job's number for each run, `stored` for each result that was stored, `readable` for each readable result.
+    Each list holds numbers of jobs: `ran` has a number for each run, `stored` for each result that was stored, and `readable` for
+    each result that can be read in the end. Numbers from `jobs` on are ignored.
     """
     wanted = {str(n) for n in range(jobs)}
     runs, results, found = (Counter(n for n in lines if n in wanted) for lines in (ran, stored, readable))
@@ -67,7 +68,7 @@ def tally(jobs: int, ran: Iterable[str], stored: Iterable[str], readable: Iterab
 
 @dataclass(frozen=True)
 class Record:
-    """The two logs of the workers: `ran` has a line for each body that ended, `stored` a line for each stored result."""
+    """The two logs of the workers: `ran` has a line for each run of a job, and `stored` has a line for each stored result."""
 
     path: Path
 
@@ -77,7 +78,7 @@ class Record:
             self._file(kind).unlink(missing_ok=True)
 
     def lines(self, kind: str) -> list[str]:
-        """Return the lines of one log, `ran` or `stored`."""
+        """Return the lines of the log `kind`, which is `ran` or `stored`."""
         file = self._file(kind)
         return file.read_text().split() if file.exists() else []
 
@@ -91,7 +92,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Trial:
-    """One system under one fault, which occurs `count` times."""
+    """One drain of the system `name`, in which the fault occurs `count` times.
+
+    `wait_s` is the time without any event after which the drain has ended, in seconds. `kept` chooses the `kept` settings.
+    """
 
     bench: Bench
     name: str
@@ -107,7 +111,7 @@ class Trial:
         return Record(self.bench.folder / f"{self.name}.log")
 
     def run(self) -> dict[str, int]:
-        """Enqueue the jobs, break workers, wait for the end, and count."""
+        """Enqueue the jobs, break workers, and wait for the end. Returns the counts by the columns' names."""
         self.bench.empty()
         self.record.clear()
         self._step("enqueue", JOBS=self.jobs)
@@ -136,7 +140,7 @@ class Trial:
         return {"n": struck, **found, "s": math.ceil(max(recovered - last, 0))}
 
     def _strike(self, worker: "subprocess.Popen[str]", n: int) -> bool:
-        """Wait for the moment of the n-th fault, and cause it. Returns False if that moment does not come."""
+        """Wait for the moment of the n-th fault, and cause the fault. Returns False if the moment does not come."""
         due = self.jobs * n // (self.count + 1)
         if self.fault == "unacked":
             self._until(lambda: worker.poll() is not None, self.wait_s)
@@ -148,7 +152,7 @@ class Trial:
         return True
 
     def _until_done(self) -> float:
-        """Wait until nothing happens any more. Returns the last time at which a job got its first result."""
+        """Wait until nothing happens any more. Returns the last time at which a job got its first result; 0 if no job did."""
         recovered = self._until(lambda: False, self.wait_s)
         if len(self._with_result()) < self.jobs and self.name != "nightpress":
             self._step("enqueue", JOBS=1, FIRST=self.jobs)
@@ -156,9 +160,9 @@ class Trial:
         return recovered
 
     def _until(self, holds: Callable[[], bool], wait_s: float) -> float:
-        """Wait until `holds`, or until nothing has happened for `wait_s` seconds.
+        """Wait until `holds` returns True, or until nothing has happened for `wait_s` seconds.
 
-        Returns the last time within the wait at which a job got its first result; 0 if none did.
+        Returns the last time within the wait at which a job got its first result; 0 if no job did.
         """
         events, with_result = -1, len(self._with_result())
         since, last = time.monotonic(), 0.0
@@ -189,7 +193,10 @@ class Trial:
 
 
 def lines(found: dict[str, dict[str, dict[str, dict[str, int]]]]) -> list[str]:
-    """Return the lines of a table for each fault: its cost for each system with the `default` and the `kept` settings."""
+    """Return the lines of all tables. There is a table for each fault, with a line for each system.
+
+    `found` holds the counts of `Trial.run`, by fault, system and settings (`default` or `kept`).
+    """
     widths = {"n": 10, "lost": 6, "twice": 6, "again": 7, "s": 5}
     made = []
     for fault, systems in found.items():

@@ -1,4 +1,7 @@
-"""Runs Huey for `scripts/bench/lanes.py`, with 8 threads or one. Huey removes a job from its list before it runs the job."""
+"""Runs Huey for `scripts/bench/lanes.py`, with a thread for each job of a batch, but at most 8.
+
+Huey removes a job from its list before it runs the job, so a worker that dies loses the job.
+"""
 
 import sys
 import time
@@ -9,10 +12,10 @@ from huey import RedisHuey
 
 
 class RecordingHuey(RedisHuey):
-    """Records which results it stored."""
+    """A Huey that records which results it stored."""
 
     def put_result(self, key: str, data: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it if the job succeeded."""
         super().put_result(key, data)
         if isinstance(data, int):
             stored(data)

@@ -1,8 +1,8 @@
-"""Runs Nightpress for `scripts/bench/lanes.py`. Each call runs one step of a turn, as the programs of the peers do.
+"""Runs Nightpress for `scripts/bench/lanes.py`. Like the programs of the peers, this program runs one step and ends.
 
     python ours.py enqueue | feed | claims | drain | feed_paced | claim_paced | work | results
 
-The settings come from environment variables BENCH_*; the result is written as JSON to the file that BENCH_RESULT names.
+The settings come from environment variables BENCH_*. The result is written as JSON to the file that BENCH_RESULT names.
 """
 
 import base64
@@ -53,7 +53,10 @@ def env(name: str, default: str = "") -> str:
 
 
 class NoOp:
-    """An engine that answers at once. It can log which rows it ran, and it stops the runner after the last row."""
+    """An engine that answers each request at once, or after `job_s` seconds. It logs each row that it ran if `log` is not empty.
+
+    After `last` answers, the engine stops the runner.
+    """
 
     def __init__(self, slots: int, last: int, log: str, job_s: float) -> None:
         self._slots, self._last, self._job_s = slots, last, job_s
@@ -69,13 +72,13 @@ class NoOp:
         del request_id
 
     def step(self) -> Sequence[Completion]:
-        """Answer all waiting requests, or only the first if a job takes time."""
+        """Answer all waiting requests, or only the first of them if a job takes time (`job_s`)."""
         taken = self._waiting[:1] if self._job_s else self._waiting
         self._waiting = self._waiting[len(taken) :]
         for request in taken:
             if self._job_s:
                 time.sleep(self._job_s)
-            if self._log is not None:  # the last act of the job's body, and its only effect
+            if self._log is not None:  # the log line is the last act of a job's body, and its only effect
                 os.write(self._log, request.request_id.partition("#")[0].rpartition("/")[2].encode() + b"\n")
         self._answered += len(taken)
         if self._answered >= self._last and self.runner is not None:
@@ -90,9 +93,9 @@ class NoOp:
 
 
 class RecordingStore(LocalStore):
-    """Logs the rows whose completed outcomes it has stored; they are settled afterwards.
+    """A store that logs the rows whose completed outcomes it has stored. A worker settles the rows after that.
 
-    After `die_after` such rows it kills the process; 0: never.
+    After `die_after` logged rows (0: never) the store kills the process, before the last of these rows are settled.
     """
 
     def __init__(self, folder: str, log: str, die_after: int) -> None:
@@ -101,7 +104,7 @@ class RecordingStore(LocalStore):
         self._die_after, self._stored = die_after, 0
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create the file; if it is a segment, log its completed rows."""
+        """Create the file, and log its completed rows if it is a segment. Returns whether the file was created."""
         created = super().create(path, data)
         if "/segments/" in path:
             heads = parse_heads(data.partition(b"\n")[0], path)
@@ -114,7 +117,7 @@ class RecordingStore(LocalStore):
 
 
 def context_of(settings: Settings, slots: int) -> WorkerContext:
-    """Make the context of a worker with these settings and an engine that does nothing."""
+    """Return the context of a worker whose engine has `slots` slots. If BENCH_LOG is set, the store is a RecordingStore."""
     log = env("LOG")
     store = (
         RecordingStore(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
@@ -128,12 +131,12 @@ def context_of(settings: Settings, slots: int) -> WorkerContext:
 
 
 def text(n: int, size: int) -> str:
-    """Return random letters, like the payloads of the peers."""
+    """Return `size` random letters, which depend only on `n`. The payloads of the peers are made in the same way."""
     return base64.b64encode(random.Random(n).randbytes(size))[:size].decode()
 
 
 def enqueue(context: WorkerContext, jobs: int, size: int) -> dict[str, Any]:
-    """Accept a file of rows, as `nightpress enqueue` does."""
+    """Accept a file of rows, as `nightpress enqueue` does. Returns the seconds, and the bytes of the stored input."""
     rows = (json.dumps({"kind": "completion", "prompt": text(n, size)}).encode() for n in range(jobs))
     file = io.BytesIO(b"\n".join(rows))
     began = time.perf_counter()
@@ -146,7 +149,7 @@ def enqueue(context: WorkerContext, jobs: int, size: int) -> dict[str, Any]:
 
 
 def feed(context: WorkerContext) -> dict[str, Any]:
-    """Put as many rows on the lane as its window can take."""
+    """Put as many rows on the lane as its window can take. Returns the seconds, and the number of rows."""
     context.batches.scan()
     began = time.perf_counter()
     rows = context.feeder.top_up(LANE)
@@ -154,10 +157,11 @@ def feed(context: WorkerContext) -> dict[str, Any]:
 
 
 class Drain:
-    """Claims `n` jobs at a time, reads their requests and settles them, until all jobs are settled.
+    """Drains the lane: claims `n` jobs at a time, reads their requests and settles the jobs, until `jobs` jobs are settled.
 
-    Two threads do this: one waits for the queue while the other reads requests, so at most two claims are leased. With `feeds`,
-    the first thread also feeds the lane from the input in storage after each claim, as the claimer does.
+    Two threads do this: one waits for the queue while the other reads requests, so the jobs of at most two claims are leased at a
+    time. With `feeds`, the first thread also feeds the lane from the input in storage after each claim, as a worker's claimer
+    does.
     """
 
     def __init__(self, context: WorkerContext, jobs: int, n: int, feeds: bool) -> None:
@@ -166,7 +170,7 @@ class Drain:
         self._lost = 0
 
     def run(self) -> dict[str, Any]:
-        """Drain the lane. Ends the benchmark if a lease was lost or a job was not settled."""
+        """Drain the lane. Returns the seconds. Ends the benchmark if a lease was lost or a job was not settled."""
         threads = [threading.Thread(target=self._drain, args=(place,)) for place in range(THREADS)]
         began = time.perf_counter()
         for thread in threads:
@@ -196,7 +200,7 @@ class Drain:
 
 
 def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]:
-    """Put one row after another on the lane, each with the current time in place of its request."""
+    """Put `rate` rows a second on the lane, each with the current time in place of its request. Returns the seconds."""
     began = time.perf_counter()
     for n in range(jobs):
         time.sleep(max(began + n / rate - time.perf_counter(), 0))
@@ -206,9 +210,9 @@ def feed_paced(context: WorkerContext, jobs: int, rate: float) -> dict[str, Any]
 
 
 def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
-    """Claim and settle the rows of `feed_paced`. Returns the wait that 99 % of them did not exceed, in seconds.
+    """Claim and settle the rows of `feed_paced`. Returns a wait in seconds, `p99_s`: 99 % of the rows did not wait longer.
 
-    The first half of the rows is left out, as with the peers.
+    As with the peers, only the second half of the rows counts, because the worker is still starting during the first half.
     """
     me, waits, claims = WorkerRecord("w-1", os.getpid(), "bench", LANE, 0), list[float](), 0
     while len(waits) < jobs:
@@ -223,7 +227,7 @@ def claim_paced(context: WorkerContext, jobs: int, n: int) -> dict[str, Any]:
 
 
 def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
-    """Run a whole worker around an engine that does nothing, until all its jobs are durable and settled."""
+    """Run a whole worker around the engine `NoOp`, until all jobs are durable and settled. Returns the seconds."""
     engine = NoOp(context.slots, jobs, env("LOG"), float(env("JOB_S", "0")))
     engine.runner = Runner(context, engine)
     began = time.perf_counter()
@@ -232,7 +236,9 @@ def work(context: WorkerContext, jobs: int) -> dict[str, Any]:
 
 
 def results(context: WorkerContext) -> dict[str, Any]:
-    """Publish all batches that are complete. Returns the rows of their outputs, and a digest of everything published."""
+    """Publish all batches that are complete. Returns two values: the rows in the published outputs, and a digest of these outputs
+    and of the markers `done`.
+    """
     good, digest = list[int](), hashlib.sha256()
     for batch_id in list_batches(context.store):
         done = publish(context.store, batch_id, prices=context.settings.prices)

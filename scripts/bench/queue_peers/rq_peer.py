@@ -1,4 +1,4 @@
-"""Runs RQ for `scripts/bench/lanes.py`, with SimpleWorker, which does not fork and takes one job at a time."""
+"""Runs RQ for `scripts/bench/lanes.py`, with RQ's SimpleWorker, which does not fork and takes one job at a time."""
 
 import sys
 import time
@@ -15,10 +15,10 @@ queue = Queue("bench", connection=connection)
 
 
 class Worker(SimpleWorker):
-    """Records which results it stored. RQ stores a result and acknowledges its job in one transaction."""
+    """A worker that records which results it stored. RQ stores a result and acknowledges its job in one transaction."""
 
     def handle_job_success(self, job: Any, *args: Any, **kwargs: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it."""
         super().handle_job_success(job, *args, **kwargs)
         if RESULTS:
             stored(job.args[0])

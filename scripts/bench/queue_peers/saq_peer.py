@@ -1,4 +1,4 @@
-"""Runs SAQ for `scripts/bench/lanes.py`, with as many coroutines as jobs in a batch."""
+"""Runs SAQ for `scripts/bench/lanes.py`. The number of coroutines is the number of jobs in a batch."""
 
 import asyncio
 import sys
@@ -24,10 +24,10 @@ from saq.queue.redis import RedisQueue
 
 
 class Queue(RedisQueue):
-    """Records which results it stored. SAQ stores a result and acknowledges its job in one transaction."""
+    """A queue that records which results it stored. SAQ stores a result and acknowledges its job in one transaction."""
 
     async def _finish(self, job: Any, status: Status, **kwargs: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it if the job succeeded."""
         await super()._finish(job, status, **kwargs)
         if RESULTS and status == Status.COMPLETE:
             stored(job.kwargs["n"])
@@ -37,7 +37,7 @@ queue = Queue.from_url(URL, name="bench")
 
 
 async def job(_context: Any, *, n: int, payload: str) -> "int | None":
-    """Run one job; SAQ passes a context first."""
+    """Run one job. SAQ passes a context as the first argument."""
     return await arun(n, payload)
 
 
@@ -46,7 +46,7 @@ async def enqueue() -> None:
     await queue.connect()
     waiting = rows()
     kept: dict[str, Any] = {"retries": 3, "heartbeat": REDELIVER_S} if DURABLE else {}
-    kept["ttl"] = 0 if RESULTS else -1  # 0: results are kept for ever; -1: not at all
+    kept["ttl"] = 0 if RESULTS else -1  # 0: results are kept for ever; -1: results are not kept
     began = time.perf_counter()
     for n, payload in waiting:
         named = {"key": job_id(n)} if RESULTS else {}
@@ -55,7 +55,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the successful results."""
+    """Report the jobs that have a successful result."""
     await queue.connect()
     found = [await queue.job(job_id(n)) for n in range(JOBS)]
     report_results(job.kwargs["n"] for job in found if job is not None and job.status == Status.COMPLETE)

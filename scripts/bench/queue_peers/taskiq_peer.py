@@ -1,4 +1,7 @@
-"""Runs taskiq for `scripts/bench/lanes.py`: with its list broker, the fastest, or its stream broker, which acknowledges."""
+"""Runs taskiq for `scripts/bench/lanes.py`, with its list broker, which is the fastest, or its stream broker, which acknowledges.
+
+The stream broker is used with the settings `kept`.
+"""
 
 import asyncio
 import sys
@@ -25,10 +28,10 @@ from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBr
 
 
 class Backend(RedisAsyncResultBackend[Any]):
-    """Records which results it stored. taskiq acknowledges a message afterwards."""
+    """A result backend that records which results it stored. taskiq acknowledges a message after its result was stored."""
 
     async def set_result(self, task_id: str, result: Any) -> None:
-        """Store the result, then record it."""
+        """Store the result, and then record it if the job succeeded."""
         await super().set_result(task_id, result)
         if not result.is_err:
             stored(result.return_value)
@@ -57,7 +60,7 @@ async def enqueue() -> None:
 
 
 async def results() -> None:
-    """Report the successful results."""
+    """Report the jobs that have a successful result."""
     report_results([n for n in range(JOBS) if await backend.has(job_id(n))])
 
 

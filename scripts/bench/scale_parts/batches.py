@@ -23,25 +23,25 @@ from jobs.usage import Usage
 
 LANE: Final = "stub"
 SHUFFLED: Final = 4096
-"""Rows are shuffled only within windows of this many rows, as a lane mixes them."""
+"""Rows are shuffled within windows of this many rows, because a lane mixes rows in a similar way."""
 WORDS: Final = "Sow basil in the warm, thin it at four leaves, and water the soil, never the leaf. "
 WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 
 def text_of(size: int) -> str:
-    """Return a text of `size` bytes."""
+    """Return an English text of `size` bytes."""
     return (WORDS * (size // len(WORDS) + 1))[:size]
 
 
 def intake(store: Store, rows: int, size: int) -> None:
-    """Accept rows of `size` bytes, as from a user's file."""
+    """Accept `rows` rows through the real intake. The prompt of each has a little more than `size` bytes."""
     text = text_of(size)
     lines = (orjson.dumps({"kind": "chat", "model": LANE, "prompt": f"{row} {text}"}) for row in range(rows))
     accept(store, lines, IntakeOptions(name="scale"), kinds=load_kinds(None), settings=Settings(), run_key="scale")
 
 
 def accept_by_hand(store: Store, rows: int) -> None:
-    """Write the input and the acceptance of a batch of short requests. Used if only publishing is measured."""
+    """Write the input and the acceptance of a batch of short requests. A run that only publishes needs no real intake."""
     paths = BatchPaths("scale")
     digest, size = hashlib.sha256(), 0
     with store.writer(paths.input(LANE)) as file:
@@ -67,9 +67,9 @@ def accept_by_hand(store: Store, rows: int) -> None:
 
 
 def write_segments(store: Store, rows: int, segments: int, size: int) -> None:
-    """Complete every row, in segments of equal size.
+    """Write a completed outcome of `size` bytes for every row, in `segments` segments of equal size.
 
-    The rows are shuffled within windows, since the order of a lane mixes them in a similar way.
+    The rows are shuffled within windows (SHUFFLED).
     """
     paths, rows_each = BatchPaths(only_batch(store)), -(-rows // segments)
 
@@ -94,7 +94,7 @@ def _shuffled(rows: int) -> Iterator[int]:
 
 
 def completed(row: int, size: int, **values: Any) -> Outcome:
-    """Make a line as a worker writes it, with an output of `size` bytes."""
+    """Return the outcome of a completed row as a worker writes it, with a text of `size` bytes. `values` are further fields."""
     receipt = {
         "model_revision": "1",
         "engine": "stub",
@@ -116,6 +116,6 @@ def completed(row: int, size: int, **values: Any) -> Outcome:
 
 
 def only_batch(store: Store) -> str:
-    """Return the id of the batch that an earlier phase made."""
+    """Return the id of the only batch in the store, which an earlier phase made."""
     (batch_id,) = list_batches(store)
     return batch_id

@@ -1,10 +1,10 @@
 """Runs the night of `scripts/bench/scale.py`: light workers, a feeder and one whole worker on a real Redis and a real store.
 
-To Redis and storage a light worker looks like a worker: it has a name and a record, claims, waits for as long as the stub's
-timing model says, writes segments and settles. It has no engine and no separate process, so a thousand of them fit on a laptop.
-It sends no beats, since its leases are long enough. The one whole worker is the real runner over the stub engine, and is there so
-that its memory is measured. Claims are sent as EVAL and everything else as EVALSHA, so Redis' own statistics of EVAL are those of
-claims.
+To Redis and storage, a light worker looks like a real worker: it has a name and a record, claims, waits as long as the stub
+engine would take, writes segments and settles. A light worker has no engine and no separate process, so a thousand light workers
+fit on a laptop. It sends no beats, because its leases are long enough. The one whole worker is the real runner over the stub
+engine. It is there to measure the memory of a real worker. Claims are sent as EVAL, and all other scripts as EVALSHA, so that
+Redis' own statistics of EVAL are those of claims.
 """
 
 import heapq
@@ -34,20 +34,20 @@ from workers.worker.context import WorkerContext
 from workers.worker.runner import Runner
 
 LEASE_MS: Final = 180_000
-"""Milliseconds of a lease: longer than a finished row of a light worker can wait for its segment."""
+"""Milliseconds of a lease. A lease must last until a light worker has claimed, finished, written and settled a row."""
 CLAIMED: Final = 16
-"""Rows that a light worker claims at once."""
+"""Rows that a light worker claims in one call."""
 FLUSHED: Final = 192
-"""Rows that a light worker writes in one segment."""
+"""A light worker writes a segment when at least this many rows are finished."""
 STEP_S: Final = 0.02
-"""Seconds that a word takes in the timing model."""
+"""Seconds of a step of the stub engine, which gives each running row one word. Light workers wait as long for a word."""
 WORDS: Final = (40, 160)
-"""The fewest and the most words of a row, in the timing model."""
+"""The fewest and the most words of a row of a light worker. Their number is random."""
 POLL_S: Final = 0.1
 
 
 class EvalClaims(RedisQueue):
-    """The queue, but with claims sent as EVAL, so that Redis measures claims separately."""
+    """A queue that sends claims as EVAL, so that Redis measures claims separately."""
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         if script != "claim":
@@ -57,7 +57,9 @@ class EvalClaims(RedisQueue):
 
 
 class LightWorker:
-    """A light worker. `next_at` is the time of the monotonic clock when its rows are done and its next turn is due."""
+    """A light worker. `next_at` is the time at which its rows are done and `turn` must be called, in seconds of the monotonic
+    clock.
+    """
 
     def __init__(self, name: str, store: Store, queue: RedisQueue, size: int) -> None:
         self.name = name
@@ -69,7 +71,10 @@ class LightWorker:
         self._finished: list[Lease] = []
 
     def turn(self, now: float) -> int:
-        """End the running rows, claim new ones, and flush if enough are finished. Returns the number of settled rows."""
+        """End the running rows, and claim new rows. Write and settle the finished rows if there are FLUSHED or no row is running.
+
+        Returns the number of settled rows.
+        """
         self._finished += self._running
         record = WorkerRecord(self.name, 1, "bench", LANE, 0)
         reply = self._queue.claim(LANE, str(ClaimId(self.name, "1", self._claims)), CLAIMED, LEASE_MS, record)
@@ -96,7 +101,7 @@ class LightWorker:
 
 
 def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
-    """Return the default settings with a window of `window` rows."""
+    """Return the default settings, with this storage and this Redis, and with a window of `window` rows on the lane."""
     values = {
         "store_url": store_url,
         "redis_url": redis_url,
@@ -120,9 +125,10 @@ def light(settings: Settings, workers: int, size: int, name: str) -> None:
 
 
 def feed(settings: Settings) -> None:
-    """Feed as a claimer does, whenever the lane is half empty, until SIGTERM.
+    """Until SIGTERM, feed the lane as a worker's claimer does, whenever the lane is less than half full.
 
-    Then print three numbers: the rows that were fed, the seconds that feeding took, and its seconds of CPU time.
+    At SIGTERM, print three numbers and exit: the rows that were fed, the seconds that feeding took, and the seconds of CPU time
+    that feeding took.
     """
     store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)

@@ -1,4 +1,4 @@
-"""Draws the plot of `scripts/bench/scale.py`: rates, memory and latency over rows."""
+"""Draws the plot of `scripts/bench/scale.py`: rates, memory and latency against the number of rows."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,10 @@ from typing import Any, Final, NamedTuple
 
 
 class Panel(NamedTuple):
-    """One picture: its title, its figures, the bound that they must stay under (None: no bound), and the scale of the y axis."""
+    """One picture of the plot: its title, the keys of its figures, and the scale of its y axis.
+
+    `bound` is the value that the figures must stay below, and is drawn as a line; None: there is no bound.
+    """
 
     title: str
     names: Sequence[str]
@@ -27,7 +30,10 @@ STYLES: Final = ("o-", "s--", "^-.", "D:")
 
 
 def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Path) -> None:
-    """Draw a line for each figure, labelled with its name in `called`. Batches with rows of an unusual size are hollow points."""
+    """Write the plot to `path`. It has a line for each figure, labelled with the figure's name in `called`.
+
+    Most batches have rows of the same size. A batch whose rows have another size is drawn as a hollow point.
+    """
     try:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -38,7 +44,7 @@ def draw(lines: Sequence[Mapping[str, Any]], called: Mapping[str, str], path: Pa
     figure, axes = plt.subplots(2, 2, figsize=(13, 9))
     widest = min(line["rows"] for line in lines) / 1.5, max(line["rows"] for line in lines) * 1.5
     for axis, panel in zip(axes.flat, PANELS, strict=True):
-        # The styles differ, so that lines on top of each other are all visible.
+        # The styles differ, so that two lines that lie on top of each other are both visible.
         for name, style in zip(panel.names, STYLES, strict=False):
             of = {
                 same: [

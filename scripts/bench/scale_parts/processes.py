@@ -1,4 +1,4 @@
-"""Starts the processes of `scripts/bench/scale.py`: its parts, whose memory the kernel measures, and private servers."""
+"""Starts the processes of `scripts/bench/scale.py`: the parts of the benchmark, whose memory the kernel measures, and servers."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ SCRIPT: Final = Path(__file__).parents[1] / "scale.py"
 
 
 class Part:
-    """A process of the benchmark. `wait` returns its seconds, its peak memory in MB and its output, and sets `cpu_s`."""
+    """A process that runs one part of the benchmark. `cpu_s` is its CPU time in seconds, which `wait` sets."""
 
     cpu_s = 0.0
 
@@ -37,7 +37,10 @@ class Part:
         self._process.terminate()
 
     def wait(self) -> tuple[float, float, str]:
-        """Wait for the end. Returns the seconds, the peak memory in MB, and the output."""
+        """Wait until the process ends. Returns three values: its seconds, its peak memory in MB, and its output.
+
+        Ends the benchmark if the process failed.
+        """
         output = self._process.stdout.read().decode() if self._process.stdout else ""
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
@@ -56,7 +59,7 @@ def free_port() -> int:
 
 @contextmanager
 def server(command: Sequence[str], port: int) -> Iterator[None]:
-    """Start a private server, wait until it accepts connections, and end it after the block."""
+    """Start a private server, and wait until it accepts connections. End the server after the `with` block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while True:
