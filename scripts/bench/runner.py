@@ -42,7 +42,7 @@ class Watched:
     """The stub engine with a stopwatch. `rows` is the number of requests that will be submitted.
 
     `began` is the start of the first step with requests for all slots, and `end` is the end of the first step after the last
-    request was submitted, as times of the monotonic clock. `full_s` is the number of seconds that full steps took between the two.
+    request was submitted, as times of the monotonic clock. `full_s` is the seconds that full steps took between the two.
     """
 
     engine: StubEngine
