@@ -18,7 +18,7 @@ STUB_REVISION: Final = "stub-1"
 
 
 def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
-    """Load a model and return its engine. The engine has at most `max_slots` slots; None: as many as the card says.
+    """Load a model and return its engine. The engine has at most `max_slots` slots. None: no limit.
 
     Raises:
         ModelUnavailable: The weights, the tokenizer, the device or a package is missing, or an option is unknown or wrong.

@@ -163,7 +163,10 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
 
 
 def _is_whole(folder: Path, gguf_file: str | None) -> bool:
-    """Whether a folder holds the GGUF file, or else the config and all weights. After a broken download, some files are missing."""
+    """Whether a folder holds the GGUF file, or else the config and all weights.
+
+    After a download that broke off, some files are missing.
+    """
     index = folder / "model.safetensors.index.json"
     if gguf_file is not None:
         wanted = {gguf_file}

@@ -1,9 +1,8 @@
 """The stub engine, for dry runs and tests, has no model. It computes texts from prompts, and its options set its timing.
 
-A token is a word. Every running request gets one word in each step, as in continuous batching. If `step_s` is 0, it gets all its
-words in one step. The text depends only on the prompt, with the prompt's sampling params and adapter. The engine accepts every
-adapter, has no context limit,
-and needs no heavy package.
+A token is a word. Every running request gets one word in each step, as in continuous batching. If `step_s` is 0, a request gets
+all its words in one step. The text depends only on the prompt, with the prompt's sampling params and adapter. The engine accepts
+every adapter, has no context limit, and needs no heavy package.
 
 The engine can fail on purpose, so that tests show how a fleet handles failures. Some faults strike by chance, at these rates:
 `failure_rate` (the request fails after one word), `hang_rate` (the request never ends) and `crash_rate` (the process exits).
@@ -243,7 +242,10 @@ class StubEngine:
         )
 
     def _advance(self, prompt_tokens: int) -> None:
-        """Give each running request its next word, or all its words if `step_s` is 0. Then sleep for as long as the step takes."""
+        """Give each running request its next word, or all its words if `step_s` is 0.
+
+        Then sleep for the time that the step is to take.
+        """
         instant = self._options.step_s == 0
         working = [running for running in self._running.values() if not running.hangs]
         for running in working:
@@ -260,8 +262,9 @@ class StubEngine:
             self._sleep(0.001)  # only hanging requests are left: do not spin
 
     def _split_time(self, spent_ns: int) -> None:
-        """Split a step's time evenly over the running requests. Each gets whole nanoseconds, and their sum is exactly the step's
-        time.
+        """Split a step's time evenly over the running requests.
+
+        Each request gets whole nanoseconds. The sum is exactly the step's time.
         """
         with self._lock:
             self._busy_ns += spent_ns
