@@ -1,7 +1,7 @@
 """This module loads the network of a causal model. It refuses files that lack weights or hold those of another network.
 
-transformers fills missing weights with random numbers and ignores weights that it does not use. A network with random weights
-writes nonsense, and no error is raised. This happens, for example, to the decoder of an encoder-decoder, to a classifier, and to
+transformers fills missing weights with random numbers and ignores weights that it does not use. The resulting network writes
+nonsense, and no error is raised. This happens, for example, to the decoder of an encoder-decoder, to a classifier, and to
 a base model without its head for text generation.
 """
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ANCHORS: Final = ("\n", "|", ".", "0", "a", " ")
-"""Tokenizers may encode the beginning of a prompt in another way. So a text that stands later in a prompt is encoded after one of
-these characters, whose tokens are then removed."""
+"""A tokenizer may encode a text differently at the beginning of a prompt. So a text that stands later in a prompt is encoded with
+one of these characters before it, and the character's tokens are dropped."""
 
 _RENDERED: Final = re.compile(r"<<[^<>\n]{1,60}>>|<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
 """Matches the turn markers in a text that a chat template renders."""
