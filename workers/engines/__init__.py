@@ -1,1 +1,1 @@
-"""The engines turn prompts into completions. `registry` makes the one that a model card names; `protocol` is their interface."""
+"""Engines turn prompts into completions. `registry` makes the engine that a model card names. `protocol` is their interface."""

@@ -1,8 +1,8 @@
-"""Loads the network of a causal model, and refuses files that lack weights of it or hold weights of another network.
+"""This module loads the network of a causal model. It refuses files that lack weights or hold those of another network.
 
-transformers fills missing weights with random numbers and ignores weights that it does not use. The result writes nonsense, and
-no error is raised. Examples are the decoder of an encoder-decoder, a classifier, and a base model without its head for text
-generation.
+transformers fills missing weights with random numbers and ignores weights that it does not use. The resulting network writes
+nonsense, and no error is raised. This happens, for example, to the decoder of an encoder-decoder, to a classifier, and to
+a base model without its head for text generation.
 """
 
 import re
@@ -19,7 +19,8 @@ _CLASSIFIER: Final = re.compile(r"For\w*(Classification|QuestionAnswering|Multip
 _GAP_FILLER: Final = re.compile(r"For(MaskedLM|PreTraining)$")
 _CLASSIFIER_HEAD: Final = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outputs)\.")
 _MASKS: Final = re.compile(r"\.(attn|attention|self_attn|crossattention)\.(masked_)?bias$|inv_freq$|position_ids$")
-"""Matches constants, such as attention masks, that older files hold beside the weights. They are no sign of another network."""
+"""Matches constants, such as attention masks, that older files hold beside the weights. Such a constant is no sign of another
+network."""
 
 _LAYER: Final = re.compile(r"^(?P<layers>.*?)\.(?P<n>\d+)\.(?P<weight>.+\.(weight|bias))$")
 
@@ -28,7 +29,8 @@ def load_network(folder: Path, *, trust_remote_code: bool = False, **options: An
     """Load a network from local files. `options` are passed on to `from_pretrained`.
 
     Raises:
-        ModelUnavailable: The files lack weights, or hold weights of another shape or network, or cannot write text.
+        ModelUnavailable: The files lack weights, hold weights of another shape or network, or are of a model that cannot write
+            text.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -56,7 +58,7 @@ _REMEDY: Final = ": fetch the files again, or choose a model that was saved whol
 
 
 def _faults(network: Any, info: Mapping[str, Any]) -> list[str]:
-    """Return the faults of the loaded files: weights that are missing, of another shape, or of another network."""
+    """Return a message for each fault of the loaded files: weights are missing, have another shape, or are of another network."""
     mismatched = [
         f"{name} {list(found)} instead of {list(wanted)}" for name, found, wanted in sorted(info["mismatched_keys"])
     ]
@@ -69,9 +71,10 @@ def _faults(network: Any, info: Mapping[str, Any]) -> list[str]:
 
 
 def _foreign(network: Any, unexpected: Iterable[str]) -> list[str]:
-    """Return the unexpected weights that only another network has: heads of classifiers, and weights inside layers.
+    """Return the names of unexpected weights that only another network has: heads of classifiers, and weights inside layers.
 
-    Layers after the last may serve to predict several tokens at once. They are not foreign if the config counts them.
+    Some models have extra layers after the last one, to predict several tokens at once. Weights in such layers are not foreign if
+    the config counts the layers.
     """
     config = network.config.get_text_config()
     extra = int(getattr(config, "num_nextn_predict_layers", None) or 0)
@@ -89,7 +92,7 @@ def _foreign(network: Any, unexpected: Iterable[str]) -> list[str]:
 
 
 def _sort(config: Any, unexpected: Iterable[str]) -> str:
-    """Return what the model is, and the remedy, if it is not made to write text; else an empty string."""
+    """Return a text that says what the model is and what to do, if the model is not made to write text; else an empty string."""
     names = list(config.architectures or ())
     name = f" ({names[0]})" if names else ""
     if config.is_encoder_decoder:

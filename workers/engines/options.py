@@ -1,4 +1,4 @@
-"""Reads the `options` of `[models.<alias>]` into an engine's own settings."""
+"""This module reads the `options` of `[models.<alias>]` into an engine's own settings."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

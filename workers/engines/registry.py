@@ -1,6 +1,6 @@
 """The registry makes the engine that a model's card asks for, and returns what a receipt says about the model.
 
-Importing this module loads neither torch nor transformers: the causal engine is imported only when one is made.
+Importing this module loads neither torch nor transformers, because the causal engine is imported only when one is made.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ STUB_REVISION: Final = "stub-1"
 
 
 def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
-    """Load a model and return its engine, with at most `max_slots` slots if that is given.
+    """Load a model and return its engine. The engine has at most `max_slots` slots. None: no limit.
 
     Raises:
-        ModelUnavailable: Weights, tokenizer, device or a package are missing, or an option is unknown.
+        ModelUnavailable: The weights, the tokenizer, the device or a package is missing, or an option is unknown or wrong.
     """
     if card.engine == "stub":
         options = parse_options("stub", StubOptions, card.options)

@@ -1,8 +1,8 @@
-"""The scoring engine scores several continuations of a prompt, with any engine that can score one.
+"""The scoring engine scores several continuations of a prompt. Its inner engine need only score one continuation at a time.
 
-It makes one request for each continuation, and joins the completions of these requests. For such a request the inner engine does
-not sample: it takes the tokens of the continuation, and returns their log probabilities. An inner engine with prefix sharing
-computes the prompt once.
+The scoring engine makes one request for each continuation, and joins the completions of these requests. For such a request the
+inner engine samples no tokens. It takes the tokens of the continuation, and returns their log probabilities. An inner engine with
+prefix sharing computes the prompt only once. Requests without continuations go to the inner engine unchanged.
 """
 
 import threading
@@ -15,7 +15,10 @@ from workers.engines.protocol import Engine, EngineStats
 
 @dataclass(slots=True)
 class _Parts:
-    """A request split into parts, one a continuation: the parts' ids, in order, and their completions so far, by id."""
+    """A request that was split into parts, one for each continuation.
+
+    `ids` are the request ids of the parts, in order. `done` holds the completions of parts that have ended, by these ids.
+    """
 
     request_id: str
     ids: list[str]
@@ -23,7 +26,7 @@ class _Parts:
 
 
 class ScoringEngine:
-    """The engine. `workers.engines.protocol.Engine` describes its five methods; `inner` is the engine that computes."""
+    """The engine. `workers.engines.protocol.Engine` describes its five methods. `inner` is the engine that computes."""
 
     def __init__(self, inner: Engine) -> None:
         self.inner = inner
@@ -72,9 +75,10 @@ class ScoringEngine:
 
 
 def _join(parts: _Parts) -> Completion:
-    """Return the completion of the whole request: the scores of its parts, and the sums of their tokens and times.
+    """Return the completion of the whole request: the scores of all parts, and the sums of the parts' tokens and times.
 
-    If one part has a fault, the whole request has it; if one was cancelled, the whole request is.
+    If a part has a fault, the whole request gets that fault. Else, if a part was cancelled, the whole request counts as
+    cancelled. There are no scores in either case.
     """
     parts_done = [parts.done[part_id] for part_id in parts.ids]
     fault = next((one.fault for one in parts_done if one.fault), None)

@@ -1,7 +1,8 @@
-"""Finds a model's files, and downloads and converts them if needed.
+"""This module finds a model's files. It downloads and converts the files if needed.
 
-The files come from an installed package, else from a local folder, else from the Hugging Face hub. A card that names a revision
-means a revision of the hub, so its package is ignored. A GGUF file is converted once, into a safetensors folder in the cache.
+The files come from an installed package, else from a local folder, else from the Hugging Face hub. If a card names a revision,
+this is a revision on the hub, so the card's package is ignored. A GGUF file is converted once, into a safetensors folder in the
+cache.
 Importing this module loads neither torch nor transformers. No code of a package or a repository is run unless the card says
 `trust_remote_code`.
 """
@@ -35,24 +36,26 @@ class _Weights:
 
 
 def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
-    """Return the safetensors folder of a model; download or convert the weights first if needed.
+    """Return the safetensors folder of a model. If needed, the weights are first downloaded or converted.
 
     Raises:
-        ModelUnavailable: There are no weights, or they cannot be downloaded or converted. The message has the remedy.
+        ModelUnavailable: There are no weights, or the weights cannot be downloaded or converted. The message says what to do.
     """
     weights = _local(card) or _download(alias, card)
     return weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir)
 
 
 def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Download and convert the weights as `resolve` does. Returns a text for a person that says where they are."""
+    """Download and convert the weights as `resolve` does. Returns a text that tells a person where the weights are."""
     if card.engine == "stub":
         return "needs no files"
     return str(resolve(alias, card, cache_dir))
 
 
 def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
-    """Return a text for a person: from where a model's weights would be loaded now. Loads, converts and downloads nothing.
+    """Return a text that tells a person from where a model's weights would be loaded now.
+
+    Nothing is loaded, converted or downloaded.
 
     Raises:
         ModelUnavailable: The weights are not on this machine. The message has the form "fault: remedy".
@@ -67,12 +70,15 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
 
 
 def revision_of(alias: str, card: ModelCard) -> str:
-    """Return a name that changes when the weights on this machine change. Raises ModelUnavailable as `locate` does."""
+    """Return a name that changes when the weights on this machine change. Raises ModelUnavailable if there are none."""
     return _on_this_machine(alias, card).revision
 
 
 def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
-    """Load the tokenizer from a model's safetensors folder. Downloads nothing. Raises ModelUnavailable if that fails."""
+    """Load the tokenizer from a model's safetensors folder, without a download.
+
+    Raises ModelUnavailable if the tokenizer cannot be loaded, or if transformers is not installed.
+    """
     require("transformers")
     from transformers import AutoTokenizer
 
@@ -90,7 +96,7 @@ def _on_this_machine(alias: str, card: ModelCard) -> _Weights:
 
 
 def _local(card: ModelCard) -> _Weights | None:
-    """Find the weights in an installed package or in a local folder."""
+    """Return the weights in an installed package or in a local folder; None if they are in neither."""
     return _in_package(card) or _in_folder(card)
 
 
@@ -132,9 +138,10 @@ def _download(alias: str, card: ModelCard) -> _Weights:
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
-    """Return a hub repository's files on this machine, in a folder named after the commit; None if some are missing.
+    """Return a hub repository's files on this machine; None if some are missing, or if the card's source is no hub id.
 
-    With `download`, fetch the missing files first.
+    The files' folder is named after the commit. With `download`, the missing files are fetched first, and the hub's errors are
+    raised.
     """
     if not _HUB_ID.fullmatch(card.source):
         return None
@@ -156,7 +163,10 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
 
 
 def _is_whole(folder: Path, gguf_file: str | None) -> bool:
-    """Whether the GGUF file, or the config and all weights, are there: a download may have been cut off."""
+    """Whether a folder holds the GGUF file, or else the config and all weights.
+
+    After a download that broke off, some files are missing.
+    """
     index = folder / "model.safetensors.index.json"
     if gguf_file is not None:
         wanted = {gguf_file}
@@ -168,7 +178,10 @@ def _is_whole(folder: Path, gguf_file: str | None) -> bool:
 
 
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
-    """Return the safetensors folder of a GGUF file. Converts it unless that was done before. Two processes may do so at once."""
+    """Return the safetensors folder of a GGUF file. The file is converted unless that was done before.
+
+    Two processes may convert the same file at the same time.
+    """
     ready = _cache_folder(alias, weights, cache_dir)
     if ready.is_dir():
         return ready
@@ -188,7 +201,7 @@ def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
 
 
 def _convert(weights: _Weights, folder: Path) -> None:
-    """Write a GGUF file's model, dequantised, and its tokenizer to `folder`, in the files that transformers saves."""
+    """Write the model of a GGUF file, dequantised, and the file's tokenizer to `folder`, in the form that transformers saves."""
     import torch
     from transformers import AutoTokenizer, GgufConfig
     from transformers.utils.logging import disable_progress_bar

@@ -1,4 +1,4 @@
-"""Pinning keeps the thread that steps an engine on one CPU core. Each worker takes another core."""
+"""Pinning keeps the thread that steps an engine on one CPU core. Each worker takes a core of its own."""
 
 import fcntl
 import os
@@ -11,11 +11,13 @@ from jobs.errors import ModelUnavailable
 
 
 class Core:
-    """Takes the first of the given cores that no other process has taken, until `free` or the end of the process.
+    """A CPU core that this process takes: the first of `cores` that no other process has taken.
+
+    The core stays taken until `free` is called or the process ends.
 
     Args:
         cores: The numbers of the cores to choose from, in order.
-        folder: The folder of the lock files. None is the folder for temporary files.
+        folder: The folder of the lock files. None: the system's folder for temporary files.
 
     Raises:
         ModelUnavailable: A core does not exist on this machine, or all cores are taken.
@@ -35,7 +37,10 @@ class Core:
         )
 
     def pin(self) -> None:
-        """Pin the calling thread to the core. Threads that it starts later are pinned too; those it started before are not."""
+        """Pin the calling thread to the core.
+
+        Threads that this thread starts afterwards are pinned too. Threads that it started before are not.
+        """
         os.sched_setaffinity(0, {self.number})
 
     def free(self) -> None:

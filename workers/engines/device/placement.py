@@ -13,7 +13,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A model's device, its number format, and the name of the device under which prices are listed."""
+    """A model's device, its number format, and the name under which the device's price is listed."""
 
     device: torch.device
     dtype: torch.dtype
@@ -26,13 +26,13 @@ class Placement:
 
 
 def place(card: ModelCard) -> Placement:
-    """Return the device and the number format of a model: those that its card names, else the best here.
+    """Return the device and the number format that a model's card names, or the best ones on this machine.
 
-    The best device is CUDA, if there is one. The best format is bfloat16 if the device computes it natively, else float16 on CUDA
-    and float32 on a CPU.
+    The best device is CUDA if the machine has it, else the CPU. The best format is bfloat16 if the device computes in it
+    natively, else float16 on CUDA and float32 on a CPU.
 
     Raises:
-        ModelUnavailable: The card asks for CUDA, and this machine has none.
+        ModelUnavailable: The card asks for CUDA, and this machine has no CUDA device.
     """
     cuda = torch.cuda.is_available()
     if card.device == "cuda" and not cuda:
@@ -49,7 +49,10 @@ def _dtype_of(card: ModelCard, best: torch.dtype) -> torch.dtype:
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies in bfloat16. On CPUs that emulate bfloat16, float32 is several times as fast."""
+    """Whether the CPU multiplies in bfloat16; False if `CPUINFO` cannot be read.
+
+    On CPUs that emulate bfloat16, float32 is several times as fast.
+    """
     try:
         flags = CPUINFO.read_text(errors="replace").split()
     except OSError:

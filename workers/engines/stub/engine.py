@@ -1,22 +1,22 @@
-"""The stub engine, for dry runs and tests, has no model: it computes texts from prompts, and its options set its timing.
+"""The stub engine, for dry runs and tests, has no model. It computes texts from prompts, and its options set its timing.
 
-A token is a word. Every running request gets one word in each step, as in continuous batching, or all its words if `step_s` is 0.
-The text depends only on the prompt, its sampling params and its adapter. The engine accepts every adapter, has no context limit,
-and needs no heavy package.
+A token is a word. Every running request gets one word in each step, as in continuous batching. If `step_s` is 0, a request gets
+all its words in one step. The text depends only on the prompt, with the prompt's sampling params and adapter. The engine accepts
+every adapter, has no context limit, and needs no heavy package.
 
-It can fail on purpose, so that tests show how a fleet handles failures. It fails by chance at `failure_rate` (the request fails
-after one word), `hang_rate` and `crash_rate`. It fails by script with `faults`, which maps a text to a fault. The fault strikes
-every request whose prompt holds the text:
+The engine can fail on purpose, so that tests show how a fleet handles failures. Some faults strike by chance, at these rates:
+`failure_rate` (the request fails after one word), `hang_rate` (the request never ends) and `crash_rate` (the process exits).
+Other faults are scripted: `faults` maps a text to a fault. The fault strikes every request whose prompt holds the text:
 
     hang            the request never ends and keeps its slot; other requests are not affected
     slow            the request gets a word only at every tenth step
     flood           the completion is a single word of 10 MiB
     stall           the step that begins the request sleeps for about three years
-    out_of_memory   the step that begins the request raises MemoryError: the engine has failed
+    out_of_memory   the step that begins the request raises MemoryError, so the engine has failed
     exit            the process exits at once, when the request begins
     segfault        the process is killed by SIGSEGV, when the request begins
 
-`load_fault` names one of these faults; it strikes while the engine is made.
+`load_fault` names one of these faults, which strikes while the engine is made. `hang`, `slow` and `flood` have no effect there.
 
     [models.stub]
     engine = "stub"
@@ -53,7 +53,7 @@ ScriptedFault = Literal["hang", "slow", "flood", "stall", "out_of_memory", "exit
 
 
 class StubOptions(BaseModel):
-    """The options of a stub: `options` in `[models.<alias>]`. Times are in seconds; a rate is a fraction of requests."""
+    """The options of a stub engine: `options` in `[models.<alias>]`. Times are in seconds. A rate is a fraction of requests."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +70,7 @@ class StubOptions(BaseModel):
 
 @dataclass(slots=True)
 class _Running:
-    """A request in a slot: the words of its completion, and how many of them are done."""
+    """A request in a slot, with the words of its completion. `done_words` counts the words that the request has got so far."""
 
     request_id: str
     prompt_tokens: int
@@ -85,7 +85,7 @@ class _Running:
 
 
 class StubEngine:
-    """The stub. `workers.engines.protocol.Engine` describes its five methods.
+    """The stub engine. `workers.engines.protocol.Engine` describes its five methods.
 
     Args:
         options: The timing and the faults.
@@ -161,7 +161,7 @@ class StubEngine:
             self._running.clear()
 
     def _take_cancelled(self) -> list[Completion]:
-        """End the requests that were cancelled since the last step, whether they wait or run."""
+        """End the waiting and running requests that were cancelled since the last step. Returns their completions."""
         with self._lock:
             cancelled, self._cancelled = self._cancelled, set()
             ended = []
@@ -173,7 +173,10 @@ class StubEngine:
             return ended
 
     def _admit(self) -> tuple[list[Completion], int]:
-        """Fill free slots in order of arrival. Returns the failed completions, and the number of prompt tokens admitted."""
+        """Give free slots to waiting requests, in order of arrival.
+
+        Returns the completions of requests that cannot run, and the number of prompt tokens of those that got a slot.
+        """
         faults, prompt_tokens = [], 0
         with self._lock:
             while self._waiting and len(self._running) < self._options.slots:
@@ -239,7 +242,10 @@ class StubEngine:
         )
 
     def _advance(self, prompt_tokens: int) -> None:
-        """Give each running request its next word, or all its words if `step_s` is 0."""
+        """Give each running request its next word, or all its words if `step_s` is 0.
+
+        Then sleep for the time that the step is to take.
+        """
         instant = self._options.step_s == 0
         working = [running for running in self._running.values() if not running.hangs]
         for running in working:
@@ -256,7 +262,10 @@ class StubEngine:
             self._sleep(0.001)  # only hanging requests are left: do not spin
 
     def _split_time(self, spent_ns: int) -> None:
-        """Split a step's time evenly over its requests. The shares are whole nanoseconds and add up to the time exactly."""
+        """Split a step's time evenly over the running requests.
+
+        Each request gets whole nanoseconds. The sum is exactly the step's time.
+        """
         with self._lock:
             self._busy_ns += spent_ns
             each, rest = divmod(spent_ns, len(self._running))
@@ -272,7 +281,10 @@ class StubEngine:
             return [_completion(one, one.finish) for one in finished]
 
     def _is_struck(self, trouble: str, request_id: str, rate: float) -> bool:
-        """Whether chance strikes a request with this trouble. Each attempt has its own request id, so each has a new chance."""
+        """Whether chance strikes a request with this trouble.
+
+        Each attempt has its own request id, so chance decides anew for each attempt.
+        """
         return rate > 0 and _fraction(f"{self._options.seed}/{trouble}/{request_id}") < rate
 
 

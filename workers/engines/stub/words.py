@@ -1,4 +1,4 @@
-"""The words of the stub engine depend only on the prompt, its params and its adapter. They end as a model's text can end."""
+"""This module makes the words of the stub engine. They depend only on the prompt, with the prompt's params and adapter."""
 
 import math
 import random
@@ -24,9 +24,10 @@ def prompt_text(prompt: Prompt) -> str:
 
 
 def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
-    """Return the words of a completion and the reason why it ends. A prompt with a continuation gets that text's words.
+    """Return the words of a completion and the reason why the completion ends.
 
-    The words depend on which turn holds which text. So line breaks inside a turn are escaped: only those between turns remain.
+    If the prompt has a continuation, the words are those of the continuation. Otherwise the words depend on the text, and on how
+    it is split into turns. So line breaks inside a turn are escaped, and line breaks between turns are not.
     """
     if prompt.continuations:
         return prompt.continuations[0].split(), "stop"
@@ -45,7 +46,11 @@ def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
 
 
 def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
-    """Return log probabilities that depend only on the words. Each word is the most likely one at its position."""
+    """Return a log probability for each word; an empty tuple if `logprobs` is None.
+
+    Each comes with the `logprobs` most likely words at its position. The word itself is always the most likely one. All values
+    depend only on the word and on `logprobs`.
+    """
     if logprobs is None:
         return ()
     found = []
@@ -66,7 +71,10 @@ def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogpro
 
 
 def _stopped(words: list[str], stop: Sequence[str], min_tokens: int) -> tuple[list[str], FinishReason] | None:
-    """Cut words at the first stop text that ends in word number `min_tokens` or later; None if none does."""
+    """Return the words before the first stop text that ends in word number `min_tokens` or later, and the finish reason `stop`.
+
+    Returns None if there is no such stop text.
+    """
     text, floor = " ".join(words), len(" ".join(words[: max(0, min_tokens - 1)]))
     if len(words) < min_tokens or (cut := stop_at(text, stop, floor)) is None:
         return None

@@ -1,7 +1,8 @@
-"""A chat template renders turns as a model was trained to read them. Templates differ in the conversations that they take.
+"""A chat template renders turns, each a role and a content, in the form that a model was trained to read.
 
-Some refuse a system turn, a late one, an empty one, or two turns of one role in a row; some leave a turn out without a word.
-So the template is tried with placeholders for each form of conversation, and turns are joined only as far as it needs.
+Templates differ in the conversations that they take. Some templates refuse all system turns, late system turns, empty system
+turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is tried on each
+form of conversation, with placeholders for the contents. Turns are joined only if the template needs this.
 """
 
 import re
@@ -15,12 +16,14 @@ from jinja2 import TemplateError
 from workers.engines.text.control import ControlTexts, Forged
 
 MARK: Final = "\ue000"
-"""A private-use character. Two of them, with a number between, hold the place of a content in a rendered text."""
+"""A private-use character of Unicode. A placeholder for the content of a turn is this character, the turn's number, and this
+character again."""
 
 _DATE: Final = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 _CLOCK: Final = "{% macro strftime_now(format) %}{{ dates_by_format[format] }}{% endmacro %}{{ '' }}"
 _SHAPES: Final = 1024
-"""For this many forms of conversation, what the template needs is remembered."""
+"""The results of `_tried` are kept for at most this many forms of conversation. If a new form comes after that, all results are
+dropped."""
 
 Turn = tuple[str, str]
 Join = Callable[[Sequence[Turn]], list[Turn]]
@@ -28,7 +31,7 @@ Signature = tuple[list[str], list[int]]
 
 
 class Refused(Exception):
-    """A chat template refuses a conversation in each form that was tried. The message says why."""
+    """A chat template refuses a conversation, however the turns are joined. The message says why."""
 
 
 class ChatTemplate:
@@ -46,9 +49,10 @@ class ChatTemplate:
         self.controls = ControlTexts(tokenizer, source, self._pieces())
 
     def encode(self, turns: Sequence[Turn], created_at: datetime | None = None) -> tuple[list[int], str]:
-        """Return the tokens of a conversation with the beginning of the answer, and its rendered text.
+        """Return the tokens of a conversation, with the beginning of the answer to come, and the rendered text of both.
 
-        Only the template makes turns of it. A template that asks for the date gets that of `created_at`; None is now.
+        Only the template begins and ends turns. Contents cannot. If the template asks for the date, it gets the date of
+        `created_at`. None: today's date.
 
         Raises:
             Refused: The template refuses the conversation.
@@ -58,7 +62,7 @@ class ChatTemplate:
         join, wanted = self._shape(turns)
         controls = {n for n, (_, content) in enumerate(turns) if self.controls.holds_any(content)}
         answers = {n for n in controls if turns[n][0] == "assistant"}
-        # An answer may hold what the template itself cuts out, such as an earlier thought: that is tried first.
+        # Some templates cut thoughts out of earlier answers. So the answers are first rendered without placeholders.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
             text = self._render(join(_with_places(turns, hidden, mark)), created_at)
             tokens = self._encode(text, turns, mark)
@@ -67,7 +71,7 @@ class ChatTemplate:
         raise Forged("\n".join(content for _, content in turns))
 
     def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
-        """Return the tokens of a rendered text. Its placeholders stand for contents."""
+        """Return the tokens of a rendered text, in which a content's tokens replace the content's placeholder."""
         first, *rest = _place(mark).split(text)
         tokens = list(self._tokenizer(first, add_special_tokens=False)["input_ids"]) if first else []
         for number, piece in zip(rest[::2], rest[1::2], strict=True):
@@ -76,7 +80,10 @@ class ChatTemplate:
         return tokens
 
     def _shape(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
-        """Return how conversations of this form are joined, and the control texts that they then have."""
+        """Return the way to join turns in conversations of this form, and the signature (`ControlTexts`) of the rendered text.
+
+        The form of a conversation is the roles of the turns, and the contents that are blank.
+        """
         shape = tuple((role, "" if content.strip() else f"-{content}") for role, content in turns)
         if shape not in self._shapes:
             if len(self._shapes) >= _SHAPES:
@@ -85,7 +92,10 @@ class ChatTemplate:
         return self._shapes[shape]
 
     def _tried(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
-        """Try the ways to join turns, from that which changes nothing on, until the template renders all contents."""
+        """Try the ways to join turns, in the order of `JOINS`, until the template renders all contents.
+
+        Returns the way that was found, and the signature of the rendered text. Raises Refused if no way was found.
+        """
         places = _with_places(turns, range(len(turns)), MARK)
         refusals = []
         for join in JOINS:
@@ -108,12 +118,18 @@ class ChatTemplate:
         return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **dated))
 
     def _dated(self, created_at: datetime) -> dict[str, Any]:
-        """Return arguments by which the template finds the date of `created_at`. It takes no function, so it gets a table."""
+        """Return arguments that make the template see the date of `created_at`.
+
+        A template takes no function as an argument, so it gets a table of dates by format.
+        """
         dates = {one: created_at.strftime(one) for one in self._formats}
         return {"chat_template": _CLOCK + self._tokenizer.get_chat_template(), "dates_by_format": dates}
 
     def _pieces(self) -> list[str]:
-        """Return what the template renders between the contents of a conversation with all roles."""
+        """Return the texts that the template renders before, between and after the contents of four short conversations.
+
+        Conversations that the template refuses are left out.
+        """
         system, user, answer = ("system", f"{MARK}0{MARK}"), ("user", f"{MARK}1{MARK}"), ("assistant", f"{MARK}2{MARK}")
         pieces: list[str] = []
         for turns in ([system, user, answer, user], [user, answer, user], [system, user], [user]):
@@ -133,7 +149,7 @@ def _without_empty_systems(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _merged(turns: Sequence[Turn]) -> list[Turn]:
-    """Join neighbours of one role, with an empty line between their texts."""
+    """Join neighbouring turns of the same role, with an empty line between their contents."""
     merged: list[Turn] = []
     for role, content in turns:
         if merged and merged[-1][0] == role:
@@ -144,7 +160,10 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
-    """Make each system turn a part of the user turn after it, or a user turn of its own. Without `first_too` the first stays."""
+    """Put each system turn at the beginning of the user turn after it, or make it a user turn if another turn or none follows.
+
+    Without `first_too`, a system turn that begins the conversation stays.
+    """
     folded: list[Turn] = []
     pending: list[str] = []
     for place, (role, content) in enumerate(turns):
@@ -174,11 +193,14 @@ JOINS: Final[tuple[Join, ...]] = (
     lambda turns: _folded(_without_empty_systems(turns), first_too=True),
     lambda turns: _merged(_folded(_without_empty_systems(turns), first_too=True)),
 )
-"""The ways to join turns, in the order in which they are tried: those that change less come first."""
+"""The ways to join turns, in the order in which they are tried. Ways that change less come first."""
 
 
 def _with_places(turns: Sequence[Turn], hidden: Container[int], mark: str) -> list[Turn]:
-    """Return the turns with a placeholder for each hidden content. White space around it stays, for the template to cut."""
+    """Return the turns with a placeholder for each content whose turn's number is in `hidden`.
+
+    White space around a content stays, so that the template can cut it. Blank contents get no placeholder.
+    """
     return [
         (role, _placed(content, f"{mark}{n}{mark}") if n in hidden else content)
         for n, (role, content) in enumerate(turns)
@@ -192,7 +214,7 @@ def _placed(content: str, place: str) -> str:
 
 
 def _is_lost(content: str, text: str) -> bool:
-    """Whether a rendered text lacks a placeholder of a content."""
+    """Whether a rendered text lacks a placeholder that is in a content."""
     return any(f"{MARK}{number}{MARK}" not in text for number in _place(MARK).findall(content))
 
 
@@ -207,6 +229,6 @@ def _mark_for(turns: Sequence[Turn]) -> str:
 
 
 def _source(tokenizer: Any) -> str:
-    """Return the source of the template; of several named ones, that of all of them."""
+    """Return the source of the tokenizer's template. If there are several named templates, return the sources of all of them."""
     found = tokenizer.chat_template
     return "\n".join(map(str, found.values())) if isinstance(found, dict) else str(found)

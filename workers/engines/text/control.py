@@ -1,7 +1,8 @@
-"""Control texts are what a model reads as more than words: special tokens, and the turn markers of its chat template.
+"""Control texts are texts that a model reads as more than words: special tokens and turn markers.
 
-Content is text that a user or a model wrote. A control text in content is encoded as ordinary characters, one by one, so that
-only the chat template makes turns. Where a tokenizer cannot do that, `Forged` is raised, and the request fails.
+A turn marker is a text by which a chat template shows where a turn begins or ends. Content is text that a user or a model wrote.
+A control text in content is encoded as ordinary characters, one by one, so that only the chat template makes turns. If a
+tokenizer cannot do that, `Forged` is raised, and the request fails.
 """
 
 import re
@@ -10,23 +11,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ANCHORS: Final = ("\n", "|", ".", "0", "a", " ")
-"""Characters that may stand before a text while it is encoded, so that the text does not count as the beginning of a prompt."""
+"""A tokenizer may encode a text differently at the beginning of a prompt. So a text that stands later in a prompt is encoded with
+one of these characters before it, and the character's tokens are dropped."""
 
 _RENDERED: Final = re.compile(r"<<[^<>\n]{1,60}>>|<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
-"""The forms of turn markers in what a chat template renders."""
+"""Matches the turn markers in a text that a chat template renders."""
 
 _WRITTEN: Final = re.compile(r"<<[/\w]{1,60}>>|<\|[^<>|\s]{1,60}\|>|</?[\w\uff5c\u2581]{1,60}>|\[/?[A-Z][A-Z_]{1,60}\]")
-"""The forms of turn markers in the source of a chat template, for turns that only other conversations have, such as tools."""
+"""Matches the turn markers in the source of a chat template. The markers of some turns, such as those of tools, are in none of
+the texts that `ChatTemplate` renders on trial."""
 
 _HEADING: Final = re.compile(r"^#+ ?[^\n]{2,60}$", re.MULTILINE)
 _LABEL: Final = re.compile(r"[A-Za-z][\w ]{1,40}:(?=\s*$)")
 _LAST_WORD: Final = re.compile(r"\b[A-Za-z]\w{2,20}:(?=\s*$)")
-"""Turn markers in words, such as `### Response:` and, at the end of a piece, `USER:`. They are words of any text too, so content
-that holds one is encoded with care, but is never refused."""
+"""These three match turn markers that are words, such as `### Response:`, or `USER:` at the end of a rendered text. Ordinary
+content may hold the same words. So content is never refused because of such a marker, even if the marker cannot be encoded as
+ordinary characters."""
 
 
 class Forged(Exception):
-    """Content holds a control text that cannot be encoded as ordinary characters. The message names it."""
+    """Content holds a control text that cannot be encoded as ordinary characters. The message quotes the text."""
 
     def __init__(self, text: str) -> None:
         shown = text if len(text) <= 40 else f"{text[:40]}\u2026"
@@ -37,12 +41,12 @@ class Forged(Exception):
 
 
 class ControlTexts:
-    """The control texts of a tokenizer and its chat template, and the encoding of content without them.
+    """The control texts of a tokenizer and its chat template. This class also encodes content, without control tokens.
 
     Args:
         tokenizer: A tokenizer of transformers.
         source: The source of its chat template; empty if it has none.
-        pieces: What the template renders between the contents of a conversation.
+        pieces: The texts that the template renders before, between and after contents.
     """
 
     def __init__(self, tokenizer: Any, source: str, pieces: Sequence[str]) -> None:
@@ -62,21 +66,27 @@ class ControlTexts:
         self._literals: dict[str, list[int]] = {}
 
     def token_of(self, text: str) -> int | None:
-        """Return the special or control token that a text is, spaces around it aside; None if it is none."""
+        """Return the control token whose text is `text` without the white space at both ends; None if there is none."""
         return self._by_text.get(text.strip())
 
     def signature(self, text: str, tokens: Iterable[int]) -> tuple[list[str], list[int]]:
-        """Return the turn markers of a rendered text and its control tokens: what makes its turns."""
+        """Return the control texts in a rendered text, and the control tokens among `tokens`.
+
+        Texts with the same signature have the same turns.
+        """
         return self._all.findall(text) if self._all else [], [token for token in tokens if token in self.ids]
 
     def holds_any(self, content: str) -> bool:
-        """Whether content holds the text of a control text, as it is or as the tokenizer normalizes it."""
+        """Whether content holds a control text, either as the content is or as the tokenizer normalizes the content."""
         if self._all is None:
             return False
         return bool(self._all.search(content) or self._normalized_spans(content))
 
     def spans(self, content: str) -> list[tuple[int, int]]:
-        """Return where control texts stand in content, from left to right and without overlaps."""
+        """Return the start and end of each control text in content, from left to right.
+
+        Control texts that overlap count as one.
+        """
         if self._all is None:
             return []
         found = [match.span() for match in self._all.finditer(content)]
@@ -94,10 +104,10 @@ class ControlTexts:
         return merged
 
     def prompt(self, text: str) -> list[int]:
-        """Return the tokens of a raw prompt: of content, with the tokens that the tokenizer puts before and after it.
+        """Return the tokens of a raw prompt: those of its content, and those that the tokenizer puts before and after a prompt.
 
         Raises:
-            Forged: It holds a control text that cannot be encoded.
+            Forged: The prompt holds a control text that cannot be encoded as ordinary characters.
         """
         tokens = list(self._tokenizer(text)["input_ids"])
         if self._all is None:
@@ -108,10 +118,10 @@ class ControlTexts:
         return [*before, *self.content(text, first=True), *after]
 
     def content(self, text: str, *, first: bool = False) -> list[int]:
-        """Return the tokens of content, none of which is a control token. `first` says that nothing stands before it.
+        """Return the tokens of content. None of them is a control token. With `first`, the content begins the prompt.
 
         Raises:
-            Forged: It holds a control text that cannot be encoded.
+            Forged: The content holds a control text that cannot be encoded as ordinary characters.
         """
         if self._all is None:
             return self._ids(text)
@@ -127,13 +137,16 @@ class ControlTexts:
         return tokens
 
     def following(self, text: str) -> list[int]:
-        """Return the tokens of a text that follows another one, so that no space is put before it."""
+        """Return the tokens of a text that stands after another text, without the space that may be put before a prompt."""
         if not text:
             return []
         return next((tokens for _, tokens in self._after_anchors(text)), None) or self._ids(text)
 
     def _literal(self, text: str) -> list[int]:
-        """Return the tokens of a control text as ordinary characters: each is encoded by itself."""
+        """Return tokens that spell a control text without being control tokens. Each character is encoded by itself.
+
+        If this does not give the text back, a turn marker that is words is encoded whole. For any other text, `Forged` is raised.
+        """
         if text not in self._literals:
             self._literals[text] = self._characters(text)
         return self._literals[text]
@@ -158,7 +171,10 @@ class ControlTexts:
         return self.following(text)
 
     def _is(self, anchor: str, tokens: list[int], text: str) -> bool:
-        """Whether tokens are no control tokens, and decode to a text behind an anchor, as it is or normalized."""
+        """Whether tokens decode, after an anchor (`ANCHORS`), to a text or to its normalized form.
+
+        False if one of the tokens is a control token or an unknown token.
+        """
         if self.ids.intersection(tokens) or self._unknown.intersection(tokens):
             return False
         head = self._ids(anchor)
@@ -167,7 +183,10 @@ class ControlTexts:
         return whole.startswith(before) and whole[len(before) :] in {text, normal, text.lower(), normal.lower()}
 
     def _after_anchors(self, text: str) -> Iterable[tuple[str, list[int]]]:
-        """Yield the tokens of a text behind each anchor that does not grow together with it."""
+        """Yield each anchor (`ANCHORS`) with the tokens that a text has after it.
+
+        Anchors that the tokenizer joins with the beginning of the text are left out.
+        """
         for anchor in ANCHORS:
             head, whole = self._ids(anchor), self._ids(anchor + text)
             if head and len(whole) > len(head) and whole[: len(head)] == head:
@@ -182,7 +201,10 @@ class ControlTexts:
         return self._frame
 
     def _normalized_spans(self, content: str) -> list[tuple[int, int]]:
-        """Return where content becomes a turn marker when the tokenizer normalizes it, as `\uff3bINST\uff3d` may."""
+        """Return the start and end of each text in content that the tokenizer normalizes to a control text.
+
+        For example, `\uff3bINST\uff3d` may become a turn marker.
+        """
         if self._normalize is None or self._all is None or not self._all.search(self._normalize(content)):
             return []
         normal = [self._normalize(character).removeprefix("\u2581") for character in content]
@@ -198,9 +220,11 @@ class ControlTexts:
 
 
 def _control_tokens(tokenizer: Any, template: str) -> dict[int, str]:
-    """Return the control tokens with their texts: the special ones, and others that look like markers and stand in the template.
+    """Return the texts of the control tokens, by token: special tokens, and added tokens of two sorts.
 
-    White space and single characters are ordinary text, even where a tokenizer pads with one, such as `!`.
+    The tokenizer names an added token in its `chat_control_tokens`, or the token looks like a marker and stands in `template`. A
+    token of white space or of a
+    single character is ordinary text, even if a tokenizer pads with it, as some do with `!`.
     """
     special = zip(getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ()), strict=True)
     found = {token: str(text) for token, text in special}
@@ -213,7 +237,7 @@ def _control_tokens(tokenizer: Any, template: str) -> dict[int, str]:
 
 
 def _unknown_tokens(tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that stand for text that the tokenizer does not know. Any content may have them."""
+    """Return the tokens that stand for text that the tokenizer does not know. Any content may have these tokens."""
     special = set(getattr(tokenizer, "all_special_ids", ()))
     tried = tokenizer("\ue000", add_special_tokens=False)["input_ids"]
     unknown = getattr(tokenizer, "unk_token_id", None)
@@ -221,11 +245,11 @@ def _unknown_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def _any_of(texts: set[str]) -> re.Pattern[str] | None:
-    """Return a pattern that finds the longest of these texts; None if there are none."""
+    """Return a pattern that matches any of these texts, the longest one that fits; None if there are no texts."""
     return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))) if texts else None
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a span without the white space at its ends, which some tokens take along."""
+    """Return the start and end of a part of `text`, without the white space at its ends that some tokens include."""
     inner = text[start:end]
     return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())

@@ -1,4 +1,4 @@
-"""Encoding turns prompts into a model's tokens and tokens into text, and finds requests that the model cannot take."""
+"""Encoding turns prompts into a model's tokens, and tokens into text. It also finds requests that the model cannot take."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from workers.engines.text.control import ControlTexts, Forged
 
 @dataclass(frozen=True, slots=True)
 class SampledLogprob:
-    """A sampled token, its log probability, and the most likely tokens at its position with theirs."""
+    """A sampled token, its log probability, and the most likely tokens at its position with their log probabilities."""
 
     token: int
     logprob: float
@@ -21,9 +21,10 @@ class SampledLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request, the tokens of its prompt, and the tokens of its continuation, which are taken instead of sampled ones.
+    """A request and the tokens of its prompt.
 
-    `prompt_sha256` is the hash of the rendered prompt.
+    `forced` are the tokens of the request's continuation. The engine takes them and samples none. `prompt_sha256` is the hash of
+    the rendered prompt.
     """
 
     request: GenerationRequest
@@ -39,7 +40,7 @@ class Encoder:
     Args:
         tokenizer: A tokenizer of transformers.
         vocabulary: The number of tokens that the model has.
-        context: The most tokens of a prompt and its completion together; None if the model names no limit.
+        context: The largest number of tokens that a prompt and its completion may have in sum; None if the model names no limit.
     """
 
     tokenizer: Any
@@ -55,9 +56,10 @@ class Encoder:
         object.__setattr__(self, "controls", controls)
 
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
-        """Return the tokens of a request, or why it cannot run. Messages go through the model's chat template, text does not.
+        """Return a request with its tokens, or a Fault that says why the request cannot run.
 
-        A special token or turn marker in a message, a text or a continuation is encoded as ordinary characters.
+        Messages go through the model's chat template. Text does not. A special token or turn marker (see `control`) in a message,
+        a text or a continuation is encoded as ordinary characters.
         """
         try:
             return self._encoded(request)
@@ -69,7 +71,7 @@ class Encoder:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
     def logprobs(self, sampled: Iterable[SampledLogprob]) -> tuple[TokenLogprob, ...]:
-        """Return log probabilities with each token as text, special tokens included."""
+        """Return the log probabilities with the text of each token. Special tokens are shown too."""
         return tuple(
             TokenLogprob(
                 one.token,
@@ -97,7 +99,7 @@ class Encoder:
         return self._fault(encoded.tokens, encoded.request.prompt.params.max_tokens) or encoded
 
     def _unsupported(self, prompt: Prompt) -> Fault | None:
-        """Return what the prompt asks for that this engine or model cannot do; None if there is nothing."""
+        """Return a Fault if the prompt asks for something that this engine or model cannot do; else None."""
         if prompt.schema is not None:
             return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
         if prompt.adapter is not None:
@@ -112,7 +114,10 @@ class Encoder:
         return None
 
     def _with_stop_tokens(self, request: GenerationRequest) -> GenerationRequest:
-        """Return a request whose stop texts that are special tokens are stop tokens too: no text of a completion shows them."""
+        """Return the request with a stop token added for each stop text that is a special token.
+
+        Such a stop text is never found in the text of a completion, because that text leaves out special tokens.
+        """
         params = request.prompt.params
         found = [token for text in params.stop if (token := self.controls.token_of(text)) is not None]
         known = tuple(token for token in found if token < self.vocabulary)
@@ -122,7 +127,10 @@ class Encoder:
         return replace(request, prompt=replace(request.prompt, params=params))
 
     def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
-        """Return a request that scores its one continuation, with the continuation's tokens as forced ones."""
+        """Return the prompt encoded so that its one continuation is scored: the continuation's tokens are forced, not sampled.
+
+        Returns a Fault if the continuation has no tokens, or a token outside the model's vocabulary.
+        """
         request = encoded_prompt.request
         (text,) = request.prompt.continuations
         forced = self.controls.content(text, first=True) if text else []
@@ -140,7 +148,7 @@ class Encoder:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def _tokens(self, request: GenerationRequest) -> tuple[list[int], str]:
-        """Return the tokens of a prompt, and its text as the model gets it."""
+        """Return the tokens of a request's prompt, and the prompt's text as the model gets it."""
         prompt = request.prompt
         if self.template is not None and prompt.messages:
             turns = [(message.role, message.content) for message in prompt.messages]

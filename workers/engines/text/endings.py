@@ -1,4 +1,4 @@
-"""How a completion ends: at an end token of the model or the request, at a stop text, at max_tokens, or by being cancelled."""
+"""A completion ends at an end token of the model or the request, at a stop text, at max_tokens, or when it is cancelled."""
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final
 from jobs.generation import FinishReason, SamplingParams, TokenLogprob
 
 TAIL_TOKENS: Final = 8
-"""A stop text is looked for in the last tokens first, so that a long text is not decoded at every token: in this many, and four
-more for each character of the longest stop text."""
+"""Stop texts are first looked for in only the last tokens, because decoding a long text after every token is slow. The number of
+these tokens is this one, plus four for each character of the longest stop text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ def ending_of(
     decode: Callable[[list[int]], str],
     cancelled: bool = False,
 ) -> Ending | None:
-    """Return how a completion ends with its last token; None if it goes on. To be asked after every token.
+    """Return how a completion ends with its last token; None if it does not end there. Call this after every token.
 
     Args:
         tokens: The completion so far.
-        params: Its sampling params: stop, stop_token_ids, min_tokens and max_tokens.
-        eos: The tokens that the model ends with.
+        params: The request's sampling params: stop, stop_token_ids, min_tokens and max_tokens.
+        eos: The end tokens of the model.
         decode: Turns tokens into text, without special tokens.
-        cancelled: Whether its request was cancelled.
+        cancelled: Whether the request was cancelled.
     """
     if params.stop and len(tokens) >= params.min_tokens:
         tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
@@ -58,6 +58,9 @@ def ending_of(
 
 
 def stop_at(text: str, stop: Sequence[str], floor: int = 0) -> int | None:
-    """Return where the first stop text begins that ends after `floor` characters; None if there is none."""
+    """Return the place in `text` where the earliest stop text begins; None if there is none.
+
+    Stop texts that end within the first `floor` characters do not count.
+    """
     found = (text.find(one, max(0, floor - len(one) + 1)) for one in stop if one)
     return min((place for place in found if place >= 0), default=None)

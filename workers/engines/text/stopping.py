@@ -1,4 +1,4 @@
-"""A stopping criterion for `generate` of transformers: it ends each row of a padded batch by the rules of `endings`."""
+"""A stopping criterion for `generate` of transformers. It ends each sequence of a padded batch by the rules of `endings`."""
 
 from collections.abc import Callable, Container, Sequence
 
@@ -9,14 +9,16 @@ from workers.engines.text.endings import Ending, ending_of
 
 
 class Stopping:
-    """The criterion. It remembers in `endings` how each row ended.
+    """The stopping criterion.
+
+    `endings` says how each sequence ended; None for a sequence that has not ended.
 
     Args:
-        requests: One for each row.
+        requests: The requests, one for each sequence.
         width: The padded length of the prompts, in tokens.
-        eos: The tokens that the model ends with.
+        eos: The end tokens of the model.
         decode: Turns tokens into text, without special tokens.
-        cancelled: The ids of cancelled requests. Other threads may add to it.
+        cancelled: The ids of cancelled requests. Other threads may add ids.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Stopping:
         self.endings: list[Ending | None] = [None] * len(requests)
 
     def __call__(self, input_ids: torch.Tensor, _scores: object) -> torch.Tensor:
-        """Return for each row [rows] whether it has ended. `generate` calls this once for each new token."""
+        """Return whether each sequence has ended [sequences]. `generate` calls this after each new token."""
         written = input_ids[:, self._width :].tolist()
         for row, ended in enumerate(self.endings):
             if ended is None:

@@ -1,9 +1,9 @@
 """Decode attention on a CPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Batched matrix products cost more: they compute every sequence up to the length of the longest, write scores and weights to
-memory, and are slow for one query. This kernel reads every key and value once, in the order in which `tiles` stores them. It is
-compiled when a model first runs, for the sizes of its heads, which must be constants so that the sums stay in registers. All sums
-are in float32.
+Batched matrix products cost more. They compute every sequence up to the length of the longest one, write scores and weights to
+memory, and are slow for one query. This kernel reads every key and value once, in the order in which `tiles` stores them. The
+kernel is compiled when a model first runs. The sizes of the model's heads are constants in it, so that the sums stay in
+registers. All sums are in float32.
 """
 
 from functools import cache
@@ -32,17 +32,18 @@ def decode_attention(
     """Compute the attention of one query for each sequence.
 
     Args:
-        query: The queries [heads, sequences, size], in the format of the keys. Heads of one KV head are next to each other.
+        query: The queries [heads, sequences, size], in the number format of the keys. The query heads of one KV head are next to
+            each other.
         keys: The tiles of the cache [slots, tiles, KV heads, size / pair, TILE, pair].
-        values: The values of the cache [slots, length, KV heads, value size], in the same format.
+        values: The values of the cache [slots, length, KV heads, value size], in the number format of the keys.
         slots: The slot of each sequence [sequences].
         lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
         scale: The factor of the scores.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh.
-        window: A token sees only this many of the last tokens, itself included. None: all of them.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: they are not.
+        window: A query attends to at most this many of the last tokens, its own included. None: to all tokens.
 
     Returns:
-        The outputs [sequences, heads, value size], in the same format.
+        The outputs [sequences, heads, value size], in the number format of the keys.
     """
     heads, sequences, size = query.shape
     kv_heads, value_size = values.shape[2:]
@@ -62,7 +63,10 @@ def decode_attention(
 
 
 def _signature(*, bf16: bool) -> Any:
-    """Return the types of the kernel's arguments. They are fixed, so that it is compiled once, not for each layout of a query."""
+    """Return the types of the kernel's arguments.
+
+    The types are fixed, so that numba compiles the kernel once, and not once for each memory layout of `query`.
+    """
     number = types.uint16 if bf16 else types.float32
     query, keys, values, out = (
         types.Array(number, dimensions, order) for dimensions, order in ((3, "A"), (6, "C"), (4, "C"), (3, "C"))
@@ -136,7 +140,10 @@ def _kernel(kv_heads: int, queries: int, size: int, value_size: int, bf16: bool)
 
 @compiled()
 def _softmax(scores: Any, start: Any, end: Any, softcap: Any, factors: Any) -> None:
-    """Turn each query's scores [start:end] into exponentials, in place. Times the query's factor, these are their softmax."""
+    """Replace each query's scores [start:end] by exponentials, and write the query's factor to `factors`.
+
+    The exponentials times the factor are the softmax of the scores.
+    """
     one, two = np.float32(1.0), np.float32(2.0)
     for q in range(len(scores)):
         row = scores[q, start:end]

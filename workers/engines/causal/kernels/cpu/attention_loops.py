@@ -1,4 +1,4 @@
-"""The two inner loops of decode attention, made for given sizes as functions that numba calls with addresses."""
+"""This module makes the two inner loops of decode attention for given sizes. numba calls each loop as a function of addresses."""
 
 from typing import Any, Final
 
@@ -26,7 +26,8 @@ from workers.engines.causal.kernels.cpu.vectors import (
 )
 
 PREFETCH_BYTES: Final = 6144
-"""Memory is prefetched this many bytes ahead: about as many as a loop computes while memory arrives."""
+"""A loop prefetches memory this many bytes after the place that it reads. A loop reads about as many bytes in the time that
+memory takes to arrive."""
 
 MAX_SUMS: Final = 20
 """A loop keeps at most this many vectors of sums, so that sums and operands fit in the 32 vector registers."""
@@ -39,7 +40,7 @@ def make_score(queries: int, size: int, *, bf16: bool) -> InnerLoop:
         scaled: The address of scaled queries, float32 [queries, size].
         tile: The address of keys, float32 [size, TILE] or bfloat16 [size / 2, TILE, 2].
         scores: The address of the results, float32 [queries, TILE].
-        stride: The bytes from one query's scores to those of the next query.
+        stride: The bytes from one query's scores to the next query's scores.
     """
 
     def make(build: Any, scaled: Any, tile: Any, scores: Any, stride: Any) -> None:
@@ -65,7 +66,7 @@ def make_score(queries: int, size: int, *, bf16: bool) -> InnerLoop:
 
 
 def make_weigh(queries: int, size: int, value_stride: int, *, bf16: bool) -> InnerLoop:
-    """Make `weigh(weights, values, sums, count, stride)`, which adds weighted values to sums, for some queries.
+    """Make `weigh(weights, values, sums, count, stride)`, which adds values, each times its weight, to the sums of queries.
 
     Args:
         queries: The number of queries.
@@ -78,7 +79,7 @@ def make_weigh(queries: int, size: int, value_stride: int, *, bf16: bool) -> Inn
         values: The address of values [count, size].
         sums: The address of the sums, float32 [queries, size], to which the function adds.
         count: The number of values.
-        stride: The bytes from one query's weights to those of the next query.
+        stride: The bytes from one query's weights to the next query's weights.
     """
     lanes = next(n for n in (TILE, 8, 4, 2, 1) if size % n == 0)
     vectors_at_once = max(1, MAX_SUMS // queries)
@@ -113,7 +114,7 @@ def make_weigh(queries: int, size: int, value_stride: int, *, bf16: bool) -> Inn
 
 
 def _two_dimensions(build: Any, tile: Any, index: Any, *, bf16: bool) -> list[Any]:
-    """Load two dimensions of the keys of a tile, as float32 [TILE] each."""
+    """Load pair number `index` of the dimensions of a tile's keys. Returns two vectors, each float32 [TILE]."""
     words = vector(WORD, TILE)
     if bf16:
         at = build.add(tile, build.mul(index, LONG(CACHE_LINE)))
@@ -129,7 +130,7 @@ def _two_dimensions(build: Any, tile: Any, index: Any, *, bf16: bool) -> list[An
 
 
 def _to_float32(build: Any, address: Any, offset: int, lanes: int, *, bf16: bool) -> Any:
-    """Load numbers of the cache as float32. A bfloat16 is the upper half of the float32 with the same value."""
+    """Load `lanes` numbers of the cache as float32. A bfloat16 is the upper half of the float32 with the same value."""
     if not bf16:
         return load(build, address, vector(FLOAT, lanes), offset)
     half = load(build, address, vector(HALF, lanes), offset)

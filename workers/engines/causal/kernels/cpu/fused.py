@@ -1,7 +1,7 @@
-"""Fused layers do small operations of a network in one pass over memory; torch makes several passes.
+"""Fused layers do small operations of a network in one pass over memory. torch makes several passes.
 
-They are for bfloat16 on CPUs that compute in it, like `packed`. `fuse` recognises a layer by its parts. It replaces a norm or an
-MLP only if the fused layer gives the same outputs for random numbers.
+Like packed weights (`packed`), fused layers are for CPUs that compute in bfloat16. `fuse` recognises a layer by the layer's
+parts. `fuse` replaces a norm or an MLP only if the fused layer gives the same outputs for random numbers.
 """
 
 import inspect
@@ -18,8 +18,9 @@ from workers.engines.causal.kernels.cpu.packed import PackedLinear, computes_in_
 from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
 TOLERANCE: Final = 2.0**-7
-"""The largest difference between the outputs of a fused layer and of the original layer, as a fraction of the largest output:
-about the last place of a bfloat16."""
+"""A fused norm or MLP is used only if its outputs differ from the original layer's by at most this fraction of the largest
+output. The
+fraction is about the last place of a bfloat16."""
 
 QKV_NAMES: Final = ("q_proj", "k_proj", "v_proj")
 """The names of the layers for queries, keys and values in most models. The three layers have the same input."""
@@ -42,7 +43,10 @@ class FusedRmsNorm(nn.Module):
 
 
 class FusedQkv:
-    """The query, key and value layers of attention as one product, computed when the first of them is called."""
+    """The query, key and value layers of attention, computed as one product.
+
+    The product is computed when the first of the three layers is called.
+    """
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         self._sizes = [layer.out_features for layer in layers]
@@ -51,7 +55,7 @@ class FusedQkv:
         self._parts: list[torch.Tensor | None] = []
 
     def part(self, states: torch.Tensor, number: int) -> torch.Tensor:
-        """Return the output of layer `number`. Each output is returned once and then forgotten, to free memory."""
+        """Return the output of layer `number` for `states`, and forget that output, to free memory."""
         if states is not self._states or self._parts[number] is None:
             self._states, self._parts = states, list(self._whole(states).split(self._sizes, -1))
         part, self._parts[number] = self._parts[number], None
@@ -61,7 +65,7 @@ class FusedQkv:
 
 
 class QkvPart(nn.Module):
-    """One of the three layers of a `FusedQkv`: its output is a part of their common product."""
+    """One of the three layers of a `FusedQkv`. The layer's output is a part of the product of all three."""
 
     def __init__(self, qkv: FusedQkv, number: int, layer: nn.Linear) -> None:
         super().__init__()
@@ -73,7 +77,7 @@ class QkvPart(nn.Module):
 
 
 class FusedGatedMlp(nn.Module):
-    """A gated MLP with SiLU (SwiGLU, arXiv 2002.05202): its gate and up projections are one product."""
+    """A gated MLP with SiLU (SwiGLU, arXiv 2002.05202). Its gate and up projections are computed as one product."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -146,7 +150,7 @@ def _is_bf16(parameters: dict[str, torch.Tensor]) -> bool:
 
 
 def _gives_same(original: nn.Module, fused: nn.Module, size: int) -> bool:
-    """Whether both layers give the same outputs for random numbers of two magnitudes."""
+    """Whether both layers give the same outputs, within `TOLERANCE`, for random numbers of two magnitudes."""
     generator = torch.Generator().manual_seed(0)
     some = torch.randn(1, 6, size, generator=generator)
     tried = torch.cat([some, 0.05 * some]).bfloat16()

@@ -1,4 +1,7 @@
-"""Compiles loops with numba, and converts numbers inside them. numpy has no bfloat16: a uint16 holds its bits."""
+"""This module compiles loops with numba, and converts numbers inside the loops.
+
+numpy has no bfloat16, so a uint16 holds the bits of a bfloat16.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -14,7 +17,10 @@ _OPTIONS: Final = {"fastmath": _FAST_MATH, "nogil": True, "error_model": "numpy"
 
 
 def compiled(signature: Any = None) -> Callable[[Loops], Loops]:
-    """Return a decorator that compiles loops for argument types. numba caches them on disk if it finds a writable folder."""
+    """Return a decorator that compiles loops for the argument types of `signature`; None: for those of the first call.
+
+    numba caches the compiled loops on disk if it finds a writable folder.
+    """
 
     def decorate(loops: Loops) -> Loops:
         try:
@@ -26,7 +32,10 @@ def compiled(signature: Any = None) -> Callable[[Loops], Loops]:
 
 
 def compiled_uncached(signature: Any) -> Callable[[Loops], Loops]:
-    """Return a decorator like `compiled` without the disk cache, which cannot hold loops that call functions made at run time."""
+    """Return a decorator like that of `compiled`, but without the disk cache.
+
+    The cache cannot hold loops that call functions made at run time.
+    """
     return cast("Callable[[Loops], Loops]", njit(signature, **_OPTIONS))
 
 
@@ -38,7 +47,7 @@ _inlined: Final = cast(
 
 @_inlined
 def to_float32(number: Any, bf16: Any) -> Any:
-    """Return a number of the cache as float32. If `bf16`, the number is 16 bits: the upper half of a float32."""
+    """Return a number of a tensor as float32. If `bf16`, the number is the 16 bits of a bfloat16: the upper half of a float32."""
     if bf16:
         return np.uint32(np.uint32(number) << np.uint32(16)).view(np.float32)
     return np.float32(number)
@@ -46,12 +55,12 @@ def to_float32(number: Any, bf16: Any) -> Any:
 
 @_inlined
 def exp(x: Any) -> Any:
-    """Return e**x, with x clamped to [-87, 87]. It calls nothing, so that loops which use it are vectorised.
+    """Return e**x, with x clamped to [-87, 87]. This function calls no other, so that loops which use it are vectorised.
 
     The relative error is below 1e-6 for x in [-1, 1], and below 1e-5 elsewhere.
 
-    e**x = 2**n * e**f with an integer n and f in [0, ln 2): 2**n is made from its exponent bits, e**f by the first terms of its
-    series.
+    e**x is 2**n * e**f with an integer n and f in [0, ln 2). 2**n is a float32 whose exponent bits are set from n. e**f is the
+    sum of the first eight terms of its power series.
     """
     z = min(max(x, np.float32(-87.0)), np.float32(87.0)) * np.float32(1.4426950408889634)
     n = np.floor(z)
@@ -69,7 +78,7 @@ def exp(x: Any) -> Any:
 
 @_inlined
 def from_float32(number: Any, bf16: Any) -> Any:
-    """Return a float32 as a number of the cache. If `bf16`, these are the bits of the nearest bfloat16, ties to even."""
+    """Return a float32 as a number of a tensor. If `bf16`, return the bits of the nearest bfloat16, ties to even."""
     if bf16:
         bits = np.float32(number).view(np.uint32)
         return np.uint16((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))

@@ -1,8 +1,8 @@
-"""Packed weights lie in memory in the order in which matrix products read them, so that no step rearranges them.
+"""Packed weights lie in memory in the order in which matrix products read them, so that no step has to rearrange weights.
 
-Linear layers get packed weights if they are bfloat16 and on a CPU that computes in bfloat16. `products` computes the layers that
-it supports, and oneDNN the others; the results are those of the plain layer. A plain layer's weights are freed unless another
-module uses them too, such as tied embeddings.
+A linear layer gets packed weights if its weights are bfloat16 and on a CPU that computes in bfloat16. `products` computes the
+layers that it supports, and oneDNN computes all others. The results are those of the plain layers. A plain layer's weights are
+freed, unless another module uses the same weights, as tied embeddings do.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from torch import nn
 from workers.engines.causal.kernels.cpu.products import Panels, fits_panels
 
 TYPICAL_ROWS: Final = 64
-"""oneDNN packs weights for inputs of this many tokens. Inputs of other numbers of tokens work too."""
+"""oneDNN packs weights in the order that suits inputs of this many tokens. Inputs of more or fewer tokens work too."""
 
 
 class PackedLinear(nn.Module):
     """A linear layer with packed weights, for inputs [..., in_features].
 
-    If it is made of several layers, it returns the outputs of all of them for the same input, joined in the last dimension.
+    If several layers are given, their outputs for the same input are joined in the last dimension.
     """
 
     def __init__(self, *layers: nn.Linear) -> None:
@@ -55,7 +55,10 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 
 def pack(network: Any, device: torch.device) -> int:
-    """Pack the bfloat16 linear layers of a network, if its device is a CPU that computes in bfloat16. Returns their number."""
+    """Pack the bfloat16 linear layers of a network, if `device` is a CPU that computes in bfloat16.
+
+    Returns the number of packed layers.
+    """
     if not computes_in_bf16(device):
         return 0
     plain = [

@@ -1,9 +1,9 @@
-"""Matrix products with bfloat16 weights for few rows of inputs, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
+"""This module multiplies few rows of inputs by bfloat16 weights, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
 
-A row is the inputs of one token. A decode step reads every weight once, for one row a sequence. Libraries wait for the weights
-and then compute; these loops prefetch the next weights while they compute with those that have arrived. The weights of 64 outputs
-are a panel. It lies in memory in the order in which it is read: for each pair of inputs, the 64 pairs of weights. Up to six rows
-are multiplied by a panel at once: then their sums, in float32, fill the registers.
+A row is the inputs of one token. A decode step reads every weight once, for one row of each sequence. Libraries wait for weights
+before they compute. These loops prefetch the next weights while they compute with weights that have arrived. The weights of 64
+outputs are a panel. A panel lies in memory in the order in which it is read: for each pair of inputs, the 64 pairs of weights. At
+most six rows are multiplied by a panel at once, because the registers hold no more sums (`MAX_BLOCK_ROWS`). Sums are in float32.
 """
 
 from functools import cache
@@ -33,11 +33,11 @@ from workers.engines.causal.kernels.cpu.vectors import (
 )
 
 PANEL_OUTPUTS: Final = 64
-"""The number of outputs of a panel. The sums of one row fill four registers, of 16 float32 each."""
+"""The number of outputs of a panel. One row's sums for a panel fill four registers of 16 float32 each."""
 
 MAX_BLOCK_ROWS: Final = 6
-"""At most this many rows are computed at once. Their sums, a panel's weights for a pair of inputs and one row's pair of inputs
-then fit in the 32 registers."""
+"""At most this many rows are multiplied by a panel at once. Of the 32 registers, 24 hold the rows' sums, 4 the panel's weights
+for a pair of inputs, and 1 a row's pair of inputs."""
 
 _LANES: Final = 16
 _PANEL_REGISTERS: Final = PANEL_OUTPUTS // _LANES
@@ -57,7 +57,7 @@ class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no types, and la
 
 @cache
 def has_bf16_products() -> bool:
-    """Whether this processor multiplies pairs of bfloat16 and has no matrix unit (AMX): with AMX, libraries are faster."""
+    """Whether this processor multiplies pairs of bfloat16 and has no matrix unit (AMX). With AMX, libraries are faster."""
     features = binding.get_host_cpu_features()
     return bool(features.get("avx512bf16")) and not features.get("amx-bf16")
 
@@ -71,7 +71,7 @@ def fits_panels(weight: torch.Tensor) -> bool:
 
 
 class Panels:
-    """The weights of a linear layer in panels.
+    """The weights of a linear layer, stored in panels, and its bias.
 
     Args:
         weight: The weights, bfloat16 [outputs, inputs], for which `fits_panels` is true.
@@ -102,16 +102,20 @@ class Panels:
 
 
 def _prefetch_lines(rows: int) -> int:
-    """Return how many cache lines to prefetch with each pair of inputs, so that all blocks of rows prefetch the next panel."""
+    """Return how many cache lines a block of rows prefetches with each pair of inputs.
+
+    All blocks together prefetch the next panel.
+    """
     blocks = -(-rows // MAX_BLOCK_ROWS)
     return 4 if blocks == 1 else 2 if blocks < _PANEL_REGISTERS else 1
 
 
 @cache
 def _multiplier(lines: int) -> InnerLoop:
-    """Compile the loops over panels and over blocks of rows.
+    """Compile the function that multiplies rows by panels, in loops over panels and over blocks of rows.
 
-    Blocks differ by one row at most. The compiled function takes addresses, then counts.
+    The numbers of rows of two blocks differ by at most one. The compiled function takes the addresses of inputs, panels, bias and
+    outputs, and the numbers of rows, inputs and outputs.
     """
     one, two, three, four, five, six = (_make_block(rows, lines) for rows in range(1, MAX_BLOCK_ROWS + 1))
 
@@ -145,7 +149,9 @@ def _multiplier(lines: int) -> InnerLoop:
 
 
 def _make_block(rows: int, lines: int) -> InnerLoop:
-    """Make `block(states, panel, bias, out, pairs, row_bytes, out_bytes, prefetch_address)`: `rows` rows times one panel.
+    """Make `block(states, panel, bias, out, pairs, row_bytes, out_bytes, prefetch_address)`.
+
+    The function multiplies `rows` rows by one panel.
 
     Args of the function:
         states: The address of inputs, bfloat16 [rows, 2 * pairs].
@@ -155,7 +161,7 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
         pairs: The number of pairs of inputs.
         row_bytes: The bytes from one row of `states` to the next.
         out_bytes: The bytes from one row of `out` to the next.
-        prefetch_address: The address where prefetching starts: `lines` cache lines with each pair of inputs.
+        prefetch_address: The address where prefetching starts. `lines` cache lines are prefetched with each pair of inputs.
     """
 
     def make(
@@ -202,7 +208,7 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
 
 
 def _dot_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
-    """Return 16 sums, to each of which the two products of a pair of bfloat16 are added: the instruction VDPBF16PS."""
+    """Add to each of 16 sums the two products of a pair of bfloat16, by the instruction VDPBF16PS. Returns the new sums."""
     name, pairs = "llvm.x86.avx512bf16.dpbf16ps.512", vector(_Bfloat16(), 2 * _LANES)
     known = build.module.globals.get(name)
     add = known or ir.Function(build.module, ir.FunctionType(sums.type, [sums.type, pairs, pairs]), name)

@@ -1,9 +1,10 @@
-"""Tiles are the order of keys and values in memory on a CPU: decode attention reads each number once, in this order.
+"""Tiles are the order in which keys lie in memory on a CPU. Decode attention reads each number once, in this order.
 
-A slot's keys lie in tiles of 16 tokens. For each head of a tile, the 16 numbers of one dimension stand together, then those of
-the next. So a vector register holds the scores of 16 tokens, and its numbers are never added up. With bfloat16, two dimensions of
-a token stand together, in 32 bits. Values lie token by token. All heads of a tile or a token are next to each other, so a slot is
-one stretch of memory.
+A slot's keys lie in tiles of 16 tokens. For each KV head, a tile holds the 16 numbers of the first dimension, one for each token,
+followed by the 16 numbers of the second dimension, and so on. So a vector register holds the scores of 16 tokens, and the numbers
+in one register never have to be added up. With bfloat16, two dimensions of a token stand together, in 32 bits. Values lie token
+by token. All KV heads of a tile or a token are next to each other, so the keys of a slot are one stretch of memory, and so are
+its values.
 """
 
 from functools import cache
@@ -15,38 +16,39 @@ from numba import types
 from workers.engines.causal.kernels.cpu.loops import Loops, compiled
 
 TILE: Final = 16
-"""The number of tokens in a tile: as many as a vector register of 512 bits holds float32 numbers."""
+"""The number of tokens in a tile. A vector register of 512 bits holds as many float32 numbers."""
 
 NUMPY_FORMATS: Final = {torch.float32: torch.float32, torch.bfloat16: torch.uint16}
-"""The number formats that the cache may have, each with the format that numpy uses for it: numpy has no bfloat16."""
+"""The number formats that a tiled cache may have, each with the format in which numpy gets the same bits. numpy has no
+bfloat16."""
 
 PAIR: Final = {torch.float32: 1, torch.bfloat16: 2}
-"""How many dimensions of a key stand together in a tile, in 32 bits."""
+"""For each number format: how many dimensions of a key stand together in a tile. They fill 32 bits."""
 
 
 def can_tile(keys: torch.Tensor) -> bool:
-    """Whether keys [..., size] can lie in tiles: on a CPU, in a format of `NUMPY_FORMATS`, with an even size."""
+    """Whether keys [..., size] can lie in tiles. They must be on a CPU, in a format of `NUMPY_FORMATS`, and of an even size."""
     return keys.device.type == "cpu" and keys.dtype in NUMPY_FORMATS and keys.shape[-1] % 2 == 0
 
 
 def as_numpy(tensor: torch.Tensor) -> Any:
-    """Return a tensor, of a format of `NUMPY_FORMATS`, as a numpy array in the same memory."""
+    """Return a numpy array in the same memory as a tensor, whose format must be one of `NUMPY_FORMATS`."""
     return tensor.view(NUMPY_FORMATS[tensor.dtype]).numpy()
 
 
 def is_tiled(keys: torch.Tensor) -> bool:
-    """Whether keys of a cache lie in tiles: [slots, tiles, KV heads, size / pair, TILE, pair]."""
+    """Whether the keys of a cache lie in tiles. If so, they are [slots, tiles, KV heads, size / pair, TILE, pair]."""
     return keys.dim() == 6
 
 
 class TiledBlocks:
-    """The keys and values of a layer, in tiles.
+    """The keys and values of one layer in the KV cache: keys in tiles, values token by token.
 
     Args:
-        key_states: Keys [KV heads, tokens, size] of any tokens: only their sizes and format are used.
-        value_states: Values [KV heads, tokens, value size], likewise.
+        key_states: Keys [KV heads, tokens, size] of any tokens. Only their sizes and their format are used.
+        value_states: Values [KV heads, tokens, value size] of any tokens. Only their sizes and their format are used.
         slots: The number of slots.
-        length: The least length of a slot, in tokens. It is rounded up to whole tiles.
+        length: The length of a slot, in tokens. It is rounded up to whole tiles.
     """
 
     def __init__(self, key_states: torch.Tensor, value_states: torch.Tensor, slots: int, length: int) -> None:
@@ -64,7 +66,7 @@ class TiledBlocks:
     def write(
         self, key_states: torch.Tensor, value_states: torch.Tensor, slots: torch.Tensor, positions: torch.Tensor
     ) -> None:
-        """Write keys and values [KV heads, tokens, size] to the slots and positions [tokens] of their tokens."""
+        """Write the keys and values [KV heads, tokens, size] of tokens to the tokens' slots and positions [tokens]."""
         _make_write(bf16=self.keys.dtype == torch.bfloat16)(
             as_numpy(self.keys),
             as_numpy(self.values),
@@ -75,18 +77,24 @@ class TiledBlocks:
         )
 
     def indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
-        """Return each block with the index that selects the tokens at these slots and positions in it."""
+        """Return two pairs, one for the keys and one for the values.
+
+        A pair is a tensor, and the index in it of the tokens at these slots and positions.
+        """
         tile, row = positions // TILE, positions % TILE
         return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
-        """Copy the keys and values of the first tokens of slot `source` to slot `target`; keys in whole tiles."""
+        """Copy the keys and values of the first `tokens` tokens of slot `source` to slot `target`.
+
+        Keys are copied in whole tiles.
+        """
         tiles = -(-tokens // TILE)
         self.keys[target, :tiles] = self.keys[source, :tiles]
         self.values[target, :tokens] = self.values[source, :tokens]
 
     def resize(self, slots: int, length: int) -> None:
-        """Change the number of slots or their length; tokens that still fit stay."""
+        """Change the number of slots or the length of each slot. Tokens that fit the new sizes are kept."""
         tiles = -(-length // TILE)
         self.keys = resized(self.keys, slots, tiles, *self.keys.shape[2:])
         self.values = resized(self.values, slots, tiles * TILE, *self.values.shape[2:])
@@ -100,7 +108,7 @@ def keys_of(keys: torch.Tensor, slot: int, end: int) -> torch.Tensor:
 
 
 def resized(block: torch.Tensor, *shape: int) -> torch.Tensor:
-    """Return a block of another shape. Numbers that still fit are copied, and the rest is zero."""
+    """Return a new tensor of this shape with the numbers of `block` that fit in it. All other numbers are zero."""
     new = block.new_zeros(shape)
     fits = tuple(slice(min(sizes)) for sizes in zip(block.shape, shape, strict=True))
     new[fits] = block[fits]
@@ -109,7 +117,10 @@ def resized(block: torch.Tensor, *shape: int) -> torch.Tensor:
 
 @cache
 def _make_write(*, bf16: bool) -> Loops:
-    """Compile the loops that write keys and values in a number format. Their types are fixed, so that numba can cache them."""
+    """Compile the loops that write keys and values.
+
+    The arguments' types are fixed, so that numba can cache the compiled loops.
+    """
     number = types.uint16 if bf16 else types.float32
     blocks = [types.Array(number, dimensions, "C") for dimensions in (6, 4)]
     states, indices_type = types.Array(number, 3, "A"), types.Array(types.int64, 1, "A")

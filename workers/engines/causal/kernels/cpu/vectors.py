@@ -1,7 +1,7 @@
-"""Building blocks of inner loops, made of LLVM's vectors, because numba's own compiler does not keep sums in registers.
+"""This module generates parts of inner loops from LLVM's vectors, because numba's own compiler does not keep sums in registers.
 
-Addresses are integers. LLVM splits vectors of 16 numbers into vectors of the size that the processor has. Loops prefetch the
-memory that they read soon: its places are far apart, so the processor cannot predict them.
+Addresses are integers. If the processor's vectors are shorter than 16 numbers, LLVM splits the longer vectors. A loop prefetches
+the memory that it will read soon, because the processor cannot predict addresses that are far apart.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,10 @@ InnerLoop = Callable[..., None]
 
 
 def code_generator(make: InnerLoop) -> Callable[..., Any]:
-    """Return the function that numba calls to generate code: it passes the arguments to `make`, and returns numba's None."""
+    """Return the function that numba calls to generate code.
+
+    That function passes the builder and the arguments to `make`, and returns numba's None.
+    """
 
     def generate(context: Any, build: Any, _signature: Any, args: Sequence[Any]) -> Any:
         make(build, *args)
@@ -28,9 +31,9 @@ def code_generator(make: InnerLoop) -> Callable[..., Any]:
 
 
 class Loop:
-    """A loop that runs the code in its `with` block `count` times.
+    """A generated loop. It runs the code that its `with` block generates `count` times.
 
-    In the block, `index` counts from 0, and `sums` are the values so far, which the block replaces by new ones. After the block,
+    In the block, `index` counts from 0. `sums` are the values so far, and the block replaces them by new values. After the block,
     `sums` are the final values.
     """
 
@@ -73,7 +76,7 @@ def prefetch(build: Any, address: Any, ahead: int = 0) -> None:
 
 
 def vector(kind: Any, lanes: int) -> Any:
-    """Return the type of a vector with this many lanes of a kind."""
+    """Return the type of a vector of `lanes` numbers of the type `kind`."""
     return ir.VectorType(kind, lanes)
 
 
@@ -94,7 +97,7 @@ def splat(build: Any, number: Any, lanes: int) -> Any:
 
 
 def load(build: Any, address: Any, kind: Any, offset: int = 0) -> Any:
-    """Load a value of this kind from `offset` bytes after an address."""
+    """Load a value of the type `kind` from `offset` bytes after an address."""
     return build.load(build.inttoptr(build.add(address, LONG(offset)), kind.as_pointer()), align=2)
 
 

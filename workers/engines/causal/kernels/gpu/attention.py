@@ -1,9 +1,10 @@
 """Decode attention on a GPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Matrix products over all slots compute every sequence up to the length of the longest. The loops of this kernel end at each
-sequence's own length, which the kernel reads on the device, so a recorded step serves sequences of any length up to its maximum.
-A variant of the kernel (number format, head sizes, softcap, window) is used only after a trial on this device agreed with the
-reference. If the variant does not compile or does not agree, that is logged once, and matrix products are used instead.
+Matrix products over all slots compute every sequence up to the length of the longest one. The loops of this kernel end at each
+sequence's own length. The kernel reads this length on the device, so a recorded step (CUDA graph) serves sequences of any length
+up to the step's maximum. A variant of the kernel (number format, head sizes, softcap, window) is used only if its results in a
+trial on this device agree with `reference_attention`. If the variant does not compile or does not agree, this is logged once, and
+matrix products are used instead.
 """
 
 from functools import cache
@@ -15,23 +16,25 @@ import torch
 from jobs.logs import logger
 
 TOLERANCES: Final = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
-"""The number formats of the cache, and the largest error of a trial, in standard deviations of the exact results."""
+"""For each number format that the cache may have: the largest error with which a trial succeeds, in standard deviations of the
+exact results."""
 
 MAX_SPLITS: Final = 32
 """The tokens of one sequence are split into at most this many parts, which are computed in parallel."""
 
 MAX_HEAD_SIZE: Final = 256
-"""The kernel takes heads of at most this size, and at most this many queries a KV head: more do not fit into the shared memory of
-a multiprocessor."""
+"""The kernel takes heads of at most this size, and at most this many queries for each KV head. More do not fit into the shared
+memory of a multiprocessor."""
 
 TRIAL_LENGTHS: Final = (1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 511, 512, 513, 600)
-"""The lengths of the sequences of a trial: around the ends of blocks and parts."""
+"""The lengths, in tokens, of the sequences of a trial. Most are at, or next to, the end of a block or a part, where errors are
+likely."""
 
 
 def is_supported(
     keys: torch.Tensor, values: torch.Tensor, queries: int, *, softcap: float | None, window: int | None
 ) -> bool:
-    """Whether the kernel computes this variant of attention on the device of the cache, and a trial showed it to be right."""
+    """Whether the kernel can compute this variant of attention on the cache's device, and did so accurately in a trial."""
     sizes = keys.shape[3], values.shape[3]
     if keys.device.type != "cuda" or keys.dtype not in TOLERANCES or max(*sizes, queries) > MAX_HEAD_SIZE:
         return False
@@ -51,7 +54,9 @@ def decode_attention(
     window: int | None,
     splits: int | None = None,
 ) -> torch.Tensor:
-    """Compute the attention of one query for each sequence. Never waits for the device, so a CUDA graph can record it.
+    """Compute the attention of one query for each sequence.
+
+    The function never waits for the device, so a CUDA graph can record it.
 
     Args:
         query: The queries [sequences, KV heads, queries a KV head, size].
@@ -61,10 +66,10 @@ def decode_attention(
         lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
         scale: The factor of the scores.
         max_length: An upper limit of the lengths. Only the speed depends on it.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh.
-        window: A token sees only this many of the last tokens, itself included. None: all of them.
-        splits: The number of parts in which a sequence's tokens are computed in parallel, a power of two. None chooses as many
-            as keep the device busy.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: they are not.
+        window: A query attends to at most this many of the last tokens, its own included. None: to all tokens.
+        splits: The number of parts in which a sequence's tokens are computed in parallel, a power of two. None: as many as keep
+            the device busy.
 
     Returns:
         The outputs [sequences, KV heads, queries a KV head, value size], in the format of the values.
@@ -153,7 +158,7 @@ def max_error(
 ) -> float:
     """Return the largest error of `decode_attention` on random numbers, in standard deviations of the exact results.
 
-    The sequences have the lengths `TRIAL_LENGTHS`, and are computed in different numbers of parts.
+    The sequences have the lengths `TRIAL_LENGTHS`. All are computed three times, in different numbers of parts.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -207,7 +212,10 @@ def _is_accurate(
 
 
 def _splits(pairs: int, max_length: int, block: int, device: torch.device) -> int:
-    """Return a number of parts that gives each multiprocessor a few parts, and each part a few blocks."""
+    """Return the number of parts to split each sequence into.
+
+    Each multiprocessor should get a few parts, and each part a few blocks of tokens.
+    """
     splits = 1
     while splits < MAX_SPLITS and pairs * splits < 4 * _processors(device) and 4 * splits * block <= max_length:
         splits *= 2

@@ -1,9 +1,10 @@
-"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA; without it, this module is not imported.
+"""The Triton kernels of decode attention. Triton comes with torch's builds for CUDA. This module is imported only if Triton is
+installed.
 
 The tokens of a sequence are split into parts as in Flash-Decoding (Dao et al. 2023), so that even few sequences keep a GPU busy.
 Sums are in float32.
 """
-# Triton evaluates annotations, so this module has only annotations of Triton.
+# Triton evaluates annotations, so this module uses only Triton's own annotations.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 
 import triton
@@ -41,7 +42,7 @@ def attend_part(
 ):
     """Compute the attention of one KV head's queries to one part of one sequence's tokens.
 
-    The grid is [sequences, KV heads, splits]; padded sizes are powers of two, at least 16. `out` is [sequences, KV heads, splits,
+    The grid is [sequences, KV heads, splits]. Padded sizes are powers of two, at least 16. `out` is [sequences, KV heads, splits,
     queries, value size]. `sums` holds the logarithms of the sums of exponentials, [sequences, KV heads, splits, queries].
     """
     sequence, head, part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -111,7 +112,7 @@ def join_parts(
     padded_value_size: tl.constexpr,
     splits: tl.constexpr,
 ):
-    """Combine the parts of one query. The grid is [sequences * KV heads, queries]; `splits` is a power of two."""
+    """Combine the parts of one query. The grid is [sequences * KV heads, queries]. `splits` is a power of two."""
     pair, row = tl.program_id(0), tl.program_id(1)
     columns, part = tl.arange(0, padded_value_size), tl.arange(0, splits)
     row_start = (pair * splits + part) * queries + row
