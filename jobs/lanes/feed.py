@@ -2,7 +2,7 @@
 
 A claimer that finds its lane low calls `top_up`, so feeding needs no process of its own. The cursor of a batch in a lane is on
 the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number of feeders may work at once. After feeding, a
-feeder reads the batch's markers again. If the batch was closed, published or paused meanwhile, the feeder takes its rows off the
+feeder reads the batch's markers again. If the batch was closed, published or paused meanwhile, the feeder takes the batch off the
 lane (rule 10).
 """
 
@@ -24,7 +24,7 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 CHUNK_ROWS: Final = 512
-"""One call feeds at most this many rows, since all other calls of Redis wait while it takes them."""
+"""One call feeds at most this many rows, since all other calls wait while Redis takes the rows."""
 
 CHUNK_BYTES: Final = 128 << 10
 """One call feeds no further row once its requests have this many bytes.
@@ -33,7 +33,7 @@ For a larger message, Python would fetch memory from the operating system each t
 """
 
 MISMATCHES: Final = 8
-"""If a feeder has found this many times that others moved a batch's cursor, it leaves the batch to them until its next look."""
+"""If a feeder has found this many times that others moved a batch's cursor, it leaves the batch to them for now."""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
@@ -182,7 +182,7 @@ class Feeder:
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """Return the cursor from which to feed. Returns None if the queue shows the batch at the end of its input, or closed.
+        """Return the cursor from which to feed. Returns None if the queue has the batch at its end or closed.
 
         Storage is read first if the queue opened or reset the batch since storage was last read, as the batch's version shows.
         While rows are left to feed, storage is also read once in `batch_scan_s` seconds: a queue that forgot everything counts
@@ -239,7 +239,7 @@ class Feeder:
         return Chunk(rows, size, next_cursor, at_end)
 
     def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # seeking to the position that the file has keeps its read-ahead buffer: it costs nothing
+        file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
         offset = cursor
         for line in file:
             yield offset, line
@@ -268,7 +268,7 @@ class Feeder:
 
 
 def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
-    """Whether a lane that is more than half full needs no more rows of this batch: some wait, or no further row may be fed."""
+    """Whether a lane that is more than half full needs no more rows of this batch: some wait there, or none is left to feed."""
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0

@@ -1,7 +1,7 @@
 """A job is one row on the queue. A claim gives the job to a worker, with a lease and a payload.
 
-The payload is the row's line of `input/<lane>.jsonl` if the line has at most
-`inline_bytes` bytes. Otherwise the payload is the place of that line (`InputSlice`).
+The payload is the row's line of `input/<lane>.jsonl` if the line has at most `inline_bytes` bytes. Otherwise the payload is the
+place of that line (`InputSlice`).
 """
 
 from dataclasses import dataclass, field

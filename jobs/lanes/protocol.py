@@ -71,7 +71,7 @@ class FeedReply:
 class ClaimReply:
     """The jobs of one claim, and what the claimer needs to keep the lane fed.
 
-    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty:
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty. Then
     suspects (rule 34) wait for a worker with no job in hand, so this worker should first finish its jobs. `reason` says why the
     lane paused itself, and is empty otherwise. `lost` has the leases that were reported in `settle` and were no longer valid.
     """

@@ -10,8 +10,8 @@ import redis
 class Wire:
     """A wire sends commands over connections of a client's pool, and keeps those connections between commands.
 
-    A connection on which a reply was left unread is closed, so that no command takes the reply to another (rule 41 of
-    jobs/PROTOCOL.md). Threads may share a wire. A forked process opens connections of its own.
+    A connection on which a reply was left unread is closed, so that no command takes the reply to another command (rule 41
+    of jobs/PROTOCOL.md). Threads may share a wire. A forked process opens connections of its own.
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
