@@ -1,1 +1,1 @@
-"""Batches are folders in the store: their files are named, read and written here."""
+"""Batches are folders in the store. The modules here name, read and write the files in them."""

@@ -26,7 +26,7 @@ class _Record(_Part):
 
 
 class LaneInput(_Part):
-    """One lane of a batch: the rows, the bytes and the sha256 (in hex) of its file `input/<lane>.jsonl`."""
+    """One lane of a batch: its model, and the rows, bytes and sha256 (in hex) of the file `input/<lane>.jsonl`."""
 
     model: str
     rows: int
@@ -37,8 +37,8 @@ class LaneInput(_Part):
 class Batch(_Record):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
-    `full_sha256` is the whole hash, whose beginning is in the id (rule 4 of jobs/PROTOCOL.md). `options` are the options of
-    the command as they were typed. `kinds` counts the accepted rows by kind.
+    `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
+    `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind.
     """
 
     batch_id: str
@@ -60,7 +60,7 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round starts them."""
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rest."""
 
     round: int
     reason: CloseReason
@@ -68,9 +68,9 @@ class Closed(_Record):
 
 
 class Reopen(_Record):
-    """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they did.
+    """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they completed.
 
-    `continues` is True if the round follows a soft deadline: jobs that ran at that moment may finish (rule 35 of
+    `continues` is True if the round follows a soft deadline: jobs that ran when the deadline passed may finish (rule 35 of
     jobs/PROTOCOL.md).
     """
 
@@ -90,7 +90,7 @@ class Paused(_Record):
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: rows of the paused round are started again. The round is not paused a second time."""
+    """`resumed-<round>.json`: the pause is over, and further rows of the round start. It is not paused a second time."""
 
     round: int
     at: datetime
@@ -116,7 +116,7 @@ class Done(_Record):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
-    status. `segments_sha256` is the hash of the names of all segments that were read.
+    status. `segments_sha256` is the hash of the names of all segments that the publisher read.
     """
 
     round: int
@@ -128,10 +128,10 @@ class Done(_Record):
 
 
 class BatchPaths:
-    """The paths of one batch's files, relative to the root of the store. Each method returns the path of what it names.
+    """The paths of one batch's files, relative to the root of the store. The docstring of a method says what lies at the path.
 
-    `open_hint` and `undelivered` are empty files. They say that the batch is open (rule 5 of jobs/PROTOCOL.md), and that it owes
-    outputs to its output URL (rule 38).
+    `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
+    says that the batch owes outputs to its output URL (rule 38).
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -156,7 +156,7 @@ class BatchPaths:
         return f"{self.segments}/{name}"
 
     def closed(self, round_: int) -> str:
-        """The marker after which no further row of the round starts."""
+        """The marker that closes the round: no further row of the round starts."""
         return f"{self.root}/closed-{round_}.json"
 
     def given_up(self, round_: int) -> str:

@@ -1,6 +1,6 @@
-"""The input of a lane, read from storage. A line that is damaged is passed over, and the others are read.
+"""This module reads the input of a lane from storage. It skips damaged lines.
 
-If no line of any lane holds a row, the row fails at the end of its round (rule 27 of jobs/PROTOCOL.md).
+If no line of any lane holds a row, the row fails once the batch has no other row to run (rule 27 of jobs/PROTOCOL.md).
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,13 @@ def read_row(line: bytes) -> RowRequest | None:
         request = RowRequest.from_bytes(line)
     except (ValueError, TypeError):
         return None
-    row: object = request.row  # its type is not checked yet
+    row: object = request.row  # `from_bytes` does not check its type
     return request if type(row) is int and row >= 0 else None
 
 
 @contextmanager
 def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
-    """Open the input of a lane for streaming. Raises StoreDamaged if it is missing."""
+    """Open the input of a lane for streaming. Raises StoreDamaged if the file is missing."""
     path = BatchPaths(batch_id).input(lane)
     try:
         with store.reader(path) as file:
@@ -43,7 +43,7 @@ def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:
 
 
 def rows_without_request(store: Store, batch: Batch, rows: Iterable[int]) -> list[int]:
-    """Return those of `rows` that no line of any lane holds. Reads the whole input, and keeps one byte for each row."""
+    """Return those of `rows` that no line of any lane holds. Reads the whole input, with one byte of memory for each row."""
     there = bytearray(batch.rows)
     for lane in batch.lanes:
         for request in read_rows(store, batch.batch_id, lane):

@@ -1,8 +1,8 @@
-"""Open batches are found from storage, each with an index of its outcomes (rule 5 of jobs/PROTOCOL.md).
+"""This module finds the open batches in storage, and keeps an index of outcomes for each (rule 5 of jobs/PROTOCOL.md).
 
 The folder `open/` holds a hint for each open batch: an empty file that spares a scan of all batches. A process that accepts or
-reopens a batch may die before it makes the hint. So the first scan of a process looks at every batch, each further scan also
-looks at one batch that has no hint, and a missing hint is made again.
+reopens a batch may die before it makes the hint. So the first scan of a process looks at every batch, and each further scan
+also looks at one batch that has no hint. If an open batch has no hint, its hint is made.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from jobs.store.store import Store
 
 
 class OpenBatches:
-    """The batches that are accepted and not published. One thread at a time may use it.
+    """The batches that are accepted and not published. One thread at a time may use this object.
 
-    `only` limits them to these ids. `scan` reads storage at most once in `batch_scan_s` seconds. `fault` is the last damage
-    that the last scan found, if any.
+    `only` limits the batches to these ids. `scan` reads storage at most once in `batch_scan_s` seconds. `fault` is the damage
+    that the last scan found last; None if it found none.
     """
 
     def __init__(
@@ -59,9 +59,10 @@ class OpenBatches:
         self._indexes.pop(batch_id, None)
 
     def scan(self, *, now: bool = False) -> None:
-        """Find new batches, and drop those that are published or deleted. `now` ignores `batch_scan_s`.
+        """Find new batches, and drop those that are published or deleted.
 
-        Raises StoreUnavailable. Damage of a batch is not raised, but kept in `fault`.
+        If `now` is True, storage is read even if `batch_scan_s` seconds have not passed. Raises StoreUnavailable. Damage of a
+        batch is not raised, but kept in `fault`.
         """
         if not now and self._monotonic() - self._scanned_at < self._batch_scan_s:
             return
@@ -81,14 +82,17 @@ class OpenBatches:
         if index is None or index.is_stale:
             self.forget(batch_id)
             self._add(batch_id)
-        elif index.done is not None:  # it still has a hint, so it may have been reopened
+        elif index.done is not None:  # the batch may have been reopened
             index.refresh()
-            if index.done is not None:  # its publisher may have died before it removed the hint
+            if index.done is not None:  # the publisher may have died before it removed the hint
                 finish_round(self._store, index.batch)
             index.refresh()
 
     def _forget_ended(self, unhinted: set[str]) -> None:
-        """Drop the batches of `unhinted` that are published or deleted. A damaged batch stays."""
+        """Drop the batches of `unhinted` that are deleted. A damaged batch stays.
+
+        Published batches are dropped too, unless `only` names the batches.
+        """
         for batch_id in unhinted:
             is_published = self._only is None and self._indexes[batch_id].done is not None
             with contextlib.suppress(StoreDamaged):
@@ -96,7 +100,7 @@ class OpenBatches:
                     self.forget(batch_id)
 
     def _without_hint(self, hinted: set[str]) -> set[str]:
-        """Return open batches that have no hint, and make their hints. The first call checks all batches, a later call one."""
+        """Return open batches that have no hint, and make their hints. The first call checks all batches, each later call one."""
         if not self._to_check:
             self._to_check = sorted(set(list_batches(self._store)) - hinted)
         size = 1 if self._trusts_hints else len(self._to_check)
@@ -110,7 +114,7 @@ class OpenBatches:
         return found
 
     def _is_open(self, batch_id: str) -> bool:
-        """Whether a batch is open. A damaged batch counts as not open, so that the scan goes on with the others."""
+        """Whether a batch is open. A damaged batch counts as not open, so that the scan reaches the others."""
         with contextlib.suppress(StoreUnavailable):
             batch = load_batch(self._store, batch_id)
             return batch is not None and open_next_round(self._store, batch)

@@ -25,8 +25,8 @@ _COMPLETED: Final = 2
 class PastAttempts(NamedTuple):
     """How often a row was tried in this round without an outcome.
 
-    `attempts` failed and may be retried. `crashes` are leases that ran out, and `solo_crashes` those of them that ran out
-    while the worker held no other job.
+    `attempts` counts the attempts that failed and may be retried. `crashes` counts the leases that ran out. `solo_crashes` counts
+    the crashes in which the worker held no other job.
     """
 
     attempts: int
@@ -37,7 +37,10 @@ class PastAttempts(NamedTuple):
 NO_ATTEMPTS: Final = PastAttempts(0, 0, 0)
 
 LISTINGS: Final = 100
-"""One refresh lists the segments at most this many times while listed files are compacted; then it raises StoreUnavailable."""
+"""If listed files are compacted before they are read, a refresh lists the segments again, up to this many times in all.
+
+After that it raises StoreUnavailable.
+"""
 
 
 class OutcomeIndex:
@@ -48,9 +51,9 @@ class OutcomeIndex:
     each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
     file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
-    `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names it): an estimate
-    until the round is published. `is_stale` is True once files were gone that only a deletion of the batch removes; a batch of
-    the same id may have been accepted since. One thread at a time may use an index.
+    `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names one). They are
+    estimates until the round is published. `is_stale` is True once files are gone that only a deletion of the batch removes: a
+    new batch with the same id may have been accepted since, and needs a new index. One thread at a time may use an index.
     """
 
     def __init__(self, store: Store, batch: Batch) -> None:
@@ -77,7 +80,7 @@ class OutcomeIndex:
     def refresh(self) -> int:
         """Read the markers, then the heads of new segments. Returns the number of new segments. Raises StoreUnavailable.
 
-        In a new round everything is read again, since other lines count in it.
+        In a new round everything is read again, since other lines count there.
         """
         current = read_round(self._store, self.batch)
         if current.number != self.round:
@@ -110,7 +113,7 @@ class OutcomeIndex:
     def _note_gone_files(self, listed: set[str]) -> None:
         """Set `is_stale` if files are gone that only a deletion of the batch removes.
 
-        Otherwise the file of a segment is deleted only after a compacted file holds the segment, and compacted files stay.
+        Without a deletion, a segment's own file goes only after a compacted file holds the segment, and compacted files stay.
         """
         gone = self.files.keys() - listed - self._moved
         if gone:
@@ -125,17 +128,17 @@ class OutcomeIndex:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the current round is closed, unless it is closed or published before; None for never."""
+        """The time at which the current round is closed if nothing closes or publishes it before; None if it has no deadline."""
         return self.current.deadline
 
     @property
     def closed(self) -> Closed | None:
-        """The marker that closed this round, if any."""
+        """The marker that closed this round; None if the round is not closed."""
         return self.current.closed
 
     @property
     def done(self) -> Done | None:
-        """The marker that published this round, if any."""
+        """The marker that published this round; None if the round is not published."""
         return self.current.done
 
     def has_outcome(self, row: int) -> bool:
@@ -171,7 +174,7 @@ class OutcomeIndex:
         return {"completed": self._states.count(_COMPLETED), "failed": self._states.count(_FAILED)}
 
     def _carried(self, current: Round) -> bytearray:
-        """Return the state of each row at the beginning of a round: rows carried from the round before are completed."""
+        """Return the state of each row at the beginning of a round: a carried row is completed, any other has no outcome."""
         if current.before is None:
             return bytearray(self.batch.rows)
         states = bytearray([_COMPLETED]) * self.batch.rows
@@ -183,7 +186,7 @@ class OutcomeIndex:
         return states
 
     def _take(self, head: SegmentHead, path: str) -> None:
-        """Count the rows of a segment, unless it was counted from another file."""
+        """Count the rows of a segment, unless the segment was counted before from another file."""
         if path.startswith(f"{self.paths.compacted}/"):
             self.compacted[head.name] = path
         if head.name in self.segments:

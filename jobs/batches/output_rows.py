@@ -1,7 +1,7 @@
-"""Output rows: the published form of an outcome is one JSON object.
+"""An output row is the published form of an outcome: one JSON object.
 
 A completed row has its output, its usage and its receipt. Any other row has an `error` in place of the output. A failed row
-also keeps what its last attempt cost.
+also has the usage of its last attempt.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Line = Mapping[str, Any]
 
 
 def published_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """Return the row to publish if this line wins: completed, or failed for good."""
+    """Return the row to publish if this line wins: an output row if the line is completed, else an error row."""
     return (output_row if line["status"] == "completed" else error_row)(batch_id, line)
 
 
@@ -45,7 +45,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def error_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """Return a row whose failure is final. `usage` is what its last attempt cost; it is not charged."""
+    """Return a row whose failure is final. Its `usage` is that of the last attempt, which is not charged."""
     receipt = line.get("receipt", {})
     return {
         **_identity(batch_id, line, "failed"),
@@ -59,7 +59,7 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """Return the row to publish for a row without an outcome in a closed round. `request` is None if it cannot be read."""
+    """Return what is published for a row without an outcome in a closed round. `request` is None if no line holds the request."""
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
     status = "expired" if closed.reason == "postponed" else closed.reason
     values = {
@@ -81,7 +81,7 @@ def first_template(receipt: Mapping[str, Any]) -> str:
 
 
 def short_template(sha256: str | None) -> str:
-    """Return a template's hash as the accounts shorten it; empty for None."""
+    """Return the first `TEMPLATE_DIGITS` digits of a template's hash; empty for None."""
     return (sha256 or "")[:TEMPLATE_DIGITS]
 
 

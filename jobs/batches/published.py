@@ -1,4 +1,4 @@
-"""The files of a published round are read and checked here.
+"""This module reads and checks the files of a published round.
 
 `done-<round>.json` names their folder and the sha256 of each file. Reading a file to its end also checks the sha256 (rule 20 of
 jobs/PROTOCOL.md).
@@ -108,7 +108,7 @@ def verify(store: Store, batch_id: str) -> list[str]:
 
 
 class _Check:
-    """Adds up published rows and compares the sums. It keeps one byte for each row of the batch, and the sums."""
+    """A check adds up published rows and compares the sums. It keeps the sums, and one byte for each row of the batch."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch

@@ -13,8 +13,8 @@ from jobs.store.checksum import with_checksum, without_checksum
 class RowRequest:
     """One accepted row.
 
-    `row` is its number in the batch, from 0; `line` is its line in the user's file, from 1. `request` holds the fields of
-    the kind, validated. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
+    `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
+    validated fields of the kind. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
     `cost` is the expected work in tokens, estimated by the kind.
     """
 
@@ -52,5 +52,5 @@ class RowRequest:
 
     @property
     def overrides(self) -> Mapping[str, Any]:
-        """The sampling params that the row itself asks for; None for a param that its kind decides."""
+        """The sampling parameters that the row sets, by name. A parameter that the kind decides is None."""
         return {"max_tokens": self.max_tokens, "temperature": self.temperature, "top_p": self.top_p}

@@ -1,10 +1,10 @@
-"""Rounds: this module reads and creates the markers of a batch, and says which lines of segments count.
+"""This module reads and creates the markers of a batch, which make its rounds, and says which lines of segments count.
 
-Round 1 begins with `batch.json`, each further round with `reopen-<n>.json`, and a round ends with `done-<n>.json`. After
-`closed-<n>.json` no further row of it starts. After `paused-<n>.json` none starts until `resumed-<n>.json`. A round that was
-closed at a soft deadline is continued by the next. If the batch was cancelled meanwhile, `given-up-<n>.json` closes that next
-round as soon as it begins. A marker is created once, and the process that creates it has decided (rules 14, 22, 35 and 36 of
-jobs/PROTOCOL.md).
+Round 1 begins with `batch.json`, each further round with `reopen-<n>.json`, and round n ends with `done-<n>.json`. Once
+`closed-<n>.json` exists, no further row of round n starts. Once `paused-<n>.json` exists, none starts until `resumed-<n>.json`
+exists. If round n was closed at a soft deadline, the next round continues it. If the batch is cancelled before that next round
+begins, `given-up-<n>.json` closes the next round as soon as it begins. A marker is created once, and the process that creates it
+has decided (rules 14, 22, 35 and 36 of jobs/PROTOCOL.md).
 """
 
 import re
@@ -29,7 +29,7 @@ _MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delive
 
 
 def now() -> datetime:
-    """Return the time, in UTC."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)
 
 
@@ -37,11 +37,11 @@ def now() -> datetime:
 class Round:
     """The current round of a batch, as its markers were when they were read.
 
-    `before` is the marker of the published round before this one. `sent_back` maps each row that was ever sent back by name to
-    the last round that was opened for it. `paused` is None once the round was resumed; `may_pause` is False once the round was
-    paused, since it is paused at most once. `continues` is True if the round follows a soft deadline, so that jobs which ran at
-    that moment may finish in it. `given_up` is True if the batch was cancelled after its soft deadline: in this round, or in
-    the round that this one continues.
+    `before` is the marker `done` of the round before this one; None in round 1. `sent_back` maps each row that was ever sent
+    back by name to the last round that was opened for the row. `paused` is None if the round was not paused or was resumed.
+    `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
+    follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
+    cancelled after the soft deadline had closed this round, or the round that this one continues.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Round:
 
     @property
     def postponed(self) -> bool:
-        """Whether the round was closed at the batch's soft deadline, so that what runs may finish for the next round."""
+        """Whether the round was closed at the batch's soft deadline. Jobs that ran at that moment may finish."""
         return self.closed is not None and self.closed.reason == "postponed"
 
     @property
@@ -67,36 +67,42 @@ class Round:
 
     @property
     def may_finish(self) -> bool:
-        """Whether running jobs may finish although no further row starts: after a soft deadline, and while paused."""
+        """Whether running jobs may finish although no further row starts: after a soft deadline, or while the round is paused."""
         return self.done is None and (self.postponed if self.closed else self.paused is not None)
 
     @property
     def may_be_forgotten(self) -> bool:
-        """Whether the queue may forget this round, as soon as no job that may finish is running."""
+        """Whether the queue may forget this round once no job that may finish runs.
+
+        It may if the round is published, or is paused and not closed.
+        """
         return self.done is not None or (self.closed is None and self.paused is not None)
 
     @property
     def published(self) -> Done | None:
-        """The marker that ended the batch; None while it is open."""
+        """The marker `done` of the batch's last round; None while the batch is open."""
         return None if self.has_next_round else self.done
 
     @property
     def latest(self) -> Done | None:
-        """The marker of the highest published round: this one, or the one before (rule 21 of jobs/PROTOCOL.md)."""
+        """The marker `done` of the highest published round; None if no round is published (rule 21 of jobs/PROTOCOL.md).
+
+        This is the marker of this round if it is published, else of the round before.
+        """
         return self.done or self.before
 
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome in this round (rule 8 of jobs/PROTOCOL.md).
 
-        A completed line counts in any round, any other only if it is final and of this round. If the row was sent back by
-        name, a line that completed in an earlier round does not count.
+        A completed line counts in any round, unless its row was sent back by name for a later round. Any other line counts only
+        if it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
         """
         if line.status == "c":
             return line.round >= self.sent_back.get(line.row, 0)
         return line.final and line.round in (self.number, EVERY_ROUND)
 
     def carries(self, row: int) -> bool:
-        """Whether a row that completed in the round before keeps its outcome."""
+        """Whether a row that completed in the round before keeps its outcome in this round."""
         return self.sent_back.get(row) != self.number
 
 
@@ -106,12 +112,12 @@ def load_batch(store: Store, batch_id: str) -> Batch | None:
 
 
 def list_batches(store: Store) -> list[str]:
-    """List the ids of all batches, and of folders that have no acceptance."""
+    """Return the ids of all batches, and the names of folders that have no acceptance."""
     return store.list("batches")
 
 
 def is_marker(name: str) -> bool:
-    """Whether a file in a batch's folder is a marker, by its name."""
+    """Whether a file of this name in a batch's folder is a marker."""
     return _MARKER.fullmatch(name) is not None
 
 
@@ -131,7 +137,8 @@ def require_batch(store: Store, batch_id: str) -> Batch:
 def read_round(store: Store, batch: Batch) -> Round:
     """Read the markers of a batch. Raises StoreDamaged.
 
-    Segments that are listed afterwards hold all outcomes that counted when the markers were read (rule 16 of jobs/PROTOCOL.md).
+    Callers list segments after this call, so the listing has all outcomes that counted when the markers were read (rule 16 of
+    jobs/PROTOCOL.md).
     """
     paths = BatchPaths(batch.batch_id)
     matches = [match for name in store.list(paths.root) if (match := _MARKER.fullmatch(name))]
@@ -158,20 +165,22 @@ def read_round(store: Store, batch: Batch) -> Round:
 
 
 def is_open(store: Store, batch_id: str) -> bool:
-    """Whether a batch is open: its round is not published, or a next one follows by itself. Raises NoBatch, StoreDamaged."""
+    """Whether a batch is open: its round is not published, or a next one opens by itself. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).published is None
 
 
 def latest_done(store: Store, batch_id: str) -> Done | None:
-    """Return the marker of the highest published round of a batch, or None. Raises NoBatch, StoreDamaged."""
+    """Return the marker `done` of the highest published round; None if there is none. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).latest
 
 
 def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
-    """Close the current round, so that no further row of it starts. Returns the marker that counts: the first reason wins.
+    """Close the current round, so that no further row of it starts. Returns the marker that decides.
 
-    A round that was closed at its soft deadline stays postponed; a cancel then closes the next round as well (rules 14 and 35
-    of jobs/PROTOCOL.md). Raises NoBatch, StoreUnavailable.
+    If the round was closed before, that earlier marker stays and is returned (rule 14 of jobs/PROTOCOL.md). If it was closed at
+    its soft deadline, a cancel also creates `given-up-<n>.json` and returns that marker (rule 35).
+
+    Raises NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
     paths = BatchPaths(batch_id)
@@ -194,13 +203,13 @@ def reopen(
     deadline: datetime | None = None,
     clock: Clock = now,
 ) -> Reopen:
-    """Open a further round for the rows that did not complete and for `rows`, which are sent back for a new text.
+    """Open a further round for the rows that did not complete and for `rows`, which are run again even if they completed.
 
-    Raises RequestError if the batch is open, if it has no such row, or if there is nothing to do; ConflictError if another
-    process reopens it at the same moment; NoBatch, StoreUnavailable.
+    Raises RequestError if the batch is open, if it lacks one of `rows`, or if there is nothing to do. Raises ConflictError if
+    another process reopens the batch at the same moment. Raises NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
-    open_next_round(store, batch, clock)  # rows that a soft deadline left are run before a further round
+    open_next_round(store, batch, clock)  # if a soft deadline left rows, the round for them comes first
     current = read_round(store, batch)
     if current.done is None:
         raise RequestError(
@@ -220,9 +229,9 @@ def reopen(
 
 
 def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
-    """Open the round that follows a soft deadline, unless it is open. Returns whether the batch is open.
+    """Open the next round if a soft deadline left rows for it. Returns whether the batch is open.
 
-    The new round also does the rows that failed.
+    The next round also runs the rows that failed.
     """
     current = read_round(store, batch)
     if not current.has_next_round:
@@ -235,7 +244,7 @@ def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
 
 
 def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Do what follows the publishing of a round. Several processes may do this.
+    """Do what follows the publishing of a round. Several processes may do this for the same round.
 
     If the batch has an output URL, it owes its outputs there from now on. If a soft deadline left rows, the next round is
     opened; otherwise the hint that the batch is open is removed.
@@ -248,7 +257,7 @@ def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
 
 
 def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused:
-    """Pause the current round. Returns the marker that counts: the first reason wins. Raises StoreUnavailable."""
+    """Pause the current round. Returns the marker; if the round was paused before, the earlier one. Raises StoreUnavailable."""
     number = read_round(store, batch).number
     path = BatchPaths(batch.batch_id).paused(number)
     store.create(path, to_bytes(Paused(round=number, reason=reason, at=clock())))
@@ -286,5 +295,5 @@ def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
         values = orjson.loads(data)
         check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
         return record.model_validate(values)
-    except ValueError as error:  # of orjson and pydantic too
+    except ValueError as error:  # the errors of orjson and pydantic are ValueErrors too
         raise damaged_file(store, path) from error

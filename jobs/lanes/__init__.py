@@ -1,1 +1,1 @@
-"""Lanes: the schedule on Redis. Each model and revision has a lane of its own. Nothing here decides an outcome."""
+"""Lanes are the schedule on Redis: each model and revision has a lane of its own. Nothing here decides an outcome."""

@@ -1,8 +1,9 @@
-"""The feeder keeps a bounded window of rows on a lane. It reads them from the input of the open batches.
+"""The feeder keeps a bounded window of rows on a lane. It reads the rows from the inputs of the open batches.
 
 A claimer that finds its lane low calls `top_up`, so feeding needs no process of its own. The cursor of a batch in a lane is on
-the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number of feeders may work at once. After feeding, the
-markers are read again, and a batch that was closed, published or paused in between is dropped (rule 10).
+the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number of feeders may work at once. After feeding, a
+feeder reads the batch's markers again. If the batch was closed, published or paused meanwhile, the feeder takes the batch off the
+lane (rule 10).
 """
 
 import time
@@ -23,13 +24,16 @@ from jobs.store.damage import Damage
 from jobs.store.store import Store
 
 CHUNK_ROWS: Final = 512
-"""One call feeds at most this many rows, since every other call waits while the queue takes them."""
+"""One call feeds at most this many rows, since all other calls wait while Redis takes the rows."""
 
 CHUNK_BYTES: Final = 128 << 10
-"""The most request bytes of one feed, but for its last row. Memory for larger messages is fetched from the system each time."""
+"""One call feeds no further row once its requests have this many bytes.
+
+For a larger message, Python would fetch memory from the operating system each time.
+"""
 
 MISMATCHES: Final = 8
-"""After this many feeds that found the cursor moved by others, a feeder leaves the batch to them for now."""
+"""If a feeder has found this many times that others moved a batch's cursor, it leaves the batch to them for now."""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
@@ -38,7 +42,10 @@ class FeedQueue(Schedule, Lanes, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the input: the rows that lack an outcome, their size in bytes, and the cursor at which the next chunk begins."""
+    """A part of the input: its rows without an outcome, and the bytes that their requests take on the queue (`size`).
+
+    The next chunk begins at the byte offset `next_cursor`. If the input ends with this chunk, `at_end` is True.
+    """
 
     rows: list[FeedRow]
     size: int
@@ -47,11 +54,12 @@ class Chunk:
 
 
 class Feeder:
-    """A feeder feeds any lane of one store. One thread at a time may use it.
+    """A feeder feeds any lane with the batches of one store. One thread at a time may use a feeder.
 
-    `_faults` has the damage that was found, by lane. `_last_looks` says when a thing was last looked at, for all things that are
-    looked at once in `batch_scan_s` seconds. `_seen` has, by lane and batch, the version that the queue gave the batch when
-    storage was last read. `_ended` has the lane, batch and round of each input that was fed to its end.
+    `_faults` maps a lane to the damage that its last look found. `_last_looks` maps the name of each check that is made at most
+    once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the version that the
+    batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input that was fed to its
+    end.
     """
 
     def __init__(
@@ -76,14 +84,14 @@ class Feeder:
     def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
 
-        A damaged batch keeps no other batch waiting. The damage is raised at the end of this call and of each further call, until
-        a look shows that the batch was restored; these looks become ever rarer.
+        A damaged batch does not hold up the others: they are fed, and the damage is raised as StoreDamaged at the end of this
+        call. Each further call raises the damage too, until a look at the batch finds it restored (rule 37 says when it looks).
 
-        This may be called after every claim. `ready` is the number of rows that the caller saw waiting; it spares most looks at
-        the queue. A lane that is more than half full is looked at once in `batch_scan_s` seconds, and then only for batches that
-        have no waiting row there. If the caller is `hungry` (it got fewer jobs than it asked for, since the waiting ones may not
-        be claimed), such a lane is looked at immediately. A lane with nothing left to feed is checked once in `batch_scan_s`, and
-        so are the markers of a batch that needs no feeding.
+        A claimer may call this after every claim, with `ready`, the number of ready rows that the claim saw. Then most calls need
+        not ask the queue. If more than half of the window is ready, the queue is asked once in `batch_scan_s` seconds, and only
+        batches without a waiting row are fed. A caller is `hungry` if it got fewer jobs than it asked for because ready rows may
+        not be claimed; for such a caller the queue is asked at once. If nothing is left to feed, the queue is asked once in
+        `batch_scan_s` seconds. The markers of a batch that needs no feeding are read as rarely.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -93,7 +101,10 @@ class Feeder:
         return added
 
     def _feed_all(self, lane: str, *, full: bool) -> int:
-        """Feed each batch that needs it, and keep any damage in `_faults`. Returns how many rows were added."""
+        """Feed the batches of a lane, and keep any damage in `_faults`. Returns how many rows were added.
+
+        If the lane is `full` (more than half), only batches without a waiting row are fed.
+        """
         snapshot = self._queue.snapshot(lane)
         here = [index for index in self._batches if lane in index.batch.lanes]
         window = Window(self._settings, snapshot, (index.batch for index in here))
@@ -114,20 +125,23 @@ class Feeder:
         return added
 
     def _is_at_end(self, lane: str) -> bool:
-        """Whether nothing was left to feed at the last look. If the queue has forgotten rows since, the next look notices."""
+        """Whether nothing was left to feed at the last look. Rows that the queue forgets later are noticed at the next look."""
         return all(
             lane not in index.batch.lanes or (lane, index.batch.batch_id, index.round) in self._ended
             for index in self._batches
         )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
-        """Whether no row of the batch may start. A held batch may be resumed, so its markers are read once in `batch_scan_s`."""
+        """Whether no row of the batch may start: it is closed, paused or published.
+
+        A paused batch may be resumed, and a closed one reopened, so their markers are read again once in `batch_scan_s` seconds.
+        """
         if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
             index.refresh()
         return index.closed is not None or index.current.paused is not None or index.done is not None
 
     def _due(self, what: str) -> bool:
-        """Whether `batch_scan_s` has passed since this function last returned True for `what`."""
+        """Whether `batch_scan_s` seconds have passed since this function last returned True for `what`."""
         now = self._monotonic()
         if now - self._last_looks.get(what, float("-inf")) < self._settings.batch_scan_s:
             return False
@@ -135,7 +149,7 @@ class Feeder:
         return True
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
-        """Feed one batch until there is no more room. Returns what was put on the lane."""
+        """Feed one batch until there is no more room or no more input. Returns how many rows and bytes were put on the lane."""
         batch_id = index.batch.batch_id
         self._ended.discard((lane, batch_id, index.round))
         cursor = self._cursor(lane, index, schedule) if room.is_left else None
@@ -150,7 +164,7 @@ class Feeder:
         return fed
 
     def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
-        """Feed the input from `start` on. Returns what was put on the lane."""
+        """Feed the input from the byte offset `start` on. Returns how many rows and bytes were put on the lane."""
         left, mismatches = room, 0
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
@@ -168,10 +182,11 @@ class Feeder:
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
-        """Return the cursor from which to feed; None at the end, and for a batch that the queue knows as closed.
+        """Return the cursor from which to feed. Returns None if the queue has the batch at its end or closed.
 
-        Storage is read first if the queue opened or reset the batch since the last reading. While rows are left to feed, storage
-        is also read once in `batch_scan_s`, since a queue that forgot everything counts versions from 1 again.
+        Storage is read first if the queue opened or reset the batch since storage was last read, as the batch's version shows.
+        While rows are left to feed, storage is also read once in `batch_scan_s` seconds: a queue that forgot everything counts
+        versions from 1 again, so a new version may look like the old one.
         """
         version = schedule.version if schedule is not None and schedule.round == index.round else None
         feeds = schedule is None or not schedule.at_end
@@ -200,15 +215,16 @@ class Feeder:
             self._queue.drop(lane, index.batch.batch_id, round_, forget=forget, finish=finish)
 
     def set_aside(self, lane: str, batch_id: str, round_: int) -> None:
-        """Take a batch's waiting rows off the lane, since its requests cannot be read. Once they can, the rows are fed again.
+        """Take a batch's waiting rows off the lane, since its requests cannot be read.
 
-        Leased rows may run to their end. The queue forgets the others, so no attempt is charged to them (rule 37).
+        The rows are fed again once the requests can be read. Leased rows may run to their end. The queue forgets the waiting
+        rows, so no attempt is charged to them (rule 37).
         """
         self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
         self._ended.discard((lane, batch_id, round_))
 
     def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
-        """Return the next rows without an outcome, as many as there is room for. The last one may exceed the room in bytes."""
+        """Return the next chunk, with as many rows without an outcome as fit `room`. The last row may exceed its bytes."""
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(file, cursor):
@@ -223,7 +239,7 @@ class Feeder:
         return Chunk(rows, size, next_cursor, at_end)
 
     def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # a seek to where the file already stands keeps its read-ahead buffer, so it costs nothing
+        file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
         offset = cursor
         for line in file:
             yield offset, line
@@ -233,7 +249,7 @@ class Feeder:
         request = read_row(line)
         if (
             request is None or request.row >= index.batch.rows
-        ):  # the line is damaged: if no other line holds its row, the audit fails the row (rule 27)
+        ):  # the line is damaged. If no other line holds its row, the audit fails that row (rule 27)
             return None
         if index.has_outcome(request.row):
             return None
@@ -252,7 +268,7 @@ class Feeder:
 
 
 def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
-    """Whether the queue shows that a lane which is more than half full needs no more rows of this batch."""
+    """Whether a lane that is more than half full needs no more rows of this batch: some wait there, or none is left to feed."""
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0

@@ -1,6 +1,7 @@
-"""A job is one row on the queue. A claim gives it to a worker, with a lease and a payload.
+"""A job is one row on the queue. A claim gives the job to a worker, with a lease and a payload.
 
-The payload is the row's line of `input/<lane>.jsonl` if the line is short, otherwise the place of the line (`InputSlice`).
+The payload is the row's line of `input/<lane>.jsonl` if the line has at most `inline_bytes` bytes. Otherwise the payload is the
+place of that line (`InputSlice`).
 """
 
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class JobKey:
-    """Names a job by its batch and row. On the queue it is written `<batch_id>/<row>`."""
+    """A job key names a job by its batch and row. On the queue the key is written `<batch_id>/<row>`."""
 
     batch_id: str
     row: int
@@ -25,9 +26,9 @@ class JobKey:
 
 @dataclass(frozen=True, slots=True)
 class ClaimId:
-    """Names one claim: the `n`-th of one life (`incarnation`) of a worker. It is written `<worker>-<incarnation>-<n>`.
+    """A claim id names the `n`-th claim of one life (`incarnation`) of a worker. It is written `<worker>-<incarnation>-<n>`.
 
-    By this id the queue knows which leases belong to one life of a worker. Jobs of one life whose leases run out together
+    From the id the queue knows which leases belong to one life of a worker. Jobs of one life whose leases run out together
     become suspects (rule 34 of jobs/PROTOCOL.md).
     """
 
@@ -62,7 +63,10 @@ class InputSlice:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to report on a job. The queue takes a report only if all four fields match (rule 9 of jobs/PROTOCOL.md)."""
+    """A lease is the right of one claim to report on a job.
+
+    The queue takes a report only if all four fields match (rule 9 of jobs/PROTOCOL.md).
+    """
 
     key: JobKey
     round: int
@@ -74,11 +78,11 @@ class Lease:
 class Job:
     """One claimed job.
 
-    `attempt` counts from 1. `crashes` counts the job's leases that ran out, which cost no attempt; `solo_crashes` counts those
-    that ran out while the worker held no other job. `rescued` is True if an earlier lease was lost, and for each burial: the
-    row may already have an outcome in storage. `lost` holds the lost lease, or nothing, and `lost_solo` says whether the job
-    was then the only one in hand. A `suspect` is a job that was lost with a worker: only jobs of the same claim run beside it
-    (rule 34). A `burial` is a job that is not run: the claimer writes its final failure (rule 11).
+    `attempt` counts from 1. `crashes` counts the job's leases that ran out; such a lease costs no attempt. `solo_crashes` counts
+    the crashes in which the worker held no other job. `lost` holds the job's last lease that ran out, and is empty if none did.
+    `lost_solo` says whether that crash was solo. `rescued` is True if `lost` holds a lease, and for each burial: the row may
+    already have an outcome in storage. `suspect` is True if the job was claimed as a suspect, beside which only suspects of the
+    same claim run (rule 34). `burial` is True if the job is not to be run: the claimer writes its final failure (rule 11).
     """
 
     lease: Lease

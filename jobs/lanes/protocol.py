@@ -1,7 +1,7 @@
 """The queue knows which jobs wait, which are leased, and to whom. It schedules, and never decides an outcome.
 
 Workers call `Schedule`; the feeder, the sweeper and operators call `Lanes`. RedisQueue implements both. The queue may forget
-everything at any moment; then it is fed again from storage. All times are in milliseconds of the server's clock.
+everything at any moment, since feeders fill it again from storage. All times are in milliseconds of the server's clock.
 
 The life of a job:
 
@@ -26,7 +26,7 @@ class LanePolicy:
 
     A lane pauses itself after `pause_after_deaths` deaths of workers in a row (rule 34 of jobs/PROTOCOL.md). The jobs of one
     tenant and priority gain a level of priority for each `priority_aging_s` seconds in which none of them was claimed.
-    `tenants` has the weight and the cap of each tenant; a tenant that is not named has weight 1 and no cap.
+    `tenants` maps a tenant to its weight and its cap of leased rows. A tenant that is not named has weight 1 and no cap.
     """
 
     pause_after_deaths: int = 5
@@ -38,8 +38,8 @@ class LanePolicy:
 class FeedRow:
     """One row to put on a lane.
 
-    `cost` is the expected work in tokens; a tenant's rows of the highest cost are claimed first. `attempts`, `crashes` and
-    `solo_crashes` count the earlier attempts that storage knows of.
+    `cost` is the expected work in tokens. Among a tenant's rows of one priority, the most costly is claimed first.
+    `attempts`, `crashes` and `solo_crashes` are the counts of `PastAttempts`, as storage shows them.
     """
 
     row: int
@@ -54,7 +54,9 @@ class FeedRow:
 
 @dataclass(frozen=True, slots=True)
 class FeedReply:
-    """The answer to a feed. If `accepted` is False, no row was added. `round` and `cursor` are those of the batch now.
+    """The answer to a feed. If `accepted` is False, no row was added.
+
+    `round` and `cursor` are the ones that the batch has on the queue after the call.
 
     `refused` is True if the queue knows a later round of the batch, or if the batch is closed.
     """
@@ -69,9 +71,9 @@ class FeedReply:
 class ClaimReply:
     """The jobs of one claim, and what the claimer needs to keep the lane fed.
 
-    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, there are no jobs: suspects
-    (rule 34) wait for a worker with nothing in hand, so this worker should finish its jobs and become one. `reason` says why
-    the lane paused itself. `lost` has the leases that were reported in `settle` and no longer held.
+    `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty. Then
+    suspects (rule 34) wait for a worker with no job in hand, so this worker should first finish its jobs. `reason` says why the
+    lane paused itself, and is empty otherwise. `lost` has the leases that were reported in `settle` and were no longer valid.
     """
 
     jobs: Sequence[Job]
@@ -86,7 +88,7 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a beat: `lost` leases are gone, and the batch of `cancelled` leases was closed."""
+    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed."""
 
     lost: frozenset[Lease]
     cancelled: frozenset[Lease]
@@ -94,7 +96,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The report on one leased job: it is done, or is to be tried again after `delay_ms`."""
+    """The report on one leased job: it is done, or is to be tried again after `delay_ms` milliseconds."""
 
     lease: Lease
     action: Literal["done", "retry"] = "done"
@@ -127,10 +129,10 @@ class BatchSchedule:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker sends this record of itself with each claim and beat. Snapshots show it for a while after the last one.
+    """A worker sends this record of itself with each claim and beat. Snapshots show the last record for a while.
 
-    `running` is the number of jobs in hand: only a worker with none may be given suspects. `slots` is the number of jobs that
-    the engine works on at once; 0 if that is not known.
+    `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
+    jobs that the engine works on at once; it is 0 if the number is not known.
     """
 
     worker: str
@@ -161,7 +163,7 @@ class LaneSnapshot:
 
 
 class Schedule(Protocol):
-    """The calls that workers make. Each is one atomic step, may safely be sent twice, and may raise QueueUnavailable."""
+    """The calls that workers make. Each call is one atomic step, may safely be sent twice, and may raise QueueUnavailable."""
 
     def feed(
         self,
@@ -175,10 +177,11 @@ class Schedule(Protocol):
         *,
         finish: bool = False,
     ) -> FeedReply:
-        """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`, or change nothing (rule 6).
+        """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`.
 
-        A batch that the queue does not know, or knows in an older round, is first opened anew at cursor 0. With `finish`,
-        leased jobs of the round before may then run to their end. Rows that are live already are skipped.
+        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). A batch that the queue does not
+        know, or knows in an older round, is first opened anew at cursor 0, and its jobs of the older round are dropped. If
+        `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that are live are skipped.
         """
         ...
 
@@ -196,26 +199,29 @@ class Schedule(Protocol):
 
         Before that, delayed jobs that are due become ready, and jobs whose leases ran out are rescued. `claim_id` is the text
         of a `ClaimId`; a call with the same id returns the same jobs. Jobs of one incarnation whose leases run out together
-        become a group of suspects. A rescued job carries the lease that it lost. The reports in `settle` are taken first, as
-        by a call of `settle`.
+        become a group of suspects. A rescued job carries the lease that it lost. Before all this, the reports in
+        `settle` are taken as the method `settle` would take them.
         """
         ...
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
-        """Extend leases, so that they run out `lease_ms` from now. Returns those that are gone or whose batch was closed."""
+        """Extend leases, so that they run out `lease_ms` from now. Returns those that are gone or of a closed batch."""
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        """Report jobs as done or to be tried again. Returns the leases that no longer held: nothing changed for those."""
+        """Report jobs as done or to be tried again. Returns the leases that were no longer valid: nothing changed for them."""
         ...
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:
-        """Give jobs back, so that their attempt does not count. Returns the leases that no longer held."""
+        """Give leased jobs back without counting an attempt.
+
+        Returns those of `leases` that were no longer valid: nothing changed for them.
+        """
         ...
 
 
 class Lanes(Protocol):
-    """The calls that the feeder, the sweeper and operators make. Each may raise QueueUnavailable."""
+    """The calls that the feeder, the sweeper and operators make. Each call may raise QueueUnavailable."""
 
     def lanes(self) -> Sequence[str]:
         """Return the sorted names of the lanes that were ever fed or paused."""
@@ -228,16 +234,17 @@ class Lanes(Protocol):
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
         """Take the waiting jobs of a batch off the lane, and close the batch, so that `beat` reports its leased jobs.
 
-        If the queue knows a later round, nothing changes. With `finish`, the batch is not closed, so leased jobs may run to
-        their end. With `forget`, the batch and its leased jobs are forgotten, as after its round was published. With both, the
-        batch is forgotten once none of its jobs is leased. Returns how many jobs were taken off.
+        If the queue knows a later round, nothing changes. If `finish` is True, the batch is not closed, so leased jobs may
+        run to their end. If `forget` is True, the batch and its leased jobs are forgotten, as is done once the round is
+        published. If both are True, the batch is forgotten only if none of its jobs is leased at this moment. Returns how many
+        jobs were taken off.
         """
         ...
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
-        """Put the cursor of a batch back to 0. Returns whether this was done.
+        """Put the cursor of a batch back to 0. Returns whether the cursor was put back.
 
-        It is done only if the cursor is at the end, the batch is open and still has this `version`, and no job of it is live.
+        It is put back only if it is at the end, the batch is not closed and has this `version`, and none of its jobs is live.
         """
         ...
 
@@ -252,10 +259,10 @@ class Lanes(Protocol):
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
         """Return the server's version, memory limit, eviction policy and process id, by their names in Redis' INFO.
 
-        If no answer comes within a second, `slow` is called with a message that says what is waited for.
+        If no answer comes within a second, `slow` is called with a message that names the server.
         """
         ...
 
     def check(self) -> None:
-        """Raise QueueUnavailable unless the server takes writes. A replica does not, nor a server whose disk is full."""
+        """Raise QueueUnavailable unless the server takes writes. A replica takes none, nor does a server whose disk is full."""
         ...

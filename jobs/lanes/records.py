@@ -1,4 +1,4 @@
-"""Writes rows, leases and settings in the form that the scripts of a lane take, and reads what the scripts reply."""
+"""This module writes arguments (rows, leases, settings) for the scripts of a lane, and reads the scripts' replies."""
 
 import contextlib
 import re
@@ -12,7 +12,7 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 SHOWN_MS: Final = 15_000
-"""Snapshots show a worker for this many milliseconds after its last claim or beat, or for its lease if that is longer."""
+"""Snapshots show a worker for this many milliseconds after its last claim or beat, or as long as a lease if that is longer."""
 
 MOST_COST: Final = 10**9
 """A row with a higher cost (in tokens) is put on the lane with this cost."""
@@ -43,7 +43,7 @@ def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
 
 
 def _payload(stored: bytes) -> bytes | InputSlice:
-    """Return the payload without its head. Damaged bytes are returned too, and fail when the request is read from them."""
+    """Return a stored payload without its head. Damaged bytes are returned too: reading the request from them fails later."""
     head = _HEAD.match(stored)
     begin = head.end() if head else 0
     if stored[begin : begin + 1] == b"@":
@@ -54,7 +54,7 @@ def _payload(stored: bytes) -> bytes | InputSlice:
 
 
 def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat("")) -> bytes:
-    """Write leases as text, one a line, each with what is reported on it."""
+    """Return leases as text, one a line, each followed by its report."""
     lines = [
         f"{lease.key.batch_id}/{lease.key.row}|{lease.round}|{lease.fence}|{lease.claim_id}|{report}\n"
         for lease, report in zip(leases, reports, strict=False)
@@ -63,13 +63,16 @@ def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat(""))
 
 
 def report_lines(settlements: Sequence[Settlement]) -> bytes:
-    """Write reports as text, one a line: the lease, and the milliseconds until its job is tried again (none if it is done)."""
+    """Return reports as text, one a line: the lease, and the milliseconds until its job is tried again (none if done)."""
     delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
     return lease_lines((report.lease for report in settlements), delays)
 
 
 def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:
-    """Read the jobs of a claim. `flat` has the name, the record and the payload of each; lua/parts/lane.lua describes records."""
+    """Return the jobs of a claim. `flat` has the name, the record and the payload of each job in turn.
+
+    lua/parts/lane.lua describes the records.
+    """
     return [_job(name, record, payload, claim_id) for name, record, payload in zip(*[iter(flat)] * 3, strict=True)]
 
 
@@ -97,9 +100,10 @@ def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
 
 
 def schedules_of(batches: Sequence[bytes], live: Mapping[str, int]) -> dict[str, BatchSchedule]:
-    """Read the batches of a lane by their ids from a hash of records. `live` counts jobs by `<batch>|<state>`.
+    """Return the batches of a lane by their ids. `batches` is the hash of their records as a flat list of fields and values.
 
-    A batch whose record is damaged is left out: the queue then does not know the batch, and it is fed anew.
+    `live` counts jobs by `<batch>|<state>`. A batch whose record is damaged is left out, as if the queue did not know it: the
+    batch is then fed anew.
     """
     found: dict[str, BatchSchedule] = {}
     for name, raw in pairs(batches):
@@ -128,7 +132,7 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
 
 
 def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """Read the workers of a lane from their records. A damaged record is left out."""
+    """Return the workers of a lane, read from their records. A damaged record is left out."""
     found: list[WorkerRecord] = []
     for raw in records:
         with contextlib.suppress(ValueError, TypeError):

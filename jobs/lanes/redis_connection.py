@@ -1,7 +1,7 @@
 """The connection to Redis: one server, or a Redis Cluster. Only this module and redis_wire.py import redis.
 
 Every error of the client becomes a QueueUnavailable that says what is wrong and what to do. A command is sent again after a lost
-connection or a timeout, so whatever it does may happen twice (rule 41 of jobs/PROTOCOL.md).
+connection or a timeout, so its effect may happen twice (rule 41 of jobs/PROTOCOL.md).
 """
 
 import contextlib
@@ -22,19 +22,19 @@ from jobs.lanes.scripts import sources
 RedisClient = redis.Redis | redis.RedisCluster
 
 TIMEOUT_S: Final = 3.0
-"""A command that has no answer after this many seconds is sent again; after `TRIES` times it is given up."""
+"""A command without an answer after this many seconds is sent again. After `TRIES` tries, QueueUnavailable is raised."""
 TRIES: Final = 3
 """A command is sent at most this many times. With `TIMEOUT_S`, a server that hangs is noticed after about 10 s."""
 SLOW_S: Final = 1.0
-"""After this many seconds without an answer, a person who waits is shown what is waited for."""
+"""After this many seconds without an answer, a waiting user is shown which server has not answered."""
 
 NOT_TRUSTED: Final = "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA"
 
 
 class RedisConnection:
-    """Sends commands and scripts to Redis. Safe to share between threads. Every call may raise QueueUnavailable.
+    """A connection sends commands and scripts to Redis. Threads may share it. Every call may raise QueueUnavailable.
 
-    `name` is what messages call the server. `cluster` makes a cluster client for the same server; it is called when the server
+    `name` is what messages call the server. `cluster` makes a cluster client for the same server. It is called if the server
     turns out to be a node of a cluster. `scripts` maps the names of scripts to their texts.
     """
 
@@ -58,7 +58,7 @@ class RedisConnection:
         for a wrong URL or file.
         """
         options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
-        options["health_check_interval"] = 0  # a health check has tries of its own within each try of a command
+        options["health_check_interval"] = 0  # off: a health check would be retried within each try of a command
         try:
             parts = urlsplit(url)
             name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
@@ -66,8 +66,8 @@ class RedisConnection:
                 options["ssl_ca_certs"] = _readable(ca)
             client = redis.Redis.from_url(url, retry=_retry(), **options)
             pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # connects nowhere, and refuses unknown options
-        except (ValueError, TypeError, redis.exceptions.RedisError):  # its message may hold a part of the password
+            pool.connection_class(**pool.connection_kwargs)  # does not connect yet, and raises for unknown options
+        except (ValueError, TypeError, redis.exceptions.RedisError):  # whose message may hold a part of the password
             raise QueueUnavailable(
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
                 "percent-encode special characters in the password, and leave out options that its scheme does not take"
@@ -120,7 +120,7 @@ class RedisConnection:
             raise QueueUnavailable(self._explain(error)) from error
 
     def _join(self, cluster: redis.RedisCluster) -> None:
-        """Use this cluster client from now on, and close the client of one server."""
+        """Use this cluster client from now on, and close the client that it replaces."""
         client, wire = self._client, self._wire
         self._use(cluster)
         if wire is not None:
@@ -146,7 +146,7 @@ class RedisConnection:
 
 @contextlib.contextmanager
 def _call_when_slow(slow: Callable[[str], object] | None, message: str) -> Iterator[None]:
-    """Call `slow` once with the message when the block takes longer than `SLOW_S`."""
+    """Call `slow` once with the message if the block takes longer than `SLOW_S`."""
     timer = threading.Timer(SLOW_S, slow, [message]) if slow is not None else None
     if timer is not None:
         timer.daemon = True

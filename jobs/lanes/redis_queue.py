@@ -1,7 +1,7 @@
 """The queue on Redis implements `Schedule` and `Lanes` of protocol.py with one script for each atomic step.
 
-A call may be sent twice after a lost connection. A step that happens twice does no harm: a feed compares the cursor, a claim has
-an id, and a report on a lease that no longer holds changes nothing.
+A call may be sent twice after a lost connection. A step that happens twice does no harm: a feed compares the cursor, a claim
+with the same id gives the same jobs, and a report on a lease that is no longer valid changes nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,14 +28,14 @@ from jobs.lanes.scripts import LANES, PROBE, lane_key, lane_keys
 from jobs.settings import Settings
 
 LOOK_AT: Final = 1024
-"""One claim looks at up to this many due and as many expired jobs, which is more than a worker has in hand."""
+"""One claim makes at most this many delayed jobs ready, and rescues at most this many: more than a worker has in hand."""
 
 INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
-"""The fields of the server's INFO that `ping` returns, if they are there."""
+"""The fields of the server's INFO that `ping` returns, if the server has them."""
 
 
 class RedisQueue:
-    """Implements `Schedule` and `Lanes`. Safe to share between threads. Every call may raise QueueUnavailable.
+    """This queue implements `Schedule` and `Lanes`. Threads may share it. Every call may raise QueueUnavailable.
 
     A row that is fed after `max_attempts` attempts is dying: it is claimed as a burial (rule 11 of jobs/PROTOCOL.md).
     """
@@ -50,7 +50,7 @@ class RedisQueue:
 
     @classmethod
     def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
-        """Return the queue at the URL of the settings, or at `url` if it is given. The settings say how jobs are claimed."""
+        """Return the queue at the URL of the settings, or at `url` if that is given. The policy is from the settings too."""
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
         policy = LanePolicy(settings.pause_after_deaths, settings.priority_aging_s, settings.tenants)
@@ -96,7 +96,7 @@ class RedisQueue:
         *,
         settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        if "|" in claim_id or "\n" in claim_id:  # these separate the fields of a record, and leases
+        if "|" in claim_id or "\n" in claim_id:  # | separates the fields of a record, and a newline separates leases
             raise ValueError(f"a claim id has no | and is one line: {claim_id}")
         args = (claim_id, n, report_lines(settle), worker.worker, worker_bytes(worker), worker.running)
         times = (lease_ms, shown_ms(lease_ms))
@@ -117,7 +117,7 @@ class RedisQueue:
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
-        """Return the stored payloads of claimed jobs; empty for one that is gone, whose request is then read from storage."""
+        """Return the stored payload of each claimed job. A lost payload is empty, and its request is then read from storage."""
         found = self._redis.command("HMGET", lane_key(lane, "payload"), *jobs)
         return [payload or b"" for payload in found]
 

@@ -10,8 +10,8 @@ import redis
 class Wire:
     """A wire sends commands over connections of a client's pool, and keeps those connections between commands.
 
-    A connection on which a reply was left unread is closed, so that no reply is taken for another's (rule 41 of
-    jobs/PROTOCOL.md). Safe to share between threads. A forked process opens connections of its own.
+    A connection on which a reply was left unread is closed, so that no command takes the reply to another command (rule 41
+    of jobs/PROTOCOL.md). Threads may share a wire. A forked process opens connections of its own.
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
@@ -20,7 +20,7 @@ class Wire:
         self._pid = os.getpid()
 
     def ask(self, *command: Any) -> Any:
-        """Send a command and return the reply. After a lost connection it is sent again, as often as the client would."""
+        """Send a command and return the reply. After a lost connection the command is sent again, as often as redis-py does."""
         message = hiredis.pack_command(command)
         if self._pid != os.getpid():
             self._idle, self._pid = [], os.getpid()
@@ -47,6 +47,6 @@ class Wire:
         return connection.read_response()
 
     def close(self) -> None:
-        """Give the connections back to the pool."""
+        """Give the kept connections back to the pool."""
         while self._idle:
             self._pool.release(self._idle.pop())

@@ -1,4 +1,4 @@
-"""Requests of claimed jobs. A request is in the job's payload, or is read from the input in storage."""
+"""This module reads the request of a claimed job: from the job's payload, or from the input in storage."""
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.input import read_rows
@@ -9,9 +9,9 @@ from jobs.store.store import Store
 
 
 def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:
-    """Return the request of a claimed job. Raises RowError `bad_record` if no line of the input holds it.
+    """Return the request of a claimed job. Raises RowError `bad_record` if no line of the input holds the request.
 
-    A payload may be damaged on the queue. Then the row is searched for in the whole input (rule 25 of jobs/PROTOCOL.md).
+    If the payload on the queue is damaged, the request is searched for in the whole input (rule 25 of jobs/PROTOCOL.md).
     """
     try:
         return _from_payload(store, batch_id, lane, job)

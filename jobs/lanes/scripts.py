@@ -1,4 +1,4 @@
-"""The Lua scripts of a lane, and the names of their keys. A script is one atomic step on one lane.
+"""This module has the Lua scripts of a lane, and the names of their keys. A script is one atomic step on one lane.
 
 All keys of a lane have the lane's name as their hash tag, and scripts declare them, so every script runs on a Redis Cluster too.
 """
@@ -10,13 +10,15 @@ from itertools import chain
 from typing import Final
 
 PREFIX: Final = "np:1"
-"""Every key begins with this. The number is the format of all that Nightpress keeps in Redis. A release that changes the format
-also changes the number: it neither reads nor harms the keys of another release, and builds its schedule anew from storage.
+"""Every key begins with this prefix. The number is the version of the format of everything that Nightpress keeps in Redis.
+
+A release that changes the format also changes the number. So it neither reads nor harms the keys of the old format, and its
+feeders build the schedule anew from storage.
 """
 LANES: Final = f"{PREFIX}:lanes"
 """A set with the names of the lanes that were ever fed or paused."""
 PROBE: Final = f"{PREFIX}:probe"
-"""A key that never exists. Taking something from it shows whether the server accepts writes."""
+"""A key that never exists. `RedisQueue.check` deletes a field of it, which shows whether the server accepts writes."""
 KEYS: Final = (
     *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
     *("suspects", "crashed", "flights"),
@@ -49,7 +51,7 @@ def lane_keys(lane: str) -> Sequence[str]:
 
 
 def lane_key(lane: str, name: str) -> str:
-    """Return one key of a lane."""
+    """Return the key `name` of a lane, as Redis knows it."""
     return f"{PREFIX}:{{{lane}}}:{name}"
 
 

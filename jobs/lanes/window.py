@@ -1,9 +1,10 @@
 """The window of a lane bounds how many rows wait there, and how many of each batch (rule 29 of jobs/PROTOCOL.md).
 
-The window is bounded in rows and in request bytes, and each batch takes all that the batches before it left. So that no tenant
-and no priority waits for others, a batch that has no waiting row gets an *allocation*, however full the window is. Allocations
-are bounded too, since many open batches would otherwise fill the memory of Redis: the allocations of one priority come to about
-two windows, and each tenant has an equal part of them. If the part of its tenant is used up, a batch still gets a few rows.
+The window is bounded in rows and in request bytes. Batches are fed in the order of priority and age, and each may take all the
+room that is left. A batch that has no waiting row gets an *allocation* of rows even if the window is full, so that no tenant and
+no priority waits for another. Allocations are bounded too, since many open batches would otherwise fill the memory of Redis. The
+allocations of one priority come to about two windows, and each tenant has an equal part of that. If a tenant's part is used up,
+a batch of the tenant still gets a few rows.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ ALLOCATION_ROWS: Final = 64
 """An allocation has at most this many rows."""
 
 LEAST_ROWS: Final = 8
-"""An allocation has at least this many rows if the window does, since opening an input takes as long for a single row."""
+"""An allocation has at least this many rows (at most the window), since opening an input takes as long for a single row."""
 
 ALLOCATED_WINDOWS: Final = 2
 """The allocations of one priority come to about this many windows."""
@@ -30,14 +31,14 @@ REFERENCE_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A number of rows and of request bytes: what a lane still takes, or what was put there."""
+    """A number of rows and of request bytes: what a lane still takes, or what was put on it."""
 
     rows: int
     size: int
 
     @property
     def is_left(self) -> bool:
-        """Whether another row fits in."""
+        """Whether a further row may be put on the lane."""
         return self.rows > 0 and self.size > 0
 
     def minus(self, taken: "Room") -> "Room":
@@ -62,7 +63,10 @@ class Window:
         self._tenants = Counter(priority for priority, _ in self._live)
 
     def room(self, batch: Batch) -> Room:
-        """Return how much of a batch may be fed: what is left of the window, and at least an allocation if no row waits."""
+        """Return how much of a batch may be fed: the room that is left in the window.
+
+        If no row of the batch waits, the result is at least an allocation.
+        """
         if waiting(self._schedules.get(batch.batch_id)):
             return self._left
         part = ALLOCATED_WINDOWS * self._most // self._tenants[batch.priority]
@@ -79,5 +83,5 @@ class Window:
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """Return how many rows of a batch wait on a lane: ready or delayed. None stands for a batch that the lane does not know."""
+    """Return how many rows of a batch wait on a lane: ready or delayed. `schedule` is None if the lane does not know it."""
     return 0 if schedule is None else schedule.ready + schedule.delayed

@@ -1,1 +1,1 @@
-"""Segments are immutable files of attempt outcomes. Here are their heads, their lines, and how small ones are put together."""
+"""Segments are immutable files of attempt outcomes. The modules here write, read and compact them."""

@@ -1,8 +1,9 @@
-"""Compaction: many small segments of an open batch are put together in a few files, to be read with fewer requests.
+"""Compaction puts many small segments of an open batch together in a few files, which are read with fewer requests.
 
-A compacted file holds whole segments, each with its head and under the name that it had alone. Rule 26 of jobs/PROTOCOL.md
-gives the order of steps by which no segment is ever missed or counted twice, even if others compact at the same time or die. A
-worker that got no reply and writes a segment again makes a copy that no reader counts; the next compaction deletes the copy.
+A compacted file holds whole segments, each with its head and the name of its own file. Rule 26 of jobs/PROTOCOL.md gives the
+order of steps. With that order, no segment is ever missed or counted twice, even if several processes compact at once or one
+dies. If a worker got no reply and writes a segment again after its compaction, the new file is a copy: no reader counts it, and
+the next compaction deletes it.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ def compact(store: Store, index: OutcomeIndex) -> int:
     deleted = _delete_copies(store, index, [name for name in names if name in index.compacted])
     try:
         for group in _groups(index, [name for name in names if name not in index.compacted]):
-            if not store.can_delete:  # a compacted file would only be one more file to read
+            if not store.can_delete:  # here a compacted file would only be one more file to read
                 break
             _put_together(store, index, group)
             deleted += _delete(store, index, group)
@@ -44,10 +45,10 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file already: a compaction died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file: a compaction died, or a worker wrote a segment again."""
     for path in sorted({index.compacted[name] for name in copies}):
         read_segments(store, path)
-        if not store.create(path, store.read(path)):  # another process wrote it, and may not have made it durable yet
+        if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
             raise damaged(path)
     return _delete(store, index, copies)
 
@@ -57,7 +58,7 @@ def _delete(store: Store, index: OutcomeIndex, names: Sequence[str]) -> int:
 
 
 def _groups(index: OutcomeIndex, names: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield groups of small segments, at least two in each, to be put together in one file."""
+    """Yield groups of at least two small segments. Each group is to be put together in one file."""
     group: list[str] = []
     size = 0
     for name in names:
@@ -74,7 +75,7 @@ def _groups(index: OutcomeIndex, names: Sequence[str]) -> Iterator[Sequence[str]
 
 
 def _put_together(store: Store, index: OutcomeIndex, names: Sequence[str]) -> None:
-    """Make one durable file of whole segments."""
+    """Make one durable file that holds these segments whole."""
     files = {path: index.files[path] for path in map(index.paths.segment, names)}
     segments = [segment for _, read in each_segments(store, files) for segment in read]
     head = {"format": FORMAT, "segments": [segment.values for segment in segments]}

@@ -1,9 +1,9 @@
-"""The files that hold the segments of a batch, and how they are listed and read while others compact them.
+"""This module lists and reads the files that hold the segments of a batch, even while other processes compact them.
 
     segments/<worker>-<incarnation>-<n>-<sha256>.jsonl     one segment
-    compacted/compacted-<n>-<sha256>.jsonl                 n segments; it is deleted only with its batch
+    compacted/compacted-<n>-<sha256>.jsonl                 n segments; the file is deleted only with its batch
 
-Files are read ahead, in their order, since reading from an object store is mostly waiting for replies.
+Several files are read at once, since reading from an object store is mostly waiting. They are yielded in order.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from jobs.store.store import Store
 T = TypeVar("T")
 
 TRIES: Final = 5
-"""Files are listed and read at most this many times while others compact them; then StoreUnavailable is raised."""
+"""If others compact files between listing and reading, both are tried this many times. Then StoreUnavailable is raised."""
 
 
 class Compacted(Exception):
@@ -37,7 +37,7 @@ class Listing(NamedTuple):
 
 
 def list_files(store: Store, paths: BatchPaths) -> Listing:
-    """List the files of all segments that are durable by now. A segment may be in several of them.
+    """List the files of all segments that are durable by now. A segment may be in several files.
 
     Compacted files are listed last. A segment's own file is deleted only after a compacted file has the segment, and that
     file stays, so a segment that the first listing missed is in the second (rule 26 of jobs/PROTOCOL.md).
@@ -47,7 +47,7 @@ def list_files(store: Store, paths: BatchPaths) -> Listing:
 
 
 def until_read(store: Store, read: Callable[[], T]) -> T:
-    """Call `read`, which lists files and reads them, and return its result. If it raises Compacted, it is called again.
+    """Call `read`, which lists files and reads them, and return its result. If `read` raises Compacted, it is called again.
 
     Raises StoreUnavailable after `TRIES` calls.
     """
@@ -60,7 +60,7 @@ def until_read(store: Store, read: Callable[[], T]) -> T:
 
 
 def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequence[SegmentHead]]]:
-    """Yield the path of each file with the heads in it. Raises Compacted."""
+    """Yield the path of each file with the heads in it. Raises Compacted if a file is gone."""
 
     def read(path: str) -> Sequence[SegmentHead]:
         return read_heads(store, path)
@@ -69,7 +69,10 @@ def each_heads(store: Store, files: Sequence[str]) -> Iterator[tuple[str, Sequen
 
 
 def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str, Sequence[Segment]]]:
-    """Yield the path of each file with its segments. `files` maps each path to about how many bytes it has. Raises Compacted."""
+    """Yield the path of each file with its segments. `files` maps each path to the file's approximate size in bytes.
+
+    Raises Compacted if a file is gone.
+    """
 
     def read(path: str) -> Sequence[Segment]:
         return read_segments(store, path)
@@ -78,7 +81,7 @@ def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str,
 
 
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
-    """Yield every outcome of every segment once, while nobody compacts. Raises KeyError if a file is deleted meanwhile."""
+    """Yield every outcome of every segment once. Raises KeyError if another process compacts and deletes a file meanwhile."""
     seen: set[str] = set()
     for path in chain(*list_files(store, paths)):
         for segment in read_segments(store, path):

@@ -1,4 +1,4 @@
-"""Heads: the first line of each file of segments is an index, so that a rebuild or a count reads no further line.
+"""The head of a segment is its index. Heads are on the first line of a file, so a rebuild or a count reads no further line.
 
 A head says for each line which row it is about, how the attempt ended and how long the line is. For a line that may be
 published it also says how long the published row in it is and what that row adds to the ledger, so a publisher copies bytes
@@ -23,7 +23,7 @@ HEAD_BYTES: Final = 64 << 10
 """The first read of a file takes this many bytes. If the head is longer, each further read takes four times what was read."""
 
 SOLO: Final = "s"
-"""The status, in a head, of a crash with no other job in hand."""
+"""The status in a head of a job that crashed while the worker held no other job."""
 
 
 class HeadRow(NamedTuple):
@@ -37,10 +37,10 @@ class HeadRow(NamedTuple):
 
 
 class Account(NamedTuple):
-    """The rows of an account are added up together in the ledger.
+    """An account is a group of rows that the ledger adds up together.
 
     A completed row has all fields; `prices` names the version of the prices that the row was charged by. A row of another status
-    has no prices, tenant, kind or template. `currency` is None when no line of the segment names one.
+    has no prices, tenant, kind or template. `currency` is None if no line of the segment names one.
     """
 
     status: str
@@ -56,13 +56,13 @@ class Account(NamedTuple):
 class SegmentHead:
     """The index of one segment.
 
-    `name` is that of the segment's own file, also after compaction: it breaks ties (rule 18 of jobs/PROTOCOL.md). `rows` and
-    `lines` have one entry a line, in order. An entry of `lines` begins with the length of the line in bytes. For a line that may
-    be published, the length of the published row in it, the number of its account in `accounts`, and the six counts of its usage
-    follow. `bytes` is the length of all lines together.
+    `name` is the name of the segment's own file. The name stays after compaction, since names break ties (rule 18 of
+    jobs/PROTOCOL.md). `rows` and `lines` have one entry for each line, in order. An entry of `lines` begins with the length of
+    the line in bytes. If the line may be published, the entry goes on with the length of the published row, the number of the
+    line's account in `accounts`, and the six counts of the line's usage. `bytes` is the length of all lines together.
 
-    `usage` is the sum over the completed lines, and `wasted` is everything else that the lines cost. `spent` is both, by
-    model. All amounts are in `currency`, since one worker writes a segment.
+    `usage` is the sum over the completed lines, and `wasted` is everything else that the lines cost. `spent` is the sum of both,
+    by model. All amounts are in `currency`, since one worker, with one currency, writes a segment.
     """
 
     name: str
@@ -77,7 +77,7 @@ class SegmentHead:
 
 
 def read_heads(store: Store, path: str) -> Sequence[SegmentHead]:
-    """Read the heads of a file without its other lines. Raises KeyError when the file is missing."""
+    """Read the heads of a file without its other lines. Raises KeyError if the file is missing."""
     data = store.read_range(path, 0, HEAD_BYTES)
     while b"\n" not in data:
         more = store.read_range(path, len(data), 4 * len(data))
@@ -93,7 +93,7 @@ def parse_heads(line: bytes, path: str) -> Sequence[SegmentHead]:
 
 
 def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
-    """Read the heads as they are stored, each with its name. Raises StoreDamaged, or StoreTooNew for those of a newer release."""
+    """Read the heads as they are stored, each with its name. Raises StoreDamaged, or StoreTooNew if they are too new."""
     try:
         values = orjson.loads(line)
         check_format(values, FORMAT, f"storage: segment {path}")

@@ -1,7 +1,8 @@
-"""Lines: each line of a segment is the outcome of one attempt as JSON, and holds the row to publish if that outcome wins.
+"""A line of a segment is the outcome of one attempt as JSON.
 
-A line that may win ends in `"published":{...}}`. The fields before it are those that a published row lacks: claim id, round,
-fence, and what the receipt holds beyond the published row. Any other line holds the fields of its Outcome.
+If the outcome may be published, its line ends in the published row: `"published":{...}}`. The fields before `published` are those
+that the row lacks: claim id, round, fence, `final`, `wasted` and the rest of the receipt. Any other line holds the fields of its
+Outcome.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from jobs.usage import Usage
 LineStatus = Literal["completed", "failed", "crashed"]
 
 LINE_END: Final = len(b"}\n")
-"""This many bytes follow the published row in its line."""
+"""The number of bytes that follow the published row in its line."""
 
 EVERY_ROUND: Final = 0
-"""The round of an outcome that counts in every round: a row that intake refused stays refused."""
+"""An outcome of this round counts in every round. Refusals by intake have it, so that a refused row stays refused."""
 
 _ROW: Final = ("row", "custom_id", "tenant", "kind", "status", "output", "error", "model", "attempt", "metadata")
 """The fields that an outcome and a published row have under the same name."""
@@ -31,10 +32,11 @@ _NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))
 class Outcome:
     """The outcome of one attempt of one row: a line of a segment.
 
-    `final` is False for a failure that will be retried and for a crash. `solo` is True for a crash with no other job in hand,
-    and None otherwise. `tenant` is whom the row is billed to. `usage` is billed if this line wins; `wasted` is the cost of text
-    that was generated again within the attempt. `receipt` holds the rest of an output row: model_revision, adapter, engine,
-    device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates, and the labels of the prompts.
+    `final` is False for a failure that will be retried and for a crash. `solo` is True if the job crashed while the worker held
+    no other job, and None otherwise. `tenant` is the one whom the row is billed to. `usage` is billed if this line wins.
+    `wasted` is the cost of answers that were thrown away within the attempt, since the kind asked again. `receipt` holds the
+    rest of an output row: model_revision, adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices,
+    currency, templates, and the labels of the prompts.
     """
 
     row: int
@@ -58,7 +60,10 @@ class Outcome:
 
 
 def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
-    """Return the line with its newline, and the length in bytes of the published row in it: 0 if it may not be published."""
+    """Return two values: the line with its newline, and the length in bytes of the published row in it.
+
+    The length is 0 if the outcome may not be published.
+    """
     values = {name: value for name in Outcome.__slots__ if (value := getattr(outcome, name)) is not None}
     if outcome.status != "completed" and not outcome.final:
         return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE), 0
@@ -77,7 +82,7 @@ def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
 
 
 def parse_line(line: bytes) -> Outcome:
-    """Read the outcome on a line. Unknown fields are ignored."""
+    """Return the outcome on a line. Unknown fields are ignored."""
     values = orjson.loads(line)
     published = values.pop("published", None)
     if published is not None:

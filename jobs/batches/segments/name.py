@@ -1,4 +1,4 @@
-"""The name of a segment's file: who wrote it, and the sha256 of its bytes."""
+"""The name of a segment's file says who wrote the segment, and the sha256 of the file's bytes."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,10 +8,10 @@ ENDING: Final = ".jsonl"
 
 @dataclass(frozen=True, slots=True)
 class SegmentName:
-    """Names the `n`-th segment of one life (`incarnation`) of a writer, which is a worker, `intake` or `sweeper`.
+    """A segment name names the `n`-th segment of one life (`incarnation`) of a writer, which is a worker, `intake` or `sweeper`.
 
-    It is written `<worker>-<incarnation>-<n>-<sha256>.jsonl`. `sha256` is that of the file's bytes, so a file that exists
-    under this name holds what was to be written (rule 7 of jobs/PROTOCOL.md).
+    The name is written `<worker>-<incarnation>-<n>-<sha256>.jsonl`. `sha256` is that of the file's bytes. So if a file of this
+    name exists, the segment was written (rule 7 of jobs/PROTOCOL.md).
     """
 
     worker: str
@@ -28,7 +28,7 @@ class SegmentName:
 
     @classmethod
     def parse(cls, text: str) -> "SegmentName":
-        """Read the name that `str()` wrote, with or without a folder before it. Raises ValueError if `text` is no such name."""
+        """Read the name that `str()` wrote, and ignore a folder before it. Raises ValueError if `text` is no such name."""
         name = text.rpartition("/")[2]
         stem, dot, ending = name.rpartition(".")
         try:

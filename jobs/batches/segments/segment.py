@@ -1,7 +1,7 @@
 """Segments are immutable files of outcomes of attempts, each with an index on its first line.
 
-A segment is named by the sha256 of its bytes and never changes, so a name that exists was written as a whole (rule 7 of
-jobs/PROTOCOL.md). The head is in `head.py`, a line in `line.py`, the name in `name.py`, and where the files are in `files.py`.
+A segment is named by the sha256 of its bytes and never changes, so a file of that name was written as a whole (rule 7 of
+jobs/PROTOCOL.md). `head.py` has the head, `line.py` the lines, `name.py` the name, and `files.py` the places of the files.
 """
 
 import hashlib
@@ -25,7 +25,10 @@ _NO_COUNTS: Final = (0,) * len(NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that was read. `values` is its head as stored. `data` has the bytes of its file; its lines begin at `start`."""
+    """A segment that was read.
+
+    `values` is the head as stored. `data` has all bytes of the file, in which the lines of the segment begin at `start`.
+    """
 
     head: SegmentHead
     values: Mapping[str, Any]
@@ -34,7 +37,7 @@ class Segment:
 
     @property
     def body(self) -> bytes:
-        """The bytes of its lines."""
+        """The bytes of the segment's lines."""
         return self.data[self.start : self.start + self.head.bytes]
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -46,14 +49,14 @@ class Segment:
 
 
 def encode(batch_id: str, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> tuple[str, bytes]:
-    """Return the name and the bytes of a segment: the `n`-th that this incarnation of a worker writes."""
+    """Return the name and the bytes of the `n`-th segment that this incarnation of a worker writes."""
     head, body = _head_and_body(batch_id, outcomes)
     data = orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE) + body
     return str(SegmentName(worker, incarnation, n, hashlib.sha256(data).hexdigest())), data
 
 
 def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], bytes]:
-    """Return the head of a segment, in the form that is stored, and its lines."""
+    """Return two values: the head of a segment as it is stored, and the bytes of its lines."""
     texts: list[bytes] = []
     lines: list[Sequence[int]] = []
     accounts: dict[Sequence[str | None], int] = {}
@@ -85,7 +88,7 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
 
 
 def _account(outcome: Outcome) -> Sequence[str | None]:
-    """Return the account of an outcome, without the currency, which is in the head."""
+    """Return the fields of an outcome's `Account`, without the currency, which the head names once."""
     if outcome.status != "completed":
         return outcome.status, outcome.model, None, "", "", ""
     template = first_template(outcome.receipt)
@@ -93,9 +96,9 @@ def _account(outcome: Outcome) -> Sequence[str | None]:
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:
-    """Make outcomes durable as a segment, and return its name. The same outcomes written again are the same segment.
+    """Make outcomes durable as a segment, and return its name. If the same call is made again, nothing changes.
 
-    Raises StoreUnavailable, and StoreDamaged when a file of that name holds other bytes.
+    Raises StoreUnavailable, and StoreDamaged if a file of that name holds other bytes.
     """
     name, data = encode(paths.batch_id, outcomes, worker, incarnation, n)
     if not store.create(paths.segment(name), data):
@@ -106,7 +109,7 @@ def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: 
 def read_segments(store: Store, path: str) -> Sequence[Segment]:
     """Read the segments of a file.
 
-    Raises KeyError when it is missing, StoreDamaged when it is not what was written, and StoreTooNew when its format is newer.
+    Raises KeyError if the file is missing, StoreDamaged if it is not what was written, and StoreTooNew if its format is newer.
     """
     data = store.read(path)
     if not path.endswith(f"-{hashlib.sha256(data).hexdigest()}.jsonl"):
