@@ -39,8 +39,8 @@ class Cancellation:
 def cancel(store: Store, queue: Callable[[], Lanes | None], batch_id: str, clock: Clock = now) -> Cancellation:
     """Cancel a batch: no further row is started. Rows with an outcome keep it; a publisher publishes the others as cancelled.
 
-    `queue` opens the queue. It may fail, so it is called only after the marker is written. Raises RequestError if the batch is
-    published already, NoBatch, StoreUnavailable.
+    `queue` opens the queue. The call may fail, so it is made only after the marker is written. Raises RequestError if the
+    batch is published already, NoBatch, StoreUnavailable.
     """
     batch = require_batch(store, batch_id)
     if not is_open(store, batch_id):

@@ -44,7 +44,7 @@ class Results:
     _done: Done | None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Return the rows. Raises StoreDamaged. A checksum that is wrong is known only after the last row, and raised there."""
+        """Return the rows. Raises StoreDamaged; if only the checksum shows the damage, the error comes after the last row."""
         if self._done is None:
             return map(orjson.loads, self.lines())
         return read_published(self._store, self._done, self.batch.batch_id, self._name)

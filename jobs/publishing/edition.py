@@ -36,9 +36,9 @@ PIECE_BYTES: Final = CHUNK_BYTES
 
 
 class Edition:
-    """One publisher's folder. After `write`, `usage` holds what its `usage.json` holds.
+    """One publisher's folder. After `write`, `usage` is the content of the folder's `usage.json`.
 
-    `usage_before` holds the `usage.json` of the round before; None if there was no such round.
+    `usage_before` is the content of the `usage.json` of the round before; None if there was no such round.
     """
 
     def __init__(self, store: Store, index: OutcomeIndex, prices: Prices, winners: Winners) -> None:

@@ -134,7 +134,7 @@ class Sweeper:
         return index.done
 
     def _compact(self, index: OutcomeIndex) -> None:
-        """Compact the small segments of a batch if it has many, unless it is about to be published."""
+        """Compact the small segments of a batch that has many segments, unless the batch is about to be published."""
         at, batch_id = self.clock(), index.batch.batch_id
         last = self._compacted_at.get(batch_id)
         if not self.compact_segments or (last is not None and at - last < self.compact_every):

@@ -16,7 +16,7 @@ from jobs.errors import StoreDamaged, StoreTooNew
 from jobs.store.store import Store
 
 FIRST_S: Final = 1.0
-"""Seconds from the first look that found damage to the next look."""
+"""Seconds from the first look that found a batch damaged to the next look at the batch."""
 
 MAX_S: Final = 300.0
 """The longest wait between two looks at a damaged batch, in seconds."""

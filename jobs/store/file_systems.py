@@ -47,7 +47,10 @@ _ERRORS: Final = {
 
 
 def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any, str]:
-    """Make the fsspec file system of a URL. Returns it, and the path of the file in it. Raises StoreUnavailable."""
+    """Make the fsspec file system of a URL. Returns two values: the file system, and the URL's path in it.
+
+    Raises StoreUnavailable if the file system cannot be made.
+    """
     typed: dict[str, Any] = {n: {"true": True, "false": False}.get(v.lower(), v) for n, v in options.items()}
     is_s3 = scheme(url) == "s3"
     try:

@@ -21,7 +21,7 @@ _HIDDEN: Final = ".new-"
 
 
 CREATE_TRIES: Final = 5
-"""`create` gives up after this many tries. It tries again if the name was taken, but is free when that file is read."""
+"""`create` gives up after this many tries. A try fails if the name is taken, but its file is gone when `create` reads it."""
 
 
 class LocalStore(Store):
