@@ -1,8 +1,8 @@
 """Allocation: which models get workers when the cluster has less room than the fleet has replicas.
 
 A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first. Other
-models that wait for the resource that it lacks stand back, and the model with most workers gives up a worker. If several models
-have rows but no worker, the model that has waited longest is next. Ray itself keeps no order among waiting workers.
+models that wait for the resource that this model lacks stand back, and the model with most workers gives up a worker. If several
+models have rows but no worker, the model that has waited longest is next. Ray itself keeps no order among waiting workers.
 
 `plan_moves` decides, from the replicas and from the resources that are free. The fleet carries the decision out.
 """
@@ -157,8 +157,9 @@ def _waits(replica: Replica, room: Room, at: float) -> bool:
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
     """Whether another worker has to leave for this replica.
 
-    None has to leave if that would not help. None has to leave either if enough is free, because Ray may be about to place the
-    replica. But after LONG_S seconds the free resources must be spread over several nodes, so a worker has to leave.
+    No worker has to leave if the replica would find no room even then. If enough is free, no worker has to leave at first,
+    because Ray may be about to place the replica. After LONG_S seconds a worker has to leave all the same: the free resources
+    must be spread over several nodes.
     """
     return room.could_hold(replica.needs) and (
         room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S

@@ -2,8 +2,8 @@
 
 The server keeps nothing on disk, since storage holds all that matters. The processes that work on one store share one server.
 Each process holds a shared lock on `server.lock` while it uses the server. The last process to leave gets the exclusive lock, and
-ends the server. `server.json` names the running server. If a killed process has left a server behind, the next process finds its
-address there, ends it, and starts a new server.
+ends the server. `server.json` names the running server. If a killed process has left a server behind, the next process finds that
+server in `server.json`, ends it, and starts a new one.
 """
 
 import contextlib

@@ -116,8 +116,8 @@ class Supervisor:
     def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """Sweep once. Returns the number of open batches (at least 1 if one is damaged), or None if Redis or storage is away.
 
-        If `fleet` is given, it also moves workers to models that have work, and asks the workers for faults. Each fault, of the
-        sweep or of a worker, is reported once.
+        If `fleet` is given, the sweep also moves workers to models that have work, and asks the workers for faults. Each fault is
+        reported once, whether the sweep or a worker has met it.
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():

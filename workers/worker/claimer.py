@@ -182,7 +182,7 @@ class Claimer:
         self._logged_reason = reply.reason
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Feed the lane if it runs low. It is `hungry` if the claim got fewer jobs than there is room for.
+        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, and more may be claimed.
 
         `batches` and `feeder` themselves limit how often they read the storage.
         """

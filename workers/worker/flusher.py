@@ -71,8 +71,8 @@ class _Segment:
 class Flusher:
     """Writes the segments of one worker. Use it as a context manager: leaving it writes and settles everything that waits.
 
-    But it gives up if the storage or Redis is still away at the moment that `end_by` sets, or if that was not called, END_WAIT_S
-    seconds later.
+    If the storage or Redis stays away, the flusher gives up at the moment that `end_by` sets. If `end_by` was not called, it
+    gives up END_WAIT_S seconds after the context manager was left.
 
     `store_fault` is the reason why the storage takes nothing at the moment; it is empty if the storage works.
     """
@@ -260,9 +260,9 @@ class Flusher:
         self._leases.remove(settlement.lease for settlement in settlements)
 
     def _until_done(self, error_type: type[UnavailableError], act: Callable[[], None]) -> bool:
-        """Call `act` until it no longer raises `error_type`, and log the first error. Returns whether it succeeded.
+        """Call `act` until it no longer raises `error_type`, and log the first error.
 
-        It fails if the flusher must end, and the moment of `end_by` has come.
+        Returns False if the flusher must end and gives up before that, else True.
         """
         outage = Outage()
         while True:

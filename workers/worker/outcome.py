@@ -25,7 +25,10 @@ from workers.worker.retry import RetryPolicy
 
 @dataclass(frozen=True)
 class OutcomeBuilder:
-    """Makes the outcomes of one worker. `identity` goes into each receipt: the engine, the device and the model's revision."""
+    """Makes the outcomes of one worker.
+
+    `identity` goes into each receipt: the engine, the device, the model's revision and its number format.
+    """
 
     worker: str
     model: str
