@@ -132,7 +132,7 @@ class Staging:
         line = request.to_bytes()
         self._lanes[name].add(with_checksum(line) + b"\n")
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line + b"\n")  # without the checksum, which follows from the line
+        self._hash.update(line + b"\n")  # without the checksum, which follows from it
 
     def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1
