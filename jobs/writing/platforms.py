@@ -48,7 +48,7 @@ _GENERIC: Final = (
     *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
     *("today", "website", "world", "xyz"),
 )
-"""The most used generic top-level domains, and two of countries that X treats as generic (co, tv). X knows all."""
+"""The most used generic top-level domains, and two of countries that X treats as generic (co, tv). X has all."""
 
 _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
@@ -65,7 +65,7 @@ def graphemes(text: str) -> int:
 def x_length(text: str) -> int:
     """Return the length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
 
-    A sequence of joined emoji counts as one emoji here, even if no font has it. X counts the parts of a sequence that no font has.
+    A sequence of joined emoji counts as one emoji here, even if no font has it. X counts the parts of such a sequence.
     """
     pieces = LINK.split(unicodedata.normalize("NFC", text))
     links, length = len(pieces) - 1, 0
@@ -93,7 +93,7 @@ def utf16_units(text: str) -> int:
 
 
 def _becomes_link(domain: re.Match[str]) -> bool:
-    """Whether X makes a link of a domain without a scheme: of a generic one always, of a country's unless it is `name.cc`."""
+    """Whether X makes a link of a domain without a scheme: a generic one, or a country's that is not just `name.cc`."""
     labels, top, path = domain[1], domain[2].lower(), domain[3]
     if top in _GENERIC:
         return True
