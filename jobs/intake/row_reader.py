@@ -28,7 +28,10 @@ TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 """A tenant's name matches this pattern: 1 to 64 ASCII letters, digits, dots, hyphens or underscores."""
 
 _NAME_CHARACTERS: Final = 256
+"""A custom_id or the name of an adapter has at most this many characters."""
+
 _MESSAGE_CHARACTERS: Final = 300
+"""The message of a fault, its field and the names of other fields are each clipped to this many characters."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTERS)]
 
