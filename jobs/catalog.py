@@ -60,7 +60,7 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What rows may need of an engine: answers that satisfy a schema, adapters. Intake refuses a row that needs what its engine lacks."""
+    """The abilities of an engine that rows may need. Intake refuses a row if its engine lacks an ability that the row needs."""
 
     schemas: bool
     adapters: bool

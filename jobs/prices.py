@@ -58,7 +58,7 @@ class Prices(BaseModel):
     )
 
     def of_device(self, device: str) -> int:
-        """Return the cost of an hour of `device`, in billionths: the longest entry that begins its name counts; 0 without one."""
+        """Return the cost of an hour of `device`, in billionths: that of the longest entry that begins its name, else 0."""
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 

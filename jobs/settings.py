@@ -266,7 +266,7 @@ class Settings(BaseSettings):
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:
-        """The shipped models and those of the settings, by alias. One of the settings replaces the shipped one of its alias."""
+        """The shipped models and those of the settings, by alias. If both have an alias, the settings' model counts."""
         return {**SHIPPED, **self.models}
 
     @property

@@ -46,7 +46,7 @@ def moment_of(when: When, now: datetime) -> datetime:
 
 
 def words_of(when: When) -> str | None:
-    """Return a text or a span (`+8s`) as the text of an option that stays the same if the call is repeated later.
+    """Return a text unchanged, and a span as a text such as `+8s`: the same text if the call is repeated later.
 
     Return None for a datetime, which stays the same anyway.
     """

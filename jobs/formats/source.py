@@ -33,7 +33,7 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
-    """Replace bytes that cannot be decoded by a lone surrogate. The UTF-8 of a surrogate is invalid, so the row is refused."""
+    """Put a lone surrogate for bytes that cannot be decoded. The UTF-8 of a surrogate is invalid, so the row is refused."""
     return "\udcff", cast("UnicodeDecodeError", error).end
 
 

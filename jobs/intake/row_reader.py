@@ -196,7 +196,7 @@ class RowReader:
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
-        """Yield a finding for each ability that the row needs and the engine of `model` lacks: the row would fail in it."""
+        """Yield a finding for each ability that the row needs and the engine of `model` lacks. The row would fail there."""
         able = self._models.abilities(model)
         if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
             message = (

@@ -72,7 +72,7 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """Cut a text into its lines. If they are joined, they give the text again.
+    """Cut a text into its lines. The lines joined are the text again.
 
     If `form` is `markdown`, the lines of a block of code count as lines without words.
     """

@@ -20,7 +20,7 @@ import regex
 Platform = Literal["x", "linkedin", "facebook", "instagram", "threads", "bluesky", "mastodon"]
 
 LINK_LENGTH: Final = 23
-"""Characters that a link of any length counts as on X and Mastodon."""
+"""A link of any length counts as this many characters on X and Mastodon."""
 
 LINK: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\"'.,;:!?)\]}…*_]", re.IGNORECASE)
 """Matches a link that has a scheme, without the punctuation of the sentence around the link."""
@@ -48,7 +48,7 @@ _GENERIC: Final = (
     *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
     *("today", "website", "world", "xyz"),
 )
-"""The most used generic top-level domains, and two of countries that X treats as generic (co, tv). X has all."""
+"""The most used generic top-level domains. (co and tv are countries' domains that X treats as generic.) X itself knows all."""
 
 _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
@@ -65,7 +65,7 @@ def graphemes(text: str) -> int:
 def x_length(text: str) -> int:
     """Return the length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
 
-    A sequence of joined emoji counts as one emoji here, even if no font has it. X counts the parts of such a sequence.
+    A sequence of joined emoji counts as one emoji here. If no font has the sequence, X counts the parts instead.
     """
     pieces = LINK.split(unicodedata.normalize("NFC", text))
     links, length = len(pieces) - 1, 0

@@ -1,4 +1,4 @@
-"""Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the one of its name.
+"""Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template of its name.
 
 A template that asks for a missing value raises an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
 templates that made its prompts.
@@ -79,7 +79,7 @@ class Templates:
         return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
-        """Return the templates in the folder of another package. The user's own folder replaces these too, by name."""
+        """Return the templates in the folder of another package. The user's own templates replace these too."""
         return Templates(self._own, shipped, self._known)
 
     def refuse_unused(self, *, all_known: bool) -> None:
@@ -105,7 +105,7 @@ class Templates:
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """Fill `values` into the template `name`. Raises RequestError if it is missing or asks for another value."""
+        """Fill `values` into a template. Raises RequestError if the template is missing or asks for another value."""
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
 
