@@ -1,6 +1,7 @@
 """The catalog of models: alias -> what the model is and how to run it. Data only; `workers/engines/weights.py` loads the models.
 
-A lane is the queue of one model and revision. This module makes the lane's name, because submitting machines and workers need it.
+A lane is the queue of one model and revision. This module makes the lane's name, because submitting machines and workers
+need the same name.
 """
 
 import re
@@ -59,7 +60,7 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an engine can do that a row may ask for. Intake refuses a row that asks for more."""
+    """The abilities of an engine that rows may need. Intake refuses a row if its engine lacks an ability that the row needs."""
 
     schemas: bool
     adapters: bool
@@ -69,7 +70,7 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=False, adapters=False),
     "stub": Abilities(schemas=False, adapters=True),
 }
-"""The abilities of each engine. They stand here because submitting machines need them, and have no engines."""
+"""The abilities of each engine. They stand here because submitting machines need them but have no engines."""
 
 
 @dataclass(frozen=True, slots=True)

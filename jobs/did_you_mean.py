@@ -11,7 +11,7 @@ def folded(name: str) -> str:
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that equals `name` but for case, spaces, hyphens and other signs; None if not exactly one does."""
+    """Return the known name that equals `name` but for case, spaces and signs; None if no name does, or several."""
     names = list(known)
     if name in names:
         return name

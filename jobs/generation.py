@@ -34,11 +34,11 @@ class SamplingParams:
 
     `temperature=0` is greedy. `top_p=1`, `top_k=0`, `min_p=0` and `repetition_penalty=1` each have no effect.
     `presence_penalty` is subtracted once from the logit of each token that the completion already has, `frequency_penalty`
-    once for each time that the token occurs there. `logit_bias` is added to the logits of token ids. All three are as in
-    OpenAI's API.
-    A `stop` text ends a completion and is cut from it. A token of `stop_token_ids` ends it too, and stays in the text unless it
-    is a special token. The seed and a token's position determine its random number, so a
-    completion does not depend on the other requests of its step; `seed=None` lets the runner derive one from batch and row.
+    once for each time that the token occurs in the completion. `logit_bias` is added to the logits of token ids. These three
+    are as in OpenAI's API.
+    A `stop` text ends a completion and is cut from it. A token of `stop_token_ids` ends a completion too; the token's text
+    stays, unless the token is special. The seed and the position of a token determine the token's random number, so a
+    completion does not depend on the other requests of its step. If `seed` is None, the runner derives a seed from batch and row.
     `logprobs=n` asks for the log probability of each chosen token and of the n likeliest tokens at its position; None asks for
     none. Log probabilities are the model's own, before temperature, penalties, biases and filters (as `raw_logprobs` of vLLM).
     """
@@ -101,13 +101,14 @@ class Prompt:
         text: Raw text, given to the model without a template. Empty when `messages` is set.
         params: The sampling params. Params that the row itself asks for replace these.
         label: The name of this prompt in the row's receipt, such as `outline` or `section 2`; unique within an attempt.
-        replaces: The label of an earlier prompt of this attempt that this one asks again. The earlier completion then
-            counts as wasted usage, and is not billed.
+        replaces: The label of an earlier prompt of this attempt, if this prompt asks for the same text again. The earlier
+            completion counts as wasted usage, and is not billed.
         adapter: The adapter to use. None: the row's adapter, or no adapter if the row has none.
         schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
         template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
-        continuations: Texts to score: how likely would the model continue with each? No text is generated then. Each text is
-            tokenized by itself, so it must begin with a space if the model would begin its first word with one.
+        continuations: Texts to score, by how likely the model would continue with each. If there are any, no text is
+            generated. Each text is tokenized by itself, so it must begin with a space if the model would begin its first word
+            with one.
     """
 
     messages: tuple[Message, ...] = ()
@@ -126,7 +127,10 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """The part of the prompt that an engine reads. If prompts that a kind yields together share it, it is billed once."""
+        """What the engine reads, without how it is to answer: messages, text, adapter and continuations.
+
+        If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
+        """
         return self.messages, self.text, self.adapter, self.continuations
 
 
@@ -134,7 +138,8 @@ class Prompt:
 class GenerationRequest:
     """One prompt that is given to an engine, under the id of this request. `prompt.params.seed` is set.
 
-    A chat template that asks for the date gets that of `created_at`, so that a prompt is the same at any time; None is now.
+    If a chat template asks for the date, it gets the date of `created_at`, so that the prompt is the same at any time. If
+    `created_at` is None, the template gets the present date.
     """
 
     request_id: str
@@ -144,7 +149,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The reason why an engine could not answer a request: a code of `errors.CODES`, a sentence, and if a retry may succeed."""
+    """The reason why an engine could not answer: a code of `errors.CODES`, a sentence, and whether a retry may succeed."""
 
     code: str
     message: str
@@ -179,10 +184,12 @@ class Completion:
     """The answer of an engine to one request. `fault` is set exactly when `finish_reason` is `error`.
 
     `device_ns` is the part of the devices' time that is attributed to this request, in nanoseconds; over all requests of an
-    engine it adds up to the time that the engine was busy. `cached_prompt_tokens` of the `prompt_tokens` were not computed
-    again. `logprobs` has an entry for each of the `completion_tokens`, an end token included, if the prompt asked for them.
-    `prompt_sha256` is the hash of the text that the chat template made of the prompt, from engines that have templates.
-    For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums.
+    engine it adds up to the time that the engine was busy. `cached_prompt_tokens` counts those of the `prompt_tokens` that
+    were not computed again. If the prompt asked for `logprobs`, there is an entry for each of the `completion_tokens`, an end
+    token included.
+    `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
+    For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums
+    over all continuations.
     """
 
     request_id: str

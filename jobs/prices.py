@@ -58,7 +58,7 @@ class Prices(BaseModel):
     )
 
     def of_device(self, device: str) -> int:
-        """Return the cost of an hour of `device`, in billionths: that of the longest entry with which its name begins, or 0."""
+        """Return the cost of an hour of `device`, in billionths: that of the longest entry that begins its name, else 0."""
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 
@@ -86,6 +86,6 @@ def divided(amount: int, by: int) -> int:
 
 
 def formatted(amount: int, currency: str) -> str:
-    """Return an amount in billionths as text for a person: `0.001234 USD`, with only two decimals from 100 on."""
+    """Return an amount in billionths as text for a person: `0.001234 USD`. An amount of 100 or more has only two decimals."""
     value = amount / BILLION
     return f"{value:,.2f} {currency}" if value >= 100 else f"{value:,.6f} {currency}"

@@ -255,7 +255,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment, then the nearest `nightpress.toml`."""
+        """Return the sources of settings in the order of precedence: arguments, environment, the nearest `nightpress.toml`."""
         del dotenv_settings, file_secret_settings
         toml = found_toml(Path.cwd())
         return (
@@ -266,7 +266,7 @@ class Settings(BaseSettings):
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:
-        """The shipped models and those of the settings, by alias. A model of the settings replaces a shipped one of its alias."""
+        """The shipped models and those of the settings, by alias. If both have an alias, the settings' model counts."""
         return {**SHIPPED, **self.models}
 
     @property
@@ -278,7 +278,7 @@ class Settings(BaseSettings):
         """Return `store_options` for a URL of the store's file system, and nothing for any other URL.
 
         Another file system may not know the options, and must not see their secrets. If the store is a local folder, which needs
-        no options, they are for URLs of S3.
+        no options, the options are for URLs of S3.
         """
         ours = scheme(self.store_url) if local_path(self.store_url) is None else "s3"
         return self.store_options if scheme(url) == ours else {}

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TenantSettings(BaseModel):
-    """`[tenants.<name>]`. While several tenants wait, one of weight 2 gets twice as much work done as one of weight 1."""
+    """`[tenants.<name>]` of the settings. While two tenants wait, weight 2 gets twice as much work done as weight 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

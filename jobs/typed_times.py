@@ -1,4 +1,4 @@
-"""Reads moments as people and programs give them: a date, a date and time, a time of day, or a span from now.
+"""Reads moments as people and programs give them: a date, a date and time, a time of day, or a span of time from now.
 
 Every result is a datetime in UTC, with its time zone set.
 """
@@ -36,16 +36,19 @@ def parse(text: str, now: datetime) -> datetime:
 
 
 def moment_of(when: When, now: datetime) -> datetime:
-    """Return the moment that `when` means at `now`. A datetime without an offset is local time. Raises RequestError."""
+    """Return the moment that `when` means at `now`. A datetime without an offset is local time.
+
+    Raises RequestError if `when` is a text that is no time.
+    """
     if isinstance(when, str):
         return parse(when, now)
     return now + when if isinstance(when, timedelta) else when.astimezone(UTC)
 
 
 def words_of(when: When) -> str | None:
-    """Return `when` as text that is the same when the call is repeated later: the text, or a span as `+8s`.
+    """Return a text unchanged, and a span as a text such as `+8s`: the same text if the call is repeated later.
 
-    None for a datetime, which is the same anyway.
+    Return None for a datetime, which stays the same anyway.
     """
     if isinstance(when, timedelta):
         return f"+{when.total_seconds():g}s"

@@ -17,7 +17,7 @@ _LOCAL: Final = ("file://", "local://")
 
 
 def scheme(url: str) -> str:
-    """Return the scheme of a URL, which names its file system: `s3` also for its synonym `s3a`. For a path it is empty."""
+    """Return the scheme of a URL, which names its file system: `s3` also for its synonym `s3a`. A path has an empty scheme."""
     name, separator, _ = url.partition("://")
     return _SYNONYMS.get(name, name) if separator else ""
 

@@ -7,6 +7,6 @@
     cells         reads the text of a CSV's cell by the type of its field
     results       writes published rows as jsonl, csv, markdown, openai or parquet
 
-A format knows how a row is written, not what it means. A fault in one row is recorded in that row. Only a fault in the file as
-a whole, such as a header of unknown columns or a truncated archive, is an error.
+A format knows how a row is written, not what the row means. A fault in one row is recorded in that row. Only a fault in the file
+as a whole, such as a header of unknown columns or a truncated archive, is an error.
 """

@@ -1,7 +1,7 @@
 """Cells: reads the text of a CSV's cell as a value of its field's type.
 
-Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and `metadata.NAME` is one value of the
-metadata. A text that cannot be read stays text. It then has the wrong type, and a remark holds the message about it.
+Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and the column `metadata.NAME`
+holds one value of the metadata. If a text cannot be read, it stays text, and a remark holds the message about the wrong type.
 
 Nothing is guessed. A decimal comma is a decimal point, and the separators in `1 000`, `1'000` and `1.000.000` separate thousands.
 But `1.000` and `1,000` mean one or a thousand, depending on the country. An integer written like this is refused. So is a
@@ -22,7 +22,7 @@ from jobs.formats.record import Record
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,11}(?:[.,][0-9]{1,11})?[eE]\+?0?[0-9]")
-"""A number with an exponent. Excel rounds integers of 12 digits and more to such numbers, so only smaller ones are read."""
+"""A number with an exponent. Excel rounds integers of 12 digits and more to such numbers, so only smaller numbers are read."""
 _NUMBER: Final = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")

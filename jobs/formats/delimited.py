@@ -1,9 +1,9 @@
 """CSV as input: a header of field names, then one record for each row, as spreadsheet programs write it.
 
-The header shows whether commas, semicolons or tabs separate cells. The text is UTF-8, unless the first line that is not ASCII
-is not valid UTF-8: then that line is read as Windows-1252, and each later line as UTF-8 if it is valid, else as Windows-1252. So
-one bad line spoils no other. Quoted cells may hold delimiters and newlines. An empty cell is an absent field, and a record of
-empty cells is not a row. A quote that is never closed fails its own line and no other (RFC 4180 says nothing about it).
+The header shows whether commas, semicolons or tabs separate cells. If the first line that is not ASCII is valid UTF-8, the text
+is UTF-8. If that line is not valid UTF-8, each line of the file is read by itself: as UTF-8 if it is valid, else as Windows-1252.
+So one bad line spoils no other. Quoted cells may hold delimiters and newlines. An empty cell is an absent field, and a record of
+empty cells is not a row. A quote that is never closed fails its own line and no other (RFC 4180 does not treat this case).
 
 The module `cells` reads the text of a cell.
 """
@@ -43,7 +43,7 @@ def records(file: BinaryIO, fields: Fields) -> Iterator[Record]:
 
 
 class _Decoder:
-    """Decodes lines as UTF-8, or also as Windows-1252 if the first line that is not ASCII is not valid UTF-8."""
+    """Decodes lines as UTF-8. If the first line that is not ASCII is not valid UTF-8, lines may also be Windows-1252."""
 
     def __init__(self) -> None:
         self._other: str | None = None
@@ -81,13 +81,13 @@ class _Header:
 
 
 def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
-    """Read the header, after any empty lines. Returns None if the file has no header."""
+    """Read the header, after any empty lines. Returns None if all lines are empty. Raises RequestError if it is not valid."""
     for _, raw, text in lines:
         if isinstance(text, Finding):
             raise RequestError(f"the header cannot be read: {text.message}")
         if not text.strip(" \t\r\n,;"):
             continue
-        if re.fullmatch(r"sep=.\r?\n?", text):  # a line that Excel writes and reads
+        if re.fullmatch(r"sep=.\r?\n?", text):  # Excel names the delimiter in such a line
             continue
         best = max(DELIMITERS, key=lambda one: (_known(_names(text, one), known), text.count(one)))
         names = _names(text, best)
@@ -140,9 +140,9 @@ def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, byte
 
 
 def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimiter: str) -> list[_Line] | None:
-    """Return the lines up to the one that closes the quote which `first` opens.
+    """Return the lines after `first`, up to the line that closes the quote that `first` opens.
 
-    Returns None if no line closes the quote within the size of a row. The lines that were read are then put into `waiting`.
+    If no line closes the quote within the size of a row, put the lines that were read into `waiting`, and return None.
     """
     taken: list[_Line] = []
     size, quote = len(first[1]), _Quote.OPEN
@@ -160,7 +160,7 @@ def _closing(first: _Line, waiting: deque[_Line], lines: Iterator[_Line], delimi
 
 
 class _Quote(Enum):
-    """The state of quotes at the end of a line. BROKEN: a quote would close one of an earlier line, but text follows it."""
+    """The state of quotes at the end of a line. BROKEN: text follows a quote that should end the cell."""
 
     CLOSED = 0
     OPEN = 1

@@ -47,7 +47,7 @@ def json_records(file: BinaryIO | Iterable[bytes]) -> Iterator[Record]:
 
 
 def _with_newlines(file: BinaryIO) -> BinaryIO:
-    """Return the file. If its lines end in a carriage return alone, as Excel for Mac writes them, they end in newlines."""
+    """Return the file. If its lines end in a carriage return alone, as in Excel for Mac, return one with newlines."""
     head = peek(file)
     return replacing(file, b"\r", b"\n") if b"\r" in head.rstrip(b"\r") and b"\n" not in head else file
 
@@ -55,8 +55,8 @@ def _with_newlines(file: BinaryIO) -> BinaryIO:
 def detected(head: bytes) -> InputFormat:
     """Return the format of a file that begins with these bytes. Raises RequestError for formats that are not read.
 
-    Text that begins with a brace or bracket is JSON Lines, and an OpenAI batch if its first object looks like one. All other
-    text is read as a CSV, whose header is checked.
+    Text that begins with a brace or bracket is JSON Lines, or an OpenAI batch if its first object looks like a line of one. All
+    other text is read as a CSV, whose header is checked.
     """
     if head.startswith(_PARQUET):
         return InputFormat.PARQUET

@@ -1,4 +1,4 @@
-"""Formulas: guards cells of a CSV, so that no spreadsheet program runs one as a formula, and takes the guard off again."""
+"""Formulas: guards cells of a CSV by an apostrophe, so that no spreadsheet program runs a cell, and takes the guard off again."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The formats of input files. The help of commands lists them, so this module loads no other."""
+"""The formats of input files. The help of commands lists them, so this module imports no other, to load fast."""
 
 from enum import StrEnum
 

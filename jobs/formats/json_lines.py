@@ -1,7 +1,7 @@
 """JSON Lines: this module splits bytes into numbered lines and reads a line as an object, or says what is wrong with it.
 
-It holds one line at a time, and of a line that is too long only the beginning. The depth and the integers of an object are
-bounded, so that every later writer can write it back as it was given. It knows no field by name.
+This module holds one line at a time, and only the beginning of a line that is too long. The depth and the integers of an object
+are bounded, so that every later writer can write the object as it was given. This module knows no field by name.
 """
 
 import json
@@ -13,19 +13,19 @@ import orjson
 from pydantic_core import from_json
 
 MAX_ROW_BYTES: Final = 1 << 20
-"""The longest line that is read, in bytes, without its end."""
+"""Bytes. A line that is longer, without its line end, is refused."""
 MAX_DEPTH: Final = 100
-"""How many objects and arrays may stand within each other. orjson reads 1,024 but writes 254, and a published row adds some."""
+"""At most this many objects and arrays may stand within each other. orjson writes only 254, and a published row adds some."""
 
 EXACT: Final = 1 << 53
-"""From this absolute value on a number with a decimal point or an exponent may stand for several integers."""
+"""A number with a decimal point or an exponent may stand for several integers if its absolute value is this or more."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER: Final = b"0" * 19
-"""An integer beyond 64 bits has at least as many digits. To turn all digits into zeros and search for this text takes a sixth of
-the time of a regular expression.
+"""An integer beyond 64 bits has at least as many digits as this text has zeros. All digits of a line are turned into zeros, and
+this text is searched for: that takes a sixth of the time of a regular expression.
 """
 
 _COLON: Final = re.compile(rb'"\s*:')
@@ -93,7 +93,7 @@ def as_integer(value: Any) -> Any:
 
 
 def unkept(values: Mapping[str, Any]) -> Finding | None:
-    """Return a finding on the first of these values that cannot be written as JSON. They were not read from JSON."""
+    """Return a finding on the first value that cannot be written as JSON; None if all can. It is for values of other formats."""
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
             return Finding("out_of_range", name, _DEEP)
@@ -142,7 +142,7 @@ def _too_long(raw: bytes) -> Finding | None:
 
 
 def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
-    """Find a key that an object has twice. orjson keeps the last of its values without a word.
+    """Find a key that an object has twice. orjson keeps the last value of such a key without a word.
 
     Each key is followed by a colon. So no key is there twice if the line has as many string ends before colons as `values` has
     keys.
@@ -167,7 +167,7 @@ def _keys(value: Any) -> int:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object of JSON with all of its pairs."""
+    """An object of JSON as the list of its pairs, so that a key can stand in it twice."""
 
 
 def _path_of_twice(value: Any) -> tuple[str, ...] | None:

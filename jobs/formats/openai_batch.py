@@ -1,8 +1,8 @@
 """OpenAI's batch files as input: a line is `{"custom_id", "method", "url", "body"}`.
 
 A url that ends in `/chat/completions` or `/responses` becomes the kind `chat`, one that ends in `/completions` the kind
-`completion`. `openai_parameters.py` says which parameters of a body are read, passed over and refused. Formats:
-https://platform.openai.com/docs/api-reference/batch and those of vLLM, Azure and Zhipu, which follow it.
+`completion`. `openai_parameters.py` says which parameters of a body are read, passed over and refused. The format
+is that of https://platform.openai.com/docs/api-reference/batch, which vLLM, Azure and Zhipu follow.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A body as fields of our own, and the names in the body of those that have another there."""
+    """A body as our own fields. `names` holds field -> its path in the body, for each field that has another name there."""
 
     values: dict[str, Any]
     names: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +33,7 @@ def is_line(values: Mapping[str, Any]) -> bool:
 
 
 def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
-    """The records of a batch file."""
+    """Yield the records of a batch file."""
     for line, raw in numbered(lines):
         values = read_object(raw)
         yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
@@ -56,12 +56,12 @@ def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:
 
 
 def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values without those that are null, which are absent. `row_values` takes nested ones out of known fields."""
+    """Return the values that are not null, since null means absent. `row_values.py` takes out the nulls within known fields."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _envelope_fault(request: Mapping[str, Any]) -> Finding | None:
-    """The first thing that is wrong with a line outside its body."""
+    """Return the first thing that is wrong with a line outside its body; None if nothing is wrong."""
     if others := sorted(request.keys() - KEYS):
         return Finding("unknown_field", others[0], "a batch line has custom_id, method, url and body: remove the field")
     if missing := sorted({"custom_id", "url", "body"} - request.keys()):
@@ -90,7 +90,10 @@ def _chat(body: Mapping[str, Any]) -> Mapped | Finding:
 
 
 def _chat_logprobs(values: dict[str, Any]) -> dict[str, Any] | Finding:
-    """Our `logprobs` is the number that OpenAI calls `top_logprobs`; its own `logprobs` is true or false."""
+    """Return the values with our `logprobs`, or a finding.
+
+    Our `logprobs` is the number that OpenAI calls `top_logprobs`. OpenAI's own `logprobs` is true or false.
+    """
     wanted, top = values.pop("logprobs", False), as_integer(values.pop("top_logprobs", 0))
     if not isinstance(wanted, bool):
         return Finding("wrong_type", "logprobs", "in a chat, logprobs must be true or false")
@@ -120,7 +123,7 @@ def _completion(body: Mapping[str, Any]) -> Mapped | Finding:
 
 
 def _response(body: Mapping[str, Any]) -> Mapped | Finding:
-    """A response as a chat: `input` is a text or a list of turns, and `instructions` is a system turn before them."""
+    """Read a response as a chat. `input` is a text or a list of turns, and `instructions` is a system turn before these."""
     values = parameters(body, RESPONSES)
     if isinstance(values, Finding):
         return values
@@ -150,7 +153,7 @@ def _wrong_input(given: Any, instructions: Any) -> Finding | None:
 
 
 def _response_format(text: Any) -> dict[str, Any] | Finding:
-    """The `text` of a response as the response format of a chat, where the schema is one level deeper."""
+    """Return the `text` of a response as `response_format` of a chat, which holds the schema one level deeper; or a finding."""
     if not isinstance(text, dict):
         return Finding("wrong_type", "text", "text must be an object")
     others = {name: value for name, value in text.items() if name != "format" and value is not None}
@@ -165,7 +168,7 @@ def _response_format(text: Any) -> dict[str, Any] | Finding:
 
 
 def _turn_paths(paths: Sequence[str]) -> dict[str, str]:
-    """The path of each turn in the body, by its path in our row. A path without a number is a text, which is a whole turn."""
+    """Return path in our row -> path in the body, for each turn. A path in the body without a number is the text of a turn."""
     return {f"messages.{n}" if "." in path else f"messages.{n}.content": path for n, path in enumerate(paths)}
 
 
@@ -174,10 +177,14 @@ _ENDPOINTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapped | Finding]]]
     "completions": _completion,
     "responses": _response,
 }
-"""The end of a url -> how a body of this endpoint is read. The first end that matches counts."""
+"""The end of a url -> the function that reads a body of this endpoint. The first end that matches counts."""
 
 
 def _endpoint(url: str) -> str | None:
-    """The endpoint of a url, whatever stands before it: services put a version or a deployment there, and Azure adds a query."""
+    """Return the endpoint at the end of a url; None if it is not known.
+
+    The text before the endpoint is ignored, because services put a version or a deployment there. The query, which Azure adds, is
+    ignored too.
+    """
     path = "/" + url.partition("?")[0].strip().rstrip("/")
     return next((end for end in _ENDPOINTS if path.endswith(f"/{end}")), None)

@@ -18,7 +18,7 @@ CHAT: Final = ENVELOPE | SAMPLING | {"messages", "response_format", "top_logprob
 COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
 RESPONSES: Final = ENVELOPE | {"input", "instructions", "text"}
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""The names of the most tokens of an answer; the first one that is there counts."""
+"""The parameters that limit the tokens of an answer. The first of these that a body has is read."""
 
 _PASSED_OVER: Final = frozenset(
     {
@@ -35,8 +35,8 @@ _PASSED_OVER: Final = frozenset(
         *("parallel_tool_calls", "reasoning_effort", "reasoning", "include_reasoning", "truncation"),
     }
 )
-"""Parameters that change no answer, whatever their value: names and ways of the service, tools without tools, streams without a
-stream, and the effort of reasoning, which no engine here has."""
+"""Parameters that change no answer, whatever their value: names of users and requests, ways of serving, options of tools and of
+streams (which are refused themselves), and the effort of reasoning, which no engine here has."""
 
 _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "stream": (False,),
@@ -70,15 +70,15 @@ _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "documents": ([],),
     "top_logprobs": (0,),
 }
-"""Parameter -> the values that change no answer, in a body that is not read for it."""
+"""Parameter -> its values that change no answer. Only parameters that the endpoint does not read are looked up here."""
 
 _REMEDIES: Final = {"stream": "streaming is not possible in a batch: remove it", "n": "one answer a line: remove it"}
 
 
 def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
-    """The known parameters of a body without nulls, or a finding on the first one that is not supported.
+    """Return the known parameters of a body, or a finding on the first parameter that is not supported.
 
-    `user` becomes a value of the metadata, and a single text of `stop` a list; without a character it is left out.
+    `body` holds no nulls. `user` becomes a value of the metadata. A text in `stop` becomes a list; an empty text is left out.
     """
     values: dict[str, Any] = {}
     for name, value in body.items():
@@ -100,5 +100,5 @@ def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
 
 
 def _is_unchanging(name: str, value: Any) -> bool:
-    """Whether a parameter has one of the values that change no answer. True is not 1 here."""
+    """Whether a parameter has one of the values that change no answer. True and 1 differ here."""
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in _UNCHANGING.get(name, ()))

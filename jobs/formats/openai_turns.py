@@ -1,7 +1,7 @@
-"""The turns of a conversation in OpenAI's batch files, `messages` of a chat and `input` of a response, as our `chat` has them.
+"""Reads the turns in OpenAI's batch files (`messages` of a chat, `input` of a response) as the turns of our kind `chat`.
 
-The role `developer` becomes `system`, a content in parts becomes one text, and a system turn without text is left out. Turns of
-tools, and parts that are not text, are findings.
+The role `developer` becomes `system`, a content in parts becomes one text, and a system turn without text is left out. A turn of
+a tool, or a part that is not text, gives a finding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,16 @@ _PASSED_OVER: Final = frozenset({"name", "annotations", "id", "status", "phase"}
 
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 _TOOLS: Final = ("tool_calls", "tool_call_id", "function_call", "audio", "refusal")
-"""Fields of a turn that say something beside its text, unless they are empty."""
+"""Fields of a turn that hold something beside its text. A turn is refused if one of these fields is not in `_EMPTY`."""
 
 _TEXTS: Final = frozenset({"text", "input_text", "output_text"})
 
 
 def turns(items: Sequence[Any], place: str) -> tuple[list[Any], list[str]] | Finding:
-    """The turns, and the path of each in the body. `place` is the name of the items there."""
+    """Return two values: the turns, and the path of each turn in the body. Return a finding if a turn is refused.
+
+    `place` is the path of `items` in the body.
+    """
     found: list[Any] = []
     paths: list[str] = []
     for n, item in enumerate(items):
@@ -51,7 +54,7 @@ def _turn(item: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
 
 
 def _beyond_text(item: Mapping[str, Any], place: str) -> Finding | None:
-    """What a turn has beside a text that a person or a model wrote."""
+    """Return a finding if a turn holds something beside a text that a person or a model wrote; else None."""
     if (kind := item.get("type") or "message") != "message":
         return _unsupported(place, f"an item of the type {kind!r} is not supported")
     if (role := item.get("role")) in ("tool", "function"):
@@ -61,7 +64,7 @@ def _beyond_text(item: Mapping[str, Any], place: str) -> Finding | None:
 
 
 def _text(parts: Sequence[Any], place: str) -> str | Finding:
-    """The text of a content in parts."""
+    """Return the text of a content in parts, or a finding on the first part that is not text."""
     for n, part in enumerate(parts):
         if not isinstance(part, dict) or part.get("type") not in _TEXTS or not isinstance(part.get("text"), str):
             kind = part.get("type") if isinstance(part, dict) else None

@@ -1,8 +1,9 @@
 """A source: reads any input as a binary file of UTF-8 lines.
 
-It opens a path, a URL or standard input. It undoes gzip and Zstandard, which it knows by their first bytes, also one inside the
-other. It turns UTF-16, which it knows by a byte order mark or by NULs among the first characters, into UTF-8. It holds no more
-than a buffer.
+This module opens a path, a URL or standard input. It recognises gzip and Zstandard by their first bytes and undoes them, even if
+one is inside the other. It recognises UTF-16 by a byte order mark, or by NULs among the first characters, and turns the text into
+UTF-8. It holds one buffer in memory, never a whole file.
+
 A damaged archive is an error of the file. A damaged character stays invalid, so that only its row fails.
 """
 
@@ -24,7 +25,7 @@ else:
 from jobs.errors import RequestError
 
 SAMPLE_BYTES: Final = 1 << 16
-"""Bytes of a buffer. The format of a file is found out by as many bytes from its beginning."""
+"""Bytes of a buffer. To find out the format of a file, as many bytes from its beginning are looked at."""
 
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
@@ -32,7 +33,7 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
-    """Replace what cannot be decoded by a lone surrogate, whose UTF-8 is invalid, so that the row is refused."""
+    """Put a lone surrogate for bytes that cannot be decoded. The UTF-8 of a surrogate is invalid, so the row is refused."""
     return "\udcff", cast("UnicodeDecodeError", error).end
 
 
@@ -102,7 +103,7 @@ def replacing(reader: BinaryIO, old: bytes, new: bytes) -> io.BufferedReader:
 
 
 class _Filled(io.RawIOBase):
-    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes at a time, so a peek could see half a line."""
+    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes, so a peek would see half a line."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read

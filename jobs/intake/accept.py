@@ -41,8 +41,8 @@ from jobs.store.store import Store
 class IntakeOptions:
     """How to read a file, and the properties of its batch.
 
-    `deadline_typed` and `publish_at_typed` are the same times as the user typed them. The id of the batch is made from these
-    texts: `+8h` means another time at each call, but it is the same option.
+    `deadline_typed` and `publish_at_typed` hold the texts that the user typed for `deadline` and `publish_at`. The id of the
+    batch is made from these texts: `+8h` means another time at each call, but it is the same option.
     """
 
     kind: str | None = None
@@ -84,7 +84,7 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A batch, whether this call has made it, and the first faults of its refused rows (`batch.refused` counts all)."""
+    """A batch, whether this call made it, and the faults of the first refused rows (`batch.refused` counts all refused rows)."""
 
     batch: Batch
     created: bool
@@ -121,13 +121,13 @@ def accept(
     clock: Callable[[], datetime] = now,
     names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Accepted:
-    """Make a batch of a binary file in any format, or of lines of JSON. If the same batch was made before, return that one.
+    """Make a batch of a binary file in any format, or of lines of JSON. If the same batch was made before, return that batch.
 
     Raises:
         RequestError: Nothing can be accepted.
         ConflictError: Another batch has the id.
-        StoreUnavailable: The storage, the input or the scratch folder failed. There is no batch then, unless the message
-            names one that may have been accepted.
+        StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
+            a batch that may have been accepted.
     """
     with staged(lines, options, kinds, settings, names_in_memory) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
@@ -145,7 +145,10 @@ def staged(
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Iterator[Staging]:
-    """Read all rows of an input into a Staging, as `accept` does. Raises RequestError and StoreUnavailable."""
+    """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
+
+    Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
+    """
     reader = row_reader(options, kinds, settings)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
@@ -161,7 +164,7 @@ def staged(
 
 
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
-    """Return the reader of the rows under these options. Raises RequestError if an option is wrong for every row."""
+    """Return the reader of rows under these options. Raises RequestError if an option is wrong for every row."""
     _check(options, kinds, settings)
     return RowReader(kinds, settings.known_models, _defaults(options, settings))
 
@@ -197,7 +200,7 @@ def _accepted(
 
 
 def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
-    """Return the acceptance of a batch with these rows."""
+    """Return the new batch with the staged rows, as `batch.json` will hold it."""
     typed = options.typed()
     full = staging.sha256(tenant, typed, run_key)
     name = options.name or "batch"
@@ -223,7 +226,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
 
 
 def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
-    """Raise RequestError for an option that would be wrong for every row."""
+    """Raise RequestError if an option would be wrong for every row."""
     if options.kind is not None and same_name(options.kind, kinds) is None:
         like = did_you_mean(options.kind, kinds)
         raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
@@ -263,7 +266,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
 
 
 def _given(text: str) -> tuple[str, Any]:
-    """Return the field and the value of FIELD=VALUE. A value that is not JSON is text."""
+    """Return the field and the value of `FIELD=VALUE`. A value that is not JSON is taken as text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise RequestError(f"--set {text}: give it as FIELD=VALUE")

@@ -1,7 +1,7 @@
-"""Writes the files of a new batch into the store, in the order that makes `batch.json` the acceptance.
+"""Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-First come the inputs, then the final failures of the refused rows, then `batch.json`, and last the open hint, an empty file by
-which fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
+The order is: the inputs, the final failures of the refused rows, `batch.json`, the open hint. The open hint is an empty file that
+lets fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
 """
 
 import shlex
@@ -24,9 +24,9 @@ SEGMENT_ROWS: Final = 4_096
 
 
 def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bool]:
-    """Write the files of a batch, with `batch.json` after the others, and then the open hint.
+    """Write the files of a batch in the order of this module, unless the same batch is there already.
 
-    Returns the batch that has the id now, and whether this call has made it.
+    Returns two values: the batch that has the id now, and whether this call has made that batch.
 
     Raises:
         ConflictError: Another batch has the id, or some files of a deleted batch of this id are left.
@@ -53,13 +53,16 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     try:
         if created or is_open(store, batch.batch_id):
             store.create(paths.open_hint, b"")
-    except StoreUnavailable as error:  # the batch is accepted: an error would lead to a second one
+    except StoreUnavailable as error:  # the batch is accepted; a caller who saw an error might make a second one
         logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
     return standing, created
 
 
 def _create(store: Store, batch: Batch) -> bool:
-    """Create `batch.json`. If it fails, the batch may be accepted, and the error says how to try again."""
+    """Create `batch.json`. Returns False if it was there already.
+
+    Raises StoreUnavailable if the storage fails. The batch may be accepted all the same, so the message says how to try again.
+    """
     try:
         return store.create(BatchPaths(batch.batch_id).acceptance, to_bytes(batch))
     except StoreUnavailable as error:

@@ -1,8 +1,8 @@
 """The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
-A fault has a code, the line, the field and the remedy. The reader knows one row at a time; a custom_id that two rows have is
-found by `staging.py`. JSON types are strict: "5" is not a number; `row_values.py` has the exceptions. Text that a fault takes
-from the row is clipped, so that it stays small.
+A fault has a code, a line, a field and a message with the remedy. The reader sees one row at a time, so `staging.py` finds the
+custom_ids that two rows have. JSON types are strict: "5" is not a number. The exceptions are in `row_values.py`. Long texts of a
+row are clipped in its fault, so that the fault stays small.
 """
 
 import re
@@ -25,16 +25,19 @@ from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
-"""The pattern of a tenant's name."""
+"""A tenant's name matches this pattern: 1 to 64 ASCII letters, digits, dots, hyphens or underscores."""
 
 _NAME_CHARACTERS: Final = 256
+"""A custom_id or the name of an adapter has at most this many characters."""
+
 _MESSAGE_CHARACTERS: Final = 300
+"""The message of a fault, its field and the names of other fields are each clipped to this many characters."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTERS)]
 
 
 class Envelope(BaseModel):
-    """The fields that a row of any kind may have, beside those of its kind."""
+    """The fields that any row may have, beside the fields of its kind."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -73,7 +76,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """A row that was refused, and why. `field` is the path of the field at fault, as the file names it; None without one."""
+    """A row that was refused, and the reason.
+
+    `field` is the path of the field at fault, as the file names the field. It is None if no single field is at fault.
+    """
 
     row: int
     line: int
@@ -85,7 +91,7 @@ class RowFault:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error in its row of `errors.jsonl`."""
+        """The value of `error` in the row's line of `errors.jsonl`."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "line": self.line}
         return error if self.field is None else {**error, "field": self.field}
 
@@ -96,7 +102,10 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """Values for rows that lack them. `given` holds those of `--set`, by field. With `override_model` all rows get `model`."""
+    """The values of fields that a row lacks. `given` holds the values of `--set` by field.
+
+    If `override_model` is true, every row gets `model`, even a row that names another model.
+    """
 
     kind: str | None
     model: str
@@ -107,10 +116,11 @@ class RowDefaults:
 
 
 class RowReader:
-    """Reads rows of these kinds and models.
+    """Reads records as rows of the given kinds and models.
 
-    A fault has the code of the first thing that is wrong, in this order: the line itself, the kind, the fields of any row, the
-    fields of the kind, the model. Its message also names the other fields that are wrong.
+    A fault has the code of the first thing that is wrong. The order is: the line itself, the kind, the fields that any row may
+    have, the fields of the kind, the model, the abilities of the model's engine. The message of the fault also names the other
+    fields that are wrong.
 
     Raises:
         RequestError: `defaults` gives a field that no kind has.
@@ -125,17 +135,20 @@ class RowReader:
 
     @cached_property
     def known(self) -> Container[str]:
-        """The names of all fields that rows of any kind may have."""
+        """The names of the fields that any row may have, and of the fields of all kinds."""
         return _ANY.union(*(kind.request_type.model_fields for kind in self._kinds.values()))
 
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """Field -> its JSON schema, for rows of a kind. None is a row that names no kind."""
+        """Return field -> its JSON schema, for rows of the kind `name`. If `name` is None, the rows have the default kind.
+
+        If there is no such kind, only the fields that any row may have are returned.
+        """
         kind = self._kind_named(name or self._defaults.given.get("kind", self._defaults.kind))
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
 
     def read(self, record: Record, row: int) -> RowRequest | RowFault:
-        """The request of a record, which is this row of the batch, or the reason why it is refused."""
+        """Return the request of a record, or a fault if the row is refused. `row` is the number of the row in the batch."""
         line, given = record.line, record.values
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
@@ -159,12 +172,12 @@ class RowReader:
         return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
 
     def _kind_named(self, name: Any) -> Kind | None:
-        """The kind that is meant by a name: `Social post` is `social_post`."""
+        """Return the kind that a name means: `Social post` means `social_post`. None if the name means no kind."""
         known = same_name(name, self._kinds) if isinstance(name, str) else None
         return None if known is None else self._kinds[known]
 
     def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
-        """The request, or everything that is wrong with it. Raises what the kind raises."""
+        """Return the request, or all findings if the row is refused. Raises any error that the kind's own code raises."""
         findings: list[Finding] = []
         envelope = _validated(lambda: Envelope.model_validate(values), findings)
         own = {field: value for field, value in values.items() if field not in _ANY}
@@ -183,7 +196,7 @@ class RowReader:
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
-        """What the row asks for and the engine of its model cannot do, so that it would fail there."""
+        """Yield a finding for each ability that the row needs and the engine of `model` lacks. The row would fail there."""
         able = self._models.abilities(model)
         if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
             message = (
@@ -215,7 +228,7 @@ class RowReader:
         )
 
     def _given(self, kind: Kind) -> dict[str, Any]:
-        """The values of `--set` for fields that a row of this kind may have."""
+        """Return the values of `--set` for the fields that a row of this kind may have."""
         has = _ANY | kind.request_type.model_fields.keys()
         given = {name: value for name, value in self._defaults.given.items() if name in has}
         return {**_ENVELOPE({name: value for name, value in given.items() if name in _ANY}), **_own(kind, given)}
@@ -237,7 +250,7 @@ class RowReader:
 
 
 def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are not of every row, as the kind's request means them."""
+    """Return the values without those of `Envelope`, read as the fields of the kind's request mean them (`row_values.py`)."""
     own: dict[str, Any] = reader_of(kind.request_type)(
         {field: value for field, value in values.items() if field not in _ANY}
     )
@@ -245,26 +258,29 @@ def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_name(custom_id: Any) -> Any:
-    """A custom_id that is a whole number as its text, 7.0 as `7`; any other value unchanged."""
+    """Return a custom_id that is a whole number as text: `7` for 7.0. Any other value is returned unchanged."""
     number = as_integer(custom_id)
     return str(number) if isinstance(number, int) and not isinstance(number, bool) else custom_id
 
 
 def _valid_custom_id(custom_id: Any) -> str | None:
-    """The custom_id as text, if it is valid."""
+    """Return the custom_id as text; None if it is not valid."""
     custom_id = _as_name(custom_id)
     return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
-    """Field -> its JSON schema."""
+    """Return field -> its JSON schema, for all fields of a model."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     return {name: _resolved(field, definitions) for name, field in schema.get("properties", {}).items()}
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a field with its references replaced, one level deep, which is enough for cells."""
+    """Return the schema of a field, in which the definition of a type replaces a reference to it.
+
+    References that stand deeper, such as those in a list's items, stay: the readers of cells need only the outer types.
+    """
     if "$ref" in schema:
         return {**definitions.get(schema["$ref"].rpartition("/")[2], {})}
     if "anyOf" in schema:
@@ -273,7 +289,10 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapp
 
 
 def _validated(validate: Callable[[], _Model], findings: list[Finding], known: Iterable[str] = ()) -> _Model | None:
-    """The result of `validate`; None if it finds faults, which are added to `findings`. `known` are the fields of the row."""
+    """Return the result of `validate`. If it raises ValidationError, add the faults to `findings` and return None.
+
+    `known` are the names of all fields that the row may have. A fault about an unknown field suggests the nearest of them.
+    """
     try:
         return validate()
     except ValidationError as error:
@@ -295,7 +314,7 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
 
 
 def _not_whole(detail: ErrorDetails) -> str:
-    """What is wrong with a number in place of an integer; empty for any other fault."""
+    """Return what is wrong with a number that was given for an integer; an empty text if the fault is another one."""
     given = detail["input"]
     if detail["type"] not in ("int_type", "int_from_float") or not isinstance(given, float):
         return ""
@@ -305,17 +324,17 @@ def _not_whole(detail: ErrorDetails) -> str:
 
 
 def _code(detail: ErrorDetails) -> str:
-    """The code of a fault that pydantic found.
+    """Return our code for a fault that pydantic found.
 
-    A validator of a kind raises PydanticCustomError with a code of its choice, or ValueError. A message that ends in `needed`
-    says that a field is missing.
+    A validator of a kind raises PydanticCustomError with one of `CODES`, or ValueError. If the message of a ValueError ends in
+    `needed`, a field is missing.
     """
     kind, given = detail["type"], detail["input"]
     if kind in CODES:
         return kind
     if kind == "value_error" and detail["msg"].endswith("needed"):
         there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
-        # If a field that the message names is there, none is missing: there are too many.
+        # If the row has a field that the message names, no field is missing: the row has too many.
         return "out_of_range" if there else "missing_field"
     if kind == "missing":
         return "missing_field"
@@ -327,7 +346,7 @@ def _code(detail: ErrorDetails) -> str:
 
 
 def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", custom_id: str | None = None) -> RowFault:
-    """The fault of a row: its first finding, and the names of the other fields that are wrong."""
+    """Return the fault of a row: the first finding. Its message also names the fields of the other findings."""
     code, field, message = findings[0]
     others = sorted({finding.field or "the row" for finding in findings[1:]} - {field})
     more = f" (also wrong: {_clipped(', '.join(others))})" if others else ""
@@ -335,7 +354,7 @@ def _fault(findings: Sequence[Finding], row: int, line: int, kind: str = "", cus
 
 
 def _shown(value: object) -> str:
-    """A value as a message quotes it."""
+    """Return a value as a message quotes it, in at most 80 characters."""
     return _clipped(repr(value), 80)
 
 

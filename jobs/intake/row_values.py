@@ -1,9 +1,9 @@
-"""Row values: reads the values of a row as the fields of its kind mean them, before they are checked.
+"""Row values: reads the values of a row as the fields of its kind mean these values. pydantic checks the values afterwards.
 
-It follows the annotations of a pydantic model, also into nested models, lists and mappings, and changes only what has one
-meaning: null is an absent field, 300.0 is 300 where an integer is meant, and `Instagram` is the choice `instagram`. A value that
-it does not understand stays as it is, and the check of its field names it. Values whose form is free, such as metadata and JSON
-schemas, are never changed.
+This module follows the annotations of a pydantic model and of the models, lists and mappings in it. It changes a value only if
+the value has one possible meaning: null is an absent field, 300.0 is 300 if the field is an integer, and `Instagram` is the
+choice `instagram`. Every other value stays as it is. If the value is wrong, the check of its field says so. Values whose form is
+free, such as metadata and JSON schemas, are never changed.
 """
 
 import math
@@ -21,20 +21,20 @@ from jobs.formats.json_lines import as_integer
 from jobs.writing.fields import OtherNames
 
 Reader = Callable[[Any], Any]
-"""Reads one value. It returns a value that it does not understand unchanged."""
+"""A function that reads one value. It returns the value unchanged if it does not understand the value."""
 
 _LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _MAPPINGS: Final = (dict, Mapping)
 
 
 def is_null(value: Any) -> bool:
-    """Whether a value is null. So is NaN, by which data frames mean null; JSON cannot hold it."""
+    """Whether a value is null. NaN counts as null, because data frames write NaN for null and JSON cannot hold NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 @cache
 def reader_of(model: type[BaseModel]) -> Reader:
-    """The reader of an object that the model is to check."""
+    """Return the reader of objects that `model` checks afterwards."""
     fields = {_name(name, field): field for name, field in model.model_fields.items()}
     readers = {name: _reader(field.annotation, field.metadata) for name, field in fields.items()}
     nulls = {name for name, field in fields.items() if _means_null(field)}
@@ -53,20 +53,20 @@ def reader_of(model: type[BaseModel]) -> Reader:
 
 
 def _name(name: str, field: FieldInfo) -> str:
-    """The name of a field in the input."""
+    """Return the name that a field has in the input."""
     return field.validation_alias if isinstance(field.validation_alias, str) else name
 
 
 def _means_null(field: FieldInfo) -> bool:
-    """Whether null is a value of its own, other than the default of the field."""
+    """Whether null means something else than an absent field: the field may be null, and its default, if any, is not null."""
     return type(None) in get_args(field.annotation) and (field.is_required() or field.get_default() is not None)
 
 
 def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
-    """The reader of a value with this annotation, whose own metadata pydantic may have taken off."""
+    """Return the reader of values with this annotation. `metadata` is metadata that pydantic has taken out of the annotation."""
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
-        return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - late, since a model may hold itself
+        return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - found when it is called: a model may hold itself
     origin, inner = get_origin(plain), get_args(plain)
     if origin in _MAPPINGS:
         item = _reader(inner[1])
@@ -80,7 +80,7 @@ def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
 
 
 def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
-    """The reader of one of some texts, also of one that is written in another way."""
+    """Return the reader of a field that takes one of `choices`. It also knows other spellings (`same_name`) and `other_names`."""
     texts = [choice for choice in choices if isinstance(choice, str)]
 
     def read(value: Any) -> Any:
@@ -98,7 +98,7 @@ def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:
 
 
 def _plain(annotation: Any) -> Any:
-    """The annotation without its metadata, without None, and without a name that a `type` statement gave."""
+    """Return the annotation without metadata and without None. The name of a `type` statement is replaced by its meaning."""
     if hasattr(annotation, "__value__"):
         return _plain(annotation.__value__)
     if get_origin(annotation) is Annotated:

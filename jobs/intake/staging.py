@@ -1,7 +1,7 @@
 """Staging: keeps the rows of an input on local disk until the input ends, since the id of the batch depends on all rows.
 
-It holds a file for each lane, one for the refused rows, and every custom_id that is taken. In memory are the hash of all rows,
-counts, and a bounded number of faults and custom_ids. It knows nothing of the store.
+The disk holds a file for each lane, the refused rows, and a table of custom_ids if there are many. Memory holds the hash of all
+rows, counts, and a bounded number of faults and custom_ids. This module knows nothing of the store.
 """
 
 import hashlib
@@ -23,25 +23,27 @@ from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 
 SHOWN_FAULTS: Final = 10_000
-"""At most this many faults are kept in memory, to be shown; the file of refused rows has all."""
+"""At most this many faults are kept in memory, to be shown. The file of refused rows holds all faults."""
 
 NAMES_IN_MEMORY: Final = 100_000
-"""This many custom_ids are kept in memory; further ones are kept in a table on disk."""
+"""At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
 
 _DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"
-"""The file of refused rows as they come, and its copy with marks, which is written when all custom_ids are known."""
+"""`_REFUSED` is the file of the refused rows, written while the input is read. `_MARKED` is its copy, written when all
+custom_ids are known: an error in it may have the mark `custom_id_of_line`.
+"""
 
 
 class Staging:
     """Keeps the rows of one input on disk. First call `fill`, then `close`, then read the rows back.
 
     Args:
-        folder: The folder for its files; the caller removes it.
+        folder: The folder for the files of this object; the caller removes the folder.
         settings: The settings, which know the lane of a model.
-        names_in_memory: How many custom_ids are kept in memory.
+        names_in_memory: At most this many custom_ids are kept in memory.
     """
 
     def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
@@ -91,16 +93,17 @@ class Staging:
         return self._folder / f"lane-{lane}.jsonl"
 
     def refused_outcomes(self) -> Iterator[Outcome]:
-        """Yield the final failures of the refused rows, which count in every round."""
+        """Yield an outcome for each refused row: a final failure, which counts in every round."""
         with (self._folder / _MARKED).open("rb") as file:
             for raw in file:
                 row, kind, custom_id, error = orjson.loads(raw)
                 yield Outcome(row, EVERY_ROUND, 0, "", "failed", True, kind, custom_id, error=error)
 
     def _mark_shared_names(self) -> None:
-        """If a refused row has the custom_id of another row, note that row's line in the error, unless its code says so.
+        """Copy the refused rows. If another row has the custom_id of a refused row, the copy's error names the other row's line.
 
-        Accepted rows take their custom_ids first, because a later row may take the custom_id of a refused row.
+        An error with the code `duplicate_custom_id` needs no such mark. The marks are made at the end, when all accepted rows
+        have taken their custom_ids, because an accepted row may take the custom_id of a row that was refused before.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
             for raw in refused:
@@ -111,7 +114,7 @@ class Staging:
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
-        """Return the request, or a fault if an accepted row has its custom_id. Refused rows take no custom_id from later rows."""
+        """Return the request; a fault if an earlier accepted row has its custom_id. The custom_ids of refused rows stay free."""
         if request.custom_id is None:
             return request
         line = self._names.take(request.custom_id, request.line)
@@ -143,7 +146,7 @@ class Staging:
 
 
 class _Lane:
-    """The file of one lane."""
+    """The file of one lane, with its counts and its hash."""
 
     def __init__(self, model: str, file: BinaryIO) -> None:
         self._model = model
@@ -163,7 +166,7 @@ class _Lane:
 
 
 class _Names:
-    """custom_id -> the line that has it: the first ones in memory, further ones in a table on disk."""
+    """custom_id -> the line of its row. The first custom_ids are kept in memory, further ones in a table on disk."""
 
     def __init__(self, path: Path, in_memory: int, files: ExitStack) -> None:
         self._path = path
@@ -173,7 +176,7 @@ class _Names:
         self._table: sqlite3.Connection | None = None
 
     def take(self, name: str, line: int) -> int | None:
-        """Return the earlier line that has this name. If there is none, return None: this line has the name now."""
+        """Return the line that took this name earlier. If no line did, let `line` take the name, and return None."""
         if (earlier := self._first.get(name)) is not None:
             return earlier
         if len(self._first) < self._in_memory:
@@ -187,7 +190,7 @@ class _Names:
         return int(earlier)
 
     def _made_table(self) -> sqlite3.Connection:
-        """Make an empty table. It need not survive a crash."""
+        """Make an empty table. It is never synced to disk, because the table is useless after a crash."""
         table = sqlite3.connect(self._path, isolation_level=None)
         self._files.callback(table.close)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):

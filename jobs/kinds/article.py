@@ -1,8 +1,9 @@
 """An article: an outline, then its sections side by side, then title and description side by side.
 
 The text of a small model is read leniently, and missing parts are filled in: a default outline, the topic as the title, the
-first sentences as the description. A section that was cut off ends with its last whole sentence. A section without a whole
-sentence or without words is asked for again, at most twice; if it still fails, so does the article.
+first sentences as the description. A section that was cut off ends with its last whole sentence. A section that has no
+words, or that was cut off within its first sentence, is asked for again, at most twice. If a section fails three times, the
+article fails.
 """
 
 import re
@@ -30,7 +31,9 @@ MAX_HEADING: Final = 100
 """A description, a title and a heading have at most this many characters each."""
 
 DEFAULT_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
-"""The headings of an English article if the model writes no outline. With fewer sections: the first of them and the last."""
+"""The headings of an English article if the model writes no outline. If the article has fewer sections, it gets the first of
+these headings and the last one. An article with one section, or in another language, gets its topic as the only heading.
+"""
 
 _HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
 _UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
@@ -169,7 +172,7 @@ class ArticleKind:
 
 
 def _tokens_factor(language: str) -> int:
-    """Return how many times as many tokens as in English a text has in this language. Vocabularies are made for English."""
+    """Return 1 for English. Return 2 for other languages, whose texts have more tokens: vocabularies are made for English."""
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 
@@ -193,7 +196,7 @@ def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tup
 
 
 def _section(answer: Completion, heading: str) -> str:
-    """Return the Markdown below the heading of a section. Further headings get the third level, and code fences are closed.
+    """Return the Markdown below the heading of a section. Further headings get the third level, and an open code fence is closed.
 
     Raises CheckFailed if the answer has no words, or if it was cut off and has no whole sentence.
     """
@@ -224,7 +227,7 @@ def _section(answer: Completion, heading: str) -> str:
 
 
 def _closed(text: str) -> str:
-    """Return the text with its last code fence closed."""
+    """Return the text. If its last code fence is open, the line that closes the fence is added."""
     fence = ""
     for line in text.splitlines():
         if match := FENCE.match(line):
@@ -250,13 +253,13 @@ def _article(
 
 
 def _description(answer: Completion) -> str:
-    """Return the first paragraph of a description; only its whole sentences if the answer was cut off."""
+    """Return the first paragraph of the answer. If the answer was cut off, return only the whole sentences of that paragraph."""
     paragraph = without_marker(answer_only(answer.text).partition("\n\n")[0])
     return whole_sentences(paragraph) if answer.finish_reason == "length" else paragraph
 
 
 def _first_words(sections: Sequence[tuple[str, str]]) -> str:
-    """Return the first paragraph of the article without its markup; the first heading if that is empty."""
+    """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
     lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
     plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))

@@ -1,4 +1,4 @@
-"""A chat: the row holds the turns so far, and the model writes the next turn. For everything that fits no other kind."""
+"""A chat: the row holds the turns so far, and the model writes the next turn. It is for everything that fits no other kind."""
 
 from collections.abc import Generator, Sequence
 from typing import Final, Literal, Self
@@ -61,7 +61,7 @@ class ChatRequest(VerbatimRequest):
 
     @property
     def schema_field(self) -> str | None:
-        """The field that asks for an answer that satisfies a schema; None if none does. Intake checks that the engine can."""
+        """The field by which the row asks for an answer that satisfies a schema (see `Kind`); None if it does not ask."""
         return "response_format" if self.response_format and self.response_format.schema_ is not None else None
 
 

@@ -1,4 +1,4 @@
-"""A completion: raw text that the model continues, without a chat template. For base models."""
+"""A completion: raw text that the model continues, without a chat template. It is for base models."""
 
 from collections.abc import Generator, Sequence
 from typing import Final

@@ -1,8 +1,8 @@
 """The protocol of a kind of content.
 
-A kind is a conversation: `compose` yields prompts, is sent their completions, and returns the output. It needs no torch, no
-Redis and no Ray, and a test sends it completions by hand. Other packages add a kind through the entry point group
-`nightpress.kinds`: the entry point names a callable that takes the Templates and returns a Kind.
+A kind holds a conversation for each row: `compose` yields prompts, is sent their completions, and returns the output. A kind
+needs no torch, no Redis and no Ray, so a test can send the completions by hand. Other packages add a kind through the entry point
+group `nightpress.kinds`: the entry point names a callable that takes the Templates and returns a Kind.
 """
 
 from collections.abc import Generator, Sequence
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from jobs.generation import Completion, Prompt
 
 Conversation = Generator[Sequence[Prompt], Sequence[Completion], BaseModel]
-"""Yields prompts, which may run side by side; is sent their completions in the same order; returns the output."""
+"""Yields prompts, which may run side by side, is sent the completions in the order of the prompts, and returns the output."""
 
 
 class Kind(Protocol):
@@ -29,7 +29,7 @@ class Kind(Protocol):
         """The model of the request: the fields of a row of this kind, beside those that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
-        Intake refuses a row that asks for this if its engine cannot do it.
+        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one.
         """
         ...
 

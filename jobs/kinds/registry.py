@@ -1,4 +1,4 @@
-"""The registry of kinds: those of this folder, and those that other packages name as entry points."""
+"""The registry of kinds. It loads the kinds of this folder, and the kinds that other packages name as entry points."""
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -15,14 +15,14 @@ from jobs.kinds.translation import TranslationKind
 from jobs.writing.templates import Templates
 
 GROUP: Final = "nightpress.kinds"
-"""The group of entry points by which other packages add kinds."""
+"""The group of entry points in which other packages name their kinds."""
 
 
 def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
     """Return all kinds by name.
 
     Args:
-        templates_dir: A folder of the user's own templates, which replace those of the kinds by file name.
+        templates_dir: A folder of the user's own templates. Each of these replaces the shipped template of its name.
 
     Raises:
         RequestError: A kind of another package cannot be loaded, or has the name of another kind; the message names its

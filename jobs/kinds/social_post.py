@@ -1,7 +1,8 @@
 """A social post, at most as long as its platform allows, counted as that platform counts.
 
 The model writes the words. The row's call to action, link and hashtags are put after these words unchanged. Links and hashtags
-that the model made up are taken out. A post that is too long, empty or cut off is asked for again, shorter, at most twice.
+that the model made up are taken out. A post that is too long or empty, or that was cut off within its first sentence, is
+asked for again, shorter, at most twice.
 """
 
 import re
@@ -19,7 +20,7 @@ from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
-"""Platform -> for how many words at most the model is asked first."""
+"""Platform -> the model is first asked for at most this many words."""
 
 MIN_ROOM: Final = 40
 """Link, hashtags and call to action must leave at least this length for the model's words, as the platform counts.
@@ -28,7 +29,7 @@ If they leave less, the row is refused.
 """
 
 WORD_LENGTH: Final = 8
-"""The assumed length of a word with the space after it. The room for words is divided by this."""
+"""Assumed characters of a word and the space after it. The model is asked for at most (room for its words) / this many words."""
 
 _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
 _LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
@@ -49,10 +50,10 @@ Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 def _hashtags(given: Any) -> Any:
-    """Split a text, or each text of a list, into hashtags: `#food #tacos` and `food, tacos` are two each.
+    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two, and so does `food, tacos`.
 
-    Words with neither a # nor a comma between them stay one text, which is refused: they may be one hashtag or several. A value
-    of another type is returned unchanged.
+    If words have neither a # nor a comma between them, they stay one text, which is refused: the words may be one hashtag or
+    several. A value of another type is returned unchanged.
     """
     if isinstance(given, str):
         given = [given]
@@ -140,7 +141,7 @@ class SocialPostKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
-        """Ask for the post, and again while it is too long, empty or cut off. Raises CheckFailed after `TRIES` tries."""
+        """Ask for a post until an answer can be posted, and return the post. Raises CheckFailed after `TRIES` tries."""
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
         limit = LIMITS[request.platform]
@@ -190,7 +191,10 @@ class SocialPostKind:
 
 
 def _words(request: SocialPostRequest, answer: Completion) -> str:
-    """Return the model's words as plain text, without hashtags. Of links, only those of topic and source text are kept.
+    """Return the model's words as plain text.
+
+    Hashtags at the end of a line are taken out, and other hashtags lose their #. A link is kept only if it stands in the topic or
+    the source text and is not the row's `link`.
 
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """

@@ -1,8 +1,8 @@
-"""A translation: the source is cut into segments, each is translated by itself, and they are put together in the same form.
+"""A translation: the source is cut into segments, each segment is translated by itself, and the results are put together.
 
-A segment is a line of the text that has words. (Translators use the word so; segments of outcomes are something else.) Blank
-lines, indentation, and lines of signs or numbers stay as they are. In Markdown, blocks of code and the marks at the beginning of
-a line stay as they are too. Only words pass through the model.
+A segment is a line of the text that has words. (This is the translators' word. The segments that hold outcomes are
+something else.) Blank lines, indentation, and lines of signs or numbers stay as they are. In Markdown, blocks of code and the
+marks at the beginning of a line stay as they are too. Only words pass through the model.
 """
 
 import re
@@ -64,7 +64,7 @@ class Translation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line of the source: the marks before the words, the words (empty if nothing is to be translated), and the line's end."""
+    """A line of the source: the marks before the words, the words, and the end. A line without words is all in `before`."""
 
     before: str
     words: str
@@ -72,7 +72,10 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """Cut a text into its lines, which joined are the text again. In Markdown, a line of a block of code has no words."""
+    """Cut a text into its lines. The lines joined are the text again.
+
+    If `form` is `markdown`, the lines of a block of code count as lines without words.
+    """
     lines, fence = [], ""
     for line in text.splitlines(keepends=True):
         mark = match[1] if form == "markdown" and (match := FENCE.match(line)) else ""
@@ -101,7 +104,7 @@ class TranslationKind:
         self._templates = templates
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Translation]:
-        """Yield a prompt for each segment, all at once."""
+        """Yield the prompts of all segments at once, and return the translation."""
         if not isinstance(request, TranslationRequest):
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
@@ -149,7 +152,7 @@ def _most_tokens(source: str) -> int:
 
 
 def _target(n: int, source: str, answer: Completion) -> str:
-    """Return the translation of a segment, on one line, without anything that the model put around it.
+    """Return the translation of a segment, on one line, without anything that the model put around the translation.
 
     If the answer's first paragraph has at least as many sentences as the source, the other paragraphs are taken for remarks and
     dropped. An answer that ended at max_tokens is cut to as many sentences as the source has. Raises CheckFailed if the answer is

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from jobs.did_you_mean import did_you_mean, folded
 
-_LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"  # longer ones are reserved, and none is registered
+# RFC 5646 reserves language codes of 4 letters, and no code of 5 to 8 letters is registered.
+_LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"
 _SCRIPT: Final = r"(?:-[a-z]{4})?"
 _REGION: Final = r"(?:-(?:[a-z]{2}|[0-9]{3}))?"
 _VARIANTS: Final = r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*"
@@ -39,9 +40,9 @@ _COUNTRIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OtherNames:
-    """Other names that people use for a choice of a field: name -> choice. Intake reads them in upper or lower case.
+    """Other names that people use for the choices of a field: name -> choice. Intake reads each name in upper or lower case.
 
-    It stands in the annotation of the field: `Annotated[Literal["x"], OtherNames({"twitter": "x"})]`.
+    An `OtherNames` stands in the annotation of its field: `Annotated[Literal["x"], OtherNames({"twitter": "x"})]`.
     """
 
     names: Mapping[str, str]
@@ -60,7 +61,7 @@ def _tidied(tag: Any) -> Any:
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # a single letter begins extensions, which are written in lower case
+        free = free or len(part) == 1  # a single letter or digit begins extensions, all in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:
@@ -71,7 +72,7 @@ def _tidied(tag: Any) -> Any:
 def _well_formed(tag: str) -> str:
     """Return the tag if it follows the grammar of RFC 5646 and is no country code; otherwise raise ValueError.
 
-    Its parts are not looked up in any registry. Grandfathered tags are refused.
+    The parts of the tag are not looked up in any registry. Grandfathered tags are refused.
     """
     if (meant := _COUNTRIES.get(tag)) is not None:
         raise ValueError(f"{tag!r} is a country and no language: did you mean {meant}?")
@@ -90,7 +91,7 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$")]
 LanguageTag = Annotated[
     str, BeforeValidator(_tidied), StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)
 ]
-"""A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`. `pt_br` and `Portuguese` are understood."""
+"""A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`. `pt_br` is read as `pt-BR`, `Portuguese` as `pt`."""
 
 _LANGUAGE_NAMES: Final = {
     "ar": "Arabic",
@@ -142,7 +143,7 @@ _TAGS: Final = {folded(name): tag for tag, name in _LANGUAGE_NAMES.items()}
 
 
 def language_name(tag: str) -> str:
-    """Return a language's English name for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name is unchanged."""
+    """Return the English name of a tag for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name stays as it is."""
     name = _LANGUAGE_NAMES.get(tag.partition("-")[0].lower())
     if name is None:
         return tag

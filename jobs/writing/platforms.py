@@ -1,12 +1,12 @@
 """Platforms: how long a post may be on each platform, and how the platform counts the length.
 
 Sources, read in 2026:
-- X: twitter-text, config/v3.json (weights by ranges of code points, emoji and links of one weight, NFC first).
+- X: twitter-text, config/v3.json (ranges of code points have weights, all emoji have one, all links have another; NFC first).
 - Bluesky: the lexicon app.bsky.feed.post (300 grapheme clusters and 3,000 bytes of UTF-8).
-- Mastodon: docs.joinmastodon.org, "Posting to your profile" (500 characters; a link counts 23, a mention only as its name).
+- Mastodon: docs.joinmastodon.org, "Posting to your profile" (500 characters; a link counts 23, a mention counts as its name).
 - Threads: Meta's Threads API, "Posts" (500 characters; an emoji counts as its bytes in UTF-8; only one hashtag becomes a topic).
 - Instagram (2,200, and 30 hashtags), LinkedIn (3,000) and Facebook (63,206) speak of "characters". Their own counters count
-  UTF-16 units, so most emoji count 2; that is also the cautious reading.
+  UTF-16 units, so most emoji count 2. This is also the cautious reading.
 """
 
 import re
@@ -20,10 +20,10 @@ import regex
 Platform = Literal["x", "linkedin", "facebook", "instagram", "threads", "bluesky", "mastodon"]
 
 LINK_LENGTH: Final = 23
-"""The length of a link on X and Mastodon, however long it is."""
+"""A link of any length counts as this many characters on X and Mastodon."""
 
 LINK: Final = re.compile(r"https?://[^\s<>\"]*[^\s<>\"'.,;:!?)\]}…*_]", re.IGNORECASE)
-"""A link with its scheme, without the punctuation of the sentence around it."""
+"""Matches a link that has a scheme, without the punctuation of the sentence around the link."""
 
 _DOMAIN: Final = re.compile(
     r"(?<![\w@$#./-])((?:[a-z0-9][a-z0-9-]*\.)+)([a-z]{2,})(?![\w@-])(/\S*[\w/=-])?", re.IGNORECASE
@@ -48,7 +48,7 @@ _GENERIC: Final = (
     *("link", "live", "media", "news", "online", "page", "shop", "site", "social", "space", "store", "studio", "tech"),
     *("today", "website", "world", "xyz"),
 )
-"""The most used generic top-level domains, and two of countries that X treats like them (co, tv). X itself knows all."""
+"""The most used generic top-level domains. (co and tv are countries' domains that X treats as generic.) X itself knows all."""
 
 _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNORECASE)
 _CLUSTER: Final = regex.compile(r"\X")
@@ -65,7 +65,7 @@ def graphemes(text: str) -> int:
 def x_length(text: str) -> int:
     """Return the length on X, after NFC: a link counts 23, an emoji 2, any other code point 1 or 2 by its range.
 
-    A sequence of joined emoji counts as one emoji here, even if no font has it. X would then count its parts.
+    A sequence of joined emoji counts as one emoji here. If no font has the sequence, X counts the parts instead.
     """
     pieces = LINK.split(unicodedata.normalize("NFC", text))
     links, length = len(pieces) - 1, 0
@@ -83,7 +83,7 @@ def mastodon_length(text: str) -> int:
 
 
 def threads_length(text: str) -> int:
-    """Return the length on Threads in code points, where an emoji counts as its bytes in UTF-8."""
+    """Return the length on Threads in code points, except that an emoji counts as many as it has bytes in UTF-8."""
     return sum(len(c.encode()) if _EMOJI.search(c) else len(c) for c in _CLUSTER.findall(text))
 
 
@@ -93,7 +93,7 @@ def utf16_units(text: str) -> int:
 
 
 def _becomes_link(domain: re.Match[str]) -> bool:
-    """Whether X makes a link of a domain without a scheme: always if it is generic; a country's unless it is a bare `name.cc`."""
+    """Whether X makes a link of a domain without a scheme: a generic one, or a country's that is not just `name.cc`."""
     labels, top, path = domain[1], domain[2].lower(), domain[3]
     if top in _GENERIC:
         return True
@@ -110,13 +110,13 @@ def _weight_of_character(character: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The limits of a platform; None is no limit.
+    """The limits of a platform. None means that there is no such limit.
 
     Attributes:
         name: The platform's name as people write it.
-        max_length: The greatest length of a post, as `length` counts it.
-        max_bytes: The most bytes in UTF-8.
-        max_hashtags: The most hashtags.
+        max_length: The greatest length of a post, as `length` counts.
+        max_bytes: A post has at most this many bytes in UTF-8.
+        max_hashtags: A post has at most this many hashtags.
     """
 
     name: str

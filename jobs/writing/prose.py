@@ -49,7 +49,7 @@ def unquoted(text: str) -> str:
 
 
 def without_marker(line: str) -> str:
-    """Return a line without its list number, bullet or heading mark, and then `unquoted`."""
+    """Return a line without its list number, bullet or heading mark, and without a label or quotes (`unquoted`)."""
     line = line.strip()
     return unquoted(line[marker.end() :] if (marker := _MARKER.match(line)) else line)
 
@@ -62,7 +62,7 @@ def answer_only(text: str) -> str:
 
 
 def unfenced(text: str) -> str:
-    """Return the text without a code fence around all of it."""
+    """Return the text. If a code fence encloses all of the text, the fence is taken off."""
     lines = text.strip().splitlines()
     if not lines or (opening := FENCE.match(lines[0])) is None:
         return text.strip()
@@ -78,7 +78,7 @@ def whole_sentences(text: str) -> str:
     A sentence ends with a full stop or another such mark. A Latin mark ends a sentence only before white space or the end of the
     text, so 3.5 is not cut. The full stop after the number of a list item ends no sentence either.
     """
-    text = text.lstrip()  # the pattern knows the number of an item by the beginning of its line
+    text = text.lstrip()  # the pattern finds the number of an item only at the beginning of a line
     return text[: max(_ends(text), default=0)].strip()
 
 

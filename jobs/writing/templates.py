@@ -1,4 +1,4 @@
-"""Prompt templates: Jinja2 files in jobs/kinds/templates. Files of the same name in a user's own folder replace them.
+"""Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template of its name.
 
 A template that asks for a missing value raises an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
 templates that made its prompts.
@@ -62,7 +62,7 @@ class Templates:
 
     @cached_property
     def _environment(self) -> "jinja2.Environment":
-        """The environment of Jinja2, made when a template is first needed: Jinja2 is slow to import, and intake needs none."""
+        """The environment of Jinja2. It is made when a template is first needed, because Jinja2 is slow to import."""
         import jinja2
 
         return jinja2.Environment(
@@ -79,14 +79,14 @@ class Templates:
         return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
-        """Return the templates in the folder of another package. Templates in the user's own folder replace them too."""
+        """Return the templates in the folder of another package. The user's own templates replace these too."""
         return Templates(self._own, shipped, self._known)
 
     def refuse_unused(self, *, all_known: bool) -> None:
-        """Raise RequestError for a file of the user's folder that replaces no template and that no template includes.
+        """Raise RequestError if a file of the user's folder replaces no template and no template includes it.
 
-        The file's name is probably misspelt, and the file would change no prompt. While a kind of another package may still load
-        templates (`all_known` is False), only a name that is close to a known name is refused.
+        The file's name is probably misspelt, and the file would change no prompt. If `all_known` is False, a kind of another
+        package may load templates later, so the file is refused only if its name is close to a known name.
         """
         own = sorted(path.name for path in self._own.iterdir() if path.is_file()) if self._own is not None else []
         used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
@@ -105,15 +105,15 @@ class Templates:
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """Fill `values` into the template `name`. Raises RequestError if there is none, or if it asks for another value."""
+        """Fill `values` into a template. Raises RequestError if the template is missing or asks for another value."""
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
 
     def messages(self, system: str, user: str, **values: Any) -> tuple[tuple[Message, ...], str]:
-        """Return the system turn and the user's turn of a prompt, from two templates, and the hash of the templates' sources.
+        """Return two values: the system turn and the user's turn of a prompt, and the hash of their templates.
 
-        `values` go into the user's turn alone: the system turn is the same for all rows, so its tokens can be cached. The hash
-        is that of `cat SYSTEM USER INCLUDED... | sha256sum`.
+        `values` are filled into the user's turn alone. The system turn is the same for all rows, so its tokens can be cached.
+        The hash is the output of `cat SYSTEM USER INCLUDED... | sha256sum`.
         """
         sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
         messages = (Message("system", self._text(system, {})), Message("user", self._text(user, values)))

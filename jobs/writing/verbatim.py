@@ -55,7 +55,7 @@ class ResponseFormat(BaseModel):
 
 
 class VerbatimRequest(BaseModel):
-    """How completions are sampled, beside the fields that any row may have."""
+    """The fields that say how completions are sampled, beside the fields that any row may have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -135,9 +135,9 @@ class VerbatimOutput(BaseModel):
 
 
 def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False) -> OutputT:
-    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if it is not JSON with `is_json`.
+    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if `is_json` and an answer is not JSON.
 
-    An answer that ended at max_tokens is not an error: the row asked for that, and its finish reason says so.
+    An answer that ended at max_tokens is not an error: the row asked for this limit, and the finish reason says `length`.
     """
     texts = tuple(answer.text.strip() for answer in answers)
     if not all(texts):

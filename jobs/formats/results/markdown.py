@@ -15,14 +15,14 @@ FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "meta
 """The fields of a row that stand in the front matter under `nightpress`."""
 
 NAME_BYTES: Final = 100
-"""Most bytes of a file's name after the row number. File systems take names of 255 bytes."""
+"""A file's name has at most this many bytes after the row number. File systems take at most 255 bytes."""
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 """The beginning of a shortcode -> the same with an entity."""
 
 
 class _Quoting(yaml.SafeDumper):
-    """Dumps texts in double quotes: only so is no Unicode line break folded, and no word read as a number."""
+    """Dumps texts in double quotes, so that no Unicode line break is folded and no word is read as a number."""
 
 
 class _Key(str):
@@ -39,14 +39,14 @@ class Pages:
     """Makes a file for each row of a batch, in the order of the rows.
 
     Two articles may have the same slug, but a site has one page for each slug. The first article keeps the slug; in a later one,
-    the row number is added to it. For this the hash of each slug is kept, a few dozen bytes for each page.
+    the row number is added to the slug. To find such slugs, the hash of each slug is kept, a few dozen bytes for each page.
     """
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def name(self, row: Mapping[str, Any]) -> str:
-        """Return the name of a row's file: `000007-growing-tomatoes.md`. It is unique in the batch, sorts by row, and is safe."""
+        """Return the name of a row's file: `000007-growing-tomatoes.md`. It is unique in the batch and sorts by row."""
         stem = _plain(_output(row).get("slug") or row.get("custom_id") or "")
         return f"{row['row']:06d}-{stem}.md" if stem else f"{row['row']:06d}.md"
 

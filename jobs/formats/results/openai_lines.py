@@ -2,7 +2,7 @@
 
 The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
 `chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id: a row without one, and a
-refused row whose custom_id another row has, is named `<batch>-<row>`. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+refused row whose custom_id another row has, get `<batch>-<row>`. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     id_ = f"{row['batch_id']}-{row['row']}"
     error = row.get("error")
-    # The id of a batch is made of all of its rows, so no row can have it in its custom_id.
+    # The id of a batch is made of all of its rows, so no custom_id of these rows can hold the id.
     of_another = error and (error["code"] == "duplicate_custom_id" or error.get("custom_id_of_line"))
     custom_id = id_ if of_another else row.get("custom_id") or id_
     if error:
@@ -77,7 +77,7 @@ def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
 
 
 def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a token in OpenAI's form. If it ends or begins within a character, its bytes are not known, and so None."""
+    """Return a token in OpenAI's form. If it begins or ends within a character, `bytes` is None (not known)."""
     token = one["token"]
     return {
         "token": token,

@@ -39,7 +39,7 @@ _WHOLE: Final = frozenset({"row", "error.line", "seed", "attempt", *(f"usage.{na
 """Columns of integers. All others are text in Parquet, so that files of different batches can be read together."""
 
 PARQUET_ROWS: Final = 1_024
-"""Rows that are written to a Parquet file at a time."""
+"""This many rows are collected in memory, and then written to a Parquet file at once."""
 
 CSV_BYTES: Final = 1 << 16
 """A CSV is yielded in pieces of about this many characters."""
@@ -55,7 +55,7 @@ class Column:
     path: tuple[str, ...]
 
     def value(self, row: Row) -> str | int | float | bool | None:
-        """Return the value of a row in this column; JSON for lists and objects, None if there is none."""
+        """Return the value of a row in this column; JSON for lists and objects, None if the row has no such value."""
         value: Any = row
         for part in self.path:
             value = value.get(part) if isinstance(value, Mapping) else None

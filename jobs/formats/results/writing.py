@@ -1,4 +1,4 @@
-"""Writes rows in any form that is one file. The caller opens the file, and makes sure that it appears as a whole."""
+"""Writes rows in any form that is one file. The caller opens the file, and shows it only when it is whole."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,7 +26,8 @@ def write_results(
 ) -> None:
     """Write published lines in a form of `SUFFIXES`.
 
-    `columns` is called only for CSV and Parquet. Raises RequestError for Parquet if its extra is not installed.
+    `columns` returns the columns of a table; it is called only for CSV and Parquet. Raises RequestError if the form is Parquet
+    and the extra `parquet` is not installed.
     """
     if form is ResultForm.CSV:
         from jobs.formats.results import tables
