@@ -1,7 +1,7 @@
 """The connection to Redis: one server, or a Redis Cluster. Only this module and redis_wire.py import redis.
 
 Every error of the client becomes a QueueUnavailable that says what is wrong and what to do. A command is sent again after a lost
-connection or a timeout, so whatever it does may happen twice (rule 41 of jobs/PROTOCOL.md).
+connection or a timeout, so its effect may happen twice (rule 41 of jobs/PROTOCOL.md).
 """
 
 import contextlib
