@@ -75,9 +75,9 @@ def test_a_server_that_hangs_is_noticed_after_a_few_timeouts() -> None:
 
 
 def test_a_slow_answer_is_reported_once() -> None:
-    told: list[str] = []
+    reported: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(QueueUnavailable, match="does not answer"):
-            RedisQueue.from_url(f"redis://{place}/0", timeout_s=SLOW_S).ping(told.append)
-    assert told == [f"waiting for Redis at {place}, which has not answered yet"]
+            RedisQueue.from_url(f"redis://{place}/0", timeout_s=SLOW_S).ping(reported.append)
+    assert reported == [f"waiting for Redis at {place}, which has not answered yet"]

@@ -159,8 +159,8 @@ def test_a_damaged_record_of_a_worker_is_left_out(queue: RedisQueue, client: red
 
 
 def test_ping_returns_version_and_memory(servers: Callable[[str], str]) -> None:
-    said = RedisQueue.from_url(servers("valkey")).ping(pytest.fail)
-    assert {"redis_version", "maxmemory", "maxmemory_policy"} <= said.keys()
+    info = RedisQueue.from_url(servers("valkey")).ping(pytest.fail)
+    assert {"redis_version", "maxmemory", "maxmemory_policy"} <= info.keys()
 
 
 def test_check_leaves_nothing(servers: Callable[[str], str]) -> None:

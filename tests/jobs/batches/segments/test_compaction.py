@@ -1,4 +1,4 @@
-"""Shows jobs/batches/segments/compaction.py: fewer files, the same outcomes; whoever dies, is late or does it twice."""
+"""Shows jobs/batches/segments/compaction.py: fewer files and the same outcomes, also after a death, late, or done twice."""
 
 from collections.abc import Callable
 from dataclasses import replace
