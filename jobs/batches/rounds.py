@@ -72,9 +72,9 @@ class Round:
 
     @property
     def may_be_forgotten(self) -> bool:
-        """Whether the queue may forget this round once no job that may finish runs.
+        """Whether the queue may forget this round: the round is published, or it is paused and not closed.
 
-        It may if the round is published, or is paused and not closed.
+        If running jobs may still finish, the queue forgets the round only after they have ended.
         """
         return self.done is not None or (self.closed is None and self.paused is not None)
 

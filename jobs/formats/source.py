@@ -120,7 +120,7 @@ class _Filled(io.RawIOBase):
 
 
 class _Transcoded:
-    """A stream of another encoding, read as UTF-8, some thousand characters at a time."""
+    """Decodes a stream whose encoding is not UTF-8, piece by piece, and gives its text as UTF-8 bytes."""
 
     def __init__(self, reader: io.BufferedReader, encoding: str) -> None:
         self._reader = reader

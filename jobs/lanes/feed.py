@@ -268,7 +268,11 @@ class Feeder:
 
 
 def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
-    """Whether a lane that is more than half full needs no more rows of this batch: some wait there, or none is left to feed."""
+    """Whether this batch may be skipped while its lane is more than half full.
+
+    It may if rows of it wait on the lane, if no row of it is left to feed, or if the queue has closed it. False if the queue does
+    not know this round of the batch.
+    """
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or waiting(schedule) > 0

@@ -80,9 +80,10 @@ class Job:
 
     `attempt` counts from 1. `crashes` counts the job's leases that ran out; such a lease costs no attempt. `solo_crashes` counts
     the crashes in which the worker held no other job. `lost` holds the job's last lease that ran out, and is empty if none did.
-    `lost_solo` says whether that crash was solo. `rescued` is True if `lost` holds a lease, and for each burial: the row may
-    already have an outcome in storage. `suspect` is True if the job was claimed as a suspect, beside which only suspects of the
-    same claim run (rule 34). `burial` is True if the job is not to be run: the claimer writes its final failure (rule 11).
+    `lost_solo` says whether that crash was solo. `rescued` is True for a burial, and for a job whose `lost` holds a lease; the
+    row may then already have an outcome in storage. `suspect` is True if the job was claimed as a suspect: only suspects of the
+    same claim run beside it (rule 34). `burial` is True if the job is not to be run: the claimer writes its final failure
+    (rule 11).
     """
 
     lease: Lease

@@ -20,7 +20,8 @@ ALLOCATION_ROWS: Final = 64
 """An allocation has at most this many rows."""
 
 LEAST_ROWS: Final = 8
-"""An allocation has at least this many rows (at most the window), since opening an input takes as long for a single row."""
+"""An allocation has at least this many rows, unless the whole window holds fewer. Opening an input takes as long for one row as
+for many, so smaller allocations would not pay."""
 
 ALLOCATED_WINDOWS: Final = 2
 """The allocations of one priority come to about this many windows."""
@@ -65,7 +66,8 @@ class Window:
     def room(self, batch: Batch) -> Room:
         """Return how much of a batch may be fed: the room that is left in the window.
 
-        If no row of the batch waits, the result is at least an allocation.
+        If no row of the batch waits, and the room is smaller than an allocation in rows or in bytes, the allocation is returned
+        instead.
         """
         if waiting(self._schedules.get(batch.batch_id)):
             return self._left

@@ -39,8 +39,9 @@ class Listing(NamedTuple):
 def list_files(store: Store, paths: BatchPaths) -> Listing:
     """List the files of all segments that are durable by now. A segment may be in several files.
 
-    Compacted files are listed last. A segment's own file is deleted only after a compacted file has the segment, and that
-    file stays, so a segment that the first listing missed is in the second (rule 26 of jobs/PROTOCOL.md).
+    The segments' own files are listed first, then the compacted files. A segment's own file is deleted only after a compacted
+    file holds the segment, and the compacted file is kept. So a segment whose own file is deleted before the first listing is
+    found in the second (rule 26 of jobs/PROTOCOL.md).
     """
     alone = [paths.segment(name) for name in store.list(paths.segments)]
     return Listing(alone, [f"{paths.compacted}/{name}" for name in store.list(paths.compacted)])

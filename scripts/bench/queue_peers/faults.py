@@ -94,7 +94,8 @@ class Record:
 class Trial:
     """One drain of the system `name`, in which the fault occurs `count` times.
 
-    `wait_s` is the time without any event after which the drain has ended, in seconds. `kept` chooses the `kept` settings.
+    The drain counts as ended when nothing has happened for `wait_s` seconds. With `kept` the system runs with its safest
+    settings, which keep the jobs of a dead worker (see `contenders.py`), else with its defaults.
     """
 
     bench: Bench

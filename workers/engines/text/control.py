@@ -171,7 +171,7 @@ class ControlTexts:
         return self.following(text)
 
     def _is(self, anchor: str, tokens: list[int], text: str) -> bool:
-        """Whether tokens decode, after an anchor (`ANCHORS`), to a text or to its normalized form.
+        """Whether `tokens`, decoded after `anchor` (one of `ANCHORS`), give `text` or its normalized form.
 
         False if one of the tokens is a control token or an unknown token.
         """

@@ -38,8 +38,9 @@ MIN_LENGTH: Final = 256
 slots."""
 
 REPLAY_TOLERANCE: Final = 0.02
-"""The largest distance (`logit_distance`) of a replay's logits from those of the same rows computed without replay. Both use
-matrix products of the same sizes, so this limit is stricter than `tolerance`, the limit for the distance from the plain step."""
+"""A replay's logits may differ by at most this much (`logit_distance`) from those of the same recorded step run without a graph.
+Both use matrix products of the same sizes, so this limit is stricter than `tolerance`, which bounds the distance from the plain
+step: that one has only the rows that it needs."""
 
 Step = Callable[[], None]
 Recorder = Callable[[Step], Step]
