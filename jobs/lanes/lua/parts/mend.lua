@@ -3,16 +3,29 @@
 
 local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was read as a whole: other fields are 0
 
--- Read all numbers of a hash. Returns their sum.
+-- Read all numbers of a hash. Returns their sum, or nil if one is negative: then something else was counted too high.
 local function sum_of(hash)
-  local numbers, sum = setmetatable({}, ALL_KNOWN), 0
+  local numbers, sum, least = setmetatable({}, ALL_KNOWN), 0, 0
   local fields = redis.call('HGETALL', hash)
   for i = 1, #fields, 2 do
     local number = tonumber(fields[i + 1]) or 0
-    numbers[fields[i]], sum = number, sum + number
+    numbers[fields[i]], sum, least = number, sum + number, math.min(least, number)
   end
   known_numbers[hash] = numbers
-  return sum
+  return least == 0 and sum or nil
+end
+
+-- Whether `counts` agrees with the sizes of the sets.
+local function counts_agree(waiting, delayed, leased)
+  local of_state = {r = 0, d = 0, l = 0}
+  if not sum_of(COUNTS) then
+    return false
+  end
+  for field, number in pairs(known_numbers[COUNTS]) do
+    local state = string.sub(field, -1)
+    of_state[state] = (of_state[state] or 0) + number
+  end
+  return of_state.r == waiting and of_state.d == delayed and of_state.l == leased
 end
 
 -- Whether all keys agree on how many jobs there are. `in_groups` is the sum of `tenants`. A fresh job has no record,
@@ -23,8 +36,9 @@ local function is_whole(in_groups)
   local jobs, records, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
   local never_fresh = suspects + delayed + leased
   known_sizes[READY], known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED] = ready, suspects, delayed, leased
-  return jobs == ready + never_fresh and records >= never_fresh and records <= jobs and jobs == sum_of(COUNTS)
-    and ready == in_groups and leased == sum_of(FLIGHTS) and bytes >= jobs and (jobs > 0 or bytes == 0)
+  return jobs == ready + never_fresh and records >= never_fresh and records <= jobs
+    and counts_agree(ready + suspects, delayed, leased) and ready == in_groups and leased == sum_of(FLIGHTS)
+    and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
 -- Make the keys again. A job without a payload is removed, so that it is neither run nor fails. A job without a record

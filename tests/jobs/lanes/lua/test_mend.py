@@ -142,3 +142,34 @@ def test_a_tenant_whose_count_was_lost_is_served(queue: RedisQueue, client: redi
     fed(queue, [row(0), row(1)])
     rename(client, "tenants", "5|t", "5|other")
     assert sorted(rows_of(claim(queue))) == [0, 1]
+
+
+@pytest.mark.parametrize("moved", [("b|r", "b|l"), ("b|d", "b|r"), ("b|r", "c|r"), ("c|l", "b|l")])
+@pytest.mark.parametrize("n", [0, 3])
+def test_counts_that_are_wrong_and_add_up_are_made_again(
+    queue: RedisQueue, client: redis.Redis, moved: tuple[str, str], n: int
+) -> None:
+    """Else a batch would show live jobs for ever, and never be published. `n` jobs of each batch wait at that time."""
+    for batch in ("b", "c"):
+        fed(queue, [row(n) for n in range(n)], batch)
+    up, down = moved
+    client.hincrby(key("counts"), up, 2)
+    client.hincrby(key("counts"), down, -2)
+    for n_claim in range(3):
+        jobs = claim(queue, 3, f"c-{n_claim}")
+        assert not queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    live = {batch.batch_id: batch.live for batch in queue.snapshot(LANE).batches.values()}
+    assert live == {"b": 0, "c": 0}
+
+
+@pytest.mark.parametrize("name", ["tenants", "flights"])
+def test_a_negative_number_of_a_tenant_is_made_good(queue: RedisQueue, client: redis.Redis, name: str) -> None:
+    fed(queue, [row(n) for n in range(4)])
+    claim(queue, 2)
+    field = "t" if name == "flights" else "5|t"
+    client.hincrby(key(name), field, -3)
+    client.hincrby(key(name), field.replace("t", "other"), 3)
+    claim(queue, 1, "c-2")
+    assert {field.decode(): int(n) for field, n in client.hgetall(key(name)).items() if int(n)} == {
+        field: 3 if name == "flights" else 1
+    }
