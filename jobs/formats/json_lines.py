@@ -13,9 +13,11 @@ import orjson
 from pydantic_core import from_json
 
 MAX_ROW_BYTES: Final = 1 << 20
-"""Bytes. A line that is longer, without its line end, is refused."""
+"""The most bytes of a line, without its line end. A longer line is refused."""
 MAX_DEPTH: Final = 100
-"""At most this many objects and arrays may stand within each other. orjson writes only 254, and a published row adds some."""
+"""At most this many objects and arrays may stand within each other. orjson can write 254 levels, and a published row puts a few
+levels around the values of its row.
+"""
 
 EXACT: Final = 1 << 53
 """A number with a decimal point or an exponent may stand for several integers if its absolute value is this or more."""
@@ -24,8 +26,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER: Final = b"0" * 19
-"""An integer beyond 64 bits has at least as many digits as this text has zeros. All digits of a line are turned into zeros, and
-this text is searched for: that takes a sixth of the time of a regular expression.
+"""As many zeros as the shortest integer beyond 64 bits has digits. To find such integers, all digits of a line are turned into
+zeros, and the line is searched for this text. That takes a sixth of the time of a regular expression.
 """
 
 _COLON: Final = re.compile(rb'"\s*:')
@@ -45,7 +47,8 @@ class Finding(NamedTuple):
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1. A byte order mark before the first line is removed.
 
-    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short.
+    `source` is a binary file or an iterable of lines. A line longer than MAX_ROW_BYTES may be yielded without its rest, but
+    always with more than MAX_ROW_BYTES bytes.
     """
     lines = _read(source) if hasattr(source, "readline") else source
     for number, raw in enumerate(lines, start=1):
@@ -56,7 +59,7 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, each without its line end and with its number in the file."""
     for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
-            yield number, line  # it may be blank, but its rest is not held
+            yield number, line  # the line may be blank, but this is not known, since its rest was dropped
         elif line.strip():
             yield number, line.rstrip(b"\r\n")
 
@@ -81,7 +84,10 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
 
 
 def read_value(text: str) -> Any:
-    """Return the value that a text holds as JSON, or a finding that says why it is refused. Raises ValueError for no JSON."""
+    """Return the value that a JSON text holds, or a finding that says why the value is refused.
+
+    Raises ValueError if the text is not JSON.
+    """
     value = orjson.loads(text)
     found = read_object(b'{"value":%b}' % text.encode())
     return found if isinstance(found, Finding) else value
@@ -93,7 +99,10 @@ def as_integer(value: Any) -> Any:
 
 
 def unkept(values: Mapping[str, Any]) -> Finding | None:
-    """Return a finding on the first value that cannot be written as JSON; None if all can. It is for values of other formats."""
+    """Return a finding on the first value that cannot be written as JSON; None if all values can.
+
+    It checks the values of formats other than JSON.
+    """
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
             return Finding("out_of_range", name, _DEEP)
@@ -112,7 +121,7 @@ def _read(file: Any) -> Iterator[bytes]:
 
 
 def _too_deep(raw: bytes, values: dict[str, Any]) -> Finding | None:
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:  # no line of fewer brackets can be deeper
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:  # a line with so few brackets cannot be too deep
         return None
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
@@ -128,7 +137,10 @@ def _deeper(value: Any, levels: int) -> bool:
 
 
 def _too_long(raw: bytes) -> Finding | None:
-    """Find an integer beyond 64 bits. orjson rounds such an integer to a float when it reads, and refuses to write it."""
+    """Return a finding on the first integer beyond 64 bits; None if there is none.
+
+    When orjson reads such an integer, it rounds it to a float; it refuses to write one.
+    """
     if _LONG_NUMBER not in raw.translate(_AS_ZEROS):
         return None
     exact = from_json(raw)
@@ -142,17 +154,18 @@ def _too_long(raw: bytes) -> Finding | None:
 
 
 def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
-    """Find a key that an object has twice. orjson keeps the last value of such a key without a word.
+    """Return a finding on a key that an object has twice; None if there is none. orjson reads the last value of such a key, and
+    raises no error.
 
-    Each key is followed by a colon. So no key is there twice if the line has as many string ends before colons as `values` has
-    keys.
+    A colon follows each key. So the quotes before colons are counted: if the line has as many as `values` has keys, no key
+    stands twice.
     """
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
     if len(_COLON.findall(plain)) == _keys(values):
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))
-    except RecursionError:  # `values` is not so deep: the deep value belongs to a key that comes again, and was dropped
+    except RecursionError:  # `values` is not deep: the deep value was dropped, because its key comes again later
         return Finding("duplicate_key", None, "an object has a key twice: remove one of them")
     if path is None:
         return None

@@ -21,7 +21,10 @@ KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A body as our own fields. `names` holds field -> its path in the body, for each field that has another name there."""
+    """The body of a line, turned into our own fields.
+
+    `names` holds field -> its path in the body, for each field that OpenAI names differently.
+    """
 
     values: dict[str, Any]
     names: Mapping[str, str] = field(default_factory=dict)
@@ -168,7 +171,10 @@ def _response_format(text: Any) -> dict[str, Any] | Finding:
 
 
 def _turn_paths(paths: Sequence[str]) -> dict[str, str]:
-    """Return path in our row -> path in the body, for each turn. A path in the body without a number is the text of a turn."""
+    """Return path in our row -> path in the body, for each turn.
+
+    If the path of a turn in the body has no number, the body has only one text there, which becomes the content of the turn.
+    """
     return {f"messages.{n}" if "." in path else f"messages.{n}.content": path for n, path in enumerate(paths)}
 
 
@@ -177,7 +183,8 @@ _ENDPOINTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapped | Finding]]]
     "completions": _completion,
     "responses": _response,
 }
-"""The end of a url -> the function that reads a body of this endpoint. The first end that matches counts."""
+"""The end of a url -> the function that reads the body of this endpoint. If several ends match a url, the first of them counts.
+"""
 
 
 def _endpoint(url: str) -> str | None:

@@ -18,7 +18,7 @@ CHAT: Final = ENVELOPE | SAMPLING | {"messages", "response_format", "top_logprob
 COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
 RESPONSES: Final = ENVELOPE | {"input", "instructions", "text"}
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""The parameters that limit the tokens of an answer. The first of these that a body has is read."""
+"""The parameters that limit the tokens of an answer. If a body has several, the first in this order is read."""
 
 _PASSED_OVER: Final = frozenset(
     {
@@ -36,7 +36,8 @@ _PASSED_OVER: Final = frozenset(
     }
 )
 """Parameters that change no answer, whatever their value: names of users and requests, ways of serving, options of tools and of
-streams (which are refused themselves), and the effort of reasoning, which no engine here has."""
+streams (tools and streams themselves are refused), and the effort of reasoning, which no engine here has.
+"""
 
 _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "stream": (False,),
@@ -78,7 +79,8 @@ _REMEDIES: Final = {"stream": "streaming is not possible in a batch: remove it",
 def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
     """Return the known parameters of a body, or a finding on the first parameter that is not supported.
 
-    `body` holds no nulls. `user` becomes a value of the metadata. A text in `stop` becomes a list; an empty text is left out.
+    `body` holds no nulls. `user` becomes a value of the metadata. A text in `stop` becomes a list with this text; if the text
+    is empty, `stop` is left out.
     """
     values: dict[str, Any] = {}
     for name, value in body.items():

@@ -25,7 +25,7 @@ else:
 from jobs.errors import RequestError
 
 SAMPLE_BYTES: Final = 1 << 16
-"""Bytes of a buffer. To find out the format of a file, as many bytes from its beginning are looked at."""
+"""The size of a buffer in bytes. The format of a file is found out from at most this many of its first bytes."""
 
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
@@ -33,7 +33,7 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
-    """Put a lone surrogate for bytes that cannot be decoded. The UTF-8 of a surrogate is invalid, so the row is refused."""
+    """Replace bytes that cannot be decoded by a lone surrogate. A lone surrogate in UTF-8 is invalid, so the row is refused."""
     return "\udcff", cast("UnicodeDecodeError", error).end
 
 
@@ -103,7 +103,9 @@ def replacing(reader: BinaryIO, old: bytes, new: bytes) -> io.BufferedReader:
 
 
 class _Filled(io.RawIOBase):
-    """A raw stream that fills each buffer to its end. A pipe gives fewer bytes, so a peek would see half a line."""
+    """A raw stream that fills each buffer to its end. A read from a pipe may return fewer bytes, so without this class a peek
+    might see half a line.
+    """
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read

@@ -1,8 +1,9 @@
 """Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
 The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
-`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id: a row without one, and a
-refused row whose custom_id another row has, get `<batch>-<row>`. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id. A row without a
+custom_id gets `<batch>-<row>`, and so does a refused row whose custom_id another row has. Format:
+https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
 
 
 def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a token in OpenAI's form. If it begins or ends within a character, `bytes` is None (not known)."""
+    """Return a token in OpenAI's form. If the token begins or ends in the middle of a character, `bytes` is None (not known)."""
     token = one["token"]
     return {
         "token": token,
