@@ -84,7 +84,11 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A batch, whether this call made it, and the faults of the first refused rows (`batch.refused` counts all refused rows)."""
+    """A batch, and how it was accepted.
+
+    `created` tells whether this call made the batch. `faults` are those of the first refused rows; `batch.refused` counts all
+    refused rows.
+    """
 
     batch: Batch
     created: bool

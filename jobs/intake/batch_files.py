@@ -53,7 +53,8 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     try:
         if created or is_open(store, batch.batch_id):
             store.create(paths.open_hint, b"")
-    except StoreUnavailable as error:  # the batch is accepted; a caller who saw an error might make a second one
+    # the batch is accepted already: if the caller got an error here, the caller might make a second batch
+    except StoreUnavailable as error:
         logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
     return standing, created
 

@@ -37,7 +37,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTER
 
 
 class Envelope(BaseModel):
-    """The fields that any row may have, beside the fields of its kind."""
+    """The fields that any row may have. The kind of a row adds the fields of its own."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -102,7 +102,7 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The values of fields that a row lacks. `given` holds the values of `--set` by field.
+    """The values of fields for rows that lack these fields. `given` holds the values of `--set` by field.
 
     If `override_model` is true, every row gets `model`, even a row that names another model.
     """
@@ -196,7 +196,9 @@ class RowReader:
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
-        """Yield a finding for each ability that the row needs and the engine of `model` lacks. The row would fail there."""
+        """Yield a finding for each ability that the row needs and the engine of `model` lacks. Without this check, the row
+        would fail later, in the engine.
+        """
         able = self._models.abilities(model)
         if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
             message = (
@@ -250,7 +252,9 @@ class RowReader:
 
 
 def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values without those of `Envelope`, read as the fields of the kind's request mean them (`row_values.py`)."""
+    """Return the values without those of fields that any row may have. They are read as the fields of the kind's request mean
+    them (`row_values.py`).
+    """
     own: dict[str, Any] = reader_of(kind.request_type)(
         {field: value for field, value in values.items() if field not in _ANY}
     )
@@ -277,9 +281,10 @@ def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of a field, in which the definition of a type replaces a reference to it.
+    """Return the schema of a field. If the schema is a reference to the definition of a type, the definition takes its place.
 
-    References that stand deeper, such as those in a list's items, stay: the readers of cells need only the outer types.
+    References deeper in the schema, such as those in a list's items, are not replaced: the readers of cells need only the outer
+    types.
     """
     if "$ref" in schema:
         return {**definitions.get(schema["$ref"].rpartition("/")[2], {})}
@@ -334,7 +339,7 @@ def _code(detail: ErrorDetails) -> str:
         return kind
     if kind == "value_error" and detail["msg"].endswith("needed"):
         there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
-        # If the row has a field that the message names, no field is missing: the row has too many.
+        # If the row has a field that the message names, the fault is not a missing field but one field too many.
         return "out_of_range" if there else "missing_field"
     if kind == "missing":
         return "missing_field"

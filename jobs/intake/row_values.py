@@ -58,12 +58,17 @@ def _name(name: str, field: FieldInfo) -> str:
 
 
 def _means_null(field: FieldInfo) -> bool:
-    """Whether null means something else than an absent field: the field may be null, and its default, if any, is not null."""
+    """Whether null is a value of the field with its own meaning, and not just an absent field.
+
+    It is if the field may be null, and is required or has a default other than null.
+    """
     return type(None) in get_args(field.annotation) and (field.is_required() or field.get_default() is not None)
 
 
 def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
-    """Return the reader of values with this annotation. `metadata` is metadata that pydantic has taken out of the annotation."""
+    """Return the reader of values with this annotation. `metadata` is the part of the annotation that pydantic keeps apart from
+    it.
+    """
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - found when it is called: a model may hold itself
@@ -80,7 +85,10 @@ def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
 
 
 def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
-    """Return the reader of a field that takes one of `choices`. It also knows other spellings (`same_name`) and `other_names`."""
+    """Return the reader of a field that takes one of `choices`.
+
+    The reader also understands other spellings of the choices (`same_name`), and the names in `other_names`.
+    """
     texts = [choice for choice in choices if isinstance(choice, str)]
 
     def read(value: Any) -> Any:
@@ -98,7 +106,9 @@ def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:
 
 
 def _plain(annotation: Any) -> Any:
-    """Return the annotation without metadata and without None. The name of a `type` statement is replaced by its meaning."""
+    """Return the annotation without metadata and without None. If it is the name of a `type` statement, the type that it names
+    is returned.
+    """
     if hasattr(annotation, "__value__"):
         return _plain(annotation.__value__)
     if get_origin(annotation) is Annotated:
