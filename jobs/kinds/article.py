@@ -172,7 +172,9 @@ class ArticleKind:
 
 
 def _tokens_factor(language: str) -> int:
-    """Return 1 for English. Return 2 for other languages, whose texts have more tokens: vocabularies are made for English."""
+    """Return 1 for English. Return 2 for other languages: their texts have more tokens, because vocabularies are made for
+    English.
+    """
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 

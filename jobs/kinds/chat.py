@@ -61,7 +61,9 @@ class ChatRequest(VerbatimRequest):
 
     @property
     def schema_field(self) -> str | None:
-        """The field by which the row asks for an answer that satisfies a schema (see `Kind`); None if it does not ask."""
+        """The name of the field by which the row asks for an answer that satisfies a schema (see `Kind.request_type`); None if
+        the row does not ask for one.
+        """
         return "response_format" if self.response_format and self.response_format.schema_ is not None else None
 
 

@@ -20,16 +20,17 @@ from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
-"""Platform -> the model is first asked for at most this many words."""
+"""Platform -> how many words the model is asked for at most in the first prompt."""
 
 MIN_ROOM: Final = 40
-"""Link, hashtags and call to action must leave at least this length for the model's words, as the platform counts.
-
-If they leave less, the row is refused.
+"""Link, hashtags and call to action must leave the model's words at least this length, as the platform counts. If they leave
+less, the row is refused.
 """
 
 WORD_LENGTH: Final = 8
-"""Assumed characters of a word and the space after it. The model is asked for at most (room for its words) / this many words."""
+"""The assumed length of a word and the space after it, in characters. It turns the length that is left for the model's words
+into a number of words to ask for.
+"""
 
 _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
 _LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
@@ -50,10 +51,10 @@ Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 def _hashtags(given: Any) -> Any:
-    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two, and so does `food, tacos`.
+    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two hashtags, and so does `food, tacos`.
 
-    If words have neither a # nor a comma between them, they stay one text, which is refused: the words may be one hashtag or
-    several. A value of another type is returned unchanged.
+    If words have neither a # nor a comma between them, they stay one text, because they may be one hashtag or several. Such a
+    text is refused later. A value of another type is returned unchanged.
     """
     if isinstance(given, str):
         given = [given]

@@ -35,7 +35,7 @@ _COUNTRIES: Final = {
     "us": "en",
     "vn": "vi",
 }
-"""Country codes that are no language codes -> the language tag that is mostly meant."""
+"""Country codes that are not language codes -> the language tag that people mostly mean by the country code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _tidied(tag: Any) -> Any:
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # a single letter or digit begins extensions, all in lower case
+        free = free or len(part) == 1  # after a part of one letter or digit, all is in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:

@@ -54,7 +54,7 @@ _MENTION: Final = re.compile(r"(?<![\w/])(@\w+)@[a-z0-9.-]*[a-z0-9]", re.IGNOREC
 _CLUSTER: Final = regex.compile(r"\X")
 _EMOJI: Final = regex.compile(r"(?![©®](?!\ufe0f))\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|\u20e3")
 _LIGHT: Final = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
-"""Ranges of code points that weigh 1 on X; all others weigh 2."""
+"""Ranges of code points that weigh 1 on X. All other code points weigh 2."""
 
 
 def graphemes(text: str) -> int:
@@ -93,7 +93,11 @@ def utf16_units(text: str) -> int:
 
 
 def _becomes_link(domain: re.Match[str]) -> bool:
-    """Whether X makes a link of a domain without a scheme: a generic one, or a country's that is not just `name.cc`."""
+    """Whether X makes a link of a domain without a scheme.
+
+    It does if the top-level domain is generic. If it is a country's, it does so too, unless the domain is just `name.cc`
+    without a path.
+    """
     labels, top, path = domain[1], domain[2].lower(), domain[3]
     if top in _GENERIC:
         return True
@@ -110,11 +114,11 @@ def _weight_of_character(character: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The limits of a platform. None means that there is no such limit.
+    """The limits of a platform. A limit that is None does not exist.
 
     Attributes:
         name: The platform's name as people write it.
-        max_length: The greatest length of a post, as `length` counts.
+        max_length: The greatest length of a post, measured by the function `length`.
         max_bytes: A post has at most this many bytes in UTF-8.
         max_hashtags: A post has at most this many hashtags.
     """

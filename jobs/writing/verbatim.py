@@ -55,7 +55,7 @@ class ResponseFormat(BaseModel):
 
 
 class VerbatimRequest(BaseModel):
-    """The fields that say how completions are sampled, beside the fields that any row may have."""
+    """The fields that say how completions are sampled. The fields that any row may have come on top."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -104,7 +104,9 @@ class VerbatimRequest(BaseModel):
 
 
 class LikelyToken(BaseModel):
-    """A token and its natural log probability by the model itself, before temperature, penalties and biases."""
+    """A token and its natural log probability. The probability is that of the model alone, before temperature, penalties and
+    biases.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -135,7 +137,8 @@ class VerbatimOutput(BaseModel):
 
 
 def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False) -> OutputT:
-    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if `is_json` and an answer is not JSON.
+    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if `is_json` is true and an answer is
+    not JSON.
 
     An answer that ended at max_tokens is not an error: the row asked for this limit, and the finish reason says `length`.
     """
