@@ -1,8 +1,8 @@
 """A chat template renders turns, each a role and a content, in the form that a model was trained to read.
 
-Templates differ in the conversations that they take. Some templates refuse all system turns, late system turns, empty system
+Templates differ in the conversations that they accept. Some templates refuse all system turns, late system turns, empty system
 turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is tried on each
-form of conversation, with placeholders for the contents. Turns are joined only if the template needs this.
+form of conversation, with placeholders for the contents. Turns are joined only if the template does not take them as they are.
 """
 
 import re
@@ -22,8 +22,9 @@ character again."""
 _DATE: Final = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 _CLOCK: Final = "{% macro strftime_now(format) %}{{ dates_by_format[format] }}{% endmacro %}{{ '' }}"
 _SHAPES: Final = 1024
-"""The results of `_tried` are kept for at most this many forms of conversation. If a new form comes after that, all results are
-dropped."""
+"""`ChatTemplate` keeps the results of `_tried` for at most this many forms of conversation. If one more form comes, all results
+are dropped.
+"""
 
 Turn = tuple[str, str]
 Join = Callable[[Sequence[Turn]], list[Turn]]
@@ -51,8 +52,8 @@ class ChatTemplate:
     def encode(self, turns: Sequence[Turn], created_at: datetime | None = None) -> tuple[list[int], str]:
         """Return the tokens of a conversation, with the beginning of the answer to come, and the rendered text of both.
 
-        Only the template begins and ends turns. Contents cannot. If the template asks for the date, it gets the date of
-        `created_at`. None: today's date.
+        Only the template begins and ends turns; no content can do so. If the template asks for the date, it gets the date of
+        `created_at`, or today's date if `created_at` is None.
 
         Raises:
             Refused: The template refuses the conversation.
@@ -62,7 +63,8 @@ class ChatTemplate:
         join, wanted = self._shape(turns)
         controls = {n for n, (_, content) in enumerate(turns) if self.controls.holds_any(content)}
         answers = {n for n in controls if turns[n][0] == "assistant"}
-        # Some templates cut thoughts out of earlier answers. So the answers are first rendered without placeholders.
+        # Some templates cut thoughts out of earlier answers, and must see the answers for that. So in the first try no answer
+        # gets a placeholder, in the second every content with a control text gets one, in the third every content.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
             text = self._render(join(_with_places(turns, hidden, mark)), created_at)
             tokens = self._encode(text, turns, mark)
@@ -71,7 +73,7 @@ class ChatTemplate:
         raise Forged("\n".join(content for _, content in turns))
 
     def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
-        """Return the tokens of a rendered text, in which a content's tokens replace the content's placeholder."""
+        """Return the tokens of a rendered text. The tokens of each content take the place of its placeholder."""
         first, *rest = _place(mark).split(text)
         tokens = list(self._tokenizer(first, add_special_tokens=False)["input_ids"]) if first else []
         for number, piece in zip(rest[::2], rest[1::2], strict=True):
@@ -118,9 +120,9 @@ class ChatTemplate:
         return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **dated))
 
     def _dated(self, created_at: datetime) -> dict[str, Any]:
-        """Return arguments that make the template see the date of `created_at`.
+        """Return arguments by which the template sees the date of `created_at`.
 
-        A template takes no function as an argument, so it gets a table of dates by format.
+        A template cannot be given a function that formats the date. So it gets a table: format -> the date in this format.
         """
         dates = {one: created_at.strftime(one) for one in self._formats}
         return {"chat_template": _CLOCK + self._tokenizer.get_chat_template(), "dates_by_format": dates}
@@ -160,9 +162,10 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
-    """Put each system turn at the beginning of the user turn after it, or make it a user turn if another turn or none follows.
+    """Put each system turn at the beginning of the user turn that follows it. If no user turn follows, make the system turn a
+    user turn.
 
-    Without `first_too`, a system turn that begins the conversation stays.
+    If `first_too` is false, a system turn that begins the conversation stays as it is.
     """
     folded: list[Turn] = []
     pending: list[str] = []
@@ -197,7 +200,7 @@ JOINS: Final[tuple[Join, ...]] = (
 
 
 def _with_places(turns: Sequence[Turn], hidden: Container[int], mark: str) -> list[Turn]:
-    """Return the turns with a placeholder for each content whose turn's number is in `hidden`.
+    """Return the turns. In each turn whose number is in `hidden`, a placeholder replaces the content.
 
     White space around a content stays, so that the template can cut it. Blank contents get no placeholder.
     """

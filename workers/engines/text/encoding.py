@@ -23,8 +23,8 @@ class SampledLogprob:
 class Encoded:
     """A request and the tokens of its prompt.
 
-    `forced` are the tokens of the request's continuation. The engine takes them and samples none. `prompt_sha256` is the hash of
-    the rendered prompt.
+    `forced` are the tokens of the request's continuation. The engine puts them after the prompt, and samples no tokens.
+    `prompt_sha256` is the hash of the rendered prompt.
     """
 
     request: GenerationRequest
@@ -58,8 +58,8 @@ class Encoder:
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
         """Return a request with its tokens, or a Fault that says why the request cannot run.
 
-        Messages go through the model's chat template. Text does not. A special token or turn marker (see `control`) in a message,
-        a text or a continuation is encoded as ordinary characters.
+        Messages are rendered by the model's chat template; a raw text is not. A special token or turn marker (see `control`) in
+        a message, a text or a continuation is encoded as ordinary characters.
         """
         try:
             return self._encoded(request)
@@ -127,9 +127,10 @@ class Encoder:
         return replace(request, prompt=replace(request.prompt, params=params))
 
     def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
-        """Return the prompt encoded so that its one continuation is scored: the continuation's tokens are forced, not sampled.
+        """Return the prompt, encoded so that its one continuation is scored. The engine takes the tokens of the continuation,
+        and samples none.
 
-        Returns a Fault if the continuation has no tokens, or a token outside the model's vocabulary.
+        Returns a Fault if the continuation has no tokens, or has a token outside the model's vocabulary.
         """
         request = encoded_prompt.request
         (text,) = request.prompt.continuations

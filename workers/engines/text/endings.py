@@ -7,8 +7,9 @@ from typing import Final
 from jobs.generation import FinishReason, SamplingParams, TokenLogprob
 
 TAIL_TOKENS: Final = 8
-"""Stop texts are first looked for in only the last tokens, because decoding a long text after every token is slow. The number of
-these tokens is this one, plus four for each character of the longest stop text."""
+"""A stop text is first looked for in the last tokens alone, because it is slow to decode a long text after every token. The
+number of these last tokens is TAIL_TOKENS, plus four for each character of the longest stop text.
+"""
 
 
 @dataclass(frozen=True, slots=True)
