@@ -13,12 +13,14 @@ from workers.engines.causal.scheduler import Scheduler
 from workers.engines.causal.sequences import TokenSequence
 
 MIN_LENGTH: Final = 256
-"""Tokens. A slot has this length, doubled until the sequence fits, but not beyond the model's context. If memory has no room for
-all slots of that length, `LENGTH_STEP` holds."""
+"""The shortest length of a slot, in tokens. It is doubled until the first waiting sequence fits, but does not grow beyond the
+model's context. If memory has no room for all slots of that length, the length follows from `LENGTH_STEP`.
+"""
 
 LENGTH_STEP: Final = 64
-"""Tokens. If memory has no room for all slots at the length that `MIN_LENGTH` gives, slots are only as long as needed, rounded up
-to a multiple of this."""
+"""A number of tokens. If memory has no room for all slots at the length that `MIN_LENGTH` gives, slots are only as long as the
+sequence needs, rounded up to a multiple of LENGTH_STEP.
+"""
 
 
 class Capacity:
@@ -79,7 +81,8 @@ class Capacity:
             return
         longest = self._length_for(max(sequence.needed_length for sequence in self._scheduler.waiting))
         if longest * self._max_slots <= self._max_tokens:
-            new = max(new, longest)  # so that the cache is copied once, and not again for a longer waiting sequence
+            # The longest waiting sequence counts too, so that the cache is not copied a second time for it.
+            new = max(new, longest)
         slots = min(self._max_slots, self._max_tokens // new)
         if len(running) > slots:
             return

@@ -218,7 +218,8 @@ class Scheduler:
         """
         if not self._prefix_sharing:
             return -1, 0, 0
-        reusable = sequence.tokens(0, sequence.sampling_position)  # the logits after later tokens are needed
+        # later tokens are computed in any case, because the logits after them are needed
+        reusable = sequence.tokens(0, sequence.sampling_position)
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):
             if (slot.adapter, slot.is_long) != (sequence.adapter, sequence.is_long):

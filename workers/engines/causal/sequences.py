@@ -71,7 +71,9 @@ class TokenSequence:
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that it runs with, if any. Adapters change keys and values, so they share no prefixes with each other."""
+        """The adapter that the sequence runs with, if any. Adapters change keys and values, so sequences with different
+        adapters share no prefixes.
+        """
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:

@@ -281,7 +281,7 @@ class StubEngine:
             return [_completion(one, one.finish) for one in finished]
 
     def _is_struck(self, trouble: str, request_id: str, rate: float) -> bool:
-        """Whether chance strikes a request with this trouble.
+        """Whether the fault `trouble` strikes a request by chance.
 
         Each attempt has its own request id, so chance decides anew for each attempt.
         """
