@@ -45,7 +45,10 @@ START_TRIES: Final = 4
 
 @dataclass
 class Fleet:
-    """The workers of one `run` or `work`. If `only` is given, they work on no other batches. Call `watch` about once a second."""
+    """The workers of one `run` or `work`. Call `watch` about once a second.
+
+    If `only` is given, the workers work only on the batches that it names.
+    """
 
     settings: Settings
     redis_url: str = field(repr=False)  # it may hold a password
