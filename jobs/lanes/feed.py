@@ -27,13 +27,15 @@ CHUNK_ROWS: Final = 512
 """One call feeds at most this many rows, since all other calls wait while Redis takes the rows."""
 
 CHUNK_BYTES: Final = 128 << 10
-"""One call feeds no further row once its requests have this many bytes.
+"""A call of `feed` gets no further row as soon as its requests have this many bytes.
 
-For a larger message, Python would fetch memory from the operating system each time.
+Larger messages would be slower: for each of them, Python would fetch memory from the operating system.
 """
 
 MISMATCHES: Final = 8
-"""If a feeder has found this many times that others moved a batch's cursor, it leaves the batch to them for now."""
+"""After a feeder has found this many times that other feeders moved a batch's cursor, it leaves the batch to them until the
+next call of `top_up`.
+"""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
@@ -56,10 +58,10 @@ class Chunk:
 class Feeder:
     """A feeder feeds any lane with the batches of one store. One thread at a time may use a feeder.
 
-    `_faults` maps a lane to the damage that its last look found. `_last_looks` maps the name of each check that is made at most
-    once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the version that the
-    batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input that was fed to its
-    end.
+    `_faults` maps a lane to the damage that the last look at its batches found. `_last_looks` maps the name of each check that
+    is made at most once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the
+    version that the batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input
+    that was fed to its end.
     """
 
     def __init__(
@@ -87,11 +89,11 @@ class Feeder:
         A damaged batch does not hold up the others: they are fed, and the damage is raised as StoreDamaged at the end of this
         call. Each further call raises the damage too, until a look at the batch finds it restored (rule 37 says when it looks).
 
-        A claimer may call this after every claim, with `ready`, the number of ready rows that the claim saw. Then most calls need
-        not ask the queue. If more than half of the window is ready, the queue is asked once in `batch_scan_s` seconds, and only
-        batches without a waiting row are fed. A caller is `hungry` if it got fewer jobs than it asked for because ready rows may
-        not be claimed; for such a caller the queue is asked at once. If nothing is left to feed, the queue is asked once in
-        `batch_scan_s` seconds. The markers of a batch that needs no feeding are read as rarely.
+        A claimer may call this after every claim, and give `ready`, the number of rows that were ready after the claim. Then
+        the queue is asked only once in `batch_scan_s` seconds if nothing is left to feed, or if more than half of the window is
+        ready. In the second case only batches without a waiting row are fed. A caller is `hungry` if it got fewer jobs than it
+        asked for, because ready rows may not be claimed. For a hungry caller the queue is asked at once, even if more than half
+        of the window is ready. The markers of a batch that needs no feeding are also read once in `batch_scan_s` seconds.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -224,7 +226,7 @@ class Feeder:
         self._ended.discard((lane, batch_id, round_))
 
     def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
-        """Return the next chunk, with as many rows without an outcome as fit `room`. The last row may exceed its bytes."""
+        """Return the next chunk: rows without an outcome, until `room` is full. The last row may exceed the bytes of `room`."""
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(file, cursor):

@@ -179,9 +179,10 @@ class Schedule(Protocol):
     ) -> FeedReply:
         """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`.
 
-        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). A batch that the queue does not
-        know, or knows in an older round, is first opened anew at cursor 0, and its jobs of the older round are dropped. If
-        `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that are live are skipped.
+        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). A batch that the queue does
+        not know, or knows in an older round, is first opened anew at cursor 0, and its jobs of the older round are dropped. If
+        `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that wait or are leased
+        already are skipped.
         """
         ...
 
@@ -205,7 +206,9 @@ class Schedule(Protocol):
         ...
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
-        """Extend leases, so that they run out `lease_ms` from now. Returns those that are gone or of a closed batch."""
+        """Extend leases, so that they run out `lease_ms` from now. Returns the leases that are gone, and those of closed
+        batches.
+        """
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
@@ -264,5 +267,7 @@ class Lanes(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise QueueUnavailable unless the server takes writes. A replica takes none, nor does a server whose disk is full."""
+        """Raise QueueUnavailable unless the server takes writes. A replica does not take writes, nor does a server whose disk
+        is full.
+        """
         ...

@@ -85,5 +85,5 @@ class Window:
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """Return how many rows of a batch wait on a lane: ready or delayed. `schedule` is None if the lane does not know it."""
+    """Return how many rows of a batch wait on a lane, ready or delayed. `schedule` is None if the lane lacks the batch."""
     return 0 if schedule is None else schedule.ready + schedule.delayed

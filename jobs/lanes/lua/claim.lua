@@ -1,22 +1,22 @@
--- claim: take reports, then lease up to n jobs. The same claim id again gives the same jobs. Put before it:
--- presence.lua, mend.lua, reports.lua, rescue.lua, leasing.lua and turns.lua.
+-- claim: take reports, then lease up to n jobs. The same claim id again gives the same jobs. It needs
+-- presence.lua, mend.lua, reports.lua, rescue.lua, leasing.lua and turns.lua of parts/, which are put before it.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --        14 claim: LIST of the jobs of this claim id
--- ARGV   1 claim id  2 n  3 the reports, as settle has them  4 worker  5 its record  6 how many jobs it has in hand
---        7 lease in ms  8 ms for which the worker is shown  9 how many due and how many expired jobs to look at
+-- ARGV   1 claim id  2 n  3 the reports, as in ARGV 1 of settle  4 worker  5 its record  6 how many jobs it has in hand
+--        7 lease in ms  8 ms for which the worker is shown  9 the most due jobs, and the most expired ones, to look at
 --        10 deaths in a row after which the lane pauses itself  11 ms after which a group that was not served gains a level
 --        12 JSON: tenant -> {weight, cap of rows in flight}
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}
 --        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. If there are more jobs than
---        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua a long string takes longer than all the rest
---        apart: 1 if this busy worker gets no jobs, so that it can take suspects once its hands are empty
+--        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua long strings would take most of the time
+--        apart: 1 if this busy worker gets no jobs, so that it can take suspects once it has no job in hand
 --        lost: the numbers, from 1, of reports whose lease no longer held
 --
--- In order: take the reports, promote what is due, rescue what has expired; then lease suspects, or ready jobs in their turns.
+-- The steps: take the reports, make due jobs ready, rescue jobs whose leases ran out, lease suspects or ready jobs.
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local CLAIM = KEYS[14]
 local FEW_PAYLOADS = 4
 local lost, apart = {}, 0
@@ -102,8 +102,8 @@ local function lease_suspects()
   end
 end
 
--- This is called while suspects wait. An idle worker gets suspects and ready jobs in turn. One busy worker at a time
--- gets no jobs, so that it becomes idle. Returns whether this claim gets no ready jobs.
+-- Called if suspects wait. An idle worker gets suspects in one claim, and ready jobs in the next. One busy worker at a time
+-- gets no jobs, so that it becomes idle. Returns whether this claim leases no ready jobs.
 local function serve_suspects()
   if in_hand == 0 then
     local is_their_turn = meta('turn') ~= 'ready' or known_sizes[READY] == 0

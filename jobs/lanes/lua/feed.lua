@@ -4,12 +4,12 @@
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 expected cursor  4 next cursor  5 1 at the end of the input, else 0
 --        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
---        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if there were any; and its payload
+--        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if it was tried before; and its payload
 -- Reply  {accepted, refused, round, cursor}. accepted: 1 if the rows were added and the cursor moved. refused: 1 if the
---        lane knows a later round, or the batch is closed. round and cursor: those of the batch now
+--        lane knows a later round, or the batch is closed. round and cursor: those that the batch has now
 --
--- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are live
--- are skipped.
+-- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are on the lane
+-- already are skipped.
 
 local batch, round, cursor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local record = get_batch(batch)

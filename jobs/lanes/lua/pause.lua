@@ -5,7 +5,8 @@
 -- ARGV   1 1 to pause, 0 to resume
 -- Reply  none
 --
--- Both forget why the lane paused itself. Resuming also counts deaths and finished rows from 0 again.
+-- Pausing and resuming both remove the reason for which the lane paused itself. Resuming also counts deaths and finished rows
+-- from 0 again.
 
 set_meta('reason', false)
 if ARGV[1] == '1' then

@@ -6,7 +6,7 @@
 -- ARGV   1 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local lost = {}
 each_lease(ARGV[1], function(number, job, r, held)
   if not held then

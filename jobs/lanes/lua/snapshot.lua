@@ -4,7 +4,8 @@
 --        12 crashed  13 flights
 -- ARGV   none
 -- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects}
---        batches and counts: as HGETALL gives them. workers: the records of those that are shown. ready counts the suspects too
+--        batches and counts: as HGETALL gives them. workers: the records of the workers that are shown. ready counts the
+--        suspects too
 
 local now = now_ms()
 local shown = {}

@@ -1,16 +1,19 @@
--- changes: put before every script, after records. It gathers all that a script changes, and `write` writes it with one
--- command a key. A script calls `write` at its end, and before it reads a set of jobs that it may have changed.
+-- changes: a part that is put before every script, after records. It gathers the changes that a script makes, and `write`
+-- sends them to Redis with few commands for each key. A script calls `write` at its end, and before it reads a set of jobs
+-- that it may have changed.
 
-local TABLE_FROM = 16 -- with this many new members Redis is made to keep a key as a table: it searches a list for each member
+-- If a key gets this many new members at once, Redis is made to keep the key as a table. It would search a list once for
+-- each member.
+local TABLE_FROM = 16
 local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes Redis turn the key into a table
 
 local moved_jobs = {} -- key of a set -> job -> its score, or false to remove it
-local moved_members = {} -- group -> member of `ready` -> whether it is added
+local moved_members = {} -- group -> member of `ready` -> true to add it, false to remove it
 local removed_payloads = {} -- the jobs whose payloads are removed
 local state_changes = {} -- batch -> r, d or l -> by how much that count changes
 local number_changes = {[TENANTS] = {}, [FLIGHTS] = {}} -- hash -> field -> by how much that number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
-local known_sizes = {} -- key of a set -> how many members it has, if that was asked
+local known_sizes = {} -- key of a set -> how many members it has, if Redis was asked
 local bytes_change = 0
 
 local function add(numbers, field, by)
@@ -23,7 +26,7 @@ local function count_job(batch, state, by)
   add(states, COUNTED_AS[state], by)
 end
 
--- Put a job into a set, with its score; false removes it.
+-- Put a job into a set with this score, or remove the job from the set if `score` is false.
 local function move(set, job, score)
   local jobs = moved_jobs[set] or {}
   moved_jobs[set] = jobs
@@ -36,7 +39,8 @@ local function move_member(group, member, is_added)
   members[member] = is_added
 end
 
--- Write the changes of one set. `score` is given if all members have the same. Returns by how many members the set has grown.
+-- Write the changes of one set. If all members get the same score, it is `score`. Returns by how many members the set has
+-- grown.
 local function write_set(set, scores, score)
   local removed, added = {}, {}
   for member, own_score in pairs(scores) do
@@ -87,7 +91,8 @@ local function write_jobs()
   unwritten_jobs, removed_payloads = {}, {}
 end
 
--- Return the numbers of a hash by field, at least those of the fields in `asked`. Unknown ones are read in one command.
+-- Return field -> number for a hash, with at least the fields in `asked`. Numbers that are not known yet are read in one
+-- command.
 local function numbers_of(hash, asked)
   local numbers, unknown = known_numbers[hash] or {}, {}
   known_numbers[hash] = numbers

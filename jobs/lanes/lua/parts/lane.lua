@@ -1,5 +1,5 @@
--- lane: put before every script, as its first part. It declares the keys of a lane, and functions that read and write
--- many at once.
+-- lane: the first of the parts that are put before every script. It declares the keys of a lane, and functions that read
+-- and write many at once.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
@@ -9,9 +9,9 @@
 --                  and, once it has crashed, |fence of the lost lease|its claim id|solo crashes|group|size|1 if the last crash
 --                  was solo. `group` orders suspects, and `size` is how many of them were leased together; 0 for any other job
 --                  States: r ready, s suspect, d delayed, l leased, y dying, b leased as a burial
---                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all
+--                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all of it
 --   payload  HASH  job -> round|priority|tenant|cost|, then bytes that no script reads
---   ready    ZSET  of score 0, read by lexical ranges: <9-priority>|tenant|<9999999999-cost>|round|bytes of the payload|job
+--   ready    ZSET  all scores are 0; in lexical order: <9-priority>|tenant|<9999999999-cost>|round|bytes of the payload|job
 --                  A dying job has ! in place of <9-priority>, so it sorts before all others
 --   delayed  ZSET  job -> when it is due             leased  ZSET  job -> when its lease runs out
 --   tenants  HASH  group -> how many of its jobs are ready. A *group* is <9-priority>|tenant: one tenant in one priority
@@ -19,10 +19,10 @@
 --                  fence, version    the last fence of a lease, and the last version of a batch, that were given out
 --                  bytes             of all payloads
 --                  now               when the last claim or beat came
---                  silence, grace    when the last silence of all workers began, and until when leases that ran out since are
---                                    spared (rule 28)
---                  turn|<level>, deficit|<group>, served|<group>    for deficit round robin: the group that was served last on a
---                                    level, what is left of a group's quantum, and since when a group waits to be served
+--                  silence, grace    when the last silence of all workers began, and until when leases that ran out since then
+--                                    are spared (rule 28)
+--                  turn|<level>, deficit|<group>, served|<group>    for deficit round robin: the group that was served last on
+--                                    a level, what is left of a group's quantum, and since when a group waits to be served
 --                  group             the number of the last group of suspects
 --                  deaths, finished  deaths of workers in a row; rows finished since the lane was resumed (rule 34)
 --                  apart             <worker>|<until when>: the busy worker that gets no jobs, so that it can take suspects
@@ -30,7 +30,7 @@
 --   workers  HASH  worker -> until when it is shown|its record
 --   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l
 --   suspects ZSET  job -> group. Jobs that were lost together are a group, and run apart; the lowest group is first
---   crashed  SET   of the current streak of deaths: w|<incarnation> for each worker that died, j|<job> for each lost job
+--   crashed  SET   for the current streak of deaths: w|<incarnation> for each worker that died, j|<job> for each lost job
 --   flights  HASH  tenant -> its leased jobs
 -- A job is written <batch>/<row>. Times are in milliseconds of this server's clock.
 
@@ -38,7 +38,7 @@ local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
-local MOST_SOLO = 2 -- solo crashes after which a job is dying
+local MOST_SOLO = 2 -- a job with this many solo crashes is dying
 local AT_A_TIME = 1000 -- the most arguments of one command, since Lua's stack is bounded
 
 local function now_ms()

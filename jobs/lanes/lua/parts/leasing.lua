@@ -1,4 +1,4 @@
--- leasing: put before claim. It reads the arguments of the claim, and leases one job at a time.
+-- leasing: a part that is put before claim. It reads the arguments of the claim, and leases one job at a time.
 
 local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = now_ms()
@@ -6,7 +6,7 @@ local expiry = text_of(now + lease_ms)
 local claimed = {} -- the jobs of this claim
 local fence -- the last fence that was given out; claim.lua reads it from `meta`
 
--- Return the level of a group without what it gained by waiting: its priority, or 10 for dying jobs.
+-- Return the level of a group without the levels that it gained by waiting: its priority, or 10 for dying jobs.
 local function own_level_of(group)
   local inverse = string.sub(group, 1, 1)
   return inverse == DYING and 10 or 9 - inverse
@@ -51,7 +51,7 @@ end
 local function lease_ready(group, member, job)
   local r = job and get_job(job)
   if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then
-    move_member(group, member, false) -- the record says otherwise; the next claim mends the lane
+    move_member(group, member, false) -- the member does not fit the job's record: the next claim mends the lane
     return nil
   end
   if not is_current(r) then

@@ -1,9 +1,9 @@
--- mend: put before claim. A server that evicts keys loses whole keys. Mending makes the other keys again from `payload`
--- and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are still missing are fed again after the audit (rule 13).
+-- mend: a part that is put before claim. A server that evicts keys loses whole keys. Mending makes the lost keys again from
+-- `payload` and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are still missing are fed again after the audit (rule 13).
 
-local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was read as a whole: other fields are 0
+local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was read as a whole: a field that it lacks is 0
 
--- Read all numbers of a hash. Returns their sum, or nil if one is negative: then something else was counted too high.
+-- Read all numbers of a hash. Returns their sum; nil if a number is negative, because another number must then be too high.
 local function sum_of(hash)
   local numbers, sum, least = setmetatable({}, ALL_KNOWN), 0, 0
   local fields = redis.call('HGETALL', hash)
@@ -41,8 +41,8 @@ local function is_whole(in_groups)
     and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
--- Make the keys again. A job without a payload is removed, so that it is neither run nor fails. A job without a record
--- begins anew as a fresh one. Each lease now runs out `lease_ms` from `now`.
+-- Make the keys again. A job without a payload is removed: it does not run, and it does not fail. A job without a record
+-- begins anew as a fresh job. Each lease now runs out `lease_ms` from `now`.
 local function mend(now, lease_ms)
   redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
   for _, set in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do

@@ -1,11 +1,11 @@
--- presence: put before claim and beat. It notes that a worker is there, and gives all workers a grace after a silence
--- (rule 28 of jobs/PROTOCOL.md).
+-- presence: a part that is put before claim and beat. It notes that a worker is there, and gives all workers a grace
+-- after a silence (rule 28 of jobs/PROTOCOL.md).
 
 local MOST_GRACE_MS = 15000 -- the longest grace: a living worker beats three times in it
 local DAY_MS = 86400000
 
--- Move all expiries and due times back by as much as the clock was set back, or is behind the clock of an earlier
--- server. Otherwise leased and delayed jobs would wait until the clock has caught up.
+-- The clock was set back by `by_ms`, or is that far behind the clock of an earlier server. Move all expiries and due times
+-- back as far. Otherwise leased and delayed jobs would wait until the clock has caught up.
 local function move_times_back(by_ms)
   for _, set in ipairs({LEASED, DELAYED}) do
     local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
@@ -20,9 +20,9 @@ local function move_times_back(by_ms)
   end
 end
 
--- Note that a claim or a beat came. If none came for longer than a lease, Redis was away or its clock jumped: begin a
--- grace, in which only those leases are rescued that ran out before the silence. A lane without a note of the last time
--- needs no grace: it has no leases, or the claim that mends it gives each a new term.
+-- Note that a claim or a beat came. If none came for longer than a lease, Redis was away or its clock jumped. Then a grace
+-- begins: until its end, only leases that ran out before the silence are rescued. A lane without a note of the last time
+-- needs no grace: it has no leases, or the claim that mends the lane gives each lease a new term.
 local function note_presence(now, lease_ms)
   local last = tonumber(meta('now')) or now
   set_meta('now', text_of(now))

@@ -1,6 +1,6 @@
--- records: put before every script, after lane. It reads the records of batches, the fields of `meta` and the records
--- of jobs, each once, and keeps them for the rest of the script. A changed batch is written at once; changes of `meta`
--- and of jobs are written by `write` of changes.lua.
+-- records: a part that is put before every script, after lane. It reads the records of batches, the fields of `meta` and
+-- the records of jobs, each once, and keeps them for the rest of the script. A changed batch is written at once; changes
+-- of `meta` and of jobs are written by `write` of changes.lua.
 
 local known_batches = {}
 
@@ -20,7 +20,7 @@ end
 
 local known_meta, unwritten_meta = {}, {}
 
--- Read fields of `meta` that `meta` will be asked for, in one command.
+-- Read these fields of the hash `meta` in one command, because the function `meta` will be asked for them.
 local function load_meta(fields)
   local unknown = {}
   for _, field in ipairs(fields) do
@@ -105,7 +105,8 @@ end
 
 local known_jobs, unwritten_jobs = {}, {}
 
--- Read jobs that `get_job` will be asked for, all at once. `fresh_ones` maps jobs that may be fresh to their records.
+-- Read all these jobs at once, because `get_job` will be asked for them. `fresh_ones` maps jobs that may be fresh to their
+-- records.
 local function load_jobs(jobs, fresh_ones)
   local unknown, without_record = {}, {}
   for _, job in ipairs(jobs) do

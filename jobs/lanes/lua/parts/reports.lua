@@ -1,9 +1,10 @@
--- reports: put before settle and claim. It takes reports of leased jobs that are done, or to be tried again later.
+-- reports: a part that is put before settle and claim. It takes reports of leased jobs that are done, or to be tried again
+-- later.
 
--- Take reports, each a line of `each_lease` that ends in the ms after which the job is to be tried again, or in nothing
--- if it is done. A row that is done, other than by burial, ends the streak of deaths. A suspect that is to be tried
--- again is a suspect no more, since it did not crash. Returns the numbers, from 1, of leases that no longer held:
--- nothing changes for those.
+-- Take reports, each a line of `each_lease`. Such a line ends in the ms after which the job is to be tried again, or in
+-- nothing if the job is done. A row that is done, other than by burial, ends the streak of deaths. A suspect that is to be
+-- tried again is no longer a suspect, since it did not crash. Returns the numbers, from 1, of leases that no longer held:
+-- nothing changes for their jobs.
 local function take_reports(lines)
   local lost, finished = {}, 0
   each_lease(lines, function(number, job, r, held, delay)

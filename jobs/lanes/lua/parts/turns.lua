@@ -1,4 +1,5 @@
--- turns: put before claim, after leasing. It leases ready jobs: burials first, then by priority, tenant and length.
+-- turns: a part that is put before claim, after leasing. It leases ready jobs: burials first, then by priority, tenant and
+-- length.
 --
 -- Groups on the highest level take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens. The
 -- quantum of a turn is the highest cost among the first jobs of these groups, times the weight of the tenant, so each
@@ -10,7 +11,8 @@ local AT_ONCE = 8 -- the most jobs of a group that one step of its turn looks at
 
 local aging_ms, tenant_settings = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
 
--- Return the groups that have ready jobs. Reads, in one command, the fields of `meta` about them and those in `fields`.
+-- Return the groups that have ready jobs. Reads, in one command, the fields of `meta` about these groups, and the fields in
+-- `fields`.
 local function ready_groups(fields)
   local groups = {}
   for group, ready in pairs(known_numbers[TENANTS]) do
@@ -53,7 +55,7 @@ local function level_of(group)
   return math.min(own + math.floor(math.max(now - served, 0) / aging_ms), 9)
 end
 
--- Serve a group that takes turns with no other. Returns whether it had a job to look at.
+-- Serve a group that need not take turns with other groups. Returns whether it had a job to look at.
 local function serve_alone(group, level)
   local members = first_of(group, math.min(n - #claimed, room_of(group)))
   local jobs = load_ready(group, members)
