@@ -60,7 +60,9 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rest."""
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
+    that did not complete.
+    """
 
     round: int
     reason: CloseReason
@@ -90,7 +92,7 @@ class Paused(_Record):
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: the pause is over, and further rows of the round start. It is not paused a second time."""
+    """`resumed-<round>.json`: the pause is over, and further rows of the round start. The round is not paused a second time."""
 
     round: int
     at: datetime

@@ -37,8 +37,8 @@ def now() -> datetime:
 class Round:
     """The current round of a batch, as its markers were when they were read.
 
-    `before` is the marker `done` of the round before this one; None in round 1. `sent_back` maps each row that was ever sent
-    back by name to the last round that was opened for the row. `paused` is None if the round was not paused or was resumed.
+    `before` is the marker `done` of the round before this one; None in round 1. `sent_back` maps each row that a marker
+    `reopen` names to the last round that was opened for the row. `paused` is None if the round was not paused or was resumed.
     `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
     follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
     cancelled after the soft deadline had closed this round, or the round that this one continues.
@@ -94,8 +94,8 @@ class Round:
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome in this round (rule 8 of jobs/PROTOCOL.md).
 
-        A completed line counts in any round, unless its row was sent back by name for a later round. Any other line counts only
-        if it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
+        A completed line counts in any round, unless a later round was opened for its row by name. Any other line counts only if
+        it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
         """
         if line.status == "c":
             return line.round >= self.sent_back.get(line.row, 0)

@@ -45,7 +45,9 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file: a compaction died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file. They are left by a compaction that died, or by a worker that wrote a
+    segment again.
+    """
     for path in sorted({index.compacted[name] for name in copies}):
         read_segments(store, path)
         if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
