@@ -66,8 +66,8 @@ def find_old_batches(
 ) -> Iterator[tuple[str, datetime]]:
     """Yield the id of each batch whose last round was published at least `age` ago, and the time when it was published.
 
-    Also yields the id of each unfinished deletion, with the time `age` ago. `faults` gets an error for each damaged batch, and
-    the batch is left out; without `faults` the error is raised. Raises StoreUnavailable.
+    Also yields the id of each batch whose deletion is unfinished, with the time that is `age` before now. `faults` gets an
+    error for each damaged batch, and the batch is left out; without `faults` the error is raised. Raises StoreUnavailable.
     """
     until, batch_ids = clock() - age, list_batches(store)
 

@@ -217,7 +217,9 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write final failures for the rows whose requests cannot be read. A completed line that comes later wins over them."""
+        """Write a final failure for each row whose request cannot be read. If a completed line of the row comes later,
+        it wins.
+        """
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0

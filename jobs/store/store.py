@@ -118,7 +118,8 @@ class Store(ABC):
         return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}{more}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
-        """Delete half-written files that killed processes left and nobody touched for `age`. Returns how many were deleted.
+        """Delete half-written files of killed processes, if nobody has written to them for `age`. Returns how many were
+        deleted.
 
         An object store has no such files.
         """
