@@ -127,7 +127,8 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """What the engine reads, without how it is to answer: messages, text, adapter and continuations.
+        """The part of the prompt that the engine reads: messages, text, adapter and continuations. All other parts say how to
+        answer.
 
         If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
         """

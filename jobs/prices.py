@@ -58,7 +58,9 @@ class Prices(BaseModel):
     )
 
     def of_device(self, device: str) -> int:
-        """Return the cost of an hour of `device`, in billionths: that of the longest entry that begins its name, else 0."""
+        """Return the cost of an hour of `device`, in billionths of the currency. It is the cost of the longest entry with which
+        the device's name begins; 0 if there is no such entry.
+        """
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 

@@ -224,7 +224,9 @@ class Settings(BaseSettings):
     @field_validator("aliases")
     @classmethod
     def _known_aliases(cls, aliases: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
-        """Refuse an alias that no model has, and a name that is the alias of a model and so would have no effect."""
+        """Refuse a name that stands for an alias which no model has. Also refuse a name that is itself the alias of a model,
+        because it would have no effect.
+        """
         catalog = {**SHIPPED, **info.data.get("models", {})}
         for name, alias in aliases.items():
             if name in catalog:

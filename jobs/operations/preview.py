@@ -102,7 +102,8 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         raise
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    with contextlib.suppress(Exception):  # the prompts are made, so an error of the kind as it is closed is harmless
+    # the prompts are made: an error that the kind raises as it is closed does no harm
+    with contextlib.suppress(Exception):
         conversation.close()
     return prompts
 
