@@ -50,7 +50,7 @@ def make_proxy() -> Iterator[Callable[..., Proxy]]:
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that is loaded before the C library of a process, so that its clock can be moved."""
+    """A library that is loaded before the C library of a process, so that a test can move the clock of the process."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (cc) is installed to build the library that moves a process's clock")
@@ -63,5 +63,5 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clock(shim: Path, tmp_path: Path) -> Clock:
-    """A clock that is right until it is moved."""
+    """A clock that shows the right time until a test moves it."""
     return Clock(shim, tmp_path / "offset")

@@ -9,10 +9,11 @@ COUNTED_AS: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
 
 
 def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str]:
-    """The faults of the lane's keys, a sentence each: every live job must be in exactly one state, and all counts must add up.
+    """Return a sentence for each fault of the lane's keys. Every live job must be in exactly one state, and all counts must add
+    up.
 
-    A lane that lost a key is repaired by the next claim; do not check it before. Pass `bytes_lost` if `meta` was lost: the
-    bytes of the window are only an estimate afterwards.
+    If a lane has lost a key, check it only after the next claim, which repairs the lane. Pass `bytes_lost` if `meta` was lost:
+    from then on, the bytes of the window are only an estimate.
     """
     pipe = client.pipeline(transaction=True)
     for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):

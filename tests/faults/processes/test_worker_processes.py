@@ -23,7 +23,7 @@ on_each_server = pytest.mark.parametrize("redis_server", list(BINARIES), indirec
 
 @pytest.fixture
 def night(make_night: Callable[..., Premises], redis_server: Server) -> Premises:
-    """Premises whose rows take 0.6 s, so that some are left at each fault."""
+    """Premises whose rows take 0.6 s each, so that some rows are left when the fault comes."""
     return make_night(redis_server, stub={"step_s": 0.01})
 
 
@@ -66,7 +66,7 @@ def test_a_worker_stopped_past_its_lease_does_no_harm_when_it_continues(night: P
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["is killed", "stands still past its leases"])
 def test_rows_fail_and_are_retried_while_a_worker(make_night: Callable[..., Premises], sent: signal.Signals) -> None:
-    """A row fails for good only with its last attempt, and attempts with a lost lease do not count."""
+    """A row fails for good only with its last attempt. An attempt whose lease was lost does not count."""
     night = make_night(stub={"step_s": 0.01, "failure_rate": 0.6})
     batch_id = night.submit()
     victim, _ = night.work(), night.work()
@@ -139,7 +139,7 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
 def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
     """The leases of a dead worker must be found, even if the key that says when they run out is gone.
 
-    The lane has only these keys as long as no row waits for a retry and no worker has died; the others are evicted below.
+    The lane has only these keys, because no row waits for a retry and no worker has died. A test below evicts the other keys.
     """
     batch_id = night.submit()
     worker = night.work()
@@ -156,7 +156,7 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
 
 
 GHOST = WorkerRecord("ghost", 1, "n", LANE, 0)
-"""The record of a worker whose part the test plays before the fault."""
+"""The test plays this worker before the fault."""
 
 
 def in_every_state(night: Premises) -> str:
@@ -186,7 +186,7 @@ def in_every_state(night: Premises) -> str:
 def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     make_night: Callable[..., Premises], key: str
 ) -> None:
-    """The next worker's claim makes the lane add up again at once, not only at the end of the batch."""
+    """The claim of the next worker mends the lane at once, so that its keys agree long before the end of the batch."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = in_every_state(night)
     assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
