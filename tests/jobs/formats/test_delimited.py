@@ -1,4 +1,4 @@
-"""Shows jobs/formats/delimited.py: headers, quotes and lines; and rows that are written as CSV are read back."""
+"""Shows jobs/formats/delimited.py: headers, quotes and lines are read, and rows that were written as CSV are read back."""
 
 import csv
 import io

@@ -51,7 +51,7 @@ def test_a_line_that_is_too_long_is_never_taken_for_its_beginning(line: bytes) -
 
 
 class LongLine(io.RawIOBase):
-    """One line of 200 MiB, made as it is read, and a short one."""
+    """One line of 200 MiB, which is made while it is read, and then a short line."""
 
     left = 200 << 20
 
@@ -138,7 +138,7 @@ def test_a_long_integer_that_is_not_kept_is_a_key_twice() -> None:
     ],
 )
 def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
-    """Read as text, and as the value of a column: both find the same."""
+    """`read_value` gets the value as text, and `unkept` gets it as the value of a column. Both find the same."""
     read = read_value(text)
     found = unkept({"name": orjson.loads(text) if len(text) != 20 else int(text)})
     if value == "out_of_range":

@@ -1,4 +1,4 @@
-"""Shows jobs/intake/row_reader.py: the request that a row becomes, and the fault that a bad row gets."""
+"""Shows jobs/intake/row_reader.py: a row becomes a request, and a bad row becomes a fault."""
 
 import json
 from typing import Any, Self
@@ -16,7 +16,7 @@ from jobs.kinds.kind import Conversation
 
 
 class NoteRequest(BaseModel):
-    """A request with every sort of limit, and checks of its own."""
+    """A request with every sort of limit, and with checks of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class NoteRequest(BaseModel):
 
 
 class NoteKind:
-    """A kind that is never composed."""
+    """A kind for reading rows only; its `compose` is never called."""
 
     name = "note"
     request_type = NoteRequest

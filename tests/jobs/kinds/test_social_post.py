@@ -62,7 +62,7 @@ def test_a_link_of_the_source_text_may_stay() -> None:
 
 
 def test_a_post_that_is_too_long_is_asked_for_again() -> None:
-    """Each try asks for fewer words and replaces the one before, so only the last is billed."""
+    """Each try asks for fewer words, and replaces the try before. So only the last try is billed."""
     output, turns = converse(
         "social_post", BREAD, lambda p: "Short." if p.label == "post, try 3" else "Long words. " * 40
     )

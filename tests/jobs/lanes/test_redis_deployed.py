@@ -27,7 +27,7 @@ LANES = [f"model-{n}@1" for n in range(12)]
 
 
 def every_step(queue: RedisQueue, lane: str) -> None:
-    """Every script and every command, once or more."""
+    """Run every script and send every command, once or more."""
     me = WorkerRecord("w", 1, "n", lane, 0)
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(n, tenant=f"t{n % 2}") for n in range(6)]).accepted
     jobs = queue.claim(lane, "w-1-0", 6, LEASE_MS, me).jobs
@@ -45,7 +45,7 @@ def every_step(queue: RedisQueue, lane: str) -> None:
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(7)]).accepted
     queue.claim(lane, "w-1-2", 6, 1, me)
     rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
-    while not rescued:  # its lease of a millisecond has yet to run out
+    while not rescued:  # the lease of a millisecond has yet to run out
         rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
     assert [(job.crashes, job.suspect) for job in rescued] == [(1, True)]
     assert queue.drop(lane, "b", 1, forget=True) == 1
@@ -54,7 +54,7 @@ def every_step(queue: RedisQueue, lane: str) -> None:
 
 
 def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
-    """Twelve lanes, over all three nodes; the URL names one node and does not say that there is a cluster."""
+    """Twelve lanes are spread over all three nodes. The URL names one node, and does not say that there is a cluster."""
     with redis.RedisCluster.from_url(redis_cluster) as client:
         nodes = {client.get_node_from_key(f"np:1:{{{lane}}}:jobs") for lane in LANES}
         assert len(nodes) == 3
@@ -69,7 +69,7 @@ def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
 
 
 def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
-    """A node that does not know which node serves its slots."""
+    """The URL names a node that does not know which node serves its slots."""
     if REDIS is None:
         pytest.skip("redis-server is not installed")
     node = MakeServer(REDIS, tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
@@ -84,7 +84,7 @@ def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, beside its key."""
+    """A certificate for 127.0.0.1 that signs itself. Its key lies beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")
@@ -118,7 +118,7 @@ def test_an_untrusted_certificate_is_reported_with_the_remedy(tls_server: "Serve
 
 @pytest.fixture
 def guarded(redis_server: "Server") -> str:
-    """The URL of a user who has the documented rights and no others."""
+    """The URL of a user who has the documented rights, and no other rights."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.execute_command(*GRANT)
     return redis_server.url.replace("redis://", "redis://night:s3cret@")

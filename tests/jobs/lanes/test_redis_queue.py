@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/redis_queue.py over an imitation and real servers: the scripts together, many jobs, and a full server."""
+"""Shows jobs/lanes/redis_queue.py over an imitation and real servers: all scripts together, many jobs, and a full server."""
 
 import threading
 from collections import Counter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_more_jobs_than_a_command_takes_arguments(queue: RedisQueue) -> None:
-    """Every step on 2,500 jobs at once."""
+    """Every step is made on 2,500 jobs at once."""
     fed(queue, [row(n) for n in range(2500)])
     jobs = claim(queue, 2500)
     assert claim(queue, 2500) == jobs
@@ -60,7 +60,7 @@ def test_a_server_that_was_killed_and_started_again_has_forgotten_all(redis_serv
 
 
 def test_a_lane_that_went_back_in_time_gives_out_again_what_was_settled(queue: RedisQueue, client: redis.Redis) -> None:
-    """Leases from after that moment no longer hold; those from before do. Storage knows which rows are done already."""
+    """Leases from before the saved moment hold, and leases from after it do not. Storage knows which rows are done already."""
     fed(queue, [row(n) for n in range(3)])
     (first,) = claim(queue, 1)
     names: list[Any] = client.keys("np:1:*")
@@ -111,7 +111,7 @@ def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str], ser
         try:
             with pytest.raises(QueueUnavailable, match="full"):
                 queue.feed(LANE, "b2", 1, 0, 1, True, [row(5)])
-            client.delete(key("ready"))  # to be mended, which takes memory too
+            client.delete(key("ready"))  # the claim must mend the lane, which takes memory too
             jobs = claim(queue)
             assert queue.beat(LANE, [job.lease for job in jobs], LEASE_MS, ME).lost == frozenset()
             assert queue.release(LANE, [jobs[0].lease]) == frozenset()
@@ -123,10 +123,12 @@ def test_at_maxmemory_only_feeding_is_refused(servers: Callable[[str], str], ser
 
 @pytest.mark.parametrize("server", ["redis-server", "valkey"])
 def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str], server: str) -> None:
-    """Many incarnations of a worker, each of which releases, retries and loses jobs; scripts/checks/full_redis.py has more."""
+    """A worker lives and dies many times. Each life releases, retries and loses jobs. scripts/checks/full_redis.py does this
+    for longer.
+    """
     with redis.Redis.from_url(servers(server)) as client:
         client.flushall()
-        client.config_set("hash-max-listpack-value", 1)  # a record of one byte more must not change a key's form
+        client.config_set("hash-max-listpack-value", 1)  # a record that grows by a byte must not change the key's form
         queue = RedisQueue(client, max_attempts=3)
         fed(queue, [row(n) for n in range(60)], at_end=False)
         client.config_set("maxmemory-policy", "noeviction")
@@ -137,7 +139,7 @@ def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str]
                 leases = [job.lease for job in claim(queue, 9, f"w-{life}-0")]
                 queue.release(LANE, leases[::2])
                 queue.settle(LANE, [Settlement(lease, "retry", 0) for lease in leases[1::2]])
-                claim(queue, 5, f"w-{life}-1", lease_ms=1)  # and is heard of no more
+                claim(queue, 5, f"w-{life}-1", lease_ms=1)  # the worker dies with these jobs
                 queue.resume(LANE)
                 names: list[Any] = [name for name in client.keys("np:1:*") if b":claim:" not in name]
                 sizes.append(sum(client.memory_usage(name, samples=0) or 0 for name in names))

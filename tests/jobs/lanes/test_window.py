@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/window.py: how much of each batch a lane takes, when it is full and when many batches are open."""
+"""Shows jobs/lanes/window.py: how many rows of each batch a lane takes, if the lane is full, and if many batches are open."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ def batch(name: str, tenant: str = "a", priority: int = 4) -> Batch:
 
 
 def lane(**live: tuple[int, int]) -> LaneSnapshot:
-    """A lane with these rows of each batch: how many wait, and how many are leased."""
+    """Return a lane with these rows of each batch: the number of waiting rows, and the number of leased rows."""
     schedules = {
         name: BatchSchedule(name, 1, 0, False, False, ready, 0, leased, 1) for name, (ready, leased) in live.items()
     }
@@ -89,7 +89,7 @@ def test_bytes_of_an_allocation(given: Mapping[str, int], size: int, room: Room)
 
 
 def test_many_open_batches_come_to_about_two_windows_and_a_few_rows_of_each() -> None:
-    """Also when rows of them are claimed and more are fed."""
+    """This also holds after rows of these batches are claimed and more rows are fed."""
     batches = [batch(f"{n}", f"t{n % 3}") for n in range(1000)]
     live: dict[str, tuple[int, int]] = {}
     for _ in range(3):

@@ -17,7 +17,7 @@ def test_an_estimate_of_tokens_counts_all_turns() -> None:
 
 
 class Anything(BaseModel):
-    """A request without fields, and an output that is never made."""
+    """A request without fields. It is also the type of an output that is never made."""
 
 
 class Breaking:
@@ -42,7 +42,7 @@ class Breaking:
 
 
 def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
-    """An error of its ending is none of the row: the first prompts are there by then."""
+    """If the kind raises while it is closed, this is no fault of the row: the first prompts are made by then."""
     row = RowRequest(0, 1, "breaking", "stub", {})
     with pytest.raises(CheckFailed, match="kind breaking: ZeroDivisionError") as raised:
         first_prompts(row, Breaking("asked"))

@@ -1,4 +1,6 @@
-"""Shows jobs/publishing/sweeper.py: a batch may be deleted at any moment; the sweep goes on and the queue forgets it."""
+"""Shows jobs/publishing/sweeper.py when a batch is deleted at any moment: the sweep continues, and the queue forgets
+the batch.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +51,7 @@ def test_a_sweep_goes_on_after_another_process_published_and_deleted_a_batch(
 
 @pytest.mark.parametrize("round_", [1, 2])
 def test_a_deleted_batch_is_dropped_from_the_queue(night: TimedNight, round_: int) -> None:
-    """Also in round 2, whose empty folder looks like that of a batch in round 1."""
+    """This also holds in round 2: the empty folder of the deleted batch looks like that of a batch in round 1."""
     batch = night.accept(2)
     batches = OpenBatches(night.store, batch_scan_s=0.0)
     sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=night.now)

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/beat.lua: leases are extended, and those that are lost or cancelled come back."""
+"""Shows jobs/lanes/lua/beat.lua: leases are extended, and the reply names the leases that are lost or cancelled."""
 
 import redis
 

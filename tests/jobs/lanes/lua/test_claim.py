@@ -26,7 +26,7 @@ def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
 def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
     queue: RedisQueue, client: redis.Redis, rows: int
 ) -> None:
-    """The payloads of a few jobs are in the reply; those of many are read apart."""
+    """The payloads of a few jobs are in the reply. The payloads of many jobs are read by another command."""
     fed(queue, [row(n) for n in range(rows)])
     wanted = {n: b'{"row":%d}' % n for n in range(rows)}
     assert {job.key.row: job.payload for job in claim(queue)} == wanted
@@ -82,7 +82,7 @@ def test_a_paused_lane_gives_nothing_until_resumed(queue: RedisQueue) -> None:
 
 @pytest.mark.parametrize("forget", [pytest.param(False, id="closed"), pytest.param(True, id="forgotten")])
 def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: redis.Redis, forget: bool) -> None:
-    """Jobs that came back with old keys are not run: their batch is closed or unknown."""
+    """Old keys bring jobs back whose batch is closed or unknown by now. These jobs are not run."""
     fed(queue, [row(0)])
     keys: list[Any] = client.keys("*")
     state = {name: client.dump(name) or b"" for name in keys if not name.endswith((b"batches", b"lanes"))}

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/parts/mend.lua and records.lua: lost keys are made again, and damaged records are as if lost."""
+"""Shows jobs/lanes/lua/parts/mend.lua and records.lua: lost keys are made again, and damaged records count as lost."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,9 @@ from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, k
 
 
 def test_ready_members_that_are_damaged_are_made_again(queue: RedisQueue, client: redis.Redis) -> None:
-    """They lack the round and the size of their jobs. A claim removes them, and the next claim makes the lane's keys again."""
+    """The damaged members lack the round and the size of their jobs. A claim removes them, and the next claim makes the lane's
+    keys again.
+    """
     fed(queue, [row(n) for n in range(4)])
     (retried,) = claim(queue, 1)
     queue.settle(LANE, [Settlement(retried.lease, "retry", 0)])
@@ -29,7 +31,7 @@ def test_ready_members_that_are_damaged_are_made_again(queue: RedisQueue, client
 
 @pytest.mark.parametrize("evicted", [name for name in KEYS if name not in ("jobs", "payload", "batches")])
 def test_a_key_that_was_evicted_is_mended_from_the_jobs(queue: RedisQueue, client: redis.Redis, evicted: str) -> None:
-    """Every row is still claimed once, a lease still holds, and the counts of the lane are right again."""
+    """Every row is still claimed once, leases still hold, and the counts of the lane are right again."""
     fed(queue, [row(n, tenant=f"t{n % 2}") for n in range(8)])
     held, later, gone, lost = claim(queue, 4)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0), Settlement(gone.lease)])
@@ -46,7 +48,7 @@ def test_a_key_that_was_evicted_is_mended_from_the_jobs(queue: RedisQueue, clien
 
 
 def test_jobs_whose_payloads_were_evicted_are_fed_again(queue: RedisQueue, client: redis.Redis) -> None:
-    """No job is given out without its payload. The batch looks drained then, so that the audit resets it."""
+    """No job is given out without its payload. The batch then looks drained, so the audit resets it."""
     fed(queue, [row(n) for n in range(4)])
     held, later, *_ = claim(queue, 2)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0)])
@@ -61,7 +63,7 @@ def test_jobs_whose_payloads_were_evicted_are_fed_again(queue: RedisQueue, clien
 
 
 def test_jobs_whose_records_were_evicted_begin_anew(queue: RedisQueue, client: redis.Redis) -> None:
-    """Leases of them are lost, and every row is claimed again."""
+    """The leases of these jobs are lost, and every row is claimed again."""
     fed(queue, [row(n) for n in range(4)])
     held, later, *_ = claim(queue, 2)
     queue.settle(LANE, [Settlement(later.lease, "retry", 0)])
@@ -77,7 +79,7 @@ def test_jobs_whose_records_were_evicted_begin_anew(queue: RedisQueue, client: r
     [b"\xff\x00", b"", b"l", b"q|1|1|1|0|4|10|20|t|c-1", b"l|1|1|1|0|4|10|20|t", b"l|1|1|1|1|4|10|20|t|c-1|x"],
 )
 def test_jobs_whose_records_are_damaged_begin_anew(queue: RedisQueue, client: redis.Redis, garbage: bytes) -> None:
-    """Leased and delayed jobs: a damaged record is as if it were lost, and stops no claim."""
+    """The jobs are leased and delayed ones. A damaged record counts as lost, and stops no claim."""
     fed(queue, [row(n) for n in range(4)])
     leased = claim(queue, 2)
     queue.settle(LANE, [Settlement(leased[0].lease, "retry", 60_000)])
@@ -124,7 +126,7 @@ def test_what_is_left_of_a_job_is_removed(queue: RedisQueue, client: redis.Redis
 
 @pytest.mark.parametrize("state", ["delayed", "leased"])
 def test_a_job_whose_record_is_gone_begins_anew(queue: RedisQueue, client: redis.Redis, state: str) -> None:
-    """Also if all sizes agree: the claim that finds it removes the job, and the next claim mends the lane."""
+    """All sizes of keys agree all the same. The claim that finds the job removes it, and the next claim mends the lane."""
     fed(queue, [row(0)])
     (job,) = claim(queue)
     if state == "delayed":
@@ -149,7 +151,9 @@ def test_a_tenant_whose_count_was_lost_is_served(queue: RedisQueue, client: redi
 def test_counts_that_are_wrong_and_add_up_are_made_again(
     queue: RedisQueue, client: redis.Redis, moved: tuple[str, str], n: int
 ) -> None:
-    """Else a batch would show live jobs for ever, and never be published. `n` jobs of each batch wait at that time."""
+    """With the wrong counts, a batch would show live jobs for ever, and never be published. `n` jobs of each batch wait at that
+    time.
+    """
     for batch in ("b", "c"):
         fed(queue, [row(n) for n in range(n)], batch)
     up, down = moved

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/settle.lua: reports are taken from the holder of the lease only, and once."""
+"""Shows jobs/lanes/lua/settle.lua: a report counts only if it comes from the holder of the lease, and only once."""
 
 from collections.abc import Callable
 from typing import Any
