@@ -49,7 +49,9 @@ def rows_of(jobs: Sequence[Job]) -> list[int]:
 
 
 def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
-    """(ready, delayed, leased) of a batch. If it is alone on the lane, the sets of the lane must hold as many."""
+    """Return how many jobs of a batch are ready, delayed and leased. If no other batch is on the lane, the lane's sets must
+    hold as many.
+    """
     snapshot = queue.snapshot(LANE)
     schedule = snapshot.batches[batch]
     if len(snapshot.batches) == 1:
@@ -71,7 +73,7 @@ def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
 
 
 def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
-    """Rename a field of a hash, so that the keys of the lane disagree although all their sizes agree."""
+    """Rename a field of a hash. Then the keys of the lane disagree, although all their sizes agree."""
     value = client.hget(key(name), field)
     assert value is not None
     client.hdel(key(name), field)

@@ -1,4 +1,4 @@
-"""Shows workers/commands/replay.py, and the command: the output is the same, or the differences are named."""
+"""Shows workers/commands/replay.py and its command: either the output is the same, or the differences are named."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -74,7 +74,7 @@ def spent(request: GenerationRequest, prompt: int, cached: int, written: int, de
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 def test_a_prompt_with_several_answers_is_billed_once(order: Sequence[int]) -> None:
-    """It was computed once, and was cached for the other answers."""
+    """The prompt was computed once. For the other answers it was cached."""
     attempt = attempt_for(["a", "a", "a"])
     requests = attempt.start()
     usage = [(90, 16, 5, 300), (90, 89, 6, 40), (90, 89, 7, 50)]
@@ -191,7 +191,7 @@ def test_the_receipt_names_templates_and_cut_text() -> None:
 
 
 class Stubborn(Echo):
-    """A kind whose conversation raises when it is closed, or goes on."""
+    """A kind whose conversation, when it is closed, raises an error or yields another prompt."""
 
     def __init__(self, way: str) -> None:
         self._way = way

@@ -1,6 +1,6 @@
-"""Shows workers/worker/runner.py: rows that go straight through, and every way in which a claimed job ends.
+"""Shows workers/worker/runner.py: rows that complete at once, and every way in which a claimed job ends.
 
-A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
+The tests use a real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
 
 import json
@@ -61,7 +61,7 @@ def test_requests_and_receipts_say_how_a_prompt_was_rendered(night: WorkerNight,
 
 
 def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """The publisher has other prices, which do not count."""
+    """The publisher has other prices, which are not used."""
     night.change(prices=Prices(version="ours", currency="EUR"))
     night.accept(2)
     night.start(StubEngine())
@@ -76,7 +76,9 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
 
 @pytest.mark.parametrize("kind", ["chat", "completion"])
 def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNight, until: Callable[..., Any]) -> None:
-    """In the row, its charge, usage.json, the account and the lines in OpenAI's form; all answers are billed."""
+    """This holds for the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all answers are
+    billed.
+    """
     night.change(
         prices=Prices(models={LANE: TokenPrices(prompt=1_000_000, cached_prompt=500_000, completion=3_000_000)})
     )
@@ -138,7 +140,7 @@ def test_a_fault_of_one_row_harms_no_other(night: WorkerNight, until: Callable[.
 def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """Row 0 fails three times, and for good; row 1 completes the second time. Failed attempts are not billed."""
+    """Row 0 fails three times, and so for good. Row 1 completes at the second try. Failed attempts are not billed."""
     night.accept(2)
     bad = fault("generation_failed", retryable=True)
     night.start(Scripted(lambda r: answer(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
@@ -310,7 +312,7 @@ class Silent:
 
 
 def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """A command shows the fault, since it feeds nothing itself and would not notice."""
+    """The runner must know the fault, because a command shows it: the command itself feeds nothing, and would not notice."""
     night.accept(3)
     queue = Silent(night.queue, "feed")
     runner = night.start(Scripted(), queue)
@@ -342,7 +344,7 @@ def test_claimed_jobs_are_done_also_when_the_lane_cannot_be_fed(night: WorkerNig
 
 
 class Forgetful:
-    """A queue that does as it is asked, and loses its first answer to a claim."""
+    """A queue that does what it is asked, and loses its first answer to a claim."""
 
     def __init__(self, queue: RedisQueue) -> None:
         self._queue = queue
@@ -476,7 +478,7 @@ def test_cancelling_a_batch_stops_its_running_rows(night: WorkerNight, until: Ca
 
 
 def test_a_drain_is_not_over_before_its_releases_are(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """Redis answers slowly. The worker must not end meanwhile, since its process would end with it."""
+    """Redis answers slowly. The worker must wait for the release, because the call would be lost if its process ended."""
     night.accept(3)
     releasing = threading.Event()
     still_there: list[bool] = []

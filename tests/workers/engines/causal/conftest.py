@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """As in a worker; on a small machine, several threads fight for the cores."""
+    """Use one thread, as a worker does. On a small machine, several threads would fight for the cores."""
     if find_spec("torch") is not None:
         import torch
 
