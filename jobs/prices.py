@@ -39,7 +39,7 @@ class Prices(BaseModel):
     device_hour: Mapping[str, int] = Field(
         default={
             "cpu": 50_000_000,  # one core
-            "Tesla T4": 350_000_000,  # as the driver names it
+            "Tesla T4": 350_000_000,  # this is the name by which the driver calls the device
             "NVIDIA L4": 700_000_000,
             "NVIDIA A10G": 1_000_000_000,
             "NVIDIA L40S": 1_800_000_000,

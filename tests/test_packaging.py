@@ -163,7 +163,9 @@ def test_a_machine_that_submits_enqueues_and_asks_for_status(machine: Machine) -
 
 
 def test_a_machine_that_submits_names_the_packages_that_running_needs(machine: Machine) -> None:
-    """The commands that need workers exist. If the workers' packages are missing, they name the remedy, with exit status 3."""
+    """The commands that need workers exist. If the workers' packages are missing, these commands name the remedy, with exit
+    status 3.
+    """
     rows = machine.folder / "one.jsonl"
     rows.write_text('{"kind": "chat", "prompt": "Name a herb."}\n')
     run = machine.nightpress("run", str(rows), "--model", "stub", "--out", str(machine.folder / "out"))

@@ -45,7 +45,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def error_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """Return a row whose failure is final. Its `usage` is that of the last attempt, which is not charged."""
+    """Return a row whose failure is final. Its `usage` is that of the last attempt; this usage is not charged."""
     receipt = line.get("receipt", {})
     return {
         **_identity(batch_id, line, "failed"),

@@ -87,7 +87,7 @@ class Round:
     def latest(self) -> Done | None:
         """The marker `done` of the highest published round; None if no round is published (rule 21 of jobs/PROTOCOL.md).
 
-        This is the marker of this round if it is published, else of the round before.
+        If this round is published, the marker is that of this round; otherwise it is that of the round before.
         """
         return self.done or self.before
 

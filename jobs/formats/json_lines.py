@@ -20,7 +20,7 @@ levels around the values of its row.
 """
 
 EXACT: Final = 1 << 53
-"""A number with a decimal point or an exponent may stand for several integers if its absolute value is this or more."""
+"""From this absolute value on, a number with a decimal point or an exponent may stand for several integers."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1

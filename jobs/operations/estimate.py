@@ -34,7 +34,7 @@ Group = tuple[str, str]
 """Kind and model."""
 
 Basis = Literal["history", "other templates", "assumed"]
-"""What an estimate rests on. `other templates`: rows of the same kind and model that began with another template."""
+"""The basis of an estimate. `other templates`: rows of the same kind and model that began with another template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a file would take: a line for each kind and model. `faults` counts the refused rows by code."""
+    """The estimate of a file: a line for each kind and model. `faults` counts the refused rows by code."""
 
     rows: int
     refused: int

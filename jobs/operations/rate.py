@@ -10,7 +10,7 @@ it.
 """
 
 SHORTEST_S: Final = 4.0
-"""Seconds. There is no rate until the readings cover this time, because outcomes arrive in steps, with each flush."""
+"""There is no rate until the readings cover this many seconds, because outcomes arrive in steps, with each flush."""
 
 
 class Rate:

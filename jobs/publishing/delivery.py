@@ -143,7 +143,7 @@ class Deliverer:
             with self._damage.look(batch.batch_id):
                 self._write(batch, done)
         except NightpressError as error:
-            if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile
+            if load_batch(self.store, batch.batch_id) is None:  # the batch was deleted meanwhile
                 return False
             self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
             logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))

@@ -20,12 +20,12 @@ from workers.fleet.handles import Capacity
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0
-"""Seconds. A worker that is not up after this long may lack room.
+"""A worker that is not up after this many seconds may lack room.
 
 Also, no moves are planned for this long after a worker has left: the cluster first gives the freed room to workers that wait.
 """
 LONG_S: Final = 60.0
-"""Seconds. A worker that is not up after this long lacks room.
+"""A worker that is not up after this many seconds lacks room.
 
 If enough of each resource is free even so, the free resources must be spread over several nodes.
 """
@@ -82,7 +82,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What to do with the replicas.
+    """The decisions about replicas, as `plan_moves` makes them.
 
     `withdraw`: end workers that wait for room, and park their replicas. `leave`: drain workers, then park their replicas.
     `come_back`: unpark replicas, so that they get a worker again. `unserved`: replicas whose model has rows but no worker, each

@@ -135,7 +135,7 @@ def _start(record: Path, folder: Path, port: int) -> str:
         ],
         capture_output=True,
         check=False,
-        start_new_session=True,  # else Ctrl-C in the terminal would end the server, which a drain needs
+        start_new_session=True,  # otherwise Ctrl-C in the terminal would end the server, which a drain needs
     )
     url = f"redis://127.0.0.1:{port}/0"
     until = time.monotonic() + START_S

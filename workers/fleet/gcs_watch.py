@@ -18,14 +18,14 @@ from jobs.errors import UnavailableError
 LOOK_S: Final = 0.5
 """Seconds between two checks of the store."""
 ANSWER_S: Final = 2.0
-"""Seconds after which a connection that is not accepted counts as no answer."""
+"""A connection that is not accepted after this many seconds counts as no answer."""
 ORDERLY_S: Final = 8.0
-"""Seconds. The store counts as lost this long before Ray's timeout, but not before half of the timeout has passed.
+"""The store counts as lost this many seconds before Ray's timeout, but not before half of the timeout has passed.
 
-In this time the command ends in order.
+In the time that is left, the command ends in order.
 """
 LAST_S: Final = 2.0
-"""Seconds. This long before Ray's timeout, the process is ended, even if a call of Ray hangs.
+"""This many seconds before Ray's timeout, the process is ended, even if a call of Ray hangs.
 
 The process is never ended before three quarters of the timeout have passed.
 """

@@ -35,7 +35,7 @@ STAFF_S: Final = 1.0
 
 
 class Goal(Protocol):
-    """What a command wants from a fleet, and what the command shows meanwhile."""
+    """The goal of a command: when its fleet may end, and what the command shows meanwhile."""
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
         """Return the aliases of the models that need workers now."""

@@ -113,9 +113,10 @@ class Flusher:
         self._outcome_spool.close()
 
     def end_by(self, moment: float) -> None:
-        """Give up at this moment of the monotonic clock. If an earlier call has set an earlier moment, that one stays.
+        """Give up at this moment of the monotonic clock. If an earlier call has set an earlier moment, the earlier moment
+        stays.
 
-        Other workers run the rows again whose outcomes are not written by then.
+        Rows whose outcomes are not written by then are run again by other workers.
         """
         with self._condition:
             self._end_by = moment if self._end_by is None else min(self._end_by, moment)

@@ -223,7 +223,7 @@ class Runner:
     def _end_what_is_gone(self) -> None:
         """Abandon the attempts whose lease is gone, and release those whose batch was closed."""
         for lease in self._leases.gone() & self._attempts.keys():
-            if not self._stopping.is_set():  # else `_release_in` released it
+            if not self._stopping.is_set():  # otherwise `_release_in` has released the lease
                 logger().info("lease.lost", job=str(lease.key))
             self._abandon(lease)
         for lease in self._leases.cancelled() & self._attempts.keys():

@@ -30,7 +30,7 @@ class WorkerPlan:
 
     worker: str
     alias: str
-    redis_url: str = field(repr=False)  # may hold a password
+    redis_url: str = field(repr=False)  # the URL may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""

@@ -53,7 +53,7 @@ def test_a_cancelled_batch_ends_although_its_rows_are_never_fed(
     if known:
         sweeper.sweeper.sweep()
     worker = Worker(world, "w0")
-    worker.claim(8)  # feeds a window; the rest of the input waits
+    worker.claim(8)  # this claim feeds a window, and the other rows of the input wait
     close(world.store, batch, "cancelled", clock=world.now)
     happens(world, batch)
     later = Worker(world, "w1")  # at its start, this worker reads the marker that closes the batch

@@ -60,7 +60,9 @@ def test_a_publisher_killed_at_each_step(night: Premises) -> None:
 
 
 def test_a_cancellation_against_a_publisher(night: Premises) -> None:
-    """Both start at once on a batch whose rows all have outcomes. Whichever comes first, all rows are published as completed."""
+    """The cancellation and the publisher start at once, on a batch whose rows all have outcomes. Whichever comes first, all
+    rows are published as completed.
+    """
     ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(8)]) for n in range(4)]
     night.work()
     for batch_id in ids:

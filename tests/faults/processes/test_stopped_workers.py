@@ -159,7 +159,7 @@ def test_sigterm_releases_all_rows_within_the_grace_time(make_night: Callable[..
     night = make_night(stub={"step_s": 1.0})
     batch_id = night.submit(FEW, max_tokens=60, first={"max_tokens": 1})
     worker = night.work()
-    night.at_least(batch_id, 1)  # so the other rows are running
+    night.at_least(batch_id, 1)  # the worker has begun the other rows by then
     sent_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(120) == 0, night.logs()

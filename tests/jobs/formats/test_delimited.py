@@ -16,7 +16,7 @@ from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 
 class TextAndList:
-    """Two fields."""
+    """The fields of these tests: a text and a list."""
 
     known = frozenset({"text", "list"})
 

@@ -11,7 +11,7 @@ from jobs.errors import StoreUnavailable
 from jobs.publishing.winners import Winners
 
 Line = tuple[HeadRow, int, int]
-"""A line: its row in the head, the place of its segment, and its number in the segment."""
+"""A line: its entry in the head, the place of its segment among all segments, and its number in the segment."""
 
 
 def chosen(lines: list[Line], rows: int, scratch: Path, buckets: int = 1) -> dict[int, int]:

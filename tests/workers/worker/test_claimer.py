@@ -86,7 +86,7 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
     return Desk(tmp_path, fake_client, window_rows=400)
 
 
-# -- which rows are next
+# -- which rows are claimed next
 
 
 def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: Desk) -> None:

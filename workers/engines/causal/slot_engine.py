@@ -238,7 +238,7 @@ class SlotEngine:
                 ended += self._run_step([span])[0]
         for sequence, _ in ended:
             if sequence.slot < 0:
-                self._scheduler.waiting.remove(sequence)  # it was put back when all slots were emptied
+                self._scheduler.waiting.remove(sequence)  # the sequence was put back when all slots were emptied
         return ended
 
     def _halve_slots(self, error: Exception) -> None:

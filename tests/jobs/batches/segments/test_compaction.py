@@ -79,7 +79,7 @@ def filled(shelf: Any) -> Any:
 
 @pytest.fixture
 def expected(tmp_path: Any, shelf: Any) -> tuple[Any, ...]:
-    """What is published without compaction."""
+    """Return what is published without compaction."""
     return finished(fill(type(shelf)(open_store(str(tmp_path / "other")))))
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the causal engine have in common: one torch thread, and a small random model."""
+"""Fixtures for the tests of the causal engine: one torch thread, and a small random model."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING

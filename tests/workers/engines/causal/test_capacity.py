@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/capacity.py: slots grow to fit the waiting sequences, as far as memory allows."""
+"""Shows workers/engines/causal/capacity.py: slots grow to fit the waiting sequences, if memory allows."""
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.capacity import Capacity

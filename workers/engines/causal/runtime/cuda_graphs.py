@@ -34,8 +34,9 @@ MIN_USES: Final = 4
 """A size of step is recorded when this many steps have had that size. A rarer size is not worth a recording."""
 
 MIN_LENGTH: Final = 256
-"""Tokens. The maximum length of a recording is this number, or this number doubled once or more, but at most the length of the
-slots."""
+"""The maximum length of a recording is this number of tokens, or this number doubled once or more. It is never above the length
+of the slots.
+"""
 
 REPLAY_TOLERANCE: Final = 0.02
 """A replay's logits may differ by at most this much (`logit_distance`) from those of the same recorded step run without a

@@ -117,7 +117,7 @@ def test_a_request_that_is_cancelled_in_a_launched_step_keeps_its_text(one: str,
 
 
 def test_a_launch_that_fails_loses_no_token() -> None:
-    """The sampled tokens with which the failed launch would have continued are computed in a plain step."""
+    """The tokens with which the failed launch would have continued were sampled already. They are sampled again."""
     model, some = random_model(), random_requests(9, seed=5)
 
     def failing(step: Step) -> Step:

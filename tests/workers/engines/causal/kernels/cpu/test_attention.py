@@ -67,8 +67,8 @@ def test_decode_attention_agrees_with_the_reference(
     query = torch.randn(heads.kv_heads * heads.queries, heads.sequences, heads.size, generator=generator).to(dtype)
     slots = torch.randperm(12, generator=generator)[: heads.sequences]
     lengths = torch.randint(1, 41, (heads.sequences,), generator=generator)
-    lengths[0] = 40  # a full slot
-    lengths[-1] = 1 if heads.sequences > 1 else 40  # and a slot with one token
+    lengths[0] = 40  # one slot is full
+    lengths[-1] = 1 if heads.sequences > 1 else 40  # one slot has a single token
     for slot, end in zip(slots.tolist(), lengths.tolist(), strict=True):
         keys[slot, :, end:] = values[slot, :, end:] = torch.nan  # numbers after the end of a sequence must not matter
     blocks, scale = tiled(keys, values), heads.size**-0.5
