@@ -107,7 +107,7 @@ class Delivered(_Record):
 
 
 class PublishedFile(_Part):
-    """One file of a published folder: its lines, its bytes, and its sha256 in hex."""
+    """One file of a published folder: the number of its lines, its size in bytes, and its sha256 in hex."""
 
     rows: int
     bytes: int

@@ -103,8 +103,8 @@ class Staging:
         """Copy the refused rows. If another row has the custom_id of a refused row, the copy's error names the other row's line.
 
         An error with the code `duplicate_custom_id` gets no such mark: its message names the other line already. The copy is
-        made at the end of the input, when all accepted rows have taken their custom_ids, because an accepted row may take the
-        custom_id of a row that was refused before it.
+        made at the end of the input, when all accepted rows have taken their custom_ids. Only then it is known whether an
+        accepted row has the custom_id of a row that was refused before it.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
             for raw in refused:
@@ -117,7 +117,7 @@ class Staging:
     def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
         """Return the request, or a fault if an accepted row before it has the same custom_id.
 
-        A refused row before it may have the same custom_id.
+        If only a refused row before it has the same custom_id, the request is returned.
         """
         if request.custom_id is None:
             return request

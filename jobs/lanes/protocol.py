@@ -179,10 +179,10 @@ class Schedule(Protocol):
     ) -> FeedReply:
         """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`.
 
-        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). A batch that the queue does
-        not know, or knows in an older round, is first opened anew at cursor 0, and its jobs of the older round are dropped. If
-        `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that wait or are leased
-        already are skipped.
+        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). If the queue does not know the
+        batch, or knows it in an older round, the batch is first opened anew at cursor 0. Its jobs of the older round are
+        dropped. If `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that wait or are
+        leased already are skipped.
         """
         ...
 

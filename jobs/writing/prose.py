@@ -1,7 +1,7 @@
 """Prose: reads the texts that models write, leniently.
 
-These functions take off the labels, quotes, code fences and numbers that small models put around a text, and cut a text that
-ended at max_tokens back to its last whole sentence.
+These functions take off the labels, quotes, code fences and numbers that small models put around a text. They also cut a text
+that ended at max_tokens back to its last whole sentence.
 """
 
 import re

@@ -176,7 +176,7 @@ def test_only_one_of_two_processes_reopens_a_batch(shelf: Any, monkeypatch: pyte
     shelf.write("night-1", [shelf.failed(0)])
     shelf.publish()
 
-    # another process is faster: it does this after ours has read the markers and before ours creates its own
+    # another process creates this marker first, after our process has read the markers and before it creates its own
     def clock() -> Any:
         other = Reopen(round=2, rows=(0,), at=shelf.now)
         shelf.store.create(BatchPaths("night-1").reopen(2), to_bytes(other))

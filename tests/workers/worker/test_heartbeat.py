@@ -114,7 +114,7 @@ class Stop:
 
 
 def test_it_beats_as_soon_as_redis_is_back(heart: Heart) -> None:
-    """When another worker claims then, the queue must know that this worker lives."""
+    """Another worker may claim as soon as Redis is back. By then the queue must know that this worker lives."""
     stop: Any = Stop(heart.queue)
     heart.heartbeat._stop = stop
     heart.heartbeat._run()

@@ -56,7 +56,9 @@ class TokenSequence:
 
     @property
     def known(self) -> int:
-        """How many of its tokens can be computed now. The last forced token is never computed, since no token follows it."""
+        """How many tokens of the sequence can be computed now. The last forced token is never computed, since no token follows
+        it.
+        """
         return len(self.prompt) + (len(self.forced) - 1 if self.forced else len(self.output))
 
     @property
@@ -66,7 +68,7 @@ class TokenSequence:
 
     @property
     def needed_length(self) -> int:
-        """How many tokens its slot must have room for. The output's last token is never computed and needs no room."""
+        """How many tokens the sequence's slot must have room for. The output's last token is never computed and needs no room."""
         return len(self.prompt) + self.request.prompt.params.max_tokens - 1
 
     @property
@@ -77,7 +79,7 @@ class TokenSequence:
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:
-        """Return its tokens from position `first` up to, not including, position `end`."""
+        """Return the sequence's tokens from position `first` up to, not including, position `end`."""
         prompt, rest = len(self.prompt), self.forced or self.output
         return [*self.prompt[first:end], *rest[max(0, first - prompt) : max(0, end - prompt)]]
 

@@ -4,7 +4,7 @@
 -- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker,
 -- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart and
 -- alone; after MOST_SOLO solo crashes the job is dying. The lane pauses itself when workers die again and again, no row
--- is finished in between, and the lost jobs are more than a twentieth of the finished rows, since then the model or the
+-- is finished in between, and the lost jobs are more than a twentieth of the finished rows: then the model or the
 -- node is at fault. The death that pauses the lane makes no job dying.
 
 local function rescue(expired, pause_after_deaths)
