@@ -93,16 +93,14 @@ class RedisQueue:
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
-        *,
-        settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
         if "|" in claim_id or "\n" in claim_id:  # | separates the fields of a record, and a newline separates leases
             raise ValueError(f"a claim id has no | and is one line: {claim_id}")
-        args = (claim_id, n, report_lines(settle), worker.worker, worker_bytes(worker), worker.running)
+        args = (claim_id, n, worker.worker, worker_bytes(worker), worker.running)
         times = (lease_ms, shown_ms(lease_ms))
         more_keys = (lane_key(lane, f"claim:{claim_id}"),)
         reply = self._run("claim", lane, *args, *times, *self._rules, more_keys=more_keys)
-        jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        jobs, ready, delayed, leased, paused, apart, reason = reply
         if None in jobs[2:3]:
             jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
@@ -113,7 +111,6 @@ class RedisQueue:
             paused=bool(paused),
             apart=bool(apart),
             reason=reason.decode(),
-            lost=frozenset(settle[i - 1].lease for i in lost),
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:

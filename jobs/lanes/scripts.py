@@ -30,8 +30,7 @@ PARTS: Final = ("lane", "records", "changes", "jobs")
 """The files of lua/parts that are put before every script, in order."""
 MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
     "beat": ("presence",),
-    "claim": ("presence", "mend", "reports", "rescue", "leasing", "turns"),
-    "settle": ("reports",),
+    "claim": ("presence", "mend", "rescue", "leasing", "turns"),
 }
 """Some scripts need more files of lua/parts. They are put between `PARTS` and the script, in order."""
 
