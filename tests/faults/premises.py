@@ -121,7 +121,7 @@ class Premises:
     def _connect(self, server: Any) -> None:
         self.server = server
         self.client = redis.Redis.from_url(server.url)
-        self.queue = RedisQueue.from_settings(self.settings, server.url)
+        self.queue = RedisQueue.from_settings(self.settings, self.store, server.url)
         self._sweeper = None
 
     def move_to(self, server: Any) -> None:
@@ -308,7 +308,16 @@ class Premises:
 
     def lane_faults(self) -> list[str]:
         """The faults of the lane's keys, a sentence each."""
-        return lane_faults(self.client, LANE)
+        return lane_faults(self.client, LANE, store_id=self.store_id)
+
+    @property
+    def store_id(self) -> str:
+        """The id in the store, by which its keys in Redis are known."""
+        return str(json.loads(self.store.read("store.json"))["id"])
+
+    def key(self, name: str) -> str:
+        """A key of the lane, as Redis knows it."""
+        return f"np:2:{{{self.store_id}/{LANE}}}:{name}"
 
     def lane(self) -> LaneSnapshot:
         return self.queue.snapshot(LANE)

@@ -68,7 +68,7 @@ def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: red
     for name, value in state.items():
         client.restore(name, 0, value, replace=True)
     assert claim(queue) == []
-    assert client.hlen(f"np:1:{{{LANE}}}:jobs") == 0
+    assert client.hlen(f"np:2:{{-/{LANE}}}:jobs") == 0
 
 
 def test_expired_and_due_jobs_of_a_closed_batch_are_removed(queue: RedisQueue, client: redis.Redis) -> None:
