@@ -73,7 +73,7 @@ class ClaimReply:
 
     `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty. Then
     suspects (rule 34) wait for a worker with no job in hand, so this worker should first finish its jobs. `reason` says why the
-    lane paused itself, and is empty otherwise. `lost` has the leases that were reported in `settle` and were no longer valid.
+    lane paused itself, and is empty otherwise.
     """
 
     jobs: Sequence[Job]
@@ -83,7 +83,6 @@ class ClaimReply:
     paused: bool
     apart: bool = False
     reason: str = ""
-    lost: frozenset[Lease] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +192,12 @@ class Schedule(Protocol):
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
-        *,
-        settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
         """Lease up to `n` jobs, by priority, tenant and length.
 
         Before that, delayed jobs that are due become ready, and jobs whose leases ran out are rescued. `claim_id` is the text
         of a `ClaimId`; a call with the same id returns the same jobs. Jobs of one incarnation whose leases run out together
-        become a group of suspects. A rescued job carries the lease that it lost. Before all this, the reports in
-        `settle` are taken as the method `settle` would take them.
+        become a group of suspects. A rescued job carries the lease that it lost.
         """
         ...
 

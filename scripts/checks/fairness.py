@@ -129,7 +129,7 @@ class Night:
 
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
-        meta = f"np:1:{{{LANE}}}:meta"
+        meta = f"np:2:{{-/{LANE}}}:meta"
         names: list[Any] = list(self.client.hkeys(meta))
         served = [name.decode() for name in names if name.startswith(b"served|")]
         for name in served:

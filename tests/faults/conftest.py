@@ -17,11 +17,12 @@ from tests.faults.premises import Premises
 def make_night(
     tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
 ) -> Iterator[Callable[..., Premises]]:
-    """Makes the premises of a test, over the test's own Redis unless it passes another server."""
+    """Makes the premises of a test, over the test's own Redis unless it passes another server. Each has a store of its own."""
     made: list[Premises] = []
 
     def make(server: Any = None, **given: Any) -> Premises:
-        made.append(Premises(tmp_path / "night", server or request.getfixturevalue("redis_server"), until, **given))
+        folder = tmp_path / ("night" if not made else f"night-{len(made) + 1}")
+        made.append(Premises(folder, server or request.getfixturevalue("redis_server"), until, **given))
         return made[-1]
 
     yield make

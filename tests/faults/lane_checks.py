@@ -8,7 +8,7 @@ PLACES: Final = {"r": "ready", "y": "ready", "s": "suspects", "d": "delayed", "l
 COUNTED_AS: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
 
 
-def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str]:
+def lane_faults(client: Any, lane: str, *, store_id: str = "-", bytes_lost: bool = False) -> list[str]:
     """Return a sentence for each fault of the lane's keys. Every live job must be in exactly one state, and all counts must add
     up.
 
@@ -17,9 +17,9 @@ def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str
     """
     pipe = client.pipeline(transaction=True)
     for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):
-        pipe.hgetall(f"np:1:{{{lane}}}:{name}")
+        pipe.hgetall(f"np:2:{{{store_id}/{lane}}}:{name}")
     for name in ("ready", "suspects", "delayed", "leased"):
-        pipe.zrange(f"np:1:{{{lane}}}:{name}", 0, -1)
+        pipe.zrange(f"np:2:{{{store_id}/{lane}}}:{name}", 0, -1)
     jobs, payload, counts, tenants, flights, meta, ready, suspects, delayed, leased = pipe.execute()
     states = {job: jobs[job][:1].decode() if job in jobs else "r" for job in payload}
     places = [(member.rpartition(b"|")[2], "ready") for member in ready]

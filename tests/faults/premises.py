@@ -123,7 +123,7 @@ class Premises:
     def _connect(self, server: Any) -> None:
         self.server = server
         self.client = redis.Redis.from_url(server.url)
-        self.queue = RedisQueue.from_settings(self.settings, server.url)
+        self.queue = RedisQueue.from_settings(self.settings, self.store, server.url)
         self._sweeper = None
 
     def move_to(self, server: Any) -> None:
@@ -310,7 +310,16 @@ class Premises:
 
     def lane_faults(self) -> list[str]:
         """A sentence for each fault of the lane's keys."""
-        return lane_faults(self.client, LANE)
+        return lane_faults(self.client, LANE, store_id=self.store_id)
+
+    @property
+    def store_id(self) -> str:
+        """The id of the store. The keys of the store in Redis hold this id."""
+        return str(json.loads(self.store.read("store.json"))["id"])
+
+    def key(self, name: str) -> str:
+        """A key of the lane, as Redis knows it."""
+        return f"np:2:{{{self.store_id}/{LANE}}}:{name}"
 
     def lane(self) -> LaneSnapshot:
         return self.queue.snapshot(LANE)

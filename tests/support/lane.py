@@ -15,7 +15,7 @@ LEASE_MS = 60_000
 ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
 
 AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
+for _, key in ipairs(redis.call('KEYS', 'np:2:*')) do
   if string.match(key, ':leased$') or string.match(key, ':delayed$') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
@@ -64,7 +64,7 @@ def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
 
 
 def key(name: str) -> str:
-    return f"np:1:{{{LANE}}}:{name}"
+    return f"np:2:{{-/{LANE}}}:{name}"
 
 
 def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:

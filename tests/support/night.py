@@ -143,7 +143,7 @@ class Night:
 
     def expire_leases(self, lane: str = LANE) -> None:
         """Let all leases of a lane run out at once."""
-        leased = f"np:1:{{{lane}}}:leased"
+        leased = f"np:2:{{-/{lane}}}:leased"
         held: Any = self.client.zrange(leased, 0, -1)
         self.client.zadd(leased, dict.fromkeys(held, 1))
 

@@ -101,13 +101,13 @@ class Supervisor:
             UnavailableError: Redis, Ray, a model or the storage is not there at the start, or Ray is lost.
         """
         if self.settings.redis_url is not None:
-            with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
+            with contextlib.closing(RedisQueue.from_settings(self.settings, self.store)) as queue:
                 # The first ping must succeed, since the URL may be wrong. In a later outage the supervisor waits.
                 queue.ping(slow=lambda message: self.report("queue.unavailable", message))
         with ThreadPoolExecutor(1, "ray") as pool:
             joining = pool.submit(self._connect) if with_workers else None
             with self._redis_url() as url:
-                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, url))
+                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, self.store, url))
                 if joining is None:
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:

@@ -16,7 +16,7 @@ import redis
 from tests.faults.model.protocol_model import EVENING
 
 SHORTEN: Final = """
-for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
+for _, key in ipairs(redis.call('KEYS', 'np:2:*')) do
   local left = redis.call('PTTL', key)
   if left >= 0 then
     redis.call('PEXPIRE', key, math.max(left - tonumber(ARGV[1]), 0))

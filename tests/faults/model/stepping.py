@@ -200,7 +200,7 @@ class SteppedQueue(RedisQueue):
         if self._now_ms is None:
             return ()
         s, ms = divmod(self._now_ms(), 1000)
-        return (f"np:1:{{{lane}}}:at:{s}.{ms * 1000}",)
+        return (f"np:2:{{-/{lane}}}:at:{s}.{ms * 1000}",)
 
     def send_again(self, packet: Packet) -> None:
         """Deliver an earlier packet a second time, and ignore the reply."""

@@ -279,7 +279,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.disturb()
         self.world.odd = True
         self.world.bytes_lost |= name == "meta"
-        self.world.server.client.delete(f"np:1:{{{LANE}}}:{name}")
+        self.world.server.client.delete(f"np:2:{{-/{LANE}}}:{name}")
 
     @precondition(lambda self: self.world.packets)
     @rule(which=st.integers(0, 39))

@@ -13,7 +13,7 @@ import pytest
 
 from jobs.lanes.redis_connection import TRIES
 from tests.faults.network.cut_network import Mode, Proxy
-from tests.faults.premises import EVEN, LANE, ROWS, Premises
+from tests.faults.premises import EVEN, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -167,7 +167,7 @@ def _all_is_known(night: Premises, rows: int) -> bool:
 
 def _all_ran_out(night: Premises) -> bool:
     seconds, us = night.client.time()
-    return night.client.zcount(f"np:1:{{{LANE}}}:leased", seconds * 1000 + us // 1000, "+inf") == 0
+    return night.client.zcount(night.key("leased"), seconds * 1000 + us // 1000, "+inf") == 0
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_redis_comes_back_with_data_of_seconds_ago(
     saved.rename(folder)
     start(night)
     night.at_work(batch_id)
-    assert night.client.exists("np:1:{stub}:payload"), "it came back empty"
+    assert night.client.exists(night.key("payload")), "it came back empty"
     for worker in night.workers:
         worker.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": 2 * ROWS}
@@ -141,7 +141,7 @@ def test_the_log_of_redis_is_torn(
     os.truncate(log, int(log.stat().st_size * kept))
     start(night)
     night.at_work(batch_id)
-    assert night.client.hlen("np:1:{stub}:payload") > 0, "it came back empty"
+    assert night.client.hlen(night.key("payload")) > 0, "it came back empty"
     worker.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -227,16 +227,16 @@ def test_a_lagging_replica_takes_the_place_of_redis(
     batch_id = night.submit(rows, max_tokens=60)
     night.work(way.url)
     night.at_least(batch_id, ROWS // 5)
-    night.until(lambda: second.exists("np:1:{stub}:payload"), 60, "the replica to follow")
+    night.until(lambda: second.exists(night.key("payload")), 60, "the replica to follow")
     wire.mode = "still"
-    known = second.hlen("np:1:{stub}:payload")
+    known = second.hlen(night.key("payload"))
     night.at_least(batch_id, rows - known + ROWS // 4)
     night.server.kill()
     wire.mode = "cut"
     second.replicaof("NO", "ONE")
     done = night.outcomes(batch_id)
     assert done < rows, "all rows were done before the fault"
-    assert second.hlen("np:1:{stub}:payload") > rows - done, "the replica does not lag"
+    assert second.hlen(night.key("payload")) > rows - done, "the replica does not lag"
     second.close()
     way.port = replica.port
     night.move_to(replica)
@@ -256,7 +256,7 @@ def test_redis_started_again_twenty_times_under_load(
     night.at_least(batch_id, 1)
 
     def claims() -> set[str]:
-        records: Any = night.client.hvals("np:1:{stub}:jobs")
+        records: Any = night.client.hvals(night.key("jobs"))
         return {record.decode().split("|")[9] for record in records if record.startswith(b"l|")}
 
     def claimed_since(known: set[str]) -> bool:

@@ -103,6 +103,22 @@ def test_everything_wiped_at_half(night: Premises) -> None:
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
+def test_two_stores_on_one_server(make_night: Callable[..., Premises]) -> None:
+    """A worker of one store sees nothing of the other, neither as it waits with an empty store nor beside a full one."""
+    ours, theirs, empty = (make_night(stub={"step_s": 0.01}) for _ in range(3))
+    empty.work()
+    ours.work()
+    batch_ids = [night.submit() for night in (ours, theirs)]
+    ours.at_least(batch_ids[0], ROWS // 4)
+    assert theirs.outcomes(batch_ids[1]) == 0
+    theirs.work()
+    for night, batch_id in zip((ours, theirs), batch_ids, strict=True):
+        assert night.finish(batch_id) == {"completed": ROWS}
+    assert empty.store.list("batches") == []
+    assert len(empty.client.keys("np:*:lanes")) == 2
+
+
 @on_each_server
 def test_scripts_flushed_at_half(night: Premises) -> None:
     batch_id = night.submit()
@@ -148,7 +164,7 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
         night.leased()
         worker.kill()
         worker.wait()
-    assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
+    assert night.client.delete(night.key(key)) == 1
     night.at_work(batch_id)
     if dies:
         night.work()
@@ -189,7 +205,7 @@ def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     """The claim of the next worker mends the lane at once, so that its keys agree long before the end of the batch."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = in_every_state(night)
-    assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
+    assert night.client.delete(night.key(key)) == 1
     night.work()
     night.until(lambda: any(one.worker == "w0" for one in night.lane().workers), 60, f"the worker: {night.logs()}")
     assert night.lane_faults() == []

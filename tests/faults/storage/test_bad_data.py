@@ -34,10 +34,6 @@ def finish_beside_damage(night: Premises, other: str) -> None:
     assert night.check(other) == {"completed": ROWS}
 
 
-def key(name: str) -> str:
-    return f"np:1:{{{LANE}}}:{name}"
-
-
 GARBAGE = [
     pytest.param(b"\xff\x00 not a record", id="not JSON"),
     pytest.param(b"[]", id="empty"),
@@ -51,9 +47,9 @@ def test_records_of_leased_jobs_are_damaged(make_night: Callable[..., Premises],
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 5)
-    leased = night.until(lambda: night.client.hkeys(key("jobs")), 60, "leased jobs")
+    leased = night.until(lambda: night.client.hkeys(night.key("jobs")), 60, "leased jobs")
     for job in leased[:3]:
-        night.client.hset(key("jobs"), job, garbage)
+        night.client.hset(night.key("jobs"), job, garbage)
     night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -67,9 +63,9 @@ def test_every_record_of_the_lane_is_damaged(make_night: Callable[..., Premises]
     night.at_least(batch_id, ROWS // 5)
     damaged = 0
     for name in ("jobs", "payload", "batches"):
-        for field in night.client.hkeys(key(name)):
+        for field in night.client.hkeys(night.key(name)):
             damaged += 1
-            night.client.hset(key(name), field, b"\x00torn")
+            night.client.hset(night.key(name), field, b"\x00torn")
     assert damaged > ROWS // 4
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -83,12 +79,12 @@ def test_requests_on_the_queue_are_damaged_behind_their_heads(make_night: Callab
     batches = OpenBatches(night.store)
     batches.scan()
     Feeder(night.store, night.queue, batches, night.settings).top_up(LANE)
-    payloads: Any = night.client.hgetall(key("payload"))
+    payloads: Any = night.client.hgetall(night.key("payload"))
     assert len(payloads) == ROWS
     for job, raw in payloads.items():
         head, sign, _ = raw.partition(b"=")
         assert sign
-        night.client.hset(key("payload"), job, head + sign + b"?" * 20)
+        night.client.hset(night.key("payload"), job, head + sign + b"?" * 20)
     night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
 

@@ -12,8 +12,9 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.lanes.scripts import COMMANDS
+from jobs.lanes.scripts import COMMANDS, lane_key
 from jobs.settings import Settings
+from jobs.store.identity import NO_ID
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
 from tests.support.lane import LEASE_MS, row
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 REDIS = shutil.which("redis-server")
-GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:1:*", "-@all", *(f"+{c}" for c in COMMANDS))
+GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:2:*", "-@all", *(f"+{c}" for c in COMMANDS))
 LANES = [f"model-{n}@1" for n in range(12)]
 
 
@@ -56,7 +57,7 @@ def every_step(queue: RedisQueue, lane: str) -> None:
 def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
     """Twelve lanes are spread over all three nodes. The URL names one node, and does not say that there is a cluster."""
     with redis.RedisCluster.from_url(redis_cluster) as client:
-        nodes = {client.get_node_from_key(f"np:1:{{{lane}}}:jobs") for lane in LANES}
+        nodes = {client.get_node_from_key(lane_key(NO_ID, lane, "jobs")) for lane in LANES}
         assert len(nodes) == 3
         client.script_flush()
         for node in nodes:
@@ -105,13 +106,13 @@ def tls_server(certificate: Path, tmp_path: Path) -> "Iterator[Server]":
 
 
 def test_tls_with_the_authority_of_the_settings(tls_server: "Server", certificate: Path) -> None:
-    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate))
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate), None)
     every_step(queue, LANES[0])
     queue.close()
 
 
 def test_an_untrusted_certificate_is_reported_with_the_remedy(tls_server: "Server") -> None:
-    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url))
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url), None)
     with pytest.raises(QueueUnavailable, match=r"certificate is not trusted.*NIGHTPRESS_REDIS_CA"):
         queue.ping()
 
@@ -152,7 +153,7 @@ def test_a_missing_right_is_reported(redis_server: "Server", guarded: str, witho
 def test_a_password_never_shows(guarded: str, url: str) -> None:
     url = url.format(place=guarded.partition("@")[2])
     settings = Settings(redis_url=url)
-    queue: Any = RedisQueue.from_settings(settings)
+    queue: Any = RedisQueue.from_settings(settings, None)
     with pytest.raises(QueueUnavailable) as raised:
         queue.ping()
     shown = [str(raised.value), repr(raised.value), repr(queue), repr(settings), str(settings.model_dump())]

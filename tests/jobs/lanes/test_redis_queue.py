@@ -3,16 +3,19 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
-from jobs.errors import QueueUnavailable
+from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Settlement
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.scripts import PROBE
+from jobs.store.identity import PATH, make_id
+from jobs.store.local import LocalStore
 from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, fed, key, row, rows_of
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def test_a_lane_that_went_back_in_time_gives_out_again_what_was_settled(queue: R
     """Leases from before the saved moment hold, and leases from after it do not. Storage knows which rows are done already."""
     fed(queue, [row(n) for n in range(3)])
     (first,) = claim(queue, 1)
-    names: list[Any] = client.keys("np:1:*")
+    names: list[Any] = client.keys("np:2:*")
     saved = {name: client.dump(name) or b"" for name in names}
     (second,) = claim(queue, 1, "c-2")
     queue.settle(LANE, [Settlement(first.lease)])
@@ -141,7 +144,7 @@ def test_rescue_and_retry_at_maxmemory_do_not_grow(servers: Callable[[str], str]
                 queue.settle(LANE, [Settlement(lease, "retry", 0) for lease in leases[1::2]])
                 claim(queue, 5, f"w-{life}-1", lease_ms=1)  # the worker dies with these jobs
                 queue.resume(LANE)
-                names: list[Any] = [name for name in client.keys("np:1:*") if b":claim:" not in name]
+                names: list[Any] = [name for name in client.keys("np:2:*") if b":claim:" not in name]
                 sizes.append(sum(client.memory_usage(name, samples=0) or 0 for name in names))
                 client.delete(*client.keys("*:claim:*"))
             assert sum(counts(queue)) == 60
@@ -181,3 +184,60 @@ def test_check_finds_a_replica(redis_url: str) -> None:
         with pytest.raises(QueueUnavailable, match="read only replica") as raised:
             queue.check()
     assert "\n" not in str(raised.value)
+
+
+def test_stores_on_one_server_see_nothing_of_each_other(client: redis.Redis, tmp_path: Path) -> None:
+    """Each call of the queue of one store, beside a lane of the same name in another and in a store that has no id yet."""
+    ours, theirs, new = (RedisQueue(client, 3, store=LocalStore(str(tmp_path / name))) for name in ("a", "b", "c"))
+    fed(ours, [row(0), row(1)])
+    fed(theirs, [row(0)])
+    (job, _) = claim(ours)
+    theirs.pause(LANE)
+    for queue, lanes, paused, live in ((ours, [LANE], False, 2), (theirs, [LANE], True, 1), (new, [], False, 0)):
+        seen = queue.snapshot(LANE)
+        assert (queue.lanes(), seen.paused, seen.ready + seen.leased) == (lanes, paused, live)
+    assert claim(new, claim_id="c-2") == claim(theirs, claim_id="c-2") == []
+    assert theirs.beat(LANE, [job.lease], LEASE_MS, ME).lost == {job.lease}
+    assert theirs.settle(LANE, [Settlement(job.lease)]) == theirs.release(LANE, [job.lease]) == {job.lease}
+    assert theirs.drop(LANE, "b", 1, forget=True) == 1
+    theirs.resume(LANE)
+    assert counts(ours) == (0, 0, 2)
+    assert not new.reset(LANE, "b", ours.snapshot(LANE).batches["b"].version)
+    assert not ours.settle(LANE, [Settlement(job.lease)])
+    assert not (tmp_path / "c").exists(), "a queue that only looks makes no store"
+
+
+def test_a_pause_before_the_first_batch_is_kept(client: redis.Redis, tmp_path: Path) -> None:
+    queue = RedisQueue(client, 3, store=LocalStore(str(tmp_path)))
+    queue.pause(LANE)
+    fed(queue, [row(0)])
+    assert queue.snapshot(LANE).paused
+
+
+def test_a_beat_needs_no_storage_and_the_first_claim_waits_for_it(client: redis.Redis, tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path))
+    make_id(store)
+    queue, late = (RedisQueue(client, 3, store=Away(str(tmp_path))) for _ in range(2))
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    Away.away = True
+    try:
+        assert not queue.beat(LANE, [job.lease], LEASE_MS, ME).lost
+        assert not queue.settle(LANE, [Settlement(job.lease)])
+        with pytest.raises(QueueUnavailable, match="away"):
+            claim(late)
+    finally:
+        Away.away = False
+    assert claim(late) == []
+
+
+class Away(LocalStore):
+    """A store whose id cannot be read while it is away."""
+
+    away = False
+
+    def read(self, path: str) -> bytes:
+        assert path == PATH
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        return super().read(path)

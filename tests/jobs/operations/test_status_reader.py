@@ -252,7 +252,7 @@ def test_a_batch_that_is_not_there_is_a_wrong_request(shelf: Shelf) -> None:
 def test_a_paused_lane_is_named_with_its_reason(shelf: Shelf, fake_client: fakeredis.FakeRedis, reason: str) -> None:
     queue = RedisQueue(fake_client)
     queue.pause("stub")
-    fake_client.hset("np:1:{stub}:meta", "reason", reason)
+    fake_client.hset("np:2:{-/stub}:meta", "reason", reason)
     now = StatusReader(shelf.store, queue, clock=shelf.clock).read([])
     assert (now.paused, now.as_dict()["paused"]) == ({"stub": reason}, {"stub": reason})
 

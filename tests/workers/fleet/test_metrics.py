@@ -62,7 +62,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     rows.write_text(f'{{"kind": "chat", "prompt": "{SECRET}"}}\n' * 60)
     store = open_store(settings.store_url)
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
-    queue = RedisQueue.from_settings(settings, redis_url)
+    queue = RedisQueue.from_settings(settings, store, redis_url)
     fleet = FleetMetrics()
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, on_published=fleet.published)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))

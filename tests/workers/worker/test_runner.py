@@ -241,7 +241,7 @@ def test_damage_on_the_queue_harms_no_row(
 ) -> None:
     night.accept(3)
     night.feed()
-    place = (f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1")
+    place = (f"np:2:{{-/{LANE}}}:payload", f"{night.batch_id}/1")
     stored: Any = fake_client.hget(*place)
     fake_client.hset(*place, damage(stored))
     night.start(Scripted())

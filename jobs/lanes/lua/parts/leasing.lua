@@ -1,6 +1,6 @@
 -- leasing: a part that is put before claim. It reads the arguments of the claim, and leases one job at a time.
 
-local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
+local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
 local expiry = text_of(now + lease_ms)
 local claimed = {} -- the jobs of this claim

@@ -9,7 +9,7 @@
 
 local AT_ONCE = 8 -- the most jobs of a group that one step of its turn looks at
 
-local aging_ms, tenant_settings = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
+local aging_ms, tenant_settings = tonumber(ARGV[10]), ARGV[11] ~= '{}' and cjson.decode(ARGV[11]) or {}
 
 -- Return the groups that have ready jobs. Reads, in one command, the fields of `meta` about these groups, and the fields in
 -- `fields`.

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/claim.lua: the order of a claim, its id and its reports, and jobs that may not be run."""
+"""Shows jobs/lanes/lua/claim.lua: the order of a claim, its id, and jobs that may not be run."""
 
 from typing import Any
 
@@ -43,28 +43,6 @@ def test_the_same_claim_again_gives_the_same_jobs(queue: RedisQueue) -> None:
     assert counts(queue) == (2, 0, 1)
 
 
-def test_a_claim_takes_reports_before_it_leases(queue: RedisQueue) -> None:
-    """A job that is done is gone, a job to be tried again waits, and a lease that no longer holds is returned."""
-    fed(queue, [row(n, cost=9 - n) for n in range(4)])
-    done, again, lost = claim(queue, 3)
-    queue.settle(LANE, [Settlement(lost.lease)])
-    reports = [Settlement(done.lease), Settlement(again.lease, "retry", 60_000), Settlement(lost.lease)]
-    reply = queue.claim(LANE, "c-2", 5, LEASE_MS, ME, settle=reports)
-    assert rows_of(reply.jobs) == [3]
-    assert set(reply.lost) == {lost.lease}
-    assert (reply.ready, reply.delayed, reply.leased) == counts(queue) == (0, 1, 1)
-
-
-def test_reports_of_a_claim_that_is_sent_again_no_longer_hold(queue: RedisQueue) -> None:
-    fed(queue, [row(0), row(1)])
-    (job,) = claim(queue, 1)
-    first = queue.claim(LANE, "c-2", 1, LEASE_MS, ME, settle=[Settlement(job.lease)])
-    again = queue.claim(LANE, "c-2", 1, LEASE_MS, ME, settle=[Settlement(job.lease)])
-    assert (set(first.lost), set(again.lost)) == (set(), {job.lease})
-    assert again.jobs == first.jobs
-    assert counts(queue) == (0, 0, 1)
-
-
 def test_a_claim_id_that_would_break_a_record_is_refused(queue: RedisQueue) -> None:
     with pytest.raises(ValueError, match="claim id"):
         claim(queue, 1, "w|1-0")
@@ -90,7 +68,7 @@ def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: red
     for name, value in state.items():
         client.restore(name, 0, value, replace=True)
     assert claim(queue) == []
-    assert client.hlen(f"np:1:{{{LANE}}}:jobs") == 0
+    assert client.hlen(f"np:2:{{-/{LANE}}}:jobs") == 0
 
 
 def test_expired_and_due_jobs_of_a_closed_batch_are_removed(queue: RedisQueue, client: redis.Redis) -> None:

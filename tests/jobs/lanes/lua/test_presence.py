@@ -159,7 +159,7 @@ def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server
 def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
     queue.beat(LANE, [], LEASE_MS, ME)
     assert queue.snapshot(LANE).workers == [ME]
-    client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
+    client.hset(f"np:2:{{-/{LANE}}}:workers", "w-1", "1|{}")
     assert queue.snapshot(LANE).workers == []
 
 
