@@ -41,7 +41,8 @@ class RedisQueue:
     """This queue implements `Schedule` and `Lanes`. Threads may share it. Every call may raise QueueUnavailable.
 
     A row that is fed after `max_attempts` attempts is dying: it is claimed as a burial (rule 11 of jobs/PROTOCOL.md). The queue
-    has the lanes of `store` alone, by the id of that store (rule 42). Without a store it has those that belong to none.
+    has only the lanes of `store`, by the id of that store (rule 42). If `store` is None, it has the lanes that belong to no
+    store.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class RedisQueue:
 
     @classmethod
     def from_settings(cls, settings: Settings, store: Store | None, url: str | None = None) -> Self:
-        """Return the queue of `store`, with the policy of the settings, at `url` or else at the URL of the settings."""
+        """Return the queue of `store`, with the policy of the settings. It is at `url`, or by default at the URL of the
+        settings.
+        """
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
         policy = LanePolicy(settings.pause_after_deaths, settings.priority_aging_s, settings.tenants)
@@ -192,15 +195,17 @@ class RedisQueue:
         return self._redis.run(script, (*lane_keys(self._known_id(), lane), *more_keys), args)
 
     def _known_id(self) -> str:
-        """Return the id as it was last read. Beats and reports use this, so that a slow storage does not hold them up."""
+        """Return the id of the store as it was last read. Beats and reports use it, so that a slow storage does not hold them
+        up.
+        """
         return NO_ID if self._store_id is None else self._store_id.known
 
     def _id(self) -> str:
-        """Return the id of the store, which is read unless it is known. Raises QueueUnavailable if it cannot be read."""
+        """Return the id of the store. If no id is known, the store is read. Raises QueueUnavailable if it cannot be read."""
         return NO_ID if self._store_id is None else _or_unavailable(self._store_id.look)
 
     def _made_id(self) -> str:
-        """Return the id of the store, which is created if it has none. Raises QueueUnavailable if the storage fails."""
+        """Return the id of the store, and create the id if the store has none. Raises QueueUnavailable if the storage fails."""
         return NO_ID if self._store_id is None else _or_unavailable(self._store_id.make)
 
 

@@ -21,12 +21,12 @@ FORMAT: Final = 1
 """The version of the form of `store.json`."""
 
 NO_ID: Final = "-"
-"""Stands in keys in place of the id of a store that has none yet. Nothing is ever fed under this name."""
+"""Keys hold this in place of the id of a store that has no id yet. No row is ever fed under such keys."""
 
 ID_BYTES: Final = 8
 
 AGAIN_S: Final = 1.0
-"""A store without an id is asked again after this many seconds."""
+"""If a store has no id, it is looked at again after this many seconds."""
 
 CHECK_S: Final = 30.0
 """A feeder reads the id again after this many seconds, since another store may have been put in the place of the first."""
@@ -58,9 +58,9 @@ def read_id(store: Store) -> str | None:
 
 
 class StoreId:
-    """The id of one store, as one process knows it. Threads may share it.
+    """The id of one store, as one process knows it. Threads may share this object.
 
-    `known` never asks the storage, so it may be used where a slow storage must hold up nothing, as in a heartbeat.
+    `known` never asks the storage. So it may be used where a slow storage must hold up nothing, as in a heartbeat.
     """
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -72,11 +72,14 @@ class StoreId:
 
     @property
     def known(self) -> str:
-        """The id as it was last read; NO_ID if none was found so far."""
+        """The id as it was last read; NO_ID if no id was found so far."""
         return self._id or NO_ID
 
     def look(self) -> str:
-        """Return the id; NO_ID if the store has none. Reads it unless it is known. Raises StoreUnavailable, StoreDamaged."""
+        """Return the id; NO_ID if the store has none. The store is read only if no id is known.
+
+        Raises StoreUnavailable, StoreDamaged.
+        """
         with self._lock:
             if self._id is None and self._monotonic() - self._read_at >= AGAIN_S:
                 self._id = read_id(self._store)

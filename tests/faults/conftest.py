@@ -17,7 +17,9 @@ from tests.faults.premises import Premises
 def make_night(
     tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
 ) -> Iterator[Callable[..., Premises]]:
-    """Makes the premises of a test, over the test's own Redis unless it passes another server. Each has a store of its own."""
+    """Makes the premises of a test, over the test's own Redis unless the test passes another server. All premises have stores
+    of their own.
+    """
     made: list[Premises] = []
 
     def make(server: Any = None, **given: Any) -> Premises:

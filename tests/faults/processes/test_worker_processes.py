@@ -105,7 +105,7 @@ def test_everything_wiped_at_half(night: Premises) -> None:
 
 @pytest.mark.smoke
 def test_two_stores_on_one_server(make_night: Callable[..., Premises]) -> None:
-    """A worker of one store sees nothing of the other, neither as it waits with an empty store nor beside a full one."""
+    """A worker sees no rows of another store, whether its own store is empty or has rows."""
     ours, theirs, empty = (make_night(stub={"step_s": 0.01}) for _ in range(3))
     empty.work()
     ours.work()

@@ -187,7 +187,9 @@ def test_check_finds_a_replica(redis_url: str) -> None:
 
 
 def test_stores_on_one_server_see_nothing_of_each_other(client: redis.Redis, tmp_path: Path) -> None:
-    """Each call of the queue of one store, beside a lane of the same name in another and in a store that has no id yet."""
+    """One store, another store and a store without an id have lanes of the same name. A call of one store's queue changes no
+    other lane.
+    """
     ours, theirs, new = (RedisQueue(client, 3, store=LocalStore(str(tmp_path / name))) for name in ("a", "b", "c"))
     fed(ours, [row(0), row(1)])
     fed(theirs, [row(0)])
@@ -232,7 +234,7 @@ def test_a_beat_needs_no_storage_and_the_first_claim_waits_for_it(client: redis.
 
 
 class Away(LocalStore):
-    """A store whose id cannot be read while it is away."""
+    """A store whose id cannot be read while the store is away."""
 
     away = False
 

@@ -1,4 +1,4 @@
-"""Shows jobs/store/identity.py: a store has one id for good, and two stores never have the same."""
+"""Shows jobs/store/identity.py: a store has one id for good, and no two stores have the same id."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_two_stores_have_two_ids(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_id_is_damage_and_no_new_id(tmp_path: Path, data: bytes) -> None:
-    """A new id in the place of a damaged one would have every row run twice."""
+    """If a damaged id were replaced by a new id, every row would run twice."""
     store = LocalStore(str(tmp_path))
     store.create(PATH, data)
     for ask in (read_id, make_id):
