@@ -102,8 +102,8 @@ class Staging:
     def _mark_shared_names(self) -> None:
         """Copy the refused rows. If another row has the custom_id of a refused row, the copy's error names the other row's line.
 
-        An error with the code `duplicate_custom_id` gets no such mark: its message names the other line already. The copy is
-        made at the end of the input, when all accepted rows have taken their custom_ids. Only then it is known whether an
+        An error with the code `duplicate_custom_id` is copied unchanged: its message names the other line already. The copy is
+        made at the end of the input, when all accepted rows have taken their custom_ids. Only then is it known whether an
         accepted row has the custom_id of a row that was refused before it.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:

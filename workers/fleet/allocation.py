@@ -158,9 +158,9 @@ def _waits(replica: Replica, room: Room, at: float) -> bool:
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
     """Whether another worker has to leave for this replica.
 
-    No worker has to leave if the replica would find no room even without all workers of this fleet. Enough room may be free:
-    then no worker has to leave at first, because Ray may be about to place the replica. But after LONG_S seconds a worker has
-    to leave even then, because the free resources must be spread over several nodes.
+    No worker has to leave if the replica would find no room even after all workers of this fleet had left. If enough room is
+    free already, no worker has to leave at first, because Ray may be about to place the replica. If Ray has not placed it after
+    LONG_S seconds, a worker has to leave, because the free resources must be spread over several nodes.
     """
     return room.could_hold(replica.needs) and (
         room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S
