@@ -94,7 +94,9 @@ def read_value(text: str) -> Any:
 
 
 def as_integer(value: Any) -> Any:
-    """Return a number such as 300.0 or 3e2 as the integer that it is exactly, and any other value unchanged."""
+    """Return a float such as 300.0 or 3e2 as an integer, if it stands for exactly one integer. Return any other value
+    unchanged.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
 
@@ -139,7 +141,7 @@ def _deeper(value: Any, levels: int) -> bool:
 def _too_long(raw: bytes) -> Finding | None:
     """Return a finding on the first integer beyond 64 bits; None if there is none.
 
-    When orjson reads such an integer, it rounds it to a float; it refuses to write one.
+    orjson rounds such an integer to a float when it reads, and refuses to write such an integer.
     """
     if _LONG_NUMBER not in raw.translate(_AS_ZEROS):
         return None

@@ -272,8 +272,8 @@ class Feeder:
 def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
     """Whether this batch may be skipped while its lane is more than half full.
 
-    It may if rows of it wait on the lane, if no row of it is left to feed, or if the queue has closed it. False if the queue does
-    not know this round of the batch.
+    It may be skipped if rows of the batch wait on the lane, if no row of the batch is left to feed, or if the queue has closed
+    the batch. It may not be skipped if the queue does not know this round of the batch.
     """
     if schedule is None or schedule.round != index.round:
         return False

@@ -243,7 +243,8 @@ class Lanes(Protocol):
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
         """Put the cursor of a batch back to 0. Returns whether the cursor was put back.
 
-        It is put back only if it is at the end, the batch is not closed and has this `version`, and none of its jobs is live.
+        The cursor is put back only if it is at the end, if the batch is not closed and has this `version`, and if no job of the
+        batch is live.
         """
         ...
 

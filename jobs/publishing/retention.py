@@ -84,7 +84,8 @@ def find_old_batches(
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
     """Return when the last round of a batch was published; None while it is open, or if the folder is no batch.
 
-    An unfinished deletion has no such time: it gets `until`, so that it counts as old enough.
+    If the folder is left of an unfinished deletion, there is no such time. Then `until` is returned, so that the folder counts
+    as old enough.
     """
     batch = load_batch(store, batch_id)
     if batch is None:

@@ -54,7 +54,7 @@ def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
 
 @pytest.fixture
 def over_s3(proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., Premises]) -> Premises:
-    """A night whose workers reach their store through the proxy, and this process without it."""
+    """A night whose workers reach their store through the proxy. The test itself reaches the store directly."""
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
     made = make_night(store_url=url, store_options=options, more={"lease_s": LEASE_S})
     made.store = open_store(url, s3_options)

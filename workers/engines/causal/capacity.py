@@ -1,8 +1,9 @@
 """Sets the number and the length of the KV cache's slots by the length that sequences need and the memory that there is.
 
 All slots have the same length. They become longer if the first waiting sequence needs that. If memory has room for fewer slots
-of the new length than there are running sequences, the waiting sequence waits until enough of them have ended. Slots become
-shorter, so that there can be more of them, if half their length is enough for all running sequences and the first waiting one.
+of the new length than there are running sequences, the waiting sequence waits until enough of them have ended. If half the
+length of the slots is enough for all running sequences and the first waiting one, slots become shorter, so that there can be
+more slots.
 """
 
 from typing import Final

@@ -12,7 +12,7 @@ local function own_level_of(group)
   return inverse == DYING and 10 or 9 - inverse
 end
 
--- Lease a job that waits. `member` is its member of `ready`, if it has one.
+-- Lease a job that waits. `member` is the job's member of `ready`, if the job has one.
 local function lease(job, r, member)
   local burial = r.state == 'y'
   take_out(job, r, member)
