@@ -119,7 +119,7 @@ def writing_elsewhere(step: Step) -> Step:
 
 
 def random_requests(n: int, seed: int, *, most: int = 40) -> list[GenerationRequest]:
-    """Requests with many params and lengths, up to `most` tokens; half of their prompts have a common prefix."""
+    """Return random requests with various params, each for up to `most` tokens. Half of their prompts have a common prefix."""
     chance = random.Random(seed)
     prefix = [chance.randrange(3, VOCABULARY) for _ in range(12)]
     found = []
