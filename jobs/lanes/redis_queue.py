@@ -92,9 +92,10 @@ class RedisQueue:
         rows: Sequence[FeedRow],
         *,
         finish: bool = False,
+        due_ms: int = 0,
     ) -> FeedReply:
         self._redis.command("SADD", lanes_key(self._made_id()), lane)
-        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish))
+        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish), due_ms)
         args = chain.from_iterable(feed_args(round_, row) for row in rows)
         accepted, refused, found_round, found_cursor = self._run("feed", lane, *head, *args)
         return FeedReply(bool(accepted), bool(refused), found_round, found_cursor)
@@ -113,7 +114,7 @@ class RedisQueue:
         times = (lease_ms, shown_ms(lease_ms))
         more_keys = (lane_key(self._id(), lane, f"claim:{claim_id}"),)
         reply = self._run("claim", lane, *args, *times, *self._rules, more_keys=more_keys)
-        jobs, ready, delayed, leased, paused, apart, reason = reply
+        jobs, ready, delayed, leased, paused, apart, reason, dry = reply
         if None in jobs[2:3]:
             jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
@@ -124,6 +125,7 @@ class RedisQueue:
             paused=bool(paused),
             apart=bool(apart),
             reason=reason.decode(),
+            dry=bool(dry),
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
@@ -147,9 +149,11 @@ class RedisQueue:
     def lanes(self) -> Sequence[str]:
         return sorted(name.decode() for name in self._redis.command("SMEMBERS", lanes_key(self._id())))
 
-    def snapshot(self, lane: str) -> LaneSnapshot:
+    def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
         self._id()
-        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run("snapshot", lane)
+        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run(
+            "snapshot", lane, *batch_ids
+        )
         live = {name.decode(): max(int(n), 0) for name, n in pairs(counts)}
         return LaneSnapshot(
             lane=lane,

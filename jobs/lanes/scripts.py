@@ -18,7 +18,7 @@ feeders build the schedule anew from storage.
 PROBE: Final = f"{PREFIX}:probe"
 """A key that never exists. `RedisQueue.check` deletes a field of it, which shows whether the server accepts writes."""
 KEYS: Final = (
-    *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
+    *("batches", "jobs", "payload", "ready", "delayed", "leased", "waits", "meta", "workers", "counts"),
     *("suspects", "crashed", "flights"),
 )
 """The keys of a lane, in the order in which each script gets them as KEYS; lua/parts/lane.lua says what they hold."""
@@ -34,7 +34,7 @@ MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen", "hscan"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )

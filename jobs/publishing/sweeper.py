@@ -157,7 +157,7 @@ class Sweeper:
         """Return what the queue shows of the batch, by lane; None for a lane that does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
-            schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
+            schedule = self.queue.snapshot(lane, index.batch.batch_id).batches.get(index.batch.batch_id)
             seen[lane] = schedule if schedule is not None and schedule.round == index.round else None
         return seen
 
@@ -239,7 +239,7 @@ class Sweeper:
         batch_id = index.batch.batch_id
         with suppress(QueueUnavailable):
             for lane in index.batch.lanes:
-                schedule = self.queue.snapshot(lane).batches.get(batch_id)
+                schedule = self.queue.snapshot(lane, batch_id).batches.get(batch_id)
                 if schedule is not None:
                     self.queue.drop(lane, batch_id, schedule.round, forget=True)
 

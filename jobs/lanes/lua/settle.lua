@@ -1,6 +1,6 @@
 -- settle: report leased jobs as done, or to be tried again later.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay>. A job with a delay is tried again after that
 --        many ms; a job without a delay is done

@@ -149,7 +149,7 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["batches", "jobs", "payload", "ready", "leased", "tenants", "meta", "counts", "workers", "flights"]
+    "key", ["batches", "jobs", "payload", "ready", "leased", "waits", "meta", "counts", "workers", "flights"]
 )
 @pytest.mark.parametrize("dies", [False, True], ids=["at half", "as a worker dies"])
 def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
@@ -197,7 +197,7 @@ def in_every_state(night: Premises) -> str:
 
 
 @pytest.mark.parametrize(
-    "key", ["ready", "delayed", "leased", "tenants", "counts", "flights", "suspects", "crashed", "workers"]
+    "key", ["ready", "delayed", "leased", "waits", "counts", "flights", "suspects", "crashed", "workers"]
 )
 def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     make_night: Callable[..., Premises], key: str

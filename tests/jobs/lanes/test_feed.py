@@ -29,7 +29,7 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
-from jobs.lanes.window import ALLOCATION_ROWS, LEAST_ROWS
+from jobs.lanes.window import LEAST_ROWS
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
@@ -175,47 +175,56 @@ def test_bytes_bound_the_window_too(tmp_path: Path, fake_client: redis.Redis) ->
     assert 0 < desk.snapshot().ready < 600
 
 
-def test_an_urgent_batch_gets_an_allocation_in_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_an_urgent_batch_gets_its_part_in_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(200, "first")
     desk.top_up()
-    urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.top_up() == ALLOCATION_ROWS
+    urgent = desk.accept(150, "urgent", priority=9)
+    assert desk.top_up() == 100
     assert {job.key.batch_id for job in desk.claim(20)} == {urgent.batch_id}
 
 
 def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """An urgent batch gets an allocation at the next look, and another allocation once none of its rows waits."""
+    """A batch gets its part at the next look, and more once less than half of that waits."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
-    urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
-    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(ALLOCATION_ROWS)])
-    assert desk.snapshot().batches[urgent.batch_id].live == 0
+    urgent = desk.accept(130, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(60)])
+    assert desk.snapshot().batches[urgent.batch_id].ready == 40
     desk.now = 1.9
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=50) == 100 - ALLOCATION_ROWS
     desk.now = 2.0
-    assert desk.feeder.top_up(LANE, ready=100) == 0
+    assert desk.feeder.top_up(LANE, ready=100) == 30
 
 
-def test_a_batch_whose_allocation_was_claimed_gets_another_while_that_runs(
+def test_a_batch_whose_part_was_claimed_is_fed_at_once_for_a_hungry_caller(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
     """A hungry caller feeds the batch at once, and other callers feed it at the next look."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
-    urgent = desk.accept(200, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
-    assert len(desk.claim(ALLOCATION_ROWS)) == ALLOCATION_ROWS
+    urgent = desk.accept(300, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+    assert len(desk.claim(100)) == 100
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == ALLOCATION_ROWS
+    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 100
     assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 0
-    assert {job.key.batch_id for job in desk.claim(ALLOCATION_ROWS, "c-2")} == {urgent.batch_id}
+    assert {job.key.batch_id for job in desk.claim(100, "c-2")} == {urgent.batch_id}
     desk.now = 2.0
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+
+
+def test_a_claim_says_that_it_took_the_last_of_a_batch_that_goes_on(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=10)
+    desk.accept(15)
+    desk.top_up()
+    claims = [desk.queue.claim(LANE, f"c-{n}", 5, 60_000, ME) for n in range(2)]
+    assert [reply.dry for reply in claims] == [False, True]
+    desk.top_up()
+    assert not desk.queue.claim(LANE, "c-3", 5, 60_000, ME).dry, "no row of it is left to feed"
 
 
 def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
@@ -238,13 +247,13 @@ def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     assert desk.feeder.top_up(LANE, ready=0) == 15
 
 
-def test_an_allocation_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_each_open_batch_has_its_part(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(97, "first")
     desk.top_up()
     desk.accept(100, "second")
     desk.accept(10, "third")
-    assert desk.top_up() == ALLOCATION_ROWS + 10
+    assert desk.top_up() == 50 + 10
     assert desk.top_up() == 0
 
 
@@ -253,7 +262,7 @@ def test_many_open_batches_do_not_fill_the_queue(tmp_path: Path, fake_client: re
     batches = [desk.accept(15, f"b{n}") for n in range(8)]
     desk.top_up()
     snapshot = desk.snapshot()
-    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, 15, 10, *[LEAST_ROWS] * 5]
+    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, *[LEAST_ROWS] * 7]
     assert desk.top_up() == 0
 
 

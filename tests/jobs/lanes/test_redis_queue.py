@@ -243,3 +243,12 @@ class Away(LocalStore):
         if self.away:
             raise StoreUnavailable("the store is away")
         return super().read(path)
+
+
+def test_a_snapshot_of_some_batches_has_these_alone(queue: RedisQueue) -> None:
+    for batch in ("a", "b", "c"):
+        fed(queue, [row(0), row(1)], batch)
+    claim(queue, 3)
+    whole, part = queue.snapshot(LANE), queue.snapshot(LANE, "c", "none", "a")
+    assert part.batches == {name: whole.batches[name] for name in ("a", "c")}
+    assert (part.ready, part.leased, len(part.workers), len(whole.workers)) == (whole.ready, whole.leased, 0, 1)

@@ -71,10 +71,10 @@ def test_a_batch_that_completes_while_the_sweeper_asks_the_queue_is_not_fed_agai
     batch = night.accept(3)
     jobs, snapshot = night.claim(), night.queue.snapshot
 
-    def drained(lane: str) -> LaneSnapshot:
+    def drained(lane: str, *batch_ids: str) -> LaneSnapshot:
         monkeypatch.undo()
         night.finish(jobs)
-        return snapshot(lane)
+        return snapshot(lane, *batch_ids)
 
     monkeypatch.setattr(night.queue, "snapshot", drained)
     night.sweep()

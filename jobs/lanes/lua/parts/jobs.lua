@@ -11,15 +11,17 @@ end
 
 -- Return the member of `ready` that stands for a job.
 local function member_of(job, r)
-  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
+  local batch = get_batch(r.batch)
+  local due = batch and tonumber(batch.due) and string.format('%013d', batch.due) or NOT_DUE
+  return group_of(r) .. '|' .. due .. '|' .. r.batch .. '|' .. string.format('%010d', r.place) .. '|' .. r.cost .. '|'
+    .. r.round .. '|' .. r.bytes .. '|' .. job
 end
 
 -- Take a job out of the set of its state. `member` is the job's member of `ready`, if the caller knows it.
 local function take_out(job, r, member)
-  count_job(r.batch, r.state, -1)
+  count_job(r, r.state, -1)
   if is_leased(r) then
     move(LEASED, job, false)
-    add(number_changes[FLIGHTS], r.tenant, -1)
   elseif r.state == 'd' then
     move(DELAYED, job, false)
   elseif r.state == 's' then
@@ -33,10 +35,9 @@ end
 -- lease of a leased job runs out.
 local function put_in(job, r, state, at)
   r.state = state
-  count_job(r.batch, state, 1)
+  count_job(r, state, 1)
   if is_leased(r) then
     move(LEASED, job, at)
-    add(number_changes[FLIGHTS], r.tenant, 1)
   elseif state == 'd' then
     move(DELAYED, job, at)
   elseif state == 's' then

@@ -34,10 +34,13 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker in snapshots for `shown_ms`. If the worker is new here, records that ended a day ago are removed.
+-- Show a worker in snapshots for `shown_ms`. If the worker is new here, some records are looked at, and those that ended a
+-- day ago are removed.
 local function show_worker(now, worker, record, shown_ms)
   if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
-  local removed, workers = {}, redis.call('HGETALL', WORKERS)
+  local cursor, workers = unpack(redis.call('HSCAN', WORKERS, meta('scanned') or '0', 'COUNT', 64))
+  local removed = {}
+  set_meta('scanned', cursor ~= '0' and cursor)
   for i = 1, #workers, 2 do
     if (tonumber(string.match(workers[i + 1], '^(%d+)|')) or 0) < now - DAY_MS then
       removed[#removed + 1] = workers[i]

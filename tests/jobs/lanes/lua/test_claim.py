@@ -10,9 +10,9 @@ from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, rename, row, rows_of
 
 
-def test_claim_is_by_priority_then_the_longest_first(queue: RedisQueue) -> None:
-    fed(queue, [row(0, cost=5), row(1, cost=50), row(2, cost=20), row(3, cost=1, priority=9)])
-    assert rows_of(claim(queue)) == [3, 1, 2, 0]
+def test_claim_is_by_priority_then_in_the_order_of_the_input(queue: RedisQueue) -> None:
+    fed(queue, [row(0, cost=5), row(1, cost=50), row(10, cost=1, place=5), row(2, cost=20), row(3, cost=1, priority=9)])
+    assert rows_of(claim(queue)) == [3, 0, 1, 2, 10]
 
 
 def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:

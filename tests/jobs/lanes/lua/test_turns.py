@@ -20,9 +20,8 @@ def queue_with(client: redis.Redis, **tenants: TenantSettings) -> RedisQueue:
 
 def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
     """Move the time of a group's last turn into the past."""
-    served = client.hget(key("meta"), f"served|{group}")
-    assert served is not None
-    client.hset(key("meta"), f"served|{group}", int(served) - int(seconds * 1000))
+    assert client.zscore(key("waits"), group) is not None
+    client.zincrby(key("waits"), -int(seconds * 1000), group)
 
 
 @pytest.mark.parametrize("n", [1, 7, 64])
@@ -86,9 +85,9 @@ def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> No
 def test_the_time_of_the_last_turn_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
     queue = queue_with(client)
     fed(queue, [row(0)])
-    assert client.hexists(key("meta"), "served|5|t")
+    assert client.zscore(key("waits"), "5|t") is not None
     claim(queue)
-    assert not client.hexists(key("meta"), "served|5|t")
+    assert client.zscore(key("waits"), "5|t") is None
     assert counts(queue) == (0, 0, 1)
 
 
