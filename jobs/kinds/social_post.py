@@ -202,9 +202,11 @@ def _words(request: SocialPostRequest, answer: Completion) -> str:
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
-    kept = set(LINK.findall(given)) - {request.link}
+    kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
     text = without_markdown_links(unquoted(answer_only(answer.text))).replace("**", "")
-    text = LINK.sub(lambda link: link[0] if link[0] in kept else "", text)
+    if request.link and not LINK.fullmatch(request.link):  # it has letters, such as Japanese, at which LINK ends
+        text = text.replace(request.link, "")
+    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else "", text)
     text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
     text = without_hashtags(text)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()

@@ -132,6 +132,18 @@ def test_a_bad_post_is_asked_for_again(first: Any) -> None:
     assert [(prompt.label, prompt.replaces) for [prompt] in prompts] == [("post", None), ("post, try 2", "post")]
 
 
+def test_a_link_of_the_source_text_may_lose_its_last_slash() -> None:
+    request = {"source_text": "We moved to https://new.example/ today.", "platform": "linkedin"}
+    output, _ = converse("social_post", request, lambda _: "See https://new.example now.")
+    assert output.text == "See https://new.example now."
+
+
+def test_the_row_s_link_is_taken_out_of_the_words_whatever_its_letters() -> None:
+    link = "https://pan.example/新着"
+    output, _ = converse("social_post", {**BREAD, "link": link}, lambda _: f"焼きたて。{link} をご覧ください。")
+    assert output.text == f"焼きたて。 をご覧ください。\n\n{link}"
+
+
 def test_a_link_that_is_shorter_than_that_of_the_source_text_is_made_up() -> None:
     request = {"source_text": "We moved to https://new.example/a/b today.", "platform": "linkedin"}
     output, _ = converse("social_post", request, lambda _: "See https://new.example/a now.")
