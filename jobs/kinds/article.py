@@ -16,6 +16,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, answer_only, clipped, slug_of, whole_sentences, without_marker
 from jobs.writing.templates import Templates
 
@@ -264,5 +265,5 @@ def _first_words(sections: Sequence[tuple[str, str]]) -> str:
     """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
     lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
-    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
+    plain = without_markdown_links(" ".join(lines))
     return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]
