@@ -13,6 +13,7 @@ local removed_payloads = {} -- the jobs whose payloads are removed
 local number_changes = {[FLIGHTS] = {}, [COUNTS] = {}} -- hash -> field -> by how much that number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
 local known_sizes = {} -- key of a set -> how many members it has, if Redis was asked
+local emptied = {} -- group or queue -> whether `ready` has no member of it any more, after some were removed
 local bytes_change = 0
 
 local function add(numbers, field, by)
@@ -91,13 +92,15 @@ local function note_members(group, members)
     end
   end
   for queue in pairs(queues) do
-    if not first_of(queue, 1)[1] then
+    emptied[queue] = not first_of(queue, 1)[1]
+    if emptied[queue] then
       set_meta('deficit|' .. queue, false)
     end
   end
+  emptied[group] = not is_new and not first_of(group, 1)[1]
   if is_new then
     redis.call('ZADD', WAITS, 'NX', wait_from(group, now_ms()), group)
-  elseif not first_of(group, 1)[1] then
+  elseif emptied[group] then
     redis.call('ZREM', WAITS, group)
     for _, name in ipairs({'deficit|', 'owed|', 'turn|'}) do
       set_meta(name .. group, false)
@@ -105,16 +108,21 @@ local function note_members(group, members)
   end
 end
 
-local function write_sets()
-  for set, scores in pairs(moved_jobs) do
-    write_set(set, scores)
-  end
+local function write_members()
   local groups = moved_members
-  moved_jobs, moved_members = {}, {}
+  moved_members = {}
   for group, members in pairs(groups) do
     write_set(READY, members, '0')
     note_members(group, members)
   end
+end
+
+local function write_sets()
+  for set, scores in pairs(moved_jobs) do
+    write_set(set, scores)
+  end
+  moved_jobs = {}
+  write_members()
 end
 
 local function write_jobs()

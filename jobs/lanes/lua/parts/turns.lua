@@ -22,6 +22,8 @@ local QUANTUM_LEFT = 0.99 -- what is left of a quantum at each claim, so that on
 
 local aging_ms, tenant_settings = tonumber(ARGV[10]), ARGV[11] ~= '{}' and cjson.decode(ARGV[11]) or {}
 local turns_left = MOST_TURNS
+local oldest -- the groups that wait longest and their numbers in `waits`, as this claim found them
+local served = {} -- the groups that this claim served
 local dry = 0 -- 1 if a queue ran out, and more rows of its batch can be fed
 
 local function tenant_of(group)
@@ -68,8 +70,8 @@ local function lease_from(queue, budget, most)
     tokens, looked_at, quantum = tokens + cost, i, math.max(quantum, cost)
   end
   set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(quantum))
-  write()
-  local is_empty = looked_at == #members and not first_of(queue, 1)[1]
+  write_members()
+  local is_empty = emptied[queue] == true
   if is_empty then
     local batch = get_batch(string.match(queue, '|([^|]*)$'))
     dry = (batch and not batch.at_end and not batch.closed) and 1 or dry
@@ -140,7 +142,7 @@ local function serve_turn(group)
   local is_empty = false
   while left > 0 and not is_empty and #claimed < n and room_of(group) > 0 and turns_left > 0 do
     local tokens = serve_step(group, left, math.min(n - #claimed, room_of(group)))
-    is_empty = not first_of(group, 1)[1]
+    is_empty = emptied[group] == true
     left, turns_left = left - tokens, turns_left - 1
   end
   if is_empty or is_alone then
@@ -152,7 +154,10 @@ local function serve_turn(group)
     set_meta(turn, group)
     set_meta(field, left < 0 and text_of(left))
   end
-  redis.call('ZADD', WAITS, 'XX', wait_from(group, now), group)
+  if not is_empty then
+    redis.call('ZADD', WAITS, 'XX', wait_from(group, now), group)
+  end
+  served[group] = true
   return 'served'
 end
 
@@ -164,11 +169,11 @@ local function aged_group(inverse)
     set_meta('aged', false)
     return nil
   end
-  local oldest = redis.call('ZRANGE', WAITS, 0, OLDEST - 1, 'WITHSCORES')
+  oldest = oldest or redis.call('ZRANGE', WAITS, 0, OLDEST - 1, 'WITHSCORES')
   for i = 1, #oldest, 2 do
     local group = oldest[i]
     local reached = math.min(math.floor((now - oldest[i + 1]) / aging_ms), 9)
-    if own_level_of(group) < level and reached >= level and room_of(group) > 0 then
+    if own_level_of(group) < level and reached >= level and not served[group] and room_of(group) > 0 then
       set_meta('aged', '1')
       return group
     end
