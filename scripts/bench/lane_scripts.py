@@ -6,9 +6,9 @@ The figures are microseconds of the server's own processor time for one call, as
 turns. A claim and a beat have 16 jobs, a settle and a release have 8, and a feed has 64 rows. Before them, the lane has one batch
 of one tenant, or as many tenants, batches or workers as the column says, with 4 rows each.
 
-A call must not cost more than `--most` times as much with many as with one: otherwise the script exits with status 1. A claim of 16
-jobs of one tenant needs one turn, and a claim of 16 jobs of many tenants needs 16, so it costs more; but 10,000 tenants cost no
-more than 1,000. A snapshot of the whole lane has one entry for each batch and worker, so its cost has no limit.
+A call must not cost more than `--most` times as much with many as with one: otherwise the script exits with status 1. A claim of
+16 jobs of one tenant needs one turn, and a claim of 16 jobs of many tenants needs 16, so the second costs more; but 10,000 tenants
+cost no more than 1,000. A snapshot of the whole lane has one entry for each batch and worker, so its cost has no limit.
 """
 
 import argparse
