@@ -57,7 +57,7 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
             yield number, line  # it may be blank, but its rest is not held
-        elif line.strip():
+        elif line and not line.isspace():
             yield number, line.rstrip(b"\r\n")
 
 
@@ -66,15 +66,11 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
     if len(raw) > MAX_ROW_BYTES:
         return Finding("row_too_large", None, "the line is longer than 1 MiB: shorten it, or split the row")
     try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        message = f"byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8"
-        return Finding("not_utf8", None, message)
-    try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        message = f"{error.msg} at character {error.pos + 1}: each line is one JSON object"
-        return Finding("not_json", None, message)
+        return _not_utf8(raw) or Finding(
+            "not_json", None, f"{error.msg} at character {error.pos + 1}: each line is one JSON object"
+        )
     if not isinstance(values, dict):
         return Finding("not_an_object", None, "the line is JSON, but not an object in braces")
     return _too_deep(raw, values) or _too_long(raw) or _twice(raw, values) or values
@@ -111,6 +107,15 @@ def _read(file: Any) -> Iterator[bytes]:
         yield raw
 
 
+def _not_utf8(raw: bytes) -> Finding | None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8"
+        return Finding("not_utf8", None, message)
+    return None
+
+
 def _too_deep(raw: bytes, values: dict[str, Any]) -> Finding | None:
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:  # no line of fewer brackets can be deeper
         return None
@@ -144,11 +149,14 @@ def _too_long(raw: bytes) -> Finding | None:
 def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
     """Find a key that an object has twice. orjson keeps the last value of such a key without a word.
 
-    Each key is followed by a colon. So no key is there twice if the line has as many string ends before colons as `values` has
-    keys.
+    Each key is followed by a colon. So no key is there twice if the line has as many colons as `values` has keys. Texts may have
+    colons too: then the string ends before colons are counted.
     """
+    keys = _keys(values)
+    if raw.count(b":") == keys:
+        return None
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
-    if len(_COLON.findall(plain)) == _keys(values):
+    if len(_COLON.findall(plain)) == keys:
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))
@@ -159,11 +167,19 @@ def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
     return Finding("duplicate_key", ".".join(path), f"the object has the key {path[-1]!r} twice: remove one of them")
 
 
-def _keys(value: Any) -> int:
-    """Return the number of keys of all objects within a value."""
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(one) for one in value.values() if isinstance(one, dict | list))
-    return sum(_keys(one) for one in value if isinstance(one, dict | list))
+def _keys(values: dict[str, Any]) -> int:
+    """Return the number of keys of an object and of all objects within it."""
+    keys = 0
+    waiting: list[Any] = [values]
+    for value in waiting:  # it grows while it is read
+        inner = value
+        if type(value) is dict:
+            keys += len(value)
+            inner = value.values()
+        for one in inner:
+            if type(one) is dict or type(one) is list:
+                waiting.append(one)
+    return keys
 
 
 class _Pairs(list[tuple[str, Any]]):
