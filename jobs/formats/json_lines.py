@@ -12,10 +12,16 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import orjson
 from pydantic_core import from_json
 
+from jobs.errors import RequestError
+from jobs.formats.source import InputLimits, limits_of
+
 MAX_ROW_BYTES: Final = 1 << 20
 """Bytes. A line that is longer, without its line end, is refused."""
 MAX_DEPTH: Final = 100
 """At most this many objects and arrays may stand within each other. orjson writes only 254, and a published row adds some."""
+
+BLANK_LINES: Final = 1_000_000
+"""An input may have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
 
 EXACT: Final = 1 << 53
 """A number with a decimal point or an exponent may stand for several integers if its absolute value is this or more."""
@@ -45,10 +51,21 @@ class Finding(NamedTuple):
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1. A byte order mark before the first line is removed.
 
-    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short.
+    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short. Raises
+    RequestError if an input passes its limits of lines or of the length of a line.
     """
-    lines = _read(source) if hasattr(source, "readline") else source
+    limits = limits_of(source)
+    lines = _read(source, limits) if hasattr(source, "readline") else source
+    blank = 0
     for number, raw in enumerate(lines, start=1):
+        if limits is not None and number > limits.rows:
+            raise limits.passed("input_rows", f"has more than {limits.rows:,} lines", "split it")
+        if len(raw) <= len(b"\r\n") and raw.isspace():
+            blank += 1
+            if limits is not None and blank > BLANK_LINES and blank > number // 10 * 9:
+                raise RequestError(
+                    f"{limits.name}: nine tenths of its first {number:,} lines are blank: take them out; nothing was accepted"
+                )
         yield number, raw.removeprefix(_BOM) if number == 1 else raw
 
 
@@ -98,12 +115,16 @@ def unkept(values: Mapping[str, Any]) -> Finding | None:
     return None
 
 
-def _read(file: Any) -> Iterator[bytes]:
+def _read(file: Any, limits: InputLimits | None) -> Iterator[bytes]:
     """Yield the lines of a file, each cut after `_HELD_BYTES`. The rest of a longer line is read in pieces and dropped."""
     while raw := file.readline(_HELD_BYTES):
-        rest = raw
+        rest, length = raw, len(raw)
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(_HELD_BYTES)
+            length += len(rest)
+            if limits is not None and length > limits.line_bytes:
+                longer = f"has a line of more than {limits.line_bytes:,} bytes"
+                raise limits.passed("input_line_bytes", longer, "write each row on a line of its own")
         yield raw
 
 
