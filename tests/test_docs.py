@@ -108,6 +108,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     rows = b'{"kind": "chat", "prompt": "Name a herb."}\n' * 5 + b'{"kind": "chat", "prompt": 7}\n'
     for name in ("tonight.jsonl", "requests.jsonl"):
         Path(name).write_bytes(rows)
+    Path("inbox").mkdir()
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
     store = open_store(settings.store_url)
     queue = RedisQueue.from_settings(settings, store)

@@ -209,12 +209,12 @@ def test_the_reference_lists_every_setting_with_its_default() -> None:
 
 
 def says_default(default: Any, rest: str) -> bool:
-    """Whether a row of the table contains the default of a plain setting; a size may be in KiB or MiB."""
+    """Whether a row of the table contains the default of a plain setting; a size may be in KiB, MiB or GiB."""
     if default is None or not isinstance(default, int | float | str | Path):
         return True
     typed = [f"{default:g}" if isinstance(default, float) else str(default)]
     if isinstance(default, int) and default % 1024 == 0:
-        typed += [f"{default >> 10} KiB", f"{default >> 20} MiB"]
+        typed += [f"{default >> 10} KiB", f"{default >> 20} MiB", f"{default >> 30} GiB"]
     return any(re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", rest.replace(",", "")) for one in typed)
 
 

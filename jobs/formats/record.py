@@ -23,7 +23,7 @@ class Record(NamedTuple):
 
     line: int
     raw: bytes
-    values: Mapping[str, Any] | Finding
+    values: dict[str, Any] | Finding
     names_in_file: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
     custom_id: Any = None

@@ -57,6 +57,7 @@ class Staging:
         self._files = ExitStack()
         self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
+        self._lane_of_model: dict[str, _Lane] = {}
         self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._hash = hashlib.sha256()
 
@@ -129,14 +130,20 @@ class Staging:
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
-        name = self._settings.lane_of(request.model)
-        if name not in self._lanes:
-            file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
-            self._lanes[name] = _Lane(request.model, file)
+        if (lane := self._lane_of_model.get(request.model)) is None:
+            lane = self._new_lane(request.model)
         line = request.to_bytes()
-        self._lanes[name].add(with_checksum(line) + b"\n")
+        lane.add(with_checksum(line) + b"\n")
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
         self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
+
+    def _new_lane(self, model: str) -> "_Lane":
+        name = self._settings.lane_of(model)
+        if name not in self._lanes:
+            file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
+            self._lanes[name] = _Lane(model, file)
+        self._lane_of_model[model] = self._lanes[name]
+        return self._lanes[name]
 
     def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1

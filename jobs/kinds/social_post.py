@@ -64,7 +64,7 @@ def _hashtags(given: Any) -> Any:
         text = one.replace("\N{FULLWIDTH NUMBER SIGN}", "#") if isinstance(one, str) else None
         pieces = (
             [one]
-            if text is None or not text.strip()
+            if text is None or text.isalnum() or not text.strip()
             else re.split(r"[,;|\r\n\uff0c\uff1b\u3001]|(?<=[^\s#])\s*(?=#)", text)
         )
         found += [

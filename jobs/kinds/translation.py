@@ -149,7 +149,7 @@ class TranslationKind:
 
 def _most_tokens(source: str) -> int:
     """Return the most tokens that a translation may need: one for each character of the source, four for each ideograph."""
-    ideographs = sum(character >= "\u2e80" for character in source)
+    ideographs = 0 if source.isascii() else sum(character >= "\u2e80" for character in source)
     return len(source) + 3 * ideographs
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
@@ -53,8 +54,12 @@ def _tidied(tag: Any) -> Any:
 
     A value that is no text is returned unchanged.
     """
-    if not isinstance(tag, str):
-        return tag
+    return _usual(tag) if isinstance(tag, str) else tag
+
+
+@lru_cache(1_024)
+def _usual(tag: str) -> str:
+    """Return a tag in its usual form. The forms of the last tags are kept, since the rows of a file share their languages."""
     if (known := _TAGS.get(folded(tag))) is not None:
         return known
     language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
