@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, read_published
-from jobs.batches.rounds import Round, read_round
+from jobs.batches.round import Round
+from jobs.batches.rounds import read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
 from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead
 from jobs.errors import StoreUnavailable

@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 
 from jobs.batches.batch import Batch, BatchPaths, Delivered, Done
 from jobs.batches.published import ERRORS, OUTPUT, published_lines
-from jobs.batches.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
-from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable
+from jobs.batches.rounds import Clock, create_marker, is_open, latest_done, load_batch, now, read_round_or_deletion
+from jobs.errors import NightpressError, NoBatch, RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results.form import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
@@ -62,8 +62,10 @@ def undelivered_url(store: Store, batch_id: str) -> str | None:
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
-    done = read_round(store, batch).latest
-    return None if done is None or is_delivered(store, batch, done) else redacted(batch.output_url)
+    current, is_deleted = read_round_or_deletion(store, batch)
+    if is_deleted or current.latest is None or is_delivered(store, batch, current.latest):
+        return None
+    return redacted(batch.output_url)
 
 
 @dataclass
@@ -102,14 +104,12 @@ class Deliverer:
     def deliver_batch(self, batch_id: str) -> None:
         """Try the delivery that one batch owes, even if it is not due. A deleted batch owes nothing.
 
-        Raises RequestError, StoreUnavailable.
+        Raises StoreUnavailable.
         """
         batch = load_batch(self.store, batch_id)
         try:
             owes_nothing = batch is None or self._delivered(batch)
-        except (RequestError, StoreDamaged):
-            if load_batch(self.store, batch_id) is not None:
-                raise
+        except NoBatch:  # it was deleted meanwhile
             owes_nothing = True
         if owes_nothing:
             self._overwritten.discard(batch_id)
@@ -139,17 +139,17 @@ class Deliverer:
         try:
             with self._damage.look(batch.batch_id):
                 self._write(batch, done)
+        except NoBatch:
+            raise
         except NightpressError as error:
-            if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile
-                return False
             self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
             logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
             return False
         return True
 
     def _mark(self, batch: Batch, done: Done) -> None:
-        marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
-        self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
+        marker = Delivered(round=done.round, url=redacted(str(batch.output_url)), at=self.clock())
+        create_marker(self.store, batch, BatchPaths(batch.batch_id).delivered(done.round), marker)
         self._overwritten.discard(batch.batch_id)
         logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=redacted(str(batch.output_url)))
 
