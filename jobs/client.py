@@ -291,7 +291,9 @@ class Client:
             if self._store is None:
                 from jobs.store.opening import open_store
 
-                self._store = open_store(self.settings.store_url, self.settings.store_options)
+                self._store = open_store(
+                    self.settings.store_url, self.settings.store_options, self.settings.file_mode_bits
+                )
             return self._store
 
     @property

@@ -52,7 +52,7 @@ def main() -> int:
 def _night(args: argparse.Namespace) -> int:
     chosen = settings.load()
     logs.configure(chosen.log_level, chosen.log_format)
-    store = open_store(chosen.store_url, chosen.store_options)
+    store = open_store(chosen.store_url, chosen.store_options, chosen.file_mode_bits)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
     early = _early(args, until)

@@ -54,7 +54,7 @@ class Work:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        store = open_store(settings.store_url, settings.store_options)
+        store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         self._after = _after_publishing(store, settings)
         self.supervisor = Supervisor(
             settings,
