@@ -174,6 +174,40 @@ class Done(_Record):
         return self
 
 
+class _Sums(_Part):
+    """The six counts of a usage, as `usage.json` holds them."""
+
+    prompt_tokens: int
+    cached_prompt_tokens: int
+    completion_tokens: int
+    device_ns: int
+    device_cost: int
+    charge: int
+
+
+class _ModelSums(_Sums):
+    rows: Rows
+    wasted: _Sums
+
+
+class _GroupSums(_Sums):
+    rows: Rows
+    currency: str | None
+    tenant: str
+    model: str
+    kind: str
+    template: str
+
+
+class UsageFile(_Record, _ModelSums):
+    """`usage.json`: what its readers need of it. `jobs/publishing/ledger.py` makes the whole."""
+
+    round: RoundNumber
+    currency: str
+    models: Mapping[str, _ModelSums]
+    groups: tuple[_GroupSums, ...]
+
+
 class BatchPaths:
     """The paths of one batch's files, relative to the root of the store. The docstring of a method says what lies at the path.
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import orjson
 
-from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done, UsageFile
 from jobs.batches.output_rows import first_template
-from jobs.batches.records import missing
+from jobs.batches.records import missing, parse_record
 from jobs.batches.rounds import latest_done, require_batch
 from jobs.errors import StoreUnavailable
-from jobs.store.damage import check_format, damaged_file
+from jobs.store.damage import damaged_file
 from jobs.store.destinations import replace_file
 from jobs.store.store import Store
 from jobs.usage import Usage, total
@@ -67,12 +67,12 @@ def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterat
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
     """Read `usage.json`. Raises StoreDamaged."""
     path = published_path(done, batch_id, USAGE)
-    try:
-        (usage,) = list(read_published(store, done, batch_id, USAGE))  # reads to the end, where the sha256 is checked
-        check_format(usage, FORMAT, f"storage {store.redacted_url}: {path}")
-    except ValueError as error:
-        raise damaged_file(store, path) from error
-    return usage
+    lines = list(published_lines(store, done, batch_id, USAGE))  # reads to the end, where the sha256 is checked
+    usage = parse_record(store, path, b"".join(lines), UsageFile)
+    if usage.round != done.round:
+        raise damaged_file(store, path, f"round: it is not {done.round}")
+    values: dict[str, Any] = orjson.loads(lines[0])
+    return values
 
 
 def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> None:

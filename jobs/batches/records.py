@@ -49,20 +49,25 @@ def read_record(store: Store, path: str, record: type[Record]) -> Record | None:
         data = store.read(path)
     except KeyError:
         return None
-    try:
-        values = orjson.loads(data)
-        check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
-        found = record.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise damaged_file(store, path, f"{field}: {first['msg']}" if field else first["msg"]) from error
-    except ValueError as error:
-        raise damaged_file(store, path) from error
+    found = parse_record(store, path, data, record)
     for name, expected in _named_by(path).items():
         if getattr(found, name) != expected:
             raise damaged_file(store, path, f"{name}: it is not {expected}")
     return found
+
+
+def parse_record(store: Store, path: str, data: bytes, record: type[Record]) -> Record:
+    """Check what was read from a file. Raises StoreDamaged, which names the field, or StoreTooNew."""
+    try:
+        values = orjson.loads(data)
+        check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
+        return record.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, fault = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise damaged_file(store, path, f"{field}: {fault}" if field else fault) from error
+    except ValueError as error:
+        raise damaged_file(store, path) from error
 
 
 def _named_by(path: str) -> dict[str, object]:

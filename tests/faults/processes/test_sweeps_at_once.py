@@ -1,4 +1,4 @@
-"""Three `nightpress sweep` at once, and two `nightpress delete` of one batch: every batch goes, and nobody says anything untrue."""
+"""Three `nightpress sweep` at once, and two `nightpress delete` of one batch: every batch goes, and no message is untrue."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def test_a_status_beside_a_sweep_shows_no_damage(tmp_path: Path) -> None:
     publish(tmp_path, BATCHES)
     watched = [["status", "--json"], ["usage"], ["status"]]
     ended = started(tmp_path, ["sweep", "--older-than", "0h", "--yes"], *watched)
-    for status, out, err in ended:
+    for status, _, err in ended:
         assert (status, [word for word in UNTRUE if word in err]) == (0, []), err
     shown = orjson.loads(ended[1][1]) if ended[1][1] else {"batches": []}
     assert all(one["state"] == "published" for one in shown["batches"])

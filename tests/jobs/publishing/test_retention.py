@@ -182,7 +182,7 @@ def test_folders_of_publishers_that_did_not_decide_are_deleted(store: Any, shelf
     first = shelf.publish()
     reopen(store, "night-1", clock=shelf.clock)
     root = BatchPaths("night-1").root
-    kept = [first.folder, "published/2-of-one-who-may-still-decide"]
+    kept = [first.folder, "published/2-ofonewhomaystilldecide"]
     for folder in ("published/1-killed", "published/1-slow", kept[1]):
         store.create(f"{root}/{folder}/output.jsonl", b"")
     assert delete_leftovers(store, timedelta(0)) == 2
@@ -216,3 +216,10 @@ def test_a_writer_at_work_keeps_its_file(tmp_path: Path) -> None:
         file.write(b"line")
         assert delete_leftovers(store, timedelta(0)) == 0
     assert store.read("batches/a/input/stub.jsonl") == b"line"
+
+
+def test_a_foreign_file_beside_the_published_folders_stays(published: Shelf) -> None:
+    path = f"{BatchPaths('night-1').root}/published/1-a note.txt"
+    published.store.create(path, b"mine")
+    assert delete_leftovers(published.store, timedelta(0)) == 0
+    assert published.store.read(path) == b"mine"
