@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,9 +48,8 @@ def delete(
         if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
             raise
         batch_id = batch
-    with suppress(NoBatch):  # another command has deleted it since
-        if place := undelivered_url(session.store, batch_id):
-            session.say(f"{batch_id}: its outputs have not been taken to {place}")
+    if place := undelivered_url(session.store, batch_id):
+        session.say(f"{batch_id}: its outputs have not been taken to {place}")
     _confirm(session, f"delete {batch_id}", yes=yes)
     if _is_deleted(session, batch_id):
         session.say(f"{batch_id} is deleted; nightpress usage still counts it")
@@ -121,7 +119,7 @@ def _delivered(session: Session, batch_ids: list[str], faults: list[StoreDamaged
 
     spared = []
     for batch_id in batch_ids:
-        with collect_damage(faults), suppress(NoBatch):
+        with collect_damage(faults):
             if place := undelivered_url(session.store, batch_id):
                 session.say(f"{batch_id} stays: its outputs have not been taken to {place}")
                 session.say(f"  to delete it all the same: nightpress delete {batch_id}")

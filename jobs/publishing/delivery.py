@@ -77,7 +77,10 @@ def undelivered_url(store: Store, batch_id: str) -> str | None:
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
-    current, is_deleted = read_round_or_deletion(store, batch)
+    try:
+        current, is_deleted = read_round_or_deletion(store, batch)
+    except NoBatch:  # it was deleted meanwhile
+        return None
     if is_deleted or current.latest is None or is_delivered(store, batch, current.latest):
         return None
     return redacted(batch.output_url)

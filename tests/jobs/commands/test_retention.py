@@ -56,8 +56,8 @@ def undelivered(session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[
     file.write_bytes(orjson.dumps({"kind": "chat"}))
     assert main(["enqueue", str(file), "--output-url", str(place)], session) == 0
     batch_id = capsys.readouterr().out.strip()
-    assert main(["publish", batch_id], session) == 1
-    capsys.readouterr()
+    assert main(["publish", batch_id], session) == 3
+    assert f"its outputs have not been taken to {place}; a fleet tries again" in capsys.readouterr().err
     return batch_id, place
 
 
