@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         default={},
         description="Options of the store's fsspec file system, such as endpoint_url, for all URLs of that file system.",
     )
+    file_mode: str = Field(
+        default="0600",
+        pattern=r"^(umask|0?6[0246]{2})$",
+        description="Mode of the files in a store that is a folder, such as 0640. Those who may read the files may enter their "
+        "folders. umask: the umask of the process decides.",
+    )
     cache_dir: Path = Field(
         default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
     )
@@ -286,6 +292,11 @@ class Settings(BaseSettings):
             env_settings,
             *([TomlConfigSettingsSource(settings_cls, toml)] if toml else []),
         )
+
+    @property
+    def file_mode_bits(self) -> int | None:
+        """The mode of new files as a number; None if the umask decides."""
+        return None if self.file_mode == "umask" else int(self.file_mode, 8)
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:

@@ -18,7 +18,7 @@ from jobs.accounts.summary import Summary, summary_name
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.published import USAGE, published_path, read_usage
 from jobs.batches.rounds import load_batch, read_marker, read_round
-from jobs.errors import StoreDamaged
+from jobs.errors import NoBatch, StoreDamaged
 from jobs.store.damage import Damage, collect_damage, damaged_file
 from jobs.store.fan_out import each
 from jobs.store.store import Store
@@ -103,6 +103,8 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
         try:
             with damage.look(batch_id):
                 return sum_up(store, batch_id)
+        except NoBatch:
+            return False
         except StoreDamaged as error:
             faults[batch_id] = error
             return True

@@ -37,7 +37,7 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
     created = False
-    if standing is None and is_left_over(store, batch.batch_id):
+    if is_left_over(store, batch.batch_id):
         raise ConflictError(
             f"a batch {batch.batch_id} was deleted, and some of its files are left: give nightpress delete {batch.batch_id}, "
             "then the same command again"

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.errors import StoreDamaged
+from jobs.errors import NoBatch, StoreDamaged
 from jobs.lanes.job import InputSlice
 from jobs.lanes.places import place_of
 from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
@@ -126,6 +126,8 @@ class Feeder:
                         fed = self._feed(lane, index, schedule, window.room(index.batch))
                         window.take(fed)
                         added += fed.rows
+            except NoBatch:  # it was deleted; a sweeper takes it off the lane
+                self._batches.forget(index.batch.batch_id)
             except StoreDamaged as error:
                 self._faults[lane] = error
         return added

@@ -193,9 +193,9 @@ def delete_and_sweep(shell: Any, *batches: str) -> None:
     """An open batch is never deleted, and the accounts keep the usage of deleted batches."""
     before = used(shell)
     shell_open = enqueue(shell, [{"kind": "chat", "model": "stub", "prompt": "Wait."}], "open.jsonl")
-    assert shell.run("delete", shell_open).returncode == 2
-    assert shell.run("delete", batches[0]).returncode == 0
-    swept = shell.run("sweep", "--older-than", "0h")
+    assert shell.run("delete", shell_open, "--yes").returncode == 2
+    assert shell.run("delete", batches[0], "--yes").returncode == 0
+    swept = shell.run("sweep", "--older-than", "0h", "--yes")
     assert sorted(swept.stdout.split()) == sorted(batches[1:]), swept.stderr
     assert open_store(str(shell.folder / ".nightpress/store")).list("batches") == [shell_open]
     assert used(shell) == before

@@ -54,6 +54,7 @@ class Shelf:
         refused: Sequence[int] = (),
         kinds: Sequence[str] = ("chat",),
         tenants: Sequence[str] = ("default",),
+        **fields: Any,
     ) -> Batch:
         """Accept a batch of `rows` rows on the lane `stub`. Kinds and tenants take turns; intake refused the rows `refused`."""
         paths = BatchPaths(batch_id)
@@ -89,6 +90,7 @@ class Shelf:
             },
             full_sha256="0" * 64,
             created_at=self.now,
+            **fields,
         )
         self.store.create(paths.acceptance, to_bytes(batch))
         return batch

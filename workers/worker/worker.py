@@ -114,7 +114,7 @@ class Worker:
 
     def _context(self, engine: Engine) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings
-        store = open_store(settings.store_url, settings.store_options)
+        store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         card, stats = settings.catalog[plan.alias], engine.stats()
         weights = identity(plan.alias, card, settings.cache_dir)
         return WorkerContext.over(

@@ -14,6 +14,7 @@ import orjson
 
 from jobs.batches.batch import FORMAT
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.records import missing, no_batch
 from jobs.batches.segments.files import Compacted, each_segments
 from jobs.batches.segments.head import damaged
 from jobs.batches.segments.segment import read_segments
@@ -49,9 +50,12 @@ def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> 
     segment again.
     """
     for path in sorted({index.compacted[name] for name in copies}):
-        read_segments(store, path)
-        if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
-            raise damaged(path)
+        try:
+            read_segments(store, path)
+            if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
+                raise damaged(path)
+        except KeyError:
+            raise missing(store, path) from None
     return _delete(store, index, copies)
 
 
@@ -85,3 +89,6 @@ def _put_together(store: Store, index: OutcomeIndex, names: Sequence[str]) -> No
     path = f"{index.paths.compacted}/compacted-{len(segments)}-{hashlib.sha256(data).hexdigest()}.jsonl"
     if not store.create(path, data):
         raise damaged(path)
+    if not store.exists(index.paths.acceptance):  # the batch was deleted meanwhile
+        store.discard(path)
+        raise no_batch(index.batch.batch_id)

@@ -173,11 +173,11 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     (error,) = [log["error"] for log in logs if log["event"] == "store.delete_failed"]
     assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", error)
     assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
-    refused = over_s3.command("delete", batch_id)
+    refused = over_s3.command("delete", batch_id, "--yes")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert re.search(r"nightpress: .*cannot delete .*: AccessDenied\. .*s3:DeleteObject", refused.stderr)
     assert "Traceback" not in refused.stderr
     assert latest_done(over_s3.store, batch_id) is not None, "nothing of the batch was deleted"
     proxy.keeps = False
-    assert over_s3.command("delete", batch_id).returncode == 0
+    assert over_s3.command("delete", batch_id, "--yes").returncode == 0
     assert over_s3.store.list(f"batches/{batch_id}") == []

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.accounts import archive
 from jobs.accounts import summaries as module
@@ -109,3 +110,14 @@ def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.
         assert ["archive-" in str(fault) for fault in faults] == [True]
     restore()
     assert rows_by_round(list(summaries(shelf.store))) == wanted
+
+
+def test_a_foreign_file_among_the_summaries_is_passed_over_and_named(shelf: Shelf) -> None:
+    wanted = publish_batches(shelf, 1, 2)
+    names = ["notes.json", "b-1.1.json", "archive-old.jsonl", "archive-.json", "x"]
+    for name in names:
+        shelf.store.create(f"{FOLDER}/{name}", b"something else")
+    with capture_logs() as logs:
+        assert rows_by_round(list(summaries(shelf.store))) == wanted
+    assert {log["path"] for log in logs if log["event"] == "store.foreign_file"} == {f"{FOLDER}/{n}" for n in names}
+    assert set(names) <= set(shelf.store.list(FOLDER))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, reopen
@@ -145,3 +146,32 @@ def test_an_index_is_stale_once_its_batch_was_deleted_and_not_when_it_is_compact
     for _ in range(2):
         index.refresh()
         assert index.is_stale
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "w-1-1.jsonl",
+        "w-1-000001-abc.jsonl (conflicted copy)",
+        "copy of w-1-1-0000.jsonl",
+        "w-1-x-" + "0" * 64 + ".jsonl",
+        "w-1-1-" + "0" * 64 + ".jsonl.gz",
+        "w-1-1-" + "0" * 64 + ".jsonl~",
+    ],
+)
+@pytest.mark.parametrize("folder", ["segments", "compacted"])
+def test_a_foreign_file_is_passed_over_and_named_once(shelf: Any, folder: str, name: str) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=2))
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.write("night-1", [shelf.completed(1)])
+    path = f"{index.paths.root}/{folder}/{name}"
+    shelf.store.create(path, b"something else")
+    with capture_logs() as logs:
+        assert (index.refresh(), index.refresh()) == (2, 0)
+        assert compact(shelf.store, index) == 2
+    assert [(log["event"], log["path"]) for log in logs if log["event"] == "store.foreign_file"] == [
+        ("store.foreign_file", path)
+    ]
+    assert shelf.publish().counts["completed"] == 2
+    assert shelf.store.read(path) == b"something else"

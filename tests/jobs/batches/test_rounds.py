@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths, Reopen
+from jobs.batches.round import Round
 from jobs.batches.rounds import (
-    Round,
     close,
     is_open,
     latest_done,

@@ -179,3 +179,23 @@ def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(make_night: Callab
     assert night.claim(lane="late") == []
     night.sweep()
     assert night.completed_rows(batch.batch_id) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "fed", [pytest.param(0, id="never fed"), pytest.param(2, id="half fed"), pytest.param(4, id="fed")]
+)
+def test_a_batch_whose_rows_all_have_outcomes_is_published_although_its_input_is_gone(
+    make_night: Callable[..., TimedNight], fed: int
+) -> None:
+    """Where the queue has not seen the end of the input, no feeder can bring it there."""
+    night = make_night(window_rows=max(1, fed))
+    batch = night.accept(4)
+    jobs = night.claim(fed) if fed else []
+    night.write([completed(job.lease) for job in jobs])
+    night.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    night.write(
+        [Outcome(row, 1, 1, "another", "completed", True, "chat", model=LANE) for row in range(fed, 4)], batch.batch_id
+    )
+    night.store.delete(BatchPaths(batch.batch_id).input(LANE))
+    assert night.sweeper().sweep() == 0
+    assert night.done(batch.batch_id).counts["completed"] == 4
