@@ -7,7 +7,7 @@ turns. A claim and a beat have 16 jobs, a settle and a release have 8, and a fee
 of one tenant, or as many tenants, batches or workers as the column says, with 4 rows each.
 
 A call must not cost more than `--most` times as much with many as with one: otherwise the script exits with status 1. A claim of
-16 jobs of one tenant needs one turn, and a claim of 16 jobs of many tenants needs 16, so the second costs more; but 10,000 tenants
+16 jobs of one tenant needs one turn, and a claim of 16 jobs of many tenants needs 16, so it costs more; but 10,000 tenants
 cost no more than 1,000. A snapshot of the whole lane has one entry for each batch and worker, so its cost has no limit.
 """
 
