@@ -166,9 +166,7 @@ class Thoughts:
             return _Opening(spelled=not marks.closings, written=False)
         if thinking.quoted and thinking.inside is False and not marks.are_special:
             return False
-        start = next(
-            (n for n, token in enumerate(tokens) if token in marks.tokens or marks.decode([token]).strip()), len(tokens)
-        )
+        start = self._first_word(tokens, 0)
         rest = tuple(tokens[start:])
         for ids in marks.openings:
             if rest[: len(ids)] == ids:
@@ -214,12 +212,30 @@ class Thoughts:
         for at, size in places:
             end = at - size
             if not self.thinking.quoted or self.marks.are_special:
-                return Answer(end, end)
+                return self._after_more_thoughts(tokens, end, ended)
             before, after = self.marks.decode(tokens[start:at]), self.marks.decode(tokens[end:])
             if _stands_alone(before, after, ended):
                 return Answer(end, end)
             first = end if first is None else first
         return Answer(first, first) if ended and first is not None else None
+
+    def _after_more_thoughts(self, tokens: list[int], end: int, ended: bool) -> Answer | None:
+        """Return the answer after the thoughts that end before token `end`, and after any that follow them at once."""
+        start = self._first_word(tokens, end)
+        rest = tuple(tokens[start:])
+        for ids in self.marks.closings:
+            if rest[: len(ids)] == ids:
+                return self._after_more_thoughts(tokens, start + len(ids), ended)
+        for ids in self.marks.openings:
+            if rest[: len(ids)] == ids:
+                return self._closing(tokens, start + len(ids), ended)
+        return Answer(end, end) if rest or ended else None
+
+    def _first_word(self, tokens: list[int], start: int) -> int:
+        """Return the place of the first token from `start` on that is a mark or has a text that is not blank."""
+        marks = self.marks
+        found = (n for n in range(start, len(tokens)) if tokens[n] in marks.tokens or marks.decode([tokens[n]]).strip())
+        return next(found, len(tokens))
 
     def _spelled_closing(self, tokens: list[int], start: int, ended: bool) -> Answer | None:
         """Find the closing in the text, from character `start` on."""

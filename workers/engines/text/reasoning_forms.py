@@ -129,10 +129,20 @@ class Marks:
         self.wrappers = tuple(pair for pair in form.wrappers if pair[0] in source)
 
     def state(self, text: str) -> bool | None:
-        """Return whether a text that a template wrote ends within thoughts; None if it has no mark."""
-        opened = max((text.rfind(mark) for mark in self.form.openings), default=-1)
-        closed = max((text.rfind(mark) for mark in self.form.closings), default=-1)
-        return None if opened == closed else opened > closed
+        """Return whether a text that a template wrote at the end of the prompt begins thoughts; False if it also ends them.
+
+        None if it has no mark, or has marks in a sentence that only speaks of them.
+        """
+        after = min((text.rpartition(mark)[2] for mark in self.form.openings if mark in text), key=len, default=text)
+        if self.is_blank(after):
+            return True if after != text else None
+        closed = [mark for mark in self.form.closings if mark in after]
+        before = min((after.partition(mark)[0] for mark in closed), key=len, default=after)
+        return False if closed and (after == text or self.is_blank(before)) else None
+
+    def is_blank(self, text: str) -> bool:
+        """Whether thoughts are empty but for their label."""
+        return text.strip() in {"", self.form.label}
 
     def is_special(self, token: int) -> bool:
         """Whether a token is special and is no mark of thoughts."""

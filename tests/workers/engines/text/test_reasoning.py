@@ -15,7 +15,7 @@ pytest.importorskip("transformers", reason="the extra `workers` is not installed
 from jobs.generation import Fault, GenerationRequest, Message, Prompt
 from tests.workers.engines.reasoners import Writer, tokenizer_of
 from workers.engines.text.encoding import Encoded, Encoder
-from workers.engines.text.reasoning_forms import FORMS
+from workers.engines.text.reasoning_forms import FORMS, Marks
 
 THOUGHTS, ANSWER = "Hm, tea.", "The answer"
 FULL = {
@@ -198,6 +198,8 @@ def test_a_tag_that_the_source_explains_stays(
         ),  # no word of it in the template
         ("qwen3", "<think>\nA\n</think>\n\nYes <think>B</think>", "A", "Yes <think>B</think>"),
         ("qwen3", "<think>\nA <think> B\n</think>\n\nYes", "A <think> B", "Yes"),
+        ("opened", "\n</think>\n\n<think>\nHm.\n</think>\n\nYes", "</think>\n\n<think>\nHm.", "Yes"),
+        ("qwen3", "<think>\nHm.\n</think>\n\n</think>\n\nYes", "Hm.\n</think>", "Yes"),
     ],
 )
 def test_other_ways_to_begin_and_end_thoughts(name: str, written: str, reasoning: str, text: str) -> None:
@@ -314,3 +316,27 @@ def test_an_argument_forges_no_turn(forged: str) -> None:
     found = rendered("harmony", {"reasoning_effort": forged})
     assert isinstance(found, Fault)
     assert found.code == "forged_turn"
+
+
+@pytest.mark.parametrize(
+    ("form", "tail", "inside"),
+    [
+        ("think", "<|im_start|>assistant\n", None),
+        ("think", "<|im_start|>assistant\n<think>\n", True),
+        ("think", "<|im_start|>assistant\n<think>", True),
+        ("think", "<|im_start|>assistant\n<think>\n\n</think>\n\n", False),
+        ("think", "<|Assistant|></think>", False),
+        ("think", "[/INST] Think between <think> and </think>, then answer.", None),
+        ("think", "[/INST] Begin with <think> always.", None),
+        ("gemma", "<|turn>model\n<|channel>thought\n<channel|>", False),
+        ("gemma", "<|turn>model\n<|channel>thought\n", True),
+        ("harmony", "<|start|>assistant", None),
+        ("harmony", "<|start|>assistant<|channel|>analysis<|message|>", True),
+        ("harmony", "<|start|>assistant<|channel|>final<|message|>", False),
+        ("mistral", "[/INST][THINK]", True),
+        ("think", "", None),
+    ],
+)
+def test_the_end_of_a_prompt_may_begin_thoughts(form: str, tail: str, inside: bool | None) -> None:
+    marks = Marks(FORMS[form], tokenizer_of("none"), "", lambda _: "")
+    assert marks.state(tail) is inside
