@@ -30,6 +30,7 @@ class RowRequest(NamedTuple):
     priority: int = 4
     tenant: str = "default"
     metadata: Mapping[str, Any] | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
     cost: int = 0
 
     def to_bytes(self) -> bytes:

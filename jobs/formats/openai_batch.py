@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
-from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters
+from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
 from jobs.formats.record import Record, unread
 from jobs.generation import MAX_LOGPROBS
@@ -84,6 +84,8 @@ def _chat(body: Mapping[str, Any]) -> Mapped | Finding:
     values = parameters(body, CHAT)
     if not isinstance(values, Finding):
         values = _chat_logprobs(values)
+    if not isinstance(values, Finding):
+        values = template_kwargs(values)
     if isinstance(values, Finding) or not isinstance(values.get("messages"), list):
         return values if isinstance(values, Finding) else Mapped({"kind": "chat", **values})
     found = turns(values["messages"], "messages")
@@ -128,6 +130,8 @@ def _completion(body: Mapping[str, Any]) -> Mapped | Finding:
 def _response(body: Mapping[str, Any]) -> Mapped | Finding:
     """Read a response as a chat. `input` is a text or a list of turns, and `instructions` is a system turn before these."""
     values = parameters(body, RESPONSES)
+    if not isinstance(values, Finding):
+        values = template_kwargs(values)
     if isinstance(values, Finding):
         return values
     given, instructions, text = values.pop("input", None), values.pop("instructions", ""), values.pop("text", {})

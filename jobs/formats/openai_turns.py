@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from jobs.formats.json_lines import Finding
 
-_PASSED_OVER: Final = frozenset({"name", "annotations", "id", "status", "phase"})
-"""Fields of a turn that do not reach the model."""
+_PASSED_OVER: Final = frozenset({"name", "annotations", "id", "status", "phase", "reasoning", "reasoning_content"})
+"""Fields of a turn that do not reach the model. The thoughts of an earlier answer are among these."""
 
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 _TOOLS: Final = ("tool_calls", "tool_call_id", "function_call", "audio", "refusal")

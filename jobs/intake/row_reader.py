@@ -23,6 +23,7 @@ from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
+from jobs.template_kwargs import TemplateKwargs
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 """A tenant's name matches this pattern: 1 to 64 ASCII letters, digits, dots, hyphens or underscores."""
@@ -59,6 +60,10 @@ class Envelope(BaseModel):
     )
     top_p: float | None = Field(
         default=None, gt=0, le=1, description="Sample from the likeliest tokens that together have this probability."
+    )
+    chat_template_kwargs: TemplateKwargs | None = Field(
+        default=None,
+        description="Arguments for the model's chat template, such as enable_thinking; they replace those of the model.",
     )
     priority: int | None = Field(default=None, ge=0, le=9, description="Priority of the row; 9 goes first.")
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
@@ -207,6 +212,9 @@ class RowReader:
                 f"the engine of {model} cannot hold its answers to JSON: remove it, and ask for JSON in the prompt"
             )
             yield Finding("unsupported_parameter", field, message)
+        if envelope.chat_template_kwargs and not getattr(request, "uses_chat_template", True):
+            message = "a row of this kind has no turns, so no chat template: remove it, or take the kind chat"
+            yield Finding("unsupported_parameter", "chat_template_kwargs", message)
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
 
@@ -228,6 +236,7 @@ class RowReader:
             priority=self._defaults.priority if envelope.priority is None else envelope.priority,
             tenant=envelope.tenant or self._defaults.tenant,
             metadata=envelope.metadata,
+            chat_template_kwargs=envelope.chat_template_kwargs or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
         )
 

@@ -28,9 +28,9 @@ class Kind(Protocol):
     def request_type(self) -> type[BaseModel]:
         """The pydantic model of the request: the fields of a row of this kind, without the fields that any row may have.
 
-        The model may have a property `schema_field`: the name of the field by which a row asks for an answer that satisfies a
-        schema, or None if the row does not ask for one. Intake refuses a row that asks for such an answer if the engine of the
-        row's model cannot give one.
+        It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
+        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If it has an attribute
+        `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`.
         """
         ...
 

@@ -97,7 +97,7 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
     asked = kind.request_type.model_validate(dict(request.request))
     try:
         conversation = kind.compose(asked)
-        prompts = tuple(next(conversation, ()))
+        prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
     except RowError:
         raise
     except Exception as error:

@@ -40,7 +40,7 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
     texts = _texts(row)
     choices = [
         {"index": n, "finish_reason": reason, "logprobs": _logprobs(row, n)}
-        | ({"text": text} if is_text else {"message": {"role": "assistant", "content": text, "refusal": None}})
+        | ({"text": text} if is_text else {"message": _message(row, n, text)})
         for n, text in enumerate(texts)
     ]
     usage = row["usage"]
@@ -55,9 +55,17 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens": usage["completion_tokens"],
             "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
             "prompt_tokens_details": {"cached_tokens": usage["cached_prompt_tokens"]},
+            "completion_tokens_details": {"reasoning_tokens": row.get("reasoning_tokens") or 0},
         },
         "system_fingerprint": row.get("model_revision"),
     }
+
+
+def _message(row: Mapping[str, Any], n: int, text: str) -> dict[str, Any]:
+    """Return the n-th answer as a message. Published thoughts are its `reasoning`, as in vLLM."""
+    message = {"role": "assistant", "content": text, "refusal": None}
+    thoughts = row["output"].get("reasoning") if row["kind"] == "chat" else None
+    return {**message, "reasoning": thoughts[n]} if thoughts else message
 
 
 def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:

@@ -153,6 +153,20 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     assert (body.choices[0].text, body.choices[0].finish_reason, body.object) == ("c", "stop", "text_completion")
 
 
+def test_thoughts_in_openai_lines() -> None:
+    """They are the `reasoning` of each message, as in vLLM, and their tokens stand in the usage."""
+    chat = completed(0, "chat", {"text": "a", "choices": ["a", "b"], "reasoning": ["Hm", ""]}, reasoning_tokens=5)
+    plain = completed(1, "chat", {"text": "a"})
+    first, second = (orjson.loads(line)["response"]["body"] for line in openai_lines.lines([chat, plain]))
+    answers = ChatCompletion.model_validate(first, strict=True)
+    assert [one["message"].get("reasoning") for one in first["choices"]] == ["Hm", ""]
+    assert answers.usage is not None
+    assert answers.usage.completion_tokens_details is not None
+    assert answers.usage.completion_tokens_details.reasoning_tokens == 5
+    assert "reasoning" not in second["choices"][0]["message"]
+    assert second["usage"]["completion_tokens_details"] == {"reasoning_tokens": 0}
+
+
 def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., Any], tmp_path: Path) -> None:
     """The rows have all sorts of custom_ids: the same id twice, as text and as a number; none; ids of refused rows; the id of
     another row.

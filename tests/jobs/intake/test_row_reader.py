@@ -188,6 +188,28 @@ def test_a_row_that_its_engine_cannot_do_is_refused(
         assert "the engine of large" in found.message
 
 
+def test_arguments_of_the_chat_template() -> None:
+    """A row may have some, unless its kind has no turns."""
+    found = read(note(title="a", chat_template_kwargs={"enable_thinking": False, "a": None}))
+    assert isinstance(found, RowRequest)
+    assert found.chat_template_kwargs == {"enable_thinking": False}
+    assert RowRequest.from_bytes(found.to_line().rstrip()) == found
+    for nothing in ("{}", "null"):
+        empty = read(note(title="a", chat_template_kwargs=json.loads(nothing)))
+        assert isinstance(empty, RowRequest)
+        assert empty.chat_template_kwargs is None
+    refused = fault(note(title="a", chat_template_kwargs={"chat_template": "x"}))
+    assert (refused.code, refused.field) == ("out_of_range", "chat_template_kwargs")
+    assert "chat_template is given to the template by the engine itself" in refused.message
+
+
+def test_arguments_of_the_chat_template_for_a_kind_without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NoteRequest, "uses_chat_template", False, raising=False)
+    refused = fault(note(title="a", chat_template_kwargs={"enable_thinking": False}))
+    assert (refused.code, refused.field) == ("unsupported_parameter", "chat_template_kwargs")
+    assert isinstance(read(note(title="a", chat_template_kwargs={})), RowRequest)
+
+
 def test_a_model_is_understood_in_other_case() -> None:
     found = read(note(title="a", model=" Large"))
     assert isinstance(found, RowRequest)

@@ -7,6 +7,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
 from jobs.kinds.kind import Conversation
+from jobs.kinds.registry import load_kinds
 from jobs.operations.preview import estimated, first_prompts
 
 
@@ -48,3 +49,9 @@ def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
         first_prompts(row, Breaking("asked"))
     assert raised.value.code == "kind_failed"
     assert first_prompts(row, Breaking("ended")) == (Prompt(text="a"),)
+
+
+def test_the_prompts_have_the_arguments_of_the_chat_template() -> None:
+    row = RowRequest(0, 1, "chat", "stub", {"prompt": "a"}, chat_template_kwargs={"enable_thinking": False})
+    (prompt,) = first_prompts(row, load_kinds()["chat"])
+    assert prompt.chat_template_kwargs == {"enable_thinking": False}

@@ -139,11 +139,15 @@ def tokenizer_of(name: str) -> Any:
 
 def network_of(name: str) -> Any:
     """Return a small random network for the tokenizer of a family."""
+    return network_for(tokenizer_of(name))
+
+
+def network_for(tokenizer: Any) -> Any:
+    """Return a small random network for a tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = tokenizer_of(name)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

@@ -346,3 +346,48 @@ def test_a_stop_token_that_the_model_lacks_is_a_fault() -> None:
     for named in ("two words", 10_000):
         with pytest.raises(ModelUnavailable, match="the option eos of model tiny names"):
             Reader("chatml", padded=False, eos=(named,))
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
+@pytest.mark.parametrize("name", ["qwen3", "spelled", "harmony"])
+def test_thoughts_are_no_part_of_the_text(name: str, padded: bool) -> None:
+    """Stop texts count in the answer alone, and `max_tokens` too unless thoughts count; log probabilities come for all tokens."""
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.workers.engines.reasoners import NetworkWriter
+
+    written = {
+        "qwen3": "<think>\nHm, tea.\n</think>\n\nThe answer",
+        "spelled": "Hm, tea.\n</think>\n\nThe answer",
+        "harmony": "<|channel|>analysis<|message|>Hm, tea.<|end|><|start|>assistant<|channel|>final<|message|>The answer",
+    }[name]
+    writer = NetworkWriter(name, padded=padded)
+    done = writer.write(written, logprobs=0)
+    assert (done.text, done.reasoning, done.finish_reason) == ("The answer", "Hm, tea.", "stop")
+    assert len(done.logprobs) == done.completion_tokens > done.reasoning_tokens > 0
+    assert "tea" not in "".join(one.token for one in done.logprobs[done.reasoning_tokens :])
+    stopped = writer.write(written, stop=("tea", "\n", " answer"))
+    assert (stopped.text, stopped.reasoning, stopped.reasoning_tokens) == ("The", "Hm, tea.", done.reasoning_tokens)
+    cut = writer.write(written, max_tokens=done.reasoning_tokens - 1)
+    assert (cut.text, cut.finish_reason, cut.reasoning_tokens) == ("", "length", cut.completion_tokens)
+    room = writer.write(f"{written} and more", max_tokens=3, thoughts_count=False)
+    assert (room.reasoning, room.completion_tokens) == ("Hm, tea.", room.reasoning_tokens + 3)
+
+
+def test_the_stub_can_think(tmp_path: Path) -> None:
+    """As a reasoning model does: thoughts come first, count as tokens, and are no part of the text."""
+    plain = make_engine("stub", ModelCard(engine="stub"), tmp_path)
+    engine = make_engine("stub", ModelCard(engine="stub", options={"thoughts": 7}), tmp_path)
+    prompt = Prompt(messages=(Message("user", "ba be"),), params=PARAMS)
+    request = GenerationRequest("r", prompt, thoughts_count=False)
+    answer = completions(plain, [request])["r"]
+    done = completions(engine, [request])["r"]
+    assert (done.text, done.reasoning_tokens) == (answer.text, 9)
+    assert done.completion_tokens == 9 + answer.completion_tokens
+    assert len(done.reasoning.split()) == 7
+    cut = completions(
+        engine, [replace(request, thoughts_count=True, prompt=replace(prompt, params=replace(PARAMS, max_tokens=5)))]
+    )["r"]
+    assert (cut.text, cut.finish_reason, cut.reasoning_tokens, cut.completion_tokens) == ("", "length", 5, 5)
+    off = replace(prompt, chat_template_kwargs={"enable_thinking": False})
+    for other in (off, Prompt(text="ba be", params=PARAMS)):
+        assert completions(engine, [replace(request, prompt=other)])["r"].reasoning == ""

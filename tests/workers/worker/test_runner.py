@@ -100,7 +100,32 @@ def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNi
         "completion_tokens": 9,
         "total_tokens": 109,
         "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
+
+
+def test_thoughts_are_billed_and_published_only_if_asked_for(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """A row whose own limit cuts them off fails; one that turns them off has none."""
+    rows: list[dict[str, Any]] = [
+        {"prompt": "Say it."},
+        {"prompt": "Say it.", "include_reasoning": True, "n": 2},
+        {"prompt": "Say it.", "max_tokens": 5},
+        {"prompt": "Say it.", "chat_template_kwargs": {"enable_thinking": False}},
+    ]
+    night.accept([{"kind": "chat", **row} for row in rows])
+    night.start(StubEngine(StubOptions(thoughts=7)))
+    night.until_published(until)
+    (plain, asked, off), (failed,) = night.published()
+    assert (plain["reasoning_tokens"], asked["reasoning_tokens"]) == (9, 18)
+    assert "reasoning" not in plain["output"]
+    assert [len(one.split()) for one in asked["output"]["reasoning"]] == [7, 7]
+    assert plain["usage"]["completion_tokens"] == 9 + len(plain["output"]["text"].split())
+    assert "reasoning_tokens" not in off
+    assert (failed["row"], failed["error"]["code"]) == (2, "reasoning_incomplete")
+    (line,) = openai_lines.lines([asked])
+    body = json.loads(line)["response"]["body"]
+    assert [one["message"]["reasoning"] for one in body["choices"]] == asked["output"]["reasoning"]
+    assert body["usage"]["completion_tokens_details"] == {"reasoning_tokens": 18}
 
 
 def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.generation import GenerationRequest
+from workers.engines.text.reasoning import Thoughts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class TokenSequence:
         prompt_sha256: The hash of the rendered prompt.
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
         is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
+        thoughts: Follows the thoughts of its output; None if the model does not reason.
     """
 
     request: GenerationRequest
@@ -53,6 +55,7 @@ class TokenSequence:
     forced: Sequence[int] = ()
     is_long: bool = False
     prompt_sha256: str | None = None
+    thoughts: Thoughts | None = None
 
     @property
     def known(self) -> int:
