@@ -309,7 +309,7 @@ def end_of_cut_answers(name: str, reason: str, of_thoughts: int) -> tuple[str, s
     """How a row of a kind fails whose answers have 9 tokens and no text: the code, the message, and the number of answers."""
     attempt = attempt_for([])
     attempt.kind = load_kinds()[name]
-    attempt.row = replace(attempt.row, kind=name, request=REQUESTS[name])
+    attempt.row = attempt.row._replace(kind=name, request=REQUESTS[name])
     requests, tries = list(attempt.start()), 0
     while requests:
         tries += 1
