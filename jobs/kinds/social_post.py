@@ -14,9 +14,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
+from jobs.writing.cleaning import CleanedOutput, Draft
+from jobs.writing.evidence import Brief
 from jobs.writing.fields import Line, OtherNames, Text
+from jobs.writing.labels import POST, TITLE
 from jobs.writing.platforms import LIMITS, LINK, Platform
-from jobs.writing.prose import answer_only, unquoted, whole_sentences
+from jobs.writing.prose import whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
@@ -32,7 +35,13 @@ WORD_LENGTH: Final = 8
 """Assumed characters of a word and the space after it. The model is asked for at most (room for its words) / this many words."""
 
 _HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
-_LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
+_LAST_HASHTAGS: Final = re.compile(
+    rf"(?:^|(?<=[^\w\s,;:]))\s*{_HASHTAG}(?:\s+{_HASHTAG})*[ \t.]*$|\s+{_HASHTAG}(?:\s+{_HASHTAG})+[ \t.]*$",
+    re.MULTILINE,
+)
+"""Matches hashtags at the end of a line that belong to no sentence: they are several, or stand after a sentence."""
+
+_BOLD: Final = re.compile(r"(?<![\d)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
 _MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
@@ -120,10 +129,8 @@ class SocialPostRequest(BaseModel):
         return tuple(tag if tag.startswith("#") else f"#{tag}" for tag in self.hashtags)
 
 
-class SocialPost(BaseModel):
+class SocialPost(CleanedOutput):
     """A post, ready to be posted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(min_length=1, description="The whole post, with call to action, link and hashtags.")
     hashtags: tuple[str, ...] = Field(description="The hashtags at its end, each with its #.")
@@ -152,13 +159,15 @@ class SocialPostKind:
             prompt = self._prompt(request, n, words, before)
             (answer,) = yield [prompt]
             try:
-                text = _words(request, answer) + request.ending
+                words_of_model, removed = _words(request, prompt, answer)
+                text = words_of_model + request.ending
             except CheckFailed as error:
                 fault = error
             else:
                 length = limit.length(text)
                 if limit.fits(text):
-                    return SocialPost(text=text, hashtags=request.tags, length=length)
+                    post = SocialPost(text=text, hashtags=request.tags, length=length)
+                    return post.with_removed({prompt.label: removed})
                 message = (
                     f"the post has {length} characters after {TRIES} tries; {request.platform} takes {limit.max_length}"
                 )
@@ -190,23 +199,61 @@ class SocialPostKind:
         )
 
 
-def _words(request: SocialPostRequest, answer: Completion) -> str:
-    """Return the model's words as plain text.
+def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
+    """Return the model's words as plain text, and what was taken off them.
 
-    Hashtags at the end of a line are taken out, and other hashtags lose their #. A link is kept only if it stands in the topic or
-    the source text and is not the row's `link`.
+    Hashtags at the end of a line that belong to no sentence are taken out, and other hashtags lose their #, unless the topic or
+    the source text has them. A link is kept only if it stands in the topic or the source text and is not the row's `link`.
 
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
-    text = _MARKDOWN_LINK.sub(r"\1", unquoted(answer_only(answer.text))).replace("**", "")
-    text = LINK.sub(lambda link: link[0] if link[0] in given and link[0] != request.link else "", text)
-    text = re.sub(_HASHTAG, r"\1", _LAST_HASHTAGS.sub("", text))
+    draft = _begun(request, prompt, answer)
+    text = _BOLD.sub(r"\1", _MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
+    text = LINK.sub(
+        lambda link: link[0] if link[0] in given and link[0] != request.link else _noted(draft, link, ""), text
+    )
+    text = _without_hashtags(text, given, request, draft)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
     if not re.search(r"\w", text):
         raise CheckFailed("empty_output", "the model wrote no post")
     if answer.finish_reason == "length":
-        text = whole_sentences(text)
+        draft.text = text
+        draft.cut_to(text := whole_sentences(text))
         if not re.search(r"\w", text):
             raise CheckFailed("output_incomplete", "the post was cut off before the end of its first sentence")
-    return text
+    return text, draft.removed
+
+
+def _begun(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> Draft:
+    """Return the completion without what the model put around the post."""
+    brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
+    draft = Draft(answer.text)
+    draft.drop_fence()
+    draft.drop_announcement(brief, POST, unnamed=False)
+    draft.drop_fence()
+    first, _, rest = draft.text.partition("\n")
+    if rest.strip() and brief.repeats(first, prompt):
+        draft.cut_to(rest.strip())
+    draft.drop_around(brief, POST, TITLE)
+    return draft
+
+
+def _noted(draft: Draft, found: re.Match[str], kept: str) -> str:
+    """Note a link that is taken out, and return what stays of it."""
+    draft.note(found[0])
+    return kept
+
+
+def _without_hashtags(text: str, given: str, request: SocialPostRequest, draft: Draft) -> str:
+    """Return the text without the model's own hashtags, which are noted in `draft`."""
+    known = {tag.casefold() for tag in re.findall(_HASHTAG, given)} - {tag[1:].casefold() for tag in request.tags}
+
+    def at_end(found: re.Match[str]) -> str:
+        if any(tag.casefold() in known for tag in re.findall(_HASHTAG, found[0])):
+            return found[0]
+        draft.note(found[0])
+        return ""
+
+    text = _LAST_HASHTAGS.sub(at_end, text)
+    return re.sub(_HASHTAG, lambda tag: tag[0] if tag[1].casefold() in known else tag[1], text)

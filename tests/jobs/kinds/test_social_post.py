@@ -1,5 +1,7 @@
 """Shows jobs/kinds/social_post.py: a post is within the limits of its platform, or fails with a code."""
 
+# ruff: noqa: RUF001 - marks of other scripts
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +53,91 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
 def test_words_are_plain_text(written: str, text: str) -> None:
     output, _ = converse("social_post", BREAD, lambda _: written)
     assert output.text == text
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("tea", 'Here is our new tea: "Spring" is out now.'),
+        ("tea", "Here it is:\n\nOur new tea."),
+        ("tea", "Here is our latest blog post: how to brew"),
+        ("tea", "Here's the post office's new address: Main St"),
+        ("tea", "Sure, it's cold outside: have a tea."),
+        ("tea", "Of course!\n\nWe have tea."),
+        ("Post: the magazine", "Post: The magazine is out."),
+        ("Post office hours", "Post: open until 6"),
+        (
+            {"source_text": 'A customer wrote: "Best bread ever, thank you!" We are glad.'},
+            '"Best bread ever!"',
+        ),
+        ("tea", "Answer: yes, we are open."),
+        ("Our #MittwochMagie campaign", "Join today! #MittwochMagie"),
+        ("tea", "2**3 = 8 and 2**4 = 16"),
+        ({"source_text": 'Hier ist unser Motto: "Mehr Licht"'}, 'Here is our motto: "More light"'),
+        ({"source_text": "- one\n- two"}, "- one\n- two"),
+        ({"source_text": "Titel: Der Herbst\nAlles neu."}, "Title: The Autumn\nAll new."),
+        ("tea", "“We love tea,” says Anna. “So do I.”"),
+        ("tea", "'Tis the season for tea. Don't miss it, folks'"),
+        ("tea", "This is the post that changed my life: read"),
+        ("tea", "Below is our menu:\n\n- tea"),
+        ("tea", "Here's what's new: tea"),
+        ("tea", "Voici notre nouveau thé : goûtez"),
+        ("tea", "Hier ist unser neuer Beitrag: Tee"),
+        ("tea", "Aquí está nuestra publicación: té"),
+    ],
+)
+def test_words_that_the_request_explains_or_that_may_be_content_stay(given: Any, written: str) -> None:
+    fields = {"topic": given} if isinstance(given, str) else given
+    output, _ = converse("social_post", {"platform": "linkedin", **fields}, lambda _: written)
+    assert output.text == written
+    assert output.removed == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "text"),
+    [
+        ("tea", "Sure! Here's your post: Fresh tea.", "Fresh tea."),
+        ("tea", "Here's a LinkedIn post about tea:\n\nFresh tea.", "Fresh tea."),
+        ("tea", '"Fresh tea."', "Fresh tea."),
+        ("tea", "“Fresh tea.”", "Fresh tea."),
+        ("tea", "Post: Fresh tea.", "Fresh tea."),
+        ("tea", "LinkedIn post: Fresh tea.", "Fresh tea."),
+        ("tea", "**Post:** Fresh tea.", "Fresh tea."),
+        ("Write a post about tea", "Post: Fresh tea.", "Fresh tea."),
+        ("tea", "I love #Berlin.", "I love Berlin."),
+        ("tea", "Come to our #bakery", "Come to our bakery"),
+        ("Our #MittwochMagie campaign", "Join #MittwochMagie today. #wow", "Join #MittwochMagie today."),
+        ("tea", "Das ist **fett** und **neu**!", "Das ist fett und neu!"),
+        ("tea", "これは**重要**です。", "これは重要です。"),
+        ("tea", "Voici votre publication :\n\nDu thé.", "Du thé."),
+        ("tea", "Hier ist dein Beitrag:\n\nTee.", "Tee."),
+        ("tea", "はい、以下は投稿文です：\n\nお茶。", "お茶。"),
+        ("tea", "Write a post for LinkedIn of at most 100 words.\n\nFresh tea.", "Fresh tea."),
+        ("tea", "Title: Fresh tea\n\nCome in.", "Fresh tea\n\nCome in."),
+        ("tea", 'Great! Here\'s a caption: "Fresh tea"', "Fresh tea"),
+        ("tea", "Tweet: Fresh tea", "Fresh tea"),
+        ("tea", "Caption: Fresh tea", "Fresh tea"),
+        ("tea", "投稿：お茶", "お茶"),
+        ("tea", "Fresh tea.\n\n#tea #fresh", "Fresh tea."),
+        ("tea", "Fresh tea 🍵 #tea", "Fresh tea 🍵"),
+        ("tea", "Fresh tea! #tea", "Fresh tea!"),
+        ("tea", "Say it with #tea.", "Say it with tea."),
+        ("tea", "新茶です。#お茶", "新茶です。"),
+    ],
+)
+def test_words_around_a_post_are_taken_off(given: str, written: str, text: str) -> None:
+    output, _ = converse("social_post", {"platform": "linkedin", "topic": given}, lambda _: written)
+    assert output.text == text
+
+
+def test_the_output_holds_what_was_taken_off_the_last_try() -> None:
+    answers = iter(["#only", 'Sure! Here\'s your post: "Fresh [bread](https://made.up/a) today. #yum" '])
+    output, _ = converse("social_post", BREAD, lambda _: next(answers))
+    assert output.text == "Fresh bread today."
+    assert output.removed == {
+        "post, try 2": ("Sure! Here's your post:", '""', "[bread](https://made.up/a)", "#yum"),
+    }
+    assert "removed" not in output.model_dump()
 
 
 def test_a_link_of_the_source_text_may_stay() -> None:
