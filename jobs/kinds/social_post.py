@@ -41,7 +41,7 @@ _LAST_HASHTAGS: Final = re.compile(
 )
 """Matches hashtags at the end of a line that belong to no sentence: they are several, or stand after a sentence."""
 
-_BOLD: Final = re.compile(r"(?<![\d)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
+_BOLD: Final = re.compile(r"(?<![0-9A-Za-z)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
 _MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
@@ -208,26 +208,27 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
-    draft = _begun(request, prompt, answer)
+    brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
+    draft = _begun(brief, prompt, answer)
     text = _BOLD.sub(r"\1", _MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
     text = LINK.sub(
         lambda link: link[0] if link[0] in given and link[0] != request.link else _noted(draft, link, ""), text
     )
     text = _without_hashtags(text, given, request, draft)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
-    if not re.search(r"\w", text):
+    draft.text = text
+    draft.drop_quotes(brief)
+    if not re.search(r"\w", draft.text):
         raise CheckFailed("empty_output", "the model wrote no post")
     if answer.finish_reason == "length":
-        draft.text = text
-        draft.cut_to(text := whole_sentences(text))
-        if not re.search(r"\w", text):
+        draft.cut_to(whole_sentences(draft.text))
+        if not re.search(r"\w", draft.text):
             raise CheckFailed("output_incomplete", "the post was cut off before the end of its first sentence")
-    return text, draft.removed
+    return draft.text, draft.removed
 
 
-def _begun(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> Draft:
+def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
     """Return the completion without what the model put around the post."""
-    brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
     draft = Draft(answer.text)
     draft.drop_fence()
     draft.drop_announcement(brief, POST, unnamed=False)

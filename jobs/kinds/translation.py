@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.cleaning import CleanedOutput, Draft
-from jobs.writing.evidence import Brief, Original, sentence_count
+from jobs.writing.evidence import Brief, Original, key_of, sentence_count
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
 from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
@@ -166,6 +166,7 @@ def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[st
     draft.drop_announcement(original, TRANSLATION)
     if not FENCE.match(source):
         draft.drop_fence()
+    _drop_repeated_source(draft, source)
     _drop_remarks(draft, original, Brief(source), prompt)
     draft.drop_around(original, TRANSLATION)
     if _ADDED_MARK.match(draft.text):
@@ -180,6 +181,16 @@ def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[st
         draft.note(" ".join(found[count:]) + draft.text[whole_length(draft.text) :])
         draft.text = target
     return draft.text, draft.removed
+
+
+def _drop_repeated_source(draft: Draft, source: str) -> None:
+    """Take off lines that repeat the source before a line that is labelled as the translation."""
+    lines = draft.text.splitlines()
+    starts = (n for n, line in enumerate(lines) if n and label(TRANSLATION).match(line))
+    start = next(starts, 0)
+    before, after = "\n".join(lines[:start]), "\n".join(lines[start:])
+    if start and key_of(before).endswith(key_of(source)) and key_of(after) and key_of(source):
+        draft.cut_to(after)
 
 
 def _drop_remarks(draft: Draft, original: Original, brief: Brief, prompt: Prompt) -> None:

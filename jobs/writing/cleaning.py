@@ -11,7 +11,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from jobs.writing.evidence import QUOTE_PAIRS, Evidence
-from jobs.writing.labels import announcement, label
+from jobs.writing.labels import COUNT, announcement, label
 from jobs.writing.prose import ELLIPSIS, FENCE
 
 MAX_REMOVED: Final = 500
@@ -22,7 +22,7 @@ MAX_LAYERS: Final = 8
 
 _EMPHASIS: Final = "*_`"
 MARKER: Final = re.compile(
-    r"(?:[-*+>\u2022\u2023\u25e6\u00b7]\s+|#{1,6}\s+(?!\d+\s)|#\d{1,3}(?:\s*[.):]|\s+[-\u2013])?(?:\s+|$)|"
+    r"(?:[-*+>\u2013\u2014\u2022\u2023\u25e6\u00b7]\s+|#{1,6}\s+(?!\d+\s)|#\d{1,3}(?:\s*[.):]|\s+[-\u2013])?(?:\s+|$)|"
     r"\(?\d{1,2}[.):](?:\s+|(?=\D)|$)|[IVX]{1,4}[.)]\s+|\(?[a-zA-Z]\)\s+)"
 )
 """Matches a bullet, a heading mark or a list number at the beginning of a line."""
@@ -146,6 +146,12 @@ class Draft:
             if text[0] not in inner and text[-1] not in inner and not evidence.explains_quotes(inner):
                 self.note(text[0] + text[-1])
                 self.text = inner.strip()
+
+    def drop_count(self, evidence: Evidence) -> None:
+        """Take off a count of words or characters at the end: `(58 characters)`."""
+        found = COUNT.search(self.text)
+        if found is not None and not evidence.explains(found[0], self.text[: found.start()], r"(?!)"):
+            self.cut_to(self.text[: found.start()].rstrip())
 
     def drop_around(self, evidence: Evidence, *families: str, ordinals: bool | None = None) -> None:
         """Take off labels of these families, quotes and emphasis, layer by layer, at most `MAX_LAYERS` of them.

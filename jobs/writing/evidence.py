@@ -11,7 +11,17 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from jobs.generation import Message, Prompt
-from jobs.writing.labels import ANNOUNCES, INSTRUCTION, INTERJECTION, REMARK, SEPARATOR, TRANSLATING, label_alone
+from jobs.writing.labels import (
+    ANNOUNCES,
+    INSTRUCTION,
+    INTERJECTION,
+    OPENS,
+    REMARK,
+    SEPARATOR,
+    SPEAKS_OF_LANGUAGE,
+    TRANSLATING,
+    label_alone,
+)
 from jobs.writing.prose import sentences, whole_length
 
 QUOTE_PAIRS: Final = {
@@ -136,9 +146,14 @@ class Original:
         return self._may_be(rest) and (key_of(part) == key_of(self.text) or self.preceded_by(part))
 
     def preceded_by(self, part: str) -> bool:
-        """Whether a paragraph of the completion speaks of the translation or only says `Sure!`, and the source does not."""
+        """Whether a paragraph of the completion speaks of the translation or only says `Sure!`, and the source does not.
+
+        An announcement speaks of it if it names a language.
+        """
         if TRANSLATING.search(part) and not TRANSLATING.search(self.text):
             return True
+        if ANNOUNCES.match(part) and ends_in_colon(part) and SPEAKS_OF_LANGUAGE.search(part):
+            return not (SPEAKS_OF_LANGUAGE.search(self.text) or OPENS.match(self.text))
         found = INTERJECTION.match(part)
         return (
             found is not None and not any(map(str.isalnum, part[found.end() :])) and not INTERJECTION.match(self.text)

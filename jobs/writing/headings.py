@@ -11,7 +11,17 @@ from typing import Final
 from jobs.generation import Completion, Prompt
 from jobs.writing.cleaning import MARKER, Draft
 from jobs.writing.evidence import Brief, ends_in_colon, is_heading, key_of
-from jobs.writing.labels import ANNOUNCES, CHAPTER, DESCRIPTION, HEADING, INTRODUCTION, TITLE, label, label_alone
+from jobs.writing.labels import (
+    ANNOUNCES,
+    CHAPTER,
+    DESCRIPTION,
+    HEADING,
+    INTRODUCTION,
+    TITLE,
+    announcement,
+    label,
+    label_alone,
+)
 from jobs.writing.prose import whole_sentences
 
 _ORDINAL_LANGUAGES: Final = frozenset(
@@ -50,6 +60,7 @@ def read_outline(
         rank = 2 if _NUMBER.match(line) else 1 if MARKER.match(line) else 0
         announces = rank == 0 and ends_in_colon(line) and (marked_first or (n == 0 and not all_with_colon))
         fits = (2 if heading < "\u2e80" else 1) <= len(heading) <= longest
+        announces = announces or _is_announcement(line, brief, HEADING)
         if announces or not fits or not is_heading(heading, HEADING, TITLE) or brief.repeats(line, prompt):
             draft.note(line)
         else:
@@ -82,10 +93,13 @@ def read_title(answer: Completion, prompt: Prompt, brief: Brief, language: str) 
     title = ""
     for line in lines:
         one = Draft(line)
+        one.drop_count(brief)
         one.drop_around(brief, TITLE, HEADING, INTRODUCTION, ordinals=_may_be_ordinals(language, lines))
+        one.drop_count(brief)
         plain = one.text.rstrip(" :\uff1a")
         other = label(DESCRIPTION).match(line) or (len(lines) > 1 and _announces(line))
-        if title or other or not is_heading(plain, *_TITLE_LABELS) or brief.repeats(line, prompt):
+        unfit = not is_heading(plain, *_TITLE_LABELS) or brief.repeats(line, prompt)
+        if title or other or unfit or _is_announcement(line, brief, TITLE):
             draft.note(line)
         else:
             title = plain
@@ -102,16 +116,15 @@ def read_description(answer: Completion, prompt: Prompt, brief: Brief, language:
     labelled = label(DESCRIPTION)
     lines = [line.strip() for line in draft.text.splitlines()]
     start = next((n for n, line in enumerate(lines) if labelled.match(line)), 0)
-    while start < len(lines) - 1 and (
-        _leads(lines[start], brief, prompt, DESCRIPTION) or label(TITLE).match(lines[start])
-    ):
+    while start < len(lines) - 1 and _precedes_description(lines[start], brief, prompt):
         start += 1
     end = next((n for n in range(start, len(lines)) if not lines[n]), len(lines))
     for line in (*lines[:start], *lines[end:]):
         draft.note(line)
     one = Draft("\n".join(lines[start:end]), draft.removed)
     ordinals = _may_be_ordinals(language, lines)
-    one.drop_around(brief, DESCRIPTION, TITLE, ordinals=ordinals)
+    one.drop_count(brief)
+    one.drop_around(brief, DESCRIPTION, TITLE, INTRODUCTION, ordinals=ordinals)
     if not is_heading(one.text, *_TITLE_LABELS) or brief.repeats(one.text, prompt):
         one.cut_to("")
     if answer.finish_reason == "length":
@@ -134,6 +147,11 @@ def without_beginning(lines: Sequence[str], heading: str, brief: Brief, prompt: 
     return list(lines[start:]), list(lines[:start])
 
 
+def _precedes_description(line: str, brief: Brief, prompt: Prompt) -> bool:
+    other = label(TITLE).match(line) is not None or _is_announcement(line, brief, DESCRIPTION)
+    return other or _leads(line, brief, prompt, DESCRIPTION)
+
+
 def _repeats_heading(lines: Sequence[str], heading: str, brief: Brief) -> bool:
     one = Draft(lines[0])
     one.drop_around(brief, HEADING, CHAPTER, TITLE, ordinals=False)
@@ -147,6 +165,14 @@ def _leads(line: str, brief: Brief, prompt: Prompt, family: str) -> bool:
     """Whether a line before a text is no part of it: blank, a label alone, or the prompt again."""
     only_label = any(map(str.isalnum, line)) and label_alone(TITLE, family).fullmatch(line) is not None
     return not line.strip() or only_label or brief.repeats(line, prompt)
+
+
+def _is_announcement(line: str, brief: Brief, family: str) -> bool:
+    """Whether a line is only an announcement, with or without its colon: `Sure!`, `Here is the title`."""
+    found = announcement(family).fullmatch(f"{line.rstrip(' .!:')}:")
+    if found is None or not (found["interjection"] or found["named"] or found["pronoun"]):
+        return False
+    return not brief.explains(line, "", family)
 
 
 def _announces(line: str) -> bool:

@@ -13,9 +13,10 @@ from typing import Final
 SEPARATOR: Final = r"[:\uff1a\ufe55\u2236]"
 """A colon, or its form in another script."""
 
-_NUMBER: Final = r"(?:#|n[or]\.?|option|number)?\s*(?:\d{1,3}|[ivx]{1,4}\b)[.)]?"
+_COUNTING: Final = "[ivx]{1,4}|one|two|three|four|five|six|seven|eight|nine|ten"
+_NUMBER: Final = rf"(?:#|n[or]\.?|option|number)?\s*(?:\d{{1,3}}|(?:{_COUNTING})\b)[.)]?"
 _QUALIFIER: Final = (
-    r"(?:meta|seo|article|artikel|blog|page|suggested|possible|proposed|final|working|main|catchy|short)"
+    r"(?:meta|seo|article|artikel|blog|post|page|suggested|possible|proposed|final|working|main|catchy|short)"
 )
 _OF_ARTICLE: Final = (
     r"(?:\s+(?:of|for|the|this|an?|des|der|den|dieses|eines|f\u00fcr|de|del|du|cet|un|da|do|van|het)){1,3}\s+(?:l['\u2019])?"
@@ -197,13 +198,17 @@ def announcement(*families: str) -> re.Pattern[str]:
         rf"[^:\uff1a\u3002\n]{{0,40}}?(?:{words})[^:\uff1a\u3002\n]{{0,20}}?"
     )
     return re.compile(
-        rf"[*_#\s]{{0,6}}(?P<interjection>(?:(?:{_INTERJECTION})\s*[!.,\uff01\u3002\u3001\uff0c\u2026]*\s*){{1,2}})?"
+        rf"[*_#\s\u00a1]{{0,6}}(?P<interjection>(?:(?:{_INTERJECTION})\s*[!.,\uff01\u3002\u3001\uff0c\u2026]*\s*){{1,2}})?"
         rf"(?:(?P<named>{named}|{named_first}|{eastern})|(?P<pronoun>{_PRONOUN}))?"
         rf"(?P<mark>[*_]{{0,3}}\s*{SEPARATOR}[*_]{{0,3}}|(?P<sentence>[.!\uff01\u3002][*_]{{0,3}}(?=[ \t]*\n)))"
         rf"(?:(?P<line>[ \t]*\n\s*)|[ \t]*)",
         re.IGNORECASE,
     )
 
+
+SPEAKS_OF_LANGUAGE: Final = re.compile(rf"(?<!\w)(?:{LANGUAGE})(?!\w)", re.IGNORECASE)
+OPENS: Final = re.compile(rf"\W*(?:{_OPENER})(?!\w)", re.IGNORECASE)
+"""Matches the opening of an announcement, such as `Here is`."""
 
 ANNOUNCES: Final = re.compile(rf"^\W*(?:{_OPENER})\s[^:\uff1a\n]{{0,100}}{SEPARATOR}", re.IGNORECASE | re.MULTILINE)
 """Matches a line of a request or source that announces something itself: `Here is our motto: …`."""
@@ -227,6 +232,11 @@ _UNITS: Final = (
     "frases?|parole|caratteri|frasi|palavras|woorden|tekens|zinnen|слов|символов"
 )
 _TASKS: Final = f"{TITLE}|{HEADING}|{DESCRIPTION}|{POST}|article|artikel|artículo|articolo|artigo|sentence|satz"
+COUNT: Final = re.compile(
+    rf"\s*[\[(]\s*(?:about\s+|~\s*)?\d+\s*(?:{_UNITS}|文字|字|글자|자)\s*[\])]\W*$", re.IGNORECASE
+)
+"""Matches a count at the end of a text: `(58 characters)`."""
+
 INSTRUCTION: Final = re.compile(
     r"\W*(?:please\s+)?(?:write|create|generate|compose|craft|provide|give|suggest|summari[sz]e|keep|make|schreiben?|verfassen?|erstellen?|"
     r"formulieren?|écri(?:s|vez)|rédige[zr]?|crée[zr]?|donne[zr]?|résume[zr]?|escrib[ae]n?|redact[ae]|cre[ae]|resum[ae]|scrivi|crea|"
