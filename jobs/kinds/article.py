@@ -20,6 +20,7 @@ from jobs.writing.evidence import Brief, is_heading
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
 from jobs.writing.headings import read_description, read_outline, read_title, without_beginning
 from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
+from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
 
@@ -286,10 +287,7 @@ def _article(request: ArticleRequest, title: str, description: str, sections: Se
 def _first_words(sections: Sequence[tuple[str, str]]) -> str:
     """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
-    lines = [
-        line[found.end() if (found := MARKER.match(line)) else 0 :]
-        for line in paragraph.splitlines()
-        if not FENCE.match(line)
-    ]
-    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
+    lines = [line for line in paragraph.splitlines() if not FENCE.match(line)]
+    unmarked = [line[found.end() :] if (found := MARKER.match(line)) else line for line in lines]
+    plain = without_markdown_links(" ".join(unmarked))
     return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

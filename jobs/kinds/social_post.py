@@ -17,8 +17,11 @@ from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief
 from jobs.writing.fields import Line, OtherNames, Text
+from jobs.writing.hashtags import HASHTAG, without_hashtags
 from jobs.writing.labels import POST, TITLE
-from jobs.writing.platforms import LIMITS, LINK, Platform
+from jobs.writing.links.markdown_links import MARKDOWN_LINK
+from jobs.writing.links.web_links import LINK
+from jobs.writing.platforms import LIMITS, Platform
 from jobs.writing.prose import whole_sentences
 from jobs.writing.templates import Templates
 
@@ -34,15 +37,7 @@ If they leave less, the row is refused.
 WORD_LENGTH: Final = 8
 """Assumed characters of a word and the space after it. The model is asked for at most (room for its words) / this many words."""
 
-_HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
-_LAST_HASHTAGS: Final = re.compile(
-    rf"(?:^|(?<=[^\w\s,;:]))\s*{_HASHTAG}(?:\s+{_HASHTAG})*[ \t.]*$|\s+{_HASHTAG}(?:\s+{_HASHTAG})+[ \t.]*$",
-    re.MULTILINE,
-)
-"""Matches hashtags at the end of a line that belong to no sentence: they are several, or stand after a sentence."""
-
 _BOLD: Final = re.compile(r"(?<![0-9A-Za-z)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
-_MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
 
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
@@ -108,6 +103,10 @@ class SocialPostRequest(BaseModel):
         if self.topic is None and self.source_text is None:
             raise ValueError("topic or source_text is needed")
         limit = LIMITS[self.platform]
+        if set(limit.unpostable).intersection(self.ending):
+            raise ValueError(
+                f"{self.platform} takes no post with a byte order mark: remove it from link and call_to_action"
+            )
         if limit.max_hashtags is not None and len(self.hashtags) > limit.max_hashtags:
             raise ValueError(f"{self.platform} takes at most {limit.max_hashtags} hashtags: remove some")
         if (left := limit.max_length - limit.length(self.ending)) < MIN_ROOM:
@@ -210,11 +209,14 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     given = f"{request.topic} {request.source_text}"
     brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
     draft = _begun(brief, prompt, answer)
-    text = _BOLD.sub(r"\1", _MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
-    text = LINK.sub(
-        lambda link: link[0] if link[0] in given and link[0] != request.link else _noted(draft, link, ""), text
-    )
-    text = _without_hashtags(text, given, request, draft)
+    kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
+    text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
+    if request.link and not LINK.fullmatch(request.link):  # it has letters, such as Japanese, at which LINK ends
+        text = text.replace(request.link, "")
+    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, ""), text)
+    text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
+    tags = {tag.casefold() for tag in HASHTAG.findall(given)} - {tag[1:].casefold() for tag in request.tags}
+    text = without_hashtags(text, tags, draft.note)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
     draft.text = text
     draft.drop_quotes(brief)
@@ -244,17 +246,3 @@ def _noted(draft: Draft, found: re.Match[str], kept: str) -> str:
     """Note a link that is taken out, and return what stays of it."""
     draft.note(found[0])
     return kept
-
-
-def _without_hashtags(text: str, given: str, request: SocialPostRequest, draft: Draft) -> str:
-    """Return the text without the model's own hashtags, which are noted in `draft`."""
-    known = {tag.casefold() for tag in re.findall(_HASHTAG, given)} - {tag[1:].casefold() for tag in request.tags}
-
-    def at_end(found: re.Match[str]) -> str:
-        if any(tag.casefold() in known for tag in re.findall(_HASHTAG, found[0])):
-            return found[0]
-        draft.note(found[0])
-        return ""
-
-    text = _LAST_HASHTAGS.sub(at_end, text)
-    return re.sub(_HASHTAG, lambda tag: tag[0] if tag[1].casefold() in known else tag[1], text)

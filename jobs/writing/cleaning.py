@@ -30,7 +30,7 @@ MARKER: Final = re.compile(
 _ORDINAL: Final = re.compile(r"\d{1,2}\.")
 _TAGS: Final = re.compile(r"<(title|h[1-6]|p)>([^<>]+)</\1>", re.IGNORECASE)
 _TEXT_FENCE: Final = re.compile(
-    r"[ \t]{0,3}[`~]{3,}[ \t]*(?:markdown|md|text|txt|plain|plaintext)?[ \t]*", re.IGNORECASE
+    r"[ \t]{0,3}[`~]{3,}[ \t]{0,5}(?:markdown|md|text|txt|plain|plaintext)?[ \t]*", re.IGNORECASE
 )
 
 
@@ -95,7 +95,7 @@ class Draft:
         before a new line need not name the text (`Here it is:`, `Sure:`); else it must at least answer too (`Sure! Here it is:`).
         """
         found = announcement(*families).match(self.text)
-        rest = self.text[found.end() :] if found else ""
+        rest = self.text[found.end() :].lstrip() if found else ""
         if found is None or not any(map(str.isalnum, rest)):
             return
         answers = bool(found["interjection"] and found["pronoun"])

@@ -55,8 +55,8 @@ _QUOTE: Final = re.compile(
 )
 _QUOTED: Final = re.compile(
     r"\"([^\"\n]+)\"|\u201c([^\u201c\u201d\n]+)\u201d|[\u201e\u201d]([^\u201c-\u201e\n]+)[\u201c\u201d]|\u00ab([^\u00ab\u00bb\n]+)\u00bb|"
-    r"\u00bb([^\u00ab\u00bb\n]+)\u00ab|\u300c([^\u300d\n]+)\u300d|\u300e([^\u300f\n]+)\u300f|\u300a([^\u300b\n]+)\u300b|"
-    r"(?<!\w)['\u2018\u201a]([^'\u2018\u2019\n]+)['\u2019\u2018](?!\w)"
+    r"\u00bb([^\u00ab\u00bb\n]+)\u00ab|\u300c([^\u300c\u300d\n]+)\u300d|\u300e([^\u300e\u300f\n]+)\u300f|\u300a([^\u300a\u300b\n]+)\u300b|"
+    r"(?<!\w)['\u2018\u201a]([^'\u2018-\u201a\n]+)['\u2019\u2018](?!\w)"
 )
 
 
@@ -171,10 +171,11 @@ class Brief:
 
         The word of a label that follows an indefinite article (`Write a title …`) asks for the text, and explains nothing.
         """
-        asked = rf"(?<!\w)(?:an?|one|some|ein(?:e|en)?|une?|una?|uma?|een)\s+(?:\w+\s+){{0,2}}(?:{families})(?!\w)"
+        article = r"(?<!\w)(?:an?|one|some|ein(?:e|en)?|une?|una?|uma?|een)"
+        asked = rf"{article}\s{{1,3}}(?:\w{{1,30}}\s{{1,3}}){{0,2}}(?:{families})(?!\w)"
         if f" {key_of(taken)} " in f" {key_of(re.sub(asked, ' ', self.text, flags=re.IGNORECASE))} ":
             return True
-        label = rf"(?:{families})(?:\s*\d+)?\s*[*_\"]*\s*(?:{SEPARATOR}|\s[-\u2013\u2014|=]\s)"
+        label = rf"(?:{families})(?:\s{{0,3}}\d{{1,3}})?\s{{0,3}}[*_\"]{{0,3}}\s{{0,3}}(?:{SEPARATOR}|\s[-\u2013\u2014|=]\s)"
         if re.search(label, self.text, re.IGNORECASE):
             return True
         return ANNOUNCES.match(taken) is not None and ANNOUNCES.search(self.text) is not None

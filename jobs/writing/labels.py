@@ -14,17 +14,17 @@ SEPARATOR: Final = r"[:\uff1a\ufe55\u2236]"
 """A colon, or its form in another script."""
 
 _COUNTING: Final = "[ivx]{1,4}|one|two|three|four|five|six|seven|eight|nine|ten"
-_NUMBER: Final = rf"(?:#|n[or]\.?|option|number)?\s*(?:\d{{1,3}}|(?:{_COUNTING})\b)[.)]?"
+_NUMBER: Final = rf"(?:#|n[or]\.?|option|number)?\s{{0,5}}(?:\d{{1,3}}|(?:{_COUNTING})\b)[.)]?"
 _QUALIFIER: Final = (
     r"(?:meta|seo|article|artikel|blog|post|page|suggested|possible|proposed|final|working|main|catchy|short)"
 )
 _OF_ARTICLE: Final = (
-    r"(?:\s+(?:of|for|the|this|an?|des|der|den|dieses|eines|f\u00fcr|de|del|du|cet|un|da|do|van|het)){1,3}\s+(?:l['\u2019])?"
+    r"(?:\s{1,5}(?:of|for|the|this|an?|des|der|den|dieses|eines|f\u00fcr|de|del|du|cet|un|da|do|van|het)){1,3}\s{1,5}(?:l['\u2019])?"
     r"(?:article|artikels?|artikel|beitrags?|post|blog|art\u00edculo|articolo|artigo)"
 )
 
 TITLE: Final = (
-    r"(?:option|suggestion|vorschlag|proposition|opción)(?=\s*\d)|"
+    r"(?:option|suggestion|vorschlag|proposition|opción)(?=\s{0,5}\d)|"
     "title|headline|subject line|subject|topic|titel|schlagzeile|betreff|thema|titre|objet|sujet|título|titular|"
     "asunto|tema|titolo|"
     "oggetto|assunto|onderwerp|rubrik|overskrift|tittel|otsikko|tytuł|nadpis|titlu|cím|başlık|заголовок|"
@@ -50,7 +50,7 @@ CHAPTER: Final = (
 )
 """These words are labels only with a number: `Chapter 2`."""
 
-_COUNTED: Final = r"第\s*[\d一二三四五六七八九十]+\s*[章節节部]|제\s*\d+\s*장"
+_COUNTED: Final = r"第\s{0,5}[\d一二三四五六七八九十]+\s{0,5}[章節节部]|제\s{0,5}\d{1,5}\s{0,5}장"
 INTRODUCTION: Final = (
     "introduction|intro|conclusion|einleitung|einführung|fazit|schlussfolgerung|introducción|conclusión|"
     "introduzione|conclusione|"
@@ -95,15 +95,15 @@ def label(*families: str) -> re.Pattern[str]:
     """
     words = "|".join(family for family in families if family != CHAPTER)
     if CHAPTER in families:
-        words = rf"{words}|(?:{CHAPTER})(?=\s*{_NUMBER})|{_COUNTED}"
+        words = rf"{words}|(?:{CHAPTER})(?=\s{{0,5}}{_NUMBER})|{_COUNTED}"
     if TRANSLATION in families:
         words = (
-            rf"(?:(?:the|{LANGUAGE})\s+){{0,2}}(?:{words})"
-            rf"(?:\s+(?:in|into|to|ins|auf|en|au|al|naar|from|aus)?\s*(?:the\s+)?(?:{LANGUAGE}))?"
+            rf"(?:(?:the|{LANGUAGE})\s{{1,5}}){{0,2}}(?:{words})"
+            rf"(?:\s{{1,5}}(?:in|into|to|ins|auf|en|au|al|naar|from|aus)?\s{{0,5}}(?:the\s{{1,5}})?(?:{LANGUAGE}))?"
         )
     return re.compile(
-        rf"[*_#\s\[\u3010]{{0,6}}(?:{_QUALIFIER}[\s-]+){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s*{_NUMBER})?"
-        rf"(?:\s*\([^()\n]{{1,40}}\))?[\]\u3011]?[*_]{{0,3}}\s*(?:{SEPARATOR}|(?<=\d)\s+[-\u2013\u2014](?=\s))[*_]{{0,3}}\s*",
+        rf"[*_#\s\[\u3010]{{0,6}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?"
+        rf"(?:\s{{0,5}}\([^()\n]{{1,40}}\))?[\]\u3011]?[*_]{{0,3}}\s{{0,5}}(?:{SEPARATOR}|(?<=\d)\s{{1,5}}[-\u2013\u2014](?=\s))[*_]{{0,3}}\s{{0,5}}",
         re.IGNORECASE,
     )
 
@@ -113,8 +113,8 @@ def label_alone(*families: str) -> re.Pattern[str]:
     """Return a pattern that matches a line which is only a label of these families or a number: `Title`, `Part 3:`, `IV.`."""
     words = "|".join((*families, CHAPTER))
     return re.compile(
-        rf"\W*(?:{_QUALIFIER}[\s-]+){{0,2}}(?:(?:{words})s?(?:{_OF_ARTICLE})?(?:\s*{_NUMBER})?|{_COUNTED}|"
-        r"no\.?\s*\d+|nr\.?\s*\d+|(?-i:[IVXL]{1,6})|[a-z][.)])\W*",
+        rf"\W{{0,10}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?:(?:{words})s?(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?|{_COUNTED}|"
+        r"no\.?\s{0,5}\d{1,5}|nr\.?\s{0,5}\d{1,5}|(?-i:[IVXL]{1,6})|[a-z][.)])\W{0,10}",
         re.IGNORECASE,
     )
 
@@ -131,7 +131,7 @@ _INTERJECTION: Final = (
     "はい|もちろん(?:です)?|承知(?:いたし|し)ました|かしこまりました|了解(?:です|しました)?|わかりました|好的|当然(?:可以)?|當然(?:可以)?|"
     "没问题|沒問題|네|물론(?:입니다|이죠)?|알겠습니다"
 )
-INTERJECTION: Final = re.compile(rf"\W*(?:{_INTERJECTION})(?!\w)", re.IGNORECASE)
+INTERJECTION: Final = re.compile(rf"\W{{0,10}}(?:{_INTERJECTION})(?!\w)", re.IGNORECASE)
 """Matches a word such as `Sure` at the beginning of a text, in any of the languages."""
 
 _OPENER: Final = (
@@ -186,31 +186,33 @@ def announcement(*families: str) -> re.Pattern[str]:
     words = "|".join(families)
     following = _FOLLOWING_FREE_TEXT if POST in families or SECTION in families else _FOLLOWING
     named = (
-        rf"(?:{_OPENER})\s+(?:(?:{_DETERMINER})\s+|l['\u2019])?(?:(?!{_NO_MODIFIER})[^\s:.!\n]{{1,20}}\s+){{0,3}}?"
-        rf"(?P<word>{words})(?:s|en|n|e)?\b(?:\s+{following}[^:\n\uff1a]{{0,80}}?|\s*[\"\u201c\u201e\u00ab(][^:\n\uff1a]{{0,80}}?)?"
+        rf"(?:{_OPENER})\s{{1,5}}(?:(?:{_DETERMINER})\s{{1,5}}|l['\u2019])?(?:(?!{_NO_MODIFIER})[^\s:.!\n]{{1,20}}\s{{1,5}}){{0,3}}?"
+        rf"(?P<word>{words})(?:s|en|n|e)?\b(?:\s{{1,5}}{following}[^:\n\uff1a]{{0,80}}?|\s{{0,5}}[\"\u201c\u201e\u00ab(][^:\n\uff1a]{{0,80}}?)?"
     )
     named_first = (
-        rf"(?:the|die|der|das|la|le|el|il|a|o|de)\s+(?:{words})(?:\s+{following}[^:\n\uff1a]{{0,60}}?)?\s+"
-        r"(?:is|are|reads|lautet|lauten|ist|est|es|è|é|would be)(?:\s+(?:as follows|wie folgt|la suivante|la siguiente))?"
+        rf"(?:the|die|der|das|la|le|el|il|a|o|de)\s{{1,5}}(?:{words})(?:\s{{1,5}}{following}[^:\n\uff1a]{{0,60}}?)?\s{{1,5}}"
+        r"(?:is|are|reads|lautet|lauten|ist|est|es|è|é|would be)(?:\s{1,5}(?:as follows|wie folgt|la suivante|la siguiente))?"
     )
     eastern = (
         r"(?:以下|下記|下面|こちら|次|这里?|這裡?|다음|아래)(?:は|が|に|の|是|为|為|就是|은|는)(?!当|弊|私|我们|我們)"
         rf"[^:\uff1a\u3002\n]{{0,40}}?(?:{words})[^:\uff1a\u3002\n]{{0,20}}?"
     )
     return re.compile(
-        rf"[*_#\s\u00a1]{{0,6}}(?P<interjection>(?:(?:{_INTERJECTION})\s*[!.,\uff01\u3002\u3001\uff0c\u2026]*\s*){{1,2}})?"
+        rf"[*_#\s\u00a1]{{0,6}}(?P<interjection>(?:(?:{_INTERJECTION})\s{{0,5}}[!.,\uff01\u3002\u3001\uff0c\u2026]{{0,5}}\s{{0,5}}){{1,2}})?"
         rf"(?:(?P<named>{named}|{named_first}|{eastern})|(?P<pronoun>{_PRONOUN}))?"
-        rf"(?P<mark>[*_]{{0,3}}\s*{SEPARATOR}[*_]{{0,3}}|(?P<sentence>[.!\uff01\u3002][*_]{{0,3}}(?=[ \t]*\n)))"
-        rf"(?:(?P<line>[ \t]*\n\s*)|[ \t]*)",
+        rf"(?P<mark>[*_]{{0,3}}\s{{0,5}}{SEPARATOR}[*_]{{0,3}}|(?P<sentence>[.!\uff01\u3002][*_]{{0,3}}(?=[ \t]*\n)))"
+        rf"(?:(?P<line>[ \t]*\n\s{{0,5}})|[ \t]*)",
         re.IGNORECASE,
     )
 
 
 SPEAKS_OF_LANGUAGE: Final = re.compile(rf"(?<!\w)(?:{LANGUAGE})(?!\w)", re.IGNORECASE)
-OPENS: Final = re.compile(rf"\W*(?:{_OPENER})(?!\w)", re.IGNORECASE)
+OPENS: Final = re.compile(rf"\W{{0,10}}(?:{_OPENER})(?!\w)", re.IGNORECASE)
 """Matches the opening of an announcement, such as `Here is`."""
 
-ANNOUNCES: Final = re.compile(rf"^\W*(?:{_OPENER})\s[^:\uff1a\n]{{0,100}}{SEPARATOR}", re.IGNORECASE | re.MULTILINE)
+ANNOUNCES: Final = re.compile(
+    rf"^\W{{0,10}}(?:{_OPENER})\s[^:\uff1a\n]{{0,100}}{SEPARATOR}", re.IGNORECASE | re.MULTILINE
+)
 """Matches a line of a request or source that announces something itself: `Here is our motto: …`."""
 
 TRANSLATING: Final = re.compile(
@@ -220,7 +222,7 @@ TRANSLATING: Final = re.compile(
 """Matches a word for translating: a text that has one, and whose source has none, speaks of the translation."""
 
 REMARK: Final = re.compile(
-    r"\W*(?:note|notes|remark|comment|explanation|anmerkung|hinweis|bemerkung|erklärung|erläuterung|remarque|nota|observación|"
+    r"\W{0,10}(?:note|notes|remark|comment|explanation|anmerkung|hinweis|bemerkung|erklärung|erläuterung|remarque|nota|observación|"
     r"observação|explicación|osservazione|opmerking|uwaga|примечание|poznámka|not|注意?|注記|補足|備考|説明|说明|주)(?!\w)",
     re.IGNORECASE,
 )
@@ -233,16 +235,18 @@ _UNITS: Final = (
 )
 _TASKS: Final = f"{TITLE}|{HEADING}|{DESCRIPTION}|{POST}|article|artikel|artículo|articolo|artigo|sentence|satz"
 COUNT: Final = re.compile(
-    rf"\s*[\[(]\s*(?:about\s+|~\s*)?\d+\s*(?:{_UNITS}|文字|字|글자|자)\s*[\])]\W*$", re.IGNORECASE
+    rf"\s{{0,5}}[\[(]\s{{0,5}}(?:about\s{{1,5}}|~\s{{0,5}})?\d{{1,5}}\s{{0,5}}(?:{_UNITS}|文字|字|글자|자)"
+    r"\s{0,5}[\])]\W{0,10}$",
+    re.IGNORECASE,
 )
 """Matches a count at the end of a text: `(58 characters)`."""
 
 INSTRUCTION: Final = re.compile(
-    r"\W*(?:please\s+)?(?:write|create|generate|compose|craft|provide|give|suggest|summari[sz]e|keep|make|schreiben?|verfassen?|erstellen?|"
+    r"\W{0,10}(?:please\s{1,5})?(?:write|create|generate|compose|craft|provide|give|suggest|summari[sz]e|keep|make|schreiben?|verfassen?|erstellen?|"
     r"formulieren?|écri(?:s|vez)|rédige[zr]?|crée[zr]?|donne[zr]?|résume[zr]?|escrib[ae]n?|redact[ae]|cre[ae]|resum[ae]|scrivi|crea|"
     r"escrev[ae]|schrijf|maak|напиши(?:те)?|создай(?:те)?)\b[^\n]{0,120}?"
-    rf"\b(?:{_TASKS})\b[^\n]{{0,120}}?\b(?:\d+|one|two|three|ten|einer?|einem|zehn|une?|dix|una?|diez)[\s-]+(?:{_UNITS})\b"
-    r"|[^\n]{0,60}\d+\s*(?:文字|字|글자|자)[^\n]{0,60}(?:書いて|作成|ください|写|生成|请|請|작성)",
+    rf"\b(?:{_TASKS})\b[^\n]{{0,120}}?\b(?:\d{{1,5}}|one|two|three|ten|einer?|einem|zehn|une?|dix|una?|diez)[\s-]{{1,3}}(?:{_UNITS})\b"
+    r"|[^\n]{0,60}\d{1,5}\s{0,5}(?:文字|字|글자|자)[^\n]{0,60}(?:書いて|作成|ください|写|生成|请|請|작성)",
     re.IGNORECASE,
 )
 """Matches a line that asks for a text and says how long it may be: `Write a title of at most 60 characters`."""
