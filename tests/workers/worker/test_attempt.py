@@ -161,7 +161,7 @@ def test_params_that_do_not_go_together_fail_the_row(fields: dict[str, object], 
 
 def test_a_stored_request_that_does_not_fit_its_kind_fails_the_row() -> None:
     attempt = attempt_for(["a"])
-    object.__setattr__(attempt.row, "request", {"words": 5})
+    attempt.row = attempt.row._replace(request={"words": 5})
     with pytest.raises(RowError, match="does not fit kind echo") as raised:
         attempt.start()
     assert raised.value.code == "bad_record"
