@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from jobs.batches.batch import Batch, Done
 from jobs.batches.published import copy_published, read_usage
 from jobs.prices import formatted
+from jobs.printable import one_line
 from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.commands.run import RunProgress
@@ -69,7 +70,7 @@ class Reporter:
 
     def say(self, message: str) -> None:
         """Print one line above the bar."""
-        self._error.print(f"nightpress: {' '.join(message.split())}", soft_wrap=True, markup=False)
+        self._error.print(f"nightpress: {one_line(' '.join(message.split()))}", soft_wrap=True, markup=False)
 
     def interrupted(self, args: str) -> None:
         """Print how many rows are done and kept, and the command line that resumes the run: this program with `args`."""
