@@ -305,7 +305,7 @@ class Client:
             if self._queue is None and self.settings.redis_url is not None:
                 from jobs.lanes.redis_queue import RedisQueue
 
-                self._queue = RedisQueue.from_settings(self.settings)
+                self._queue = RedisQueue.from_settings(self.settings, self.store)
             return self._queue
 
     @property

@@ -92,7 +92,9 @@ class Batch(_Record):
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rest."""
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
+    that did not complete.
+    """
 
     round: RoundNumber
     reason: CloseReason
@@ -124,7 +126,7 @@ class Paused(_Record):
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: the pause is over, and further rows of the round start. It is not paused a second time."""
+    """`resumed-<round>.json`: the pause is over, and further rows of the round start. The round is not paused a second time."""
 
     round: RoundNumber
     at: Moment
@@ -139,7 +141,7 @@ class Delivered(_Record):
 
 
 class PublishedFile(_Part):
-    """One file of a published folder: its lines, its bytes, and its sha256 in hex."""
+    """One file of a published folder: the number of its lines, its size in bytes, and its sha256 in hex."""
 
     rows: Rows
     bytes: Count

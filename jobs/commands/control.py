@@ -103,7 +103,9 @@ def resume(
 
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
-    """Return the lane if a model or the queue has it. If not, raise RequestError, since to pause a misspelt lane does nothing."""
+    """Return the lane if a model or the queue has it. If not, raise RequestError, because pausing a misspelt lane would do
+    nothing.
+    """
     from jobs.did_you_mean import did_you_mean
 
     known = _lanes(session)

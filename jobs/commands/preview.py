@@ -46,7 +46,7 @@ def preview(
     """
     from jobs.commands.views.preview import lines
     from jobs.formats.detection import records
-    from jobs.formats.source import decompressed, open_source
+    from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import IntakeOptions, row_reader
     from jobs.intake.row_reader import RowFault
     from jobs.operations.preview import previews
@@ -58,7 +58,8 @@ def preview(
     )
     faults, rows = 0, 0
     with ExitStack() as files:
-        text = files.enter_context(decompressed(files.enter_context(open_source(file, settings.options_for(file)))))
+        opened = files.enter_context(open_source(file, settings.options_for(file)))
+        text = files.enter_context(decompressed(opened, InputLimits.of(settings, opened)))
         for shown in previews(records(text, reader, form), reader, kinds, settings, limit):
             rows += 1
             if isinstance(shown, RowFault):

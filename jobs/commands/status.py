@@ -117,7 +117,8 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
 
 
 class _Lines:
-    """Shows `--watch` in a pipe or a log. Prints a line for each batch whose counts have changed.
+    """Shows the status again and again, as `--watch` asks, in a pipe or a log. Prints a line for each batch whose counts have
+    changed.
 
     With `--json`, the whole status is printed if a batch has changed.
     """
@@ -142,7 +143,9 @@ class _Lines:
 
 
 class _Live:
-    """Shows `--watch` on a terminal. Draws the lines of `status` at each look in place of the lines drawn before."""
+    """Shows the status again and again, as `--watch` asks, on a terminal. Draws the lines of `status` at each look in place of
+    the lines drawn before.
+    """
 
     def __init__(self, session: Session) -> None:
         from rich.live import Live

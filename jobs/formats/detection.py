@@ -75,6 +75,7 @@ def detected(head: bytes) -> InputFormat:
         values = read_object(line)
         if not isinstance(values, Finding):
             return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
-    # No line can be read: the first one may be longer than `head`.
+    # No whole line in `head` is a JSON object: perhaps the first line is longer than `head`. So the text is searched for two
+    # keys.
     is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
     return InputFormat.OPENAI if is_batch else InputFormat.JSONL

@@ -110,7 +110,7 @@ def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterat
 
 
 def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Yield every outcome of the row, once even if its segment is in several files. Heads show which files must be read."""
+    """Yield every outcome of the row. If a segment is in several files, its outcomes are yielded once."""
     seen: set[str] = set()
     files = list_files(store, BatchPaths(batch.batch_id))
     for path, heads in each_heads(store, [*files.alone, *files.compacted]):

@@ -28,7 +28,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 FIRST_SEGMENTS: Final = 8
-"""To find when a batch's first row was started, this many of its first segments are read, and as many lines of each."""
+"""To find when a batch's first row was started, this many of its first segments are read, and this many lines of each segment."""
 
 FORGET_AFTER: Final = timedelta(hours=1)
 """A reader drops its memory of an open batch that nobody has asked about for this long."""
@@ -287,7 +287,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         ready=ready,
         delayed=delayed,
         leased=leased,
-        # For a moment, a row whose outcome is written but not yet settled is counted as finished and as leased.
+        # A row whose outcome is written but not settled yet is counted twice for a moment: as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
         usage=index.usage,
         wasted=index.wasted,

@@ -43,7 +43,10 @@ RETRY_S: Final = 30.0
 
 
 def check_output_url(url: str, form: ResultForm) -> str:
-    """Return an output URL as it is stored: a local path becomes absolute. Raises RequestError if it cannot be written."""
+    """Return an output URL as it is stored: a local path becomes absolute.
+
+    Raises RequestError if outputs in this form cannot be written to the URL.
+    """
     if form not in SUFFIXES:
         raise RequestError(
             f"--output-format {form}: an output URL takes {', '.join(SUFFIXES)}; for {form}, use results"
@@ -136,7 +139,7 @@ class Deliverer:
     def _delivered(self, batch: Batch) -> bool:
         """Deliver the newest published round if it is not at the URL.
 
-        Returns whether that round is at the URL and the batch is not open, so that no delivery is owed.
+        Returns True if the batch owes no delivery: the newest published round is at the URL, and the batch is not open.
         """
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):

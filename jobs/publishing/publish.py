@@ -78,7 +78,7 @@ def _publish(
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
         edition = Edition(store, index, prices, winners)
         mine = edition.write(clock)
-    if load_batch(store, batch_id) != index.batch:  # it was deleted meanwhile, and perhaps accepted again
+    if load_batch(store, batch_id) != index.batch:  # the batch was deleted meanwhile, and perhaps accepted again
         store.discard(f"{index.paths.root}/{mine.folder}")
         raise NoBatch(f"{batch_id} was deleted while it was published")
     note_round(store, batch_id, index.round)

@@ -93,8 +93,8 @@ def find_old_batches(
 ) -> Iterator[tuple[str, datetime]]:
     """Yield the id of each batch whose last round was published at least `age` ago, and the time when it was published.
 
-    Also yields the id of each unfinished deletion, with the time `age` ago. `faults` gets an error for each damaged batch, and
-    the batch is left out; without `faults` the error is raised. Raises StoreUnavailable.
+    Also yields the id of each batch whose deletion is unfinished, with the time that is `age` before now. `faults` gets an
+    error for each damaged batch, and the batch is left out; without `faults` the error is raised. Raises StoreUnavailable.
     """
     until, batch_ids = clock() - age, list_batches(store)
 
@@ -111,7 +111,8 @@ def find_old_batches(
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
     """Return when the last round of a batch was published; None while it is open, or if the folder is no batch.
 
-    An unfinished deletion has no such time: it gets `until`, so that it counts as old enough.
+    If the folder is left of an unfinished deletion, there is no such time. Then `until` is returned, so that the folder counts
+    as old enough.
     """
     batch = load_batch(store, batch_id)
     if batch is None:

@@ -151,7 +151,7 @@ class Sweeper:
         """Return what the queue shows of the batch, by lane; None for a lane that does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
-            schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
+            schedule = self.queue.snapshot(lane, index.batch.batch_id).batches.get(index.batch.batch_id)
             seen[lane] = schedule if schedule is not None and schedule.round == index.round else None
         return seen
 
@@ -211,7 +211,9 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write final failures for the rows whose requests cannot be read. A completed line that comes later wins over them."""
+        """Write a final failure for each row whose request cannot be read. If a completed line of the row comes later,
+        it wins.
+        """
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
@@ -231,7 +233,7 @@ class Sweeper:
         batch_id = index.batch.batch_id
         with suppress(QueueUnavailable):
             for lane in index.batch.lanes:
-                schedule = self.queue.snapshot(lane).batches.get(batch_id)
+                schedule = self.queue.snapshot(lane, batch_id).batches.get(batch_id)
                 if schedule is not None:
                     self.queue.drop(lane, batch_id, schedule.round, forget=True)
 

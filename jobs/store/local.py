@@ -176,7 +176,7 @@ class LocalStore(Store):
             yield
             self._seen = self._seen or self._root.is_dir()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            if self._seen and not self._root.is_dir():  # it was there: someone moved or unmounted it
+            if self._seen and not self._root.is_dir():  # the folder was there before: someone moved or unmounted it
                 raise StoreUnavailable(f"storage: the folder {self._root} is gone: put it back, or mount it") from error
             if verb == "write":
                 raise self._fault(verb, path, error) from error

@@ -117,7 +117,7 @@ class Work:
     def show_phase(self, phase: str) -> None:
         pass
 
-    # -- the rest ---------------------------------------------------------------------------------------------------
+    # -- after the supervisor has ended --------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """Wait until the published rounds are delivered.

@@ -122,7 +122,7 @@ class Claimer:
             self._must_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
             self._log_pause(reply)
             self._compose(reply.jobs)
-            self._feed(reply, hungry=found < room and not self._must_be_empty)
+            self._feed(reply, hungry=reply.dry or (found < room and not self._must_be_empty))
             self.outage.end()
         return 0.0 if found else POLL_S
 
@@ -182,7 +182,7 @@ class Claimer:
         self._logged_reason = reply.reason
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, and more may be claimed.
+        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, or the last of a batch.
 
         `batches` and `feeder` themselves limit how often they read the storage.
         """

@@ -100,7 +100,7 @@ class OutcomeSpool(Generic[T]):
             raise
 
     def _cut(self, end: int) -> None:
-        """End the file at `end`. If the disk refuses to shorten the file, later writes overwrite what is too much."""
+        """End the file at `end`. If the disk refuses to shorten the file, later writes overwrite the bytes after `end`."""
         self._end = end
         with contextlib.suppress(OSError):
             self._opened().truncate(end)

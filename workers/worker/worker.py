@@ -30,7 +30,7 @@ class WorkerPlan:
 
     worker: str
     alias: str
-    redis_url: str = field(repr=False)  # may hold a password
+    redis_url: str = field(repr=False)  # the URL may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""
@@ -119,7 +119,7 @@ class Worker:
         weights = identity(plan.alias, card, settings.cache_dir)
         return WorkerContext.over(
             store,
-            RedisQueue.from_settings(settings, plan.redis_url),
+            RedisQueue.from_settings(settings, store, plan.redis_url),
             OpenBatches(store, plan.only, settings.batch_scan_s),
             settings,
             worker=plan.worker,

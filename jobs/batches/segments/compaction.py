@@ -2,8 +2,8 @@
 
 A compacted file holds whole segments, each with its head and the name of its own file. Rule 26 of jobs/PROTOCOL.md gives the
 order of steps. With that order, no segment is ever missed or counted twice, even if several processes compact at once or one
-dies. If a worker got no reply and writes a segment again after its compaction, the new file is a copy: no reader counts it, and
-the next compaction deletes it.
+dies. A worker that got no reply may write a segment again after the segment was compacted. The new file is then a copy: no
+reader counts it, and the next compaction deletes it.
 """
 
 import hashlib
@@ -46,7 +46,9 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file: a compaction died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file. They are left by a compaction that died, or by a worker that wrote a
+    segment again.
+    """
     for path in sorted({index.compacted[name] for name in copies}):
         try:
             read_segments(store, path)

@@ -1,7 +1,7 @@
 """The head of a segment is its index. Heads are on the first line of a file, so a rebuild or a count reads no further line.
 
-A head says for each line which row it is about, how the attempt ended and how long the line is. For a line that may be
-published it also says how long the published row in it is and what that row adds to the ledger, so a publisher copies bytes
+A head says for each line which row it is about, how the attempt ended and how long the line is. If the line may be published,
+the head also says how long the published row in the line is, and what that row adds to the ledger. So a publisher copies bytes
 and adds integers. A compacted file holds the heads of several segments, each with the name that its segment had alone.
 """
 

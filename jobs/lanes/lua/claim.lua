@@ -1,21 +1,22 @@
--- claim: lease up to n jobs. The same claim id again gives the same jobs. Put before it: presence.lua, mend.lua,
--- rescue.lua, leasing.lua and turns.lua.
+-- claim: lease up to n jobs. The same claim id again gives the same jobs. It needs presence.lua, mend.lua, rescue.lua,
+-- leasing.lua and turns.lua of parts/, which are put before it.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --        14 claim: LIST of the jobs of this claim id
 -- ARGV   1 claim id  2 n  3 worker  4 its record  5 how many jobs it has in hand  6 lease in ms
---        7 ms for which the worker is shown  8 how many due and how many expired jobs to look at
+--        7 ms for which the worker is shown  8 the most due jobs, and the most expired ones, to look at
 --        9 deaths in a row after which the lane pauses itself  10 ms after which a group that was not served gains a level
 --        11 JSON: tenant -> {weight, cap of rows in flight}
--- Reply  {jobs, ready, delayed, leased, paused, apart, reason}
+-- Reply  {jobs, ready, delayed, leased, paused, apart, reason, dry}
 --        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. If there are more jobs than
---        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua a long string takes longer than all the rest
---        apart: 1 if this busy worker gets no jobs, so that it can take suspects once its hands are empty
+--        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua long strings would take most of the time
+--        dry: 1 if this claim took the last ready job of a batch that can be fed on
+--        apart: 1 if this busy worker gets no jobs, so that it can take suspects once it has no job in hand
 --
--- In order: promote what is due, rescue what has expired; then lease suspects, or ready jobs in their turns.
+-- The steps: make due jobs ready, rescue jobs whose leases ran out, lease suspects or ready jobs.
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local CLAIM = KEYS[14]
 local FEW_PAYLOADS = 4
 local apart = 0
@@ -28,13 +29,13 @@ local function reply()
     jobs[3 * i - 2], jobs[3 * i - 1], jobs[3 * i] = job, r.text or encode(r), payload or payload == false and ''
   end
   return {jobs, known_sizes[READY] + known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED],
-          meta('paused') == '1' and 1 or 0, apart, meta('reason') or ''}
+          meta('paused') == '1' and 1 or 0, apart, meta('reason') or '', dry}
 end
 
 show_worker(now, worker, ARGV[4], tonumber(ARGV[7]))
-local in_groups = sum_of(TENANTS)
-ready_groups({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
-if not is_whole(in_groups) then
+load_meta({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn', 'wrong', 'aging', 'aged'})
+set_meta('aging', text_of(aging_ms))
+if not is_whole() then
   mend(now, lease_ms)
 end
 note_presence(now, lease_ms)
@@ -100,8 +101,8 @@ local function lease_suspects()
   end
 end
 
--- This is called while suspects wait. An idle worker gets suspects and ready jobs in turn. One busy worker at a time
--- gets no jobs, so that it becomes idle. Returns whether this claim gets no ready jobs.
+-- Called if suspects wait. An idle worker gets suspects in one claim, and ready jobs in the next. One busy worker at a time
+-- gets no jobs, so that it becomes idle. Returns whether this claim leases no ready jobs.
 local function serve_suspects()
   if in_hand == 0 then
     local is_their_turn = meta('turn') ~= 'ready' or known_sizes[READY] == 0

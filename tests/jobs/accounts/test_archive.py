@@ -59,7 +59,7 @@ def test_a_summary_that_is_archived_while_it_is_read_is_read_once(
 
 
 def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it still is JSON."""
+    """The damage is noticed even if the summary is still valid JSON."""
     monkeypatch.setattr(archive, "ARCHIVED", 2)
     wanted = publish_batches(shelf, 1, 2)
     catch_up(shelf.store)
@@ -79,7 +79,7 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
 def test_a_summary_of_a_newer_release_is_named_and_not_read(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
 ) -> None:
-    """It is not archived either, so that no line is lost."""
+    """Such a summary is not archived either, so that no line is lost."""
     publish_batches(shelf, 1, 2)
     with monkeypatch.context() as patch:
         patch.setattr(archive, "ARCHIVED", 0 if archived else 9)

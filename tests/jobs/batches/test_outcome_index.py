@@ -109,8 +109,8 @@ def test_a_new_round_forgets_failures_and_rows_that_were_sent_back(shelf: Any) -
     index.refresh()
     assert state(index) == [True, False, False, False]
     assert index.past_attempts(3) == (0, 0, 0)
-    shelf.write("night-1", [shelf.completed(2)])  # late, of round 1
-    shelf.write("night-1", [shelf.completed(1)])  # of round 1 too, and sent back
+    shelf.write("night-1", [shelf.completed(2)])  # a late line of round 1: it counts
+    shelf.write("night-1", [shelf.completed(1)])  # also a line of round 1, but row 1 was sent back: it does not count
     shelf.write("night-1", [shelf.failed(3)])
     index.refresh()
     assert state(index) == [True, False, True, False]

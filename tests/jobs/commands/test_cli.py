@@ -1,4 +1,4 @@
-"""Shows jobs/commands/cli.py: the help, and what a mistake or a fault comes to."""
+"""Shows jobs/commands/cli.py: the help, and the message and exit status of a mistake or a fault."""
 
 import os
 import re

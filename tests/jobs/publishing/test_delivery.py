@@ -1,4 +1,6 @@
-"""Shows jobs/publishing/delivery.py: the outputs of a published round go to the batch's output URL, once, and are tried again."""
+"""Shows jobs/publishing/delivery.py: the outputs of a published round are written to the batch's output URL, once. If that
+fails, it is tried again.
+"""
 
 import csv
 import hashlib
@@ -213,7 +215,9 @@ def test_a_round_that_is_published_during_a_delivery_is_written_last(
 def test_the_newest_round_is_written_last_even_if_another_process_delivered_it(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if its first try fails: nobody else knows then that an older round was written there last."""
+    """The newest round is written again even if the first try fails. No other process knows that an older round was written
+    last.
+    """
     out = tmp_path / "out" / "tonight.jsonl"
     batch = desk.accept(str(out))
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
@@ -292,7 +296,7 @@ def test_the_url_of_a_batch_that_owes_outputs(desk: Desk, tmp_path: Path) -> Non
 def test_outputs_are_delivered_although_their_publisher_died(
     desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
 ) -> None:
-    """It died after it created `done`, before or after it noted that outputs are owed."""
+    """The publisher died after it created `done`, either before or after it noted that outputs are owed."""
     from jobs.batches.open_batches import OpenBatches
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))

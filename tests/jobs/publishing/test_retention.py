@@ -120,7 +120,7 @@ def test_a_deletion_that_dies_harms_nothing_and_is_completed_later(
     assert tallies(store, "batch") == usage
 
 
-@pytest.mark.parametrize("step", range(5, 10))  # the changes after the acceptance is deleted
+@pytest.mark.parametrize("step", range(5, 10))  # at these steps, the acceptance is deleted already
 def test_markers_of_a_half_deleted_batch_do_not_rule_over_the_next_of_its_id(
     shelf: Shelf, step: int, dying: Die, killed: type[BaseException]
 ) -> None:
@@ -164,7 +164,7 @@ def test_the_folder_of_an_intake_under_way_is_not_deleted(shelf: Shelf) -> None:
 
 def test_only_batches_that_were_published_long_ago_are_found(published: Shelf) -> None:
     published.accept("open", 1)
-    published.store.create(BatchPaths("half").input("stub"), b"")  # an intake under way
+    published.store.create(BatchPaths("half").input("stub"), b"")  # an intake writes into this folder at the moment
     published.pass_s(3600)
     published.accept("young", 1)
     published.write("young", [published.completed(0)])

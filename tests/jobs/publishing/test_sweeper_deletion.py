@@ -1,4 +1,6 @@
-"""Shows jobs/publishing/sweeper.py: a batch may be deleted at any moment; the sweep goes on and the queue forgets it."""
+"""Shows jobs/publishing/sweeper.py when a batch is deleted at any moment: the sweep continues, and the queue forgets
+the batch.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Shows jobs/store/local.py: what only a folder of this machine does. test_store.py shows the contract over it."""
+"""Shows jobs/store/local.py: what only a local folder does. test_store.py shows the contract of all stores."""
 
 import errno
 import os
@@ -101,7 +101,7 @@ def test_a_local_store_loads_no_fsspec() -> None:
 
 
 def test_a_folder_that_was_moved_away_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
-    """Nothing is made in its place, and everything is there when the folder is back."""
+    """No new folder is made in its place, and all files are there when the folder is back."""
     store = open_store(str(tmp_path / "store"))
     assert store.list("batches") == []
     store.create("batches/b/batch.json", b"{}")
@@ -122,7 +122,7 @@ def test_a_folder_that_was_moved_away_is_not_taken_for_an_empty_one(tmp_path: Pa
 def test_a_disk_that_turns_read_only_during_a_write_is_named_as_the_cause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hidden file cannot be deleted either then; that must not hide the error of the write."""
+    """The hidden file cannot be deleted either on such a disk. That second error must not hide the error of the write."""
     store = open_store(str(tmp_path))
 
     def refuse(*_: object, **__: object) -> None:

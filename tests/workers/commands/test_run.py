@@ -36,7 +36,7 @@ def store(settings: Settings) -> Store:
 
 @pytest.fixture
 def batch(store: Store, settings: Settings) -> Batch:
-    """A batch of one row, which was refused: nothing is to be generated."""
+    """A batch of one row, which was refused. So nothing has to be generated."""
     lines = [orjson.dumps({"kind": "chat"})]
     return accept(store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
 
@@ -64,7 +64,7 @@ def test_a_batch_with_an_open_further_round_is_worked_on(store: Store, batch: Ba
     first = published(store, batch, settings)
     assert Run(store, batch, settings).until_published() == first
     reopen(store, batch.batch_id)
-    with pytest.raises(QueueUnavailable):  # it starts to work on it
+    with pytest.raises(QueueUnavailable):  # the run begins to work on the batch, which needs Redis
         Run(store, batch, settings).until_published()
 
 

@@ -10,9 +10,9 @@ from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, rename, row, rows_of
 
 
-def test_claim_is_by_priority_then_the_longest_first(queue: RedisQueue) -> None:
-    fed(queue, [row(0, cost=5), row(1, cost=50), row(2, cost=20), row(3, cost=1, priority=9)])
-    assert rows_of(claim(queue)) == [3, 1, 2, 0]
+def test_claim_is_by_priority_then_in_the_order_of_the_input(queue: RedisQueue) -> None:
+    fed(queue, [row(0, cost=5), row(1, cost=50), row(10, cost=1, place=5), row(2, cost=20), row(3, cost=1, priority=9)])
+    assert rows_of(claim(queue)) == [3, 0, 1, 2, 10]
 
 
 def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
@@ -26,7 +26,7 @@ def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
 def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
     queue: RedisQueue, client: redis.Redis, rows: int
 ) -> None:
-    """The payloads of a few jobs are in the reply; those of many are read apart."""
+    """The payloads of a few jobs are in the reply. The payloads of many jobs are read by another command."""
     fed(queue, [row(n) for n in range(rows)])
     wanted = {n: b'{"row":%d}' % n for n in range(rows)}
     assert {job.key.row: job.payload for job in claim(queue)} == wanted
@@ -60,7 +60,7 @@ def test_a_paused_lane_gives_nothing_until_resumed(queue: RedisQueue) -> None:
 
 @pytest.mark.parametrize("forget", [pytest.param(False, id="closed"), pytest.param(True, id="forgotten")])
 def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: redis.Redis, forget: bool) -> None:
-    """Jobs that came back with old keys are not run: their batch is closed or unknown."""
+    """Old keys bring jobs back whose batch is closed or unknown by now. These jobs are not run."""
     fed(queue, [row(0)])
     keys: list[Any] = client.keys("*")
     state = {name: client.dump(name) or b"" for name in keys if not name.endswith((b"batches", b"lanes"))}
@@ -68,7 +68,7 @@ def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: red
     for name, value in state.items():
         client.restore(name, 0, value, replace=True)
     assert claim(queue) == []
-    assert client.hlen(f"np:1:{{{LANE}}}:jobs") == 0
+    assert client.hlen(f"np:2:{{-/{LANE}}}:jobs") == 0
 
 
 def test_expired_and_due_jobs_of_a_closed_batch_are_removed(queue: RedisQueue, client: redis.Redis) -> None:
