@@ -11,7 +11,7 @@ The module `cells` reads the text of a cell.
 import csv
 import io
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Iterator, Sequence
 from enum import Enum
 from typing import BinaryIO, Final
@@ -23,6 +23,9 @@ from jobs.formats.record import Record
 
 DELIMITERS: Final = ",;\t"
 """The characters that may separate cells."""
+
+READ_AGAIN: Final = 16 << 20
+"""Bytes that may be read again, to find the ends of quotes that are never closed; besides eight times the bytes of the file."""
 
 csv.field_size_limit(2 * MAX_ROW_BYTES)
 
@@ -101,7 +104,7 @@ def _header(lines: Iterator[_Line], known: Container[str]) -> _Header | None:
             raise RequestError(
                 "the header opens a quote that it does not close in its line: give each column a name on one line"
             )
-        if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        if twice := sorted(name for name, times in Counter(names).items() if name and times > 1):
             raise RequestError(f"the header has the column {twice[0]!r} twice: remove one of them")
         return _Header(names, best)
     return None
@@ -121,8 +124,10 @@ def _known(names: Sequence[str], known: Container[str]) -> int:
 def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
     """Yield line number, bytes and cells of each record after the header. At most the lines of one record are held."""
     waiting: deque[_Line] = deque()
+    read, read_again = 0, 0
     while line := waiting.popleft() if waiting else next(lines, None):
         number, raw, text = line
+        read += len(raw)
         if isinstance(text, Finding):
             yield number, raw, text
         elif _quote(text, delimiter) is not _Quote.OPEN:
@@ -130,6 +135,12 @@ def _records(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, byte
         else:
             more = _closing(line, waiting, lines, delimiter)
             if more is None:
+                read_again += sum(len(held) for _, held, _ in waiting)
+                if read_again > READ_AGAIN + 8 * read:
+                    raise RequestError(
+                        f"line {number} and many before it open a quote that they do not close: double each quote inside a cell;"
+                        " nothing was accepted"
+                    )
                 yield number, raw, _UNCLOSED
             else:
                 yield (
