@@ -31,6 +31,7 @@ from jobs.store.store import Store
 from jobs.typed_times import parse
 from workers.commands.interrupts import on_interrupt
 from workers.commands.work import Work
+from workers.logs import standard_error
 
 
 def main() -> int:
@@ -40,18 +41,21 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another night is working on {args.inbox}", file=sys.stderr)
+            _say(f"another night is working on {args.inbox}")
             return 3
         try:
             return _night(args)
         except NightpressError as error:
-            print(f"nightly: {error}", file=sys.stderr)
+            if logs.is_json():
+                logs.logger().error("command.failed", error=str(error), status=error.exit_status)
+            else:
+                _say(str(error))
             return error.exit_status
 
 
 def _night(args: argparse.Namespace) -> int:
     chosen = settings.load()
-    logs.configure(chosen.log_level, chosen.log_format)
+    standard_error.configure(chosen.log_level, chosen.log_format)
     store = open_store(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
@@ -65,7 +69,7 @@ def _night(args: argparse.Namespace) -> int:
         try:
             batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
         except RequestError as error:  # this file stays in the inbox; the others are processed
-            print(f"nightly: {file.name}: {error}", file=sys.stderr)
+            _say(f"{file.name}: {error}")
             refused += 1
     work = Work(chosen, workers=args.workers, until_empty=True)
     interrupted: list[int] = []
@@ -93,10 +97,7 @@ def _early(args: argparse.Namespace, until: datetime) -> IntakeOptions:
     now = datetime.now(UTC)
     at = parse(args.publish_at, now)
     if at >= until:
-        print(
-            f"nightly: --publish-at {args.publish_at} is past, or not before {until:%H:%M}: everything is published at once",
-            file=sys.stderr,
-        )
+        _say(f"--publish-at {args.publish_at} is past, or not before {until:%H:%M}: everything is published at once")
     return IntakeOptions(publish_at=at if at < until else None, publish_at_typed=args.publish_at)
 
 
@@ -115,6 +116,14 @@ def _deliver(store: Store, file: Path, batch: Batch, args: argparse.Namespace, n
     completed = done.counts.get("completed", 0)
     print(f"{file.name}: {completed} of {batch.rows} rows in {args.out / night / file.stem}")
     return completed == batch.rows
+
+
+def _say(message: str) -> None:
+    """Print a line for a person, or log it where the logs are JSON."""
+    if logs.is_json():
+        logs.logger().warning("command.message", message=message)
+    else:
+        print(f"nightly: {message}", file=sys.stderr)
 
 
 def _next(at: time, now: datetime) -> datetime:

@@ -109,7 +109,12 @@ class Session:
         return shutil.get_terminal_size((fallback, 24)).columns
 
     def say(self, message: str) -> None:
-        """Print one line for a person, on standard error."""
+        """Print one line for a person, on standard error. If this process logs JSON there, the line becomes an event."""
+        from jobs import logs
+
+        if logs.is_json():
+            logs.logger().warning("command.message", message=message)
+            return
         for line in _fitted(message, self.width if sys.stderr.isatty() else None):
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
