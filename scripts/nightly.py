@@ -26,6 +26,7 @@ from jobs.batches.published import copy_published
 from jobs.batches.rounds import read_round
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.typed_times import parse
@@ -37,6 +38,12 @@ from workers.logs import standard_error
 def main() -> int:
     """Run one night. Returns the exit status."""
     args = _arguments()
+    logs.configure("warning")
+    try:
+        chosen = settings.load()
+        standard_error.configure(chosen.log_level, chosen.log_format)
+    except NightpressError as error:
+        return _failed(error)
     with (args.inbox / ".nightly.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,18 +51,21 @@ def main() -> int:
             _say(f"another night is working on {args.inbox}")
             return 3
         try:
-            return _night(args)
+            return _night(args, chosen)
         except NightpressError as error:
-            if logs.is_json():
-                logs.logger().error("command.failed", error=str(error), status=error.exit_status)
-            else:
-                _say(str(error))
-            return error.exit_status
+            return _failed(error)
 
 
-def _night(args: argparse.Namespace) -> int:
-    chosen = settings.load()
-    standard_error.configure(chosen.log_level, chosen.log_format)
+def _failed(error: NightpressError) -> int:
+    """Print or log the error, and return its exit status."""
+    if logs.is_json():
+        logs.logger().error("command.failed", error=str(error), status=error.exit_status)
+    else:
+        _say(str(error))
+    return error.exit_status
+
+
+def _night(args: argparse.Namespace, chosen: Settings) -> int:
     store = open_store(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -29,6 +30,32 @@ from workers.worker.worker import WorkerPlan
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     with pytest.raises(UnavailableError, match=r"no Ray cluster at 127.0.0.1:1: nothing listens.*ray start --head"):
         connect("127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This could\n happen because"),
+        ConnectionError("Ray is trying to start at 1, but is already running"),
+        RuntimeError(""),
+        ValueError("Invalid address format: x"),
+        OSError(28, "No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_ends_rays_start_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: Any) -> None:
+        raise error
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # they are put back
+    monkeypatch.setattr(ray, "init", fails)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(UnavailableError, match="a local Ray does not start: ") as fault:
+        connect(None, local=True)
+    assert "\n" not in str(fault.value)
+    assert fault.value.exit_status == 3
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +116,7 @@ def test_a_worker_without_room_waits_until_it_is_killed(
     worker = cluster.start(plan, {"CPU": 1000.0})
     assert not worker.is_placed()
     assert worker.end(0.2) is None
+    wait(lambda: {"CPU": 1000.0} in cluster.demands())
     worker.kill()
     assert wait(worker.end) is not None
     assert not worker.was_loaded()
@@ -196,6 +224,11 @@ def test_the_log_of_a_worker_on_another_node_is_read_to_its_end(
     rest = [line for _, line in far_log.log.read_rest(30.0)]
     assert any("worker.stopped" in line for line in rest) == (end == "stopped")
     assert not list(logs_folder().glob(f"nightpress-{far_log.log._name}.*")), "what was read is deleted"
+
+
+@pytest.mark.ray
+def test_workers_do_not_stand_back_for_other_programs_of_the_machine(far_log: Any) -> None:
+    assert psutil.Process(far_log.ask_status()(30.0)["pid"]).nice() == os.nice(0)
 
 
 @pytest.mark.ray

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,18 @@ def test_the_last_words_of_a_process_that_dies_are_not_lost(end: str) -> None:
     status = 3 if "_exit" in end else -signal.SIGKILL
     lines = printed(f"log.error('worker.failed', error='e'); libc.dprintf(2, b'fatal'); {end}", status)
     assert [line["event"] for line in lines] == ["worker.failed", "process.printed"]
+
+
+def test_a_child_that_lives_on_does_not_keep_the_command_from_its_end() -> None:
+    """What it printed before is not lost, though its line has no end."""
+    code = """
+import subprocess
+child = subprocess.Popen(["sh", "-c", "printf begun >&2; echo; exec timeout 50 tail -f /dev/null"], stdout=subprocess.PIPE)
+child.stdout.readline()
+"""
+    began = time.monotonic()
+    assert [line["text"] for line in printed(code)] == ["begun"]
+    assert time.monotonic() - began < 40
 
 
 def test_an_exception_is_one_event() -> None:
