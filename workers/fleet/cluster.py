@@ -54,9 +54,8 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
                 include_dashboard=False,
             )
         else:
-            if _HOST_AND_PORT.fullmatch(address):
-                require_token(address)
-                read_token_again()
+            require_token(address)
+            read_token_again()
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     ray._private.worker.print_to_stdstream = _ray_says  # noqa: SLF001 - Ray would print it on standard output, in colours
     if logs.is_json():
@@ -89,16 +88,18 @@ def leave() -> None:
 def chosen_address(address: str | None) -> str | None:
     """Return the address of the cluster that `connect` joins; None if it starts a local one.
 
-    Raises UnavailableError if the address is `auto` and no cluster is found.
+    Raises UnavailableError if the address is `auto` and no cluster is found, or if it has another form than `host:port`.
     """
-    if address == "local":
+    found = found_address() if address in (None, "auto") else address
+    if found == "local":
         return None
-    if address not in (None, "auto"):
-        return address
-    found = found_address()
     if found is None and address == "auto":
         raise UnavailableError(
             f"no Ray cluster runs on this machine. Start one with `{START}`, or join one with its --address."
+        )
+    if found is not None and not _HOST_AND_PORT.fullmatch(found):
+        raise UnavailableError(
+            f"no Ray cluster at {found}: that is no address. Give host:port, as `ray start --head` prints it."
         )
     return found
 

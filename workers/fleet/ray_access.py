@@ -54,7 +54,8 @@ def found_address() -> str | None:
 
     A Ray that another program started for itself, such as another `nightpress run`, is not found: it would end with that program.
     """
-    if address := os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address not in ("", "auto"):
         return address
     on_linux = os.environ.get("TMPDIR") if sys.platform == "linux" else None
     folder = os.environ.get("RAY_TMPDIR") or on_linux or "/tmp"  # noqa: S108 - where Ray itself looks

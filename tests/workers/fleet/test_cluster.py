@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.actor import RayCluster, name_of_node, why
-from workers.fleet.cluster import connect, needs_of, workers_per_lane
+from workers.fleet.cluster import chosen_address, connect, needs_of, workers_per_lane
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import GcsWatch
 from workers.fleet.handles import Cluster, End
@@ -30,6 +31,38 @@ from workers.worker.worker import WorkerPlan
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     with pytest.raises(UnavailableError, match=r"no Ray cluster at 127.0.0.1:1: nothing listens.*ray start --head"):
         connect("127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["head", "ray://head:10001", "head:port", "http://head:8265", "", "/tmp/ray"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(UnavailableError, match="that is no address"):
+        connect(address)
+
+
+@pytest.mark.parametrize(
+    ("variable", "recorded", "chosen"),
+    [
+        pytest.param(None, None, None, id="nothing"),
+        pytest.param("head:6379", None, "head:6379", id="the variable of Ray"),
+        pytest.param("local", "127.0.0.1", None, id="a local one"),
+        pytest.param("auto", "127.0.0.1", "127.0.0.1", id="what was started here"),
+        pytest.param(None, "127.0.0.1", "127.0.0.1", id="also without a word"),
+        pytest.param(None, "127.0.0.1:1", None, id="one that has ended"),
+    ],
+)
+def test_without_an_address_it_is_what_was_started_here(
+    variable: str | None, recorded: str | None, chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        if recorded is not None:
+            (tmp_path / "ray").mkdir()
+            (tmp_path / "ray/ray_current_cluster").write_text(here if recorded == "127.0.0.1" else recorded)
+        assert chosen_address(None) == (here if chosen == "127.0.0.1" else chosen)
 
 
 @pytest.mark.parametrize(
