@@ -120,7 +120,12 @@ class Session:
         return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
     def say(self, message: str) -> None:
-        """Print one line for a person, on standard error."""
+        """Print one line for a person, on standard error. If this process logs JSON there, the line becomes an event."""
+        from jobs import logs
+
+        if logs.is_json():
+            logs.logger().warning("command.message", message=message)
+            return
         for line in _fitted(one_line(message), self.width if sys.stderr.isatty() else None):
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
