@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
-SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
+NIGHTPRESS = str(Path(sys.executable).with_name("nightpress"))
 
 
 def test_each_line_of_a_night_is_json_and_none_is_lost(cluster_shell: Any, redis_url: str, until: Any) -> None:
@@ -27,7 +28,7 @@ def test_each_line_of_a_night_is_json_and_none_is_lost(cluster_shell: Any, redis
     (shell.folder / "inbox/empty.jsonl").write_text("\n")
     with (shell.folder / "err.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), "inbox", "--workers", "2"],
+            [NIGHTPRESS, "nightly", "inbox", "--workers", "2"],
             cwd=shell.folder,
             env=shell.env,
             stdout=subprocess.DEVNULL,
@@ -35,7 +36,8 @@ def test_each_line_of_a_night_is_json_and_none_is_lost(cluster_shell: Any, redis
             start_new_session=True,
         )
     shell.started.append(process)
-    queue = RedisQueue.from_url(redis_url)
+    until(lambda: list(shell.folder.glob(".nightpress/store/batches/a-*/segments/*")), 120, "some rows")
+    queue = RedisQueue.from_url(redis_url, store=open_store(str(shell.folder / ".nightpress/store")))
 
     def victim() -> int | None:
         assert process.poll() is None, (shell.folder / "err.log").read_text()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.store.opening import open_store
 from tests.faults.premises import Premises
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
@@ -42,7 +43,7 @@ def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float)
     enqueued = shell.run("enqueue", "rows.jsonl")
     assert enqueued.returncode == 0
     process = shell.start("work", "--workers", "1", "--until-empty")
-    queue = RedisQueue.from_url(redis_url)
+    queue = RedisQueue.from_url(redis_url, store=open_store(str(shell.folder / ".nightpress/store")))
     until(lambda: queue.snapshot("stub").leased >= 4, 120, "rows in hand")
     return process, queue, enqueued.stdout.strip()
 

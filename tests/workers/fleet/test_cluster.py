@@ -18,6 +18,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.actor import RayCluster, name_of_node, why
 from workers.fleet.cluster import chosen_address, connect, needs_of, workers_per_lane
@@ -325,7 +326,7 @@ def fleet(local_ray: Cluster, tmp_path: Path, redis_url: str) -> Iterator[Fleet]
 
 
 def pids(fleet: Fleet) -> set[int]:
-    queue = RedisQueue.from_url(fleet.redis_url)
+    queue = RedisQueue.from_url(fleet.redis_url, store=open_store(fleet.settings.store_url))
     try:
         return {worker.pid for worker in queue.snapshot("stub").workers if worker.worker.startswith(fleet.name)}
     finally:
