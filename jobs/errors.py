@@ -2,6 +2,7 @@
 
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
+    |  |- RowsRefused            a file was refused because of its rows (jobs/intake/refusals.py)
     |  |- NoBatch                no batch has this id
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
@@ -27,9 +28,13 @@ from typing import Final
 
 
 class NightpressError(Exception):
-    """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy."""
+    """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy.
+
+    If `has_lines` is true, it is a heading and a line for each fault.
+    """
 
     exit_status: int = 1
+    has_lines: bool = False
 
 
 class RequestError(NightpressError):

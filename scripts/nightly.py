@@ -64,7 +64,7 @@ def _night(args: argparse.Namespace) -> int:
             options = replace(options, output_url=f"{(args.out / night / file.stem).absolute()}/", output_form="jsonl")
         try:
             batches[file] = accept_file(store, file, options, chosen, f"nightly:{night}").batch
-        except RequestError as error:  # this file stays in the inbox; the others are processed
+        except RequestError as error:  # such as AllRefused: this file stays in the inbox; the others are processed
             print(f"nightly: {file.name}: {error}", file=sys.stderr)
             refused += 1
     work = Work(chosen, workers=args.workers, until_empty=True)

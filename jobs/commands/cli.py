@@ -86,7 +86,7 @@ def main(args: Sequence[str] | None = None, session: Session | None = None) -> i
     except SystemExit as ended:  # typer ends so, with the status of typer.Exit or of a usage error
         return ended.code if isinstance(ended.code, int) else 1
     except NightpressError as error:
-        session.say(f"nightpress: {' '.join(str(error).split())}")
+        session.say(f"nightpress: {error if error.has_lines else ' '.join(str(error).split())}")
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs.errors import RequestError
+from jobs.formats.columns import NO_CHOICE, Columns, check_columns
 from jobs.formats.json_lines import unkept
 from jobs.formats.record import Record
 
@@ -24,8 +25,10 @@ BUFFER_BYTES: Final = 1 << 16
 REMEDY: Final = "Parquet needs an extra: install it with pip install 'nightpress[parquet]'"
 
 
-def records(file: BinaryIO) -> Iterator[Record]:
-    """Yield the records of a Parquet file; a null is an absent field. Raises RequestError if the file is damaged.
+def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
+    """Yield the records of a Parquet file by its own columns; a null is an absent field.
+
+    Raises RequestError if the file is damaged, or lacks a column that `columns` names.
 
     A Parquet file is read from its end, and `file` may be a stream, so it is copied to a scratch file first.
     """
@@ -41,11 +44,12 @@ def records(file: BinaryIO) -> Iterator[Record]:
                 raise RequestError(
                     f"the Parquet file has the column {twice!r} twice: remove one of them; nothing was accepted"
                 )
+            check_columns(names, columns)
             for batch in opened.iter_batches(batch_size=ROWS, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
                     values = {name: _json(value) for name, value in row.items() if value is not None}
-                    yield _record(number, values)
+                    yield _record(number, values)._replace(columns=names)
         except pyarrow.ArrowException as error:
             reason = str(error).splitlines()[0]
             raise RequestError(

@@ -1,6 +1,6 @@
 """A record: the fields of one row of an input file of any format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +19,8 @@ class Record(NamedTuple):
             in the file.
         remarks: Field -> the message to give if the field turns out to have the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
+        extra: The columns that were taken along in the metadata.
+        columns: The names of the file's columns, if it is a table.
     """
 
     line: int
@@ -27,6 +29,8 @@ class Record(NamedTuple):
     names_in_file: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
     custom_id: Any = None
+    extra: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
     def path_in_file(self, field: str | None) -> str | None:
         """Return the path of a field in the file; None for None."""

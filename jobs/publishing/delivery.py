@@ -158,7 +158,7 @@ class Deliverer:
         place = file_in(url, f"output.{SUFFIXES[form]}") if url.endswith("/") else url
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         with self._opened(place) as target:
-            write_results(lines, form, lambda: columns(batch.kinds, self.kinds), target)
+            write_results(lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), target)
         if url.endswith("/"):
             with self._opened(file_in(url, ERRORS)) as target:
                 target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))

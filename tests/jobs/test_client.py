@@ -27,7 +27,7 @@ from jobs import Client
 from jobs.batches.batch import Done
 from jobs.batches.rounds import pause
 from jobs.errors import BatchPaused, BatchUnfinished, NoBatch, RequestError, StoreDamaged
-from jobs.intake.accept import StrictRefused
+from jobs.intake.refusals import StrictRefused
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.enqueueing import AcceptedBatch
 from jobs.operations.status import BatchStatus, Status
