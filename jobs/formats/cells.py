@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from jobs.formats.columns import NO_CHOICE, Columns, Fields, Placer
+from jobs.formats.columns import NO_CHOICE, Columns, Fields, Placer, merged
 from jobs.formats.formulas import unguarded
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, read_value
 from jobs.formats.record import Record
@@ -72,7 +72,7 @@ class Cells:
         placed = self._placer.placed(row)
         if isinstance(placed, Finding):
             return Record(line, raw, placed, columns=self._names)
-        readers = self._readers(self._placer.kind_of(row))
+        readers = self._readers(placed.kind)
         values: dict[str, Any] = {}
         remarks: dict[str, str] = {}
         for field, given in placed.values.items():
@@ -85,8 +85,8 @@ class Cells:
             if cell.wanted and isinstance(values[field], str):
                 remarks[field] = _remark(text.strip(), cell.wanted)
         metadata = {name: unguarded(text) for name, text in placed.metadata.items()}
-        merged = placed._replace(values=values, metadata=metadata).merged()
-        return Record(line, raw, merged, placed.names, remarks, values.get("custom_id"), placed.extra, self._names)
+        whole = merged(values, metadata)
+        return Record(line, raw, whole, placed.names, remarks, values.get("custom_id"), placed.extra, self._names)
 
     def _readers(self, kind: str | None) -> Mapping[str, _Cell]:
         if kind not in self._of_kind:

@@ -84,26 +84,30 @@ class Placed(NamedTuple):
     """The values of a row by field.
 
     Attributes:
+        kind: The kind that the row names; None if it names none.
         values: Field -> value.
         metadata: The values that belong into the metadata, beside those of a field `metadata`.
         names: Field -> the name of its column, if it is another name.
         extra: The columns that `--extra` took along.
     """
 
+    kind: str | None
     values: dict[str, Any]
     metadata: dict[str, Any]
     names: dict[str, str]
     extra: Sequence[str]
 
-    def merged(self) -> dict[str, Any] | Finding:
-        """Return the values with the metadata; a Finding if a name is in both."""
-        given = self.values.get("metadata")
-        if not self.metadata or not (given is None or isinstance(given, dict)):
-            return self.values
-        if twice := sorted(self.metadata.keys() & (given or {}).keys()):
-            message = "the metadata has this name already, and another column has it too: rename one of them"
-            return Finding("duplicate_key", f"metadata.{twice[0]}", message)
-        return {**self.values, "metadata": {**(given or {}), **self.metadata}}
+
+def merged(values: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any] | Finding:
+    """Return the values of a row with further metadata; a Finding if a name is in both."""
+    given = values.get("metadata")
+    if not metadata or not (given is None or isinstance(given, dict)):
+        return values
+    if twice := sorted(metadata.keys() & (given or {}).keys()):
+        message = "the metadata has this name already, and another column has it too: rename one of them"
+        return Finding("duplicate_key", f"metadata.{twice[0]}", message)
+    values["metadata"] = {**(given or {}), **metadata}
+    return values
 
 
 class Placer:
@@ -120,17 +124,18 @@ class Placer:
         self._fields = fields
         self._is_table = is_table
         self._mapped = dict(columns.fields)
-        self._of_kind: dict[str | None, Mapping[str, Any]] = {}
+        self._schemas: dict[str | None, Mapping[str, Any]] = {}
+        self._targets: dict[str | None, dict[str, str | None]] = {}
         self._known: dict[str, str | None] = {}
         self._takes_all = any(name in ALL for name in columns.extra)
 
     def schemas(self, kind: str | None) -> Mapping[str, Any]:
         """Return field -> JSON schema for rows of a kind."""
-        if kind not in self._of_kind:
-            if len(self._of_kind) >= _CACHED:
-                self._of_kind.clear()
-            self._of_kind[kind] = self._fields.of_kind(kind)
-        return self._of_kind[kind]
+        if kind not in self._schemas:
+            if len(self._schemas) >= _CACHED:
+                self._schemas.clear()
+            self._schemas[kind] = self._fields.of_kind(kind)
+        return self._schemas[kind]
 
     def field_of(self, name: str) -> str | None:
         """Return the field of any kind that a column of this name is; None if it is none."""
@@ -146,35 +151,52 @@ class Placer:
         """Return the kind that a row names; None if it names none."""
         if "kind" in self._mapped:
             kind = _at(row, self._mapped["kind"], is_table=self._is_table)
-        else:
-            kind = row.get("kind") or next((row[name] for name in row if self.field_of(name) == "kind"), None)
+        elif (kind := row.get("kind")) is None and self._is_table:
+            kind = next((row[name] for name in row if self.field_of(name) == "kind"), None)
         return kind.strip() or None if isinstance(kind, str) else None
 
     def placed(self, row: Mapping[str, Any]) -> Placed | Finding:
         """Return the values of a row by field. `row` is column -> value."""
-        own = self.schemas(self.kind_of(row))
-        result = Placed({}, {}, dict(self._mapped), [])
-        rest: dict[str, Any] = dict(row)
+        kind = self.kind_of(row)
+        result = Placed(kind, {}, {}, dict(self._mapped), ())
+        rest = row
         for field, column in self._columns.fields:
             value = _at(row, column, is_table=self._is_table)
             if value is not _ABSENT:
                 _put(result, field, value)
             rest = _without(rest, column, is_table=self._is_table)
-        others = {name: value for name, value in rest.items() if not self._put_own(result, name, value, own)}
+        others: dict[str, Any] = {}
+        targets = self._targets_of(kind)
+        for name, value in rest.items():
+            target = targets[name] if name in targets else self._target(name, kind)
+            if target is None or target in result.values:
+                others[name] = value
+            elif target.startswith(METADATA):
+                result.metadata[target.removeprefix(METADATA)] = value
+            else:
+                result.values[target] = value
+                if target != name:
+                    result.names[target] = name
         return self._with_others(result, row, others)
 
-    def _put_own(self, result: Placed, name: str, value: Any, own: Mapping[str, Any]) -> bool:
-        """Put the value of a column into the field of its name. Returns False if the row's kind has no such field."""
+    def _targets_of(self, kind: str | None) -> dict[str, str | None]:
+        """Return column -> field, for the columns that rows of a kind had so far."""
+        if len(self._targets) >= _CACHED:
+            self._targets.clear()
+        return self._targets.setdefault(kind, {})
+
+    def _target(self, name: str, kind: str | None) -> str | None:
+        """Return the field that a column is by its name, or `metadata.NAME`; None if rows of this kind have no such field."""
         if self._is_table and name[: len(METADATA)].casefold() == METADATA:
-            result.metadata[name[len(METADATA) :]] = value
-            return True
+            return METADATA + name[len(METADATA) :]
+        own = self.schemas(kind)
         field = name if name in own else self.field_of(name)
-        if field not in own or field is None or field in self._mapped or field in result.values:
-            return False
-        result.values[field] = value
-        if field != name:
-            result.names[field] = name
-        return True
+        target = None if field not in own or field in self._mapped else field
+        targets = self._targets_of(kind)
+        if len(targets) >= _CACHED:
+            targets.clear()
+        targets[name] = target
+        return target
 
     def _with_others(self, result: Placed, row: Mapping[str, Any], others: Mapping[str, Any]) -> Placed | Finding:
         """Place the columns that are no fields."""
@@ -207,11 +229,12 @@ def placed_records(records: Iterable[Record], columns: Columns, fields: Fields, 
             yield record
             continue
         placed = placer.placed(record.values)
-        values = placed if isinstance(placed, Finding) else placed.merged()
+        values = placed if isinstance(placed, Finding) else merged(placed.values, placed.metadata)
         if isinstance(placed, Finding) or isinstance(values, Finding):
             yield record._replace(values=values, custom_id=record.values.get("custom_id"))
         else:
-            yield record._replace(values=values, names_in_file=placed.names, extra=placed.extra)
+            names = record.columns or tuple(record.values)
+            yield record._replace(values=values, names_in_file=placed.names, extra=placed.extra, columns=names)
 
 
 def field_of_header(name: str, known: Iterable[str]) -> str | None:
@@ -226,9 +249,9 @@ def check_columns(names: Sequence[str], columns: Columns) -> None:
         *((f"--extra {name}", name) for name in columns.extra if name not in (*ALL, NONE)),
     ):
         if find_column(wanted, names) is None and find_column(wanted.partition(".")[0], names) is None:
+            like = did_you_mean(wanted, names) or "."
             raise RequestError(
-                f"{option}: the file has no column {wanted!r}{did_you_mean(wanted, names)}. "
-                f"Its columns are {listed(names)}; nothing was accepted"
+                f"{option}: the file has no column {wanted!r}{like} Its columns are {listed(names)}; nothing was accepted"
             )
 
 
@@ -243,11 +266,18 @@ def find_column(wanted: str, names: Iterable[str]) -> str | None:
     return same[0] if len(same) == 1 else None
 
 
+def rows_within(name: str) -> str:
+    """Return the message about an object that holds the rows in a list of this name."""
+    path = f".{name}" if name.isidentifier() and name.isascii() else f'."{name}"'
+    return f"it is a list of objects, which may be the rows: jq -c '{path}[]' FILE writes each on a line of its own"
+
+
 def listed(names: Iterable[str]) -> str:
     """Return names as a message lists them."""
     names = [name if len(name) <= 40 else name[:39] + "\N{HORIZONTAL ELLIPSIS}" for name in names]
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(" ".join(name.split()) for name in names[:_SHOWN_NAMES]) + more
+    shown = (" ".join(name.split()) for name in names[:_SHOWN_NAMES])
+    return ", ".join(f'"{name}"' if "," in name else name for name in shown) + more
 
 
 def _put(result: Placed, field: str, value: Any) -> None:
@@ -286,7 +316,7 @@ def _step(row: Any, head: str, *, is_table: bool) -> Any:
     return row[key]
 
 
-def _without(row: dict[str, Any], path: str, *, is_table: bool) -> dict[str, Any]:
+def _without(row: Mapping[str, Any], path: str, *, is_table: bool) -> Mapping[str, Any]:
     """Return the row without the value at a path, and without objects that are empty then. A list stays as it is."""
     if (key := _key(row, path, is_table=is_table)) is not None:
         return {name: value for name, value in row.items() if name != key}

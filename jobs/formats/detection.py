@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
-from jobs.formats.columns import NO_CHOICE, Columns, Fields, placed_records
+from jobs.formats.columns import NO_CHOICE, Columns, Fields, placed_records, rows_within
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_documents import are_documents, documents
 from jobs.formats.json_lines import BOM, Finding, numbered, read_object
@@ -38,6 +38,7 @@ _REFUSED = {
 """First bytes of formats that are not read -> what the file is, and the remedy."""
 _MARKUP = re.compile(rb"<(?:!doctype\s+html|html|table|head|body|meta)\b", re.IGNORECASE)
 _XML = re.compile(rb"<(?:\?xml|rss|feed|urlset|xliff|resources|workbook)\b", re.IGNORECASE)
+_WRAPPED = re.compile(rb'\s*\{\s*"([^"\\]+)"\s*:\s*\[\s*\{')
 _TAR = slice(257, 262)
 _GETTEXT = re.compile(rb'^msgid ".*\s+(?:"|msgstr)', re.MULTILINE)
 
@@ -51,6 +52,7 @@ def records(
         raise RequestError(f"--header and --header-row are for CSV, and the input is {form}: leave them out")
     match form:
         case InputFormat.JSONL:
+            _refuse_wrapped(peek(file), fields)
             return json_records(_json_rows(file), fields, columns)
         case InputFormat.OPENAI:
             if columns:
@@ -62,6 +64,19 @@ def records(
             from jobs.formats import parquet
 
             return placed_records(parquet.records(file, columns), columns, fields, is_table=True)
+
+
+def _refuse_wrapped(head: bytes, fields: Fields) -> None:
+    """Raise RequestError if the file is one large object that holds the rows in a list. A small one is a row, and refused."""
+    found = _WRAPPED.match(head)
+    name = found[1].decode(errors="replace") if found else None
+    if name is None or name in fields.known:
+        return
+    try:
+        next(documents(BytesIO(head)), None)
+    except RequestError:  # it is not closed within `head`
+        message = f"the input is one object with the key {name!r}: {rows_within(name)}; nothing was accepted"
+        raise RequestError(message) from None
 
 
 def json_records(
@@ -100,7 +115,7 @@ def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
     text = head.removeprefix(BOM).lstrip()
     if (what := _refused(head, text)) is not None:
         raise RequestError(f"the input is {what}; nothing was accepted")
-    if columns.are_of_csv or not text.startswith((b"{", b"[")):
+    if not text.startswith((b"{", b"[")):
         return InputFormat.CSV if text else InputFormat.JSONL
     if columns.fields:
         return InputFormat.JSONL
@@ -110,6 +125,8 @@ def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
             values = read_object(row)
             if not isinstance(values, Finding):
                 return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
+    if columns.are_of_csv:
+        return InputFormat.CSV
     # No row can be read: the first one may be longer than `head`.
     is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
     return InputFormat.OPENAI if is_batch else InputFormat.JSONL

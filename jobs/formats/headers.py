@@ -47,7 +47,9 @@ class Header(NamedTuple):
 
     def is_repeated(self, row: Sequence[str]) -> bool:
         """Whether a row is the header again, as in files that were put together. A single cell proves nothing."""
-        cells = [cell.strip().strip(_BOM) for cell in row]
+        if not (row and self.cells) or row[0].strip().strip(_BOM) != self.cells[0]:
+            return False
+        cells = [cell.strip() for cell in row]
         return cells == self.cells and sum(map(bool, cells)) > 1
 
     def parted(self, line: Line) -> Line:
@@ -172,7 +174,7 @@ def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candida
     """Return the line that looks like the header of a file without a known column. Raises RequestError if that is of no use."""
     made = [_candidate(line, line[2], fields, columns) for line in seen if isinstance(line[2], str)]
     most = max(one.filled for one in made)
-    widest = next(one for one in made if one.filled * 2 >= most)  # title lines are shorter than half of a row
+    widest = next(one for one in made if one.filled * 4 >= most * 3)  # title lines are shorter
     if columns.header_row is not None or (widest.filled > 1 and columns):
         return widest  # a column that the options name and the file lacks is an error that lists the columns
     if all(cell[:1] == "'" == cell[-1:] for cell in widest.cells if cell):
@@ -182,7 +184,8 @@ def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candida
     if widest.filled > 1:
         names = [cell for cell in widest.cells if cell]
         raise RequestError(
-            f"no column of the file is a field, so nothing was accepted. Its columns are {listed(names)}. {fields.advice(names)}"
+            f"no column of the file is a field, so nothing was accepted. Its columns are {listed(names)}. {fields.advice(names)}."
+            " If this is no header, name the columns with --header"
         )
     shown = str(seen[0][2]).strip()[:60]
     raise RequestError(

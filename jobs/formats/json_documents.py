@@ -19,8 +19,10 @@ READ_BYTES: Final = 1 << 16
 
 _BETWEEN: Final = b" \t\r\n,\x1e"
 """What may stand between two rows: blanks, the comma of an array, and the record separator of JSON text sequences (RFC 7464)."""
-_OUTSIDE: Final = re.compile(rb'["{}\[\]]')
-_WITHIN_TEXT: Final = re.compile(rb'["\\\\]')
+_NEXT_BRACKET: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
+_TEXTS: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_END_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_ENDS_IN_BACKSLASH: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\\Z")
 _ARRAY: Final = re.compile(rb"\s*\[\s*(?:[{\]]|$)")
 _OVER_LINES: Final = re.compile(rb'\s*\{[ \t]*\r?\n\s*"')
 
@@ -73,7 +75,7 @@ class _Cutter:
     def __init__(self) -> None:
         self._line = 1
         self._began = 1
-        self._row = bytearray()
+        self._row = b""
         self._loose = bytearray()
         self._loose_line = 1
         self._depth = 0
@@ -83,29 +85,41 @@ class _Cutter:
 
     def cut(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the rows that end in this piece."""
-        at, kept = self._skip, 0
-        self._skip = 0
-        while (found := (_WITHIN_TEXT if self._in_text else _OUTSIDE).search(piece, at)) is not None:
-            sign, at = found[0], found.end()
-            if sign == b"\\":
-                at += 1
-                self._skip = int(at > len(piece))
-            elif sign == b'"':
-                self._in_text = not self._in_text
-            elif self._depth and sign in b"{[":
+        kept = 0
+        for sign, at in self._brackets(piece):
+            if self._depth and sign in b"{[":
                 self._depth += 1
             elif self._depth:
                 self._depth -= 1
                 if not self._depth:
-                    self._keep(piece[kept:at])
-                    yield self._began, bytes(self._row)
-                    self._row.clear()
-                    kept = at
+                    self._keep(piece[kept : at + 1])
+                    yield self._began, self._row
+                    self._row, kept = b"", at + 1
             else:
-                self._between(piece[kept : found.start()])
-                yield from self._taken_loose()
-                kept = self._begin(sign, found.start())
+                self._between(piece[kept:at])
+                if self._loose:
+                    yield from self._taken_loose()
+                kept = self._begin(sign, at)
         (self._keep if self._depth else self._between)(piece[kept:])
+
+    def _brackets(self, piece: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield each bracket of a piece that stands in no text, with its place."""
+        at, self._skip = self._skip, 0
+        while True:
+            if self._in_text:
+                end = _END_OF_TEXT.match(piece, at)
+                if end is None:
+                    self._skip = int(_ENDS_IN_BACKSLASH.search(piece, at) is not None)
+                    return
+                at, self._in_text = end.end(), False
+            elif (found := _NEXT_BRACKET.match(piece, at)) is not None:
+                at = found.end()
+                yield found[1], at - 1
+            else:  # no bracket follows, unless in a text that does not end here
+                at = _TEXTS.match(piece, at).end()  # type: ignore[union-attr]
+                if at == len(piece):
+                    return
+                at, self._in_text = at + 1, True
 
     def _begin(self, sign: bytes, at: int) -> int:
         """Begin a row or an array, or end the array, at a bracket. Returns where the text begins that is not taken in yet."""
@@ -136,10 +150,10 @@ class _Cutter:
 
     def _between(self, part: bytes) -> None:
         """Take in text that stands between rows."""
-        if not self._loose.strip(_BETWEEN):
-            self._loose.clear()
-            blank = len(part) - len(part.lstrip(_BETWEEN))
-            self._loose_line = self._line + part[:blank].count(b"\n")
+        if not self._loose:
+            left = part.lstrip(_BETWEEN)
+            self._line += part[: len(part) - len(left)].count(b"\n")
+            self._loose_line, part = self._line, left
         self._line += part.count(b"\n")
         self._loose += part[: MAX_ROW_BYTES + 1 - len(self._loose)] if len(self._loose) <= MAX_ROW_BYTES else b""
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from jobs.did_you_mean import folded, nearest, same_name
-from jobs.formats.columns import listed
+from jobs.did_you_mean import did_you_mean, folded, nearest, same_name
+from jobs.formats.columns import listed, rows_within
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 
@@ -64,18 +64,20 @@ def suggested(columns: Sequence[str], fields: Iterable[str], needed: Sequence[st
     """Return `--map` options that take the main fields of a kind from these columns; an example if no name means one of them."""
     fields = list(fields)
     main = [field for field in dict.fromkeys((*needed, *_MAIN)) if field in fields]
-    found = {field: column for field in main if (column := column_for(field, columns)) is not None}
-    first = (main or ["topic"])[0]
-    pairs = found or {first: columns[0] if columns else "COLUMN"}
+    pairs = {field: column for field in main if (column := column_for(field, columns)) is not None}
+    if not pairs:
+        pairs = {(main or ["FIELD"])[0]: "COLUMN"}
     return " ".join(f"--map {quoted(f'{field}={column}')}" for field, column in list(pairs.items())[:3])
 
 
 def of_fields(kind: str, needed: Sequence[str], fields: Sequence[str], columns: Sequence[str]) -> str:
     """Return a sentence that names the fields of a kind, and how to take them from these columns."""
-    others = [column for column in columns if column not in fields]
+    others = [column for column in columns if same_name(column, fields) is None]
+    given = {same_name(column, fields) for column in columns}
     first = sorted(fields, key=lambda name: (name not in needed, name not in _MAIN))
     names = ", ".join(f"{name} (needed)" if name in needed else name for name in first)
-    example = suggested(others, fields, needed)
+    lacking = [name for name in fields if name not in given]
+    example = suggested(others, lacking, [name for name in needed if name in lacking])
     return f"The fields of {kind} are {names}. Say which column is which, such as {example}; {OTHERS}"
 
 
@@ -89,6 +91,9 @@ def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iter
     if isinstance(record.values, Finding):
         return list(findings)
     unknown = {f.field for f in findings if f.code == "unknown_field" and f.field in record.values}
+    lacks = any(finding.code == "missing_field" for finding in findings)
+    if lacks and (wrapped := next((name for name in unknown if name and _are_rows(record.values[name])), None)):
+        return [Finding("unknown_field", wrapped, rows_within(wrapped))]
     free = [field for field in fields if field not in record.values]
     advised = []
     for finding in findings:
@@ -97,7 +102,7 @@ def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iter
             finding = finding._replace(message=_of_unknown(field, kind, free))  # noqa: PLW2901
         elif code == "missing_field" and field is not None and field in record.names_in_file:
             at = record.names_in_file[field]
-            message = f"the row has no {at!r}, from which --map takes {field}"
+            message = f"the row has no {at!r}, from which --map takes {field}{did_you_mean(at, record.columns)}"
             finding = finding._replace(message=message)  # noqa: PLW2901
         elif code == "missing_field" and unknown and (field is None or "." not in field):
             message = finding.message if field is None else f"{kind} needs it"
@@ -108,6 +113,10 @@ def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iter
             finding = finding._replace(message=message)  # noqa: PLW2901
         advised.append(finding)
     return advised
+
+
+def _are_rows(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _of_unknown(column: str, kind: str, free: Sequence[str]) -> str:

@@ -76,7 +76,7 @@ class Staging:
         for record in islice(records, limit):
             result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
-                result = self._unless_named_before(result)
+                result = self._unless_named_before(result, record)
             if isinstance(result, RowRequest):
                 self._keep(result)
                 if record.extra and len(self.extra) < EXTRA_COLUMNS:
@@ -134,7 +134,7 @@ class Staging:
                     error["custom_id_of_line"] = line
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
-    def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
+    def _unless_named_before(self, request: RowRequest, record: Record) -> RowRequest | RowFault:
         """Return the request; a fault if an earlier accepted row has its custom_id. The custom_ids of refused rows stay free."""
         if request.custom_id is None:
             return request
@@ -142,7 +142,7 @@ class Staging:
         if line is None:
             return request
         message = f"line {line} has the custom_id {request.custom_id!r} already: give this row another"
-        fault = (request.row, request.line, _DUPLICATE, message, "custom_id")
+        fault = (request.row, request.line, _DUPLICATE, message, record.path_in_file("custom_id"))
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
