@@ -1,8 +1,8 @@
 """Headers: finds the line of a CSV that names its columns, and the delimiter of its cells.
 
-The header is the first line that has the name of a field, or of a column that the options name. Title lines above it are passed
-over: a later line is the header in its place only if it has more such names and more cells. `--header-row` names the line, and
-`--header` gives the names of a file that has no header.
+The header is the line that has the most columns that the options name, or else the first line that has the name of a field. Title
+lines above it are passed over: a later line is the header in its place only if it has more such names and more cells.
+`--header-row` names the line, and `--header` gives the names of a file that has no header.
 """
 
 import re
@@ -72,7 +72,9 @@ class _Candidate(NamedTuple):
     filled: int
 
     def is_better(self, other: "_Candidate") -> bool:
-        return (self.named, self.known) > (other.named, other.known) and self.filled > other.filled
+        if self.named != other.named:
+            return self.named > other.named
+        return self.known > other.known and self.filled > other.filled
 
 
 def find_header(lines: Iterator[Line], fields: Fields, columns: Columns) -> Header | None:

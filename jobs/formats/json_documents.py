@@ -22,7 +22,6 @@ _BETWEEN: Final = b" \t\r\n,\x1e"
 _NEXT_BRACKET: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
 _TEXTS: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _END_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_ENDS_IN_BACKSLASH: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\\Z")
 _ARRAY: Final = re.compile(rb"\s*\[\s*(?:[{\]]|$)")
 _OVER_LINES: Final = re.compile(rb'\s*\{[ \t]*\r?\n\s*"')
 
@@ -109,7 +108,8 @@ class _Cutter:
             if self._in_text:
                 end = _END_OF_TEXT.match(piece, at)
                 if end is None:
-                    self._skip = int(_ENDS_IN_BACKSLASH.search(piece, at) is not None)
+                    rest = piece[at:]
+                    self._skip = (len(rest) - len(rest.rstrip(b"\\"))) % 2
                     return
                 at, self._in_text = end.end(), False
             elif (found := _NEXT_BRACKET.match(piece, at)) is not None:

@@ -10,6 +10,9 @@ from jobs.formats.record import Record
 
 OTHERS: Final = "--extra metadata takes other columns along, --extra none leaves them out"
 
+_ALIKE: Final = 0.75
+"""A column and a field are taken for misspellings of each other from this likeness on. `Price` and `topic` have 0.6."""
+
 _MAIN: Final = ("topic", "text", "prompt", "source_text")
 """A row of every shipped kind needs one of these fields, or turns."""
 _INDEX: Final = ("Unnamed: 0", "__index_level_0__", "level_0", "Unnamed: 0.1")
@@ -49,7 +52,7 @@ def field_for(column: str, fields: Iterable[str]) -> str | None:
     """Return the field that a column of this name may be: one of the same name, of a name that means it, or the likest one."""
     fields = list(fields)
     meant = [field for field in fields if folded(column) in _MEANINGS.get(field, ())]
-    return same_name(column, fields) or next(iter(meant), None) or nearest(column.casefold(), fields)
+    return same_name(column, fields) or next(iter(meant), None) or nearest(column.casefold(), fields, _ALIKE)
 
 
 def column_for(field: str, columns: Iterable[str]) -> str | None:

@@ -26,6 +26,7 @@ from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake.accept import Accepted, IntakeOptions, accept, accept_file
 from jobs.intake.batch_files import SEGMENT_ROWS
+from jobs.intake.column_options import columns_of
 from jobs.intake.refusals import AllRefused, StrictRefused
 from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
@@ -311,6 +312,9 @@ def test_the_same_again_is_the_same_batch(store: Store) -> None:
         pytest.param({"data": jsonl(chat(), b"{")}, id="a refused row"),
         pytest.param({"set": ("seed=4",)}, id="a value for rows"),
         pytest.param({"name": "other"}, id="name"),
+        pytest.param({"columns": columns_of(["topic=x"])}, id="a field from another column"),
+        pytest.param({"columns": columns_of(extra="none")}, id="other columns left out"),
+        pytest.param({"columns": columns_of(extra="metadata")}, id="other columns kept"),
     ],
 )
 def test_any_difference_makes_another_batch(store: Store, changed: dict[str, Any]) -> None:
