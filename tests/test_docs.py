@@ -109,6 +109,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     for name in ("tonight.jsonl", "requests.jsonl"):
         Path(name).write_bytes(rows)
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
+    Path("products.csv").write_text("Handle,Title,Vendor,Price\ntea,Green tea,Leaf,9\n")
     store, queue = open_store(settings.store_url), RedisQueue.from_settings(settings)
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))

@@ -145,10 +145,10 @@ def staged(
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
     reader = row_reader(options, kinds, settings)
+    columns = checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             staging = Staging(Path(scratch), settings, names_in_memory)
-            columns = checked_fields(options.columns, reader.known)
             with closing(staging), _records(lines, reader, options.form, columns) as records:
                 staging.fill(records, reader, options.limit)
             yield staging

@@ -27,6 +27,20 @@ def night(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_file_of_which_every_row_is_bad_stays_in_the_inbox(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "bad.jsonl").write_text('{"kind": "chat"}\n' * 2)
+    ended = night(tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert (
+        "nightly: bad.jsonl: all 2 rows were refused, nothing was accepted:\n  2 x missing_field, lines 1, 2: "
+        in ended.stderr
+    )
+    assert (inbox / "bad.jsonl").exists()
+    assert open_store(str(tmp_path / "store")).list("batches") == []
+
+
 def test_a_night_that_is_started_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()

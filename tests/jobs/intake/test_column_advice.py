@@ -1,6 +1,7 @@
 """Shows jobs/intake/column_advice.py: what is said about a column that is no field, and about a field that has no column."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_options_are_suggested_as_they_are_typed() -> None:
     assert "such as --map topic=Title; --extra metadata takes" in sentence
 
 
-def advice(values: dict[str, object], *findings: Finding, **more: object) -> list[str]:
+def advice(values: dict[str, object], *findings: Finding, **more: Any) -> list[str]:
     record = Record(1, b"", values)._replace(**more)
     return [finding.message for finding in advised(findings, record, "article", FIELDS)]
 

@@ -70,6 +70,19 @@ def test_a_batch_with_an_open_further_round_is_worked_on(store: Store, batch: Ba
         Run(store, batch, settings).until_published()
 
 
+def test_a_run_of_bad_rows_alone_makes_no_batch_and_starts_nothing(
+    store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, session = tmp_path / "rows.csv", Session(settings)
+    file.write_text("Title,Notes\nTea,x\n")
+    words = ["run", str(file), "--kind", "article", "--map", "topic=Title"]
+    assert main(words, session) == 2
+    assert "  1 x unknown_field (Notes), line 2: " in capsys.readouterr().err
+    assert store.list("batches") == []
+    assert main([*words, "--extra", "metadata"], session) == 3  # it would start workers: Redis does not answer
+    assert len(store.list("batches")) == 1
+
+
 def test_the_same_run_after_a_retry_is_not_reported_as_published(
     store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
