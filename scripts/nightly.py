@@ -26,6 +26,7 @@ from jobs.batches.published import copy_published
 from jobs.batches.rounds import read_round
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.intake.column_options import columns_of
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.typed_times import parse
@@ -55,7 +56,7 @@ def _night(args: argparse.Namespace) -> int:
     store = open_store(chosen.store_url, chosen.store_options)
     until = _next(args.until, datetime.now().astimezone())
     night = until.date().isoformat()
-    early = _early(args, until)
+    early = replace(_early(args, until), columns=columns_of(args.map, args.extra))
     batches: dict[Path, Batch] = {}
     refused = 0
     for file in sorted(args.inbox.glob("*.jsonl")):
@@ -133,6 +134,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("published"), help="where the outputs go")
     parser.add_argument("--kind", help="the kind of rows that name none")
     parser.add_argument("--model", help="the model of rows that name none")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="the key that a field is taken from; or @FILE",
+    )
+    parser.add_argument(
+        "--extra", action="append", default=[], help="other keys to keep in the metadata, or metadata for all, or none"
+    )
     parser.add_argument("--workers", type=int, help="workers for each model")
     args = parser.parse_args()
     if not args.inbox.is_dir():

@@ -52,7 +52,8 @@ class Columns:
     Attributes:
         fields: Pairs of a field and the column that it is taken from.
         extra: The columns that are taken along in the metadata: names, or one value of `ALL`, or `NONE`. All other columns are
-            left out. If it is empty, another column is refused as an unknown field.
+            left out. If it is empty, another column is refused as an unknown field. A column that is named here is a field only
+            if `fields` takes one from it.
         header: The names of the columns of a CSV that has no header, or in place of its own.
         header_row: The line of a CSV's header, from 1. With `header`, the last line that is passed over.
     """
@@ -128,6 +129,7 @@ class Placer:
         self._targets: dict[str | None, dict[str, str | None]] = {}
         self._known: dict[str, str | None] = {}
         self._takes_all = any(name in ALL for name in columns.extra)
+        self._extra = [name for name in columns.extra if name not in (*ALL, NONE)]
 
     def schemas(self, kind: str | None) -> Mapping[str, Any]:
         """Return field -> JSON schema for rows of a kind."""
@@ -140,19 +142,21 @@ class Placer:
     def field_of(self, name: str) -> str | None:
         """Return the field of any kind that a column of this name is; None if it is none."""
         if not self._is_table:
-            return name if name in self._fields.known else None
+            return name if name in self._fields.known and name not in self._extra else None
         if name not in self._known:
             if len(self._known) >= _CACHED:
                 self._known.clear()
-            self._known[name] = field_of_header(name, self._fields.known)
+            is_extra = name in self._extra or folded(name) in map(folded, self._extra)
+            self._known[name] = None if is_extra else field_of_header(name, self._fields.known)
         return self._known[name]
 
     def kind_of(self, row: Mapping[str, Any]) -> str | None:
         """Return the kind that a row names; None if it names none."""
         if "kind" in self._mapped:
             kind = _at(row, self._mapped["kind"], is_table=self._is_table)
-        elif (kind := row.get("kind")) is None and self._is_table:
-            kind = next((row[name] for name in row if self.field_of(name) == "kind"), None)
+        else:
+            names = ("kind",) if "kind" in row or not self._is_table else row
+            kind = next((row.get(name) for name in names if self.field_of(name) == "kind"), None)
         return kind.strip() or None if isinstance(kind, str) else None
 
     def placed(self, row: Mapping[str, Any]) -> Placed | Finding:
@@ -190,7 +194,7 @@ class Placer:
         if self._is_table and name[: len(METADATA)].casefold() == METADATA:
             return METADATA + name[len(METADATA) :]
         own = self.schemas(kind)
-        field = name if name in own else self.field_of(name)
+        field = self.field_of(name)
         target = None if field not in own or field in self._mapped else field
         targets = self._targets_of(kind)
         if len(targets) >= _CACHED:
@@ -211,9 +215,9 @@ class Placer:
             result.values.update(others)
             return result
         taken = dict(others) if self._takes_all else {}
-        for name in self._columns.extra:
-            if name not in (*ALL, NONE) and (value := _at(row, name, is_table=self._is_table)) is not _ABSENT:
-                taken[name] = value
+        for name in self._extra:
+            if (value := _at(row, name, is_table=self._is_table)) is not _ABSENT:
+                taken[_key(row, name, is_table=self._is_table) or name] = value
         if twice := sorted(taken.keys() & result.metadata.keys()):
             message = "the metadata has this name already: rename the column, or leave it out of --extra"
             return Finding("duplicate_key", twice[0], message)

@@ -153,7 +153,8 @@ def _chosen(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candidat
         found = _unknown(seen, fields, columns)
     if quote_at_end(str(found.line[2]), found.delimiter) is Quote.OPEN:
         raise RequestError(
-            "the header opens a quote that it does not close in its line: give each column a name on one line"
+            "the header opens a quote that it does not close in its line: give each column a name on one line, or name the"
+            " columns with --header, and the header's last line with --header-row"
         )
     return found
 

@@ -14,10 +14,10 @@ from jobs.store.opening import open_store
 SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
 
 
-def night(folder: Path) -> subprocess.CompletedProcess[str]:
+def night(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the script with a Redis that does not answer: the batches are made, and the fleet cannot start."""
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "inbox", "--out", "published", "--model", "stub"],
+        [sys.executable, str(SCRIPT), "inbox", "--out", "published", "--model", "stub", *args],
         cwd=folder,
         env={**os.environ, "NIGHTPRESS_REDIS_URL": "redis://127.0.0.1:1/0", "NIGHTPRESS_STORE_URL": "store"},
         text=True,
@@ -39,6 +39,17 @@ def test_a_file_of_which_every_row_is_bad_stays_in_the_inbox(tmp_path: Path) -> 
     )
     assert (inbox / "bad.jsonl").exists()
     assert open_store(str(tmp_path / "store")).list("batches") == []
+
+
+def test_a_night_takes_fields_from_other_keys(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "rows.jsonl").write_text('{"product": {"title": "Tea"}, "price": 9}\n')
+    assert night(tmp_path, "--kind", "article").returncode == 2
+    chosen = night(tmp_path, "--kind", "article", "--map", "topic=product.title", "--extra", "metadata")
+    assert chosen.returncode == 3  # the fleet cannot start
+    assert len(open_store(str(tmp_path / "store")).list("batches")) == 1
+    assert night(tmp_path, "--map", "topik=x").returncode == 2
 
 
 def test_a_night_that_is_started_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:

@@ -102,12 +102,20 @@ def test_fields_come_from_other_columns_in_every_format(take: Take, write: Calla
             id="one column for two fields",
         ),
         pytest.param(
-            {"topic": "Tea", "title": "t"},
-            [],
-            "topic,title",
+            {"title": "Tea", "by": "Ana"},
+            ["topic=title"],
+            "title,by",
             {"topic": "Tea"},
-            {"topic": "Tea", "title": "t"},
-            id="a field is kept as well",
+            {"title": "Tea", "by": "Ana"},
+            id="a column that a field is taken from is kept as well",
+        ),
+        pytest.param(
+            {"topic": "Tea", "model": "X-200", "priority": "High", "kind": "Pot"},
+            [],
+            "model,priority,kind",
+            {"topic": "Tea"},
+            {"model": "X-200", "priority": "High", "kind": "Pot"},
+            id="a column that is no field, though it has a field's name",
         ),
         pytest.param(
             {"topic": "Tea", "by": "Ana", "metadata": {"x": 1}},
@@ -151,6 +159,15 @@ def test_values_that_cannot_be_placed_are_faults(
 ) -> None:
     ((_, code, field),) = take(jsonl(row), columns=columns_of(mapped, extra), **ARTICLE).faults
     assert (code, field) == fault
+
+
+def test_a_column_of_a_table_is_no_field_if_it_is_to_be_kept(take: Take) -> None:
+    data = b"Topic,Model,KIND,Priority\nTea,X-200,Pot,High\n"
+    assert [code for _, code, _ in take(data, **ARTICLE).faults] == ["unknown_kind"]
+    taken = take(data, columns=columns_of(extra="model,kind,priority"), **ARTICLE)
+    assert [(row.kind, row.metadata) for row in taken.rows] == [
+        ("article", {"Model": "X-200", "KIND": "Pot", "Priority": "High"})
+    ]
 
 
 def test_a_field_that_the_rows_kind_lacks_is_another_column(take: Take) -> None:
