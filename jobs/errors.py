@@ -2,7 +2,6 @@
 
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
-    |  |- RowsRefused            a file was refused because of its rows (jobs/intake/refusals.py)
     |  |- NoBatch                no batch has this id
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3

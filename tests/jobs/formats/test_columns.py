@@ -70,6 +70,9 @@ def test_fields_come_from_other_columns_in_every_format(take: Take, write: Calla
             id="a key is kept",
         ),
         pytest.param(
+            {"product": {"title": "Tea"}}, ["topic=product.title"], "", {"topic": "Tea"}, None, id="nothing is left"
+        ),
+        pytest.param(
             {"items": [{"name": "Tea"}, {"name": "Mug"}]},
             ["topic=items.1.name"],
             "none",
@@ -179,6 +182,11 @@ def test_a_field_that_the_rows_kind_lacks_is_another_column(take: Take) -> None:
         (None, {"Format": "pdf"}),
         ("plain", None),
     ]
+
+
+def test_a_custom_id_that_comes_again_is_named_as_in_the_file(take: Take) -> None:
+    data = b"SKU,topic\na,Tea\na,Mug\n"
+    assert take(data, columns=columns_of(["custom_id=SKU"]), **ARTICLE).faults == [(3, "duplicate_custom_id", "SKU")]
 
 
 def test_the_kind_of_a_row_may_come_from_a_column(take: Take) -> None:
