@@ -11,7 +11,27 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.template_kwargs import TemplateKwargs
+
 EngineName = Literal["causal", "stub"]
+ReasoningForm = Literal[
+    "auto",
+    "none",
+    "think",
+    "thinking",
+    "thought",
+    "reasoning",
+    "mistral",
+    "harmony",
+    "gemma",
+    "granite",
+    "cohere",
+    "openthinker",
+    "seed",
+    "kimi",
+    "apertus",
+]
+"""How a model marks its thoughts (`workers/engines/text/reasoning.py`)."""
 
 
 class ModelCard(BaseModel):
@@ -44,6 +64,21 @@ class ModelCard(BaseModel):
         description="GPUs of a worker, on nodes that have any; 0.5 puts two workers on one.",
     )
     trust_remote_code: bool = Field(default=False, description="Whether to run Python code that the repository holds.")
+    reasoning: ReasoningForm = Field(
+        default="auto",
+        description="How the model marks its thoughts, which are kept apart from its answers: `think` for `<think>` and so on; "
+        "auto finds it out from the chat template and the vocabulary; none keeps nothing apart.",
+    )
+    reasoning_max_tokens: int = Field(
+        default=2_048,
+        ge=0,
+        le=131_072,
+        description="Tokens that the thoughts may have beyond the limit of a kind. A row's own max_tokens includes the thoughts.",
+    )
+    chat_template_kwargs: TemplateKwargs = Field(
+        default={},
+        description="Arguments for the chat template, such as enable_thinking = false. Rows may give others.",
+    )
     options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
 
 

@@ -256,11 +256,14 @@ class Client:
             Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
         return result
 
-    def delete(self, batch: str | Named) -> None:
-        """Delete a published batch. Its usage stays in the accounts. Raises RequestError if the batch is open."""
+    def delete(self, batch: str | Named) -> bool:
+        """Delete a published batch. Its usage stays in the accounts. Raises RequestError if the batch is open.
+
+        Returns False if another process has deleted the batch at the same moment.
+        """
         from jobs.publishing.retention import delete_batch
 
-        delete_batch(self.store, _id(batch), clock=self.clock)
+        return delete_batch(self.store, _id(batch), clock=self.clock)
 
     def usage(
         self,
@@ -288,7 +291,9 @@ class Client:
             if self._store is None:
                 from jobs.store.opening import open_store
 
-                self._store = open_store(self.settings.store_url, self.settings.store_options)
+                self._store = open_store(
+                    self.settings.store_url, self.settings.store_options, self.settings.file_mode_bits
+                )
             return self._store
 
     @property
@@ -300,7 +305,7 @@ class Client:
             if self._queue is None and self.settings.redis_url is not None:
                 from jobs.lanes.redis_queue import RedisQueue
 
-                self._queue = RedisQueue.from_settings(self.settings)
+                self._queue = RedisQueue.from_settings(self.settings, self.store)
             return self._queue
 
     @property

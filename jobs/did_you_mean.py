@@ -11,7 +11,9 @@ def folded(name: str) -> str:
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that equals `name` but for case, spaces and signs; None if no name does, or several."""
+    """Return the known name that equals `name` except for case, spaces and signs; None if no known name does, or if
+    several do.
+    """
     names = list(known)
     if name in names:
         return name

@@ -150,6 +150,7 @@ CODES: Final[dict[str, str]] = {
     # Kinds: the output cannot be published.
     "output_not_json": "The row asked for JSON, and the answer is not JSON.",
     "empty_output": "The model wrote nothing that can be used.",
+    "reasoning_incomplete": "The model's thoughts took all of max_tokens, or did not end, so there is no answer.",
     "post_too_long": "The post is longer than its platform allows, even after two more tries.",
     "output_incomplete": "The text ended at max_tokens before it was complete.",
     "segment_mismatch": "The translation does not have as many segments as its source.",

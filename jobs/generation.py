@@ -4,6 +4,7 @@ A kind yields prompts and is sent their completions. An engine is given generati
 Neither knows the other. Every class here is a frozen value that only checks itself, and imports nothing heavy.
 """
 
+import json
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -109,6 +110,8 @@ class Prompt:
         continuations: Texts to score, by how likely the model would continue with each. If there are any, no text is
             generated. Each text is tokenized by itself, so it must begin with a space if the model would begin its first word
             with one.
+        chat_template_kwargs: Arguments for the model's chat template, such as `enable_thinking`. They replace those of the
+            model's card, name by name. Without messages they have no effect.
     """
 
     messages: tuple[Message, ...] = ()
@@ -120,6 +123,7 @@ class Prompt:
     schema: Mapping[str, Any] | None = None
     template_sha256: str | None = None
     continuations: tuple[str, ...] = ()
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
@@ -127,16 +131,26 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """What the engine reads, without how it is to answer: messages, text, adapter and continuations.
+        """What the engine reads, without how it is to answer: messages, text, adapter, continuations, template arguments.
 
         If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
         """
-        return self.messages, self.text, self.adapter, self.continuations
+        kwargs = json.dumps(dict(self.chat_template_kwargs), sort_keys=True)
+        return self.messages, self.text, self.adapter, self.continuations, kwargs
+
+    def with_template_kwargs(self, values: Mapping[str, Any] | None) -> "Prompt":
+        """Return this prompt with arguments of a row for the chat template. A raw text has no template, so it stays as it is."""
+        if not values or not self.messages:
+            return self
+        return replace(self, chat_template_kwargs={**self.chat_template_kwargs, **values})
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One prompt that is given to an engine, under the id of this request. `prompt.params.seed` is set.
+
+    `max_tokens` limits the thoughts of a reasoning model together with its answer if `thoughts_count` is true, as where a row
+    itself names the limit. Otherwise it limits the answer alone, and the model's card limits the thoughts.
 
     If a chat template asks for the date, it gets the date of `created_at`, so that the prompt is the same at any time. If
     `created_at` is None, the template gets the present date.
@@ -145,6 +159,7 @@ class GenerationRequest:
     request_id: str
     prompt: Prompt
     created_at: datetime | None = None
+    thoughts_count: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +202,9 @@ class Completion:
     engine it adds up to the time that the engine was busy. `cached_prompt_tokens` counts those of the `prompt_tokens` that
     were not computed again. If the prompt asked for `logprobs`, there is an entry for each of the `completion_tokens`, an end
     token included.
+    `reasoning` is the thoughts that a reasoning model wrote before its answer, and `text` is the answer alone. The first
+    `reasoning_tokens` of the `completion_tokens` are those of the thoughts and of the marks around them. A completion that ended
+    within its thoughts has no text, and all its tokens are those of thoughts.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
     For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums
     over all continuations.
@@ -203,3 +221,5 @@ class Completion:
     logprobs: tuple[TokenLogprob, ...] = ()
     scores: tuple[ContinuationScore, ...] = ()
     prompt_sha256: str | None = None
+    reasoning: str = ""
+    reasoning_tokens: int = 0

@@ -46,6 +46,7 @@ EVENTS: Final[dict[str, str]] = {
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
     "store.damaged": "A file of a batch is damaged; the batch waits for its backup, others go on: error or message.",
+    "store.foreign_file": "A file that Nightpress did not write lies among its files, and is passed over: path.",
     "store.delete_failed": "Files could not be deleted and stay; everything else goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",

@@ -39,7 +39,7 @@ class Prices(BaseModel):
     device_hour: Mapping[str, int] = Field(
         default={
             "cpu": 50_000_000,  # one core
-            "Tesla T4": 350_000_000,  # as the driver names it
+            "Tesla T4": 350_000_000,  # this is the name by which the driver calls the device
             "NVIDIA L4": 700_000_000,
             "NVIDIA A10G": 1_000_000_000,
             "NVIDIA L40S": 1_800_000_000,
@@ -58,7 +58,9 @@ class Prices(BaseModel):
     )
 
     def of_device(self, device: str) -> int:
-        """Return the cost of an hour of `device`, in billionths: that of the longest entry that begins its name, else 0."""
+        """Return the cost of an hour of `device`, in billionths of the currency. It is the cost of the longest entry with which
+        the device's name begins; 0 if there is no such entry.
+        """
         names = [name for name in self.device_hour if device.lower().startswith(name.lower())]
         return self.device_hour[max(names, key=len)] if names else 0
 

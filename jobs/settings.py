@@ -70,6 +70,12 @@ class Settings(BaseSettings):
         default={},
         description="Options of the store's fsspec file system, such as endpoint_url, for all URLs of that file system.",
     )
+    file_mode: str = Field(
+        default="0600",
+        pattern=r"^(umask|0?6[0246]{2})$",
+        description="Mode of the files in a store that is a folder, such as 0640. Those who may read the files may enter their "
+        "folders. umask: the umask of the process decides.",
+    )
     cache_dir: Path = Field(
         default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
     )
@@ -150,6 +156,27 @@ class Settings(BaseSettings):
         ge=1 << 16,
         description="Most bytes of requests of a lane that wait on the queue; it is exceeded as window_rows is.",
     )
+    input_layers: int = Field(
+        default=3,
+        ge=0,
+        le=16,
+        description="An input may be compressed this many times over, such as a .gz inside a .zst.",
+    )
+    input_ratio: int = Field(
+        default=1_000,
+        ge=1,
+        description="A compressed input may unpack to this many times its size; to 16 MiB it always may.",
+    )
+    input_bytes: int = Field(default=256 << 30, ge=1, description="Most bytes of an input, unpacked.")
+    input_rows: int = Field(
+        default=100_000_000, ge=1, description="Most lines of an input, blank ones included; of Parquet, most rows."
+    )
+    input_line_bytes: int = Field(
+        default=256 << 20,
+        ge=1 << 21,
+        description="Most bytes of a line of an input. Only its row is refused for a line of more than 1 MiB; the whole "
+        "input is refused for a line of more than this.",
+    )
     inline_bytes: int = Field(
         default=16 << 10,
         ge=0,
@@ -224,7 +251,9 @@ class Settings(BaseSettings):
     @field_validator("aliases")
     @classmethod
     def _known_aliases(cls, aliases: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
-        """Refuse an alias that no model has, and a name that is the alias of a model and so would have no effect."""
+        """Refuse a name that stands for an alias which no model has. Also refuse a name that is itself the alias of a model,
+        because it would have no effect.
+        """
         catalog = {**SHIPPED, **info.data.get("models", {})}
         for name, alias in aliases.items():
             if name in catalog:
@@ -263,6 +292,11 @@ class Settings(BaseSettings):
             env_settings,
             *([TomlConfigSettingsSource(settings_cls, toml)] if toml else []),
         )
+
+    @property
+    def file_mode_bits(self) -> int | None:
+        """The mode of new files as a number; None if the umask decides."""
+        return None if self.file_mode == "umask" else int(self.file_mode, 8)
 
     @property
     def catalog(self) -> Mapping[str, ModelCard]:

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs import Client
-from jobs.errors import NightpressError
-
 
 def rows(path: Path) -> Iterator[dict[str, object]]:
     """Yield the rows of your batch. In this example, each line of a CSV becomes a row that asks for an article."""
@@ -23,12 +20,22 @@ def rows(path: Path) -> Iterator[dict[str, object]]:
             yield {"custom_id": line["sku"], "kind": "article", "topic": line["name"], "target_words": 120}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make the batch, and print its id."""
     parser = argparse.ArgumentParser(description="Make a batch of a CSV of products, and print its id.")
     parser.add_argument("file", type=Path, help="a CSV with the columns sku and name")
     products = rows(parser.parse_args().file)
+    try:
+        from jobs import Client
+        from jobs.errors import NightpressError
+    except ModuleNotFoundError as error:
+        parser.exit(3, f"enqueue: {error}: give pip install nightpress\n")
     try:
         with Client() as client:
             print(client.enqueue(products, name="products", run_key=f"products:{datetime.now(UTC).date()}").id)
     except NightpressError as error:
         parser.exit(error.exit_status, f"enqueue: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

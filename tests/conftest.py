@@ -1,4 +1,4 @@
-"""Fixtures for all tests: servers on free ports of 127.0.0.1, and stores, of which nothing stays on disk."""
+"""Fixtures for all tests: servers on free ports of 127.0.0.1, and stores. All files are removed at the end."""
 
 import io
 import shutil
@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
-    """Print all events, as structlog does by default. A test that configures the logs does so for itself alone."""
+    """Print all events, as structlog does by default. If a test configures the logs, this is undone after the test."""
     structlog.configure()
     yield
     structlog.reset_defaults()
@@ -59,7 +59,7 @@ def _logs_as_they_come() -> Iterator[None]:
 
 @pytest.fixture
 def logs_of_a_command() -> None:
-    """Leave the logs unconfigured, as when a command begins: it prints only warnings."""
+    """Leave the logs unconfigured, as they are when a command begins. In this state only warnings are printed."""
     structlog.reset_defaults()
 
 
@@ -128,7 +128,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
 @pytest.fixture
 def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server of this test alone: the binary of its parameter, else Debian's if it is installed, else the embedded one."""
+    """A server for this test alone: the one that the parameter names, else Debian's if it is installed, else the embedded one."""
     if name := getattr(request, "param", None):
         binary = BINARIES[name]()
         if binary is None:
@@ -142,7 +142,7 @@ def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ser
 
 @pytest.fixture
 def redis_url(redis_server: Server) -> str:
-    """The URL of a server of this test alone."""
+    """The URL of a server for this test alone."""
     return redis_server.url
 
 
@@ -186,7 +186,7 @@ def fake_client() -> Iterator[redis.Redis]:
 
 @pytest.fixture(params=["fake", *BINARIES])
 def client(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Iterator[redis.Redis]:
-    """An empty Redis: the imitation, and each real server that is installed."""
+    """An empty Redis. The test runs on the imitation, and on each real server that is installed."""
     if request.param == "fake":
         yield request.getfixturevalue("fake_client")
         return
@@ -197,12 +197,12 @@ def client(request: pytest.FixtureRequest, servers: Callable[[str], str]) -> Ite
 
 @pytest.fixture
 def fake_queue(fake_client: redis.Redis) -> RedisQueue:
-    """A queue on the imitation."""
+    """A queue on the imitation of Redis."""
     return RedisQueue(fake_client, max_attempts=3)
 
 
 class OneWriteAtATime:
-    """Makes the imitation of S3 write one file at a time, because its conditional writes are not atomic as those of S3 are."""
+    """Makes the imitation of S3 write one file at a time. Its conditional writes are not atomic, as those of S3 are."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app

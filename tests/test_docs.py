@@ -1,7 +1,7 @@
-"""Tries every command line and snippet of README.md and docs/: commands run, settings load, rows are accepted.
+"""Tests every command line and snippet of README.md and docs/: commands run, settings load, rows are accepted.
 
-The first line of a fenced block names its language. `text` is for the output of a program or the contents of a file, and is
-not tried.
+The first line of a fenced block names its language. `text` is for the output of a program or the contents of a file, and is not
+tested.
 """
 
 import os
@@ -108,9 +108,11 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     rows = b'{"kind": "chat", "prompt": "Name a herb."}\n' * 5 + b'{"kind": "chat", "prompt": 7}\n'
     for name in ("tonight.jsonl", "requests.jsonl"):
         Path(name).write_bytes(rows)
+    Path("inbox").mkdir()
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
     Path("products.csv").write_text("Handle,Title,Vendor,Price\ntea,Green tea,Leaf,9\n")
-    store, queue = open_store(settings.store_url), RedisQueue.from_settings(settings)
+    store = open_store(settings.store_url)
+    queue = RedisQueue.from_settings(settings, store)
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     stopped = threading.Event()
@@ -137,7 +139,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
 def test_each_block_names_its_language() -> None:
     known = {"sh", "python", "toml", "jsonl", "csv", "text"}
     assert [f"{one}: {one.language!r}" for one in snippets() if one.language not in known] == []
-    assert len(snippets()) > 15  # so that the search itself cannot quietly find nothing
+    assert len(snippets()) > 15  # otherwise the search itself could find nothing, and no test would notice
 
 
 def test_the_readme_is_short() -> None:
@@ -162,7 +164,8 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
             parse(arguments)
             continue
         if "--watch" in arguments:
-            arguments.remove("--watch")  # else it would wait for the open batches of earlier lines
+            # with this option, the command would wait for the open batches of earlier lines
+            arguments.remove("--watch")
         status, run = cli.main(arguments), run + 1
         printed = capsys.readouterr()
         if status not in STATUSES or "Traceback" in printed.err:

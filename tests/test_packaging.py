@@ -94,7 +94,7 @@ def metadata(wheel: Path, name: str) -> str:
 
 
 def test_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -> None:
-    """If the queue's scripts, the templates or py.typed were missing, no import would notice."""
+    """No import would fail if the queue's scripts, the templates or py.typed were missing."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     sources = {
@@ -144,7 +144,7 @@ def test_a_machine_that_submits_has_neither_torch_nor_ray(machine: Machine) -> N
 
 
 def test_a_machine_that_submits_enqueues_and_asks_for_status(machine: Machine) -> None:
-    """Redis does not answer, and is not needed: the batch is a folder, from which its counts come."""
+    """Redis does not answer, and is not needed: the batch is a folder in storage, and its counts come from there."""
     rows = machine.folder / "rows.jsonl"
     rows.write_text('{"prompt": "Name a herb."}\n{"prompt": 7}\n{"prompt": "Name a tree."}\n')
     enqueued = machine.nightpress("enqueue", str(rows), "--model", "stub", "--kind", "chat", "--name", "herbs")
@@ -163,7 +163,9 @@ def test_a_machine_that_submits_enqueues_and_asks_for_status(machine: Machine) -
 
 
 def test_a_machine_that_submits_names_the_packages_that_running_needs(machine: Machine) -> None:
-    """The commands of the workers exist; without their packages they name the remedy, with status 3."""
+    """The commands that need workers exist. If the workers' packages are missing, these commands name the remedy, with exit
+    status 3.
+    """
     rows = machine.folder / "one.jsonl"
     rows.write_text('{"kind": "chat", "prompt": "Name a herb."}\n')
     run = machine.nightpress("run", str(rows), "--model", "stub", "--out", str(machine.folder / "out"))
@@ -237,7 +239,7 @@ def required() -> set[str]:
             seen.add((name, extra))
             try:
                 needs = distribution(name).requires or []
-            except PackageNotFoundError:  # of a group that is not installed here; it has its own pin
+            except PackageNotFoundError:  # this package is of a group that is not installed here; it has its own pin
                 continue
             waiting += [n for n in needs if (m := Requirement(n).marker) is None or m.evaluate({"extra": extra})]
     return {name for name, _ in seen}

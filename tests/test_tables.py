@@ -100,7 +100,7 @@ def keys_of(event: str) -> tuple[set[str], set[str]]:
 
 def test_every_code_that_is_given_is_declared() -> None:
     given = given_codes()
-    assert len(given) > 20  # so that the search itself cannot quietly find nothing
+    assert len(given) > 20  # otherwise the search itself could find nothing, and no test would notice
     assert {place: code for place, code in given.items() if code not in CODES} == {}
 
 
@@ -198,7 +198,7 @@ def table(title: str) -> dict[str, str]:
     [pytest.param("Error codes", CODES, id="codes"), pytest.param("Log events", EVENTS, id="events")],
 )
 def test_the_reference_lists_what_is_declared(title: str, declared: Mapping[str, str]) -> None:
-    """Each name, in the declared words, and no other name."""
+    """The table has each declared name with its declared words, and no other name."""
     assert table(title) == dict(declared)
 
 
@@ -209,12 +209,12 @@ def test_the_reference_lists_every_setting_with_its_default() -> None:
 
 
 def says_default(default: Any, rest: str) -> bool:
-    """Whether a row of the table contains the default of a plain setting; a size may be in KiB or MiB."""
+    """Whether a row of the table contains the default of a plain setting; a size may be in KiB, MiB or GiB."""
     if default is None or not isinstance(default, int | float | str | Path):
         return True
     typed = [f"{default:g}" if isinstance(default, float) else str(default)]
     if isinstance(default, int) and default % 1024 == 0:
-        typed += [f"{default >> 10} KiB", f"{default >> 20} MiB"]
+        typed += [f"{default >> 10} KiB", f"{default >> 20} MiB", f"{default >> 30} GiB"]
     return any(re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", rest.replace(",", "")) for one in typed)
 
 

@@ -17,7 +17,9 @@ ROOT: Final = Path(__file__).parents[1]
 HALVES: Final = ("jobs", "workers")
 MOST_MODULES: Final = 15
 FULLER: Final[Mapping[str, int]] = {"tests/jobs/commands": 19}
-"""Folders that hold more, and how many: a file of tests for each command. They may shrink, and not grow."""
+"""Folders that may hold more files, and how many. (Here there is a file of tests for each command.) The numbers may fall, but
+not rise.
+"""
 
 
 def modules() -> dict[str, Path]:

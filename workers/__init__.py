@@ -1,1 +1,1 @@
-"""What does the work: engines that hold models, the runner that feeds them, the Ray actors and the fleet."""
+"""Workers do the work: engines hold models, a runner feeds an engine, and the fleet keeps workers running as Ray actors."""

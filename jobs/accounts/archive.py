@@ -10,11 +10,13 @@ its summary. A file that is damaged, or of a newer release, stays as it is.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from jobs.accounts.summary import Summary
 from jobs.errors import StoreDamaged, StoreTooNew
+from jobs.logs import logger
 from jobs.store.damage import damaged_file
 from jobs.store.fan_out import each
 from jobs.store.store import Store
@@ -30,18 +32,24 @@ AT_ONCE: Final = 32
 _PREFIX: Final = "archive-"
 
 
+_SINGLE: Final = re.compile(r".+\.[0-9]+\.[0-9]{8}T[0-9]+\.json")
+_ARCHIVE: Final = re.compile(_PREFIX + r"[0-9a-f]{16}\.jsonl")
+
+
 class Files(NamedTuple):
-    """The names of the files in `usage/`: `single` hold one summary each, `archives` hold many."""
+    """The names of the files in `usage/`: `single` hold one summary each, `archives` hold many. Nobody here wrote `foreign`."""
 
     single: Sequence[str]
     archives: Sequence[str]
+    foreign: Sequence[str]
 
 
 def list_files(store: Store) -> Files:
     """List the files of all summaries. Raises StoreUnavailable."""
     names = store.list(FOLDER)
-    archives = [name for name in names if name.startswith(_PREFIX)]
-    return Files([name for name in names if name.endswith(".json") and not name.startswith(_PREFIX)], archives)
+    archives = [name for name in names if _ARCHIVE.fullmatch(name)]
+    single = [name for name in names if _SINGLE.fullmatch(name)]
+    return Files(single, archives, sorted({*names} - {*archives, *single}))
 
 
 def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -> Iterator[Summary]:
@@ -50,7 +58,11 @@ def read_unseen(store: Store, seen: set[str], faults: dict[str, StoreDamaged]) -
     `faults` gets an error for each file that cannot be read, by the file's name. Raises KeyError if a file was archived after it
     was listed: then call this function again with the same `seen`. Raises StoreUnavailable.
     """
-    single, archives = list_files(store)
+    single, archives, foreign = list_files(store)
+    for name in foreign:
+        if name not in seen:
+            seen.add(name)
+            logger().warning("store.foreign_file", path=f"{FOLDER}/{name}")
     for archive in archives:
         with store.reader(f"{FOLDER}/{archive}") as lines:
             for line in lines:
@@ -72,7 +84,7 @@ def merge_files(store: Store) -> None:
     If there are more than `ARCHIVES` archives, all archives and single files are copied into one archive, and deleted. Two
     processes that do this at once may make an archive each.
     """
-    single, archives = list_files(store)
+    single, archives, _ = list_files(store)
     merges = len(archives) > ARCHIVES
     if len(single) <= ARCHIVED and not merges:
         return

@@ -18,7 +18,7 @@ from jobs.accounts.summary import Summary, summary_name
 from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.published import USAGE, published_path, read_usage
 from jobs.batches.rounds import load_batch, read_marker, read_round
-from jobs.errors import StoreDamaged
+from jobs.errors import NoBatch, StoreDamaged
 from jobs.store.damage import Damage, collect_damage, damaged_file
 from jobs.store.fan_out import each
 from jobs.store.store import Store
@@ -103,13 +103,16 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
         try:
             with damage.look(batch_id):
                 return sum_up(store, batch_id)
+        except NoBatch:
+            return False
         except StoreDamaged as error:
             faults[batch_id] = error
             return True
 
     batch_ids = sorted(notes)
     for batch_id, found in zip(batch_ids, each(is_there, batch_ids, AT_ONCE), strict=True):
-        for name in notes[batch_id] if not found else ():  # it was deleted, and a deletion first makes its summaries
+        # the batch was deleted, and a deletion makes the batch's summaries first
+        for name in notes[batch_id] if not found else ():
             store.discard(f"{NOTES}/{name}")
     merge_files(store)
     if faults:

@@ -5,20 +5,44 @@ that is created once and never changes; the process that creates it has decided.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Final, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
+
+MOST_ROWS: Final = 100_000_000
+"""A batch has at most this many rows. An index of outcomes takes a byte of memory for each."""
+
+MOST_ROUNDS: Final = 1_000_000
+"""A batch has at most this many rounds."""
+
+
+def _in_utc(at: datetime) -> datetime:
+    """Return the time in UTC. Raises ValueError if UTC has no such time, as in the first hours of the year 1."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("UTC has no such time") from None
+
+
+Count = Annotated[int, Field(ge=0, le=1 << 62)]
+Rows = Annotated[int, Field(ge=0, le=MOST_ROWS)]
+RoundNumber = Annotated[int, Field(ge=1, le=MOST_ROUNDS)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+LaneName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._@-]+$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._-]*$")]
+Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
 CloseReason = Literal["cancelled", "expired", "postponed"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a newer release may add fields
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")  # a newer release may add fields
 
 
 class _Record(_Part):
@@ -29,9 +53,9 @@ class LaneInput(_Part):
     """One lane of a batch: its model, and the rows, bytes and sha256 (in hex) of the file `input/<lane>.jsonl`."""
 
     model: str
-    rows: int
-    bytes: int
-    sha256: str
+    rows: Rows
+    bytes: Count
+    sha256: Sha256
 
 
 class Batch(_Record):
@@ -44,74 +68,86 @@ class Batch(_Record):
 
     batch_id: str
     name: str
-    tenant: str
+    tenant: Tenant
     priority: int = Field(ge=0, le=9)
-    deadline: datetime | None = None
-    publish_at: datetime | None = None
+    deadline: Moment | None = None
+    publish_at: Moment | None = None
     output_url: str | None = None
-    output_form: str = "jsonl"
+    output_form: str = Field(default="jsonl", pattern=r"^(jsonl|csv|openai|parquet)$")
     run_key: str
-    rows: int
-    refused: int
-    kinds: Mapping[str, int] = {}
-    lanes: Mapping[str, LaneInput]
+    rows: Rows = Field(ge=1)
+    refused: Rows
+    kinds: Mapping[str, Rows] = {}
+    lanes: Mapping[LaneName, LaneInput]
     options: Mapping[str, str] = {}
     extra_columns: tuple[str, ...] = ()
-    full_sha256: str
-    created_at: datetime
+    full_sha256: Sha256
+    created_at: Moment
+
+    @model_validator(mode="after")
+    def _rows_add_up(self) -> "Batch":
+        """Check that the rows of the lanes and the refused rows are all rows of the batch."""
+        accepted = sum(lane.rows for lane in self.lanes.values())
+        if accepted + self.refused != self.rows:
+            raise ValueError(f"rows: {self.rows} is not the sum of {accepted} in lanes and {self.refused} refused")
+        return self
 
 
 class Closed(_Record):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rest."""
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
+    that did not complete.
+    """
 
-    round: int
+    round: RoundNumber
     reason: CloseReason
-    at: datetime
+    at: Moment
 
 
 class Reopen(_Record):
     """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they completed.
 
     `continues` is True if the round follows a soft deadline: jobs that ran when the deadline passed may finish (rule 35 of
-    jobs/PROTOCOL.md).
+    jobs/PROTOCOL.md). `deletes` is None, except in the marker of a deletion: there it is the `created_at` of the batch to delete,
+    and no round opens (rule 40).
     """
 
-    round: int
-    rows: tuple[int, ...] | None = None
-    deadline: datetime | None = None
+    round: RoundNumber
+    rows: tuple[Rows, ...] | None = None
+    deadline: Moment | None = None
     continues: bool = False
-    at: datetime
+    deletes: Moment | None = None
+    at: Moment
 
 
 class Paused(_Record):
     """`paused-<round>.json`: no further row of this round is started until `resumed-<round>.json` exists."""
 
-    round: int
+    round: RoundNumber
     reason: str
-    at: datetime
+    at: Moment
 
 
 class Resumed(_Record):
-    """`resumed-<round>.json`: the pause is over, and further rows of the round start. It is not paused a second time."""
+    """`resumed-<round>.json`: the pause is over, and further rows of the round start. The round is not paused a second time."""
 
-    round: int
-    at: datetime
+    round: RoundNumber
+    at: Moment
 
 
 class Delivered(_Record):
     """`delivered-<round>.json`: the outputs of the round were written to the batch's output URL."""
 
-    round: int
+    round: RoundNumber
     url: str
-    at: datetime
+    at: Moment
 
 
 class PublishedFile(_Part):
-    """One file of a published folder: its lines, its bytes, and its sha256 in hex."""
+    """One file of a published folder: the number of its lines, its size in bytes, and its sha256 in hex."""
 
-    rows: int
-    bytes: int
-    sha256: str
+    rows: Rows
+    bytes: Count
+    sha256: Sha256
 
 
 class Done(_Record):
@@ -121,12 +157,59 @@ class Done(_Record):
     status. `segments_sha256` is the hash of the names of all segments that the publisher read.
     """
 
-    round: int
-    folder: str
-    counts: Mapping[Status, int]
-    files: Mapping[str, PublishedFile]
-    segments_sha256: str
-    at: datetime
+    round: RoundNumber
+    folder: str = Field(pattern=r"^published/[1-9][0-9]*-[0-9A-Za-z]+$")
+    counts: Mapping[Status, Rows]
+    files: Mapping[FileName, PublishedFile]
+    segments_sha256: Sha256
+    at: Moment
+
+    @model_validator(mode="after")
+    def _is_of_one_round(self) -> "Done":
+        """Check that the folder is one of this round, and that the published files are described."""
+        if not self.folder.startswith(f"published/{self.round}-"):
+            raise ValueError(f"folder: {self.folder} is not of round {self.round}")
+        if missing := {"output.jsonl", "errors.jsonl", "usage.json"} - self.files.keys():
+            raise ValueError(f"files: {min(missing)} is missing")
+        if self.files["output.jsonl"].rows != self.counts.get("completed", 0):
+            raise ValueError("counts: completed is not the number of rows in output.jsonl")
+        if self.files["errors.jsonl"].rows != sum(self.counts.values()) - self.counts.get("completed", 0):
+            raise ValueError("counts: they are not the number of rows in output.jsonl and errors.jsonl")
+        return self
+
+
+class _Sums(_Part):
+    """The six counts of a usage, as `usage.json` holds them."""
+
+    prompt_tokens: int
+    cached_prompt_tokens: int
+    completion_tokens: int
+    device_ns: int
+    device_cost: int
+    charge: int
+
+
+class _ModelSums(_Sums):
+    rows: Rows
+    wasted: _Sums
+
+
+class _GroupSums(_Sums):
+    rows: Rows
+    currency: str | None
+    tenant: str
+    model: str
+    kind: str
+    template: str
+
+
+class UsageFile(_Record, _ModelSums):
+    """`usage.json`: what its readers need of it. `jobs/publishing/ledger.py` makes the whole."""
+
+    round: RoundNumber
+    currency: str
+    models: Mapping[str, _ModelSums]
+    groups: tuple[_GroupSums, ...]
 
 
 class BatchPaths:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.records import missing
 from jobs.batches.request_row import RowRequest
-from jobs.store.damage import missing_file
 from jobs.store.store import Store
 
 
@@ -31,7 +31,7 @@ def lane_input(store: Store, batch_id: str, lane: str) -> Iterator[BinaryIO]:
         with store.reader(path) as file:
             yield file
     except KeyError as error:
-        raise missing_file(store, path) from error
+        raise missing(store, path) from error
 
 
 def read_rows(store: Store, batch_id: str, lane: str) -> Iterator[RowRequest]:

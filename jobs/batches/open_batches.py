@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import finish_round, list_batches, load_batch, open_next_round
-from jobs.errors import StoreDamaged, StoreUnavailable
+from jobs.errors import NoBatch, StoreDamaged, StoreUnavailable
 from jobs.store.damage import Damage
 from jobs.store.fan_out import each
 from jobs.store.store import Store
@@ -51,7 +51,8 @@ class OpenBatches:
     def get(self, batch_id: str) -> OutcomeIndex | None:
         """Return the index of a batch, even if it was published since the last scan; None if there is no such batch."""
         if batch_id not in self._indexes:
-            self._add(batch_id)
+            with contextlib.suppress(NoBatch):
+                self._add(batch_id)
         return self._indexes.get(batch_id)
 
     def forget(self, batch_id: str) -> None:
@@ -74,6 +75,9 @@ class OpenBatches:
             try:
                 with self._damage.look(batch_id):
                     self._look_again(batch_id)
+            except NoBatch:  # it was deleted, and a hint may be left
+                self.forget(batch_id)
+                self._store.discard(BatchPaths(batch_id).open_hint)
             except StoreDamaged as error:
                 self.fault = error
 
@@ -115,7 +119,7 @@ class OpenBatches:
 
     def _is_open(self, batch_id: str) -> bool:
         """Whether a batch is open. A damaged batch counts as not open, so that the scan reaches the others."""
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreUnavailable, NoBatch):
             batch = load_batch(self._store, batch_id)
             return batch is not None and open_next_round(self._store, batch)
         return False

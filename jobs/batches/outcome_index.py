@@ -4,16 +4,19 @@ It reads the heads of segments and never the outputs. It holds one byte for each
 row no outcome. It decides nothing: a publisher reads all lines again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
-from jobs.batches.published import ERRORS, read_published
-from jobs.batches.rounds import Round, read_round
+from jobs.batches.published import ERRORS, published_path, read_published
+from jobs.batches.round import Round
+from jobs.batches.rounds import read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
-from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead
+from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead, damaged
 from jobs.errors import StoreUnavailable
+from jobs.logs import logger
+from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -60,6 +63,7 @@ class OutcomeIndex:
         self._store = store
         self.batch = batch
         self.paths = BatchPaths(batch.batch_id)
+        self._foreign: set[str] = set()
         self._start_over(Round(0, batch.deadline, None, None, None, {}))
 
     def _start_over(self, current: Round) -> None:
@@ -94,7 +98,8 @@ class OutcomeIndex:
     def _read_new(self) -> int:
         before = len(self.segments)
         for _ in range(LISTINGS):
-            alone, compacted = list_files(self._store, self.paths)
+            alone, compacted, foreign = list_files(self._store, self.paths)
+            self._name_foreign(foreign)
             new = [path for path in (*alone, *compacted) if path not in self.files]
             self.single_files = len(alone)
             try:
@@ -109,6 +114,13 @@ class OutcomeIndex:
         raise StoreUnavailable(
             f"storage: files in {self.paths.segments} were listed and then not there, again and again. Try again later."
         )
+
+    def _name_foreign(self, paths: Sequence[str]) -> None:
+        """Name each foreign file once. It is passed over."""
+        for path in paths:
+            if path not in self._foreign:
+                self._foreign.add(path)
+                logger().warning("store.foreign_file", path=path)
 
     def _note_gone_files(self, listed: set[str]) -> None:
         """Set `is_stale` if files are gone that only a deletion of the batch removes.
@@ -179,7 +191,10 @@ class OutcomeIndex:
             return bytearray(self.batch.rows)
         states = bytearray([_COMPLETED]) * self.batch.rows
         for error in read_published(self._store, current.before, self.batch.batch_id, ERRORS):
-            states[error["row"]] = _NONE
+            row = error.get("row")
+            if type(row) is not int or not 0 <= row < self.batch.rows:
+                raise damaged_file(self._store, published_path(current.before, self.batch.batch_id, ERRORS), "row")
+            states[row] = _NONE
         for row in current.sent_back:
             if not current.carries(row):
                 states[row] = _NONE
@@ -191,6 +206,8 @@ class OutcomeIndex:
             self.compacted[head.name] = path
         if head.name in self.segments:
             return
+        if any(line.row >= self.batch.rows for line in head.rows):
+            raise damaged(path, "rows: the batch has no such row")
         self.segments[head.name] = path
         self.usage, self.wasted = self.usage + head.usage, self.wasted + head.wasted
         self.currency = self.currency or head.currency

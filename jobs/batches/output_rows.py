@@ -45,7 +45,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def error_row(batch_id: str, line: Line) -> dict[str, Any]:
-    """Return a row whose failure is final. Its `usage` is that of the last attempt, which is not charged."""
+    """Return a row whose failure is final. Its `usage` is that of the last attempt; this usage is not charged."""
     receipt = line.get("receipt", {})
     return {
         **_identity(batch_id, line, "failed"),
@@ -59,7 +59,9 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """Return what is published for a row without an outcome in a closed round. `request` is None if no line holds the request."""
+    """Return what is published for a row without an outcome in a closed round. `request` is None if no line of the input holds
+    the request.
+    """
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
     status = "expired" if closed.reason == "postponed" else closed.reason
     values = {

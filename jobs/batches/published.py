@@ -5,7 +5,6 @@ jobs/PROTOCOL.md).
 """
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 import orjson
 
-from jobs.batches.batch import FORMAT, Batch, BatchPaths, Done
+from jobs.batches.batch import Batch, BatchPaths, Done, UsageFile
 from jobs.batches.output_rows import first_template
+from jobs.batches.records import missing, parse_record
 from jobs.batches.rounds import latest_done, require_batch
 from jobs.errors import StoreUnavailable
-from jobs.store.damage import check_format, damaged_file, missing_file
+from jobs.store.damage import damaged_file
 from jobs.store.destinations import replace_file
 from jobs.store.store import Store
 from jobs.usage import Usage, total
@@ -45,7 +45,7 @@ def published_lines(store: Store, done: Done, batch_id: str, name: str) -> Itera
                 digest.update(line)
                 yield line
     except KeyError as error:
-        raise missing_file(store, path) from error
+        raise missing(store, path) from error
     if digest.hexdigest() != done.files[name].sha256:
         raise damaged_file(store, path)
 
@@ -67,20 +67,20 @@ def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterat
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:
     """Read `usage.json`. Raises StoreDamaged."""
     path = published_path(done, batch_id, USAGE)
-    try:
-        (usage,) = list(read_published(store, done, batch_id, USAGE))  # reads to the end, where the sha256 is checked
-        check_format(usage, FORMAT, f"storage {store.redacted_url}: {path}")
-    except ValueError as error:
-        raise damaged_file(store, path) from error
-    return usage
+    lines = list(published_lines(store, done, batch_id, USAGE))  # reads to the end, where the sha256 is checked
+    usage = parse_record(store, path, b"".join(lines), UsageFile)
+    if usage.round != done.round:
+        raise damaged_file(store, path, f"round: it is not {done.round}")
+    values: dict[str, Any] = orjson.loads(lines[0])
+    return values
 
 
 def copy_published(store: Store, batch_id: str, done: Done, folder: Path) -> None:
-    """Copy the published files into a local folder. Each file appears there as a whole."""
+    """Copy the published files into a local folder. Each file appears there as a whole. Raises StoreDamaged."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in done.files:
-        with store.reader(published_path(done, batch_id, name)) as source, replace_file(folder / name) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+        with replace_file(folder / name) as target:
+            target.writelines(published_lines(store, done, batch_id, name))
 
 
 def verify(store: Store, batch_id: str) -> list[str]:

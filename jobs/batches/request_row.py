@@ -1,16 +1,14 @@
 """A request row is one accepted row: a line of `input/<lane>.jsonl` with a checksum."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from jobs.store.checksum import with_checksum, without_checksum
 
 
-@dataclass(frozen=True, slots=True)
-class RowRequest:
+class RowRequest(NamedTuple):
     """One accepted row.
 
     `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
@@ -32,11 +30,12 @@ class RowRequest:
     priority: int = 4
     tenant: str = "default"
     metadata: Mapping[str, Any] | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
     cost: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the row as JSON. Fields that are None are left out."""
-        return orjson.dumps({n: v for n in self.__slots__ if (v := getattr(self, n)) is not None})
+        return orjson.dumps({n: v for n, v in zip(self._fields, self, strict=True) if v is not None})
 
     def to_line(self) -> bytes:
         """Return the line that is stored: the JSON with its checksum and a newline."""

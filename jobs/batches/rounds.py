@@ -7,25 +7,19 @@ begins, `given-up-<n>.json` closes the next round as soon as it begins. A marker
 has decided (rules 14, 22, 35 and 36 of jobs/PROTOCOL.md).
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
 
-import orjson
 from pydantic import BaseModel
 
-from jobs.batches.batch import FORMAT, Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
-from jobs.batches.segments.head import HeadRow
-from jobs.batches.segments.line import EVERY_ROUND
-from jobs.errors import ConflictError, NoBatch, RequestError
-from jobs.store.damage import check_format, damaged_file, missing_file
+from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
+from jobs.batches.round import Round
+from jobs.errors import ConflictError, RequestError, StoreDamaged
+from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 
 Clock = Callable[[], datetime]
-Marker = TypeVar("Marker", bound=BaseModel)
-_MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered)-([1-9][0-9]*)\.json")
 
 
 def now() -> datetime:
@@ -33,82 +27,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """The current round of a batch, as its markers were when they were read.
-
-    `before` is the marker `done` of the round before this one; None in round 1. `sent_back` maps each row that was ever sent
-    back by name to the last round that was opened for the row. `paused` is None if the round was not paused or was resumed.
-    `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
-    follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
-    cancelled after the soft deadline had closed this round, or the round that this one continues.
-    """
-
-    number: int
-    deadline: datetime | None
-    closed: Closed | None
-    done: Done | None
-    before: Done | None
-    sent_back: Mapping[int, int]
-    paused: Paused | None = None
-    may_pause: bool = True
-    continues: bool = False
-    given_up: bool = False
-
-    @property
-    def postponed(self) -> bool:
-        """Whether the round was closed at the batch's soft deadline. Jobs that ran at that moment may finish."""
-        return self.closed is not None and self.closed.reason == "postponed"
-
-    @property
-    def has_next_round(self) -> bool:
-        """Whether the round was published at the soft deadline and left rows for a next round, which is not open yet."""
-        return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
-
-    @property
-    def may_finish(self) -> bool:
-        """Whether running jobs may finish although no further row starts: after a soft deadline, or while the round is paused."""
-        return self.done is None and (self.postponed if self.closed else self.paused is not None)
-
-    @property
-    def may_be_forgotten(self) -> bool:
-        """Whether the queue may forget this round: the round is published, or it is paused and not closed.
-
-        If running jobs may still finish, the queue forgets the round only after they have ended.
-        """
-        return self.done is not None or (self.closed is None and self.paused is not None)
-
-    @property
-    def published(self) -> Done | None:
-        """The marker `done` of the batch's last round; None while the batch is open."""
-        return None if self.has_next_round else self.done
-
-    @property
-    def latest(self) -> Done | None:
-        """The marker `done` of the highest published round; None if no round is published (rule 21 of jobs/PROTOCOL.md).
-
-        This is the marker of this round if it is published, else of the round before.
-        """
-        return self.done or self.before
-
-    def counts(self, line: HeadRow) -> bool:
-        """Whether a line gives its row an outcome in this round (rule 8 of jobs/PROTOCOL.md).
-
-        A completed line counts in any round, unless its row was sent back by name for a later round. Any other line counts only
-        if it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
-        """
-        if line.status == "c":
-            return line.round >= self.sent_back.get(line.row, 0)
-        return line.final and line.round in (self.number, EVERY_ROUND)
-
-    def carries(self, row: int) -> bool:
-        """Whether a row that completed in the round before keeps its outcome in this round."""
-        return self.sent_back.get(row) != self.number
-
-
 def load_batch(store: Store, batch_id: str) -> Batch | None:
     """Read the acceptance of a batch. Returns None if there is no such batch. Raises StoreDamaged."""
-    return _read(store, BatchPaths(batch_id).acceptance, Batch)
+    return read_record(store, BatchPaths(batch_id).acceptance, Batch) if is_id(batch_id) else None
 
 
 def list_batches(store: Store) -> list[str]:
@@ -118,40 +39,71 @@ def list_batches(store: Store) -> list[str]:
 
 def is_marker(name: str) -> bool:
     """Whether a file of this name in a batch's folder is a marker."""
-    return _MARKER.fullmatch(name) is not None
+    return MARKER.fullmatch(name) is not None
 
 
 def is_left_over(store: Store, batch_id: str) -> bool:
-    """Whether a folder is the rest of an unfinished deletion: it has markers, which are deleted last, and no acceptance."""
-    return any(map(is_marker, store.list(BatchPaths(batch_id).root))) and load_batch(store, batch_id) is None
+    """Whether a folder is the rest of an unfinished deletion.
+
+    It has markers, which are deleted last, and no acceptance any more, or its deletion was decided.
+    """
+    if not any(map(is_marker, store.list(BatchPaths(batch_id).root))):
+        return False
+    batch = load_batch(store, batch_id)
+    return batch is None or read_round_or_deletion(store, batch)[1]
 
 
 def require_batch(store: Store, batch_id: str) -> Batch:
     """Read the acceptance of a batch. Raises NoBatch if there is none, and StoreDamaged."""
     batch = load_batch(store, batch_id)
     if batch is None:
-        raise NoBatch(f"no batch {batch_id}: `nightpress status` lists all batches.")
+        raise no_batch(batch_id)
     return batch
 
 
 def read_round(store: Store, batch: Batch) -> Round:
-    """Read the markers of a batch. Raises StoreDamaged.
+    """Read the markers of a batch. Raises StoreDamaged, and NoBatch if the batch is deleted, or its deletion was decided.
 
     Callers list segments after this call, so the listing has all outcomes that counted when the markers were read (rule 16 of
     jobs/PROTOCOL.md).
     """
+    current, is_deleted = read_round_or_deletion(store, batch)
+    if is_deleted:
+        raise no_batch(batch.batch_id)
+    return current
+
+
+def read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
+    """Read the last round of a batch, and whether the deletion of the batch was decided. Raises StoreDamaged, NoBatch."""
+    try:
+        return _read_round_or_deletion(store, batch)
+    except StoreDamaged:
+        if load_batch(store, batch.batch_id) != batch:  # it was deleted, and the same batch was accepted again
+            raise no_batch(batch.batch_id) from None
+        raise
+
+
+def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
     paths = BatchPaths(batch.batch_id)
-    matches = [match for name in store.list(paths.root) if (match := _MARKER.fullmatch(name))]
+    names = store.list(paths.root)
+    if paths.acceptance.rpartition("/")[2] not in names:
+        raise no_batch(batch.batch_id)
+    matches = [match for name in names if (match := MARKER.fullmatch(name))]
     found = {(match[1], int(match[2])) for match in matches}
     number = max((n for kind, n in found if kind == "reopen"), default=1)
     reopened = [read_marker(store, paths.reopen(n), Reopen) for n in range(2, number + 1)]
+    deletes = reopened.pop().deletes if reopened and reopened[-1].deletes is not None else None
+    number = len(reopened) + 1
+    for marker in reopened:
+        if any(row >= batch.rows for row in marker.rows or ()):
+            raise damaged_file(store, paths.reopen(marker.round), "rows: the batch has no such row")
     continues = bool(reopened) and reopened[-1].continues
-    return Round(
+    current = Round(
         number=number,
         deadline=reopened[-1].deadline if reopened else batch.deadline,
         closed=read_marker(store, paths.closed(number), Closed) if ("closed", number) in found else None,
-        done=read_marker(store, paths.done(number), Done) if ("done", number) in found else None,
-        before=read_marker(store, paths.done(number - 1), Done) if number > 1 else None,
+        done=_read_done(store, batch, number) if ("done", number) in found else None,
+        before=_read_done(store, batch, number - 1) if number > 1 else None,
         sent_back={row: marker.round for marker in reopened for row in marker.rows or ()},
         paused=(
             read_marker(store, paths.paused(number), Paused)
@@ -162,6 +114,15 @@ def read_round(store: Store, batch: Batch) -> Round:
         continues=continues,
         given_up=("given-up", number - 1 if continues else number) in found,
     )
+    return current, deletes == batch.created_at
+
+
+def _read_done(store: Store, batch: Batch, round_: int) -> Done:
+    path = BatchPaths(batch.batch_id).done(round_)
+    done = read_marker(store, path, Done)
+    if sum(done.counts.values()) != batch.rows:
+        raise damaged_file(store, path, f"counts: they are not those of {batch.rows} rows")
+    return done
 
 
 def is_open(store: Store, batch_id: str) -> bool:
@@ -188,10 +149,10 @@ def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) 
         number = read_round(store, batch).number
         mine = Closed(round=number, reason=reason, at=clock())
         path = paths.closed(number)
-        store.create(path, to_bytes(mine))
+        create_marker(store, batch, path, mine)
         if reason == "cancelled" and read_marker(store, path, Closed).reason == "postponed":
             path = paths.given_up(number)
-            store.create(path, to_bytes(mine))
+            create_marker(store, batch, path, mine)
         if read_round(store, batch).number == number:  # else it was reopened meanwhile: close the new round
             return read_marker(store, path, Closed)
 
@@ -222,7 +183,7 @@ def reopen(
     paths = BatchPaths(batch_id)
     named = tuple(sorted(set(rows))) if rows else None
     marker = Reopen(round=current.number + 1, rows=named, deadline=deadline, at=clock())
-    if not store.create(paths.reopen(marker.round), to_bytes(marker)):
+    if not create_reopen(store, batch, marker):
         raise ConflictError(f"batch {batch_id} was reopened by another process at this moment: look at its status.")
     store.create(paths.open_hint, b"")
     return marker
@@ -238,7 +199,7 @@ def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
         return current.done is None
     paths = BatchPaths(batch.batch_id)
     marker = Reopen(round=current.number + 1, deadline=batch.deadline, continues=True, at=clock())
-    store.create(paths.reopen(marker.round), to_bytes(marker))
+    create_reopen(store, batch, marker)
     store.create(paths.open_hint, b"")
     return True
 
@@ -260,7 +221,7 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
     """Pause the current round. Returns the marker; if the round was paused before, the earlier one. Raises StoreUnavailable."""
     number = read_round(store, batch).number
     path = BatchPaths(batch.batch_id).paused(number)
-    store.create(path, to_bytes(Paused(round=number, reason=reason, at=clock())))
+    create_marker(store, batch, path, Paused(round=number, reason=reason, at=clock()))
     return read_marker(store, path, Paused)
 
 
@@ -270,7 +231,36 @@ def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
     if current.paused is None or current.done is not None:
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
     path = BatchPaths(batch.batch_id).resumed(current.number)
-    store.create(path, to_bytes(Resumed(round=current.number, at=clock())))
+    create_marker(store, batch, path, Resumed(round=current.number, at=clock()))
+
+
+def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:
+    """Create the marker of a further round, or of a deletion. Returns whether it was created. Raises NoBatch.
+
+    A deletion that died may have left its marker in the folder of a new batch with the same id. Such a marker makes way.
+    """
+    path = BatchPaths(batch.batch_id).reopen(marker.round)
+    if create_marker(store, batch, path, marker):
+        return True
+    other = read_record(store, path, Reopen)
+    if other is None or other.deletes in (None, batch.created_at):
+        return False
+    store.delete(path)
+    return create_marker(store, batch, path, marker)
+
+
+def create_marker(store: Store, batch: Batch, path: str, marker: BaseModel) -> bool:
+    """Create a marker of a batch. Returns whether it was created.
+
+    Raises NoBatch if the batch was deleted meanwhile. The marker is taken back then, since it would rule over the next batch of
+    the same id.
+    """
+    created = store.create(path, to_bytes(marker))
+    if load_batch(store, batch.batch_id) != batch:
+        if created:
+            store.delete(path)
+        raise no_batch(batch.batch_id)
+    return created
 
 
 def to_bytes(record: BaseModel) -> bytes:
@@ -278,22 +268,12 @@ def to_bytes(record: BaseModel) -> bytes:
     return record.model_dump_json().encode() + b"\n"
 
 
-def read_marker(store: Store, path: str, record: type[Marker]) -> Marker:
-    """Read a marker that must be there. Raises StoreDamaged if it is missing, damaged or of a newer release."""
-    marker = _read(store, path, record)
+def read_marker(store: Store, path: str, record: type[Record]) -> Record:
+    """Read a marker that must be there.
+
+    Raises StoreDamaged if it is missing, damaged or of a newer release, and NoBatch if its batch was deleted meanwhile.
+    """
+    marker = read_record(store, path, record)
     if marker is None:
-        raise missing_file(store, path)
+        raise missing(store, path)
     return marker
-
-
-def _read(store: Store, path: str, record: type[Marker]) -> Marker | None:
-    try:
-        data = store.read(path)
-    except KeyError:
-        return None
-    try:
-        values = orjson.loads(data)
-        check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")
-        return record.model_validate(values)
-    except ValueError as error:  # the errors of orjson and pydantic are ValueErrors too
-        raise damaged_file(store, path) from error

@@ -8,7 +8,7 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import RequestError
+from jobs.errors import RequestError, StoreUnavailable
 
 LANE = "A lane: its model's name, or as `nightpress models list` shows it."
 """The help of every argument that names a lane."""
@@ -51,6 +51,7 @@ def publish(
     Workers do this by themselves, as soon as every row has its outcome.
     """
     from jobs.batches.batch import Done
+    from jobs.publishing.delivery import undelivered_url
 
     session: Session = ctx.obj
     found = session.batch(batch)
@@ -62,6 +63,8 @@ def publish(
         raise typer.Exit(1)
     counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
     session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
+    if place := undelivered_url(session.store, found.batch_id):
+        raise StoreUnavailable(f"{found.batch_id}: its outputs have not been taken to {place}; a fleet tries again")
     raise typer.Exit(0 if result.counts.get("completed", 0) == found.rows else 1)
 
 
@@ -100,7 +103,9 @@ def resume(
 
 
 def _known(session: Session, lane: str, what: str = "lane") -> str:
-    """Return the lane if a model or the queue has it. If not, raise RequestError, since to pause a misspelt lane does nothing."""
+    """Return the lane if a model or the queue has it. If not, raise RequestError, because pausing a misspelt lane would do
+    nothing.
+    """
     from jobs.did_you_mean import did_you_mean
 
     known = _lanes(session)

@@ -39,7 +39,7 @@ def preview(
     """
     from jobs.commands.views.preview import lines
     from jobs.formats.detection import records
-    from jobs.formats.source import decompressed, open_source
+    from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import row_reader
     from jobs.intake.column_options import checked_fields
     from jobs.intake.row_reader import RowFault
@@ -64,7 +64,8 @@ def preview(
     columns = checked_fields(options.columns, reader.known)
     faults, rows = 0, 0
     with ExitStack() as files:
-        text = files.enter_context(decompressed(files.enter_context(open_source(file, settings.options_for(file)))))
+        opened = files.enter_context(open_source(file, settings.options_for(file)))
+        text = files.enter_context(decompressed(opened, InputLimits.of(settings, opened)))
         for shown in previews(records(text, reader, options.form, columns), reader, kinds, settings, limit):
             rows += 1
             if isinstance(shown, RowFault):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import NoBatch, RequestError, StoreDamaged
+from jobs.errors import NoBatch, RequestError
+
+if TYPE_CHECKING:
+    from jobs.errors import StoreDamaged
 
 _AGE = re.compile(r"(\d{1,5})(h|d|w)")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+YES = "Do not ask. Needed where nobody can answer, as in a script."
+"""The help of the option by which a deletion does not ask."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +31,12 @@ def register(app: typer.Typer) -> None:
 def delete(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+    yes: Annotated[bool, typer.Option("--yes", help=YES)] = False,
 ) -> None:
     """Delete a published batch.
 
-    Its files go, its usage stays in the accounts. An open batch is never deleted. If the outputs were not copied to their output
-    URL, a message says so. To finish an interrupted deletion, give the batch's whole id.
+    Asks first. Its files go, its usage stays in the accounts. An open batch is never deleted. If the outputs were not copied to
+    their output URL, a message says so. To finish an interrupted deletion, give the batch's whole id.
     """
     from jobs.batches.rounds import is_left_over, list_batches
     from jobs.publishing.delivery import undelivered_url
@@ -41,63 +48,105 @@ def delete(
         if batch not in list_batches(session.store) or not is_left_over(session.store, batch):
             raise
         batch_id = batch
-    place = undelivered_url(session.store, batch_id)
-    session.client.delete(batch_id)
-    session.say(f"{batch_id} is deleted; nightpress usage still counts it")
-    _say_owed(session, batch_id, place)
-
-
-def _say_owed(session: Session, batch_id: str, place: str | None) -> None:
-    if place is not None:
+    if place := undelivered_url(session.store, batch_id):
         session.say(f"{batch_id}: its outputs have not been taken to {place}")
+    _confirm(session, f"delete {batch_id}", yes=yes)
+    if _is_deleted(session, batch_id):
+        session.say(f"{batch_id} is deleted; nightpress usage still counts it")
+    else:
+        session.say(f"{batch_id} was deleted by another command at this moment; nightpress usage still counts it")
+
+
+def _is_deleted(session: Session, batch_id: str) -> bool:
+    """Delete a batch. Returns False if another command has deleted it. Raises RequestError if it is open."""
+    try:
+        return session.client.delete(batch_id)
+    except NoBatch:
+        return False
+
+
+def _confirm(session: Session, what: str, *, yes: bool) -> None:
+    """Ask whether to do what cannot be undone. Raises RequestError unless the answer is yes, or if nobody can answer."""
+    if yes:
+        return
+    if not session.can_ask:
+        raise RequestError(f"to {what}, add --yes: no terminal is there to ask")
+    if not session.asks(f"{what[0].upper()}{what[1:]}?"):
+        raise RequestError("nothing was deleted")
 
 
 def sweep(
     ctx: typer.Context,
     older_than: Annotated[str, typer.Option(metavar="AGE", help="Published at least this long ago: 36h, 30d, 8w.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them; delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=YES)] = False,
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Prints the id of each. An open batch is never touched. A damaged batch stays; a message names it, and the exit status is 3.
-    Half-written files of killed processes are deleted too, if they are as old.
+    Asks first, and prints the id of each. An open batch is never touched. A batch whose outputs have not been taken to their
+    output URL stays, and a message names it. A damaged batch stays; a message names it, and the exit status is 3. Half-written
+    files of killed processes are deleted too, if they are as old.
     """
-    from jobs.publishing.delivery import undelivered_url
     from jobs.publishing.retention import delete_leftovers, find_old_batches
-    from jobs.store.damage import collect_damage
-    from jobs.store.fan_out import each
 
     session: Session = ctx.obj
     age = _AGE.fullmatch(older_than)
     if age is None:
         raise RequestError(f"--older-than {older_than}: write it as 36h, 30d or 8w")
-    store, ago = session.store, timedelta(**{_UNITS[age[2]]: int(age[1])})
+    ago = timedelta(**{_UNITS[age[2]]: int(age[1])})
     faults: list[StoreDamaged] = []
-    reopened: list[RequestError] = []
-    batch_ids = [batch_id for batch_id, _ in find_old_batches(store, ago, clock=session.clock, faults=faults)]
-
-    def delete_one(batch_id: str) -> tuple[str, str | None] | None:
-        try:
-            with collect_damage(faults):
-                place = undelivered_url(store, batch_id)
-                if not dry_run:
-                    session.client.delete(batch_id)
-                return batch_id, place
-        except NoBatch:  # another process deletes the same batch
-            return None
-        except RequestError as error:
-            reopened.append(error)
-        return None
-
-    count = 0
-    for deleted in each(delete_one, batch_ids, store.reads_at_once):
-        if deleted is not None:
-            session.write(deleted[0])
-            _say_owed(session, *deleted)
-            count += 1
-    for error in reopened:
-        session.say(f"nightpress: {error}")
-    session.say(f"{count:,} batch{'es' * (count != 1)} {'would be ' if dry_run else ''}deleted")
+    found = [batch_id for batch_id, _ in find_old_batches(session.store, ago, clock=session.clock, faults=faults)]
+    batch_ids = _delivered(session, found, faults)
+    if batch_ids and not dry_run:
+        _confirm(session, f"delete {_counted(len(batch_ids))}", yes=yes)
+    deleted = batch_ids if dry_run else _deleted(session, batch_ids, faults)
+    for batch_id in deleted if dry_run else ():
+        session.write(batch_id)
+    session.say(f"{_counted(len(deleted))} {'would be ' if dry_run else ''}deleted")
     if not dry_run and (left := delete_leftovers(session.store, ago)):
         session.say(f"{left:,} leftover{'s' * (left != 1)} of killed processes deleted")
     session.say_damaged(faults)
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} batch{'es' * (count != 1)}"
+
+
+def _delivered(session: Session, batch_ids: list[str], faults: list[StoreDamaged]) -> list[str]:
+    """Return those of the batches whose outputs are at their output URL, or that have none. Name the others."""
+    from jobs.publishing.delivery import undelivered_url
+    from jobs.store.damage import collect_damage
+
+    spared = []
+    for batch_id in batch_ids:
+        with collect_damage(faults):
+            if place := undelivered_url(session.store, batch_id):
+                session.say(f"{batch_id} stays: its outputs have not been taken to {place}")
+                session.say(f"  to delete it all the same: nightpress delete {batch_id}")
+                spared.append(batch_id)
+    return [batch_id for batch_id in batch_ids if batch_id not in spared]
+
+
+def _deleted(session: Session, batch_ids: list[str], faults: list[StoreDamaged]) -> list[str]:
+    """Delete batches, and print the id of each. Returns the ids of those that this command deleted."""
+    from jobs.store.damage import collect_damage
+    from jobs.store.fan_out import each
+
+    kept: list[RequestError] = []
+
+    def delete_one(batch_id: str) -> bool:
+        try:
+            with collect_damage(faults):
+                return _is_deleted(session, batch_id)
+        except RequestError as error:
+            kept.append(error)
+        return False
+
+    deleted = []
+    for batch_id, is_deleted in zip(batch_ids, each(delete_one, batch_ids, session.store.reads_at_once), strict=True):
+        if is_deleted:
+            session.write(batch_id)
+            deleted.append(batch_id)
+    for error in kept:
+        session.say(f"nightpress: {error}")
+    return deleted

@@ -108,6 +108,16 @@ class Session:
                 fallback = os.get_terminal_size(cast("IO[str]", stream).fileno()).columns or fallback
         return shutil.get_terminal_size((fallback, 24)).columns
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person can read a question on standard error, and answer it on standard input."""
+        return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def asks(self, question: str) -> bool:
+        """Ask a question on standard error. Returns whether the answer is y or yes; no answer means no."""
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # noqa: T201 - as in `say`
+        return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
     def say(self, message: str) -> None:
         """Print one line for a person, on standard error."""
         for line in _fitted(message, self.width if sys.stderr.isatty() else None):

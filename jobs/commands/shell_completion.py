@@ -1,4 +1,6 @@
-"""Completes names in a shell: batches, lanes, models and kinds. If an error occurs, such as a wrong setting, none are offered."""
+"""Completes names in a shell: batches, lanes, models and kinds. If an error occurs, such as a wrong setting, no names are
+offered.
+"""
 
 from collections.abc import Callable, Iterable
 

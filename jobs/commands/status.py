@@ -40,6 +40,7 @@ def status(
     Shows counts by state, rates, cost so far and expected end. For a published batch: its published numbers. With BATCH: also the
     usage of attempts that ended after it was published (`late`). A damaged batch is named, with exit status 3.
     """
+    from jobs.batches.records import no_batch
     from jobs.client import LAST_PUBLISHED
 
     session: Session = ctx.obj
@@ -48,6 +49,8 @@ def status(
     open_and_last = partial(session.client.batches, published=LAST_PUBLISHED, faults=faults)
     shown = [session.batch(batch).batch_id] if batch else open_and_last()
     now = reader.read(shown, faults)
+    if batch and not now.batches and not faults:
+        raise no_batch(shown[0])
     _say_queue_fault(session, now)
     if watch and not _all_published(now):
         shown = [one.id for one in now.batches]
@@ -114,7 +117,8 @@ def _print(session: Session, now: Status, *, as_json: bool) -> None:
 
 
 class _Lines:
-    """Shows `--watch` in a pipe or a log. Prints a line for each batch whose counts have changed.
+    """Shows the status again and again, as `--watch` asks, in a pipe or a log. Prints a line for each batch whose counts have
+    changed.
 
     With `--json`, the whole status is printed if a batch has changed.
     """
@@ -139,7 +143,9 @@ class _Lines:
 
 
 class _Live:
-    """Shows `--watch` on a terminal. Draws the lines of `status` at each look in place of the lines drawn before."""
+    """Shows the status again and again, as `--watch` asks, on a terminal. Draws the lines of `status` at each look in place of
+    the lines drawn before.
+    """
 
     def __init__(self, session: Session) -> None:
         from rich.live import Live

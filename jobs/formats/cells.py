@@ -1,11 +1,13 @@
 """Cells: splits a line of a CSV into cells, and reads the text of a cell as a value of its field's type.
 
-Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and the column `metadata.NAME`
-holds one value of the metadata. If a text cannot be read, it stays text, and a remark holds the message about the wrong type.
+Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and the column `metadata.NAME` holds one
+value of the metadata. If a cell cannot be read as its type, its value stays a text, and a remark of the record holds the
+message about the wrong type.
 
-Nothing is guessed. A decimal comma is a decimal point, and the separators in `1 000`, `1'000` and `1.000.000` separate thousands.
-But `1.000` and `1,000` mean one or a thousand, depending on the country. An integer written like this is refused. So is a
-number, unless the limits of its field allow only one reading (1.0 for `temperature`, which is at most 2).
+Nothing is guessed. A decimal comma is a decimal point, and the separators in `1 000`, `1'000` and `1.000.000` separate
+thousands. But `1.000` and `1,000` mean one or a thousand, depending on the country. A cell like this is refused if its field is
+an integer. If its field is a number, the cell is refused too, unless the limits of the field allow only one reading (1.0 for
+`temperature`, which is at most 2).
 
 An apostrophe that guards a formula (see `formulas`) is taken off.
 """
@@ -115,7 +117,9 @@ def _cell(schema: Mapping[str, Any]) -> _Cell:
 
 
 def _item(cell: _Cell, part: str) -> Any:
-    """Read an item of a list. A number with a comma stays text, since it may be two numbers that were not split on `|`."""
+    """Read an item of a list. A number with a comma stays text, because it may be two numbers that someone forgot to split by
+    `|`.
+    """
     return part.strip() if cell.wanted and "," in part else cell.read(part.strip())
 
 
@@ -159,7 +163,8 @@ def _remark(cell: str, wanted: str) -> str:
 def _json(cell: str, opens: str, otherwise: Any) -> Any:
     """Parse a cell as JSON if it begins with `opens`.
 
-    Returns the value; a Finding if an object in it has a key twice; `otherwise` if the cell is not JSON.
+    Returns the value. Returns a Finding if an object in the cell has a key twice. Returns `otherwise` if the cell does not
+    begin with `opens`, or is not JSON that a row may hold.
     """
     if not cell.lstrip().startswith(opens):
         return otherwise

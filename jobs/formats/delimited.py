@@ -1,4 +1,4 @@
-"""CSV as input: a header of field names, then one record for each row, as spreadsheet programs write it.
+"""CSV as input, as spreadsheet programs write it: a header of field names, then one record for each row.
 
 `headers.py` finds the header and the delimiter. If the first line that is not ASCII is valid UTF-8, the text is UTF-8. If that
 line is not valid UTF-8, each line of the file is read by itself: as UTF-8 if it is valid, else as Windows-1252. So one bad line

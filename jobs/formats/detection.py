@@ -127,7 +127,7 @@ def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
                 return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
     if columns.are_of_csv:
         return InputFormat.CSV
-    # No row can be read: the first one may be longer than `head`.
+    # No whole row in `head` is a JSON object: perhaps the first row is longer than `head`. So the text is searched for two keys.
     is_batch = text.startswith(b"{") and b'"url"' in text and b'"body"' in text
     return InputFormat.OPENAI if is_batch else InputFormat.JSONL
 

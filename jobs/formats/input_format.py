@@ -1,4 +1,6 @@
-"""The formats of input files. The help of commands lists them, so this module imports no other, to load fast."""
+"""The formats of input files. The help of commands lists these formats, so this module must load fast: it imports no other
+module of ours.
+"""
 
 from enum import StrEnum
 

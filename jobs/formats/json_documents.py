@@ -13,6 +13,7 @@ import orjson
 
 from jobs.errors import RequestError
 from jobs.formats.json_lines import BOM, MAX_ROW_BYTES
+from jobs.formats.source import limits_of
 
 READ_BYTES: Final = 1 << 16
 """The file is read in pieces of this many bytes."""
@@ -54,10 +55,20 @@ def _is_object(text: bytes) -> bool:
 
 
 def documents(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the bytes of each row with the number of its first line. Raises RequestError if a row is never closed.
+    """Yield the bytes of each row with the number of its first line.
+
+    Raises RequestError if a row is never closed, or if an input has more rows than its limits allow.
 
     Of a row that is longer than MAX_ROW_BYTES, a little more than these bytes are yielded, so that it is refused.
     """
+    limits = limits_of(file)
+    for number, row in enumerate(_cut(file), start=1):
+        if limits is not None and number > limits.rows:
+            raise limits.passed("input_rows", f"has more than {limits.rows:,} rows", "split it")
+        yield row
+
+
+def _cut(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     cutter = _Cutter()
     while piece := file.read(READ_BYTES):
         yield from cutter.cut(piece)

@@ -12,13 +12,21 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import orjson
 from pydantic_core import from_json
 
+from jobs.errors import RequestError
+from jobs.formats.source import InputLimits, limits_of
+
 MAX_ROW_BYTES: Final = 1 << 20
-"""Bytes. A line that is longer, without its line end, is refused."""
+"""The most bytes of a line, without its line end. A longer line is refused."""
 MAX_DEPTH: Final = 100
-"""At most this many objects and arrays may stand within each other. orjson writes only 254, and a published row adds some."""
+"""At most this many objects and arrays may stand within each other. orjson can write 254 levels, and a published row puts a few
+levels around the values of its row.
+"""
+
+BLANK_LINES: Final = 1_000_000
+"""An input may have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
 
 EXACT: Final = 1 << 53
-"""A number with a decimal point or an exponent may stand for several integers if its absolute value is this or more."""
+"""From this absolute value on, a number with a decimal point or an exponent may stand for several integers."""
 
 BOM: Final = b"\xef\xbb\xbf"
 """The byte order mark in UTF-8. It stands at the beginning of a file, and so at the joint of files that were put together."""
@@ -26,8 +34,8 @@ _JOINT: Final = re.compile(rb"(?<=\})\s*\xef\xbb\xbf\s*(?=\{)")
 _HELD_BYTES: Final = MAX_ROW_BYTES + len(BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER: Final = b"0" * 19
-"""An integer beyond 64 bits has at least as many digits as this text has zeros. All digits of a line are turned into zeros, and
-this text is searched for: that takes a sixth of the time of a regular expression.
+"""As many zeros as the shortest integer beyond 64 bits has digits. To find such integers, all digits of a line are turned into
+zeros, and the line is searched for this text. That takes a sixth of the time of a regular expression.
 """
 
 _COLON: Final = re.compile(rb'"\s*:')
@@ -47,10 +55,21 @@ class Finding(NamedTuple):
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1. A byte order mark before a line is removed.
 
-    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short.
+    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short. Raises
+    RequestError if an input passes its limits of lines or of the length of a line.
     """
-    lines = _read(source) if hasattr(source, "readline") else source
+    limits = limits_of(source)
+    lines = _read(source, limits) if hasattr(source, "readline") else source
+    blank = 0
     for number, raw in enumerate(lines, start=1):
+        if limits is not None and number > limits.rows:
+            raise limits.passed("input_rows", f"has more than {limits.rows:,} lines", "split it")
+        if len(raw) <= len(b"\r\n") and raw.isspace():
+            blank += 1
+            if limits is not None and blank > BLANK_LINES and blank > number // 10 * 9:
+                raise RequestError(
+                    f"{limits.name}: nine tenths of its first {number:,} lines are blank: take them out; nothing was accepted"
+                )
         yield number, raw.removeprefix(BOM)
 
 
@@ -59,7 +78,7 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
             yield number, line  # it may be blank, but its rest is not held
-        elif line.strip():
+        elif line and not line.isspace():
             for part in _JOINT.split(line) if _is_joint(line) else (line,):
                 yield number, part.rstrip(b"\r\n")
 
@@ -80,34 +99,38 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
     if len(raw) > MAX_ROW_BYTES:
         return Finding("row_too_large", None, "the line is longer than 1 MiB: shorten it, or split the row")
     try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        message = f"byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8"
-        return Finding("not_utf8", None, message)
-    try:
         values = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        message = f"{error.msg} at character {error.pos + 1}: each line is one JSON object"
-        return Finding("not_json", None, message)
+        return _not_utf8(raw) or Finding(
+            "not_json", None, f"{error.msg} at character {error.pos + 1}: each line is one JSON object"
+        )
     if not isinstance(values, dict):
         return Finding("not_an_object", None, "the line is JSON, but not an object in braces")
     return _too_deep(raw, values) or _too_long(raw) or _twice(raw, values) or values
 
 
 def read_value(text: str) -> Any:
-    """Return the value that a text holds as JSON, or a finding that says why it is refused. Raises ValueError for no JSON."""
+    """Return the value that a JSON text holds, or a finding that says why the value is refused.
+
+    Raises ValueError if the text is not JSON.
+    """
     value = orjson.loads(text)
     found = read_object(b'{"value":%b}' % text.encode())
     return found if isinstance(found, Finding) else value
 
 
 def as_integer(value: Any) -> Any:
-    """Return a number such as 300.0 or 3e2 as the integer that it is exactly, and any other value unchanged."""
+    """Return a float such as 300.0 or 3e2 as an integer, if it stands for exactly one integer. Return any other value
+    unchanged.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
 
 
 def unkept(values: Mapping[str, Any]) -> Finding | None:
-    """Return a finding on the first value that cannot be written as JSON; None if all can. It is for values of other formats."""
+    """Return a finding on the first value that cannot be written as JSON; None if all values can.
+
+    It checks the values of formats other than JSON.
+    """
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
             return Finding("out_of_range", name, _DEEP)
@@ -116,17 +139,30 @@ def unkept(values: Mapping[str, Any]) -> Finding | None:
     return None
 
 
-def _read(file: Any) -> Iterator[bytes]:
+def _read(file: Any, limits: InputLimits | None) -> Iterator[bytes]:
     """Yield the lines of a file, each cut after `_HELD_BYTES`. The rest of a longer line is read in pieces and dropped."""
     while raw := file.readline(_HELD_BYTES):
-        rest = raw
+        rest, length = raw, len(raw)
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(_HELD_BYTES)
+            length += len(rest)
+            if limits is not None and length > limits.line_bytes:
+                longer = f"has a line of more than {limits.line_bytes:,} bytes"
+                raise limits.passed("input_line_bytes", longer, "write each row on a line of its own")
         yield raw
 
 
+def _not_utf8(raw: bytes) -> Finding | None:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start + 1} of the line is not UTF-8: save the file as UTF-8"
+        return Finding("not_utf8", None, message)
+    return None
+
+
 def _too_deep(raw: bytes, values: dict[str, Any]) -> Finding | None:
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:  # no line of fewer brackets can be deeper
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:  # a line with so few brackets cannot be too deep
         return None
     for name, value in values.items():
         if _deeper(value, MAX_DEPTH - 1):
@@ -142,7 +178,10 @@ def _deeper(value: Any, levels: int) -> bool:
 
 
 def _too_long(raw: bytes) -> Finding | None:
-    """Find an integer beyond 64 bits. orjson rounds such an integer to a float when it reads, and refuses to write it."""
+    """Return a finding on the first integer beyond 64 bits; None if there is none.
+
+    orjson rounds such an integer to a float when it reads, and refuses to write such an integer.
+    """
     if _LONG_NUMBER not in raw.translate(_AS_ZEROS):
         return None
     exact = from_json(raw)
@@ -156,28 +195,40 @@ def _too_long(raw: bytes) -> Finding | None:
 
 
 def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
-    """Find a key that an object has twice. orjson keeps the last value of such a key without a word.
+    """Return a finding on a key that an object has twice; None if there is none. orjson reads the last value of such a key, and
+    raises no error.
 
-    Each key is followed by a colon. So no key is there twice if the line has as many string ends before colons as `values` has
-    keys.
+    Each key is followed by a colon. So no key is there twice if the line has as many colons as `values` has keys. Texts may have
+    colons too: then the string ends before colons are counted.
     """
+    keys = _keys(values)
+    if raw.count(b":") == keys:
+        return None
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
-    if len(_COLON.findall(plain)) == _keys(values):
+    if len(_COLON.findall(plain)) == keys:
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))
-    except RecursionError:  # `values` is not so deep: the deep value belongs to a key that comes again, and was dropped
+    except RecursionError:  # `values` is not deep: the deep value was dropped, because its key comes again later
         return Finding("duplicate_key", None, "an object has a key twice: remove one of them")
     if path is None:
         return None
     return Finding("duplicate_key", ".".join(path), f"the object has the key {path[-1]!r} twice: remove one of them")
 
 
-def _keys(value: Any) -> int:
-    """Return the number of keys of all objects within a value."""
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(one) for one in value.values() if isinstance(one, dict | list))
-    return sum(_keys(one) for one in value if isinstance(one, dict | list))
+def _keys(values: dict[str, Any]) -> int:
+    """Return the number of keys of an object and of all objects within it."""
+    keys = 0
+    waiting: list[Any] = [values]
+    for value in waiting:  # it grows while it is read
+        inner = value
+        if type(value) is dict:
+            keys += len(value)
+            inner = value.values()
+        for one in inner:
+            if type(one) is dict or type(one) is list:
+                waiting.append(one)
+    return keys
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.formats.json_lines import Finding, as_integer, read_object
-from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters
+from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
 from jobs.formats.record import Record, unread
 from jobs.generation import MAX_LOGPROBS
@@ -21,7 +21,10 @@ KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A body as our own fields. `names` holds field -> its path in the body, for each field that has another name there."""
+    """The body of a line, turned into our own fields.
+
+    `names` holds field -> its path in the body, for each field that OpenAI names differently.
+    """
 
     values: dict[str, Any]
     names: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +84,8 @@ def _chat(body: Mapping[str, Any]) -> Mapped | Finding:
     values = parameters(body, CHAT)
     if not isinstance(values, Finding):
         values = _chat_logprobs(values)
+    if not isinstance(values, Finding):
+        values = template_kwargs(values)
     if isinstance(values, Finding) or not isinstance(values.get("messages"), list):
         return values if isinstance(values, Finding) else Mapped({"kind": "chat", **values})
     found = turns(values["messages"], "messages")
@@ -125,6 +130,8 @@ def _completion(body: Mapping[str, Any]) -> Mapped | Finding:
 def _response(body: Mapping[str, Any]) -> Mapped | Finding:
     """Read a response as a chat. `input` is a text or a list of turns, and `instructions` is a system turn before these."""
     values = parameters(body, RESPONSES)
+    if not isinstance(values, Finding):
+        values = template_kwargs(values)
     if isinstance(values, Finding):
         return values
     given, instructions, text = values.pop("input", None), values.pop("instructions", ""), values.pop("text", {})
@@ -168,7 +175,10 @@ def _response_format(text: Any) -> dict[str, Any] | Finding:
 
 
 def _turn_paths(paths: Sequence[str]) -> dict[str, str]:
-    """Return path in our row -> path in the body, for each turn. A path in the body without a number is the text of a turn."""
+    """Return path in our row -> path in the body, for each turn.
+
+    If the path of a turn in the body has no number, the body has only one text there, which becomes the content of the turn.
+    """
     return {f"messages.{n}" if "." in path else f"messages.{n}.content": path for n, path in enumerate(paths)}
 
 
@@ -177,7 +187,8 @@ _ENDPOINTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapped | Finding]]]
     "completions": _completion,
     "responses": _response,
 }
-"""The end of a url -> the function that reads a body of this endpoint. The first end that matches counts."""
+"""The end of a url -> the function that reads the body of this endpoint. If several ends match a url, the first of them counts.
+"""
 
 
 def _endpoint(url: str) -> str | None:

@@ -14,11 +14,13 @@ ENVELOPE: Final = frozenset({"model", "seed", "temperature", "top_p", "metadata"
 SAMPLING: Final = frozenset(
     {"stop", "stop_token_ids", "n", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs"}
 )
-CHAT: Final = ENVELOPE | SAMPLING | {"messages", "response_format", "top_logprobs"}
+REASONING: Final = frozenset({"chat_template_kwargs", "reasoning_effort", "reasoning", "thinking", "enable_thinking"})
+"""The parameters that become arguments of the chat template (`template_kwargs`)."""
+CHAT: Final = ENVELOPE | SAMPLING | REASONING | {"messages", "response_format", "top_logprobs", "include_reasoning"}
 COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
-RESPONSES: Final = ENVELOPE | {"input", "instructions", "text"}
+RESPONSES: Final = ENVELOPE | REASONING | {"input", "instructions", "text"}
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-"""The parameters that limit the tokens of an answer. The first of these that a body has is read."""
+"""The parameters that limit the tokens of an answer. If a body has several, the first in this order is read."""
 
 _PASSED_OVER: Final = frozenset(
     {
@@ -36,7 +38,7 @@ _PASSED_OVER: Final = frozenset(
     }
 )
 """Parameters that change no answer, whatever their value: names of users and requests, ways of serving, options of tools and of
-streams (which are refused themselves), and the effort of reasoning, which no engine here has."""
+streams (which are refused themselves), and for raw texts, which have no chat template, parameters of reasoning."""
 
 _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "stream": (False,),
@@ -52,6 +54,7 @@ _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "include": ([],),
     "extra_body": ({},),
     "thinking": ({"type": "disabled"},),
+    "enable_thinking": (False,),
     "do_sample": (True,),
     "top_k": (-1, 0),
     "min_p": (0,),
@@ -78,7 +81,8 @@ _REMEDIES: Final = {"stream": "streaming is not possible in a batch: remove it",
 def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any] | Finding:
     """Return the known parameters of a body, or a finding on the first parameter that is not supported.
 
-    `body` holds no nulls. `user` becomes a value of the metadata. A text in `stop` becomes a list; an empty text is left out.
+    `body` holds no nulls. `user` becomes a value of the metadata. A text in `stop` becomes a list with this text; if the text
+    is empty, `stop` is left out.
     """
     values: dict[str, Any] = {}
     for name, value in body.items():
@@ -97,6 +101,35 @@ def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
     elif isinstance(values.get("stop"), str):
         values["stop"] = [values["stop"]]
     return values
+
+
+def template_kwargs(values: dict[str, Any]) -> dict[str, Any] | Finding:
+    """Return the values of a chat with the parameters of `REASONING` as `chat_template_kwargs`, or a finding.
+
+    `reasoning_effort`, or the `effort` in `reasoning`, is given to the template under the first name. `thinking`, whose type is
+    `enabled` or `disabled`, is given as `enable_thinking`. A template ignores what it does not use.
+    """
+    given = {name: values.pop(name) for name in REASONING if name in values}
+    kwargs = given.get("chat_template_kwargs", {})
+    if not isinstance(kwargs, dict):
+        return {**values, "chat_template_kwargs": kwargs}
+    thinking, reasoning = given.get("thinking"), given.get("reasoning")
+    if thinking is not None and thinking not in ({"type": "enabled"}, {"type": "disabled"}):
+        return Finding("unsupported_parameter", "thinking", "thinking must be {type: enabled} or {type: disabled}")
+    found: dict[str, Any] = {
+        "enable_thinking": given.get("enable_thinking", None if thinking is None else thinking["type"] == "enabled"),
+        "reasoning_effort": given.get("reasoning_effort")
+        or (reasoning.get("effort") if isinstance(reasoning, dict) else None),
+    }
+    for name, form in (("enable_thinking", bool), ("reasoning_effort", str)):
+        value = found[name]
+        if value is not None and not isinstance(value, form):
+            what = "a text" if form is str else "true or false"
+            return Finding("wrong_type", name if name in given else "reasoning", f"{name} must be {what}")
+        if value is not None and kwargs.get(name, value) != value:
+            return Finding("out_of_range", name, f"{name} and chat_template_kwargs differ: keep one of them")
+    kwargs = {**{name: value for name, value in found.items() if value is not None}, **kwargs}
+    return {**values, "chat_template_kwargs": kwargs} if kwargs else values
 
 
 def _is_unchanging(name: str, value: Any) -> bool:

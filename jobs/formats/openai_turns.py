@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from jobs.formats.json_lines import Finding
 
-_PASSED_OVER: Final = frozenset({"name", "annotations", "id", "status", "phase"})
-"""Fields of a turn that do not reach the model."""
+_PASSED_OVER: Final = frozenset({"name", "annotations", "id", "status", "phase", "reasoning", "reasoning_content"})
+"""Fields of a turn that do not reach the model. The thoughts of an earlier answer are among these."""
 
 _EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 _TOOLS: Final = ("tool_calls", "tool_call_id", "function_call", "audio", "refusal")
-"""Fields of a turn that hold something beside its text. A turn is refused if one of these fields is not in `_EMPTY`."""
+"""Fields of a turn that hold something besides its text. A turn is refused if the value of one of these fields is not in
+`_EMPTY`.
+"""
 
 _TEXTS: Final = frozenset({"text", "input_text", "output_text"})
 
@@ -54,7 +56,7 @@ def _turn(item: Mapping[str, Any], place: str) -> dict[str, Any] | Finding:
 
 
 def _beyond_text(item: Mapping[str, Any], place: str) -> Finding | None:
-    """Return a finding if a turn holds something beside a text that a person or a model wrote; else None."""
+    """Return a finding if a turn is more than a text that a person or a model wrote; else None."""
     if (kind := item.get("type") or "message") != "message":
         return _unsupported(place, f"an item of the type {kind!r} is not supported")
     if (role := item.get("role")) in ("tool", "function"):

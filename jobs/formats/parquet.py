@@ -5,7 +5,7 @@ import decimal
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, BinaryIO, Final
 
@@ -57,7 +57,7 @@ def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
             ) from None
 
 
-def _record(number: int, values: Mapping[str, Any]) -> Record:
+def _record(number: int, values: dict[str, Any]) -> Record:
     if (found := unkept(values)) is not None:
         return Record(number, repr(values).encode(), found)
     return Record(number, orjson.dumps(values, option=orjson.OPT_SORT_KEYS), values)

@@ -13,11 +13,11 @@ class Record(NamedTuple):
 
     Attributes:
         line: The number of the row's first line in the file, from 1.
-        raw: The bytes of the row. If the row is refused, they are hashed.
+        raw: The bytes of the row. If the row is refused, their hash goes into the id of the batch.
         values: The row's fields by the names that requests have, or a finding if they cannot be read.
-        names_in_file: Path of a field -> its path in the file, for each field that has another path there. Messages use the path
-            in the file.
-        remarks: Field -> the message to give if the field turns out to have the wrong type.
+        names_in_file: Path of a field in a request -> path of the field in the file, for each field whose two paths differ.
+            Messages use the path in the file.
+        remarks: Field -> the message that a user gets if the field has the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
         extra: The columns that were taken along in the metadata.
         columns: The names of the columns in the file, if they may be others than those of `values`.
@@ -25,7 +25,7 @@ class Record(NamedTuple):
 
     line: int
     raw: bytes
-    values: Mapping[str, Any] | Finding
+    values: dict[str, Any] | Finding
     names_in_file: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
     custom_id: Any = None
@@ -33,7 +33,7 @@ class Record(NamedTuple):
     columns: Sequence[str] = ()
 
     def path_in_file(self, field: str | None) -> str | None:
-        """Return the path of a field in the file; None for None."""
+        """Return the path that a field of a request has in the file. If `field` is None, return None."""
         if field is None:
             return None
         name, rest = field, ""
@@ -43,13 +43,19 @@ class Record(NamedTuple):
         return self.names_in_file.get(name, name) + rest
 
     def in_terms_of_file(self, finding: Finding) -> Finding:
-        """Return the finding with the field's name in the file. If its type is wrong, a remark replaces the message."""
+        """Return the finding with the path that its field has in the file.
+
+        If the finding is about a wrong type, and there is a remark on the field, the remark becomes the message.
+        """
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
         return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)
 
 
 def unread(line: int, raw: bytes, finding: Finding) -> Record:
-    """Return the record of a line that is refused as a whole. It has the custom_id if this can be read and is not at fault."""
+    """Return the record of a line that is refused as a whole, for the reason in `finding`.
+
+    The record has the custom_id of the line, if the custom_id can be read and is not the reason of the refusal.
+    """
     if finding.code not in ("duplicate_key", "out_of_range") or finding.field == "custom_id":
         return Record(line, raw, finding)
     return Record(line, raw, finding, custom_id=orjson.loads(raw).get("custom_id"))

@@ -27,7 +27,7 @@ from jobs.formats.detection import records as records_of
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, numbered, read_value
 from jobs.formats.record import Record
-from jobs.formats.source import decompressed, open_source, source_name
+from jobs.formats.source import InputLimits, decompressed, open_source, source_name
 from jobs.intake.batch_files import write_batch
 from jobs.intake.column_options import checked_fields, typed
 from jobs.intake.refusals import StrictRefused
@@ -89,7 +89,11 @@ class IntakeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A batch, whether this call made it, and the faults of the first refused rows (`batch.refused` counts all refused rows)."""
+    """A batch, and how it was accepted.
+
+    `created` tells whether this call made the batch. `faults` are those of the first refused rows; `batch.refused` counts all
+    refused rows.
+    """
 
     batch: Batch
     created: bool
@@ -149,7 +153,7 @@ def staged(
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             staging = Staging(Path(scratch), settings, names_in_memory)
-            with closing(staging), _records(lines, reader, options.form, columns) as records:
+            with closing(staging), _records(lines, reader, options.form, columns, settings) as records:
                 staging.fill(records, reader, options.limit)
             yield staging
     except (OSError, sqlite3.Error) as error:
@@ -167,10 +171,14 @@ def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Sett
 
 @contextmanager
 def _records(
-    lines: Iterable[bytes] | BinaryIO, reader: RowReader, form: InputFormat | None, columns: Columns
+    lines: Iterable[bytes] | BinaryIO,
+    reader: RowReader,
+    form: InputFormat | None,
+    columns: Columns,
+    settings: Settings,
 ) -> Iterator[Iterator[Record]]:
     if hasattr(lines, "read"):
-        with decompressed(cast("BinaryIO", lines)) as file:
+        with decompressed(cast("BinaryIO", lines), InputLimits.of(settings, lines)) as file:
             yield records_of(file, reader, form, columns)
     else:
         yield json_records(numbered(lines), reader, columns)

@@ -1,7 +1,8 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-The order is: the inputs, the final failures of the refused rows, `batch.json`, the open hint. The open hint is an empty file that
-lets fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4 of jobs/PROTOCOL.md).
+The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the final failures of the refused
+rows, `batch.json`, the open hint. The open hint is an empty file that lets fleets find an open batch sooner. A folder without
+`batch.json` is not a batch (rules 3 and 4).
 """
 
 import shlex
@@ -17,6 +18,7 @@ from jobs.batches.segments.line import Outcome
 from jobs.errors import ConflictError, StoreUnavailable
 from jobs.intake.staging import Staging
 from jobs.logs import logger
+from jobs.store.identity import make_id
 from jobs.store.store import Store
 
 SEGMENT_ROWS: Final = 4_096
@@ -35,12 +37,13 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     paths = BatchPaths(batch.batch_id)
     standing = load_batch(store, batch.batch_id)
     created = False
-    if standing is None and is_left_over(store, batch.batch_id):
+    if is_left_over(store, batch.batch_id):
         raise ConflictError(
             f"a batch {batch.batch_id} was deleted, and some of its files are left: give nightpress delete {batch.batch_id}, "
             "then the same command again"
         )
     if standing is None:
+        make_id(store)
         for lane in batch.lanes:
             with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
@@ -53,7 +56,8 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     try:
         if created or is_open(store, batch.batch_id):
             store.create(paths.open_hint, b"")
-    except StoreUnavailable as error:  # the batch is accepted; a caller who saw an error might make a second one
+    # the batch is accepted already: if the caller got an error here, the caller might make a second batch
+    except StoreUnavailable as error:
         logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
     return standing, created
 

@@ -8,8 +8,8 @@ row are clipped in its fault, so that the fault stays small.
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Any, Final, TypeVar
+from functools import cache, cached_property
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -24,6 +24,7 @@ from jobs.formats.record import Record
 from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
+from jobs.template_kwargs import TemplateKwargs
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 """A tenant's name matches this pattern: 1 to 64 ASCII letters, digits, dots, hyphens or underscores."""
@@ -38,7 +39,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTER
 
 
 class Envelope(BaseModel):
-    """The fields that any row may have, beside the fields of its kind."""
+    """The fields that any row may have. The kind of a row adds the fields of its own."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -61,6 +62,10 @@ class Envelope(BaseModel):
     top_p: float | None = Field(
         default=None, gt=0, le=1, description="Sample from the likeliest tokens that together have this probability."
     )
+    chat_template_kwargs: TemplateKwargs | None = Field(
+        default=None,
+        description="Arguments for the model's chat template, such as enable_thinking; they replace those of the model.",
+    )
     priority: int | None = Field(default=None, ge=0, le=9, description="Priority of the row; 9 goes first.")
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
         default=None, description="The tenant whom the row is billed to."
@@ -71,7 +76,7 @@ class Envelope(BaseModel):
 
 
 _ANY: Final = frozenset(Envelope.model_fields)
-_ENVELOPE: Final = reader_of(Envelope)
+_ENVELOPE: Final = reader_of(Envelope, only_fields=True)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -103,7 +108,7 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
-    """The values of fields that a row lacks. `given` holds the values of `--set` by field.
+    """The values of fields for rows that lack these fields. `given` holds the values of `--set` by field.
 
     If `override_model` is true, every row gets `model`, even a row that names another model.
     """
@@ -131,6 +136,7 @@ class RowReader:
         self._kinds = kinds
         self._models = models
         self._defaults = defaults
+        self._given: dict[str, _Values] = {}
         if unknown := sorted(name for name in defaults.given if name not in self.known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
 
@@ -165,9 +171,7 @@ class RowReader:
         line, given = record.line, record.values
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
-        envelope = _ENVELOPE({field: value for field, value in given.items() if field in _ANY})
-        if "custom_id" in envelope:
-            envelope["custom_id"] = _as_name(envelope["custom_id"])
+        envelope = _envelope(given)
         if self._defaults.override_model:
             envelope["model"] = self._defaults.model
         custom_id = _valid_custom_id(envelope.get("custom_id"))
@@ -176,8 +180,8 @@ class RowReader:
         if kind is None:
             return _fault([Finding("unknown_kind", "kind", self._no_kind(name))], row, line, "", custom_id)
         try:
-            own = _own(kind, given)
-            read = self._read({**self._given(kind), **own, **envelope}, kind, (row, line))
+            values = _Values(envelope, _own(kind, given))
+            read = self._read(values.over(self._given_to(kind)), kind, (row, line))
         except Exception as error:  # noqa: BLE001 - an error of a kind must fail its own row alone
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
@@ -189,19 +193,21 @@ class RowReader:
 
     def _kind_named(self, name: Any) -> Kind | None:
         """Return the kind that a name means: `Social post` means `social_post`. None if the name means no kind."""
-        known = same_name(name, self._kinds) if isinstance(name, str) else None
+        if not isinstance(name, str):
+            return None
+        known = name if name in self._kinds else same_name(name, self._kinds)
         return None if known is None else self._kinds[known]
 
-    def _read(self, values: Mapping[str, Any], kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
+    def _read(self, values: "_Values", kind: Kind, position: tuple[int, int]) -> RowRequest | Sequence[Finding]:
         """Return the request, or all findings if the row is refused. Raises any error that the kind's own code raises."""
         findings: list[Finding] = []
-        envelope = _validated(lambda: Envelope.model_validate(values), findings)
-        own = {field: value for field, value in values.items() if field not in _ANY}
-        fields = {*kind.request_type.model_fields, *Envelope.model_fields}
+        envelope = _validated(lambda: Envelope.model_validate(values.envelope), findings, Envelope)
         request = _validated(
-            lambda: kind.request_type.model_validate_json(orjson.dumps(own), strict=True), findings, fields
+            lambda: kind.request_type.model_validate_json(orjson.dumps(values.own), strict=True),
+            findings,
+            kind.request_type,
         )
-        name = values.get("model", self._defaults.model)
+        name = values.envelope.get("model", self._defaults.model)
         model = self._models.named(name) if isinstance(name, str) else None
         if isinstance(name, str) and model is None:
             findings.append(Finding("unknown_model", "model", self._no_model(name)))
@@ -212,13 +218,19 @@ class RowReader:
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
-        """Yield a finding for each ability that the row needs and the engine of `model` lacks. The row would fail there."""
+        """Yield a finding for each ability that the row needs and the engine of `model` lacks. Without this check, the row
+        would fail later, in the engine.
+        """
         able = self._models.abilities(model)
-        if (field := getattr(request, "schema_field", None)) is not None and not able.schemas:
+        field = getattr(request, "schema_field", None) if _may_need_schema(type(request)) else None
+        if field is not None and not able.schemas:
             message = (
                 f"the engine of {model} cannot hold its answers to JSON: remove it, and ask for JSON in the prompt"
             )
             yield Finding("unsupported_parameter", field, message)
+        if envelope.chat_template_kwargs and not getattr(request, "uses_chat_template", True):
+            message = "a row of this kind has no turns, so no chat template: remove it, or take the kind chat"
+            yield Finding("unsupported_parameter", "chat_template_kwargs", message)
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
 
@@ -240,14 +252,18 @@ class RowReader:
             priority=self._defaults.priority if envelope.priority is None else envelope.priority,
             tenant=envelope.tenant or self._defaults.tenant,
             metadata=envelope.metadata,
+            chat_template_kwargs=envelope.chat_template_kwargs or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
         )
 
-    def _given(self, kind: Kind) -> dict[str, Any]:
+    def _given_to(self, kind: Kind) -> "_Values":
         """Return the values of `--set` for the fields that a row of this kind may have."""
+        if (known := self._given.get(kind.name)) is not None:
+            return known
         has = _ANY | kind.request_type.model_fields.keys()
         given = {name: value for name, value in self._defaults.given.items() if name in has}
-        return {**_ENVELOPE({name: value for name, value in given.items() if name in _ANY}), **_own(kind, given)}
+        self._given[kind.name] = _Values(_envelope(given), _own(kind, given))
+        return self._given[kind.name]
 
     def _no_kind(self, kind: Any) -> str:
         known = ", ".join(sorted(self._kinds))
@@ -265,16 +281,37 @@ class RowReader:
         return f"no model has the alias {_shown(model)}: the known ones are {known}{like}"
 
 
+class _Values(NamedTuple):
+    """The values of a row by field: those of `Envelope`, and those of the row's kind."""
+
+    envelope: dict[str, Any]
+    own: dict[str, Any]
+
+    def over(self, given: "_Values") -> "_Values":
+        """Return these values, and those of `given` for fields that are missing here."""
+        if not given.envelope and not given.own:
+            return self
+        return _Values({**given.envelope, **self.envelope}, {**given.own, **self.own})
+
+
+def _envelope(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `Envelope`, read as its fields mean them."""
+    envelope: dict[str, Any] = _ENVELOPE(values)
+    if "custom_id" in envelope:
+        envelope["custom_id"] = _as_name(envelope["custom_id"])
+    return envelope
+
+
 def _own(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values without those of `Envelope`, read as the fields of the kind's request mean them (`row_values.py`)."""
-    own: dict[str, Any] = reader_of(kind.request_type)(
-        {field: value for field, value in values.items() if field not in _ANY}
-    )
+    own: dict[str, Any] = reader_of(kind.request_type, without=_ANY)(values)
     return own
 
 
 def _as_name(custom_id: Any) -> Any:
     """Return a custom_id that is a whole number as text: `7` for 7.0. Any other value is returned unchanged."""
+    if isinstance(custom_id, str):
+        return custom_id
     number = as_integer(custom_id)
     return str(number) if isinstance(number, int) and not isinstance(number, bool) else custom_id
 
@@ -285,6 +322,12 @@ def _valid_custom_id(custom_id: Any) -> str | None:
     return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= _NAME_CHARACTERS else None
 
 
+@cache
+def _may_need_schema(request_type: type[BaseModel]) -> bool:
+    """Whether requests of this type have a `schema_field`. To look for a missing one in each row takes longer than its check."""
+    return hasattr(request_type, "schema_field") or "schema_field" in request_type.model_fields
+
+
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
     """Return field -> its JSON schema, for all fields of a model."""
     schema = model.model_json_schema()
@@ -293,9 +336,10 @@ def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
 
 
 def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the schema of a field, in which the definition of a type replaces a reference to it.
+    """Return the schema of a field. If the schema is a reference to the definition of a type, the definition takes its place.
 
-    References that stand deeper, such as those in a list's items, stay: the readers of cells need only the outer types.
+    References deeper in the schema, such as those in a list's items, are not replaced: the readers of cells need only the outer
+    types.
     """
     if "$ref" in schema:
         return {**definitions.get(schema["$ref"].rpartition("/")[2], {})}
@@ -304,14 +348,16 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapp
     return schema
 
 
-def _validated(validate: Callable[[], _Model], findings: list[Finding], known: Iterable[str] = ()) -> _Model | None:
-    """Return the result of `validate`. If it raises ValidationError, add the faults to `findings` and return None.
+def _validated(validate: Callable[[], _Model], findings: list[Finding], model: type[BaseModel]) -> _Model | None:
+    """Return the result of `validate`, which checks values by `model`.
 
-    `known` are the names of all fields that the row may have. A fault about an unknown field suggests the nearest of them.
+    If it raises ValidationError, add the faults to `findings` and return None. A fault about an unknown field suggests the
+    nearest of the fields that the row may have.
     """
     try:
         return validate()
     except ValidationError as error:
+        known = [*model.model_fields, *Envelope.model_fields]
         findings += [_finding(detail, known) for detail in error.errors(include_url=False)]
         return None
 
@@ -321,9 +367,10 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
         choices = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected")))
         detail["msg"] += did_you_mean(detail["input"].casefold(), choices)
-    like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
-    message = f"the kind has no such field{like or ': remove it, or correct its name'}"
-    if code != "unknown_field":
+    if code == "unknown_field":
+        like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
+        message = f"the kind has no such field{like or ': remove it, or correct its name'}"
+    else:
         reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
@@ -350,7 +397,7 @@ def _code(detail: ErrorDetails) -> str:
         return kind
     if kind == "value_error" and detail["msg"].endswith("needed"):
         there = isinstance(given, dict) and any(word in given for word in detail["msg"].split())
-        # If the row has a field that the message names, no field is missing: the row has too many.
+        # If the row has a field that the message names, the fault is not a missing field but one field too many.
         return "out_of_range" if there else "missing_field"
     if kind == "missing":
         return "missing_field"

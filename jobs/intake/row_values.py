@@ -6,11 +6,11 @@ choice `instagram`. Every other value stays as it is. If the value is wrong, the
 free, such as metadata and JSON schemas, are never changed.
 """
 
-import math
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
+from math import isnan
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -27,26 +27,32 @@ _LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _MAPPINGS: Final = (dict, Mapping)
 
 
-def is_null(value: Any) -> bool:
-    """Whether a value is null. NaN counts as null, because data frames write NaN for null and JSON cannot hold NaN."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
 @cache
-def reader_of(model: type[BaseModel]) -> Reader:
-    """Return the reader of objects that `model` checks afterwards."""
+def reader_of(model: type[BaseModel], *, without: frozenset[str] = frozenset(), only_fields: bool = False) -> Reader:
+    """Return the reader of objects that `model` checks afterwards.
+
+    The reader leaves out values with the names in `without`, and with `only_fields` all values that are no field of the model.
+    NaN counts as null, because data frames write NaN for null and JSON cannot hold NaN.
+    """
     fields = {_name(name, field): field for name, field in model.model_fields.items()}
-    readers = {name: _reader(field.annotation, field.metadata) for name, field in fields.items()}
+    read_fields = {name: _reader(field.annotation, field.metadata) for name, field in fields.items()}
+    readers = {name: reader for name, reader in read_fields.items() if reader is not _unchanged}
     nulls = {name for name, field in fields.items() if _means_null(field)}
     keeps_others = model.model_config.get("extra") == "allow"
+    known = fields.keys() - without
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         return {
-            name: readers[name](one) if name in readers else one
+            name: one if (reader := readers.get(name)) is None else reader(one)
             for name, one in value.items()
-            if not is_null(one) or name in nulls or (keeps_others and name not in fields)
+            if (name in known or not (only_fields or name in without))
+            and (
+                (one is not None and not (isinstance(one, float) and isnan(one)))
+                or name in nulls
+                or (keeps_others and name not in fields)
+            )
         }
 
     return read
@@ -58,29 +64,46 @@ def _name(name: str, field: FieldInfo) -> str:
 
 
 def _means_null(field: FieldInfo) -> bool:
-    """Whether null means something else than an absent field: the field may be null, and its default, if any, is not null."""
+    """Whether null is a value of the field with its own meaning, and not just an absent field.
+
+    It is if the field may be null, and is required or has a default other than null.
+    """
     return type(None) in get_args(field.annotation) and (field.is_required() or field.get_default() is not None)
 
 
 def _reader(annotation: Any, metadata: Sequence[Any] = ()) -> Reader:
-    """Return the reader of values with this annotation. `metadata` is metadata that pydantic has taken out of the annotation."""
+    """Return the reader of values with this annotation. `metadata` is the part of the annotation that pydantic keeps apart from
+    it.
+    """
     plain = _plain(annotation)
     if isinstance(plain, type) and issubclass(plain, BaseModel):
         return lambda value: reader_of(plain)(value)  # noqa: PLW0108 - found when it is called: a model may hold itself
     origin, inner = get_origin(plain), get_args(plain)
-    if origin in _MAPPINGS:
-        item = _reader(inner[1])
-        return lambda value: {k: item(v) for k, v in value.items()} if isinstance(value, dict) else value
-    if origin in _LISTS:
-        item = _reader(inner[0])
-        return lambda value: [item(one) for one in value] if isinstance(value, list) else value
+    if origin in _MAPPINGS or origin in _LISTS:
+        return _items_reader(_reader(inner[-1] if origin in _MAPPINGS else inner[0]))
     if origin is Literal:
         return _choice(inner, _other_names(annotation, metadata))
     return as_integer if plain is int else _unchanged
 
 
+def _items_reader(item: Reader) -> Reader:
+    """Return the reader of lists or mappings whose items `item` reads."""
+    if item is _unchanged:
+        return _unchanged
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: item(one) for name, one in value.items()}
+        return [item(one) for one in value] if isinstance(value, list) else value
+
+    return read
+
+
 def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
-    """Return the reader of a field that takes one of `choices`. It also knows other spellings (`same_name`) and `other_names`."""
+    """Return the reader of a field that takes one of `choices`.
+
+    The reader also understands other spellings of the choices (`same_name`), and the names in `other_names`.
+    """
     texts = [choice for choice in choices if isinstance(choice, str)]
 
     def read(value: Any) -> Any:
@@ -98,7 +121,9 @@ def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:
 
 
 def _plain(annotation: Any) -> Any:
-    """Return the annotation without metadata and without None. The name of a `type` statement is replaced by its meaning."""
+    """Return the annotation without metadata and without None. If it is the name of a `type` statement, the type that it names
+    is returned.
+    """
     if hasattr(annotation, "__value__"):
         return _plain(annotation.__value__)
     if get_origin(annotation) is Annotated:

@@ -40,8 +40,8 @@ _OF_COLUMNS: Final = frozenset({"unknown_field", "missing_field"})
 _DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"
-"""`_REFUSED` is the file of the refused rows, written while the input is read. `_MARKED` is its copy, written when all
-custom_ids are known: an error in it may have the mark `custom_id_of_line`.
+"""`_REFUSED` is the file of the refused rows, written while the input is read. `_MARKED` is a copy of `_REFUSED`, written when
+all custom_ids are known. In the copy, an error may have the mark `custom_id_of_line`.
 """
 
 
@@ -68,6 +68,7 @@ class Staging:
         self._files = ExitStack()
         self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
+        self._lane_of_model: dict[str, _Lane] = {}
         self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._hash = hashlib.sha256()
 
@@ -123,8 +124,9 @@ class Staging:
     def _mark_shared_names(self) -> None:
         """Copy the refused rows. If another row has the custom_id of a refused row, the copy's error names the other row's line.
 
-        An error with the code `duplicate_custom_id` needs no such mark. The marks are made at the end, when all accepted rows
-        have taken their custom_ids, because an accepted row may take the custom_id of a row that was refused before.
+        An error with the code `duplicate_custom_id` is copied unchanged: its message names the other line already. The copy is
+        made at the end of the input, when all accepted rows have taken their custom_ids. Only then is it known whether an
+        accepted row has the custom_id of a row that was refused before it.
         """
         with (self._folder / _REFUSED).open("rb") as refused, (self._folder / _MARKED).open("wb") as marked:
             for raw in refused:
@@ -135,7 +137,10 @@ class Staging:
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
     def _unless_named_before(self, request: RowRequest, record: Record) -> RowRequest | RowFault:
-        """Return the request; a fault if an earlier accepted row has its custom_id. The custom_ids of refused rows stay free."""
+        """Return the request, or a fault if an accepted row before it has the same custom_id.
+
+        If only a refused row before it has the same custom_id, the request is returned.
+        """
         if request.custom_id is None:
             return request
         line = self._names.take(request.custom_id, request.line)
@@ -146,14 +151,20 @@ class Staging:
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
-        name = self._settings.lane_of(request.model)
+        if (lane := self._lane_of_model.get(request.model)) is None:
+            lane = self._new_lane(request.model)
+        line = request.to_bytes()
+        lane.add(with_checksum(line) + b"\n")
+        self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
+        self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
+
+    def _new_lane(self, model: str) -> "_Lane":
+        name = self._settings.lane_of(model)
         if name not in self._lanes:
             file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
-            self._lanes[name] = _Lane(request.model, file)
-        line = request.to_bytes()
-        self._lanes[name].add(with_checksum(line) + b"\n")
-        self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line + b"\n")  # without the checksum, which follows from it
+            self._lanes[name] = _Lane(model, file)
+        self._lane_of_model[model] = self._lanes[name]
+        return self._lanes[name]
 
     def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1

@@ -16,6 +16,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, answer_only, clipped, slug_of, whole_sentences, without_marker
 from jobs.writing.templates import Templates
 
@@ -172,7 +173,9 @@ class ArticleKind:
 
 
 def _tokens_factor(language: str) -> int:
-    """Return 1 for English. Return 2 for other languages, whose texts have more tokens: vocabularies are made for English."""
+    """Return 1 for English. Return 2 for other languages: their texts have more tokens, because vocabularies are made for
+    English.
+    """
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 
@@ -262,5 +265,5 @@ def _first_words(sections: Sequence[tuple[str, str]]) -> str:
     """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
     lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
-    plain = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
+    plain = without_markdown_links(" ".join(lines))
     return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

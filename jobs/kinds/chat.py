@@ -45,6 +45,9 @@ class ChatRequest(VerbatimRequest):
         default=None, max_length=100_000, description="A system turn before the prompt; without text it is left out."
     )
 
+    include_reasoning: bool = Field(
+        default=False, description="Whether to publish the thoughts that a reasoning model writes before its answer."
+    )
     response_format: ResponseFormat | None = Field(
         default=None, description="The form of the answer: text, a JSON object, or JSON that satisfies a schema."
     )
@@ -61,12 +64,20 @@ class ChatRequest(VerbatimRequest):
 
     @property
     def schema_field(self) -> str | None:
-        """The field by which the row asks for an answer that satisfies a schema (see `Kind`); None if it does not ask."""
+        """The name of the field by which the row asks for an answer that satisfies a schema (see `Kind.request_type`); None if
+        the row does not ask for one.
+        """
         return "response_format" if self.response_format and self.response_format.schema_ is not None else None
 
 
 class Chat(VerbatimOutput):
     """The next turn, written by the model."""
+
+    reasoning: tuple[str, ...] | None = Field(
+        default=None,
+        exclude_if=lambda reasoning: reasoning is None,
+        description="If asked for: the model's thoughts before each answer.",
+    )
 
 
 class ChatKind:
@@ -90,7 +101,9 @@ class ChatKind:
         schema = None if request.response_format is None else request.response_format.schema_
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
         answers = yield request.prompts(prompt)
-        return verbatim_output(Chat, answers, is_json=schema is not None)
+        thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
+        output = verbatim_output(Chat, answers, is_json=schema is not None, with_thoughts=request.include_reasoning)
+        return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""

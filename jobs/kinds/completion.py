@@ -1,7 +1,7 @@
 """A completion: raw text that the model continues, without a chat template. It is for base models."""
 
 from collections.abc import Generator, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field
 
@@ -16,6 +16,8 @@ MAX_TOKENS: Final = 256
 
 class CompletionRequest(VerbatimRequest):
     """The text to continue."""
+
+    uses_chat_template: ClassVar[bool] = False
 
     prompt: Text = Field(
         max_length=500_000, description="The text to continue; it is given to the model without a template."

@@ -26,16 +26,17 @@ class Kind(Protocol):
 
     @property
     def request_type(self) -> type[BaseModel]:
-        """The model of the request: the fields of a row of this kind, beside those that any row may have.
+        """The pydantic model of the request: the fields of a row of this kind, without the fields that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
-        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one.
+        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If it has an attribute
+        `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`.
         """
         ...
 
     @property
     def output_type(self) -> type[BaseModel]:
-        """The model of the output."""
+        """The pydantic model of the output."""
         ...
 
     def compose(self, request: BaseModel) -> Conversation:

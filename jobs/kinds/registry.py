@@ -22,7 +22,7 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
     """Return all kinds by name.
 
     Args:
-        templates_dir: A folder of the user's own templates. Each of these replaces the shipped template of its name.
+        templates_dir: A folder of the user's own templates. Each of them replaces the shipped template with the same name.
 
     Raises:
         RequestError: A kind of another package cannot be loaded, or has the name of another kind; the message names its

@@ -15,25 +15,25 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.fields import Line, OtherNames, Text
-from jobs.writing.platforms import LIMITS, LINK, Platform
+from jobs.writing.hashtags import without_hashtags
+from jobs.writing.links.markdown_links import without_markdown_links
+from jobs.writing.links.web_links import LINK
+from jobs.writing.platforms import LIMITS, Platform
 from jobs.writing.prose import answer_only, unquoted, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
-"""Platform -> the model is first asked for at most this many words."""
+"""Platform -> how many words the model is asked for at most in the first prompt."""
 
 MIN_ROOM: Final = 40
-"""Link, hashtags and call to action must leave at least this length for the model's words, as the platform counts.
-
-If they leave less, the row is refused.
+"""Link, hashtags and call to action must leave the model's words at least this length, as the platform counts. If they leave
+less, the row is refused.
 """
 
 WORD_LENGTH: Final = 8
-"""Assumed characters of a word and the space after it. The model is asked for at most (room for its words) / this many words."""
-
-_HASHTAG: Final = r"(?<![\w&/#])#(\w*[^\W\d_]\w*)"
-_LAST_HASHTAGS: Final = re.compile(rf"(?:(?:^|\s+){_HASHTAG})+[ \t.]*$", re.MULTILINE)
-_MARKDOWN_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
+"""The assumed length of a word and the space after it, in characters. It turns the length that is left for the model's words
+into a number of words to ask for.
+"""
 
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
@@ -50,10 +50,10 @@ Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
 def _hashtags(given: Any) -> Any:
-    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two, and so does `food, tacos`.
+    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two hashtags, and so does `food, tacos`.
 
-    If words have neither a # nor a comma between them, they stay one text, which is refused: the words may be one hashtag or
-    several. A value of another type is returned unchanged.
+    If words have neither a # nor a comma between them, they stay one text, because they may be one hashtag or several. Such a
+    text is refused later. A value of another type is returned unchanged.
     """
     if isinstance(given, str):
         given = [given]
@@ -64,7 +64,7 @@ def _hashtags(given: Any) -> Any:
         text = one.replace("\N{FULLWIDTH NUMBER SIGN}", "#") if isinstance(one, str) else None
         pieces = (
             [one]
-            if text is None or not text.strip()
+            if text is None or text.isalnum() or not text.strip()
             else re.split(r"[,;|\r\n\uff0c\uff1b\u3001]|(?<=[^\s#])\s*(?=#)", text)
         )
         found += [
@@ -99,6 +99,10 @@ class SocialPostRequest(BaseModel):
         if self.topic is None and self.source_text is None:
             raise ValueError("topic or source_text is needed")
         limit = LIMITS[self.platform]
+        if set(limit.unpostable).intersection(self.ending):
+            raise ValueError(
+                f"{self.platform} takes no post with a byte order mark: remove it from link and call_to_action"
+            )
         if limit.max_hashtags is not None and len(self.hashtags) > limit.max_hashtags:
             raise ValueError(f"{self.platform} takes at most {limit.max_hashtags} hashtags: remove some")
         if (left := limit.max_length - limit.length(self.ending)) < MIN_ROOM:
@@ -199,9 +203,13 @@ def _words(request: SocialPostRequest, answer: Completion) -> str:
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
-    text = _MARKDOWN_LINK.sub(r"\1", unquoted(answer_only(answer.text))).replace("**", "")
-    text = LINK.sub(lambda link: link[0] if link[0] in given and link[0] != request.link else "", text)
-    text = re.sub(_HASHTAG, r"\1", _LAST_HASHTAGS.sub("", text))
+    kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
+    text = without_markdown_links(unquoted(answer_only(answer.text))).replace("**", "")
+    if request.link and not LINK.fullmatch(request.link):  # it has letters, such as Japanese, at which LINK ends
+        text = text.replace(request.link, "")
+    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else "", text)
+    text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
+    text = without_hashtags(text)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
     if not re.search(r"\w", text):
         raise CheckFailed("empty_output", "the model wrote no post")

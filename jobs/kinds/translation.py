@@ -1,8 +1,8 @@
 """A translation: the source is cut into segments, each segment is translated by itself, and the results are put together.
 
-A segment is a line of the text that has words. (This is the translators' word. The segments that hold outcomes are
-something else.) Blank lines, indentation, and lines of signs or numbers stay as they are. In Markdown, blocks of code and the
-marks at the beginning of a line stay as they are too. Only words pass through the model.
+A segment is a line of the text that has words. (Translators use the word so. The files of outcomes, which are called segments
+too, are something else.) Blank lines, indentation, and lines of signs or numbers stay as they are. In Markdown, blocks of code
+and the marks at the beginning of a line stay as they are too. Only words pass through the model.
 """
 
 import re
@@ -67,7 +67,9 @@ class Translation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line of the source: the marks before the words, the words, and the end. A line without words is all in `before`."""
+    """A line of the source in three parts: the marks before the words, the words, and the end. In a line without words,
+    `before` holds the whole line.
+    """
 
     before: str
     words: str
@@ -156,7 +158,7 @@ class TranslationKind:
 
 def _most_tokens(source: str) -> int:
     """Return the most tokens that a translation may need: one for each character of the source, four for each ideograph."""
-    ideographs = sum(character >= "\u2e80" for character in source)
+    ideographs = 0 if source.isascii() else sum(character >= "\u2e80" for character in source)
     return len(source) + 3 * ideographs
 
 

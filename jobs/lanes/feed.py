@@ -14,10 +14,11 @@ from typing import BinaryIO, Final, Protocol
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.errors import StoreDamaged
+from jobs.errors import NoBatch, StoreDamaged
 from jobs.lanes.job import InputSlice
+from jobs.lanes.places import place_of
 from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
-from jobs.lanes.window import REFERENCE_BYTES, Room, Window, waiting
+from jobs.lanes.window import REFERENCE_BYTES, Room, Window
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.damage import Damage
@@ -27,13 +28,15 @@ CHUNK_ROWS: Final = 512
 """One call feeds at most this many rows, since all other calls wait while Redis takes the rows."""
 
 CHUNK_BYTES: Final = 128 << 10
-"""One call feeds no further row once its requests have this many bytes.
+"""A call of `feed` gets no further row as soon as its requests have this many bytes.
 
-For a larger message, Python would fetch memory from the operating system each time.
+Larger messages would be slower: for each of them, Python would fetch memory from the operating system.
 """
 
 MISMATCHES: Final = 8
-"""If a feeder has found this many times that others moved a batch's cursor, it leaves the batch to them for now."""
+"""After a feeder has found this many times that other feeders moved a batch's cursor, it leaves the batch to them until the
+next call of `top_up`.
+"""
 
 
 class FeedQueue(Schedule, Lanes, Protocol):
@@ -56,10 +59,10 @@ class Chunk:
 class Feeder:
     """A feeder feeds any lane with the batches of one store. One thread at a time may use a feeder.
 
-    `_faults` maps a lane to the damage that its last look found. `_last_looks` maps the name of each check that is made at most
-    once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the version that the
-    batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input that was fed to its
-    end.
+    `_faults` maps a lane to the damage that the last look at its batches found. `_last_looks` maps the name of each check that
+    is made at most once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the
+    version that the batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input
+    that was fed to its end. `_slots` maps a lane to the number of slots of its workers.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Feeder:
         self._last_looks: dict[str, float] = {}
         self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
+        self._slots: dict[str, int] = {}
 
     def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
@@ -87,11 +91,12 @@ class Feeder:
         A damaged batch does not hold up the others: they are fed, and the damage is raised as StoreDamaged at the end of this
         call. Each further call raises the damage too, until a look at the batch finds it restored (rule 37 says when it looks).
 
-        A claimer may call this after every claim, with `ready`, the number of ready rows that the claim saw. Then most calls need
-        not ask the queue. If more than half of the window is ready, the queue is asked once in `batch_scan_s` seconds, and only
-        batches without a waiting row are fed. A caller is `hungry` if it got fewer jobs than it asked for because ready rows may
-        not be claimed; for such a caller the queue is asked at once. If nothing is left to feed, the queue is asked once in
-        `batch_scan_s` seconds. The markers of a batch that needs no feeding are read as rarely.
+        A claimer may call this after every claim, and give `ready`, the number of rows that were ready after the claim. Then
+        the queue is asked only once in `batch_scan_s` seconds if nothing is left to feed, or if more than half of the window is
+        ready. In the second case only batches of which less than half a part waits are fed. A caller is `hungry` if its claim
+        took the last ready row of a batch, or got fewer jobs than it asked for because ready rows may not be claimed. For a
+        hungry caller the queue is asked at once, even if more than half of the window is ready. The markers of a batch that needs
+        no feeding are also read once in `batch_scan_s` seconds.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
@@ -103,23 +108,26 @@ class Feeder:
     def _feed_all(self, lane: str, *, full: bool) -> int:
         """Feed the batches of a lane, and keep any damage in `_faults`. Returns how many rows were added.
 
-        If the lane is `full` (more than half), only batches without a waiting row are fed.
+        If the lane is `full` (more than half), only batches that have less than half of their part are fed.
         """
         snapshot = self._queue.snapshot(lane)
         here = [index for index in self._batches if lane in index.batch.lanes]
         window = Window(self._settings, snapshot, (index.batch for index in here))
+        self._slots[lane] = max(sum(worker.slots for worker in snapshot.workers), 1)
         added = 0
         self._faults.pop(lane, None)
         for index in here:
             schedule = snapshot.batches.get(index.batch.batch_id)
-            if full and _needs_no_more(index, schedule):
+            if full and _needs_no_more(index, schedule, window):
                 continue
             try:
                 with self._damage.look(index.batch.batch_id):
                     if not self._is_held(index):
                         fed = self._feed(lane, index, schedule, window.room(index.batch))
-                        window.take(index.batch, fed)
+                        window.take(fed)
                         added += fed.rows
+            except NoBatch:  # it was deleted; a sweeper takes it off the lane
+                self._batches.forget(index.batch.batch_id)
             except StoreDamaged as error:
                 self._faults[lane] = error
         return added
@@ -168,9 +176,12 @@ class Feeder:
         left, mismatches = room, 0
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
-            chunk = self._chunk(file, index, cursor, Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES)))
+            most = Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES))
+            chunk = self._chunk(file, index, cursor, most, self._slots.get(lane, 1))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
-            reply = self._queue.feed(lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues)
+            reply = self._queue.feed(
+                lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues, due_ms=_due_ms(index)
+            )
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
                 cursor = None if chunk.at_end else reply.cursor
@@ -223,8 +234,11 @@ class Feeder:
         self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
         self._ended.discard((lane, batch_id, round_))
 
-    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room) -> Chunk:
-        """Return the next chunk, with as many rows without an outcome as fit `room`. The last row may exceed its bytes."""
+    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room, slots: int) -> Chunk:
+        """Return the next chunk: rows without an outcome, until `room` is full. The last row may exceed the bytes of `room`.
+
+        `slots` is the number of slots of the lane's workers.
+        """
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
         for offset, line in self._lines(file, cursor):
@@ -232,7 +246,7 @@ class Feeder:
                 at_end = False
                 break
             next_cursor = offset + len(line)
-            row = self._row(index, offset, line.rstrip(b"\n"))
+            row = self._row(index, offset, line.rstrip(b"\n"), slots)
             if row is not None:
                 rows.append(row)
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
@@ -245,7 +259,7 @@ class Feeder:
             yield offset, line
             offset += len(line)
 
-    def _row(self, index: OutcomeIndex, offset: int, line: bytes) -> FeedRow | None:
+    def _row(self, index: OutcomeIndex, offset: int, line: bytes, slots: int) -> FeedRow | None:
         request = read_row(line)
         if (
             request is None or request.row >= index.batch.rows
@@ -264,15 +278,23 @@ class Feeder:
             attempts=tries.attempts,
             crashes=tries.crashes,
             solo_crashes=tries.solo_crashes,
+            place=place_of(request.row, request.cost, rows=index.batch.rows, slots=slots),
         )
 
 
-def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None) -> bool:
+def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None, window: Window) -> bool:
     """Whether this batch may be skipped while its lane is more than half full.
 
-    It may if rows of it wait on the lane, if no row of it is left to feed, or if the queue has closed it. False if the queue does
-    not know this round of the batch.
+    It may be skipped if half of the batch's part waits on the lane, if no row of the batch is left to feed, or if the queue has
+    closed the batch. It may not be skipped if the queue does not know this round of the batch.
     """
     if schedule is None or schedule.round != index.round:
         return False
-    return schedule.at_end or schedule.closed or waiting(schedule) > 0
+    return schedule.at_end or schedule.closed or window.has_enough(index.batch)
+
+
+def _due_ms(index: OutcomeIndex) -> int:
+    """Return when the round of a batch is due: its soft or its hard deadline, in Unix milliseconds; 0 if it has none."""
+    soft = index.batch.publish_at if index.round == 1 else None
+    due = min((at for at in (soft, index.deadline) if at is not None), default=None)
+    return 0 if due is None else int(due.timestamp() * 1000)

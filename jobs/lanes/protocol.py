@@ -38,7 +38,8 @@ class LanePolicy:
 class FeedRow:
     """One row to put on a lane.
 
-    `cost` is the expected work in tokens. Among a tenant's rows of one priority, the most costly is claimed first.
+    `cost` is the expected work in tokens. The rows of a batch are claimed in the order of `place`, a number below 10**10. None
+    stands for the row's own number.
     `attempts`, `crashes` and `solo_crashes` are the counts of `PastAttempts`, as storage shows them.
     """
 
@@ -50,6 +51,7 @@ class FeedRow:
     attempts: int = 0
     crashes: int = 0
     solo_crashes: int = 0
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class ClaimReply:
 
     `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty. Then
     suspects (rule 34) wait for a worker with no job in hand, so this worker should first finish its jobs. `reason` says why the
-    lane paused itself, and is empty otherwise. `lost` has the leases that were reported in `settle` and were no longer valid.
+    lane paused itself, and is empty otherwise. `dry` is True if the claim took the last ready row of a batch that can be fed on.
     """
 
     jobs: Sequence[Job]
@@ -83,7 +85,7 @@ class ClaimReply:
     paused: bool
     apart: bool = False
     reason: str = ""
-    lost: frozenset[Lease] = frozenset()
+    dry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +178,14 @@ class Schedule(Protocol):
         rows: Sequence[FeedRow],
         *,
         finish: bool = False,
+        due_ms: int = 0,
     ) -> FeedReply:
         """Add `rows` and move the batch's cursor in this lane from `cursor` to `next_cursor`.
 
-        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). A batch that the queue does not
-        know, or knows in an older round, is first opened anew at cursor 0, and its jobs of the older round are dropped. If
-        `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that are live are skipped.
+        If the queue's cursor is not `cursor`, or the feed is refused, nothing is added (rule 6). If the queue does not know the
+        batch, or knows it in an older round, the batch is first opened anew at cursor 0. Its jobs of the older round are
+        dropped. If `finish` is True, leased jobs of the round before are kept and may run to their end. Rows that wait or are
+        leased already are skipped. `due_ms` is when the batch is due, in Unix milliseconds; 0 means never.
         """
         ...
 
@@ -192,20 +196,19 @@ class Schedule(Protocol):
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
-        *,
-        settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
-        """Lease up to `n` jobs, by priority, tenant and length.
+        """Lease up to `n` jobs, by priority, tenant and batch (rule 43 of jobs/PROTOCOL.md).
 
         Before that, delayed jobs that are due become ready, and jobs whose leases ran out are rescued. `claim_id` is the text
         of a `ClaimId`; a call with the same id returns the same jobs. Jobs of one incarnation whose leases run out together
-        become a group of suspects. A rescued job carries the lease that it lost. Before all this, the reports in
-        `settle` are taken as the method `settle` would take them.
+        become a group of suspects. A rescued job carries the lease that it lost.
         """
         ...
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
-        """Extend leases, so that they run out `lease_ms` from now. Returns those that are gone or of a closed batch."""
+        """Extend leases, so that they run out `lease_ms` from now. Returns the leases that are gone, and those of closed
+        batches.
+        """
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
@@ -227,8 +230,8 @@ class Lanes(Protocol):
         """Return the sorted names of the lanes that were ever fed or paused."""
         ...
 
-    def snapshot(self, lane: str) -> LaneSnapshot:
-        """Return the lane as it is at this moment."""
+    def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
+        """Return the lane as it is at this moment. If batches are named, only these are in the snapshot, and no worker."""
         ...
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
@@ -244,7 +247,8 @@ class Lanes(Protocol):
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
         """Put the cursor of a batch back to 0. Returns whether the cursor was put back.
 
-        It is put back only if it is at the end, the batch is not closed and has this `version`, and none of its jobs is live.
+        The cursor is put back only if it is at the end, if the batch is not closed and has this `version`, and if no job of the
+        batch is live.
         """
         ...
 
@@ -264,5 +268,7 @@ class Lanes(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise QueueUnavailable unless the server takes writes. A replica takes none, nor does a server whose disk is full."""
+        """Raise QueueUnavailable unless the server takes writes. A replica does not take writes, nor does a server whose disk
+        is full.
+        """
         ...

@@ -9,16 +9,14 @@ from typing import Any, Final
 import orjson
 
 from jobs.lanes.job import InputSlice, Job, JobKey, Lease
+from jobs.lanes.places import MOST_COST
 from jobs.lanes.protocol import BatchSchedule, FeedRow, LanePolicy, Settlement, WorkerRecord
 
 SHOWN_MS: Final = 15_000
 """Snapshots show a worker for this many milliseconds after its last claim or beat, or as long as a lease if that is longer."""
 
-MOST_COST: Final = 10**9
-"""A row with a higher cost (in tokens) is put on the lane with this cost."""
-
-_HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|")
-"""The head that `feed_args` puts before a payload: round, priority, tenant, cost."""
+_HEAD: Final = re.compile(rb"\d+\|\d\|[^|]*\|\d+\|\d+\|")
+"""The head that `feed_args` puts before a payload: round, priority, tenant, cost, place."""
 
 
 def tenants_json(policy: LanePolicy) -> bytes:
@@ -36,7 +34,8 @@ def feed_args(round_: int, row: FeedRow) -> tuple[str, bytes]:
     """
     counts = f"|{row.attempts}|{row.crashes}|{row.solo_crashes}" if row.attempts or row.crashes else ""
     cost, payload = min(max(row.cost, 1), MOST_COST), row.payload
-    head = f"{round_}|{row.priority}|{row.tenant}|{cost}|"
+    place = row.row if row.place is None else row.place
+    head = f"{round_}|{row.priority}|{row.tenant}|{cost}|{place}|"
     if isinstance(payload, InputSlice):
         return f"{row.row}{counts}", f"{head}@{payload.offset},{payload.length}".encode()
     return f"{row.row}{counts}", b"%b=%b" % (head.encode(), payload)
@@ -63,7 +62,9 @@ def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat(""))
 
 
 def report_lines(settlements: Sequence[Settlement]) -> bytes:
-    """Return reports as text, one a line: the lease, and the milliseconds until its job is tried again (none if done)."""
+    """Return reports as text, one a line: the lease, and the milliseconds until its job is tried again (nothing if the job is
+    done).
+    """
     delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
     return lease_lines((report.lease for report in settlements), delays)
 
@@ -79,7 +80,7 @@ def jobs_of(flat: Sequence[bytes], claim_id: str) -> list[Job]:
 def _job(name: bytes, record: bytes, payload: bytes, claim_id: str) -> Job:
     batch_id, _, row = name.decode().rpartition("/")
     key = JobKey(batch_id, int(row))
-    state, round_, fence, attempts, crashes, _, _, _, _, _, *crashed = record.split(b"|")
+    state, round_, fence, attempts, crashes, _, _, _, _, _, _, *crashed = record.split(b"|")
     lease, burial = Lease(key, int(round_), int(fence), claim_id), state == b"b"
     if not crashed:
         return Job(lease, _payload(payload), max(int(attempts), 1), burial=burial, rescued=burial)

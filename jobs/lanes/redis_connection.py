@@ -66,8 +66,8 @@ class RedisConnection:
                 options["ssl_ca_certs"] = _readable(ca)
             client = redis.Redis.from_url(url, retry=_retry(), **options)
             pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # does not connect yet, and raises for unknown options
-        except (ValueError, TypeError, redis.exceptions.RedisError):  # whose message may hold a part of the password
+            pool.connection_class(**pool.connection_kwargs)  # does not connect yet; raises an error for unknown options
+        except (ValueError, TypeError, redis.exceptions.RedisError):  # the message may hold a part of the password
             raise QueueUnavailable(
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
                 "percent-encode special characters in the password, and leave out options that its scheme does not take"

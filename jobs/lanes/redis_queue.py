@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Self
 
+from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.lanes.job import Lease
 from jobs.lanes.protocol import Beat, ClaimReply, FeedReply, FeedRow, LanePolicy, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.records import (
@@ -24,8 +25,10 @@ from jobs.lanes.records import (
     workers_of,
 )
 from jobs.lanes.redis_connection import TIMEOUT_S, RedisClient, RedisConnection
-from jobs.lanes.scripts import LANES, PROBE, lane_key, lane_keys
+from jobs.lanes.scripts import PROBE, lane_key, lane_keys, lanes_key
 from jobs.settings import Settings
+from jobs.store.identity import NO_ID, StoreId
+from jobs.store.store import Store
 
 LOOK_AT: Final = 1024
 """One claim makes at most this many delayed jobs ready, and rescues at most this many: more than a worker has in hand."""
@@ -37,24 +40,33 @@ INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy
 class RedisQueue:
     """This queue implements `Schedule` and `Lanes`. Threads may share it. Every call may raise QueueUnavailable.
 
-    A row that is fed after `max_attempts` attempts is dying: it is claimed as a burial (rule 11 of jobs/PROTOCOL.md).
+    A row that is fed after `max_attempts` attempts is dying: it is claimed as a burial (rule 11 of jobs/PROTOCOL.md). The queue
+    has only the lanes of `store`, by the id of that store (rule 42). If `store` is None, it has the lanes that belong to no
+    store.
     """
 
     def __init__(
-        self, redis: RedisConnection | RedisClient, max_attempts: int = 5, policy: LanePolicy | None = None
+        self,
+        redis: RedisConnection | RedisClient,
+        max_attempts: int = 5,
+        policy: LanePolicy | None = None,
+        store: Store | None = None,
     ) -> None:
         policy = policy or LanePolicy()
+        self._store_id = StoreId(store) if store is not None else None
         self._redis = redis if isinstance(redis, RedisConnection) else RedisConnection(redis)
         self._max_attempts = max_attempts
         self._rules = (LOOK_AT, policy.pause_after_deaths, int(policy.priority_aging_s * 1000), tenants_json(policy))
 
     @classmethod
-    def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
-        """Return the queue at the URL of the settings, or at `url` if that is given. The policy is from the settings too."""
+    def from_settings(cls, settings: Settings, store: Store | None, url: str | None = None) -> Self:
+        """Return the queue of `store`, with the policy of the settings. It is at `url`, or by default at the URL of the
+        settings.
+        """
         if url is None:
             url = settings.redis_url.get_secret_value() if settings.redis_url is not None else ""
         policy = LanePolicy(settings.pause_after_deaths, settings.priority_aging_s, settings.tenants)
-        return cls.from_url(url, settings.max_attempts, policy=policy, ca=settings.redis_ca)
+        return cls.from_url(url, settings.max_attempts, policy=policy, ca=settings.redis_ca, store=store)
 
     @classmethod
     def from_url(
@@ -64,9 +76,10 @@ class RedisQueue:
         timeout_s: float = TIMEOUT_S,
         policy: LanePolicy | None = None,
         ca: Path | None = None,
+        store: Store | None = None,
     ) -> Self:
-        """Return the queue at `url`, which `RedisConnection.from_url` describes."""
-        return cls(RedisConnection.from_url(url, timeout_s, ca), max_attempts, policy)
+        """Return the queue of `store` at `url`, which `RedisConnection.from_url` describes."""
+        return cls(RedisConnection.from_url(url, timeout_s, ca), max_attempts, policy, store)
 
     def feed(
         self,
@@ -79,9 +92,10 @@ class RedisQueue:
         rows: Sequence[FeedRow],
         *,
         finish: bool = False,
+        due_ms: int = 0,
     ) -> FeedReply:
-        self._redis.command("SADD", LANES, lane)
-        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish))
+        self._redis.command("SADD", lanes_key(self._made_id()), lane)
+        head = (batch_id, round_, cursor, next_cursor, int(at_end), self._max_attempts, int(finish), due_ms)
         args = chain.from_iterable(feed_args(round_, row) for row in rows)
         accepted, refused, found_round, found_cursor = self._run("feed", lane, *head, *args)
         return FeedReply(bool(accepted), bool(refused), found_round, found_cursor)
@@ -93,16 +107,14 @@ class RedisQueue:
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
-        *,
-        settle: Sequence[Settlement] = (),
     ) -> ClaimReply:
         if "|" in claim_id or "\n" in claim_id:  # | separates the fields of a record, and a newline separates leases
             raise ValueError(f"a claim id has no | and is one line: {claim_id}")
-        args = (claim_id, n, report_lines(settle), worker.worker, worker_bytes(worker), worker.running)
+        args = (claim_id, n, worker.worker, worker_bytes(worker), worker.running)
         times = (lease_ms, shown_ms(lease_ms))
-        more_keys = (lane_key(lane, f"claim:{claim_id}"),)
+        more_keys = (lane_key(self._id(), lane, f"claim:{claim_id}"),)
         reply = self._run("claim", lane, *args, *times, *self._rules, more_keys=more_keys)
-        jobs, ready, delayed, leased, paused, apart, reason, lost = reply
+        jobs, ready, delayed, leased, paused, apart, reason, dry = reply
         if None in jobs[2:3]:
             jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
@@ -113,12 +125,12 @@ class RedisQueue:
             paused=bool(paused),
             apart=bool(apart),
             reason=reason.decode(),
-            lost=frozenset(settle[i - 1].lease for i in lost),
+            dry=bool(dry),
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
         """Return the stored payload of each claimed job. A lost payload is empty, and its request is then read from storage."""
-        found = self._redis.command("HMGET", lane_key(lane, "payload"), *jobs)
+        found = self._redis.command("HMGET", lane_key(self._known_id(), lane, "payload"), *jobs)
         return [payload or b"" for payload in found]
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
@@ -135,10 +147,13 @@ class RedisQueue:
         return frozenset(leases[i - 1] for i in lost)
 
     def lanes(self) -> Sequence[str]:
-        return sorted(name.decode() for name in self._redis.command("SMEMBERS", LANES))
+        return sorted(name.decode() for name in self._redis.command("SMEMBERS", lanes_key(self._id())))
 
-    def snapshot(self, lane: str) -> LaneSnapshot:
-        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run("snapshot", lane)
+    def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
+        self._id()
+        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run(
+            "snapshot", lane, *batch_ids
+        )
         live = {name.decode(): max(int(n), 0) for name, n in pairs(counts)}
         return LaneSnapshot(
             lane=lane,
@@ -154,16 +169,19 @@ class RedisQueue:
         )
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
+        self._id()
         return int(self._run("drop", lane, batch_id, round_, int(forget), int(finish)))
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
+        self._id()
         return bool(self._run("reset", lane, batch_id, version))
 
     def pause(self, lane: str) -> None:
-        self._redis.command("SADD", LANES, lane)
+        self._redis.command("SADD", lanes_key(self._made_id()), lane)
         self._run("pause", lane, 1)
 
     def resume(self, lane: str) -> None:
+        self._id()
         self._run("pause", lane, 0)
 
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
@@ -178,4 +196,25 @@ class RedisQueue:
         self._redis.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        return self._redis.run(script, (*lane_keys(lane), *more_keys), args)
+        return self._redis.run(script, (*lane_keys(self._known_id(), lane), *more_keys), args)
+
+    def _known_id(self) -> str:
+        """Return the id of the store as it was last read. Beats and reports use it, so that a slow storage does not hold them
+        up.
+        """
+        return NO_ID if self._store_id is None else self._store_id.known
+
+    def _id(self) -> str:
+        """Return the id of the store. If no id is known, the store is read. Raises QueueUnavailable if it cannot be read."""
+        return NO_ID if self._store_id is None else _or_unavailable(self._store_id.look)
+
+    def _made_id(self) -> str:
+        """Return the id of the store, and create the id if the store has none. Raises QueueUnavailable if the storage fails."""
+        return NO_ID if self._store_id is None else _or_unavailable(self._store_id.make)
+
+
+def _or_unavailable(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except StoreUnavailable as error:
+        raise QueueUnavailable(f"which queue belongs to this store is not known: {error}") from error

@@ -9,18 +9,16 @@ from importlib.resources import files
 from itertools import chain
 from typing import Final
 
-PREFIX: Final = "np:1"
+PREFIX: Final = "np:2"
 """Every key begins with this prefix. The number is the version of the format of everything that Nightpress keeps in Redis.
 
 A release that changes the format also changes the number. So it neither reads nor harms the keys of the old format, and its
 feeders build the schedule anew from storage.
 """
-LANES: Final = f"{PREFIX}:lanes"
-"""A set with the names of the lanes that were ever fed or paused."""
 PROBE: Final = f"{PREFIX}:probe"
 """A key that never exists. `RedisQueue.check` deletes a field of it, which shows whether the server accepts writes."""
 KEYS: Final = (
-    *("batches", "jobs", "payload", "ready", "delayed", "leased", "tenants", "meta", "workers", "counts"),
+    *("batches", "jobs", "payload", "ready", "delayed", "leased", "waits", "meta", "workers", "counts"),
     *("suspects", "crashed", "flights"),
 )
 """The keys of a lane, in the order in which each script gets them as KEYS; lua/parts/lane.lua says what they hold."""
@@ -30,29 +28,33 @@ PARTS: Final = ("lane", "records", "changes", "jobs")
 """The files of lua/parts that are put before every script, in order."""
 MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
     "beat": ("presence",),
-    "claim": ("presence", "mend", "reports", "rescue", "leasing", "turns"),
-    "settle": ("reports",),
+    "claim": ("presence", "mend", "rescue", "leasing", "turns"),
 }
 """Some scripts need more files of lua/parts. They are put between `PARTS` and the script, in order."""
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen"),
+    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen", "hscan"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )
-"""The Redis user of Nightpress must be allowed to run these commands on keys `np:1:*`. docs/deployment.md shows them."""
+"""The Redis user of Nightpress must be allowed to run these commands on keys `np:2:*`. docs/deployment.md shows them."""
 
 
 @cache
-def lane_keys(lane: str) -> Sequence[str]:
-    """Return the keys of a lane, in the order of `KEYS`."""
-    return tuple(lane_key(lane, name) for name in KEYS)
+def lane_keys(store_id: str, lane: str) -> Sequence[str]:
+    """Return the keys of a lane of a store, in the order of `KEYS`."""
+    return tuple(lane_key(store_id, lane, name) for name in KEYS)
 
 
-def lane_key(lane: str, name: str) -> str:
-    """Return the key `name` of a lane, as Redis knows it."""
-    return f"{PREFIX}:{{{lane}}}:{name}"
+def lane_key(store_id: str, lane: str, name: str) -> str:
+    """Return the key `name` of a lane of a store, as Redis knows it."""
+    return f"{PREFIX}:{{{store_id}/{lane}}}:{name}"
+
+
+def lanes_key(store_id: str) -> str:
+    """Return the key of a set with the names of all lanes of a store that were ever fed or paused."""
+    return f"{PREFIX}:{store_id}:lanes"
 
 
 @cache

@@ -1,10 +1,9 @@
 """The window of a lane bounds how many rows wait there, and how many of each batch (rule 29 of jobs/PROTOCOL.md).
 
 The window is bounded in rows and in request bytes. Batches are fed in the order of priority and age, and each may take all the
-room that is left. A batch that has no waiting row gets an *allocation* of rows even if the window is full, so that no tenant and
-no priority waits for another. Allocations are bounded too, since many open batches would otherwise fill the memory of Redis. The
-allocations of one priority come to about two windows, and each tenant has an equal part of that. If a tenant's part is used up,
-a batch of the tenant still gets a few rows.
+room that is left. So that no batch waits for another, each has a *part* of the window, which it may fill even if the window is
+full: in each priority the tenants have equal parts, and so have the batches of a tenant. All parts of one priority come to a
+window. If very many batches are open, each has a few rows all the same.
 """
 
 from collections import Counter
@@ -16,15 +15,9 @@ from jobs.batches.batch import Batch
 from jobs.lanes.protocol import BatchSchedule, LaneSnapshot
 from jobs.settings import Settings
 
-ALLOCATION_ROWS: Final = 64
-"""An allocation has at most this many rows."""
-
 LEAST_ROWS: Final = 8
-"""An allocation has at least this many rows, unless the whole window holds fewer. Opening an input takes as long for one row as
-for many, so smaller allocations would not pay."""
-
-ALLOCATED_WINDOWS: Final = 2
-"""The allocations of one priority come to about this many windows."""
+"""A part has at least this many rows, unless the whole window holds fewer. Opening an input takes as long for one row as for
+many, so smaller parts would not pay."""
 
 REFERENCE_BYTES: Final = 32
 """A request takes about this many bytes on the queue if the queue holds only the request's place in the input."""
@@ -57,33 +50,39 @@ class Window:
         self._request = max(settings.inline_bytes, REFERENCE_BYTES)
         self._most = max(min(settings.window_rows, settings.window_bytes // self._request), 1)
         self._schedules = snapshot.batches
-        self._live: Counter[tuple[int, str]] = Counter()
-        for batch in batches:
-            schedule = self._schedules.get(batch.batch_id)
-            self._live[batch.priority, batch.tenant] += 0 if schedule is None else schedule.live
-        self._tenants = Counter(priority for priority, _ in self._live)
+        feeding = (batch for batch in batches if not _is_at_end(self._schedules.get(batch.batch_id)))
+        self._batches = Counter((batch.priority, batch.tenant) for batch in feeding)
+        self._tenants = Counter(priority for priority, _ in self._batches)
 
     def room(self, batch: Batch) -> Room:
-        """Return how much of a batch may be fed: the room that is left in the window.
+        """Return how much of a batch may be fed: the room that is left in the window, or what the batch's part lacks.
 
-        If no row of the batch waits, and the room is smaller than an allocation in rows or in bytes, the allocation is returned
-        instead.
+        What the part lacks is returned only if it is more than what is left, in rows or in bytes, and if less than half of the
+        part waits.
         """
-        if waiting(self._schedules.get(batch.batch_id)):
+        lacking = self._part(batch) - waiting(self._schedules.get(batch.batch_id))
+        if self.has_enough(batch):
             return self._left
-        part = ALLOCATED_WINDOWS * self._most // self._tenants[batch.priority]
-        rows = max(LEAST_ROWS, min(ALLOCATION_ROWS, part - self._live[batch.priority, batch.tenant]))
-        rows = min(rows, self._most)
-        allocation = Room(rows, rows * self._request)
-        is_more = self._left.rows < allocation.rows or self._left.size < allocation.size
-        return allocation if is_more else self._left
+        part = Room(lacking, lacking * self._request)
+        return part if self._left.rows < part.rows or self._left.size < part.size else self._left
 
-    def take(self, batch: Batch, fed: Room) -> None:
-        """Count what was fed of a batch."""
+    def has_enough(self, batch: Batch) -> bool:
+        """Whether at least half of the batch's part waits."""
+        return 2 * waiting(self._schedules.get(batch.batch_id)) >= self._part(batch)
+
+    def take(self, fed: Room) -> None:
+        """Count what was fed."""
         self._left = self._left.minus(fed)
-        self._live[batch.priority, batch.tenant] += fed.rows
+
+    def _part(self, batch: Batch) -> int:
+        parts = self._tenants[batch.priority] * self._batches[batch.priority, batch.tenant]
+        return min(max(self._most // max(parts, 1), LEAST_ROWS), self._most)
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """Return how many rows of a batch wait on a lane: ready or delayed. `schedule` is None if the lane does not know it."""
+    """Return how many rows of a batch wait on a lane, ready or delayed. `schedule` is None if the lane lacks the batch."""
     return 0 if schedule is None else schedule.ready + schedule.delayed
+
+
+def _is_at_end(schedule: BatchSchedule | None) -> bool:
+    return schedule is not None and schedule.at_end

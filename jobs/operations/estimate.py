@@ -2,8 +2,8 @@
 
 Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
 of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
-assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. Such an
-estimate has no device time.
+assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. An
+estimate that rests on this assumption has no device time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ Group = tuple[str, str]
 """Kind and model."""
 
 Basis = Literal["history", "other templates", "assumed"]
-"""What an estimate rests on. `other templates`: rows of the same kind and model that began with another template."""
+"""The basis of an estimate. `other templates`: rows of the same kind and model that began with another template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a file would take: a line for each kind and model. `faults` counts the refused rows by code."""
+    """The estimate of a file: a line for each kind and model. `faults` counts the refused rows by code."""
 
     rows: int
     refused: int

@@ -97,12 +97,13 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
     asked = kind.request_type.model_validate(dict(request.request))
     try:
         conversation = kind.compose(asked)
-        prompts = tuple(next(conversation, ()))
+        prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
     except RowError:
         raise
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    with contextlib.suppress(Exception):  # the prompts are made, so an error of the kind as it is closed is harmless
+    # the prompts are made: an error that the kind raises as it is closed does no harm
+    with contextlib.suppress(Exception):
         conversation.close()
     return prompts
 

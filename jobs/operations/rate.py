@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 WINDOW_S: Final = 30.0
-"""Seconds. Only the newest of the readings older than this is kept, and the window begins with that reading."""
+"""The length of the window, in seconds. Of the readings older than this, only the newest is kept, and the window begins with
+it.
+"""
 
 SHORTEST_S: Final = 4.0
-"""Seconds. There is no rate until the readings cover this time, because outcomes arrive in steps, with each flush."""
+"""There is no rate until the readings cover this many seconds, because outcomes arrive in steps, with each flush."""
 
 
 class Rate:

@@ -31,7 +31,7 @@ class Results:
     Attributes:
         batch: The batch as it was accepted.
         round: The published round that the rows are from; None if no round is published yet. If it is None, the rows are those
-            that have an outcome so far, and a later iteration may yield more rows, and another output for a retried row.
+            that have an outcome so far. A later iteration may then yield more rows, and another output for a retried row.
         is_finished: Whether the batch is published and not open again.
         errors: True if these are the rows that did not complete, False if they are the completed rows.
     """

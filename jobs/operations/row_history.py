@@ -10,7 +10,7 @@ from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.input import read_rows
 from jobs.batches.published import ERRORS, OUTPUT, read_published
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import latest_done, require_batch
+from jobs.batches.rounds import latest_done, read_round, require_batch
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
@@ -57,6 +57,7 @@ def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]
     request = request_of(store, batch, row)
     kind = None if request is None else kinds.get(request["kind"])
     prompts = [] if request is None or kind is None else list(_prompts(request, kind, attempts))
+    read_round(store, batch)  # raises NoBatch if the batch was deleted while its files were read
     return RowHistory(batch_id, row, request, prompts, list(map(_as_values, attempts)), outcome)
 
 
@@ -109,7 +110,7 @@ def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterat
 
 
 def _attempts(store: Store, batch: Batch, row: int) -> Iterator[Outcome]:
-    """Yield every outcome of the row, once even if its segment is in several files. Heads show which files must be read."""
+    """Yield every outcome of the row. If a segment is in several files, its outcomes are yielded once."""
     seen: set[str] = set()
     files = list_files(store, BatchPaths(batch.batch_id))
     for path, heads in each_heads(store, [*files.alone, *files.compacted]):

@@ -5,6 +5,7 @@ Storage decides which rows have outcomes, and the queue which rows wait or are l
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
+from jobs.batches.records import no_batch
 from jobs.batches.rounds import Clock, list_batches, load_batch, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.batches.segments.name import SegmentName
@@ -26,7 +28,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 FIRST_SEGMENTS: Final = 8
-"""To find when a batch's first row was started, this many of its first segments are read, and as many lines of each."""
+"""To find when a batch's first row was started, this many of its first segments are read, and this many lines of each segment."""
 
 FORGET_AFTER: Final = timedelta(hours=1)
 """A reader drops its memory of an open batch that nobody has asked about for this long."""
@@ -76,20 +78,27 @@ class StatusReader:
 
     def batch(self, batch_id: str) -> BatchStatus:
         """Return the status of one batch now. Raises NoBatch, StoreUnavailable."""
-        return self.read([batch_id]).batches[0]
+        found = self.read([batch_id]).batches
+        if not found:
+            raise no_batch(batch_id)
+        return found[0]
 
     def read(self, batch_ids: Sequence[str], faults: list[StoreDamaged] | None = None) -> Status:
-        """Return the status of these batches now, and every worker of every lane. Raises NoBatch, StoreUnavailable.
+        """Return the status of these batches now, and every worker of every lane. Raises StoreUnavailable.
 
-        A damaged batch is left out, and its error is added to `faults`; without `faults`, the error is raised.
+        A batch that was deleted is left out. A damaged batch is left out, and its error is added to `faults`; without `faults`,
+        the error is raised.
         """
         lanes, fault = self._snapshots()
         batches = []
         for batch_id in batch_ids:
-            with collect_damage(faults):
+            with collect_damage(faults), suppress(NoBatch):
                 batches.append(self._status(batch_id, lanes))
                 if self.counts_late and batches[-1].state == "published":
-                    batches[-1] = self._with_late(batches[-1])
+                    try:
+                        batches[-1] = self._with_late(batches[-1])
+                    except NoBatch:
+                        batches.pop()
         workers = [worker for snapshot in (lanes or {}).values() for worker in snapshot.workers]
         paused = {lane: snapshot.reason for lane, snapshot in (lanes or {}).items() if snapshot.paused}
         return Status(batches, sorted(workers, key=lambda worker: (worker.lane, worker.worker)), fault, paused)
@@ -105,10 +114,10 @@ class StatusReader:
     def _status(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
         try:
             batch = require_batch(self.store, batch_id)
+            done = read_round(self.store, batch).published
         except NoBatch:
             self._forget(batch_id)
             raise
-        done = read_round(self.store, batch).published
         if done is None:
             watched = self._watch(batch)
             with watched.lock:
@@ -159,7 +168,11 @@ class StatusReader:
 
     def _with_late(self, one: BatchStatus) -> BatchStatus:
         """Add the late usage, which is in no published number. It is charged only if a further round publishes its rows."""
-        return replace(one, late=spent(self.store, one.id, one.currency) - one.usage - one.wasted)
+        late = spent(self.store, one.id, one.currency) - one.usage - one.wasted
+        read_round(
+            self.store, require_batch(self.store, one.id)
+        )  # raises NoBatch if it was deleted while its files were read
+        return replace(one, late=late)
 
     def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
         """Add the rate over the window. Until the window is long enough, add the mean since the first row was started."""
@@ -227,7 +240,7 @@ def listed(store: Store, published: int | None = None, faults: list[StoreDamaged
     unfinished: list[tuple[datetime, str]] = []
     finished: list[tuple[datetime, str]] = []
     for batch_id in list_batches(store):
-        with collect_damage(faults):
+        with collect_damage(faults), suppress(NoBatch):
             if (batch := load_batch(store, batch_id)) is None:
                 continue
             if (done := read_round(store, batch).published) is None:
@@ -274,7 +287,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         ready=ready,
         delayed=delayed,
         leased=leased,
-        # For a moment, a row whose outcome is written but not yet settled is counted as finished and as leased.
+        # A row whose outcome is written but not settled yet is counted twice for a moment: as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
         usage=index.usage,
         wasted=index.wasted,

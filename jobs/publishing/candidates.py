@@ -29,7 +29,7 @@ def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: 
     for path, segments in each_segments(store, files):
         for segment in segments:
             name = segment.head.name
-            if index.segments.get(name) == path:  # otherwise another file gives this segment
+            if index.segments.get(name) == path:  # otherwise the segment counts from another file
                 ledger.spend(segment.head.spent, segment.head.currency)
                 _add_segment(segment, places[name], index, winners, ledger)
     return names

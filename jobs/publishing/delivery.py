@@ -7,19 +7,24 @@ again, and publishing never waits for a delivery.
 A later round replaces the earlier round at the URL. If a process finds after its write that a newer round is published, it writes
 the newer round too. It does so even if another process has delivered the newer round, since the older write may have ended last.
 
-Under a URL that ends in `/`, delivery writes `output.<suffix>` and `errors.jsonl`. Any other URL is the file of the outputs.
+Under a URL that ends in `/`, delivery writes `output.<suffix>`, `errors.jsonl`, `usage.json`, and last `manifest.json`, with the
+sha256 and the bytes of each of the others. Whoever finds there what the manifest says has them whole, and of one round. Any other
+URL is the file of the outputs alone.
 """
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
-from jobs.batches.batch import Batch, BatchPaths, Delivered, Done
-from jobs.batches.published import ERRORS, OUTPUT, published_lines
-from jobs.batches.rounds import Clock, is_open, latest_done, load_batch, now, read_round, to_bytes
-from jobs.errors import NightpressError, RequestError, StoreDamaged, StoreUnavailable
+import orjson
+
+from jobs.batches.batch import FORMAT, Batch, BatchPaths, Delivered, Done
+from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_lines
+from jobs.batches.rounds import Clock, create_marker, is_open, latest_done, load_batch, now, read_round_or_deletion
+from jobs.errors import NightpressError, NoBatch, RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results.form import ResultForm
 from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
@@ -28,14 +33,20 @@ from jobs.logs import logger
 from jobs.store.damage import Damage, collect_damage
 from jobs.store.destinations import file_in, write_destination
 from jobs.store.store import Store
-from jobs.urls import local_path, redacted
+from jobs.urls import holds_secret, local_path, redacted
+
+MANIFEST: Final = "manifest.json"
+"""The name of the file that describes the others at an output URL."""
 
 RETRY_S: Final = 30.0
 """Seconds from a delivery that failed to the next try of the same batch."""
 
 
 def check_output_url(url: str, form: ResultForm) -> str:
-    """Return an output URL as it is stored: a local path becomes absolute. Raises RequestError if it cannot be written."""
+    """Return an output URL as it is stored: a local path becomes absolute.
+
+    Raises RequestError if outputs in this form cannot be written to the URL.
+    """
     if form not in SUFFIXES:
         raise RequestError(
             f"--output-format {form}: an output URL takes {', '.join(SUFFIXES)}; for {form}, use results"
@@ -48,6 +59,13 @@ def check_output_url(url: str, form: ResultForm) -> str:
 
         if not is_writable(url):
             raise RequestError(f"--output-url {redacted(url)}: {UNWRITABLE}")
+    if holds_secret(url):
+        raise RequestError(
+            "--output-url holds a password or a key, and would be stored with the batch: leave it out of the URL, and give it to "
+            "whoever delivers, in store_options (NIGHTPRESS_STORE_OPTIONS__SECRET=...) or in the file system's own environment, "
+            "such as AWS_SECRET_ACCESS_KEY"
+        )
+    if path is None:
         return url
     return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
 
@@ -62,8 +80,13 @@ def undelivered_url(store: Store, batch_id: str) -> str | None:
     batch = load_batch(store, batch_id)
     if batch is None or batch.output_url is None:
         return None
-    done = read_round(store, batch).latest
-    return None if done is None or is_delivered(store, batch, done) else redacted(batch.output_url)
+    try:
+        current, is_deleted = read_round_or_deletion(store, batch)
+    except NoBatch:  # it was deleted meanwhile
+        return None
+    if is_deleted or current.latest is None or is_delivered(store, batch, current.latest):
+        return None
+    return redacted(batch.output_url)
 
 
 @dataclass
@@ -102,14 +125,12 @@ class Deliverer:
     def deliver_batch(self, batch_id: str) -> None:
         """Try the delivery that one batch owes, even if it is not due. A deleted batch owes nothing.
 
-        Raises RequestError, StoreUnavailable.
+        Raises StoreUnavailable.
         """
         batch = load_batch(self.store, batch_id)
         try:
             owes_nothing = batch is None or self._delivered(batch)
-        except (RequestError, StoreDamaged):
-            if load_batch(self.store, batch_id) is not None:
-                raise
+        except NoBatch:  # it was deleted meanwhile
             owes_nothing = True
         if owes_nothing:
             self._overwritten.discard(batch_id)
@@ -118,7 +139,7 @@ class Deliverer:
     def _delivered(self, batch: Batch) -> bool:
         """Deliver the newest published round if it is not at the URL.
 
-        Returns whether that round is at the URL and the batch is not open, so that no delivery is owed.
+        Returns True if the batch owes no delivery: the newest published round is at the URL, and the batch is not open.
         """
         while (done := latest_done(self.store, batch.batch_id)) is not None:
             if batch.batch_id not in self._overwritten and is_delivered(self.store, batch, done):
@@ -139,29 +160,40 @@ class Deliverer:
         try:
             with self._damage.look(batch.batch_id):
                 self._write(batch, done)
+        except NoBatch:
+            raise
         except NightpressError as error:
-            if load_batch(self.store, batch.batch_id) is None:  # it was deleted meanwhile
-                return False
             self._again_at[batch.batch_id] = self.monotonic() + RETRY_S
             logger().warning("batch.undelivered", batch=batch.batch_id, round=done.round, error=str(error))
             return False
         return True
 
     def _mark(self, batch: Batch, done: Done) -> None:
-        marker = Delivered(round=done.round, url=str(batch.output_url), at=self.clock())
-        self.store.create(BatchPaths(batch.batch_id).delivered(done.round), to_bytes(marker))
+        marker = Delivered(round=done.round, url=redacted(str(batch.output_url)), at=self.clock())
+        create_marker(self.store, batch, BatchPaths(batch.batch_id).delivered(done.round), marker)
         self._overwritten.discard(batch.batch_id)
         logger().info("batch.delivered", batch=batch.batch_id, round=done.round, url=redacted(str(batch.output_url)))
 
     def _write(self, batch: Batch, done: Done) -> None:
         url, form = str(batch.output_url), ResultForm(batch.output_form)
-        place = file_in(url, f"output.{SUFFIXES[form]}") if url.endswith("/") else url
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
-        with self._opened(place) as target:
-            write_results(lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), target)
-        if url.endswith("/"):
-            with self._opened(file_in(url, ERRORS)) as target:
-                target.writelines(published_lines(self.store, done, batch.batch_id, ERRORS))
+        if not url.endswith("/"):
+            with self._opened(url) as target:
+                write_results(lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), target)
+            return
+        files: dict[str, _Hashed] = {}
+        name = f"output.{SUFFIXES[form]}"
+        with self._opened(file_in(url, name)) as target:
+            files[name] = hashed = _Hashed(target)
+            write_results(
+                lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), cast("BinaryIO", hashed)
+            )
+        for name in (ERRORS, USAGE):
+            with self._opened(file_in(url, name)) as target:
+                files[name] = _Hashed(target)
+                files[name].writelines(published_lines(self.store, done, batch.batch_id, name))
+        with self._opened(file_in(url, MANIFEST)) as target:
+            target.write(_manifest(batch, done, files))
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[BinaryIO]:
@@ -170,3 +202,41 @@ class Deliverer:
                 yield target
         except OSError as error:
             raise StoreUnavailable(f"cannot write {redacted(place)}: {error.strerror or error}") from error
+
+
+class _Hashed:
+    """A file while it is written, with the number of its bytes and their sha256."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: bytes) -> int:
+        """Write bytes. Returns their number."""
+        self._digest.update(data)
+        self.bytes += len(data)
+        return self._target.write(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Write lines, which have their line ends."""
+        for line in lines:
+            self.write(line)
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of all bytes that were written, in hex."""
+        return self._digest.hexdigest()
+
+
+def _manifest(batch: Batch, done: Done, files: Mapping[str, _Hashed]) -> bytes:
+    """Return the content of `manifest.json`."""
+    values = {
+        "format": FORMAT,
+        "batch_id": batch.batch_id,
+        "round": done.round,
+        "published_at": done.at,
+        "counts": done.counts,
+        "files": {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in files.items()},
+    }
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)

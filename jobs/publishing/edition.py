@@ -98,7 +98,7 @@ class Edition:
         return closed_row(self._batch_id, row, requests.at(row), self._index.closed)
 
     def _carried(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the number and the line of each row that completed in the round before and was not sent back."""
+        """Yield the number and the line of each row that completed in the round before and keeps this outcome."""
         current = self._index.current
         if current.before is not None:
             for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):

@@ -102,7 +102,7 @@ class Ledger:
     def _currencies(self, prices: Prices, before: Mapping[str, Any] | None) -> Sequence[str]:
         """Return the currencies that rows and attempts name; only the publisher's own if they name none.
 
-        The first is the currency of the round before if it is among them, otherwise the currency of most rows.
+        The first is the currency of the round before, if rows or attempts name it; otherwise it is the currency of most rows.
         """
         rows: dict[str, int] = {
             currency: 0 for (_, currency), counts in self._spent.items() if currency and any(counts)

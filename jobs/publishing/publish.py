@@ -11,11 +11,20 @@ from itertools import islice
 from pathlib import Path
 
 from jobs.accounts.summaries import add_summary, note_round
-from jobs.batches.batch import Done
+from jobs.batches.batch import Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import Clock, finish_round, load_batch, now, read_marker, require_batch, to_bytes
+from jobs.batches.rounds import (
+    Clock,
+    create_marker,
+    finish_round,
+    load_batch,
+    now,
+    read_marker,
+    read_round,
+    require_batch,
+)
 from jobs.batches.segments.files import until_read
-from jobs.errors import NoBatch
+from jobs.errors import NoBatch, StoreUnavailable
 from jobs.prices import Prices
 from jobs.publishing.edition import Edition
 from jobs.publishing.winners import BUCKET_BYTES, Winners
@@ -47,13 +56,18 @@ def publish(
 
     Raises NoBatch if there is no such batch, or if it was deleted meanwhile; StoreDamaged, StoreUnavailable.
     """
-    return until_read(store, lambda: _publish(store, batch_id, prices, clock, scratch, bucket_bytes))
+    batch = require_batch(store, batch_id)
+    try:
+        return until_read(store, lambda: _publish(store, batch, prices, clock, scratch, bucket_bytes))
+    except StoreUnavailable:  # a folder that went while it was written to may have gone with the whole batch
+        read_round(store, batch)
+        raise
 
 
 def _publish(
-    store: Store, batch_id: str, prices: Prices, clock: Clock, scratch: Path | None, bucket_bytes: int
+    store: Store, batch: Batch, prices: Prices, clock: Clock, scratch: Path | None, bucket_bytes: int
 ) -> Done | Incomplete:
-    index = OutcomeIndex(store, require_batch(store, batch_id))
+    batch_id, index = batch.batch_id, OutcomeIndex(store, batch)
     index.refresh()
     if index.done is not None:
         finish_round(store, index.batch, clock)
@@ -64,11 +78,16 @@ def _publish(
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
         edition = Edition(store, index, prices, winners)
         mine = edition.write(clock)
-    if load_batch(store, batch_id) != index.batch:  # it was deleted meanwhile, and perhaps accepted again
+    if load_batch(store, batch_id) != index.batch:  # the batch was deleted meanwhile, and perhaps accepted again
         store.discard(f"{index.paths.root}/{mine.folder}")
         raise NoBatch(f"{batch_id} was deleted while it was published")
     note_round(store, batch_id, index.round)
-    if store.create(index.paths.done(index.round), to_bytes(mine)):
+    try:
+        decided = create_marker(store, batch, index.paths.done(index.round), mine)
+    except NoBatch:
+        store.discard(f"{index.paths.root}/{mine.folder}")
+        raise
+    if decided:
         add_summary(store, batch_id, mine, edition.usage, edition.usage_before)
         finish_round(store, index.batch, clock)
         return mine

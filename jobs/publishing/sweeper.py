@@ -21,7 +21,7 @@ from jobs.batches.breaker import trip
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import close, open_next_round, require_batch
+from jobs.batches.rounds import close, open_next_round
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
@@ -79,7 +79,7 @@ class Sweeper:
             done = None
             try:
                 with self.damage.look(batch_id):
-                    done = self._advance(index)
+                    done = self._close_feed_or_publish(index)
                 if done is None:
                     self._compact(index)
             except NoBatch:
@@ -97,18 +97,11 @@ class Sweeper:
             raise fault
         return still_open
 
-    def _advance(self, index: OutcomeIndex) -> Done | None:
+    def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         """Bring a batch a step further. Returns the marker of its round if the round is published, otherwise None.
 
         Raises NoBatch if the batch was deleted, StoreDamaged.
         """
-        try:
-            return self._close_feed_or_publish(index)
-        except StoreDamaged:  # a file may be missing because the batch was deleted: then NoBatch is raised
-            require_batch(self.store, index.batch.batch_id)
-            raise
-
-    def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         if index.current.has_next_round and open_next_round(self.store, index.batch, self.clock):
             index.refresh()
         self._close_in_time(index)
@@ -119,6 +112,7 @@ class Sweeper:
             seen = self._end_in_queue(index)
         if (
             index.done is None
+            and index.missing
             and index.current.paused is None
             and not index.current.postponed
             and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
@@ -157,7 +151,7 @@ class Sweeper:
         """Return what the queue shows of the batch, by lane; None for a lane that does not know the batch in this round."""
         seen: dict[str, BatchSchedule | None] = {}
         for lane in index.batch.lanes:
-            schedule = self.queue.snapshot(lane).batches.get(index.batch.batch_id)
+            schedule = self.queue.snapshot(lane, index.batch.batch_id).batches.get(index.batch.batch_id)
             seen[lane] = schedule if schedule is not None and schedule.round == index.round else None
         return seen
 
@@ -217,7 +211,9 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write final failures for the rows whose requests cannot be read. A completed line that comes later wins over them."""
+        """Write a final failure for each row whose request cannot be read. If a completed line of the row comes later,
+        it wins.
+        """
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))
         worker, incarnation, rows = "sweeper", secrets.token_hex(4), 0
@@ -237,7 +233,7 @@ class Sweeper:
         batch_id = index.batch.batch_id
         with suppress(QueueUnavailable):
             for lane in index.batch.lanes:
-                schedule = self.queue.snapshot(lane).batches.get(batch_id)
+                schedule = self.queue.snapshot(lane, batch_id).batches.get(batch_id)
                 if schedule is not None:
                     self.queue.drop(lane, batch_id, schedule.round, forget=True)
 

@@ -22,9 +22,10 @@ MAX_S: Final = 300.0
 """The longest wait between two looks at a damaged batch, in seconds."""
 
 
-def damaged_file(store: Store, path: str) -> StoreDamaged:
-    """Make the error for a file that is not what was written."""
-    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged. Restore it from a backup.")
+def damaged_file(store: Store, path: str, fault: str = "") -> StoreDamaged:
+    """Make the error for a file that is not what was written. `fault` names the field that shows it, if one does."""
+    reason = f" ({' '.join(fault.split())})" if fault else ""
+    return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged{reason}. Restore it from a backup.")
 
 
 def missing_file(store: Store, path: str) -> StoreDamaged:

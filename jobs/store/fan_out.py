@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 ANSWERS_AHEAD: Final = 2
-"""For each thread, at most this many items are asked about before the caller takes an answer."""
+"""For each thread, at most this many calls of `ask` run ahead of the answer that the caller takes next."""
 BYTES_AHEAD: Final = 32 << 20
 """At most this many bytes of answers wait for the caller, beside the answer that the caller takes next."""
 
@@ -23,9 +23,9 @@ def each(
 ) -> Iterator[Answer]:
     """Yield `ask(item)` for each item, in order, with up to `at_once` calls in progress.
 
-    If `ask` raises an error for an item, the error is raised in place of the item's answer. If the caller stops early, `ask` was
-    called for some later items too, unless `at_once` is 1. `bytes_of` estimates the bytes of an item's answer; by default only
-    the number of answers is bounded.
+    If `ask` raises an error for an item, the error is raised in place of the item's answer. If the caller stops early, `ask`
+    may have been called for some later items too, unless `at_once` is 1. `bytes_of` estimates the bytes of an item's answer; by
+    default only the number of answers is bounded.
     """
     if at_once == 1 or len(items) < 2:
         yield from map(ask, items)

@@ -20,7 +20,7 @@ PART_BYTES: Final = 16 << 20
 """A file of more bytes than this is uploaded to S3 in parts of this many bytes."""
 
 PARTS_AT_ONCE: Final = 2
-"""This many parts are uploaded at once. During its upload, memory holds each part more than once."""
+"""This many parts are uploaded at once. Memory holds a part more than once while the part is uploaded."""
 
 CONNECTIONS: Final = 32
 """At most this many connections to S3 are open: more than any store needs at once. botocore's default of 10 would be too few."""
@@ -43,7 +43,7 @@ _ERRORS: Final = {
     "gcsfs.retry": ("HttpError",),
     "google.auth.exceptions": ("GoogleAuthError",),
 }
-"""The errors that file systems raise beside OSError, by module."""
+"""Module -> the classes of errors, besides OSError, that its file systems raise."""
 
 
 def file_system(url: str, options: Mapping[str, str], **more: Any) -> tuple[Any, str]:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,38 +18,47 @@ from jobs.store.store import CHUNK_BYTES, Store
 _HIDDEN: Final = ".new-"
 """While a file is written, its name begins with this."""
 
+PRIVATE: Final = 0o600
+"""The mode of files that only their owner may read. The owner may also enter the folders that are made for them."""
 
-CREATE_TRIES: Final = 5
-"""`create` gives up after this many tries. A try fails if the name is taken, but its file is gone when `create` reads it."""
+TRIES: Final = 8
+"""A step is made at most this many times, if another process deletes the folder or the file that it needs each time."""
 
 
 class LocalStore(Store):
     """A store in a folder of this machine.
 
     A file is written under a hidden name, made durable, and linked to its final name. A link never overwrites (rule 2 of
-    jobs/PROTOCOL.md).
+    jobs/PROTOCOL.md). A folder is made with its first file, and goes with its last, so a folder may come and go at any moment.
+
+    `file_mode` is the mode of new files; if it is None, the process's umask decides. New folders have the same mode, and may also
+    be entered by those who may read.
     """
 
     reads_at_once = 2
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, file_mode: int | None = PRIVATE) -> None:
         self._root = Path(folder).expanduser().absolute()
         self.url = str(self._root)
+        self.file_mode = file_mode
         self._seen = self._root.is_dir()
         self.options = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LocalStore, (self.url,)
+        return LocalStore, (self.url, self.file_mode)
 
     def create(self, path: str, data: bytes) -> bool:
-        for _ in range(CREATE_TRIES):
-            with self._new(path) as file:
-                file.write(data)
+        for _ in range(TRIES):
+            try:
+                with self._new(path) as file:
+                    file.write(data)
+            except _FolderGone:
+                continue
             if file.linked:
                 return True
             with suppress(KeyError):  # the other file of this name was deleted in between, so the name is free again
                 return self.read(path) == data
-        raise StoreUnavailable(f"storage: {self._root / path} comes and goes: another process creates and deletes it")
+        raise self._comes_and_goes(path)
 
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
@@ -102,12 +110,15 @@ class LocalStore(Store):
         target = self._root / path
         try:
             with self._faults("delete", path):
-                if target.is_dir():
-                    shutil.rmtree(target)
+                if target.is_dir() and not target.is_symlink():
+                    _remove_folder(target)
                 else:
                     target.unlink()
         except KeyError:
-            return
+            pass
+        for folder in target.parents:
+            if folder == self._root or not _removed_if_empty(folder):
+                return
 
     def delete_unfinished(self, age: timedelta) -> int:
         count, newest = 0, time.time() - age.total_seconds()
@@ -124,24 +135,39 @@ class LocalStore(Store):
         """Open a file under a hidden name. If the block ends without an exception, the file is linked to its final name."""
         target = self._root / path
         hidden = target.parent / f"{_HIDDEN}{uuid.uuid4().hex}"
-        with self._faults("write", path):
-            try:
-                file = _NewFile(hidden, self)
-            except FileNotFoundError:
-                if self._seen and not self._root.is_dir():
-                    raise
-                _make_folder(target.parent)
-                file = _NewFile(hidden, self)
+        file = self._opened(hidden, path)
         try:
             yield file
             with self._faults("write", path):
                 os.fsync(file.fileno())
-                file.linked = _link(hidden, target)
-                _sync_folder(target.parent)
+                try:
+                    file.linked = _link(hidden, target)
+                except FileNotFoundError:
+                    if self._root.is_dir():
+                        raise _FolderGone(f"storage: the folder of {target} was deleted while it was written") from None
+                    raise
+                with suppress(FileNotFoundError):  # the file was created, and is deleted again already
+                    _sync_folder(target.parent)
         finally:
             with contextlib.suppress(OSError):  # the error that matters has been raised; a hidden file harms nobody
                 file.close()
                 hidden.unlink(missing_ok=True)
+
+    def _opened(self, hidden: Path, path: str) -> "_NewFile":
+        """Open a hidden file. Its folder is made if it is missing, unless the whole store is gone."""
+        with self._faults("write", path):
+            for _ in range(TRIES):
+                try:
+                    return _NewFile(hidden, self)
+                except FileNotFoundError:
+                    if self._seen and not self._root.is_dir():
+                        raise
+                with suppress(FileNotFoundError):  # another process deletes the empty folders above
+                    _make_folder(hidden.parent, None if self.file_mode is None else folder_mode(self.file_mode))
+        raise self._comes_and_goes(path)
+
+    def _comes_and_goes(self, path: str) -> StoreUnavailable:
+        return StoreUnavailable(f"storage: {self._root / path} comes and goes: another process creates and deletes it")
 
     @contextmanager
     def _faults(self, verb: str, path: str) -> Iterator[None]:
@@ -150,7 +176,7 @@ class LocalStore(Store):
             yield
             self._seen = self._seen or self._root.is_dir()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            if self._seen and not self._root.is_dir():  # it was there: someone moved or unmounted it
+            if self._seen and not self._root.is_dir():  # the folder was there before: someone moved or unmounted it
                 raise StoreUnavailable(f"storage: the folder {self._root} is gone: put it back, or mount it") from error
             if verb == "write":
                 raise self._fault(verb, path, error) from error
@@ -167,13 +193,19 @@ class LocalStore(Store):
         )
 
 
+class _FolderGone(StoreUnavailable):
+    """The folder of a file was deleted while the file was written."""
+
+
 class _NewFile(io.FileIO):
     """A file while it is written. `linked` becomes True if the file gets its final name; it stays False if the name is taken."""
 
     linked = False
 
     def __init__(self, path: Path, store: LocalStore) -> None:
-        super().__init__(path, "xb")
+        super().__init__(path, "xb", opener=lambda name, flags: os.open(name, flags, store.file_mode or 0o666))
+        if store.file_mode is not None:
+            os.fchmod(self.fileno(), store.file_mode)  # the umask may have taken rights away
         self._store = store
 
     def write(self, data: Any, /) -> int:
@@ -194,16 +226,56 @@ def _link(hidden: Path, target: Path) -> bool:
     return True
 
 
-def _make_folder(folder: Path) -> None:
+def folder_mode(file_mode: int) -> int:
+    """Return the mode of the folders of such files: those who may read the files may also enter the folders."""
+    return file_mode | (file_mode & 0o444) >> 2
+
+
+def _make_folder(folder: Path, mode: int | None) -> None:
     """Make a folder and the missing folders above it durably, since a file is only as durable as the folders above it."""
     try:
         folder.mkdir()
     except FileNotFoundError:
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        _make_folder(folder.parent, mode)
+        with suppress(FileExistsError):
+            folder.mkdir()
     except FileExistsError:
         return
+    if mode is not None:
+        folder.chmod(mode)
     _sync_folder(folder.parent)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Delete a folder with everything in it, also while others delete in it, or create files there."""
+    for _ in range(TRIES):
+        try:
+            for entry in list(os.scandir(folder)):
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_folder(Path(entry.path))
+                else:
+                    with suppress(FileNotFoundError):
+                        os.unlink(entry.path)  # noqa: PTH108 - an entry has its path as text
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+    raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+
+
+def _removed_if_empty(folder: Path) -> bool:
+    """Delete a folder if it is empty. Returns whether it is gone."""
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -118,7 +118,8 @@ class Store(ABC):
         return StoreDeleteFailed(f"storage {self.redacted_url}: cannot delete {named}{more}: {reason}. {remedy}")
 
     def delete_unfinished(self, age: timedelta) -> int:
-        """Delete half-written files that killed processes left and nobody touched for `age`. Returns how many were deleted.
+        """Delete half-written files of killed processes, if nobody has written to them for `age`. Returns how many were
+        deleted.
 
         An object store has no such files.
         """
@@ -128,8 +129,8 @@ class Store(ABC):
     def check(self) -> None:
         """Try out the two operations on which everything else rests: `create` and `list`.
 
-        Raises StoreUnavailable unless exactly one of two writers of a name wins, an empty file does not replace another file,
-        and `list` shows new files at once.
+        Raises StoreUnavailable if two writers of one name both win or both lose, if an empty file replaces another file, or if
+        `list` does not show new files at once.
         """
         folder = f"check/{uuid.uuid4().hex}"
         try:

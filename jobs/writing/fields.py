@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
@@ -35,7 +36,7 @@ _COUNTRIES: Final = {
     "us": "en",
     "vn": "vi",
 }
-"""Country codes that are no language codes -> the language tag that is mostly meant."""
+"""Country codes that are not language codes -> the language tag that people mostly mean by the country code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,19 @@ def _tidied(tag: Any) -> Any:
 
     A value that is no text is returned unchanged.
     """
-    if not isinstance(tag, str):
-        return tag
+    return _usual(tag) if isinstance(tag, str) else tag
+
+
+@lru_cache(1_024)
+def _usual(tag: str) -> str:
+    """Return a tag in its usual form. The forms of the last tags are kept, since the rows of a file share their languages."""
     if (known := _TAGS.get(folded(tag))) is not None:
         return known
     language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # a single letter or digit begins extensions, all in lower case
+        free = free or len(part) == 1  # after a part of one letter or digit, all is in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:

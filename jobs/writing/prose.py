@@ -1,7 +1,7 @@
 """Prose: reads the texts that models write, leniently.
 
-These functions take off the labels, quotes, code fences and numbers that small models put around a text, and cut a text that
-ended at max_tokens back to its last whole sentence.
+These functions take off the labels, quotes, code fences and numbers that small models put around a text. They also cut a text
+that ended at max_tokens back to its last whole sentence.
 """
 
 import re
@@ -78,7 +78,7 @@ def whole_sentences(text: str) -> str:
     A sentence ends with a full stop or another such mark. A Latin mark ends a sentence only before white space or the end of the
     text, so 3.5 is not cut. The full stop after the number of a list item ends no sentence either.
     """
-    text = text.lstrip()  # the pattern finds the number of an item only at the beginning of a line
+    text = text.lstrip()  # without this, the pattern would not find the number of an item at the beginning of the text
     return text[: max(_ends(text), default=0)].strip()
 
 

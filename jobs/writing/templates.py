@@ -1,7 +1,8 @@
-"""Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template of its name.
+"""Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template with the same
+name.
 
-A template that asks for a missing value raises an error, so no prompt has a hole. Each row's receipt holds the sha256 of the
-templates that made its prompts.
+If a template uses a value that was not given, it raises an error, so no prompt has a hole. Each row's receipt holds the sha256
+of the templates that made its prompts.
 """
 
 import hashlib
@@ -42,7 +43,8 @@ class Templates:
     Args:
         folder: The folder of the user's own templates, if there is one.
         shipped: The folder of the templates that the user's templates replace.
-        known: The names of the templates of all packages, a set that all Templates share. This object adds its names to it.
+        known: The names of the templates of all packages: one set for all Templates. This object adds the names of its own
+            templates.
 
     Raises:
         RequestError: `folder` is missing, or a template in it is not valid.
@@ -79,14 +81,17 @@ class Templates:
         return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
-        """Return the templates in the folder of another package. The user's own templates replace these too."""
+        """Return the templates in the folder of another package. The user's own templates also replace templates of that
+        package.
+        """
         return Templates(self._own, shipped, self._known)
 
     def refuse_unused(self, *, all_known: bool) -> None:
-        """Raise RequestError if a file of the user's folder replaces no template and no template includes it.
+        """Raise RequestError if a template in the user's folder replaces no shipped template, and no other template includes
+        it.
 
-        The file's name is probably misspelt, and the file would change no prompt. If `all_known` is False, a kind of another
-        package may load templates later, so the file is refused only if its name is close to a known name.
+        Such a file would change no prompt; probably its name is misspelt. If `all_known` is False, a kind of another package
+        may load templates later. Then a file is refused only if its name is close to a known name.
         """
         own = sorted(path.name for path in self._own.iterdir() if path.is_file()) if self._own is not None else []
         used = {name for file in own if file.endswith(".j2") for name in self._included(file)} | self._known
@@ -98,14 +103,16 @@ class Templates:
                 raise RequestError(f"templates_dir: {name} replaces no template{like}")
 
     def _included(self, name: str) -> set[str]:
-        """Return the templates that a template names in an `include`, an `import` or an `extends`."""
+        """Return the names of the templates that a template names in an `include`, an `import` or an `extends`."""
         from jinja2 import meta
 
         source = self._source(name)
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """Fill `values` into a template. Raises RequestError if the template is missing or asks for another value."""
+        """Fill `values` into a template. Raises RequestError if the template is missing, or uses a value that is not in
+        `values`.
+        """
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.errors import CheckFailed
 from jobs.generation import MAX_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
+from jobs.writing.json_answers import json_of
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 """The schema of the response format `json_object`."""
@@ -55,7 +55,7 @@ class ResponseFormat(BaseModel):
 
 
 class VerbatimRequest(BaseModel):
-    """The fields that say how completions are sampled, beside the fields that any row may have."""
+    """The fields that say how completions are sampled. The fields that any row may have come on top."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -104,7 +104,9 @@ class VerbatimRequest(BaseModel):
 
 
 class LikelyToken(BaseModel):
-    """A token and its natural log probability by the model itself, before temperature, penalties and biases."""
+    """A token and its natural log probability. The probability is that of the model alone, before temperature, penalties and
+    biases.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -134,8 +136,13 @@ class VerbatimOutput(BaseModel):
     )
 
 
-def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False) -> OutputT:
+def verbatim_output(
+    into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False, with_thoughts: bool = False
+) -> OutputT:
     """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if `is_json` and an answer is not JSON.
+
+    JSON is taken out of a code fence. The log probabilities are those of the answer; with `with_thoughts`, also those of the
+    thoughts.
 
     An answer that ended at max_tokens is not an error: the row asked for this limit, and the finish reason says `length`.
     """
@@ -143,9 +150,10 @@ def verbatim_output(into: type[OutputT], answers: Sequence[Completion], *, is_js
     if not all(texts):
         raise CheckFailed("empty_output", "the model wrote nothing")
     if is_json:
-        for text in texts:
-            _check_json(text)
-    logprobs = tuple(tuple(map(_likely, answer.logprobs)) for answer in answers)
+        texts = tuple(map(_json, texts))
+    logprobs = tuple(
+        tuple(map(_likely, answer.logprobs[0 if with_thoughts else answer.reasoning_tokens :])) for answer in answers
+    )
     return into(text=texts[0], choices=texts if len(texts) > 1 else None, logprobs=logprobs if any(logprobs) else None)
 
 
@@ -154,8 +162,8 @@ def _likely(one: TokenLogprob) -> ChosenToken:
     return ChosenToken(token=one.token, logprob=one.logprob, top=top)
 
 
-def _check_json(text: str) -> None:
+def _json(text: str) -> str:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise CheckFailed("output_not_json", f"the answer is not JSON: {error.msg}") from None
+        return json_of(text)
+    except ValueError as error:
+        raise CheckFailed("output_not_json", f"the answer is not JSON: {error}") from None

@@ -2,10 +2,10 @@
 
     python scripts/bench/end_to_end.py --rows 512 --turns 3
 
-The engine's thread has one core, `--core`, in both. In the run, the server, Ray, storage and all other threads of the worker have
-the core `--other`. Rows have the `mixed` shape of `bench/engines.py` unless `--shape` names another, and may not end early, so
-the run makes the same number of tokens as the engine alone. Loading is not counted: the engine alone is timed from its first
-request to its last answer, and the run from the start of its first row to the end of its last row.
+In both, the engine's thread has one core, `--core`. In the run, the server, Ray, storage and all other threads of the worker
+have the core `--other`. Rows have the `mixed` shape of `bench/engines.py` unless `--shape` names another, and may not end
+early, so the run makes the same number of tokens as the engine alone. Loading is not counted: the engine alone is timed from
+its first request to its last answer, and the run from the start of its first row to the end of its last row.
 """
 
 import argparse

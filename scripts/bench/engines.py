@@ -46,8 +46,8 @@ PEERS: Final[dict[str, list[str]]] = {
 PEERS_ON_A_GPU: Final[dict[str, list[str]]] = {"vllm": ["vllm==0.33.0"]}
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
-"""Packages that pip installs with the peers and that are then removed: beside them, vLLM's build for CPUs and OpenVINO's exporter
-fail to import.
+"""Packages that pip installs with the peers, and that are removed afterwards. With them, vLLM's build for CPUs and OpenVINO's
+exporter would fail to import.
 """
 
 

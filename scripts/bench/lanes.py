@@ -121,7 +121,7 @@ def turn(bench: Bench, name: str) -> dict[str, float]:
 
 def rounded(bench: Bench) -> float:
     """Return the bytes by which the server's allocator rounds up a request. One request is stored as a string to measure this."""
-    key = f"np:1:{{{LANE}}}:payload"
+    (key,) = bench.client.keys(f"np:*/{LANE}}}:payload")
     _, request = next(iter(bench.client.hscan_iter(key)))
     bench.client.set("probe", request)
     whole = bench.client.memory_usage("probe") or 0

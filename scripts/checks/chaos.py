@@ -154,7 +154,7 @@ def counted(chaos: Chaos, batch_id: str, done: Done) -> Iterator[tuple[str, list
     the names is that of the round.
     """
     paths = BatchPaths(batch_id)
-    alone, compacted = list_files(chaos.store, paths)
+    alone, compacted, _ = list_files(chaos.store, paths)
     root = Path(chaos.store.url)
     found: dict[str, Segment] = {}
     for path in (*compacted, *sorted(alone, key=lambda path: (root / path).stat().st_mtime)):

@@ -22,9 +22,10 @@ from jobs.errors import NightpressError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.lanes.scripts import KEYS
+from jobs.lanes.scripts import KEYS, lane_key
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
+from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 
 LANE: Final = "stub"
@@ -65,7 +66,7 @@ class Chaos:
         self._client: Any = redis.Redis.from_url(self._url)
         self._saved: dict[bytes, bytes] = {}
         self._server = self._start_server()
-        self.queue = RedisQueue.from_url(self._url, max_attempts=ATTEMPTS)
+        self.queue = RedisQueue.from_url(self._url, max_attempts=ATTEMPTS, store=self.store)
         self._settings = Settings(store_url=self.store.url, model="stub", breaker_rows=0, max_attempts=ATTEMPTS)
         self._batches = OpenBatches(self.store, batch_scan_s=0.2)
         self._sweeper = Sweeper(
@@ -164,7 +165,7 @@ class Chaos:
         self._client.flushall()
 
     def evict(self, draw: int) -> None:
-        self._client.delete(f"np:1:{{{LANE}}}:{KEYS[draw % len(KEYS)]}")
+        self._client.delete(lane_key(make_id(self.store), LANE, KEYS[draw % len(KEYS)]))
 
     def flush_scripts(self, draw: int) -> None:
         del draw

@@ -129,11 +129,10 @@ class Night:
 
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
-        meta = f"np:1:{{{LANE}}}:meta"
-        names: list[Any] = list(self.client.hkeys(meta))
-        served = [name.decode() for name in names if name.startswith(b"served|")]
-        for name in served:
-            self.client.hincrby(meta, name, -round(seconds * 1000))
+        waits = f"np:2:{{-/{LANE}}}:waits"
+        groups: list[Any] = list(self.client.zrange(waits, 0, -1))
+        for group in groups:
+            self.client.zincrby(waits, -round(seconds * 1000), group)
 
 
 def table(night: Night, hours: float) -> Table:

@@ -26,7 +26,7 @@ from typing import Any, Final
 ROW_BYTES: Final = 100
 LIMIT_BYTES: Final = 300_000_000
 EVERY: Final = 1_000
-"""Of this many rows in sequence, the last repeats the custom_id of an earlier row."""
+"""In each group of this many rows, the last row repeats the custom_id of an earlier row."""
 
 
 def original(row: int) -> int | None:

@@ -7,13 +7,13 @@ The script needs the extra `parquet`, and a fleet (`nightpress work`) on the sam
 has `to_arrow` and `from_arrow`.
 """
 
+from __future__ import annotations
+
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow
-from pyarrow import parquet
-
-from jobs import Client
+if TYPE_CHECKING:
+    from jobs import Client
 
 
 def articles(client: Client, products: Any, timeout_s: float | None = None) -> Any:
@@ -22,6 +22,8 @@ def articles(client: Client, products: Any, timeout_s: float | None = None) -> A
     A product whose row failed has the message in the column `error`, and no article. Raises BatchUnfinished if the batch is not
     published after `timeout_s` seconds (None: wait for ever).
     """
+    import pyarrow
+
     rows = (
         {"kind": "article", "custom_id": product["sku"], "topic": product["name"], "target_words": 120}
         for product in products.to_pylist()
@@ -37,10 +39,21 @@ def articles(client: Client, products: Any, timeout_s: float | None = None) -> A
     return pyarrow.Table.from_pylist([{name: made[n].get(name) for name in columns} for n in sorted(made)])
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the table of articles."""
     parser = argparse.ArgumentParser(description="Write an article for each product of a Parquet file.")
     parser.add_argument("products", help="a Parquet file with the columns sku and name")
     parser.add_argument("articles", help="the Parquet file to write")
     args = parser.parse_args()
+    try:
+        from pyarrow import parquet
+
+        from jobs import Client
+    except ModuleNotFoundError as error:
+        parser.exit(3, f"dataframe: {error}: give pip install 'nightpress[parquet]'\n")
     with Client() as nightpress:
         parquet.write_table(articles(nightpress, parquet.read_table(args.products)), args.articles)
+
+
+if __name__ == "__main__":
+    main()

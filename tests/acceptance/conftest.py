@@ -17,7 +17,7 @@ NIGHTPRESS = str(Path(sys.executable).with_name("nightpress"))
 
 @dataclass
 class Shell:
-    """Runs commands in `folder` with settings in the environment, and kills those that are left at the end."""
+    """Runs commands in `folder` with settings in the environment. At the end, commands that still run are killed."""
 
     folder: Path
     env: dict[str, str]
@@ -68,7 +68,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """Commands with short leases and flushes and no other setting: `run` starts its own Redis."""
+    """Commands with short leases and flushes and no other settings. `run` starts its own Redis."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NIGHTPRESS_", "RAY_"))}
     work = tmp_path / "work"
     work.mkdir()

@@ -1,21 +1,21 @@
-"""Runs `scripts/nightly.py` on a folder of files, which are published by the morning."""
+"""Runs `nightpress nightly` on a folder of files, which are published by the morning."""
 
 import fcntl
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.command_line import MAIN
+
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
-SCRIPT = Path(__file__).parents[2] / "scripts" / "nightly.py"
 
 
 def nightly(shell: Any, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCRIPT), "inbox", *args],
+        [sys.executable, "-c", MAIN, "nightly", "inbox", *args],
         cwd=shell.folder,
         env=shell.env,
         text=True,
@@ -43,14 +43,14 @@ def test_a_night(cluster_shell: Any) -> None:
     assert "good.jsonl: 5 of 5 rows" in ended.stdout
     assert "mixed.jsonl: 1 of 2 rows" in ended.stdout
     (night,) = (shell.folder / "published").iterdir()
-    assert len((night / "good/output.jsonl").read_text().splitlines()) == 5
-    (error,) = (night / "mixed/errors.jsonl").read_text().splitlines()
+    assert len((night / "good.jsonl/output.jsonl").read_text().splitlines()) == 5
+    (error,) = (night / "mixed.jsonl/errors.jsonl").read_text().splitlines()
     assert json.loads(error)["error"]["code"] == "unknown_kind"
     (batch,) = (shell.folder / ".nightpress/store/batches").glob("good-*")
     first, second = (json.loads((batch / f"done-{n}.json").read_text())["counts"] for n in (1, 2))
     assert (first["expired"], second["completed"]) == (5, 5)
     assert (batch / "delivered-1.json").exists(), "round 1 was in its place before round 2 came"
-    usage = json.loads((night / "good/usage.json").read_text())
+    usage = json.loads((night / "good.jsonl/usage.json").read_text())
     assert usage["new"]["charge"] == usage["charge"] > 0, "round 1 used nothing and charged nothing"
     assert not list((shell.folder / "inbox").glob("*.jsonl"))
     assert sorted(p.name for p in (shell.folder / "inbox/done" / night.name).iterdir()) == ["good.jsonl", "mixed.jsonl"]

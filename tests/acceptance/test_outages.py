@@ -1,4 +1,4 @@
-"""Shows what a command prints when Redis or the storage goes away: one line when it goes, one when it is back."""
+"""Shows what a command prints when Redis or the storage goes away: one line then, and one line when it is back."""
 
 import json
 import os
@@ -40,7 +40,9 @@ def ended(shell: Any, process: Any) -> int:
 
 
 def store_events(shell: Any) -> list[dict[str, Any]]:
-    """The events about the store that the fleet itself logged; those of its workers have no message."""
+    """The events about the store that the fleet itself logged. They have a message; the events of the fleet's workers have
+    none.
+    """
     lines = [json.loads(line) for line in shell.logs().splitlines() if '"store.' in line and line.startswith("{")]
     return [line for line in lines if "message" in line]
 
@@ -122,7 +124,7 @@ def test_a_redis_that_was_never_there_is_reported_with_status_3(
 def test_a_command_waits_for_a_redis_that_goes_away(
     cluster_shell: Any, redis_server: Any, until: Any, command: tuple[str, ...]
 ) -> None:
-    """The server is the user's own, and comes back empty."""
+    """The command waits for Redis, which is the user's own server and comes back empty, and then publishes everything."""
     shell = cluster_shell
     (shell.folder / "nightpress.toml").write_text(SLOW)
     shell.rows(chats(ROWS))

@@ -1,7 +1,7 @@
 """Runs the commands of an operator beside a working fleet, which is started once.
 
-They use the soft deadline, the breaker, further rounds for failed rows, the replay of a row, and deletion by name and by age.
-The usage of all rounds must add up, with no row charged twice.
+The commands use the soft deadline, the breaker, further rounds for failed rows, the replay of a row, and deletion by name and
+by age. The usage of all rounds must add up, with no row charged twice.
 """
 
 import json
@@ -103,7 +103,9 @@ def test_the_commands_of_an_operator(fleet: Any, until: Any) -> None:
 
 
 def soft_deadline(shell: Any, until: Any) -> str:
-    """Ready rows are published as round 1, the rest as round 2; published rows stay, and each row is charged once."""
+    """Ready rows are published as round 1, all other rows as round 2. Published rows stay as they are, and each row is charged
+    once.
+    """
     store = open_store(str(shell.folder / ".nightpress/store"))
     batch = enqueue(shell, chats(ROWS, "slow"), "soft.jsonl", "--publish-at", "+5s", "--output-url", "delivered/")
     done = until(lambda: "done-1.json" in store.list(f"batches/{batch}"), 60, "round 1")
@@ -126,7 +128,7 @@ def soft_deadline(shell: Any, until: Any) -> str:
 
 
 def breaker(shell: Any) -> str:
-    """A batch of failures alone pauses itself, says why, and continues after `resume`."""
+    """A batch whose rows all fail pauses itself, says why, and continues after `resume`."""
     batch = enqueue(shell, chats(BAD, "bad"), "bad.jsonl")
     waited = shell.run("wait", batch)
     assert waited.returncode == 4
@@ -141,7 +143,9 @@ def breaker(shell: Any) -> str:
 
 
 def failed_retry(shell: Any) -> str:
-    """Each further round runs only the rows that failed, until all completed, and charges only for those."""
+    """Each further round runs only the rows that failed, until all rows have completed. A round charges only for the rows that
+    it completes.
+    """
     store = open_store(str(shell.folder / ".nightpress/store"))
     post = {"kind": "social_post", "model": "flaky", "topic": "Tea", "platform": "mastodon"}
     batch = enqueue(shell, [post, *chats(40, "flaky", max_tokens=2)], "flaky.jsonl")
@@ -167,7 +171,7 @@ def failed_retry(shell: Any) -> str:
 
 
 def replay(shell: Any, batch: str) -> None:
-    """A replay gives the same output; with another template, it names the template and the text as different."""
+    """A replay gives the same output. If a template has changed, the replay names the template and the text as different."""
     toml = shell.folder / "nightpress.toml"
     calm = TOML.replace("failure_rate = 0.3, ", "")
     toml.write_text(calm)
@@ -189,9 +193,9 @@ def delete_and_sweep(shell: Any, *batches: str) -> None:
     """An open batch is never deleted, and the accounts keep the usage of deleted batches."""
     before = used(shell)
     shell_open = enqueue(shell, [{"kind": "chat", "model": "stub", "prompt": "Wait."}], "open.jsonl")
-    assert shell.run("delete", shell_open).returncode == 2
-    assert shell.run("delete", batches[0]).returncode == 0
-    swept = shell.run("sweep", "--older-than", "0h")
+    assert shell.run("delete", shell_open, "--yes").returncode == 2
+    assert shell.run("delete", batches[0], "--yes").returncode == 0
+    swept = shell.run("sweep", "--older-than", "0h", "--yes")
     assert sorted(swept.stdout.split()) == sorted(batches[1:]), swept.stderr
     assert open_store(str(shell.folder / ".nightpress/store")).list("batches") == [shell_open]
     assert used(shell) == before

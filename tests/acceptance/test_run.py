@@ -55,7 +55,7 @@ def mixed(shell: Any) -> Path:
 
 
 def test_bad_rows_harm_no_other_row(shell: Any) -> None:
-    """Every good row completes, and every bad one becomes an error row with code, message, line and field; the status is 1."""
+    """Every good row completes. Every bad row becomes an error row with code, message, line and field. The exit status is 1."""
     ended = shell.run("run", str(mixed(shell)), "--out", "out")
     assert ended.returncode == 1, ended.stderr
     completed = lines_of(shell.folder / "out/output.jsonl")
@@ -135,7 +135,7 @@ def test_everything_killed_and_the_same_command_continues(shell: Any, until: Any
 
 
 def test_more_models_than_cores_are_all_served(shell: Any) -> None:
-    """Each of two cores holds a worker; the third model gets a worker when another has nothing left to do."""
+    """Each of two cores holds a worker. The third model gets a worker when one of the other models has no rows left."""
     aliases = ("one", "two", "three")
     (shell.folder / "nightpress.toml").write_text("".join(f'[models.{a}]\nengine = "stub"\n' for a in aliases))
     shell.rows([chat(n, model=alias) for alias in aliases for n in range(3)])

@@ -1,4 +1,6 @@
-"""Runs enqueue, work, status, wait and results as separate processes over one Redis, and kills one worker at half."""
+"""Runs enqueue, work, status, wait and results as separate processes over one Redis. One worker is killed when half of the rows
+are done.
+"""
 
 import json
 import os

@@ -26,7 +26,7 @@ def cluster() -> Iterator[Cluster]:
 def test_a_node_removed_at_half_loses_and_doubles_nothing(
     cluster: Cluster, cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
-    """Its worker held rows, which another worker takes over. I1 to I6 of tests/faults/README.md hold."""
+    """The worker on the removed node held rows, which another worker takes over. I1 to I6 of tests/faults/README.md hold."""
     shell = cluster_shell
     second = cluster.add_node(num_cpus=1)
     shell.env["NIGHTPRESS_RAY_ADDRESS"] = cluster.address

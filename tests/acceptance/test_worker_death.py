@@ -15,14 +15,16 @@ from tests.faults.premises import Premises
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 LEASE_S = 8.0
-"""Seconds of a lease: long enough for a new worker to start within it. A later worker would have to wait a lease more."""
+"""The length of a lease, in seconds. A new worker starts within this time. If it started later, its rows would wait for one
+more lease.
+"""
 GRACE_S = 5.0
 SLACK_S = 5.0
-"""Seconds that a busy machine may add; the promised time is printed beside the measured one."""
+"""Seconds by which a busy machine may exceed the promised time. The promised time is printed beside the measured time."""
 
 
 def events(shell: Any, name: str) -> list[float]:
-    """The times at which any process logged an event; lines of workers have a prefix."""
+    """The times at which any process logged an event. Lines of workers have a prefix before the JSON."""
     found = []
     for path in sorted(Path(shell.folder).glob("work-*.log")):
         for line in path.read_text().splitlines():
@@ -48,7 +50,7 @@ def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float)
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
-    """It held rows, which another worker takes over. I1 to I6 of tests/faults/README.md hold."""
+    """The worker held rows, which another worker takes over. I1 to I6 of tests/faults/README.md hold."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_LEASE_S"] = str(LEASE_S)
     process, queue, batch_id = started(shell, redis_server.url, until, rows=40, step_s=0.02)
@@ -70,7 +72,7 @@ def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
 
 
 def test_a_drain_releases_all_rows_within_its_grace_time(cluster_shell: Any, redis_url: str, until: Any) -> None:
-    """Rows take minutes, and the grace time is 5 s."""
+    """Each row would take minutes, and the grace time is 5 s."""
     shell = cluster_shell
     shell.env["NIGHTPRESS_DRAIN_S"] = str(GRACE_S)
     process, queue, _ = started(shell, redis_url, until, rows=40, step_s=3.0)

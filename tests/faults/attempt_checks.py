@@ -7,7 +7,7 @@ from jobs.batches.segments.line import Outcome
 
 
 def attempts_too_many(lines: Sequence[Outcome], most: int) -> list[str]:
-    """The violations of I5, a sentence each.
+    """Return a sentence for each violation of I5.
 
     No attempt may have a number above `most`, and no row may fail more than `most` times in a round. An attempt whose lease ran
     out does not count, even if its worker wrote an outcome. If Redis forgot the leases of failing rows, rows may fail more often.

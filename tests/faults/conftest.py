@@ -17,11 +17,14 @@ from tests.faults.premises import Premises
 def make_night(
     tmp_path: Path, request: pytest.FixtureRequest, until: Callable[..., Any]
 ) -> Iterator[Callable[..., Premises]]:
-    """Makes the premises of a test, over the test's own Redis unless it passes another server."""
+    """Makes the premises of a test, over the test's own Redis unless the test passes another server. All premises have stores
+    of their own.
+    """
     made: list[Premises] = []
 
     def make(server: Any = None, **given: Any) -> Premises:
-        made.append(Premises(tmp_path / "night", server or request.getfixturevalue("redis_server"), until, **given))
+        folder = tmp_path / ("night" if not made else f"night-{len(made) + 1}")
+        made.append(Premises(folder, server or request.getfixturevalue("redis_server"), until, **given))
         return made[-1]
 
     yield make
@@ -50,7 +53,7 @@ def make_proxy() -> Iterator[Callable[..., Proxy]]:
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that is loaded before the C library of a process, so that its clock can be moved."""
+    """A library that is loaded before the C library of a process, so that a test can move the clock of the process."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (cc) is installed to build the library that moves a process's clock")
@@ -63,5 +66,5 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clock(shim: Path, tmp_path: Path) -> Clock:
-    """A clock that is right until it is moved."""
+    """A clock that shows the right time until a test moves it."""
     return Clock(shim, tmp_path / "offset")

@@ -8,18 +8,19 @@ PLACES: Final = {"r": "ready", "y": "ready", "s": "suspects", "d": "delayed", "l
 COUNTED_AS: Final = {"r": "r", "y": "r", "s": "r", "d": "d", "l": "l", "b": "l"}
 
 
-def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str]:
-    """The faults of the lane's keys, a sentence each: every live job must be in exactly one state, and all counts must add up.
+def lane_faults(client: Any, lane: str, *, store_id: str = "-", bytes_lost: bool = False) -> list[str]:
+    """Return a sentence for each fault of the lane's keys. Every live job must be in exactly one state, and all counts must add
+    up.
 
-    A lane that lost a key is repaired by the next claim; do not check it before. Pass `bytes_lost` if `meta` was lost: the
-    bytes of the window are only an estimate afterwards.
+    If a lane has lost a key, check it only after the next claim, which repairs the lane. Pass `bytes_lost` if `meta` was lost:
+    from then on, the bytes of the window are only an estimate.
     """
     pipe = client.pipeline(transaction=True)
-    for name in ("jobs", "payload", "counts", "tenants", "flights", "meta"):
-        pipe.hgetall(f"np:1:{{{lane}}}:{name}")
-    for name in ("ready", "suspects", "delayed", "leased"):
-        pipe.zrange(f"np:1:{{{lane}}}:{name}", 0, -1)
-    jobs, payload, counts, tenants, flights, meta, ready, suspects, delayed, leased = pipe.execute()
+    for name in ("jobs", "payload", "counts", "flights", "meta"):
+        pipe.hgetall(f"np:2:{{{store_id}/{lane}}}:{name}")
+    for name in ("ready", "suspects", "delayed", "leased", "waits"):
+        pipe.zrange(f"np:2:{{{store_id}/{lane}}}:{name}", 0, -1)
+    jobs, payload, counts, flights, meta, ready, suspects, delayed, leased, waits = pipe.execute()
     states = {job: jobs[job][:1].decode() if job in jobs else "r" for job in payload}
     places = [(member.rpartition(b"|")[2], "ready") for member in ready]
     places += [
@@ -28,13 +29,15 @@ def lane_faults(client: Any, lane: str, *, bytes_lost: bool = False) -> list[str
         for job in members
     ]
     counted = Counter(f"{_batch_of(job)}|{COUNTED_AS[state]}" for job, state in states.items())
+    counted += Counter(f"|{COUNTED_AS[state]}" for state in states.values())
     found = {
         "the places of jobs": (sorted(places), sorted((job, PLACES[state]) for job, state in states.items())),
         "jobs without a payload": (sorted(jobs.keys() - payload.keys()), []),
         "the bytes": (int(meta.get(b"bytes", 0)), sum(map(len, payload.values()))),
         "the counts": (_numbers(counts), dict(counted)),
-        "the tenants": (_numbers(tenants), dict(Counter(b"|".join(m.split(b"|")[:2]).decode() for m in ready))),
-        "the flights": (sum(_numbers(flights).values()), len(leased)),
+        "the groups that wait": (sorted(waits), sorted({b"|".join(member.split(b"|")[:2]) for member in ready})),
+        "the flights": (sum(n for tenant, n in _numbers(flights).items() if tenant != "|"), len(leased)),
+        "all flights": (_numbers(flights).get("|", 0), len(leased)),
     }
     if bytes_lost:
         del found["the bytes"]

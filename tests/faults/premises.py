@@ -51,9 +51,11 @@ GRACE_S: Final = 5.0
 QUIET_S: Final = 1.0
 """Seconds of slack on an idle machine."""
 BUSY_S: Final = 15.0
-"""The most seconds of slack on a busy machine."""
+"""Seconds of slack on a busy machine, at most."""
 EVEN: Final[Mapping[str, Any]] = {"prompt": lambda _: "Tell a long story.", "seed": 40}
-"""Fields of rows whose answers all have `max_tokens` words, up to 118. Answers to other rows have from one to 119 words."""
+"""The fields of rows whose answers all have `max_tokens` words, up to 118. The answers to other rows have random lengths, from
+one to 119 words.
+"""
 
 ENTRY: Final = f"""
 import signal, sys
@@ -121,7 +123,7 @@ class Premises:
     def _connect(self, server: Any) -> None:
         self.server = server
         self.client = redis.Redis.from_url(server.url)
-        self.queue = RedisQueue.from_settings(self.settings, server.url)
+        self.queue = RedisQueue.from_settings(self.settings, self.store, server.url)
         self._sweeper = None
 
     def move_to(self, server: Any) -> None:
@@ -209,13 +211,13 @@ class Premises:
         self.until(lambda: self.outcomes(batch_id) >= rows, 150, f"{rows} rows: {self.logs()}")
 
     def at_work(self, batch_id: str) -> None:
-        """Require that rows of a batch are left: a fault after the last row tests nothing."""
+        """Require that rows of a batch are left. A fault that comes after the last row would test nothing."""
         batch = load_batch(self.store, batch_id)
         assert batch is not None
         assert self.outcomes(batch_id) < batch.rows, "all rows were done before the fault"
 
     def outlast(self, leases: float = 2.0) -> None:
-        """Wait for `leases` times the length of a lease, after which leases that nobody renewed have run out."""
+        """Wait for `leases` times the length of a lease. Leases that nobody renewed have then run out."""
         since = time.monotonic()
         self.until(lambda: time.monotonic() - since > leases * self.settings.lease_s, 3600)
 
@@ -228,7 +230,7 @@ class Premises:
         return batch.rows - index.missing
 
     def lines(self, batch_id: str, worker: str = "") -> list[Outcome]:
-        """Every line of every segment, of all workers or of one. A torn segment would raise."""
+        """Every line of every segment of all workers, or of `worker`. A torn segment would raise an error."""
         paths = BatchPaths(batch_id)
         if not worker:
             return list(each_outcome(self.store, paths))
@@ -288,12 +290,12 @@ class Premises:
         return {status: count for status, count in done.counts.items() if count}
 
     def _counted(self, batch_id: str, done: Done) -> list[Outcome]:
-        """The lines of the segments that the publisher counted: all except those written after it."""
+        """The lines of the segments that the publisher counted. Segments that were written after the publication are left out."""
         paths = BatchPaths(batch_id)
         names = self.store.list(paths.segments)
         with contextlib.suppress(
             OSError
-        ):  # an object store has no file times: there the publisher must have counted all
+        ):  # an object store has no file times: here the publisher must have counted all segments
             names.sort(key=lambda name: (Path(self.store.url) / paths.segment(name)).stat().st_mtime)
         for last in range(len(names), -1, -1):
             counted = sorted(names[:last])
@@ -307,14 +309,25 @@ class Premises:
         return 0 if schedule is None else schedule.live
 
     def lane_faults(self) -> list[str]:
-        """The faults of the lane's keys, a sentence each."""
-        return lane_faults(self.client, LANE)
+        """A sentence for each fault of the lane's keys."""
+        return lane_faults(self.client, LANE, store_id=self.store_id)
+
+    @property
+    def store_id(self) -> str:
+        """The id of the store. The keys of the store in Redis hold this id."""
+        return str(json.loads(self.store.read("store.json"))["id"])
+
+    def key(self, name: str) -> str:
+        """A key of the lane, as Redis knows it."""
+        return f"np:2:{{{self.store_id}/{LANE}}}:{name}"
 
     def lane(self) -> LaneSnapshot:
         return self.queue.snapshot(LANE)
 
     def leased(self, rows: int = 1) -> None:
-        """Wait until `rows` rows are leased, and a worker reports rows in hand: before that the claim's reply may be lost."""
+        """Wait until `rows` rows are leased, and a worker reports rows in hand. Before it does, the claim's reply may still get
+        lost.
+        """
 
         def known() -> bool:
             lane = self.lane()
@@ -365,7 +378,7 @@ class Premises:
         return "\n".join(f"== {p.name}\n{p.read_text()[-1500:]}" for p in sorted(self.folder.glob("*.log"))[-6:])
 
     def logged(self, text: str) -> int:
-        """How often a text stands in all logs."""
+        """How often a text occurs in all logs together."""
         return self.raw_logs().count(text.encode())
 
     def wait_for_log(self, text: str, timeout_s: float = 90.0) -> None:

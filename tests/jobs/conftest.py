@@ -54,6 +54,7 @@ class Shelf:
         refused: Sequence[int] = (),
         kinds: Sequence[str] = ("chat",),
         tenants: Sequence[str] = ("default",),
+        **fields: Any,
     ) -> Batch:
         """Accept a batch of `rows` rows on the lane `stub`. Kinds and tenants take turns; intake refused the rows `refused`."""
         paths = BatchPaths(batch_id)
@@ -89,6 +90,7 @@ class Shelf:
             },
             full_sha256="0" * 64,
             created_at=self.now,
+            **fields,
         )
         self.store.create(paths.acceptance, to_bytes(batch))
         return batch
@@ -98,7 +100,7 @@ class Shelf:
         return Outcome(row, EVERY_ROUND, 0, "", "failed", True, "", error=error)
 
     def completed(self, row: int, *, round_: int = 1, kind: str = "chat", **values: Any) -> Outcome:
-        """A completed line of the batch accepted last, which used 100 + row prompt tokens and 10 completion tokens."""
+        """A completed line of the batch that was accepted last. It used 100 + row prompt tokens and 10 completion tokens."""
         usage = Usage(100 + row, 0, 10, 1_000_000_000, 13_889, 1_400_000 + 10_000 * row)
         receipt: Mapping[str, Any] = {
             "engine": "stub",
@@ -143,7 +145,7 @@ class Shelf:
         return list(read_published(self.store, done, batch_id, name))
 
     def statuses(self, done: Done) -> dict[int, str]:
-        """The error code of each published row, or its status if it has none, by its number."""
+        """The error code of each published row, by the row's number; the status of a row without an error."""
         rows = self.rows(done) + self.rows(done, ERRORS)
         return {row["row"]: row["error"]["code"] if "error" in row else row["status"] for row in rows}
 
@@ -185,7 +187,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 class Killed(BaseException):
-    """Raised where the process would be killed, so nothing may catch it."""
+    """Raised at the point where the process would be killed, so no code may catch it."""
 
 
 class Dying:
@@ -202,12 +204,12 @@ class Dying:
         return getattr(self._inner, name)
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        """Delete them one after the other; each is a change."""
+        """Delete the files one after the other. Each deletion is a change."""
         for path in paths:
             self.delete(path)
 
     def discard(self, *paths: str) -> bool:
-        """Delete them in the given order."""
+        """Delete the files in the given order."""
         self.delete_files(paths)
         return True
 
@@ -219,7 +221,9 @@ def dying() -> Callable[[Store, int], Store]:
 
 
 class Meeting:
-    """A store that answers for two batches only once both were asked for, so that nobody can ask one after the other."""
+    """A store that answers for two batches only once both were asked for. A caller that asks for one batch after the other gets
+    no answer.
+    """
 
     reads_at_once = 2
 
@@ -248,5 +252,5 @@ def meeting() -> Callable[[Store], Store]:
 
 @pytest.fixture
 def killed() -> type[BaseException]:
-    """What a dying store raises."""
+    """The exception that a dying store raises."""
     return Killed

@@ -1,6 +1,7 @@
 """Shows jobs/client.py, from the rows of a batch to its bill.
 
-And what it stands on: in jobs/operations enqueue_options.py, enqueueing.py, results.py, row_history.py and waiting.py.
+Also shows the modules that the client calls: enqueue_options.py, enqueueing.py, results.py, row_history.py and waiting.py of
+jobs/operations.
 """
 
 import gzip
@@ -45,7 +46,7 @@ ROW = {"kind": "chat", "prompt": "Name a herb."}
 
 @pytest.fixture
 def client(shelf: Shelf, tmp_path: Path) -> Iterator[Client]:
-    """A client on the shelf's store and clock, whose waiting moves that clock. It has no queue."""
+    """A client on the shelf's store and clock. When it waits, it moves that clock. It has no queue."""
     settings = Settings(store_url=str(tmp_path / "store"), model="stub")
     with Client(settings, clock=shelf.clock, sleep=shelf.pass_s) as made:
         yield made
@@ -276,7 +277,7 @@ def test_a_damaged_file_of_results_is_an_error(client: Client, shelf: Shelf) -> 
 
 
 def test_a_batch_from_its_rows_to_its_end(client: Client, shelf: Shelf, tmp_path: Path) -> None:
-    """Cancelled halfway, published, delivered, tried again, paid for and deleted."""
+    """The batch is cancelled halfway, published, delivered, tried again, charged and deleted."""
     accepted = client.enqueue([ROW, ROW], output_url=f"{tmp_path}/out/", deadline="+8h")
     early = client.publish(accepted)
     assert isinstance(early, Incomplete)
@@ -322,7 +323,7 @@ def test_a_batch_that_is_not_there(client: Client, method: str) -> None:
 
 
 def test_threads_share_a_client(tmp_path: Path, redis_url: str) -> None:
-    """They share one queue, and each makes its own batches and takes their results."""
+    """The threads share one queue. Each thread makes its own batches, and takes their results."""
     settings = Settings(store_url=str(tmp_path / "store"), redis_url=redis_url, model="stub")
     together = threading.Barrier(6)
     with Client(settings) as shared:

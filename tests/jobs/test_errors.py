@@ -7,7 +7,9 @@ from jobs.errors import NightpressError
 
 
 def drawn() -> list[tuple[str, str, int]]:
-    """Each class that the docstring draws, the class above it, and the exit status that stands beside it or above."""
+    """Each class that the docstring draws, the class above it, and its exit status, which stands beside it or beside a class
+    above it.
+    """
     found: list[tuple[str, str, int]] = []
     above: dict[int, tuple[str, int]] = {0: ("Exception", 0)}
     for line in (errors.__doc__ or "").splitlines():
@@ -20,7 +22,7 @@ def drawn() -> list[tuple[str, str, int]]:
 
 
 def declared(base: type[NightpressError]) -> list[tuple[str, str, int]]:
-    """The same of the classes of the module, in the order of their declaration."""
+    """The same three values for the classes of the module, in the order of their declaration."""
     mine = [] if base.__module__ != errors.__name__ else [base]
     tree = [(one.__name__, one.__bases__[0].__name__, one.exit_status) for one in mine]
     return tree + [entry for below in base.__subclasses__() for entry in declared(below)]

@@ -1,4 +1,4 @@
-"""Shows jobs/logs.py: where events go, configured or not."""
+"""Shows jobs/logs.py: where events go, with logs that are configured and without."""
 
 import logging
 import subprocess

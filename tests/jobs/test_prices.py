@@ -76,7 +76,7 @@ def test_a_division_is_the_nearest_integer(amount: int, by: int) -> None:
 def test_the_sum_of_priced_rows_differs_from_the_price_of_the_sum_by_rounding_alone(
     rows: list[tuple[int, int, int]],
 ) -> None:
-    """Each row is rounded once, so a published total is the sum of its rows and no other number."""
+    """Each row is rounded once, so a published total is exactly the sum of its rows."""
     usages = [Usage(prompt_tokens=p, completion_tokens=c, device_ns=ns) for p, c, ns in rows]
     priced = [PRICES.price(usage, model="writer", device="NVIDIA A100") for usage in usages]
     together = PRICES.price(sum(usages, Usage()), model="writer", device="NVIDIA A100")
@@ -87,7 +87,7 @@ def test_the_sum_of_priced_rows_differs_from_the_price_of_the_sum_by_rounding_al
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_price_depends_on_counts_alone(prompt: int, completion: int) -> None:
-    """So any amount can be computed again from a receipt."""
+    """So any amount can be computed again from the counts in a receipt."""
     once = PRICES.price(Usage(prompt, 0, completion, 5, 6, 7), model="writer", device="cpu")
     assert PRICES.price(once, model="writer", device="cpu") == once
 

@@ -10,7 +10,7 @@ from jobs.settings import Settings, found_toml, load
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder below one that may hold a file of settings."""
+    """A working folder inside a folder that may hold a file of settings."""
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
@@ -153,7 +153,7 @@ def test_variables_of_kubernetes_for_a_service_called_nightpress_are_ignored(
 
 
 def test_an_empty_variable_is_none_and_an_empty_store_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose files set `${NAME:-}`; a store of no name would be the working folder."""
+    """Compose files set a variable to `${NAME:-}`, which may be empty. A store with an empty URL would be the working folder."""
     monkeypatch.setenv("NIGHTPRESS_STORE_URL", "")
     assert load().store_url.endswith(".nightpress/store")
     (folder / "nightpress.toml").write_text('store_url = ""\n')

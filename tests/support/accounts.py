@@ -8,11 +8,11 @@ from jobs.accounts.summary import Summary
 from jobs.store.store import Store
 
 Rounds = dict[tuple[str, int], int]
-"""Completed rows by batch and round."""
+"""The number of completed rows, by batch and round."""
 
 
 def publish_batches(shelf: Any, *numbers: int) -> Rounds:
-    """Publish the batch `b-<n>` of one row for each number. Returns what their summaries add."""
+    """Publish the batch `b-<n>` of one row for each number. Returns the rows that the summaries of these batches add."""
     for n in numbers:
         shelf.accept(f"b-{n}", 1)
         shelf.write(f"b-{n}", [shelf.completed(0)])

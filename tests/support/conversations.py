@@ -17,7 +17,9 @@ Answer = Callable[[Prompt], str | tuple[str, str]]
 
 
 def converse(kind: str | Kind, request: Mapping[str, Any], answer: Answer) -> tuple[Any, list[list[Prompt]]]:
-    """The output of a kind, given by its name or as a Kind, and the prompts that it yielded at each turn."""
+    """Hold a conversation with a kind, which is given by its name or as a Kind. Returns its output, and the prompts of each
+    turn.
+    """
     kind = KINDS[kind] if isinstance(kind, str) else kind
     conversation = kind.compose(kind.request_type.model_validate(request))
     turns: list[list[Prompt]] = []

@@ -22,7 +22,7 @@ def row_of(request: GenerationRequest) -> int:
 
 
 class Scripted:
-    """An engine whose answers come from a function of the request; None leaves the request under way.
+    """An engine whose answers come from the function `answer`. If the function returns None, the request stays under way.
 
     `submitted` lists the ids of all requests in their order, `waiting` holds those without an answer.
     """

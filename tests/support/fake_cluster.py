@@ -1,4 +1,4 @@
-"""A cluster for tests, whose workers wait for room, come up, end after `stop`, and can be killed.
+"""A cluster for tests. Its workers wait for room, come up, end after `stop`, and can be killed.
 
 Waiting workers get room in the most unfavourable order: the last one first, on the emptiest node. Time passes only when a
 test moves it.
@@ -15,7 +15,7 @@ from workers.worker.worker import WorkerPlan
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow one gets room, but does not come up."""
+    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up."""
 
     cluster: "FakeCluster"
     plan: WorkerPlan

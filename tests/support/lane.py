@@ -15,7 +15,7 @@ LEASE_MS = 60_000
 ME = WorkerRecord("w-1", 1, "n-1", LANE, 0)
 
 AGE: Final = """
-for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
+for _, key in ipairs(redis.call('KEYS', 'np:2:*')) do
   if string.match(key, ':leased$') or string.match(key, ':delayed$') then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
       redis.call('ZINCRBY', key, -tonumber(ARGV[1]), member)
@@ -49,7 +49,9 @@ def rows_of(jobs: Sequence[Job]) -> list[int]:
 
 
 def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
-    """(ready, delayed, leased) of a batch. If it is alone on the lane, the sets of the lane must hold as many."""
+    """Return how many jobs of a batch are ready, delayed and leased. If no other batch is on the lane, the lane's sets must
+    hold as many.
+    """
     snapshot = queue.snapshot(LANE)
     schedule = snapshot.batches[batch]
     if len(snapshot.batches) == 1:
@@ -62,7 +64,7 @@ def counts(queue: RedisQueue, batch: str = "b") -> tuple[int, int, int]:
 
 
 def key(name: str) -> str:
-    return f"np:1:{{{LANE}}}:{name}"
+    return f"np:2:{{-/{LANE}}}:{name}"
 
 
 def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
@@ -71,7 +73,7 @@ def expire(client: redis.Redis, queue: RedisQueue, jobs: Sequence[Job]) -> None:
 
 
 def rename(client: redis.Redis, name: str, field: str, other: str) -> None:
-    """Rename a field of a hash, so that the keys of the lane disagree although all their sizes agree."""
+    """Rename a field of a hash. Then the keys of the lane disagree, although all their sizes agree."""
     value = client.hget(key(name), field)
     assert value is not None
     client.hdel(key(name), field)

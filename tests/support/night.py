@@ -80,7 +80,7 @@ class Night:
     now: Callable[[], datetime] = real_now
     monotonic: Callable[[], float] = time.monotonic
     batch_id: str = ""
-    """The batch that was accepted last, which methods use when they get no other."""
+    """The batch that was accepted last. Methods use it if the caller names no batch."""
 
     def __post_init__(self) -> None:
         self._claims = itertools.count()
@@ -98,7 +98,7 @@ class Night:
         self.feeder = Feeder(self.store, self.queue, self.batches, self.settings, self.monotonic)
 
     def open_batches(self) -> OpenBatches:
-        """The open batches as another process would find them: it asks the storage at every scan."""
+        """Return the open batches as another process would find them. They ask the storage at every scan."""
         return OpenBatches(self.store, batch_scan_s=0.0, monotonic=self.monotonic)
 
     # -- intake
@@ -142,8 +142,8 @@ class Night:
         self.queue.settle(lane, [Settlement(job.lease) for job in jobs])
 
     def expire_leases(self, lane: str = LANE) -> None:
-        """Let all leases of a lane run out now."""
-        leased = f"np:1:{{{lane}}}:leased"
+        """Let all leases of a lane run out at once."""
+        leased = f"np:2:{{-/{lane}}}:leased"
         held: Any = self.client.zrange(leased, 0, -1)
         self.client.zadd(leased, dict.fromkeys(held, 1))
 

@@ -19,7 +19,7 @@ RECEIPT: Final = {
 
 
 def completed(of: Lease | int, **fields: Any) -> Outcome:
-    """The completed line of a leased row, or of a row by its number. `fields` replace those of the outcome.
+    """Return the completed line of a row, which is given by its lease or by its number. `fields` replace fields of the outcome.
 
     Row n used 100 + n prompt tokens and 10 completion tokens, so that sums show which rows are in them.
     """
@@ -30,7 +30,7 @@ def completed(of: Lease | int, **fields: Any) -> Outcome:
 
 
 def failed(of: Lease | int, code: str = "empty_output", **fields: Any) -> Outcome:
-    """The failed line of a row, which is final unless `final=False`."""
+    """Return the failed line of a row. The failure is final unless `final=False`."""
     return _outcome(of, {"status": "failed", "error": {"code": code, "message": "broken", "line": None}, **fields})
 
 

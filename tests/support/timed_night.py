@@ -13,7 +13,7 @@ from tests.support.clocks import MovedClock
 from tests.support.night import LANE, Night
 
 ME: Final = WorkerRecord("other", 1, "n-1", LANE, 0)
-"""The record of the worker that `claim` claims for."""
+"""The record of the worker for which `claim` claims."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class TimedNight(Night):
         self.clock.seconds = (moment - self.clock.began).total_seconds()
 
     def claim(self, n: int = 100, worker: str = "other", incarnation: str = "i", lane: str = LANE) -> Sequence[Job]:
-        """Lease up to `n` rows. It feeds twice, because a worker's first feed may only learn the cursor of the queue."""
+        """Lease up to `n` rows. The lane is fed twice, because the first feed of a worker may only learn the queue's cursor."""
         self.feed(lane)
         return super().claim(n, worker, incarnation, lane)
 

@@ -39,7 +39,7 @@ class WorkerNight(Night):
         )
 
     def worker(self, engine: Engine, queue: Any = None, name: str = "w-1", **how: Any) -> Runner:
-        """A worker that is not started. `how` are further arguments of Runner."""
+        """Make a worker, and do not start it. `how` are further arguments of Runner."""
         return Runner(self.context(queue, name, engine.stats().slots), engine, **how)
 
     def start(self, engine: Engine, queue: Any = None) -> Runner:

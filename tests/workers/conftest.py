@@ -21,7 +21,7 @@ CONTEXT = 96
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random Llama of 2 layers. Its tokenizer has a token, `beyond`, that the network lacks."""
+    """A folder with a random Llama of 2 layers. Its tokenizer has a token, `beyond`, that the network does not have."""
     torch = pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -56,7 +56,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def real_cache() -> Path:
-    """The folder in which the converted weights of the real small model stay from one test run to the next."""
+    """The folder for the converted weights of the real small model. The weights stay there from one test run to the next."""
     return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
 
 
@@ -146,7 +146,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    """The URL of such a hub, on a port of its own."""
+    """The URL of a hub whose only repository is `someone/small`, on a port of its own."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

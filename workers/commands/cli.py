@@ -1,4 +1,4 @@
-"""The commands `run`, `work`, `replay` and `models pull`, added to those of `jobs/commands/cli.py`.
+"""The commands `run`, `work`, `nightly`, `replay` and `models pull`, added to those of `jobs/commands/cli.py`.
 
 Each command reads its options, calls the module that does the work, and reports the result. Results go to standard output,
 progress to standard error. Heavy imports wait until a command runs.
@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
     app.command(epilog="Example: nightpress run requests.jsonl --kind article --out tonight")(run)
     app.command(epilog="Example: nightpress work --workers 8 --model smollm2-135m")(work)
+    app.command(epilog="Example: nightpress nightly inbox --until 07:30 --out published")(nightly)
     app.command(epilog="Example: nightpress replay night-5f2c81 7")(replay)
     models.command("pull", epilog="Example: nightpress models pull smollm2-135m")(pull)
 
@@ -146,6 +147,64 @@ def work(
         job.run()
     if signal.SIGINT in interrupted:
         raise typer.Exit(130)
+
+
+def nightly(
+    ctx: typer.Context,
+    inbox: Annotated[
+        Path, typer.Argument(metavar="INBOX", help="A folder of files, in any format that enqueue reads.")
+    ],
+    until: Annotated[
+        str, typer.Option(metavar="WHEN", help="When rows that are not done expire: 07:30, +8h, a date.")
+    ] = "07:30",
+    publish_at: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Publish what is ready then, such as 06:00; the rest follows.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the outputs go.")] = Path("published"),
+    kind: opt.Kind = None,
+    model: opt.Model = None,
+    map_: opt.Map = None,
+    extra: opt.Extra = None,
+    header: opt.Header = None,
+    header_row: opt.HeaderRow = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
+    ] = None,
+) -> None:
+    """Publish every file of a folder by the morning.
+
+    Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A file that something is
+    wrong with stays, is named with the reason, and harms no other. After an interruption, the same command continues the
+    night. Exit status: 2 if a file was refused, 1 if a row did not complete.
+    """
+    _needs("ray", "torch", "transformers")
+    from jobs import logs
+    from jobs.intake.column_options import columns_of
+    from workers.commands.interrupts import on_interrupt
+    from workers.commands.nightly import Night, NightOptions
+    from workers.commands.work import Work
+
+    session: Session = ctx.obj
+    logs.configure(session.settings.log_level, session.settings.log_format)
+    columns = columns_of(map_ or (), extra or (), header or (), header_row)
+    options = NightOptions(inbox, out, until, publish_at, kind, model, columns)
+    night = Night(session.store, session.settings, options, session.say, session.write)
+    work = Work(session.settings, workers=workers, until_empty=True)
+    interrupted: list[int] = []
+
+    def interrupt(number: int) -> None:
+        interrupted.append(number)
+        work.interrupt()
+
+    with night.alone():
+        night.accept()
+        with on_interrupt(interrupt):
+            if night.has_work:
+                work.run()
+        if interrupted:
+            raise typer.Exit(130)
+        night.deliver()
+    raise typer.Exit(night.status)
 
 
 def replay(

@@ -113,6 +113,7 @@ def _differences(
     published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
 ) -> Sequence[str]:
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
+    named += ["reasoning_form"] if published.get("reasoning_form") != receipt.get("reasoning_form") else []
     for part in ("templates", "params", "prompts"):
         before, now = published.get(part), receipt.get(part) or {}
         if before is not None:  # a receipt of an earlier release may lack this field

@@ -27,7 +27,7 @@ def counter(settings: Settings, model: str) -> Counter | None:
         return None
     from workers.engines.text.encoding import Encoder
 
-    encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None)
+    encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None, card=card)
 
     def count(prompt: Prompt) -> int:
         encoded = encoder.encode(GenerationRequest("preview", prompt))

@@ -13,16 +13,16 @@ from functools import partial
 from typing import Final
 
 from jobs.accounts.summaries import catch_up
-from jobs.errors import NoBatch, RequestError, UnavailableError
+from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.operations.status_reader import StatusReader
-from jobs.publishing.delivery import Deliverer
+from jobs.publishing.delivery import Deliverer, undelivered_url
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
 from jobs.store.opening import open_store
-from jobs.store.store import Store
+from jobs.store.store import NAMED_PATHS, Store
 from workers.fleet.after_publishing import AfterPublishing
 from workers.fleet.cluster import connect
 from workers.fleet.fleet import Fleet
@@ -54,7 +54,7 @@ class Work:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        store = open_store(settings.store_url, settings.store_options)
+        store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         self._after = _after_publishing(store, settings)
         self.supervisor = Supervisor(
             settings,
@@ -76,7 +76,8 @@ class Work:
 
         Raises:
             RequestError: A model is unknown, or the port of the metrics is taken.
-            UnavailableError: Something is not there at the start, or Ray is lost.
+            UnavailableError: Something is not there at the start, or Ray is lost. With `until_empty` also: outputs that are owed
+                could not be taken to their output URL.
         """
         for alias in self.aliases:
             known(alias, self.settings)
@@ -84,6 +85,8 @@ class Work:
         try:
             self.supervisor.run(self)
             self._finish()
+            if self.until_empty and not self.supervisor.interrupts:
+                check_delivered(self.supervisor.store)
         finally:
             self._metrics.close()
 
@@ -114,7 +117,7 @@ class Work:
     def show_phase(self, phase: str) -> None:
         pass
 
-    # -- the rest ---------------------------------------------------------------------------------------------------
+    # -- after the supervisor has ended --------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         """Wait until the published rounds are delivered.
@@ -136,6 +139,18 @@ class Work:
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
+
+
+def check_delivered(store: Store) -> None:
+    """Raise StoreUnavailable, which names the batches, if outputs that are owed are not at their output URL."""
+    places = {batch_id: undelivered_url(store, batch_id) for batch_id in store.list("undelivered")}
+    owing = [f"{batch_id} to {place}" for batch_id, place in places.items() if place is not None]
+    if owing:
+        more = f", and {len(owing) - NAMED_PATHS} more" if len(owing) > NAMED_PATHS else ""
+        raise StoreUnavailable(
+            f"outputs have not been taken to their output URL: {', '.join(owing[:NAMED_PATHS])}{more}. The log says why; "
+            "give the same command again"
+        )
 
 
 def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:

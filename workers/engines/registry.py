@@ -35,7 +35,9 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
 
 
 def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
-    """Return what a receipt says about the model itself: `model_revision`, and `dtype` unless the model is the stub.
+    """Return what a receipt says about the model itself: `model_revision`, and unless it is the stub, `dtype`.
+
+    If the card says how the model marks its thoughts, this is the `reasoning_form`.
 
     Raises:
         ModelUnavailable: There are no weights on this machine.
@@ -44,7 +46,8 @@ def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
         return {"model_revision": STUB_REVISION}
     from workers.engines.device.placement import place
 
-    return {"model_revision": revision_of(alias, card), "dtype": place(card).dtype_name}
+    form = {} if card.reasoning == "auto" else {"reasoning_form": card.reasoning}
+    return {"model_revision": revision_of(alias, card), "dtype": place(card).dtype_name, **form}
 
 
 def _at_most(slots: int, limit: int | None) -> int:

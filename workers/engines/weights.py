@@ -213,7 +213,8 @@ def _convert(weights: _Weights, folder: Path) -> None:
         weights.folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config  # with it, save_pretrained refuses: it cannot save GGUF's format
+        # if the model had it, save_pretrained would refuse: it cannot save GGUF's format
+        del model.config.quantization_config
     model.hf_quantizer = None
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -111,7 +111,7 @@ class RayCluster:
         try:
             self._watch.check()
         except UnavailableError as error:
-            # `end_process` runs before Ray's exit handler, which would wait for the store.
+            # `end_process` runs before Ray's exit handler, which would wait for the control store.
             atexit.register(end_process, error.exit_status)
             raise
 

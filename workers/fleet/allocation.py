@@ -1,8 +1,9 @@
 """Allocation: which models get workers when the cluster has less room than the fleet has replicas.
 
-A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first. Other
-models that wait for the resource that this model lacks stand back, and the model with most workers gives up a worker. If several
-models have rows but no worker, the model that has waited longest is next. Ray itself keeps no order among waiting workers.
+A worker whose model has no rows makes room for a model that has rows. A model that has rows but no worker is served first:
+other replicas that wait for the same resource are parked meanwhile, and the model with most workers gives up a worker. If
+several models have rows but no worker, the model that has waited longest is next. Ray itself keeps no order among waiting
+workers.
 
 `plan_moves` decides, from the replicas and from the resources that are free. The fleet carries the decision out.
 """
@@ -19,14 +20,14 @@ from workers.fleet.handles import Capacity
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0
-"""Seconds. A worker that is not up after this long may lack room.
+"""A worker that is not up after this many seconds may lack room.
 
 Also, no moves are planned for this long after a worker has left: the cluster first gives the freed room to workers that wait.
 """
 LONG_S: Final = 60.0
-"""Seconds. A worker that is not up after this long lacks room.
+"""A worker that is not up after this many seconds lacks room.
 
-If enough of each resource is free, the free resources must then be spread over several nodes.
+If enough of each resource is free even so, the free resources must be spread over several nodes.
 """
 ROUNDING: Final = 1e-6
 """Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
@@ -81,7 +82,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What to do with the replicas.
+    """The decisions about replicas, as `plan_moves` makes them.
 
     `withdraw`: end workers that wait for room, and park their replicas. `leave`: drain workers, then park their replicas.
     `come_back`: unpark replicas, so that they get a worker again. `unserved`: replicas whose model has rows but no worker, each
@@ -157,9 +158,9 @@ def _waits(replica: Replica, room: Room, at: float) -> bool:
 def _is_denied(replica: Replica, room: Room, at: float) -> bool:
     """Whether another worker has to leave for this replica.
 
-    No worker has to leave if the replica would find no room even then. If enough is free, no worker has to leave at first,
-    because Ray may be about to place the replica. After LONG_S seconds a worker has to leave all the same: the free resources
-    must be spread over several nodes.
+    No worker has to leave if the replica would find no room even after all workers of this fleet had left. If enough room is
+    free already, no worker has to leave at first, because Ray may be about to place the replica. If Ray has not placed it after
+    LONG_S seconds, a worker has to leave, because the free resources must be spread over several nodes.
     """
     return room.could_hold(replica.needs) and (
         room.lacks(replica.needs) is not None or at - replica.started_at >= LONG_S
@@ -178,7 +179,7 @@ def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) ->
     """Yield the idle replicas that have to leave so that the `wanted` replicas find the resources that they lack."""
     left, coming = list(idle), Counter(room.capacity.free)
     for replica in wanted:
-        if room.lacks(replica.needs) is None:  # what is free is spread over several nodes, and does not help
+        if room.lacks(replica.needs) is None:  # the free resources are spread over several nodes, so they do not help
             coming.clear()
         while (lack := _lacking(coming, replica.needs)) is not None:
             giver = next((one for one in left if lack in one.needs), None)

@@ -42,7 +42,8 @@ def server(folder: Path) -> Iterator[str]:
 
     Raises UnavailableError if a new server does not start, or if the server of other processes does not answer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # an earlier release may have made it
     with (folder / "server.lock").open("a+") as lock:
         url = _join(folder, lock)
         try:
@@ -135,6 +136,7 @@ def _start(record: Path, folder: Path, port: int) -> str:
         ],
         capture_output=True,
         check=False,
+        umask=0o077,
         start_new_session=True,  # else Ctrl-C in the terminal would end the server, which a drain needs
     )
     url = f"redis://127.0.0.1:{port}/0"

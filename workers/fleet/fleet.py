@@ -27,11 +27,11 @@ The wait doubles with each further death. After a first death the worker is repl
 BACKOFF_MAX_S: Final = 60.0
 """Longest wait, in seconds, before a worker is replaced, after any number of deaths."""
 HEALTHY_S: Final = 120.0
-"""Seconds. If a worker dies after it has lived longer than this, earlier deaths of its replica no longer count."""
+"""If a worker dies after it has lived longer than this many seconds, earlier deaths of its replica no longer count."""
 ALLOCATE_S: Final = 2.0
 """Seconds between two decisions about which models get workers."""
 EXIT_S: Final = 10.0
-"""Seconds. A worker that still drains this long after `drain_s` is killed."""
+"""A worker that still drains this many seconds after `drain_s` is killed."""
 FAULTS_S: Final = 2.0
 """Seconds between two times that the workers are asked for faults of Redis and the storage."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
@@ -45,10 +45,13 @@ START_TRIES: Final = 4
 
 @dataclass
 class Fleet:
-    """The workers of one `run` or `work`. If `only` is given, they work on no other batches. Call `watch` about once a second."""
+    """The workers of one `run` or `work`. Call `watch` about once a second.
+
+    If `only` is given, the workers work only on the batches that it names.
+    """
 
     settings: Settings
-    redis_url: str = field(repr=False)  # it may hold a password
+    redis_url: str = field(repr=False)  # the URL may hold a password
     cluster: Cluster
     only: frozenset[str] | None = None
     monotonic: Callable[[], float] = time.monotonic

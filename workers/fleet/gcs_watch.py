@@ -16,16 +16,16 @@ from typing import Final
 from jobs.errors import UnavailableError
 
 LOOK_S: Final = 0.5
-"""Seconds between two checks of the store."""
+"""Seconds between two checks of the control store."""
 ANSWER_S: Final = 2.0
-"""Seconds after which a connection that is not accepted counts as no answer."""
+"""A connection that is not accepted after this many seconds counts as no answer."""
 ORDERLY_S: Final = 8.0
-"""Seconds. The store counts as lost this long before Ray's timeout, but not before half of the timeout has passed.
+"""The control store counts as lost this many seconds before Ray's timeout, but not before half of the timeout has passed.
 
-In this time the command ends in order.
+In the time that is left, the command ends in order.
 """
 LAST_S: Final = 2.0
-"""Seconds. This long before Ray's timeout, the process is ended, even if a call of Ray hangs.
+"""This many seconds before Ray's timeout, the process is ended, even if a call of Ray hangs.
 
 The process is never ended before three quarters of the timeout have passed.
 """
@@ -51,8 +51,8 @@ def end_process(status: int) -> None:
 class GcsWatch:
     """Checks the control store at `address` on a thread, between `start` and `close`.
 
-    `timeout_s` is how many seconds Ray waits for the store. A store that has never answered this process does not count as away,
-    because a firewall may stand between.
+    `timeout_s` is how many seconds Ray waits for the control store. A control store that has never answered this process does
+    not count as away, because a firewall may stand between.
     """
 
     def __init__(
@@ -87,22 +87,22 @@ class GcsWatch:
 
     @property
     def away(self) -> bool:
-        """Whether the store did not answer the last check. Calls of Ray hang until it answers."""
+        """Whether the control store did not answer the last check. Calls of Ray hang until it answers."""
         return self._away_s > 0.0
 
     @property
     def lost(self) -> bool:
-        """Whether the store has been away for so long that Ray is about to end its processes."""
+        """Whether the control store has been away for so long that Ray will soon end the processes of the cluster."""
         return self._away_s >= self._orderly_s
 
     def check(self) -> None:
-        """Raise UnavailableError if the store is lost."""
+        """Raise UnavailableError if the control store is lost."""
         if self.lost:
             self._reported = True
             raise UnavailableError(self._fault())
 
     def look(self) -> None:
-        """Check whether the store answers. If Ray's timeout is near (`LAST_S`), end the process.
+        """Check whether the control store answers. If Ray's timeout is near (`LAST_S`), end the process.
 
         Before that, print why, unless `check` has raised the reason.
         """

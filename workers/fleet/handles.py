@@ -7,7 +7,9 @@ from typing import Any, Final, Protocol
 from workers.worker.worker import WorkerPlan
 
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
-"""Ray's environment variable for the seconds that it waits for its control store before it gives up; 60 if it is not set."""
+"""The environment variable that says how many seconds Ray waits for its control store before it gives up. If it is not set, Ray
+waits for 60 s.
+"""
 
 
 @dataclass(frozen=True, slots=True)

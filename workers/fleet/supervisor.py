@@ -35,7 +35,7 @@ STAFF_S: Final = 1.0
 
 
 class Goal(Protocol):
-    """What a command wants from a fleet, and what the command shows meanwhile."""
+    """The goal of a command: when its fleet may end, and what the command shows meanwhile."""
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
         """Return the aliases of the models that need workers now."""
@@ -101,13 +101,13 @@ class Supervisor:
             UnavailableError: Redis, Ray, a model or the storage is not there at the start, or Ray is lost.
         """
         if self.settings.redis_url is not None:
-            with contextlib.closing(RedisQueue.from_settings(self.settings)) as queue:
+            with contextlib.closing(RedisQueue.from_settings(self.settings, self.store)) as queue:
                 # The first ping must succeed, since the URL may be wrong. In a later outage the supervisor waits.
                 queue.ping(slow=lambda message: self.report("queue.unavailable", message))
         with ThreadPoolExecutor(1, "ray") as pool:
             joining = pool.submit(self._connect) if with_workers else None
             with self._redis_url() as url:
-                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, url))
+                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, self.store, url))
                 if joining is None:
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:

@@ -63,6 +63,7 @@ class Attempt:
     _params: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _rendered: dict[str, str] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
+    _reasoning_tokens: dict[str, int] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -89,6 +90,7 @@ class Attempt:
         """The part of the receipt that the conversation decides, such as finish reason, seed, adapter, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
+        thoughts = sum(tokens for label, tokens in self._reasoning_tokens.items() if label not in self._replaced)
         return {
             "finish_reason": reason,
             "seed": self.seed,
@@ -96,6 +98,7 @@ class Attempt:
             "templates": self._templates,
             "params": self._params,
             **({"prompts": self._rendered} if self._rendered else {}),
+            **({"reasoning_tokens": thoughts} if thoughts else {}),
         }
 
     def start(self) -> Sequence[GenerationRequest]:
@@ -124,6 +127,7 @@ class Attempt:
         )
         self._spent.append(_Spent(prompt.label, (self._turns, prompt.read), spent))
         self._finish_reasons[prompt.label] = completion.finish_reason
+        self._reasoning_tokens[prompt.label] = completion.reasoning_tokens
         if completion.prompt_sha256 is not None:
             self._rendered[prompt.label] = completion.prompt_sha256
         if completion.fault is not None:
@@ -153,6 +157,8 @@ class Attempt:
         except StopIteration as stop:
             self.output = self._checked(stop.value)
             return ()
+        except CheckFailed as error:
+            raise _as_fault_of_thoughts(error, completions or ()) from error
         asked = len(self._finish_reasons)
         requests = [self._request(prompt, asked + n) for n, prompt in enumerate(prompts)]
         self._prompts, self._ids = prompts, [request.request_id for request in requests]
@@ -202,12 +208,36 @@ class Attempt:
             params = prompt.params.overridden({**self.row.overrides, "seed": self.seed + n})
         except ValueError as error:
             raise RowError("out_of_range", f"the row's sampling params do not go together: {error}") from error
-        self._params[prompt.label] = params.as_receipt()
+        kwargs = self.row.chat_template_kwargs if prompt.messages else None
+        self._params[prompt.label] = {
+            **params.as_receipt(),
+            **({"chat_template_kwargs": kwargs} if kwargs else {}),
+        }
         adapter = prompt.adapter or self.row.adapter
         # The number of the claim tells two leases of a job apart even if the queue forgot how often the job was tried.
         claim = ClaimId.parse(self.job.lease.claim_id).n
         request_id = f"{self.job.key}#{self.job.attempt + self.job.crashes}.{n}~{claim}"
-        return GenerationRequest(request_id, replace(prompt, params=params, adapter=adapter), self.created_at)
+        return GenerationRequest(
+            request_id,
+            replace(prompt.with_template_kwargs(kwargs), params=params, adapter=adapter),
+            self.created_at,
+            thoughts_count=self.row.max_tokens is not None,
+        )
+
+
+def _as_fault_of_thoughts(error: CheckFailed, completions: Sequence[Completion]) -> CheckFailed:
+    """Return the error of a kind that got no text; as `reasoning_incomplete` if a completion ended within its thoughts."""
+    cut = [one for one in completions if one.reasoning_tokens and one.reasoning_tokens == one.completion_tokens]
+    if error.code != "empty_output" or not cut or any(one.text.strip() for one in cut):
+        return error
+    remedy = "give the row more max_tokens, raise the model's reasoning_max_tokens, or turn thoughts off by chat_template_kwargs"
+    tokens = max(one.completion_tokens for one in cut)
+    reason = (
+        f"the model's thoughts took all {tokens} tokens"
+        if cut[0].finish_reason == "length"
+        else "its thoughts did not end"
+    )
+    return CheckFailed("reasoning_incomplete", f"{error.message}: {reason}: {remedy}", field=error.field)
 
 
 @dataclass(frozen=True, slots=True)

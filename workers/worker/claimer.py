@@ -15,7 +15,7 @@ from typing import Final
 
 from jobs.batches.breaker import trip
 from jobs.batches.request_row import RowRequest
-from jobs.errors import QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
+from jobs.errors import NoBatch, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.kinds.kind import Kind
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement
@@ -122,7 +122,7 @@ class Claimer:
             self._must_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
             self._log_pause(reply)
             self._compose(reply.jobs)
-            self._feed(reply, hungry=found < room and not self._must_be_empty)
+            self._feed(reply, hungry=reply.dry or (found < room and not self._must_be_empty))
             self.outage.end()
         return 0.0 if found else POLL_S
 
@@ -145,7 +145,7 @@ class Claimer:
             faults: list[StoreDamaged] = []
             for batch_id, _ in found:
                 # The breaker cannot judge a damaged batch. The sweeper asks again once the batch is restored.
-                with collect_damage(faults):
+                with collect_damage(faults), contextlib.suppress(NoBatch):
                     self._ask_breaker(batch_id)
             failing.clear(found)
             self._to_ask_about = None
@@ -182,7 +182,7 @@ class Claimer:
         self._logged_reason = reply.reason
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, and more may be claimed.
+        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, or the last of a batch.
 
         `batches` and `feeder` themselves limit how often they read the storage.
         """
@@ -202,16 +202,17 @@ class Claimer:
         """Begin claimed jobs. If storage or Redis is away, release the job that met this fault and all jobs after it.
 
         If a batch is damaged, release its jobs and take its waiting rows off the lane, so that these rows are not claimed again
-        at once. The other jobs begin as usual (rule 37). In both cases the fault is raised at the end.
+        at once. The other jobs begin as usual (rule 37). In both cases the fault is raised at the end. The jobs of a deleted
+        batch are taken off the lane in the same way, and no fault is raised.
         """
         damaged: list[Lease] = []
         fault: StoreDamaged | None = None
         for n, job in enumerate(jobs):
             try:
                 turn = self._begin(job)
-            except StoreDamaged as error:
+            except (StoreDamaged, NoBatch) as error:
                 damaged.append(job.lease)
-                fault = error
+                fault = error if isinstance(error, StoreDamaged) else fault
                 continue
             except UnavailableError:
                 self._release([*damaged, *(other.lease for other in jobs[n:])])
@@ -219,10 +220,11 @@ class Claimer:
             if turn is not None:
                 self._ready.append(turn)
                 self._has_ready.set()
-        if fault is not None:
+        if damaged:
             self._release(damaged)
             for batch_id, round_ in {(lease.key.batch_id, lease.round) for lease in damaged}:
                 self._context.feeder.set_aside(self._context.lane, batch_id, round_)
+        if fault is not None:
             raise fault
 
     def _begin(self, job: Job) -> Turn | None:
@@ -266,7 +268,9 @@ class Claimer:
 
     def _has_outcome(self, job: Job) -> bool:
         """Whether an attempt whose lease was lost had made its outcome durable, so that only the settlement is missing."""
-        with contextlib.suppress(StoreDamaged):  # the answer is then unknown; running the row twice harms nothing
+        with contextlib.suppress(
+            StoreDamaged, NoBatch
+        ):  # the answer is then unknown; running the row twice harms nothing
             index = self._context.batches.get(job.key.batch_id)
             if index is not None:
                 index.refresh()

@@ -6,9 +6,9 @@ While the storage is slow or away, outcomes that have grown to `flush_bytes` go 
 their order when the storage is back. If the spool has no room, outcomes stay in memory, and `full` tells the claimer to claim
 nothing. The heartbeat renews the leases of all outcomes that wait.
 
-Nothing is written of a row whose lease is gone. Therefore each try to write a segment checks the leases first. But after a
-timeout the segment may already exist. In this case the same lines are written again, even if some leases are gone by now, because
-other lines would make a second segment (rule 7).
+No outcome is written of a row whose lease is gone. Therefore each try to write a segment checks the leases first. But after a
+timeout the segment may already exist. In this case the same lines are written again, even if some leases are gone by now,
+because other lines would make a second segment (rule 7).
 """
 
 import threading
@@ -113,9 +113,10 @@ class Flusher:
         self._outcome_spool.close()
 
     def end_by(self, moment: float) -> None:
-        """Give up at this moment of the monotonic clock, or at an earlier one if `end_by` was called with that before.
+        """Give up at this moment of the monotonic clock. If an earlier call has set an earlier moment, the earlier moment
+        stays.
 
-        Other workers run the rows again that are not written by then.
+        Rows whose outcomes are not written by then are run again by other workers.
         """
         with self._condition:
             self._end_by = moment if self._end_by is None else min(self._end_by, moment)

@@ -26,7 +26,8 @@ BEAT_S: Final = 5.0
 AGAIN_S: Final = 0.2
 """Seconds between two tries while Redis is away.
 
-A longer time would lose leases when Redis is back: idle workers claim as often (`POLL_S`), and may take jobs whose lease ran out.
+If this time were longer, leases would be lost when Redis is back: idle workers ask for jobs every `POLL_S` seconds, and may
+take jobs whose lease ran out.
 """
 
 

@@ -1,8 +1,8 @@
 """The outcome of an attempt: the line for its segment, and the settlement for the queue.
 
 Only this module turns the end of an attempt into an outcome; `workers.worker.retry` decides whether a failed attempt is tried
-again. This module also makes the line of an attempt whose lease was lost, and the final failure of a row that is not run, because
-workers died of it or its request cannot be read.
+again. This module also makes the line of an attempt whose lease was lost. And it makes the final failure of a row that is not
+run, because workers died of it or because its request cannot be read.
 """
 
 import random

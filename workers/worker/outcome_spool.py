@@ -100,13 +100,13 @@ class OutcomeSpool(Generic[T]):
             raise
 
     def _cut(self, end: int) -> None:
-        """End the file at `end`. If the disk refuses to shorten the file, later writes overwrite what is too much."""
+        """End the file at `end`. If the disk refuses to shorten the file, later writes overwrite the bytes after `end`."""
         self._end = end
         with contextlib.suppress(OSError):
             self._opened().truncate(end)
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - open as long as the spool
         return self._file

@@ -176,7 +176,7 @@ class Runner:
     def _checked(self, completions: Sequence[Completion]) -> Iterator[Turn]:
         """Give each completion to its attempt, and yield the turn that follows.
 
-        A turn has no requests and is not the last if its attempt waits for further completions.
+        If the attempt waits for further completions, the turn has no requests, and is not the last.
         """
         for completion in completions:
             attempt = self._attempt_of.pop(completion.request_id, None)
@@ -192,7 +192,8 @@ class Runner:
     def _note_what_runs(self) -> None:
         """Note which rows the engine has begun.
 
-        The engine begins requests in the order in which they were submitted, so the last ones are those that still wait.
+        The engine begins requests in the order in which they were submitted. So the requests that still wait are those
+        submitted last.
         """
         waiting = self._engine.stats().waiting
         while len(self._submitted) > waiting:
@@ -222,7 +223,7 @@ class Runner:
     def _end_what_is_gone(self) -> None:
         """Abandon the attempts whose lease is gone, and release those whose batch was closed."""
         for lease in self._leases.gone() & self._attempts.keys():
-            if not self._stopping.is_set():  # else `_release_in` released it
+            if not self._stopping.is_set():  # otherwise `_release_in` has released the lease
                 logger().info("lease.lost", job=str(lease.key))
             self._abandon(lease)
         for lease in self._leases.cancelled() & self._attempts.keys():

@@ -30,7 +30,7 @@ class WorkerPlan:
 
     worker: str
     alias: str
-    redis_url: str = field(repr=False)  # may hold a password
+    redis_url: str = field(repr=False)  # the URL may hold a password
     settings: Settings
     only: frozenset[str] | None = None
     node: str = ""
@@ -114,12 +114,12 @@ class Worker:
 
     def _context(self, engine: Engine) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings
-        store = open_store(settings.store_url, settings.store_options)
+        store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         card, stats = settings.catalog[plan.alias], engine.stats()
         weights = identity(plan.alias, card, settings.cache_dir)
         return WorkerContext.over(
             store,
-            RedisQueue.from_settings(settings, plan.redis_url),
+            RedisQueue.from_settings(settings, store, plan.redis_url),
             OpenBatches(store, plan.only, settings.batch_scan_s),
             settings,
             worker=plan.worker,

@@ -2,8 +2,8 @@
 
 A compacted file holds whole segments, each with its head and the name of its own file. Rule 26 of jobs/PROTOCOL.md gives the
 order of steps. With that order, no segment is ever missed or counted twice, even if several processes compact at once or one
-dies. If a worker got no reply and writes a segment again after its compaction, the new file is a copy: no reader counts it, and
-the next compaction deletes it.
+dies. A worker that got no reply may write a segment again after the segment was compacted. The new file is then a copy: no
+reader counts it, and the next compaction deletes it.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import orjson
 
 from jobs.batches.batch import FORMAT
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.records import missing, no_batch
 from jobs.batches.segments.files import Compacted, each_segments
 from jobs.batches.segments.head import damaged
 from jobs.batches.segments.segment import read_segments
@@ -45,11 +46,16 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file: a compaction died, or a worker wrote a segment again."""
+    """Delete files whose segments are in a compacted file. They are left by a compaction that died, or by a worker that wrote a
+    segment again.
+    """
     for path in sorted({index.compacted[name] for name in copies}):
-        read_segments(store, path)
-        if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
-            raise damaged(path)
+        try:
+            read_segments(store, path)
+            if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
+                raise damaged(path)
+        except KeyError:
+            raise missing(store, path) from None
     return _delete(store, index, copies)
 
 
@@ -83,3 +89,6 @@ def _put_together(store: Store, index: OutcomeIndex, names: Sequence[str]) -> No
     path = f"{index.paths.compacted}/compacted-{len(segments)}-{hashlib.sha256(data).hexdigest()}.jsonl"
     if not store.create(path, data):
         raise damaged(path)
+    if not store.exists(index.paths.acceptance):  # the batch was deleted meanwhile
+        store.discard(path)
+        raise no_batch(index.batch.batch_id)

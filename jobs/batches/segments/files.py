@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.head import HEAD_BYTES, SegmentHead, read_heads
 from jobs.batches.segments.line import Outcome
+from jobs.batches.segments.name import is_compacted, is_segment
 from jobs.batches.segments.segment import Segment, read_outcomes, read_segments
 from jobs.errors import StoreUnavailable
 from jobs.store.fan_out import each
@@ -30,10 +31,14 @@ class Compacted(Exception):
 
 
 class Listing(NamedTuple):
-    """The paths of the files that hold one segment (`alone`) and of those that hold several (`compacted`)."""
+    """The paths of the files that hold one segment (`alone`) and of those that hold several (`compacted`).
+
+    `foreign` has the paths of files that nobody here has written, such as those of an editor or a synchronising program.
+    """
 
     alone: Sequence[str]
     compacted: Sequence[str]
+    foreign: Sequence[str]
 
 
 def list_files(store: Store, paths: BatchPaths) -> Listing:
@@ -43,8 +48,14 @@ def list_files(store: Store, paths: BatchPaths) -> Listing:
     file holds the segment, and the compacted file is kept. So a segment whose own file is deleted before the first listing is
     found in the second (rule 26 of jobs/PROTOCOL.md).
     """
-    alone = [paths.segment(name) for name in store.list(paths.segments)]
-    return Listing(alone, [f"{paths.compacted}/{name}" for name in store.list(paths.compacted)])
+    alone = store.list(paths.segments)
+    compacted = store.list(paths.compacted)
+    return Listing(
+        [paths.segment(name) for name in alone if is_segment(name)],
+        [f"{paths.compacted}/{name}" for name in compacted if is_compacted(name)],
+        [paths.segment(name) for name in alone if not is_segment(name)]
+        + [f"{paths.compacted}/{name}" for name in compacted if not is_compacted(name)],
+    )
 
 
 def until_read(store: Store, read: Callable[[], T]) -> T:
@@ -84,7 +95,7 @@ def each_segments(store: Store, files: Mapping[str, int]) -> Iterator[tuple[str,
 def each_outcome(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
     """Yield every outcome of every segment once. Raises KeyError if another process compacts and deletes a file meanwhile."""
     seen: set[str] = set()
-    for path in chain(*list_files(store, paths)):
+    for path in chain(*list_files(store, paths)[:2]):
         for segment in read_segments(store, path):
             if segment.head.name not in seen:
                 seen.add(segment.head.name)

@@ -1,7 +1,7 @@
 """The head of a segment is its index. Heads are on the first line of a file, so a rebuild or a count reads no further line.
 
-A head says for each line which row it is about, how the attempt ended and how long the line is. For a line that may be
-published it also says how long the published row in it is and what that row adds to the ledger, so a publisher copies bytes
+A head says for each line which row it is about, how the attempt ended and how long the line is. If the line may be published,
+the head also says how long the published row in the line is, and what that row adds to the ledger. So a publisher copies bytes
 and adds integers. A compacted file holds the heads of several segments, each with the name that its segment had alone.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from jobs.batches.batch import FORMAT
+from jobs.batches.batch import FORMAT, MOST_ROUNDS, MOST_ROWS
 from jobs.errors import StoreDamaged
 from jobs.store.damage import check_format
 from jobs.store.store import Store
@@ -21,6 +21,8 @@ from jobs.usage import Usage
 
 HEAD_BYTES: Final = 64 << 10
 """The first read of a file takes this many bytes. If the head is longer, each further read takes four times what was read."""
+
+_STATUSES: Final = frozenset("cfxs")
 
 SOLO: Final = "s"
 """The status in a head of a job that crashed while the worker held no other job."""
@@ -97,15 +99,19 @@ def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
     try:
         values = orjson.loads(line)
         check_format(values, FORMAT, f"storage: segment {path}")
-        return values["segments"] if "segments" in values else [{"name": path.rpartition("/")[2], **values}]
+        heads = values["segments"] if "segments" in values else [{"name": path.rpartition("/")[2], **values}]
+        if not isinstance(heads, list):
+            raise ValueError("segments is no list")
     except (ValueError, TypeError, KeyError) as error:
         raise damaged(path) from error
+    return heads
 
 
 def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
     """Read one head from its stored form. Raises StoreDamaged."""
     try:
         currency = values["currency"]
+        _check(values)
         return SegmentHead(
             name=values["name"],
             rows=list(starmap(HeadRow, values["rows"])),
@@ -118,9 +124,31 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
             currency=currency,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged(path) from error
+        raise damaged(path, f"{error}" if isinstance(error, ValueError) else "") from error
 
 
-def damaged(path: str) -> StoreDamaged:
-    """Make the error for a file of segments that is not what was written."""
-    return StoreDamaged(f"storage: segment {path} is damaged. Restore it from a backup.")
+def _check(values: Mapping[str, Any]) -> None:
+    """Raise ValueError, which names a field, if a head holds values that a count of rows could not bear."""
+    rows = values["rows"]
+    for row, status, final, round_, fence in rows:
+        if not (
+            type(row) is type(round_) is type(fence) is int
+            and 0 <= row < MOST_ROWS
+            and 0 <= round_ <= MOST_ROUNDS
+            and status in _STATUSES
+            and final in (0, 1)
+        ):
+            raise ValueError("rows: no line is such a row")
+    size = values["bytes"]
+    if type(size) is not int or size < 0:
+        raise ValueError("bytes: it is not a number of bytes")
+    if type(values["name"]) is not str:
+        raise ValueError("name: it is no text")
+    if len(values["lines"]) != len(rows):
+        raise ValueError("lines: they are not as many as the rows")
+
+
+def damaged(path: str, fault: str = "") -> StoreDamaged:
+    """Make the error for a file of segments that is not what was written. `fault` names the field that shows it, if one does."""
+    reason = f" ({fault})" if fault else ""
+    return StoreDamaged(f"storage: segment {path} is damaged{reason}. Restore it from a backup.")

@@ -1,9 +1,23 @@
 """The name of a segment's file says who wrote the segment, and the sha256 of the file's bytes."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 ENDING: Final = ".jsonl"
+
+_SEGMENT: Final = re.compile(r".+-[^-]+-[0-9]{1,18}-[0-9a-f]{64}\.jsonl")
+_COMPACTED: Final = re.compile(r"compacted-[0-9]{1,18}-[0-9a-f]{64}\.jsonl")
+
+
+def is_segment(name: str) -> bool:
+    """Whether a file of this name in the folder `segments/` holds a segment. Any other file there is foreign."""
+    return _SEGMENT.fullmatch(name) is not None
+
+
+def is_compacted(name: str) -> bool:
+    """Whether a file of this name in the folder `compacted/` holds segments. Any other file there is foreign."""
+    return _COMPACTED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ TRANSLATED: Final = ("source_language", "target_language", "source")
 """The fields of a translation that stand in the front matter, since the body is its text alone."""
 
 NAME_BYTES: Final = 100
-"""A file's name has at most this many bytes after the row number. File systems take at most 255 bytes."""
+"""A file's name has at most this many bytes after the row number and the hyphen. File systems take at most 255 bytes."""
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 """The beginning of a shortcode -> the same with an entity."""
@@ -41,8 +41,9 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 class Pages:
     """Makes a file for each row of a batch, in the order of the rows.
 
-    Two articles may have the same slug, but a site has one page for each slug. The first article keeps the slug; in a later one,
-    the row number is added to the slug. To find such slugs, the hash of each slug is kept, a few dozen bytes for each page.
+    Two articles may have the same slug, but a site has one page for each slug. The first article keeps the slug; in a later
+    one, the row number is added to the slug. To find slugs that come again, the hash of each slug is kept in memory: a few
+    dozen bytes for each page.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
 The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
-`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id: a row without one, and a
-refused row whose custom_id another row has, get `<batch>-<row>`. A row's metadata stands beside its response.
-Format: https://platform.openai.com/docs/api-reference/batch/request-output
+`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id. A row without a
+custom_id gets `<batch>-<row>`, and so does a refused row whose custom_id another row has. A row's metadata stands beside its
+response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
     texts = _texts(row)
     choices = [
         {"index": n, "finish_reason": reason, "logprobs": _logprobs(row, n)}
-        | ({"text": text} if is_text else {"message": {"role": "assistant", "content": text, "refusal": None}})
+        | ({"text": text} if is_text else {"message": _message(row, n, text)})
         for n, text in enumerate(texts)
     ]
     usage = row["usage"]
@@ -59,9 +59,17 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens": usage["completion_tokens"],
             "total_tokens": usage["prompt_tokens"] + usage["completion_tokens"],
             "prompt_tokens_details": {"cached_tokens": usage["cached_prompt_tokens"]},
+            "completion_tokens_details": {"reasoning_tokens": row.get("reasoning_tokens") or 0},
         },
         "system_fingerprint": row.get("model_revision"),
     }
+
+
+def _message(row: Mapping[str, Any], n: int, text: str) -> dict[str, Any]:
+    """Return the n-th answer as a message. Published thoughts are its `reasoning`, as in vLLM."""
+    message = {"role": "assistant", "content": text, "refusal": None}
+    thoughts = row["output"].get("reasoning") if row["kind"] == "chat" else None
+    return {**message, "reasoning": thoughts[n]} if thoughts else message
 
 
 def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
@@ -82,7 +90,7 @@ def _logprobs(row: Mapping[str, Any], n: int) -> dict[str, Any] | None:
 
 
 def _token(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a token in OpenAI's form. If it begins or ends within a character, `bytes` is None (not known)."""
+    """Return a token in OpenAI's form. If the token begins or ends in the middle of a character, `bytes` is None (not known)."""
     token = one["token"]
     return {
         "token": token,

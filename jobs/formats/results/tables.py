@@ -38,7 +38,7 @@ RECEIPT: Final = (
     "finished_at",
 )
 _WHOLE: Final = frozenset({"row", "error.line", "seed", "attempt", *(f"usage.{name}" for name in NAMES)})
-"""Columns of integers. All others are text in Parquet, so that files of different batches can be read together."""
+"""The columns of integers. All other columns are text in Parquet, so that files of different batches can be read together."""
 
 PARQUET_ROWS: Final = 1_024
 """This many rows are collected in memory, and then written to a Parquet file at once."""

@@ -1,4 +1,4 @@
-"""Writes rows in any form that is one file. The caller opens the file, and shows it only when it is whole."""
+"""Writes rows in any form that makes one file. The caller opens the file, and shows the file to users only when it is whole."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SUFFIXES: Final = {
     ResultForm.OPENAI: "jsonl",
     ResultForm.PARQUET: "parquet",
 }
-"""A form that is one file -> the suffix of the file's name."""
+"""The forms that make one file -> the suffix of the file's name."""
 
 
 def write_results(

@@ -1,25 +1,25 @@
--- claim: take reports, then lease up to n jobs. The same claim id again gives the same jobs. Put before it:
--- presence.lua, mend.lua, reports.lua, rescue.lua, leasing.lua and turns.lua.
+-- claim: lease up to n jobs. The same claim id again gives the same jobs. It needs presence.lua, mend.lua, rescue.lua,
+-- leasing.lua and turns.lua of parts/, which are put before it.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --        14 claim: LIST of the jobs of this claim id
--- ARGV   1 claim id  2 n  3 the reports, as settle has them  4 worker  5 its record  6 how many jobs it has in hand
---        7 lease in ms  8 ms for which the worker is shown  9 how many due and how many expired jobs to look at
---        10 deaths in a row after which the lane pauses itself  11 ms after which a group that was not served gains a level
---        12 JSON: tenant -> {weight, cap of rows in flight}
--- Reply  {jobs, ready, delayed, leased, paused, apart, reason, lost}
+-- ARGV   1 claim id  2 n  3 worker  4 its record  5 how many jobs it has in hand  6 lease in ms
+--        7 ms for which the worker is shown  8 the most due jobs, and the most expired ones, to look at
+--        9 deaths in a row after which the lane pauses itself  10 ms after which a group that was not served gains a level
+--        11 JSON: tenant -> {weight, cap of rows in flight}
+-- Reply  {jobs, ready, delayed, leased, paused, apart, reason, dry}
 --        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. If there are more jobs than
---        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua a long string takes longer than all the rest
---        apart: 1 if this busy worker gets no jobs, so that it can take suspects once its hands are empty
---        lost: the numbers, from 1, of reports whose lease no longer held
+--        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua long strings would take most of the time
+--        dry: 1 if this claim took the last ready job of a batch that can be fed on
+--        apart: 1 if this busy worker gets no jobs, so that it can take suspects once it has no job in hand
 --
--- In order: take the reports, promote what is due, rescue what has expired; then lease suspects, or ready jobs in their turns.
+-- The steps: make due jobs ready, rescue jobs whose leases ran out, lease suspects or ready jobs.
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local CLAIM = KEYS[14]
 local FEW_PAYLOADS = 4
-local lost, apart = {}, 0
+local apart = 0
 
 local function reply()
   write()
@@ -29,18 +29,17 @@ local function reply()
     jobs[3 * i - 2], jobs[3 * i - 1], jobs[3 * i] = job, r.text or encode(r), payload or payload == false and ''
   end
   return {jobs, known_sizes[READY] + known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED],
-          meta('paused') == '1' and 1 or 0, apart, meta('reason') or '', lost}
+          meta('paused') == '1' and 1 or 0, apart, meta('reason') or '', dry}
 end
 
-show_worker(now, worker, ARGV[5], tonumber(ARGV[8]))
-local in_groups = sum_of(TENANTS)
-ready_groups({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn'})
-if not is_whole(in_groups) then
+show_worker(now, worker, ARGV[4], tonumber(ARGV[7]))
+load_meta({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn', 'wrong', 'aging', 'aged'})
+set_meta('aging', text_of(aging_ms))
+if not is_whole() then
   mend(now, lease_ms)
 end
 note_presence(now, lease_ms)
 
-lost = take_reports(ARGV[3])
 local claimed_before = redis.call('LRANGE', CLAIM, 0, -1)
 if #claimed_before > 0 then
   load_jobs(claimed_before)
@@ -55,7 +54,7 @@ end
 
 -- Return the first jobs of a set whose times are not later than `by`.
 local function due_jobs(set, by)
-  return known_sizes[set] > 0 and redis.call('ZRANGEBYSCORE', set, '-inf', text_of(by), 'LIMIT', 0, ARGV[9]) or {}
+  return known_sizes[set] > 0 and redis.call('ZRANGEBYSCORE', set, '-inf', text_of(by), 'LIMIT', 0, ARGV[8]) or {}
 end
 
 local due = due_jobs(DELAYED, now)
@@ -74,7 +73,7 @@ end
 
 local expired = due_jobs(LEASED, number_in_meta('grace') > now and number_in_meta('silence') or now)
 if #expired > 0 then
-  rescue(expired, tonumber(ARGV[10]))
+  rescue(expired, tonumber(ARGV[9]))
 end
 if next(moved_members) or moved_jobs[SUSPECTS] then
   write()
@@ -102,8 +101,8 @@ local function lease_suspects()
   end
 end
 
--- This is called while suspects wait. An idle worker gets suspects and ready jobs in turn. One busy worker at a time
--- gets no jobs, so that it becomes idle. Returns whether this claim gets no ready jobs.
+-- Called if suspects wait. An idle worker gets suspects in one claim, and ready jobs in the next. One busy worker at a time
+-- gets no jobs, so that it becomes idle. Returns whether this claim leases no ready jobs.
 local function serve_suspects()
   if in_hand == 0 then
     local is_their_turn = meta('turn') ~= 'ready' or known_sizes[READY] == 0

@@ -1,14 +1,14 @@
--- drop: take the waiting jobs of a closed or published batch off the lane.
+-- drop: take the waiting jobs of a batch off the lane, and close the batch there, unless ARGV 4 is 1.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 1 to forget the batch and its leased jobs, else 0
---        4 1 to let leased jobs run to their end, else 0; the batch is then forgotten only once none is leased
+--        4 1 to let leased jobs run to their end, else 0; the batch is then forgotten only if no job of it is leased
 -- Reply  how many jobs were taken off
 --
 -- If the lane knows a later round of the batch, nothing changes. Leased jobs of a closed batch stay, so that beat reports them.
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local batch, round, forget, finish = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] == '1'
 local record = get_batch(batch)
 if not record or record.round > round then

@@ -1,15 +1,16 @@
 -- feed: put rows of a batch on the lane and move its cursor, or change nothing.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 expected cursor  4 next cursor  5 1 at the end of the input, else 0
 --        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
---        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if there were any; and its payload
+--        8 when the batch is due, in ms; 0 if it is not
+--        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if it was tried before; and its payload
 -- Reply  {accepted, refused, round, cursor}. accepted: 1 if the rows were added and the cursor moved. refused: 1 if the
---        lane knows a later round, or the batch is closed. round and cursor: those of the batch now
+--        lane knows a later round, or the batch is closed. round and cursor: those that the batch has now
 --
--- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are live
--- are skipped.
+-- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are on the lane
+-- already are skipped.
 
 local batch, round, cursor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local record = get_batch(batch)
@@ -30,7 +31,8 @@ if not record or record.round < round then
       end
     end)
   end
-  record = {round = round, cursor = 0, at_end = false, closed = false, version = add_to_meta('version', 1), kept = kept}
+  record = {round = round, cursor = 0, at_end = false, closed = false, version = add_to_meta('version', 1), kept = kept,
+            due = tonumber(ARGV[8]) > 0 and tonumber(ARGV[8]) or nil}
   put_batch(batch, record)
   write()
 end
@@ -39,14 +41,14 @@ if record.cursor ~= cursor then
 end
 local most_attempts = tonumber(ARGV[6])
 local jobs, live, payloads = {}, {}, {}
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   jobs[#jobs + 1] = batch .. '/' .. string.match(ARGV[i], '^%d+')
 end
 for i, payload in ipairs(read_fields(PAYLOAD, jobs)) do
   live[jobs[i]] = payload and true
 end
 for i, job in ipairs(jobs) do
-  local row, payload = ARGV[6 + 2 * i], ARGV[7 + 2 * i]
+  local row, payload = ARGV[7 + 2 * i], ARGV[8 + 2 * i]
   if not live[job] then
     local r = fresh_from(job, payload)
     live[job] = true

@@ -1,11 +1,12 @@
 -- pause: pause the lane, so that no jobs of it are claimed, or resume it.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 1 to pause, 0 to resume
 -- Reply  none
 --
--- Both forget why the lane paused itself. Resuming also counts deaths and finished rows from 0 again.
+-- Pausing and resuming both remove the reason for which the lane paused itself. Resuming also counts deaths and finished rows
+-- from 0 again.
 
 set_meta('reason', false)
 if ARGV[1] == '1' then

@@ -1,12 +1,12 @@
 -- release: give leased jobs back, so that their attempt does not count. A suspect goes back to its group, a burial to
 -- the dying.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
-redis.call('ZREM', READY, '') -- a harmless first write: the script also runs at maxmemory
+redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local lost = {}
 each_lease(ARGV[1], function(number, job, r, held)
   if not held then

@@ -1,9 +1,10 @@
 -- reset: put the cursor of a batch back to 0, since storage showed that the lane lost rows.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 the version that was seen
--- Reply  1 if it was reset; 0 if it is not at its end, has a live job, is closed, is unknown, or has another version
+-- Reply  1 if the cursor was put back; 0 if the batch is not at its end, has a job here, is closed, unknown, or of another
+--        version
 
 local batch = ARGV[1]
 local record = get_batch(batch)

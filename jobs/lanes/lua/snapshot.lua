@@ -1,21 +1,38 @@
--- snapshot: return the lane as it is at this moment. Writes nothing.
+-- snapshot: return the lane as it is at this moment, or some of its batches alone. Writes nothing.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   none
+-- ARGV   the batches that are asked for; none for all of them and the workers
 -- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects}
---        batches and counts: as HGETALL gives them. workers: the records of those that are shown. ready counts the suspects too
+--        batches and counts: fields and values, as HGETALL gives them. workers: the records of the workers that are shown. ready counts the
+--        suspects too
 
 local now = now_ms()
 local shown = {}
-local workers = redis.call('HGETALL', WORKERS)
+local workers = ARGV[1] and {} or redis.call('HGETALL', WORKERS)
 for i = 2, #workers, 2 do
   local expiry, record = string.match(workers[i], '^(%d+)|(.*)$')
   if expiry and tonumber(expiry) > now then
     shown[#shown + 1] = record
   end
 end
+-- Return the fields in `asked` and their values, without those that are missing; all fields if `asked` is nil.
+local function fields_of(hash, asked)
+  local flat = {}
+  for i, value in ipairs(asked and read_fields(hash, asked) or {}) do
+    if value then
+      flat[#flat + 1], flat[#flat + 2] = asked[i], value
+    end
+  end
+  return asked and flat or redis.call('HGETALL', hash)
+end
+
+local batches, counts = ARGV[1] and {} or nil, ARGV[1] and {} or nil
+for i, batch in ipairs(ARGV) do
+  batches[i] = batch
+  counts[3 * i - 2], counts[3 * i - 1], counts[3 * i] = batch .. '|r', batch .. '|d', batch .. '|l'
+end
 return {meta('paused') == '1' and 1 or 0, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
         redis.call('ZCARD', LEASED), number_in_meta('bytes'),
-        redis.call('HGETALL', BATCHES), redis.call('HGETALL', COUNTS), shown,
+        fields_of(BATCHES, batches), fields_of(COUNTS, counts), shown,
         meta('reason') or '', redis.call('ZCARD', SUSPECTS)}

@@ -43,8 +43,8 @@ NOTES: Final = {
 
 @dataclass
 class Bench:
-    """What all systems share: one server (`url`), a scratch folder, a folder for environments (`cache`), and the number of jobs
-    and the bytes of a payload (`size`).
+    """The things that all systems share: one server (`url`), a scratch folder, a folder for environments (`cache`), the number
+    of jobs, and the bytes of a payload (`size`).
     """
 
     url: str

@@ -95,7 +95,7 @@ class Trial:
     """One drain of the system `name`, in which the fault occurs `count` times.
 
     The drain counts as ended when nothing has happened for `wait_s` seconds. With `kept` the system runs with its safest
-    settings, which keep the jobs of a dead worker (see `contenders.py`), else with its defaults.
+    settings, which keep the jobs of a dead worker (see `contenders.py`). Without `kept` it runs with its defaults.
     """
 
     bench: Bench

@@ -122,7 +122,7 @@ def context_of(settings: Settings, slots: int) -> WorkerContext:
     store = (
         RecordingStore(settings.store_url, log, int(env("DIE_AFTER", "0"))) if log else open_store(settings.store_url)
     )
-    queue = RedisQueue.from_settings(settings)
+    queue = RedisQueue.from_settings(settings, store)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     return WorkerContext.over(
         store, queue, batches, settings, worker=f"w-{os.getpid()}", node="bench", model=LANE, kinds=load_kinds(),

@@ -52,7 +52,7 @@ class EvalClaims(RedisQueue):
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
         if script != "claim":
             return super()._run(script, lane, *args, more_keys=more_keys)
-        keys = (*lane_keys(lane), *more_keys)
+        keys = (*lane_keys(self._known_id(), lane), *more_keys)
         return self._redis.command("EVAL", sources()["claim"], len(keys), *keys, *args)
 
 
@@ -113,7 +113,8 @@ def settings_of(store_url: str, redis_url: str, window: int) -> Settings:
 
 def light(settings: Settings, workers: int, size: int, name: str) -> None:
     """Run `workers` light workers until SIGTERM."""
-    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
+    store = open_store(settings.store_url)
+    queue = EvalClaims.from_settings(settings, store)
     due = [(0.0, n, LightWorker(f"{name}{n}", store, queue, size)) for n in range(workers)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
@@ -130,7 +131,8 @@ def feed(settings: Settings) -> None:
     At SIGTERM, print three numbers and exit: the rows that were fed, the seconds that feeding took, and the seconds of CPU time
     that feeding took.
     """
-    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
+    store = open_store(settings.store_url)
+    queue = EvalClaims.from_settings(settings, store)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     feeder = Feeder(store, queue, batches, settings)
     rows, busy_s, cpu_s = 0, 0.0, 0.0
@@ -154,7 +156,8 @@ def feed(settings: Settings) -> None:
 
 def whole(settings: Settings) -> None:
     """Run one real worker over the stub engine until SIGTERM."""
-    store, queue = open_store(settings.store_url), EvalClaims.from_settings(settings)
+    store = open_store(settings.store_url)
+    queue = EvalClaims.from_settings(settings, store)
     batches = OpenBatches(store, batch_scan_s=settings.batch_scan_s)
     engine = StubEngine(StubOptions(step_s=STEP_S))
     context = WorkerContext.over(

@@ -1,4 +1,6 @@
-"""Starts the processes of `scripts/bench/scale.py`: the parts of the benchmark, whose memory the kernel measures, and servers."""
+"""Starts the processes of `scripts/bench/scale.py`: servers, and the parts of the benchmark. The kernel measures the memory of
+the parts.
+"""
 
 import argparse
 import os

@@ -1,4 +1,5 @@
-"""Two kinds of Redis whose time a test moves: the imitation through its clock, a real server by passing the time to its scripts.
+"""Two kinds of Redis whose time a test moves. The imitation has a clock that can be moved; a real server is given the time with
+each script.
 
 The time is exact on both, so no example depends on how long it takes. Both can save all keys and restore them, like a server
 that comes up with old data.
@@ -15,14 +16,14 @@ import redis
 from tests.faults.model.protocol_model import EVENING
 
 SHORTEN: Final = """
-for _, key in ipairs(redis.call('KEYS', 'np:1:*')) do
+for _, key in ipairs(redis.call('KEYS', 'np:2:*')) do
   local left = redis.call('PTTL', key)
   if left >= 0 then
     redis.call('PEXPIRE', key, math.max(left - tonumber(ARGV[1]), 0))
   end
 end
 """
-"""Shortens the life of all keys, which is the only time that a real server measures by its own clock."""
+"""Shortens the life of all keys. The life of a key is the only time that a real server measures by its own clock here."""
 
 EVENING_MS: Final = round(EVENING.timestamp() * 1000)
 
@@ -48,7 +49,7 @@ class ImitatedServer:
         return self.ms, _dump(self.client)
 
     def roll_back(self, saved: Saved) -> None:
-        """Time does not go back with the data."""
+        """Restore the saved data. The time does not go back."""
         _restore(self.client, saved)
 
 
@@ -72,7 +73,7 @@ class RealServer:
         return self.ms, _dump(self.client)
 
     def roll_back(self, saved: Saved) -> None:
-        """Time does not go back with the data."""
+        """Restore the saved data. The time does not go back."""
         _restore(self.client, saved)
         self._shorten(args=[self.ms - saved[0]])
 

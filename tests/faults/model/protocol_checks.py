@@ -21,7 +21,7 @@ SUMMED: Final = (*COSTS, "charge")
 
 
 class Published:
-    """Remembers every `done` that has been seen, and examines each once."""
+    """Remembers every `done` that has been seen, and examines each `done` once."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -38,7 +38,7 @@ class Published:
         return sorted(path.parent.name for path in self._root.glob("*/batch.json"))
 
     def look(self) -> None:
-        """Examine every new `done`, and require that earlier ones have not changed."""
+        """Examine every new `done`, and require that all `done` seen before are unchanged."""
         for batch in self.batches():
             folder = self._root / batch
             for match in filter(None, map(DONE.fullmatch, sorted(path.name for path in folder.glob("done-*")))):
@@ -105,7 +105,7 @@ class _Round:
             assert usage[name] + usage["wasted"][name] == spent, f"{name}: the segments say {spent}: {usage}"
 
     def _winners(self) -> dict[int, dict[str, Any]]:
-        """The winning line of each row by rule 18."""
+        """The winning line of each row, by rule 18."""
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         for name, number, values in self._listed():
             if self._counts(values):
@@ -121,7 +121,9 @@ class _Round:
                 yield name, number, values
 
     def _counts(self, values: dict[str, Any]) -> bool:
-        """Whether a line counts by rule 8. Refused rows are of round 0; a row that was sent back needs that round or later."""
+        """Whether a line counts by rule 8. Refused rows are of round 0. If a row was sent back, its line must be of that round
+        or a later one.
+        """
         if values["status"] == "completed":
             return bool(values["round"] >= self._sent_back.get(values["row"], 0))
         return bool(values["final"] and values["round"] in (0, self._number))
@@ -146,7 +148,9 @@ class _Round:
             assert published["error"] == winner["error"], f"row {row} has another error"
 
     def _was_open(self, row: int) -> None:
-        """Require that the row had no outcome when the round was closed, else it may not be cancelled or expired."""
+        """Require that the row had no outcome when the round was closed. A row with an outcome may not be cancelled or
+        expired.
+        """
         made = self._world.made
         closed_at = made[f"batches/{self._batch}/closed-{self._number}.json"]
         for path, data in self._world.segments.items():

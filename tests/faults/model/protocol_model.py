@@ -66,8 +66,8 @@ class Server(Protocol):
 class World:
     """Everything that outlives a process, and the history that the checks need.
 
-    `odd` means that Redis lost a key and no claim has run since. `disturbances` counts events after which Redis may have
-    forgotten something or a process has died: the checks that count attempts and leftovers start again there.
+    `odd` means that Redis lost a key and no claim has run since. `disturbances` counts the events by which Redis may have
+    forgotten something, or a process has died. After such an event, the checks that count attempts and leftovers start again.
     """
 
     folder: str
@@ -99,7 +99,7 @@ class World:
         self.server.pass_ms(ms)
 
     def let_leases_run_out(self) -> None:
-        """Let all leases run out while another worker still beats, so that it is no outage."""
+        """Let all leases run out. Another worker still beats, so this does not look like an outage."""
         self.pass_ms(LEASE_MS - 1)
         self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
         self.pass_ms(2)
@@ -112,7 +112,7 @@ class World:
         alone: list[str] = []
 
         def listed(folder: str, names: list[str]) -> None:
-            """Remember each list of segments that was read, by the digest that a publisher puts into `done`."""
+            """Remember each list of segment names that was read, by its digest. A publisher puts this digest into `done`."""
             if folder.endswith("/segments"):
                 alone[:] = names
             elif folder.endswith("/compacted"):
@@ -188,12 +188,13 @@ class Process:
 
     def die(self) -> None:
         if self.gate.action is not None:
-            while not self.gate.action.over:  # the calls in a `finally` are not made either
+            # when a process is killed, the calls in its `finally` blocks are not made either
+            while not self.gate.action.over:
                 self.gate.action.step("dies")
         self.restart()
 
     def _look(self) -> None:
-        """When the action is over, raise its error unless a fault or a refusal explains it."""
+        """When the action is over, raise its error. An error that a fault or a refusal explains is not raised."""
         action = self.gate.action
         if action is None or not action.over:
             return
@@ -218,7 +219,7 @@ class SweeperProcess(Process):
 
 @dataclass(frozen=True)
 class Segment:
-    """The lines of a segment that is not written yet, and the settlements that follow."""
+    """The lines of a segment that is not written yet, and the settlements to send after it is written."""
 
     batch_id: str
     n: int
@@ -227,7 +228,7 @@ class Segment:
 
 
 class Worker(Process):
-    """A worker that claims, finishes, flushes and settles. Its jobs are in its memory alone."""
+    """A worker that claims, finishes, flushes and settles jobs. Only its memory holds these jobs."""
 
     lives = 0
 

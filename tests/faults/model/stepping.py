@@ -23,11 +23,11 @@ READS_ONLY = frozenset({"snapshot"})
 
 
 class Killed(BaseException):
-    """Ends a process at this point; nothing may catch it."""
+    """Ends a process at this point. No code may catch it."""
 
 
 class Action:
-    """A call under way in a thread. `at` is the I/O call before which it waits; None once it is over."""
+    """A call of the test that runs in a thread. `at` is the I/O call before which it waits; None once the call is over."""
 
     def __init__(self, act: Callable[[], object]) -> None:
         self._act = act
@@ -53,7 +53,7 @@ class Action:
             self.thread.join()
 
     def through(self, what: str, make: Callable[[], Reply], away: type[Exception]) -> Reply:
-        """Wait for the fate of this call, then carry it out. The action's thread calls this."""
+        """Wait until the fate of this I/O call is chosen, then carry out that fate. The action's thread calls this."""
         while True:
             self.at = what
             self._back.release()
@@ -93,7 +93,7 @@ class Gate:
     def through(self, what: str, make: Callable[[], Reply], away: type[Exception] = StoreUnavailable) -> Reply:
         action = self.action
         if action is None or threading.current_thread() is not action.thread:
-            return make()  # a pool's thread is not stepped
+            return make()  # a thread of a pool is not stepped
         return action.through(what, make, away)
 
 
@@ -156,7 +156,7 @@ Packet = tuple[str, str, tuple[Any, ...], tuple[str, ...]]
 
 SERVER_TIME: Final = "redis.call('TIME')"
 GIVEN_TIME: Final = "{string.match(KEYS[#KEYS], '(%d+)[.](%d+)$')}"
-"""The scripts read the time from the server, or in these tests from the name of their last key."""
+"""Lua code for the time, which in these tests is read from the name of the script's last key, and not from the server."""
 
 
 def _scripts_with_given_time() -> dict[str, str]:
@@ -167,7 +167,8 @@ def _scripts_with_given_time() -> dict[str, str]:
 class SteppedQueue(RedisQueue):
     """The queue of one process, in which each script is a step. `sent` is called after each script that may change something.
 
-    With `now_ms` the time is passed to the scripts at each call, and they do not ask the server, whose clock a test cannot move.
+    With `now_ms` the time is passed to the scripts at each call. The scripts then do not ask the server, whose clock a test
+    cannot move.
     """
 
     def __init__(
@@ -199,7 +200,7 @@ class SteppedQueue(RedisQueue):
         if self._now_ms is None:
             return ()
         s, ms = divmod(self._now_ms(), 1000)
-        return (f"np:1:{{{lane}}}:at:{s}.{ms * 1000}",)
+        return (f"np:2:{{-/{lane}}}:at:{s}.{ms * 1000}",)
 
     def send_again(self, packet: Packet) -> None:
         """Deliver an earlier packet a second time, and ignore the reply."""

@@ -29,7 +29,7 @@ def turn(worker: Worker, n: int = 8) -> None:
 
 
 def forget_the_drop(world: World, batch: str) -> None:
-    """Drop the batch from the queue, then roll the queue back to its data from before."""
+    """Drop the batch from the queue. Then give the queue the data back that it had before the drop."""
     saved = world.server.save()
     world.queue.drop(LANE, batch, 1, forget=False)
     world.server.roll_back(saved)
@@ -53,10 +53,10 @@ def test_a_cancelled_batch_ends_although_its_rows_are_never_fed(
     if known:
         sweeper.sweeper.sweep()
     worker = Worker(world, "w0")
-    worker.claim(8)  # feeds a window; the rest of the input waits
+    worker.claim(8)  # this claim feeds a window, and the other rows of the input wait
     close(world.store, batch, "cancelled", clock=world.now)
     happens(world, batch)
-    later = Worker(world, "w1")  # it reads the closed marker from the start
+    later = Worker(world, "w1")  # at its start, this worker reads the marker that closes the batch
     for _ in range(TURNS):
         turn(later)
         world.let_leases_run_out()

@@ -62,7 +62,7 @@ STEPS: Final = st.one_of(st.none(), st.none(), st.integers(0, 12))
 PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
-"""Minutes of the soft deadline, which are before all those of the deadline."""
+"""The soft deadline in minutes. It always comes before the deadline."""
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
@@ -236,7 +236,9 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(who=PICK, n=st.integers(1, 5), place=PICK, ending=ENDINGS, dies=st.booleans())
     def outlive(self, who: int, n: int, place: int, ending: Ending, dies: bool) -> None:
-        """Let the leases of a worker run out, because it died, or because it stood still and does not know."""
+        """Let the leases of a worker run out. The worker has died, or it stood still and does not know that its leases are
+        gone.
+        """
         worker = self._worker(who)
         worker.go()
         worker.claim(n)
@@ -277,7 +279,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.disturb()
         self.world.odd = True
         self.world.bytes_lost |= name == "meta"
-        self.world.server.client.delete(f"np:1:{{{LANE}}}:{name}")
+        self.world.server.client.delete(f"np:2:{{-/{LANE}}}:{name}")
 
     @precondition(lambda self: self.world.packets)
     @rule(which=st.integers(0, 39))
@@ -293,7 +295,9 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def no_ended_batch_is_left_on_the_lane(self) -> None:
-        """Checked while nobody feeds, and only if nothing went wrong since the last check."""
+        """Check the lane for batches that have ended. This is checked only while nobody feeds, and only if nothing went wrong
+        since the last check.
+        """
         if not any(worker.busy for worker in self.workers):
             left = {worker.name: worker.leftovers() for worker in self.workers if worker.fed}
             assert self.disturbances != self.world.disturbances or not any(left.values()), left
@@ -322,7 +326,7 @@ class Protocol(RuleBasedStateMachine):
         for _ in range(HEALTHY_TURNS):
             self.world.queue.resume(LANE)  # the lane pauses itself when too many workers died
             for batch in self.published.batches():
-                with contextlib.suppress(RequestError):  # most are not paused
+                with contextlib.suppress(RequestError):  # most batches are not paused
                     resume(self.world.store, require_batch(self.world.store, batch), clock=self.world.now)
             self._turn(worker, 8)
             open_batches = sweeper.sweeper.sweep()
@@ -344,7 +348,7 @@ class Protocol(RuleBasedStateMachine):
             assert (tally.rows, tally.usage.charge) == self.published.charged(batch)
 
     def _lane_faults(self) -> list[str]:
-        """The faults of the lane; none between the loss of a key and the next claim, which repairs the lane."""
+        """Return the faults of the lane. Return none between the loss of a key and the next claim, which repairs the lane."""
         world = self.world
         return [] if world.odd else lane_faults(world.server.client, LANE, bytes_lost=world.bytes_lost)
 
@@ -376,7 +380,7 @@ class Protocol(RuleBasedStateMachine):
 
 
 def _line(key: str, row: int) -> bytes:
-    """A line of input. Every other request is too long to be put on the queue inline."""
+    """Return a line of input. In every other row, the request is too long to be put on the queue inline."""
     return b'{"kind":"chat","model":"stub","prompt":"%s %d%s"}\n' % (key.encode(), row, b" and more" * (20 * (row % 2)))
 
 

@@ -16,9 +16,9 @@ Mode = Literal["open", "still", "cut"]
 class Proxy:
     """A proxy that forwards connections to `url` to `port` of this machine. Close it at the end.
 
-    `mode` may be changed at any time: `open`; `still`, in which packets are held back and connections stay open, as behind
-    a broken switch; `cut`, in which connections end and new ones are closed at once. `before` is called with each packet of
-    a client.
+    `mode` may be changed at any time. `open` forwards all packets. `still` holds packets back and keeps connections open, like
+    a broken switch. `cut` ends connections, and closes new connections at once. `before` is called with each packet of a
+    client.
     """
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:

@@ -20,7 +20,7 @@ from tests.faults.premises import LANE, ROWS, Premises
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 HOUR_S = 3600
 TEST = WorkerRecord("test", 1, "n", LANE, 0)
-"""The record of a worker whose part the test plays."""
+"""The test plays a worker that sends this record."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def clock_error_s(night: Premises) -> float:
     ],
 )
 def test_the_clock_of_redis_jumps(moved_night: Premises, clock: Clock, hours: int) -> None:
-    """All leases run out at once, or not for an hour. Each row loses at most one lease, and no retry waits an hour."""
+    """All leases run out at once, or none runs out for an hour. Each row loses at most one lease, and no retry waits an hour."""
     night = moved_night
     night.configure(stub={"step_s": 0.02}, more={"lease_s": 5.0})
     batch_id = night.submit()
@@ -83,7 +83,9 @@ def test_the_clock_of_redis_jumps_as_a_worker_dies(moved_night: Premises, clock:
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["an hour ahead", "an hour behind"])
 def test_the_clock_of_a_worker_is_wrong(make_night: Callable[..., Premises], clock: Clock, hours: int) -> None:
-    """It works beside one with a right clock, on a batch whose deadline is over by the wrong clock when that is ahead."""
+    """The worker works beside a worker with a right clock. If the wrong clock is ahead, the batch's deadline is over by that
+    clock.
+    """
     night = make_night()
     clock.move(hours * HOUR_S)
     batch_id = night.submit(deadline=datetime.now(UTC) + timedelta(minutes=30))

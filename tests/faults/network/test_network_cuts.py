@@ -13,15 +13,17 @@ import pytest
 
 from jobs.lanes.redis_connection import TRIES
 from tests.faults.network.cut_network import Mode, Proxy
-from tests.faults.premises import EVEN, LANE, ROWS, Premises
+from tests.faults.premises import EVEN, ROWS, Premises
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 
 LEASE_S = 5.0
-"""Seconds of a lease: much longer than a client takes to give up, even if the worker waits for a core."""
+"""The length of a lease, in seconds. It is much longer than a client's tries take, even if the worker has to wait for a core."""
 ALL_SENT = 2 * TRIES
-"""Replies to lose so that the client gives up twice: TRIES for the command, with all its repetitions, and again for the next."""
+"""The number of replies to lose so that the client gives up twice: TRIES for a command, with all its repetitions, and TRIES for
+the next command.
+"""
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ ALL_SENT = 2 * TRIES
 def test_a_lost_reply(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy], script: str, times: int
 ) -> None:
-    """The command was carried out, and changes nothing when it is sent again: no row is lost, and none is done twice."""
+    """The command was carried out. When it is sent again, it changes nothing: no row is lost, and none is done twice."""
     night = make_night(more={"lease_s": LEASE_S})
     proxy = make_proxy(night.server.port)
     batch_id = night.submit()
@@ -50,7 +52,7 @@ def test_a_lost_reply(
 
 
 def test_the_lost_replies_of_beats(make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]) -> None:
-    """Rows take two leases, so the heartbeat must continue after the lost replies, or the leases run out."""
+    """Rows take two leases. So if the heartbeat does not continue after the lost replies, the leases run out."""
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": LEASE_S})
     proxy = make_proxy(night.server.port)
     batch_id = night.submit(rows := 16, max_tokens=100, **EVEN)
@@ -70,7 +72,8 @@ def test_the_lost_replies_of_feeds(
     """Another worker may claim and finish fed rows before the same feed is sent again."""
     night = make_night(more={"window_rows": 16, "lease_s": LEASE_S}, stub={"step_s": 0.0})
     proxy = make_proxy(night.server.port)
-    night.load("feed")  # else the lost reply would be the one that the script is unknown
+    # otherwise the lost reply would be NOSCRIPT, the reply for a script that the server does not know
+    night.load("feed")
     proxy.lose_replies(night.sha("feed"), 10**6)
     batch_id = night.submit(rows := ROWS if alone else 5 * ROWS, max_tokens=2)
     night.work(proxy.url)
@@ -97,7 +100,9 @@ def done_once(night: Premises, batch_id: str, rows: int) -> None:
 def test_a_worker_cut_off_from_redis_past_its_leases(
     night: Premises, make_proxy: Callable[[int], Proxy], mode: Mode
 ) -> None:
-    """Another worker takes its rows over. The first one logs the outage once a thread, and continues when the network is back."""
+    """Another worker takes the rows over. The worker that was cut off logs the outage once in each thread, and continues when
+    the network is back.
+    """
     proxy = make_proxy(night.server.port)
     batch_id = night.submit()
     night.work(proxy.url)
@@ -129,10 +134,11 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
 def test_all_workers_cut_off_past_their_leases(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """Their deaths would pause the lane. But nobody died: each worker keeps the rows in its hand and continues with them.
+    """If these workers had died, the lane would pause. But nobody died: each worker keeps the rows in its hand and continues
+    with them.
 
-    Some rows are done, so there is room, and workers claim as soon as they can. No row is ready, so no claim can take one
-    and lose its reply, after which no worker would know of that row.
+    Some rows are done, so workers have room and claim as soon as they can. No row is ready, so no claim can lease a row and
+    then lose its reply. No worker would know of such a row.
     """
     deaths, in_hand = 3, 16
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "pause_after_deaths": deaths})
@@ -144,7 +150,8 @@ def test_all_workers_cut_off_past_their_leases(
     night.until(lambda: _all_is_known(night, rows), 60, "some room, and each worker to report its rows in hand")
     assert all(one.running for one in night.lane().workers)
     proxy.mode = "cut"
-    night.outlast(1.5)  # counts from the last call of any worker, not from the last renewal: a claim renews no lease
+    # the time counts from the last call of any worker, and not from the last renewal: a claim renews no lease
+    night.outlast(1.5)
     assert _all_ran_out(night)
     assert night.outcomes(batch_id) < rows // 2
     proxy.mode = "open"
@@ -160,7 +167,7 @@ def _all_is_known(night: Premises, rows: int) -> bool:
 
 def _all_ran_out(night: Premises) -> bool:
     seconds, us = night.client.time()
-    return night.client.zcount(f"np:1:{{{LANE}}}:leased", seconds * 1000 + us // 1000, "+inf") == 0
+    return night.client.zcount(night.key("leased"), seconds * 1000 + us // 1000, "+inf") == 0
 
 
 @pytest.fixture
@@ -212,7 +219,9 @@ def test_the_wire_of_a_worker_pulled_out_and_put_back(
 
 @pytest.fixture(params=["answers nothing", "takes no connection"])
 def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Callable[[int], Proxy]) -> Iterator[str]:
-    """The URL of a Redis that never answers: it swallows all requests, or does not even accept a connection."""
+    """The URL of a Redis that never answers. It reads all requests and does not reply, or it does not even accept a
+    connection.
+    """
     if request.param == "answers nothing":
         proxy = make_proxy(redis_server.port)
         proxy.mode = "still"
@@ -221,7 +230,7 @@ def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Ca
     with socket.socket() as listener, contextlib.ExitStack() as clients:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(4):  # they fill the backlog, so the kernel drops the packets of later clients
+        for _ in range(4):  # these connections fill the backlog, so the kernel drops the packets of later clients
             client = clients.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
@@ -233,7 +242,9 @@ def black_hole(request: pytest.FixtureRequest, redis_server: Any, make_proxy: Ca
 def test_a_command_whose_redis_is_a_black_hole(
     make_night: Callable[..., Premises], black_hole: str, command: str
 ) -> None:
-    """It says at once what it waits for, and ends in time. `enqueue` accepts the batch all the same; `run` and `work` fail."""
+    """The command says at once what it waits for, and ends in time. `enqueue` accepts the batch all the same; `run` and `work`
+    fail.
+    """
     night = make_night()
     night.env["NIGHTPRESS_REDIS_URL"] = black_hole
     (night.folder / "rows.jsonl").write_text('{"kind": "chat", "prompt": "Say it."}\n')
@@ -254,7 +265,7 @@ def test_a_command_whose_redis_is_a_black_hole(
 def test_enqueue_prints_its_batch_before_it_waits_for_redis(
     make_night: Callable[..., Premises], black_hole: str
 ) -> None:
-    """A reader of its output has the id while it still waits."""
+    """A program that reads the output of `enqueue` gets the id while `enqueue` still waits."""
     night = make_night()
     night.env["NIGHTPRESS_REDIS_URL"] = black_hole
     night.env.pop("PYTHONUNBUFFERED", None)

@@ -65,7 +65,7 @@ def places_with(secret: str, folder: Path) -> list[str]:
 
 
 def test_no_command_and_no_worker_shows_the_password(night: Premises, redis_server: "Server", secret: str) -> None:
-    """Not even when the server goes away, or when the password is wrong."""
+    """The password is not shown either when the server goes away, or when the password is wrong."""
     batch_id = night.submit()
     worker = night.run_code(WORKER)
     night.at_least(batch_id, ROWS // 8)
@@ -86,14 +86,14 @@ def test_no_command_and_no_worker_shows_the_password(night: Premises, redis_serv
 
 @pytest.fixture
 def ray_folder() -> Iterator[Path]:
-    """A folder for Ray's logs and its sockets, which need a short path."""
+    """A folder for Ray's logs and sockets. The path of a socket must be short."""
     with tempfile.TemporaryDirectory(prefix="np-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @pytest.mark.ray
 def test_no_fleet_shows_the_password(night: Premises, ray_folder: Path, secret: str) -> None:
-    """Neither do the logs of Ray."""
+    """The logs of Ray do not show the password either."""
     batch_id = night.submit()
     night.env.update(NIGHTPRESS_RAY_ADDRESS="local", RAY_TMPDIR=str(ray_folder))
     process = night.start("work", "--workers", "1", "--until-empty")

@@ -1,4 +1,4 @@
-"""Tests the reports of `run` and `work` when Redis is full: one line when it fills up, one when it has room again."""
+"""Tests the reports of `run` and `work` when Redis is full: one line when Redis fills up, and one line when it has room again."""
 
 from collections.abc import Callable
 

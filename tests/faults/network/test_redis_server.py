@@ -1,4 +1,6 @@
-"""Tests faults of Redis itself: killed with its data on disk, back with old or torn data, full, replaced by a lagging replica."""
+"""Tests faults of Redis itself: it is killed with its data on disk, comes back with old or torn data, is full, or is replaced
+by a lagging replica.
+"""
 
 import os
 import shutil
@@ -23,14 +25,14 @@ from tests.faults.storage.storage_faults import small_disk
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 MINUTES = os.environ.get("FAULTS_FULL_MINUTES")
-"""Minutes for which rows are lost and retried on a full Redis; unset skips that test."""
+"""For this many minutes, rows are lost and retried on a full Redis. If the variable is not set, that test is skipped."""
 RESTARTS = 20
 AWAY_S = 2.0
-"""Seconds for which Redis is away: much longer than a client tries, so each claimer meets the fault."""
+"""Seconds for which Redis is away. This is much longer than a client tries, so each claimer notices the fault."""
 UP_S = 1.0
-"""Seconds for which Redis stays up at least: heartbeats, which try five times a second, renew the leases meanwhile."""
+"""Seconds for which Redis stays up at least. In this time the heartbeats, which try five times a second, renew the leases."""
 BACK_S = 5.0
-"""Seconds after which rows must be claimed again; the measured time is printed (`pytest -rP`)."""
+"""Rows must be claimed again after at most this many seconds. The measured time is printed (`pytest -rP`)."""
 
 
 @pytest.fixture
@@ -74,7 +76,9 @@ def start(night: Premises) -> None:
 def test_redis_killed_and_started_with_all_its_data(
     make_night: Callable[..., Premises], make_server: Callable[..., Server]
 ) -> None:
-    """It comes back with every lease, and no row is done twice: rows take longer than a lease, and the heartbeat continues."""
+    """Redis comes back with every lease, and no row is done twice. Rows take longer than a lease, so the heartbeat must
+    continue.
+    """
     night = make_night(make_server(*AOF), stub={"step_s": 0.25}, more={"lease_s": 9.0})
     batch_id = night.submit(rows := 16, max_tokens=60)
     night.work()
@@ -92,7 +96,9 @@ def test_redis_killed_and_started_with_all_its_data(
 def test_redis_comes_back_with_data_of_seconds_ago(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, by_log: bool
 ) -> None:
-    """Rows that were settled since then are on the queue again, and rows that were fed since then are not."""
+    """Rows that were settled after the data was saved are on the queue again. Rows that were fed after that are not on the
+    queue.
+    """
     night = make_night(make_server(*(AOF if by_log else ("--dbfilename", "dump.rdb"))), stub={"step_s": 0.05})
     batch_id = night.submit(2 * ROWS)
     night.work(), night.work()
@@ -106,13 +112,13 @@ def test_redis_comes_back_with_data_of_seconds_ago(
     night.until(lambda: time.monotonic() - saved_at >= 5, 30, "its data to be 5 s old")
     night.at_least(batch_id, before + 1)
     night.server.kill()
-    for worker in night.workers:  # else the rows that they feed would look like restored ones
+    for worker in night.workers:  # the rows that these workers would feed could be taken for restored rows
         worker.send_signal(signal.SIGSTOP)
     shutil.rmtree(folder)
     saved.rename(folder)
     start(night)
     night.at_work(batch_id)
-    assert night.client.exists("np:1:{stub}:payload"), "it came back empty"
+    assert night.client.exists(night.key("payload")), "it came back empty"
     for worker in night.workers:
         worker.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": 2 * ROWS}
@@ -122,7 +128,9 @@ def test_redis_comes_back_with_data_of_seconds_ago(
 def test_the_log_of_redis_is_torn(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], folder: Path, kept: float
 ) -> None:
-    """The worker stands still when Redis comes back, else the rows that it feeds would look like restored ones."""
+    """Half of the log, or nearly all of it, is kept. The worker stands still when Redis comes back, because the rows that it
+    would feed could be taken for restored rows.
+    """
     night = make_night(make_server(*AOF, "--aof-load-truncated", "yes"), stub={"step_s": 0.02})
     batch_id = night.submit()
     worker = night.work()
@@ -133,7 +141,7 @@ def test_the_log_of_redis_is_torn(
     os.truncate(log, int(log.stat().st_size * kept))
     start(night)
     night.at_work(batch_id)
-    assert night.client.hlen("np:1:{stub}:payload") > 0, "it came back empty"
+    assert night.client.hlen(night.key("payload")) > 0, "it came back empty"
     worker.send_signal(signal.SIGCONT)
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -168,7 +176,7 @@ def test_a_full_redis_takes_no_more_rows_and_rows_in_hand_continue(make_night: C
 def test_the_disk_of_redis_is_full(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """It answers but refuses writes. Workers and `doctor` say what to do, and work continues when there is room."""
+    """Redis answers but refuses writes. Workers and `doctor` say what to do, and work continues when there is room."""
     with small_disk(tmp_path / "disk", 32) as disk:
         night = make_night(make_server(*options, into=disk.folder), stub={"step_s": 0.02}, more={"lease_s": 3.0})
         batch_id = night.submit()
@@ -192,7 +200,7 @@ def test_the_disk_of_redis_is_full(
 
 @pytest.mark.timeout(900)
 def test_a_full_redis_does_not_grow_while_rows_are_lost_and_retried() -> None:
-    """Runs only if FAULTS_FULL_MINUTES is set, and for that many minutes."""
+    """This test runs only if FAULTS_FULL_MINUTES is set, and for that many minutes."""
     if MINUTES is None:
         pytest.skip("takes minutes: FAULTS_FULL_MINUTES=10; tests/jobs/lanes/test_redis_queue.py has a short one")
     script = Path(__file__).parents[3] / "scripts/checks/full_redis.py"
@@ -208,7 +216,7 @@ def test_a_lagging_replica_takes_the_place_of_redis(
     make_proxy: Callable[[int], Proxy],
     tmp_path: Path,
 ) -> None:
-    """The replica does not know the leases and settlements since replication stopped."""
+    """The replica does not know the leases and settlements that were made after its replication stopped."""
     rows = 2 * ROWS
     night = make_night(make_server(), stub={"step_s": 0.02})
     wire, way = make_proxy(night.server.port), make_proxy(night.server.port)
@@ -219,16 +227,16 @@ def test_a_lagging_replica_takes_the_place_of_redis(
     batch_id = night.submit(rows, max_tokens=60)
     night.work(way.url)
     night.at_least(batch_id, ROWS // 5)
-    night.until(lambda: second.exists("np:1:{stub}:payload"), 60, "the replica to follow")
+    night.until(lambda: second.exists(night.key("payload")), 60, "the replica to follow")
     wire.mode = "still"
-    known = second.hlen("np:1:{stub}:payload")
+    known = second.hlen(night.key("payload"))
     night.at_least(batch_id, rows - known + ROWS // 4)
     night.server.kill()
     wire.mode = "cut"
     second.replicaof("NO", "ONE")
     done = night.outcomes(batch_id)
     assert done < rows, "all rows were done before the fault"
-    assert second.hlen("np:1:{stub}:payload") > rows - done, "the replica does not lag"
+    assert second.hlen(night.key("payload")) > rows - done, "the replica does not lag"
     second.close()
     way.port = replica.port
     night.move_to(replica)
@@ -240,7 +248,7 @@ def test_a_lagging_replica_takes_the_place_of_redis(
 def test_redis_started_again_twenty_times_under_load(
     make_night: Callable[..., Premises], make_server: Callable[..., Server], keeps: bool
 ) -> None:
-    """Rows in hand continue while it is away, but claims fail. After each start both workers must claim again."""
+    """While Redis is away, rows in hand continue, and claims fail. After each start both workers must claim again."""
     night = make_night(make_server(*(AOF if keeps else ())), stub={"step_s": 0.05}, more={"lease_s": 10.0})
     rows = 10 * ROWS
     batch_id = night.submit(rows)
@@ -248,7 +256,7 @@ def test_redis_started_again_twenty_times_under_load(
     night.at_least(batch_id, 1)
 
     def claims() -> set[str]:
-        records: Any = night.client.hvals("np:1:{stub}:jobs")
+        records: Any = night.client.hvals(night.key("jobs"))
         return {record.decode().split("|")[9] for record in records if record.startswith(b"l|")}
 
     def claimed_since(known: set[str]) -> bool:

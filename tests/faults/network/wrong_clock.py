@@ -52,7 +52,9 @@ time_t time(time_t *at) {
 
 
 class Clock:
-    """The clock of the processes that are started with `env` or by `wrapped`. `move` sets by how much it is wrong."""
+    """The clock of the processes that are started with `env` or by `wrapped`. `move` sets how far this clock is from the true
+    time.
+    """
 
     def __init__(self, shim: Path, offset: Path) -> None:
         self._offset = offset

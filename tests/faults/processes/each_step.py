@@ -41,7 +41,8 @@ for n in range(1, steps + 1):
     print("killed", n, file=sys.stderr, flush=True)
     assert run(words) == 0
 """
-"""Runs `nightpress WORDS` to its end; then kills it before each of its changes of the disk in turn, and runs it again.
+"""A program that runs `nightpress WORDS` to its end. Then it runs the command again and again, and kills it before each of its
+changes of the disk in turn.
 
 A change makes a folder, makes a file durable, gives a file its name, or removes a file. `{n}` in a word is the number of the try.
 """

@@ -16,7 +16,9 @@ from tests.faults.premises import EVEN, LANE, Premises
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]
 GUILTY = 7
 LEASE_S = 3.0
-"""Seconds of a lease: a worker that waits longer for a core loses rows that are not at fault. The limits below are longer."""
+"""The length of a lease, in seconds. If a worker waits longer than this for a core, it loses rows that are not at fault. The
+limits below are longer.
+"""
 
 
 def guilty(fault: str) -> dict[str, Any]:
@@ -35,7 +37,9 @@ def guilty(fault: str) -> dict[str, Any]:
 def test_one_guilty_row_of_256_fails_alone(
     make_night: Callable[..., Premises], fault: str, more: dict[str, Any], event: str, survives: bool
 ) -> None:
-    """A sequence that hangs stops neither the heartbeat nor any other row."""
+    """The row at fault fails, and all others complete. If only its sequence hangs, neither the heartbeat nor any other row
+    stops.
+    """
     night = make_night(stub=guilty(fault), more={"lease_s": LEASE_S, **more})
     batch_id = night.submit(256, max_tokens=40)
     assert night.finish(batch_id, workers=1, timeout_s=400) == {"completed": 255, "failed": 1}
@@ -80,7 +84,9 @@ def test_the_lane_pauses_when_every_row_kills_its_worker(make_night: Callable[..
 
 @dataclass(frozen=True)
 class Moment:
-    """The stage at which a batch is cancelled: `bring` brings it there, and `least` to `most` rows complete in the end."""
+    """The stage at which a batch is cancelled. `bring` brings the batch to this stage. In the end, `least` to `most` of its
+    rows are completed.
+    """
 
     stub: dict[str, Any]
     bring: Callable[[Premises, str], None]
@@ -91,7 +97,7 @@ class Moment:
 
 ROWS = 16
 PUBLISHED_S = 120.0
-"""Seconds within which the batch must be published: far less than a lease, and far more than a busy machine needs."""
+"""The batch must be published within this many seconds: far less than a lease, and far more than a busy machine needs."""
 
 
 def waiting(night: Premises, batch_id: str) -> None:
@@ -106,7 +112,7 @@ def leased(night: Premises, batch_id: str) -> None:
 
 
 def flushed(night: Premises, batch_id: str) -> None:
-    """Kill Redis, so that rows that are written cannot be settled."""
+    """Kill Redis, so that rows whose outcomes are written cannot be settled."""
     leased(night, batch_id)
     night.server.kill()
     night.until(lambda: night.lines(batch_id), 90, "a segment")

@@ -1,6 +1,7 @@
 """Tests enqueuers as processes: killed at each step, several at once on one file, a file that changes, a store without room.
 
-There is always a whole batch or none, one file is one batch, and a later enqueuer completes the work of a killed one.
+There is always a whole batch or no batch, one file makes one batch, and a later enqueuer completes the work of a killed
+enqueuer.
 """
 
 import json
@@ -27,7 +28,7 @@ def night(make_night: Callable[..., Premises]) -> Premises:
 
 
 def write_rows(night: Premises, rows: int = ROWS, *, say: str = "Say") -> None:
-    """Write good rows, and after them a bad one, to rows.jsonl."""
+    """Write good rows, and then one bad row, to rows.jsonl."""
     lines = [json.dumps({"kind": "chat", "prompt": f"{say} {n}."}) for n in range(rows)]
     (night.folder / "rows.jsonl").write_text("\n".join([*lines, "{torn"]) + "\n")
 
@@ -77,7 +78,9 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.smoke
 def test_an_enqueuer_stopped_while_another_accepts_the_same_file(night: Premises) -> None:
-    """It saw no batch before it was stopped. When it continues it finds the batch of the other, which is the same."""
+    """The first enqueuer saw no batch before it was stopped. When it continues, it finds the other enqueuer's batch, which is
+    the same.
+    """
     write_rows(night)
     words = ("enqueue", "rows.jsonl", "--run-key", "tonight")
     first = night.run_code(STOPS, *words)
@@ -94,7 +97,9 @@ def test_an_enqueuer_stopped_while_another_accepts_the_same_file(night: Premises
 
 
 def test_a_file_that_changes_between_two_enqueues_is_two_batches(night: Premises) -> None:
-    """The second batch does not change the first, which is at work. Enqueueing the first file again gives the first batch."""
+    """The second batch does not change the first batch, on which workers are working. Enqueueing the first file again gives the
+    first batch.
+    """
     write_rows(night)
     first = night.command("enqueue", "rows.jsonl", "--run-key", "tonight")
     night.work()

@@ -1,6 +1,6 @@
 """Tests publishers as processes: several at once, one killed at each step, one against a cancellation, and a late attempt.
 
-The publisher that creates `done-<round>.json` decides; the files of others are removed or never seen.
+The publisher that creates `done-<round>.json` decides. The files of other publishers are removed, or nobody reads them.
 """
 
 import json
@@ -38,7 +38,7 @@ def test_several_publishers_at_once(night: Premises) -> None:
 
 @pytest.mark.smoke
 def test_a_publisher_killed_at_each_step(night: Premises) -> None:
-    """Each time the next publisher publishes the batch, and files of the dead one are not seen."""
+    """Each time, the next publisher publishes the batch, and nobody reads the files of the killed publisher."""
     ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(4)]) for n in range(40)]
     night.work()
     for batch_id in ids:
@@ -60,7 +60,9 @@ def test_a_publisher_killed_at_each_step(night: Premises) -> None:
 
 
 def test_a_cancellation_against_a_publisher(night: Premises) -> None:
-    """Both start at once on a batch whose rows all have outcomes. Whichever comes first, all rows are published as completed."""
+    """The cancellation and the publisher start at once, on a batch whose rows all have outcomes. Whichever comes first, all
+    rows are published as completed.
+    """
     ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(8)]) for n in range(4)]
     night.work()
     for batch_id in ids:
@@ -72,7 +74,9 @@ def test_a_cancellation_against_a_publisher(night: Premises) -> None:
 
 
 def test_a_cancellation_against_publishers_of_a_half_done_batch(night: Premises) -> None:
-    """The worker is dead. `publish` alone cannot finish the batch; with the closed marker the missing rows become cancelled."""
+    """The worker is dead. `publish` alone cannot finish the batch. Once the batch is cancelled, the missing rows are published
+    as cancelled.
+    """
     batch_id = night.submit()
     worker = night.work()
     night.at_least(batch_id, ROWS // 4)

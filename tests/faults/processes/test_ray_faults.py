@@ -1,7 +1,7 @@
 """Tests a fleet whose Ray control store (GCS) is killed and never comes back.
 
-A cluster without its control store cannot start or replace a worker, and ends by itself; the command ends before that, and
-says why. The batch does not depend on it: durable outcomes stay, and a fleet on another cluster does the rest.
+A cluster without its control store cannot start or replace a worker, and ends by itself. The command ends before that, and says
+why. The batch does not depend on the control store: durable outcomes stay, and a fleet on another cluster does the other rows.
 """
 
 import json
@@ -48,7 +48,9 @@ def kill_control_store(cluster: Cluster) -> None:
 
 
 def ended_with_one_line(night: Premises, process: subprocess.Popen[bytes]) -> None:
-    """Require status 3 and one line that names the control store, before Ray ends the process with its own message."""
+    """Require exit status 3 and one line that names the control store. The command must end before Ray would end it with Ray's
+    own message.
+    """
     assert process.returncode == 3, night.logs()
     messages = [line for line in night.raw_logs().decode().splitlines() if line.startswith("nightpress: ")]
     assert len(messages) == 1, night.logs()
@@ -68,7 +70,7 @@ def test_rays_control_store_killed_at_half_while_the_worker_lives(
     night.at_least(batch_id, ROWS // 4 if step_s < 0.1 else 1)
     kill_control_store(cluster)
     first.wait(120)
-    if first.returncode or step_s > 0.1:  # it was not done when Ray was about to give up
+    if first.returncode or step_s > 0.1:  # the batch was not done when Ray was about to give up
         ended_with_one_line(night, first)
         assert night.outcomes(batch_id) < ROWS
         night.configure(stub={"step_s": 0.0})
@@ -79,7 +81,7 @@ def test_rays_control_store_killed_at_half_while_the_worker_lives(
 
 
 def test_rays_control_store_killed_at_half_and_the_worker_with_it(night: Premises, cluster: Cluster) -> None:
-    """No other worker can be started: the command ends, says why, and a fleet on another cluster does the rest."""
+    """No other worker can be started. The command ends and says why, and a fleet on another cluster does the other rows."""
     batch_id = night.submit(ROWS)
     first = fleet(night, cluster.address)
     night.at_least(batch_id, ROWS // 4)

@@ -1,7 +1,8 @@
 """Tests workers that are stopped in mid-work: by SIGSTOP at the worst moments, by SIGTERM, and by SIGKILL at every attempt.
 
-In three tests a worker is stopped past its leases, another takes its rows over, and both write in some order. There the
-stopped worker is cut off from Redis when it continues, else it would learn that its leases are gone and write nothing.
+In three tests a worker is stopped until its leases have run out, another worker takes its rows over, and both write in some
+order. In these tests the stopped worker is cut off from Redis when it continues. Otherwise it would learn that its leases are
+gone, and write nothing.
 """
 
 import signal
@@ -18,11 +19,11 @@ from tests.faults.premises import EVEN, GRACE_S, Premises, slack_s
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 FEW = 8
-"""Rows of a batch: as many as an engine has slots, so all are in hand at once."""
+"""The number of rows of a batch. An engine has as many slots, so one worker has all rows in hand at once."""
 
 
 def lower_fences_win(night: Premises, batch_id: str) -> None:
-    """Require that of the rows that both workers completed, the lines of w0 are published."""
+    """Require that for each row that both workers completed, the line of w0 is published."""
     by_row = {worker: {line.row for line in night.lines(batch_id, worker)} for worker in ("w0", "w1")}
     both = by_row["w0"] & by_row["w1"]
     assert both, "no row was done by both"
@@ -30,7 +31,7 @@ def lower_fences_win(night: Premises, batch_id: str) -> None:
 
 
 def stopped_past_its_leases(night: Premises, proxy: Proxy, batch_id: str) -> None:
-    """Stop w0 with all rows in hand and none done, cut it off from Redis, and start w1, which takes its rows over."""
+    """Stop w0 when it has all rows in hand and none done, and cut it off from Redis. Start w1, which takes these rows over."""
     sleeper = night.work(proxy.url)
     night.leased(FEW)
     sleeper.send_signal(signal.SIGSTOP)
@@ -81,7 +82,7 @@ def test_a_stopped_worker_continues_and_writes_before_the_other(
 def test_a_worker_stopped_after_writing_and_before_settling(
     night: Premises, make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """The other worker finds the outcomes, and does no row again."""
+    """The other worker finds the outcomes that were written, and does not run these rows again."""
     proxy = make_proxy(night.server.port)
     settle = night.sha("settle")
 
@@ -109,7 +110,9 @@ def test_a_worker_stopped_after_writing_and_before_settling(
 
 @pytest.mark.smoke
 def test_a_stopped_worker_that_can_ask_redis_writes_nothing_it_lost(slow: Premises) -> None:
-    """Its rows take so long that none is done when it is stopped: it would still write a row that it was about to write."""
+    """The rows take so long that none is done when the worker is stopped. (If a row were about to be written at that moment,
+    the worker would still write it.)
+    """
     batch_id = slow.submit(FEW, max_tokens=60, **EVEN)
     sleeper = slow.work()
     slow.leased(FEW)
@@ -152,11 +155,11 @@ def test_all_attempts_of_a_row_killed_and_its_burial_too(make_night: Callable[..
 
 @pytest.mark.smoke
 def test_sigterm_releases_all_rows_within_the_grace_time(make_night: Callable[..., Premises]) -> None:
-    """Rows take a minute, and the grace time is 5 s."""
+    """The running rows would take a minute, and the grace time is 5 s."""
     night = make_night(stub={"step_s": 1.0})
     batch_id = night.submit(FEW, max_tokens=60, first={"max_tokens": 1})
     worker = night.work()
-    night.at_least(batch_id, 1)  # so the other rows are running
+    night.at_least(batch_id, 1)  # the worker has begun the other rows by then
     sent_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(120) == 0, night.logs()
@@ -175,7 +178,9 @@ def test_sigterm_releases_all_rows_within_the_grace_time(make_night: Callable[..
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     make_night: Callable[..., Premises], lease_s: float
 ) -> None:
-    """A worker that starts when the first dies takes its rows over. If its start outlasts a lease, it waits a lease more."""
+    """Another worker starts when the first dies, and takes its rows over. If it takes longer than a lease to start, the rows
+    wait a lease more.
+    """
     night = make_night(more={"lease_s": lease_s}, stub={"step_s": 0.03})
     batch_id = night.submit(FEW, max_tokens=60)
     victim = night.work()

@@ -23,7 +23,7 @@ on_each_server = pytest.mark.parametrize("redis_server", list(BINARIES), indirec
 
 @pytest.fixture
 def night(make_night: Callable[..., Premises], redis_server: Server) -> Premises:
-    """Premises whose rows take 0.6 s, so that some are left at each fault."""
+    """Premises whose rows take 0.6 s each, so that some rows are left when the fault comes."""
     return make_night(redis_server, stub={"step_s": 0.01})
 
 
@@ -66,7 +66,7 @@ def test_a_worker_stopped_past_its_lease_does_no_harm_when_it_continues(night: P
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP], ids=["is killed", "stands still past its leases"])
 def test_rows_fail_and_are_retried_while_a_worker(make_night: Callable[..., Premises], sent: signal.Signals) -> None:
-    """A row fails for good only with its last attempt, and attempts with a lost lease do not count."""
+    """A row fails for good only with its last attempt. An attempt whose lease was lost does not count."""
     night = make_night(stub={"step_s": 0.01, "failure_rate": 0.6})
     batch_id = night.submit()
     victim, _ = night.work(), night.work()
@@ -103,6 +103,22 @@ def test_everything_wiped_at_half(night: Premises) -> None:
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
+@pytest.mark.smoke
+def test_two_stores_on_one_server(make_night: Callable[..., Premises]) -> None:
+    """A worker sees no rows of another store, whether its own store is empty or has rows."""
+    ours, theirs, empty = (make_night(stub={"step_s": 0.01}) for _ in range(3))
+    empty.work()
+    ours.work()
+    batch_ids = [night.submit() for night in (ours, theirs)]
+    ours.at_least(batch_ids[0], ROWS // 4)
+    assert theirs.outcomes(batch_ids[1]) == 0
+    theirs.work()
+    for night, batch_id in zip((ours, theirs), batch_ids, strict=True):
+        assert night.finish(batch_id) == {"completed": ROWS}
+    assert empty.store.list("batches") == []
+    assert len(empty.client.keys("np:*:lanes")) == 2
+
+
 @on_each_server
 def test_scripts_flushed_at_half(night: Premises) -> None:
     batch_id = night.submit()
@@ -133,13 +149,13 @@ def test_the_server_comes_back_as_it_was_before(night: Premises) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["batches", "jobs", "payload", "ready", "leased", "tenants", "meta", "counts", "workers", "flights"]
+    "key", ["batches", "jobs", "payload", "ready", "leased", "waits", "meta", "counts", "workers", "flights"]
 )
 @pytest.mark.parametrize("dies", [False, True], ids=["at half", "as a worker dies"])
 def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
     """The leases of a dead worker must be found, even if the key that says when they run out is gone.
 
-    The lane has only these keys as long as no row waits for a retry and no worker has died; the others are evicted below.
+    The lane has only these keys, because no row waits for a retry and no worker has died. A test below evicts the other keys.
     """
     batch_id = night.submit()
     worker = night.work()
@@ -148,7 +164,7 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
         night.leased()
         worker.kill()
         worker.wait()
-    assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
+    assert night.client.delete(night.key(key)) == 1
     night.at_work(batch_id)
     if dies:
         night.work()
@@ -156,7 +172,7 @@ def test_a_single_key_evicted(night: Premises, key: str, dies: bool) -> None:
 
 
 GHOST = WorkerRecord("ghost", 1, "n", LANE, 0)
-"""The record of a worker whose part the test plays before the fault."""
+"""The test plays this worker before the fault."""
 
 
 def in_every_state(night: Premises) -> str:
@@ -181,15 +197,15 @@ def in_every_state(night: Premises) -> str:
 
 
 @pytest.mark.parametrize(
-    "key", ["ready", "delayed", "leased", "tenants", "counts", "flights", "suspects", "crashed", "workers"]
+    "key", ["ready", "delayed", "leased", "waits", "counts", "flights", "suspects", "crashed", "workers"]
 )
 def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     make_night: Callable[..., Premises], key: str
 ) -> None:
-    """The next worker's claim makes the lane add up again at once, not only at the end of the batch."""
+    """The claim of the next worker mends the lane at once, so that its keys agree long before the end of the batch."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = in_every_state(night)
-    assert night.client.delete(f"np:1:{{{LANE}}}:{key}") == 1
+    assert night.client.delete(night.key(key)) == 1
     night.work()
     night.until(lambda: any(one.worker == "w0" for one in night.lane().workers), 60, f"the worker: {night.logs()}")
     assert night.lane_faults() == []

@@ -34,7 +34,7 @@ class Disk:
                         file.write(b"x" * size)
 
     def clear(self) -> None:
-        """Free the room that `fill` took."""
+        """Free the space that `fill` took."""
         (self.folder / "filler").unlink()
 
     def read_only(self) -> None:
@@ -75,11 +75,11 @@ def small_disk(folder: Path, mib: int) -> Iterator[Disk]:
 class Proxy:
     """A proxy in front of a server on 127.0.0.1, which passes bytes on and knows only where an HTTP request begins.
 
-    `delay_s` holds each write (PUT) back for this long. `cut` ends all connections and then closes new ones at once; with
-    `silent` it accepts new ones and answers nothing, and counts them in `swallowed`. `lose` is a part of the first line of one
-    PUT whose reply is to be lost: the server gets and answers it, and the client gets no reply. `lost` lists the lost replies.
-    `keeps` answers each deletion of several files as S3 does without the right to delete: with status 200, and an error for
-    each name; `kept` lists these names.
+    `delay_s` holds each write (PUT) back for this many seconds. `cut` ends all connections, and then closes each new connection
+    at once; with `silent` it accepts new connections instead, counts them in `swallowed`, and never answers. `lose` is a part
+    of the first line of one PUT whose reply is to be lost: the server gets and answers it, and the client gets no reply. `lost`
+    lists the lost replies. `keeps` answers each deletion of several files as S3 does without the right to delete: with status
+    200, and an error for each name; `kept` lists these names.
     """
 
     def __init__(self, host: str, port: int) -> None:

@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def finish_beside_damage(night: Premises, other: str) -> None:
-    """Wait until `other` is published and check it, although each sweep may raise because of the damaged batch."""
+    """Wait until `other` is published, and check it. Meanwhile, each sweep may raise an error about the damaged batch."""
 
     def published() -> bool:
         with contextlib.suppress(StoreDamaged):
@@ -32,10 +32,6 @@ def finish_beside_damage(night: Premises, other: str) -> None:
 
     night.until(published, 60, f"the other batch to be published: {night.logs()}")
     assert night.check(other) == {"completed": ROWS}
-
-
-def key(name: str) -> str:
-    return f"np:1:{{{LANE}}}:{name}"
 
 
 GARBAGE = [
@@ -51,42 +47,44 @@ def test_records_of_leased_jobs_are_damaged(make_night: Callable[..., Premises],
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 5)
-    leased = night.until(lambda: night.client.hkeys(key("jobs")), 60, "leased jobs")
+    leased = night.until(lambda: night.client.hkeys(night.key("jobs")), 60, "leased jobs")
     for job in leased[:3]:
-        night.client.hset(key("jobs"), job, garbage)
+        night.client.hset(night.key("jobs"), job, garbage)
     night.at_work(batch_id)
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
 @pytest.mark.smoke
 def test_every_record_of_the_lane_is_damaged(make_night: Callable[..., Premises]) -> None:
-    """The records of jobs, of their requests, and of the batch are damaged."""
+    """All records of jobs, of their requests and of the batch are damaged."""
     night = make_night(stub={"step_s": 0.02})
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 5)
     damaged = 0
     for name in ("jobs", "payload", "batches"):
-        for field in night.client.hkeys(key(name)):
+        for field in night.client.hkeys(night.key(name)):
             damaged += 1
-            night.client.hset(key(name), field, b"\x00torn")
+            night.client.hset(night.key(name), field, b"\x00torn")
     assert damaged > ROWS // 4
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
 def test_requests_on_the_queue_are_damaged_behind_their_heads(make_night: Callable[..., Premises]) -> None:
-    """Such a job is claimed like any other, and its request is read from storage. All are damaged before a worker starts."""
+    """Jobs with damaged requests are claimed like any others, and their requests are read from storage. All are damaged before
+    a worker starts.
+    """
     night = make_night()
     batch_id = night.submit()
     batches = OpenBatches(night.store)
     batches.scan()
     Feeder(night.store, night.queue, batches, night.settings).top_up(LANE)
-    payloads: Any = night.client.hgetall(key("payload"))
+    payloads: Any = night.client.hgetall(night.key("payload"))
     assert len(payloads) == ROWS
     for job, raw in payloads.items():
         head, sign, _ = raw.partition(b"=")
         assert sign
-        night.client.hset(key("payload"), job, head + sign + b"?" * 20)
+        night.client.hset(night.key("payload"), job, head + sign + b"?" * 20)
     night.work()
     assert night.finish(batch_id) == {"completed": ROWS}
 
@@ -108,7 +106,9 @@ def altered(line: bytes) -> bytes:
 def test_stored_requests_are_damaged(
     make_night: Callable[..., Premises], into: Callable[[bytes], bytes], inline: bool
 ) -> None:
-    """Two lines are damaged before they are fed, beyond the window of 16 rows. Only they fail, with `bad_record`."""
+    """Two lines are damaged before they are fed; they lie beyond the window of 16 rows. Only these two rows fail, with
+    `bad_record`.
+    """
     night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
@@ -128,7 +128,7 @@ def test_stored_requests_are_damaged(
 def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
     make_night: Callable[..., Premises], inline: bool
 ) -> None:
-    """Two lines become one, and the last three are missing. Exactly these five rows fail."""
+    """Two lines become one line, and the last three lines are missing. Exactly these five rows fail."""
     night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)
@@ -143,7 +143,9 @@ def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
 
 @pytest.mark.parametrize("part", ["head", pytest.param("line", marks=pytest.mark.smoke), "input", "marker"])
 def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[..., Premises], part: str) -> None:
-    """A file of the first of two batches is damaged. The error names it, and the batch is published once it is restored."""
+    """A file of the first of two batches is damaged. The error names the file, and the batch is published once the file is
+    restored.
+    """
     night = make_night(more={"window_rows": 16})
     hurt = night.submit(ROWS)
     night.work()
@@ -184,7 +186,9 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
 
 @pytest.mark.smoke
 def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[..., Premises]) -> None:
-    """Its rows are first on the queue, which holds only their places. They cost no attempt, and run once it is restored."""
+    """The rows of the lost input are first on the queue, which holds only their places in the input. They cost no attempt, and
+    run once the input is restored.
+    """
     night = make_night(more={"inline_bytes": 0})
     night.work()
     night.queue.pause(LANE)

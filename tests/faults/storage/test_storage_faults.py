@@ -23,9 +23,11 @@ from tests.faults.storage.storage_faults import Disk, Proxy, small_disk
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 MIB = 8
 LEASE_S = 5.0
-"""Seconds of a lease: long enough not to run out when a worker waits for a core, because here no row may be done twice."""
+"""The length of a lease, in seconds. Here no row may be done twice, so a lease must not run out while a worker waits for a
+core.
+"""
 SILENT_S = 240
-"""Seconds within which three tries of 15 s find out that nothing answers, on a busy machine."""
+"""Within this many seconds, three tries of 15 s each find out that nothing answers, even on a busy machine."""
 GONE_S = 60.0
 """Seconds for which the storage is cut off."""
 
@@ -52,7 +54,7 @@ def proxy(s3_options: dict[str, str]) -> Iterator[Proxy]:
 
 @pytest.fixture
 def over_s3(proxy: Proxy, s3_options: dict[str, str], make_night: Callable[..., Premises]) -> Premises:
-    """A night whose workers reach their store through the proxy, and this process without it."""
+    """A night whose workers reach their store through the proxy. The test itself reaches the store directly."""
     url, options = f"s3://{BUCKET}/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url}
     made = make_night(store_url=url, store_options=options, more={"lease_s": LEASE_S})
     made.store = open_store(url, s3_options)
@@ -130,7 +132,7 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
 
 
 def test_a_store_that_takes_seconds_for_each_write_costs_no_lease(over_s3: Premises, proxy: Proxy) -> None:
-    """Each write takes three leases, and less than a client waits for an answer (15 s)."""
+    """Each write takes as long as three leases, but less than a client waits for an answer (15 s)."""
     over_s3.configure(more={"lease_s": 3.0})
     batch_id = over_s3.submit(rows := ROWS // 2)
     proxy.delay_s = 9.0
@@ -157,7 +159,9 @@ def test_a_segment_is_created_and_the_reply_is_lost(over_s3: Premises, proxy: Pr
 def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3: Premises, proxy: Proxy, s3_options: dict[str, str]
 ) -> None:
-    """S3 answers with 200, and with an error for each file. The sweeper logs that once, and publishes the batch."""
+    """S3 answers with status 200, and with an error for each file. The sweeper logs these errors once, and publishes
+    the batch.
+    """
     over_s3.configure(more={"lease_s": LEASE_S, "compact_segments": 2})
     over_s3.store = open_store(over_s3.store_url, over_s3.store_options)
     proxy.keeps = True
@@ -169,11 +173,11 @@ def test_a_store_that_deletes_nothing_costs_no_outcome(
     (error,) = [log["error"] for log in logs if log["event"] == "store.delete_failed"]
     assert re.search(rf"cannot delete batches/{batch_id}/segments/.*: AccessDenied\. .*s3:DeleteObject", error)
     assert {line.status for line in over_s3.lines(batch_id)} == {"completed"}
-    refused = over_s3.command("delete", batch_id)
+    refused = over_s3.command("delete", batch_id, "--yes")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert re.search(r"nightpress: .*cannot delete .*: AccessDenied\. .*s3:DeleteObject", refused.stderr)
     assert "Traceback" not in refused.stderr
     assert latest_done(over_s3.store, batch_id) is not None, "nothing of the batch was deleted"
     proxy.keeps = False
-    assert over_s3.command("delete", batch_id).returncode == 0
+    assert over_s3.command("delete", batch_id, "--yes").returncode == 0
     assert over_s3.store.list(f"batches/{batch_id}") == []

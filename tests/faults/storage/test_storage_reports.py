@@ -1,7 +1,7 @@
 """Tests the reports of commands when the storage is full, read-only, cut off, or was never there.
 
-`run` and `work` print one line when it goes away and one when it is back; they continue by themselves, with the right exit
-status and no traceback. A storage that was never there is reported at once, with status 3.
+`run` and `work` print one line when the storage goes away and one line when it is back. They continue by themselves, with the
+right exit status and no traceback. A storage that was never there is reported at once, with status 3.
 """
 
 import uuid

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.accounts import archive
 from jobs.accounts import summaries as module
@@ -58,7 +59,7 @@ def test_a_summary_that_is_archived_while_it_is_read_is_read_once(
 
 
 def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it still is JSON."""
+    """The damage is noticed even if the summary is still valid JSON."""
     monkeypatch.setattr(archive, "ARCHIVED", 2)
     wanted = publish_batches(shelf, 1, 2)
     catch_up(shelf.store)
@@ -78,7 +79,7 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
 def test_a_summary_of_a_newer_release_is_named_and_not_read(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
 ) -> None:
-    """It is not archived either, so that no line is lost."""
+    """Such a summary is not archived either, so that no line is lost."""
     publish_batches(shelf, 1, 2)
     with monkeypatch.context() as patch:
         patch.setattr(archive, "ARCHIVED", 0 if archived else 9)
@@ -109,3 +110,14 @@ def test_a_damaged_archive_is_named_and_stays(shelf: Shelf, monkeypatch: pytest.
         assert ["archive-" in str(fault) for fault in faults] == [True]
     restore()
     assert rows_by_round(list(summaries(shelf.store))) == wanted
+
+
+def test_a_foreign_file_among_the_summaries_is_passed_over_and_named(shelf: Shelf) -> None:
+    wanted = publish_batches(shelf, 1, 2)
+    names = ["notes.json", "b-1.1.json", "archive-old.jsonl", "archive-.json", "x"]
+    for name in names:
+        shelf.store.create(f"{FOLDER}/{name}", b"something else")
+    with capture_logs() as logs:
+        assert rows_by_round(list(summaries(shelf.store))) == wanted
+    assert {log["path"] for log in logs if log["event"] == "store.foreign_file"} == {f"{FOLDER}/{n}" for n in names}
+    assert set(names) <= set(shelf.store.list(FOLDER))

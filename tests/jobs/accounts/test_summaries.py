@@ -75,7 +75,7 @@ def test_a_round_that_was_summed_up_is_not_read_again(two_rounds: Shelf) -> None
 
 
 def test_a_missing_summary_is_made_from_what_was_published(two_rounds: Shelf) -> None:
-    """It is the same to the byte, and needs neither the inputs nor the rows."""
+    """The new summary is the same to the byte. It is made without the inputs and without the rows."""
     before = {name: two_rounds.store.read(f"{FOLDER}/{name}") for name in two_rounds.store.list(FOLDER)}
     two_rounds.forget_summaries()
     two_rounds.store.delete(BatchPaths("night-1").input("stub"))
@@ -106,7 +106,9 @@ def test_a_row_that_was_sent_back_and_fails_is_subtracted(shelf: Shelf) -> None:
 def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     shelf: Shelf, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
-    """A publisher changes the store five times: note, `done`, summary, then the note and the hint are removed."""
+    """A publisher changes the store five times: it creates the note, `done` and the summary, and removes the note and
+    the hint.
+    """
     shelf.accept(rows=2)
     shelf.store.create(BatchPaths("night-1").open_hint, b"")
     shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])

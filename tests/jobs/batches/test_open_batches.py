@@ -1,4 +1,4 @@
-"""Shows jobs/batches/open_batches.py: which batches are unfinished follows from storage, and hints only spare a scan."""
+"""Shows jobs/batches/open_batches.py: storage alone decides which batches are open, and hints only make a scan shorter."""
 
 import io
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def made(store: Store, name: str = "b", priority: int = 4) -> Batch:
 
 
 def ended(store: Store, batch: Batch) -> None:
-    """Cancel and publish it."""
+    """Cancel the batch, and publish it."""
     close(store, batch.batch_id, "cancelled", clock=lambda: EVENING)
     assert isinstance(publish(store, batch.batch_id, prices=Prices()), Done)
 
@@ -98,7 +98,7 @@ def test_the_first_scan_reads_several_batches_at_once(store: Store, meeting: Cal
 
 
 def test_each_later_scan_looks_at_one_more_batch_without_a_hint(store: Store, batches: OpenBatches) -> None:
-    """The process that made it died before it made the hint, while a fleet was at work."""
+    """The process that made the batch died before it made the hint, while a fleet was at work."""
     for name in "abc":
         ended(store, made(store, name))
     assert found(batches) == []
@@ -154,13 +154,13 @@ def test_a_published_batch_is_dropped_and_a_reopened_one_comes_back(store: Store
 
 @pytest.mark.parametrize("limited", [False, True], ids=["all batches", "only some"])
 def test_a_batch_that_another_process_published_and_deleted_is_dropped(store: Store, limited: bool) -> None:
-    """Its empty folder looks like that of a batch whose first round is open."""
+    """After the deletion, the empty folder looks like that of a batch whose first round is open."""
     gone, stays = made(store, "a"), made(store, "b")
     batches = OpenBatches(store, frozenset([gone.batch_id, stays.batch_id]) if limited else None, batch_scan_s=0.0)
     assert found(batches) == [gone.batch_id, stays.batch_id]
     ended(store, gone)
     delete_batch(store, gone.batch_id)
-    store.delete(BatchPaths(stays.batch_id).open_hint)  # this one only lacks its hint
+    store.delete(BatchPaths(stays.batch_id).open_hint)  # this batch is open, and only lacks its hint
     assert found(batches) == [stays.batch_id]
     assert batches.get(gone.batch_id) is None
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, reopen
@@ -108,8 +109,8 @@ def test_a_new_round_forgets_failures_and_rows_that_were_sent_back(shelf: Any) -
     index.refresh()
     assert state(index) == [True, False, False, False]
     assert index.past_attempts(3) == (0, 0, 0)
-    shelf.write("night-1", [shelf.completed(2)])  # late, of round 1
-    shelf.write("night-1", [shelf.completed(1)])  # of round 1 too, and sent back
+    shelf.write("night-1", [shelf.completed(2)])  # a late line of round 1: it counts
+    shelf.write("night-1", [shelf.completed(1)])  # also a line of round 1, but row 1 was sent back: it does not count
     shelf.write("night-1", [shelf.failed(3)])
     index.refresh()
     assert state(index) == [True, False, True, False]
@@ -145,3 +146,32 @@ def test_an_index_is_stale_once_its_batch_was_deleted_and_not_when_it_is_compact
     for _ in range(2):
         index.refresh()
         assert index.is_stale
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "w-1-1.jsonl",
+        "w-1-000001-abc.jsonl (conflicted copy)",
+        "copy of w-1-1-0000.jsonl",
+        "w-1-x-" + "0" * 64 + ".jsonl",
+        "w-1-1-" + "0" * 64 + ".jsonl.gz",
+        "w-1-1-" + "0" * 64 + ".jsonl~",
+    ],
+)
+@pytest.mark.parametrize("folder", ["segments", "compacted"])
+def test_a_foreign_file_is_passed_over_and_named_once(shelf: Any, folder: str, name: str) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=2))
+    shelf.write("night-1", [shelf.completed(0)])
+    shelf.write("night-1", [shelf.completed(1)])
+    path = f"{index.paths.root}/{folder}/{name}"
+    shelf.store.create(path, b"something else")
+    with capture_logs() as logs:
+        assert (index.refresh(), index.refresh()) == (2, 0)
+        assert compact(shelf.store, index) == 2
+    assert [(log["event"], log["path"]) for log in logs if log["event"] == "store.foreign_file"] == [
+        ("store.foreign_file", path)
+    ]
+    assert shelf.publish().counts["completed"] == 2
+    assert shelf.store.read(path) == b"something else"

@@ -25,7 +25,7 @@ def done(shelf: Any) -> Done:
 
 
 def replace_files(shelf: Any, done: Done, change: Callable[[Files], object]) -> None:
-    """Replace the published files by changed ones, and the marker by one with their sha256."""
+    """Replace the published files by changed files, and the marker by a marker with the sha256 of the changed files."""
     files: Files = {name: list(read_published(shelf.store, done, "night-1", name)) for name in done.files}
     change(files)
     records = {}

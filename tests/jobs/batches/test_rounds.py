@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths, Reopen
+from jobs.batches.round import Round
 from jobs.batches.rounds import (
-    Round,
     close,
     is_open,
     latest_done,
@@ -158,7 +158,8 @@ def test_a_close_during_publishing_and_reopening_closes_the_new_round(shelf: Any
     shelf.write("night-1", [shelf.failed(0)])
     moments: list[int] = []
 
-    def clock() -> Any:  # others publish and reopen the batch after the markers were read and before ours is created
+    # other processes publish and reopen the batch after our process has read the markers and before it creates its own
+    def clock() -> Any:
         moments.append(1)
         if len(moments) == 1:
             shelf.publish()
@@ -175,7 +176,8 @@ def test_only_one_of_two_processes_reopens_a_batch(shelf: Any, monkeypatch: pyte
     shelf.write("night-1", [shelf.failed(0)])
     shelf.publish()
 
-    def clock() -> Any:  # another process is faster, after the markers were read and before ours is created
+    # another process creates this marker first, after our process has read the markers and before it creates its own
+    def clock() -> Any:
         other = Reopen(round=2, rows=(0,), at=shelf.now)
         shelf.store.create(BatchPaths("night-1").reopen(2), to_bytes(other))
         return shelf.now

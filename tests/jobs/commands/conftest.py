@@ -19,7 +19,7 @@ else:
 
 @pytest.fixture(autouse=True)
 def _logs_of_a_command(logs_of_a_command: None) -> None:
-    """For every test of a command."""
+    """Leave the logs as a command finds them, for every test of a command."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def nightpress(
 
 @pytest.fixture
 def night(shelf: Shelf) -> Shelf:
-    """A published batch `night-1`: rows 0 and 3 completed, 2 failed after a try, 1 was refused."""
+    """A published batch `night-1`: rows 0 and 3 completed, row 2 failed after a try, row 1 was refused."""
     shelf.accept(rows=4, refused=[1])
     shelf.write("night-1", [shelf.completed(3), shelf.failed(2, final=False)])
     shelf.write("night-1", [shelf.failed(2), shelf.completed(0)])

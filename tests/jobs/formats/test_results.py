@@ -1,4 +1,4 @@
-"""Shows jobs/formats/results/: rows that are written can be read by us and by the programs that people use."""
+"""Shows jobs/formats/results/: rows that we write can be read by us, and by the programs that people use."""
 
 import csv
 import io
@@ -60,7 +60,7 @@ def failed(row: int, **error: Any) -> dict[str, Any]:
 
 
 def read_csv(data: bytes) -> list[dict[str, str]]:
-    """Read a CSV like a program that takes the guards off."""
+    """Read a CSV like a program that takes off the apostrophes before formulas."""
     rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
     return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
 
@@ -154,8 +154,24 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     assert (body.choices[0].text, body.choices[0].finish_reason, body.object) == ("c", "stop", "text_completion")
 
 
+def test_thoughts_in_openai_lines() -> None:
+    """They are the `reasoning` of each message, as in vLLM, and their tokens stand in the usage."""
+    chat = completed(0, "chat", {"text": "a", "choices": ["a", "b"], "reasoning": ["Hm", ""]}, reasoning_tokens=5)
+    plain = completed(1, "chat", {"text": "a"})
+    first, second = (orjson.loads(line)["response"]["body"] for line in openai_lines.lines([chat, plain]))
+    answers = ChatCompletion.model_validate(first, strict=True)
+    assert [one["message"].get("reasoning") for one in first["choices"]] == ["Hm", ""]
+    assert answers.usage is not None
+    assert answers.usage.completion_tokens_details is not None
+    assert answers.usage.completion_tokens_details.reasoning_tokens == 5
+    assert "reasoning" not in second["choices"][0]["message"]
+    assert second["usage"]["completion_tokens_details"] == {"reasoning_tokens": 0}
+
+
 def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., Any], tmp_path: Path) -> None:
-    """Among rows with the same custom_id, as a number too, without one, refused, and named like the row of another."""
+    """The rows have all sorts of custom_ids: the same id twice, as text and as a number; none; ids of refused rows; the id of
+    another row.
+    """
     good, bad = {"kind": "chat", "prompt": "a"}, {"kind": "chat"}
     ids = [(good, 1), (good, "1"), (good, 1.0), (good, None), (good, "3"), (bad, "a"), (good, "a"), (bad, "a")]
     ids += [(bad, "b"), (bad, "b"), (bad, None), (good, "kept"), (bad, "alone"), (bad, 7)]
@@ -179,7 +195,9 @@ def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., A
 
 
 def test_log_probabilities_in_openai_lines() -> None:
-    """In the shape of each endpoint, as the types of the package read them; half a character has no bytes."""
+    """The log probabilities have the shape of each endpoint, as the types of the package `openai` read them. Half a character
+    has no bytes.
+    """
     top = [{"token": "a", "logprob": -0.25}, {"token": "b", "logprob": -2.5}]
     tokens = [{"token": "a", "logprob": -0.25, "top": top}, {"token": "\ufffd", "logprob": -1.0, "top": []}]
     rows = [completed(n, kind, {"text": "a", "logprobs": [tokens]}) for n, kind in enumerate(["chat", "completion"])]

@@ -24,7 +24,8 @@ else:
 
 Row = Mapping[str, Any]
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
-    lambda text: any(character.isalnum() for character in text)  # not blank, whatever a format takes for blank
+    # the text is not blank, whatever a format takes for blank
+    lambda text: any(character.isalnum() for character in text)
 )
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -101,7 +102,7 @@ WRAPPINGS: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def as_given(row: Any) -> dict[str, Any]:
-    """The fields of an accepted row, under the names that they were written with."""
+    """Return the fields of an accepted row, under the names by which they were written."""
     request = dict(row.request)
     for turn in request.pop("messages", []):
         request["prompt" if turn["role"] == "user" else turn["role"]] = turn["content"]
@@ -120,7 +121,7 @@ def as_given(row: Any) -> dict[str, Any]:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_are_the_same_rows(take: Callable[..., Any], writer: str, wrapping: str, rows: Sequence[Row]) -> None:
     if writer == "parquet" and wrapping in ("with its mark", "utf-16"):
-        return  # it is no text
+        return  # Parquet is not a text
     taken = take(WRAPPINGS[wrapping](WRITERS[writer](rows)))
     assert taken.faults == []
     assert [as_given(row) for row in taken.rows] == list(rows)

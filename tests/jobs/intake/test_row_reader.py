@@ -1,4 +1,4 @@
-"""Shows jobs/intake/row_reader.py: the request that a row becomes, and the fault that a bad row gets."""
+"""Shows jobs/intake/row_reader.py: a row becomes a request, and a bad row becomes a fault."""
 
 import json
 from typing import Any, Self
@@ -16,7 +16,7 @@ from jobs.kinds.kind import Conversation
 
 
 class NoteRequest(BaseModel):
-    """A request with every sort of limit, and checks of its own."""
+    """A request with every sort of limit, and with checks of its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class NoteRequest(BaseModel):
 
 
 class NoteKind:
-    """A kind that is never composed."""
+    """A kind for reading rows only; its `compose` is never called."""
 
     name = "note"
     request_type = NoteRequest
@@ -195,6 +195,28 @@ def test_a_row_that_its_engine_cannot_do_is_refused(
         assert isinstance(found, RowFault)
         assert (found.code, found.field) == (code, field)
         assert "the engine of large" in found.message
+
+
+def test_arguments_of_the_chat_template() -> None:
+    """A row may have some, unless its kind has no turns."""
+    found = read(note(title="a", chat_template_kwargs={"enable_thinking": False, "a": None}))
+    assert isinstance(found, RowRequest)
+    assert found.chat_template_kwargs == {"enable_thinking": False}
+    assert RowRequest.from_bytes(found.to_line().rstrip()) == found
+    for nothing in ("{}", "null"):
+        empty = read(note(title="a", chat_template_kwargs=json.loads(nothing)))
+        assert isinstance(empty, RowRequest)
+        assert empty.chat_template_kwargs is None
+    refused = fault(note(title="a", chat_template_kwargs={"chat_template": "x"}))
+    assert (refused.code, refused.field) == ("out_of_range", "chat_template_kwargs")
+    assert "chat_template is given to the template by the engine itself" in refused.message
+
+
+def test_arguments_of_the_chat_template_for_a_kind_without_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NoteRequest, "uses_chat_template", False, raising=False)
+    refused = fault(note(title="a", chat_template_kwargs={"enable_thinking": False}))
+    assert (refused.code, refused.field) == ("unsupported_parameter", "chat_template_kwargs")
+    assert isinstance(read(note(title="a", chat_template_kwargs={})), RowRequest)
 
 
 def test_a_model_is_understood_in_other_case() -> None:

@@ -17,7 +17,9 @@ SETTINGS = Settings(model="stub")
 
 
 class Reader(RowReader):
-    """Takes a line as a custom_id. A line that begins with `!` is a fault, with the `words` of this release as message."""
+    """Takes a line as the custom_id of a row. A line that begins with `!` is refused, with `words` as the message. (Another
+    release may have other words.)
+    """
 
     def __init__(self, words: str = "bad") -> None:
         self._words = words

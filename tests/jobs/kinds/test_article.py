@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/article.py: from whatever a small model writes, an article comes out whole, or fails with a code."""
+"""Shows jobs/kinds/article.py: whatever a small model writes, the article is whole, or fails with a code."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,7 +21,9 @@ Written = str | tuple[str, str]
 
 
 def writer(**steps: Written) -> Callable[[Prompt], Written]:
-    """Answers a prompt by the first word of its label, and with a whole sentence if that word is not given."""
+    """Answers a prompt with the text for the first word of its label. If no text is given for the word, it answers with a whole
+    sentence.
+    """
     return lambda prompt: steps.get(prompt.label.split()[0], f"This is the {prompt.label}.")
 
 
@@ -133,7 +135,7 @@ def test_an_article_that_cannot_be_published(written: Written, code: str) -> Non
     "first", [pytest.param("## Leaves", id="nothing"), pytest.param(("Leaves are a", "length"), id="no whole sentence")]
 )
 def test_a_bad_section_is_asked_for_again(first: Written) -> None:
-    """One bad section does not cost a long article, and only the section that replaces it is billed."""
+    """A bad section does not fail a long article. Only the section that replaces it is billed."""
     answers = {"section 2": first, "section 2, try 2": first, "section 2, try 3": "Dry them.", "section 4": first}
     output, turns = converse(
         "article",
@@ -208,7 +210,8 @@ def test_the_target_decides_how_many_tokens_a_section_may_take() -> None:
         return [prompt.params.max_tokens for prompt in prompts]
 
     assert room(target_words=100) < room(target_words=200) < room(target_words=200, language="fi")
-    assert room(target_words=5_000) == room(target_words=4_000)  # a section stays within a small model's context
+    # sections do not become longer, so that each stays within a small model's context
+    assert room(target_words=5_000) == room(target_words=4_000)
 
 
 def test_prompts_have_the_values_of_the_row_after_a_beginning_that_all_rows_share() -> None:

@@ -135,3 +135,37 @@ def test_a_response_format_is_a_schema_for_the_engine(
 def test_an_answer_that_is_not_json_fails() -> None:
     asked = {"prompt": "a", "response_format": {"type": "json_object"}}
     assert failed("chat", asked, lambda _: "Sure! {").code == "output_not_json"
+
+
+@pytest.mark.parametrize("answer", ['```json\n{"a": 1}\n```', 'Here you are:\n```\n{"a": 1}\n```\nThat is all.'])
+def test_json_in_a_code_fence_is_json(answer: str) -> None:
+    asked = {"prompt": "a", "response_format": {"type": "json_object"}}
+    output, _ = converse("chat", asked, lambda _: answer)
+    assert output.text == '{"a": 1}'
+    assert converse("chat", {"prompt": "a"}, lambda _: answer)[0].text == answer
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_thoughts_are_published_only_if_asked_for(n: int) -> None:
+    """And so are their log probabilities."""
+    tokens = tuple(TokenLogprob(place, text, -0.5) for place, text in enumerate(["Hm", "</think>", "b"]))
+    answers = [
+        Completion(str(k), "b", "stop", 1, 0, 3, logprobs=tokens, reasoning=f"Hm {k}", reasoning_tokens=2)
+        for k in range(n)
+    ]
+    for asked, shown, thoughts in (
+        (False, ["b"], None),
+        (True, ["Hm", "</think>", "b"], [f"Hm {k}" for k in range(n)]),
+    ):
+        conversation = KINDS["chat"].compose(ChatRequest(prompt="a", n=n, logprobs=0, include_reasoning=asked))
+        next(conversation)
+        with pytest.raises(StopIteration) as ended:
+            conversation.send(answers)
+        output = ended.value.value.model_dump(mode="json")
+        assert output.get("reasoning") == thoughts
+        assert [[one["token"] for one in each] for each in output["logprobs"]] == [shown] * n
+    conversation = KINDS["chat"].compose(ChatRequest(prompt="a", include_reasoning=True))
+    next(conversation)
+    with pytest.raises(StopIteration) as ended:
+        conversation.send([Completion("0", "b", "stop")])
+    assert ended.value.value.model_dump(mode="json") == {"text": "b"}

@@ -63,7 +63,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def models_of(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """A model and those that its fields hold."""
+    """Return a model, and the models that its fields hold."""
     found, seen = [model], list(model.model_fields.values())
     types: list[Any] = [field.annotation for field in seen]
     while types:
@@ -94,7 +94,7 @@ def test_no_field_of_a_kind_has_the_name_of_a_field_of_any_row(kind: Kind) -> No
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 def test_every_text_and_list_has_a_limit(kind: Kind) -> None:
-    """The schema of a request has a longest form for all that a user may write as long as they like."""
+    """The request's schema has a greatest length for everything whose length a user chooses."""
 
     def open_ended(schema: Mapping[str, Any], at: str) -> list[str]:
         bounded = {"string": {"maxLength", "enum", "const"}, "array": {"maxItems"}, "integer": {"maximum"}}
@@ -179,7 +179,7 @@ def test_a_kind_that_cannot_be_loaded_is_named(site: Path, target: str, reason: 
 
 
 def test_loading_kinds_imports_nothing_heavy() -> None:
-    """Loading them imports neither what runs models nor what queues and stores."""
+    """Loading the kinds imports no package that runs models, and no package of queues and stores."""
     heavy = {"torch", "transformers", "ray", "redis", "fsspec"}
     script = f"import sys; from jobs.kinds.registry import load_kinds; load_kinds(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

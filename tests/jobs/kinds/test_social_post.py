@@ -43,6 +43,16 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
         pytest.param("We are #1 in C# & tea", "We are #1 in C# & tea", id="no hashtags"),
         pytest.param("Come: https://made.up/x now", "Come: now", id="a link of its own making"),
         pytest.param("Read [all of it](https://made.up).", "Read all of it.", id="a link in Markdown"),
+        pytest.param(
+            "詳細はhttps://made.up/xをご覧ください。パンが焼けました。",
+            "詳細はをご覧ください。パンが焼けました。",
+            id="a link in Japanese",
+        ),
+        pytest.param("请看https://made.up/x，谢谢。面包好了。", "请看，谢谢。面包好了。", id="a link in Chinese"),  # noqa: RUF001
+        pytest.param(
+            "빵은 https://made.up에서 사세요. 맛있어요.", "빵은 에서 사세요. 맛있어요.", id="a link in Korean"
+        ),
+        pytest.param("\ufeffFresh \uffffbread.", "Fresh bread.", id="a byte order mark"),
         pytest.param("**Fresh** bread", "Fresh bread", id="emphasis"),
         pytest.param("One.\n\n\n\nTwo  three.", "One.\n\nTwo three.", id="paragraphs stay"),
         pytest.param("Bread today \U0001f35e", "Bread today \U0001f35e", id="an end without a mark"),
@@ -62,7 +72,7 @@ def test_a_link_of_the_source_text_may_stay() -> None:
 
 
 def test_a_post_that_is_too_long_is_asked_for_again() -> None:
-    """Each try asks for fewer words and replaces the one before, so only the last is billed."""
+    """Each try asks for fewer words, and replaces the try before. So only the last try is billed."""
     output, turns = converse(
         "social_post", BREAD, lambda p: "Short." if p.label == "post, try 3" else "Long words. " * 40
     )
@@ -122,6 +132,24 @@ def test_a_bad_post_is_asked_for_again(first: Any) -> None:
     assert [(prompt.label, prompt.replaces) for [prompt] in prompts] == [("post", None), ("post, try 2", "post")]
 
 
+def test_a_link_of_the_source_text_may_lose_its_last_slash() -> None:
+    request = {"source_text": "We moved to https://new.example/ today.", "platform": "linkedin"}
+    output, _ = converse("social_post", request, lambda _: "See https://new.example now.")
+    assert output.text == "See https://new.example now."
+
+
+def test_the_row_s_link_is_taken_out_of_the_words_whatever_its_letters() -> None:
+    link = "https://pan.example/新着"
+    output, _ = converse("social_post", {**BREAD, "link": link}, lambda _: f"焼きたて。{link} をご覧ください。")
+    assert output.text == f"焼きたて。 をご覧ください。\n\n{link}"
+
+
+def test_a_link_that_is_shorter_than_that_of_the_source_text_is_made_up() -> None:
+    request = {"source_text": "We moved to https://new.example/a/b today.", "platform": "linkedin"}
+    output, _ = converse("social_post", request, lambda _: "See https://new.example/a now.")
+    assert output.text == "See now."
+
+
 def test_a_post_that_was_cut_ends_with_a_sentence() -> None:
     output, _ = converse("social_post", BREAD, lambda _: ("Fresh bread. It costs 3.5 and", "length"))
     assert output.text == "Fresh bread."
@@ -143,6 +171,7 @@ def test_little_room_asks_for_few_words() -> None:
         pytest.param({"topic": "a", "platform": "myspace"}, "'bluesky'", id="unknown platform"),
         pytest.param({**BREAD, "platform": "instagram", "hashtags": ["a"] * 31}, "at most 30", id="too many hashtags"),
         pytest.param({**BREAD, "link": "javascript:x"}, "pattern", id="no link"),
+        pytest.param({**BREAD, "call_to_action": "Come\ufeff!"}, "byte order mark", id="a character that X refuses"),
         pytest.param({**BREAD, "hashtags": ["two words"]}, "pattern", id="no hashtag"),
         pytest.param({**BREAD, "call_to_action": "a\nb"}, "pattern", id="two lines"),
         pytest.param({**BREAD, "hashtags": ["a" * 80] * 3}, "leave 33 of 280", id="no room for words"),

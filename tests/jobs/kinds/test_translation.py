@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/translation.py: everything but words stays as it was in the source."""
+"""Shows jobs/kinds/translation.py: the words are translated, and everything else stays as it was in the source."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/feed.py and jobs/publishing/sweeper.py: what is on the lane follows from storage."""
+"""Shows jobs/lanes/feed.py and jobs/publishing/sweeper.py: storage decides which rows are on the lane."""
 
 import io
 import json
@@ -29,7 +29,7 @@ from jobs.lanes.job import InputSlice, Job, JobKey, Lease
 from jobs.lanes.protocol import FeedReply, LaneSnapshot, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.requests import load_request
-from jobs.lanes.window import ALLOCATION_ROWS, LEAST_ROWS
+from jobs.lanes.window import LEAST_ROWS
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
@@ -175,53 +175,62 @@ def test_bytes_bound_the_window_too(tmp_path: Path, fake_client: redis.Redis) ->
     assert 0 < desk.snapshot().ready < 600
 
 
-def test_an_urgent_batch_gets_an_allocation_in_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_an_urgent_batch_gets_its_part_in_a_full_window(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(200, "first")
     desk.top_up()
-    urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.top_up() == ALLOCATION_ROWS
+    urgent = desk.accept(150, "urgent", priority=9)
+    assert desk.top_up() == 100
     assert {job.key.batch_id for job in desk.claim(20)} == {urgent.batch_id}
 
 
 def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """An urgent batch gets an allocation at the next look, and another once none of it waits."""
+    """A batch gets its part at the next look, and more once less than half of that waits."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
-    urgent = desk.accept(100, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
-    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(ALLOCATION_ROWS)])
-    assert desk.snapshot().batches[urgent.batch_id].live == 0
+    urgent = desk.accept(130, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+    desk.queue.settle(LANE, [Settlement(job.lease) for job in desk.claim(60)])
+    assert desk.snapshot().batches[urgent.batch_id].ready == 40
     desk.now = 1.9
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=50) == 100 - ALLOCATION_ROWS
     desk.now = 2.0
-    assert desk.feeder.top_up(LANE, ready=100) == 0
+    assert desk.feeder.top_up(LANE, ready=100) == 30
 
 
-def test_a_batch_whose_allocation_was_claimed_gets_another_while_that_runs(
+def test_a_batch_whose_part_was_claimed_is_fed_at_once_for_a_hungry_caller(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """A hungry caller feeds it at once, others at the next look."""
+    """A hungry caller feeds the batch at once, and other callers feed it at the next look."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
-    urgent = desk.accept(200, "urgent", priority=9)
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
-    assert len(desk.claim(ALLOCATION_ROWS)) == ALLOCATION_ROWS
+    urgent = desk.accept(300, "urgent", priority=9)
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+    assert len(desk.claim(100)) == 100
     assert desk.feeder.top_up(LANE, ready=100) == 0
-    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == ALLOCATION_ROWS
+    assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 100
     assert desk.feeder.top_up(LANE, ready=100, hungry=True) == 0
-    assert {job.key.batch_id for job in desk.claim(ALLOCATION_ROWS, "c-2")} == {urgent.batch_id}
+    assert {job.key.batch_id for job in desk.claim(100, "c-2")} == {urgent.batch_id}
     desk.now = 2.0
-    assert desk.feeder.top_up(LANE, ready=100) == ALLOCATION_ROWS
+    assert desk.feeder.top_up(LANE, ready=100) == 100
+
+
+def test_a_claim_says_that_it_took_the_last_of_a_batch_that_goes_on(tmp_path: Path, fake_client: redis.Redis) -> None:
+    desk = Desk(tmp_path, fake_client, window_rows=10)
+    desk.accept(15)
+    desk.top_up()
+    claims = [desk.queue.claim(LANE, f"c-{n}", 5, 60_000, ME) for n in range(2)]
+    assert [reply.dry for reply in claims] == [False, True]
+    desk.top_up()
+    assert not desk.queue.claim(LANE, "c-3", 5, 60_000, ME).dry, "no row of it is left to feed"
 
 
 def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """A new batch is fed at once, and a queue that forgot is noticed at the next look."""
+    """A new batch is fed at once. A queue that has forgotten its rows is noticed at the next look."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(10, "first")
     assert desk.top_up() == 10
@@ -238,13 +247,13 @@ def test_a_lane_with_nothing_left_to_feed_is_looked_at_from_time_to_time(
     assert desk.feeder.top_up(LANE, ready=0) == 15
 
 
-def test_an_allocation_is_whole_although_the_window_has_less_left(tmp_path: Path, fake_client: redis.Redis) -> None:
+def test_each_open_batch_has_its_part(tmp_path: Path, fake_client: redis.Redis) -> None:
     desk = Desk(tmp_path, fake_client, window_rows=100)
     desk.accept(97, "first")
     desk.top_up()
     desk.accept(100, "second")
     desk.accept(10, "third")
-    assert desk.top_up() == ALLOCATION_ROWS + 10
+    assert desk.top_up() == 50 + 10
     assert desk.top_up() == 0
 
 
@@ -253,7 +262,7 @@ def test_many_open_batches_do_not_fill_the_queue(tmp_path: Path, fake_client: re
     batches = [desk.accept(15, f"b{n}") for n in range(8)]
     desk.top_up()
     snapshot = desk.snapshot()
-    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, 15, 10, *[LEAST_ROWS] * 5]
+    assert [snapshot.batches[one.batch_id].ready for one in batches] == [15, *[LEAST_ROWS] * 7]
     assert desk.top_up() == 0
 
 
@@ -271,7 +280,7 @@ def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: r
 def test_rows_that_have_outcomes_by_now_are_not_fed_when_others_moved_the_cursor_back(
     tmp_path: Path, fake_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look of this feeder and its feed, the rows that it fed before are done and the queue forgets everything."""
+    """Between the look of this feeder and its feed, the rows that it fed before are done, and the queue forgets everything."""
     desk = Desk(tmp_path, fake_client, window_rows=5)
     batch = desk.accept(10)
     assert desk.top_up() == 5
@@ -322,17 +331,17 @@ def test_a_request_that_the_queue_has_damaged_is_read_from_storage(desk: Desk, p
 
 
 def torn(line: bytes) -> bytes:
-    """No JSON."""
+    """Return a line that is not JSON."""
     return b"\xff" * (len(line) - 1) + b"\n"
 
 
 def other_text(line: bytes) -> bytes:
-    """The request of the same row for another text."""
+    """Return the line with another text for the same row."""
     return line.replace(b'"prompt":"x', b'"prompt":"y')
 
 
 def other_row(line: bytes) -> bytes:
-    """The same request under row 0."""
+    """Return the line with the row number 0."""
     return re.sub(rb'"row":\d+', b'"row":0', line)
 
 
@@ -347,7 +356,9 @@ def damage(desk: Desk, batch: Batch, *rows: int, into: Callable[[bytes], bytes] 
 def test_rows_whose_stored_requests_are_damaged_fail_and_harm_no_other(
     desk: Desk, capsys: pytest.CaptureFixture[str], into: Callable[[bytes], bytes]
 ) -> None:
-    """They are not fed. After one more feed from storage the audit finds no line that holds them."""
+    """The damaged rows are not fed. After the batch was fed from storage once more, the audit finds no line that holds these
+    rows.
+    """
     batch = desk.accept(5)
     damage(desk, batch, 1, 4, into=into)
     sweeper = desk.sweeper()
@@ -396,7 +407,9 @@ def test_what_redis_forgot_is_fed_again_without_the_rows_that_have_an_outcome(
 def test_a_feeder_reads_storage_before_it_feeds_a_batch_that_another_opened_anew(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """A queue that forgot counts versions from 1 again, so the version does not show it."""
+    """A queue that forgot everything counts versions from 1 again, so the version does not show that the batch was
+    opened anew.
+    """
     one, other = Desk(tmp_path, fake_client, window_rows=10), Desk(tmp_path, fake_client, window_rows=2)
     batch = one.accept(14)
     assert one.top_up() == 10
@@ -428,7 +441,9 @@ def test_a_reopened_batch_is_fed_with_the_rows_that_did_not_complete(desk: Desk)
 
 
 def test_the_markers_of_a_batch_that_is_not_fed_are_read_from_time_to_time(desk: Desk) -> None:
-    """A batch may be cancelled while the queue is away, and a claim must not read storage each time."""
+    """A batch may be cancelled while the queue is away. But not every claim may read storage, so the markers are read from time
+    to time.
+    """
     batch = desk.accept(10)
     desk.top_up()
     desk.top_up()
@@ -466,7 +481,9 @@ def test_a_drained_and_complete_batch_is_published_and_forgotten(desk: Desk) -> 
 
 
 def test_a_drained_batch_that_lacks_outcomes_is_fed_again(desk: Desk) -> None:
-    """The audit: Redis lost rows and shows the batch as drained. Rows that were done since the last look are not done again."""
+    """This is the audit: Redis lost rows, and shows the batch as drained. Rows that were done since the last look are not done
+    again.
+    """
     batch = desk.accept(3)
     assert (desk.top_up(), desk.top_up()) == (3, 0)
     jobs = desk.claim()
@@ -511,7 +528,7 @@ def test_a_missing_input_is_waited_for(desk: Desk) -> None:
 
 
 def test_a_missing_input_is_looked_for_ever_more_rarely(desk: Desk) -> None:
-    """Until it is restored each call raises the damage, also one that reads nothing. The other batch is fed."""
+    """Until the input is restored, each call raises the damage, even a call that reads nothing. The other batch is fed."""
     hurt, other = desk.accept(2), desk.accept(2, name="other")
     path = Path(desk.store.url) / BatchPaths(hurt.batch_id).input(LANE)
     whole = path.read_bytes()
@@ -530,7 +547,9 @@ def test_a_missing_input_is_looked_for_ever_more_rarely(desk: Desk) -> None:
 
 
 def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
-    """A feeder and a sweeper that knew the batch before, and new ones: all raise the damage at the end."""
+    """A feeder and a sweeper know the batch before it is damaged; others are new. All of them raise the damage, after they have
+    looked at the other batch.
+    """
     hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)
     desk.top_up()
     desk.complete(hurt, [0, 1])
@@ -555,14 +574,14 @@ def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
     assert list(sweeper.published) == [other.batch_id]
     path.write_bytes(whole)
     desk.batches.scan()
-    restored = desk.sweeper()  # which has not seen the damage, and so looks at once
+    restored = desk.sweeper()  # a new sweeper has not seen the damage, so it looks at once
     restored.sweep()
     assert list(restored.published) == [hurt.batch_id]
 
 
 @pytest.mark.parametrize("known", ["rows", "the end"])
 def test_a_batch_that_is_deleted_and_accepted_again_between_two_looks_is_fed_anew(desk: Desk, known: str) -> None:
-    """Its index still has the outcomes of the deleted batch."""
+    """The feeder's index still has the outcomes of the deleted batch."""
     batch = desk.accept(5)
     desk.top_up()
     desk.complete(batch, range(5))

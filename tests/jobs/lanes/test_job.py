@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/job.py: a row on the queue, and the forms in which it travels."""
+"""Shows jobs/lanes/job.py: a row on the queue, and the texts by which keys and claim ids are written."""
 
 from typing import Any
 

@@ -12,8 +12,9 @@ import redis
 from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.lanes.scripts import COMMANDS
+from jobs.lanes.scripts import COMMANDS, lane_key
 from jobs.settings import Settings
+from jobs.store.identity import NO_ID
 from tests.conftest import Server as MakeServer
 from tests.conftest import free_port
 from tests.support.lane import LEASE_MS, row
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 REDIS = shutil.which("redis-server")
-GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:1:*", "-@all", *(f"+{c}" for c in COMMANDS))
+GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:2:*", "-@all", *(f"+{c}" for c in COMMANDS))
 LANES = [f"model-{n}@1" for n in range(12)]
 
 
 def every_step(queue: RedisQueue, lane: str) -> None:
-    """Every script and every command, once or more."""
+    """Run every script and send every command, once or more."""
     me = WorkerRecord("w", 1, "n", lane, 0)
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(n, tenant=f"t{n % 2}") for n in range(6)]).accepted
     jobs = queue.claim(lane, "w-1-0", 6, LEASE_MS, me).jobs
@@ -45,7 +46,7 @@ def every_step(queue: RedisQueue, lane: str) -> None:
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(7)]).accepted
     queue.claim(lane, "w-1-2", 6, 1, me)
     rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
-    while not rescued:  # its lease of a millisecond has yet to run out
+    while not rescued:  # the lease of a millisecond has yet to run out
         rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
     assert [(job.crashes, job.suspect) for job in rescued] == [(1, True)]
     assert queue.drop(lane, "b", 1, forget=True) == 1
@@ -54,9 +55,9 @@ def every_step(queue: RedisQueue, lane: str) -> None:
 
 
 def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
-    """Twelve lanes, over all three nodes; the URL names one node and does not say that there is a cluster."""
+    """Twelve lanes are spread over all three nodes. The URL names one node, and does not say that there is a cluster."""
     with redis.RedisCluster.from_url(redis_cluster) as client:
-        nodes = {client.get_node_from_key(f"np:1:{{{lane}}}:jobs") for lane in LANES}
+        nodes = {client.get_node_from_key(lane_key(NO_ID, lane, "jobs")) for lane in LANES}
         assert len(nodes) == 3
         client.script_flush()
         for node in nodes:
@@ -69,7 +70,7 @@ def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
 
 
 def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
-    """A node that does not know which node serves its slots."""
+    """The URL names a node that does not know which node serves its slots."""
     if REDIS is None:
         pytest.skip("redis-server is not installed")
     node = MakeServer(REDIS, tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
@@ -84,7 +85,7 @@ def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, beside its key."""
+    """A certificate for 127.0.0.1 that signs itself. Its key lies beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")
@@ -105,20 +106,20 @@ def tls_server(certificate: Path, tmp_path: Path) -> "Iterator[Server]":
 
 
 def test_tls_with_the_authority_of_the_settings(tls_server: "Server", certificate: Path) -> None:
-    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate))
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url, redis_ca=certificate), None)
     every_step(queue, LANES[0])
     queue.close()
 
 
 def test_an_untrusted_certificate_is_reported_with_the_remedy(tls_server: "Server") -> None:
-    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url))
+    queue = RedisQueue.from_settings(Settings(redis_url=tls_server.url), None)
     with pytest.raises(QueueUnavailable, match=r"certificate is not trusted.*NIGHTPRESS_REDIS_CA"):
         queue.ping()
 
 
 @pytest.fixture
 def guarded(redis_server: "Server") -> str:
-    """The URL of a user who has the documented rights and no others."""
+    """The URL of a user who has the documented rights, and no other rights."""
     with redis.Redis.from_url(redis_server.url) as client:
         client.execute_command(*GRANT)
     return redis_server.url.replace("redis://", "redis://night:s3cret@")
@@ -152,7 +153,7 @@ def test_a_missing_right_is_reported(redis_server: "Server", guarded: str, witho
 def test_a_password_never_shows(guarded: str, url: str) -> None:
     url = url.format(place=guarded.partition("@")[2])
     settings = Settings(redis_url=url)
-    queue: Any = RedisQueue.from_settings(settings)
+    queue: Any = RedisQueue.from_settings(settings, None)
     with pytest.raises(QueueUnavailable) as raised:
         queue.ping()
     shown = [str(raised.value), repr(raised.value), repr(queue), repr(settings), str(settings.model_dump())]

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/redis_wire.py: no reply is taken for another's, and a lost connection is made anew."""
+"""Shows jobs/lanes/redis_wire.py: no command gets the reply to another command, and a lost connection is opened again."""
 
 from typing import TYPE_CHECKING
 

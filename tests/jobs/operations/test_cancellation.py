@@ -18,7 +18,7 @@ else:
 
 
 def test_the_marker_is_written_before_rows_are_taken_off_the_queue(shelf: Shelf) -> None:
-    """Else a feeder that comes in between would put back what was taken off."""
+    """If rows were taken off first, a feeder that runs in between would put them back."""
     closed: list[bool] = []
 
     class Watched(RedisQueue):

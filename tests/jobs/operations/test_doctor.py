@@ -1,4 +1,4 @@
-"""The doctor: every fault is a check with its remedy, and never an exception."""
+"""Shows jobs/operations/doctor.py: every fault is a check with its remedy, and never an exception."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ GOOD = {"redis_version": "7.0.15", "maxmemory": "0", "maxmemory_policy": "noevic
 
 
 class Answering:
-    """A server with this INFO."""
+    """A server that answers with this INFO."""
 
     def __init__(self, info: Mapping[str, str]) -> None:
         self.info = info
@@ -27,7 +27,7 @@ class Answering:
         return self.info
 
     def check(self) -> None:
-        """It takes writes."""
+        """This server takes writes."""
 
 
 class Silent(Answering):
@@ -41,7 +41,7 @@ class Silent(Answering):
 
 
 class Answers(Answering):
-    """A server that takes no writes."""
+    """A server that answers, but takes no writes."""
 
     def check(self) -> None:
         raise QueueUnavailable("Redis at localhost:1 cannot write to its own disk: make room there")

@@ -71,7 +71,7 @@ def test_an_estimate_rests_on_published_rows_where_there_are_enough(shelf: Shelf
 
 
 def test_a_history_of_the_same_template_is_taken_before_that_of_others(shelf: Shelf) -> None:
-    """Posts that began with another template were longer: they count only while there are none with this one."""
+    """Posts that began with another template were longer. They count only if there are no posts that began with this template."""
     row = orjson.dumps({"kind": "social_post", "topic": "Tea", "platform": "x"})
     kinds = load_kinds()
     settings = Settings(model="stub", prices=PRICES)

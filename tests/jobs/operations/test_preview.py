@@ -7,6 +7,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
 from jobs.kinds.kind import Conversation
+from jobs.kinds.registry import load_kinds
 from jobs.operations.preview import estimated, first_prompts
 
 
@@ -17,7 +18,7 @@ def test_an_estimate_of_tokens_counts_all_turns() -> None:
 
 
 class Anything(BaseModel):
-    """A request without fields, and an output that is never made."""
+    """A request without fields. It is also the type of an output that is never made."""
 
 
 class Breaking:
@@ -42,9 +43,15 @@ class Breaking:
 
 
 def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
-    """An error of its ending is none of the row: the first prompts are there by then."""
+    """If the kind raises while it is closed, this is no fault of the row: the first prompts are made by then."""
     row = RowRequest(0, 1, "breaking", "stub", {})
     with pytest.raises(CheckFailed, match="kind breaking: ZeroDivisionError") as raised:
         first_prompts(row, Breaking("asked"))
     assert raised.value.code == "kind_failed"
     assert first_prompts(row, Breaking("ended")) == (Prompt(text="a"),)
+
+
+def test_the_prompts_have_the_arguments_of_the_chat_template() -> None:
+    row = RowRequest(0, 1, "chat", "stub", {"prompt": "a"}, chat_template_kwargs={"enable_thinking": False})
+    (prompt,) = first_prompts(row, load_kinds()["chat"])
+    assert prompt.chat_template_kwargs == {"enable_thinking": False}

@@ -70,7 +70,8 @@ def test_the_first_row_is_looked_for_in_the_first_segments_of_each_worker(shelf:
     batch = shelf.accept(rows=4)
     earlier = {"started_at": "2026-11-23T21:00:00.000Z"}
     shelf.write("night-1", [shelf.completed(0, receipt=earlier)], worker="zoe-stub-0")
-    for _ in range(10):  # so many that not all are looked at; by name they come first
+    # Only the first segments of each worker are looked at. By their names, these ten come before the segment of zoe.
+    for _ in range(10):
         shelf.write("night-1", [shelf.completed(1)], worker="amy-stub-0")
     assert first_started(shelf.store, BatchPaths(batch.batch_id)) == START - timedelta(hours=1)
     shelf.accept("none-yet")
@@ -251,13 +252,15 @@ def test_a_batch_that_is_not_there_is_a_wrong_request(shelf: Shelf) -> None:
 def test_a_paused_lane_is_named_with_its_reason(shelf: Shelf, fake_client: fakeredis.FakeRedis, reason: str) -> None:
     queue = RedisQueue(fake_client)
     queue.pause("stub")
-    fake_client.hset("np:1:{stub}:meta", "reason", reason)
+    fake_client.hset("np:2:{-/stub}:meta", "reason", reason)
     now = StatusReader(shelf.store, queue, clock=shelf.clock).read([])
     assert (now.paused, now.as_dict()["paused"]) == ({"stub": reason}, {"stub": reason})
 
 
 class Gate:
-    """A store whose listings of segments wait a moment for a second one at the same time, and note whether it came."""
+    """A store in which each listing of segments waits a moment for a second listing at the same time. `met` tells whether one
+    came.
+    """
 
     def __init__(self, inner: Store) -> None:
         self._inner, self._both, self.met = inner, threading.Barrier(2), False
@@ -274,7 +277,7 @@ class Gate:
 
 
 def test_threads_may_share_a_reader(shelf: Shelf) -> None:
-    """One at a time brings what is known of a batch up to date, so that no segment is counted twice."""
+    """Only one thread at a time reads what is new of a batch, so that no segment is counted twice."""
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0)])
     store = Gate(shelf.store)

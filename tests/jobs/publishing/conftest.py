@@ -1,4 +1,4 @@
-"""What several tests of publishing need."""
+"""Fixtures that several tests of publishing need."""
 
 from typing import Any
 
@@ -9,5 +9,5 @@ from jobs.store.store import Store
 
 @pytest.fixture
 def stored(shelf: Any, store: Store) -> Any:
-    """A shelf on each kind of store. The fixture `shelf` is on a local one."""
+    """A shelf on each kind of store. (The fixture `shelf` has a store in a local folder.)"""
     return type(shelf)(store)

@@ -1,6 +1,9 @@
-"""Shows jobs/publishing/delivery.py: the outputs of a published round go to the batch's output URL, once, and are tried again."""
+"""Shows jobs/publishing/delivery.py: the outputs of a published round are written to the batch's output URL, once. If that
+fails, it is tried again.
+"""
 
 import csv
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -77,7 +80,9 @@ def test_outputs_are_written_to_a_folder_once_they_are_published(desk: Desk, tmp
     assert [log["event"] for log in logs if log["event"].startswith("batch.")] == ["batch.delivered"]
     assert [orjson.loads(line)["row"] for line in (tmp_path / "out/output.jsonl").read_bytes().splitlines()] == [0]
     assert [orjson.loads(line)["row"] for line in (tmp_path / "out/errors.jsonl").read_bytes().splitlines()] == [1]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["errors.jsonl", "output.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("errors.jsonl", "manifest.json", "output.jsonl", "usage.json")
+    ]
     assert desk.shelf.store.list("undelivered") == []
     assert StatusReader(desk.shelf.store).batch(batch.batch_id).delivered is True
 
@@ -210,7 +215,9 @@ def test_a_round_that_is_published_during_a_delivery_is_written_last(
 def test_the_newest_round_is_written_last_even_if_another_process_delivered_it(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if its first try fails: nobody else knows then that an older round was written there last."""
+    """The newest round is written again even if the first try fails. No other process knows that an older round was written
+    last.
+    """
     out = tmp_path / "out" / "tonight.jsonl"
     batch = desk.accept(str(out))
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
@@ -289,7 +296,7 @@ def test_the_url_of_a_batch_that_owes_outputs(desk: Desk, tmp_path: Path) -> Non
 def test_outputs_are_delivered_although_their_publisher_died(
     desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
 ) -> None:
-    """It died after it created `done`, before or after it noted that outputs are owed."""
+    """The publisher died after it created `done`, either before or after it noted that outputs are owed."""
     from jobs.batches.open_batches import OpenBatches
 
     batch = desk.accept(str(tmp_path / "out.jsonl"))
@@ -353,3 +360,56 @@ def test_a_damaged_batch_holds_up_no_other_delivery(desk: Desk, tmp_path: Path) 
     path.write_bytes(whole)
     desk.deliverer.deliver()
     assert desk.is_delivered(first)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:s3cret@bucket/out/", "memory://a/b?token=s3cret", "sftp://bob:s3cret@host/x"]
+)
+def test_a_password_in_an_output_url_is_refused_and_never_shown(url: str) -> None:
+    with pytest.raises(RequestError, match="NIGHTPRESS_STORE_OPTIONS") as refused:
+        check_output_url(url, ResultForm.JSONL)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_marker_of_a_delivery_holds_no_password(desk: Desk) -> None:
+    batch = desk.accept("memory://ann:s3cret@delivery/out.jsonl")  # as if an editor had put it into batch.json
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.completed(1)])
+    desk.publish(batch)
+    with capture_logs() as logs:
+        desk.deliverer.deliver()
+    assert desk.is_delivered(batch)
+    assert b"s3cret" not in desk.shelf.store.read(BatchPaths(batch.batch_id).delivered(1))
+    assert "s3cret" not in str(logs)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "openai", "parquet"])
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_a_manifest_describes_each_file_of_a_folder(desk: Desk, tmp_path: Path, form: str, place: str) -> None:
+    import fsspec
+
+    url = f"{tmp_path}/out/" if place == "file" else f"memory://manifest-{form}/"
+    batch = desk.accept(url, form)
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    with fsspec.open(f"{url}manifest.json") as file:
+        manifest = orjson.loads(file.read())
+    assert (manifest["batch_id"], manifest["round"], manifest["counts"]["completed"]) == (batch.batch_id, 1, 1)
+    assert list(manifest["files"])[1:] == ["errors.jsonl", "usage.json"]
+    for name, described in manifest["files"].items():
+        with fsspec.open(f"{url}{name}") as file:
+            data = file.read()
+        assert described == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}, name
+    with fsspec.open(f"{url}usage.json") as file:
+        assert orjson.loads(file.read())["rows"] == 1
+
+
+def test_the_manifest_is_written_last(desk: Desk, tmp_path: Path) -> None:
+    """A delivery that dies or fails on its way leaves no manifest of a round that is not there."""
+    batch = desk.accept(f"{tmp_path}/out/")
+    desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
+    desk.publish(batch)
+    (tmp_path / "out/usage.json/a").mkdir(parents=True)  # a folder that has its name
+    desk.deliverer.deliver()
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert not desk.is_delivered(batch)

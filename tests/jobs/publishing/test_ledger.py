@@ -32,7 +32,7 @@ def test_usage_is_the_exact_sum_and_waste_is_the_rest_of_the_cost(stored: Any) -
 
 
 def test_the_currency_is_that_of_the_rows_and_not_of_the_publisher(stored: Any) -> None:
-    """A row that names none is in that of the others."""
+    """If a row names no currency, its currency is that of the other rows."""
     stored.accept(rows=3)
     stored.write("night-1", [stored.priced(0, "EUR"), stored.failed(1)])
     stored.write("night-1", [stored.completed(2)])
@@ -45,7 +45,9 @@ def test_the_currency_is_that_of_the_rows_and_not_of_the_publisher(stored: Any) 
 
 
 def test_amounts_of_two_currencies_are_never_added_up(stored: Any) -> None:
-    """Tokens are. The first currency of the batch stays its currency, whatever most rows of a later round are in."""
+    """Tokens of rows in both currencies are added up. The first currency of the batch stays its currency, even if most rows of
+    a later round have another.
+    """
     stored.accept(rows=4)
     lost = replace(stored.priced(0, "USD"), fence=2)
     stored.write("night-1", [stored.priced(0, "EUR"), stored.failed(1), stored.failed(2), stored.failed(3)])
@@ -71,7 +73,7 @@ def test_amounts_of_two_currencies_are_never_added_up(stored: Any) -> None:
 
 
 def test_an_attempt_that_came_too_late_for_its_round_is_waste_of_the_next(stored: Any) -> None:
-    """A second text of a published row changes nothing, and its cost is counted."""
+    """A second output of a row that is published already changes nothing, but its cost is counted."""
     stored.accept(rows=2)
     stored.write("night-1", [stored.completed(0), stored.failed(1)])
     first = stored.publish()

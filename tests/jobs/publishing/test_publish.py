@@ -54,7 +54,7 @@ def test_a_round_is_published_once_and_whole(stored: Any) -> None:
     names = "\n".join(stored.store.list(PATHS.segments))
     assert done.segments_sha256 == hashlib.sha256(names.encode()).hexdigest()
 
-    stored.write("night-1", [stored.completed(2)])  # too late, so it changes nothing
+    stored.write("night-1", [stored.completed(2)])  # this line comes too late, so it changes nothing
     assert stored.publish() == done
     assert len(stored.store.list(f"{PATHS.root}/published")) == 1
 
@@ -93,7 +93,7 @@ def test_a_segment_that_comes_after_the_listing_changes_nothing(stored: Any, mon
 
 
 def test_publishers_that_saw_different_segments_do_not_mix_their_files(stored: Any) -> None:
-    """When one is about to decide, a winning line arrives, and another publishes with it."""
+    """When one publisher is about to decide, a winning line arrives, and another publisher publishes with this line."""
     stored.accept(rows=1)
     stored.write("night-1", [stored.failed(0)])
     others: list[Done] = []
@@ -112,7 +112,7 @@ def test_publishers_that_saw_different_segments_do_not_mix_their_files(stored: A
 
 
 def test_a_row_that_completes_while_the_batch_is_closed_is_not_cancelled(stored: Any) -> None:
-    """Its segment and then the marker appear right after the publisher has listed the segments."""
+    """The row's segment appears, and then the marker that closes the batch, right after the publisher has listed the segments."""
     stored.accept(rows=1)
     whole = stored.store
     result = publish(cast("Store", Listing(whole, lambda: finish_and_close(stored, whole))), "night-1", prices=Prices())
@@ -157,7 +157,7 @@ segments = st.lists(st.lists(lines, max_size=4), max_size=4)
 def test_two_rounds_of_any_lines_publish_every_row_once(
     shelf: Any, monkeypatch: Any, tmp_path_factory: Any, first: Any, second: Any, sent_back: set[int], buckets: int
 ) -> None:
-    """For any segments each row is published once, the sums are exact, and carried rows are unchanged."""
+    """With any lines in the segments, each row is published once, the sums are exact, and carried rows are unchanged."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # 60 examples would wait long for the disk
     shelf = type(shelf)(open_store(str(tmp_path_factory.mktemp("store"))))
     shelf.accept(rows=5)

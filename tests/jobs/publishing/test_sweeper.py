@@ -1,4 +1,4 @@
-"""Shows jobs/publishing/sweeper.py: it closes, feeds, compacts and publishes batches; a damaged one holds up no other."""
+"""Shows jobs/publishing/sweeper.py: it closes, feeds, compacts and publishes batches. A damaged batch holds up no other batch."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,7 +30,7 @@ EIGHT = EVENING + timedelta(hours=10)
 def test_a_sweeper_whose_clock_is_wrong_may_end_a_batch_too_early_but_none_twice(
     night: TimedNight, hours: int, expires: bool
 ) -> None:
-    """The deadline follows the clock of the sweeper. Rows that are done stay done, and one marker holds for all sweepers."""
+    """The deadline follows the clock of the sweeper. Rows that are done stay done, and one marker counts for all sweepers."""
     batch = night.accept(4, deadline=EIGHT)
     night.finish(night.claim(1))
     running = night.claim(1)
@@ -38,7 +38,7 @@ def test_a_sweeper_whose_clock_is_wrong_may_end_a_batch_too_early_but_none_twice
     night.at(true + timedelta(hours=hours))
     night.sweep()
     assert (read_round(night.store, batch).closed is not None) is expires
-    night.finish(running)  # it was running, so it counts although the round is closed
+    night.finish(running)  # the row ran when the round was closed, so its outcome counts
     for now in (true, EIGHT, EIGHT + timedelta(hours=hours)):
         night.at(now)
         night.sweep()
@@ -49,7 +49,7 @@ def test_a_sweeper_whose_clock_is_wrong_may_end_a_batch_too_early_but_none_twice
 
 @pytest.mark.parametrize("rows", [3, 300])
 def test_cancelled_rows_get_their_outcomes_when_the_batch_is_published(night: TimedNight, rows: int) -> None:
-    """Nothing is written for a single row that never ran, however many there are."""
+    """The cancellation writes no file for the rows that never ran, however many there are."""
     batch = night.accept(rows)
     night.finish(night.claim(1))
     files = night.store.list(BatchPaths(batch.batch_id).root)
@@ -65,14 +65,16 @@ def test_cancelled_rows_get_their_outcomes_when_the_batch_is_published(night: Ti
 def test_a_batch_that_completes_while_the_sweeper_asks_the_queue_is_not_fed_again(
     night: TimedNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Storage is read after the queue showed the batch drained, so rows that lack outcomes then were lost."""
+    """The sweeper reads storage after the queue has shown the batch as drained. Only a row without an outcome at that time is
+    lost.
+    """
     batch = night.accept(3)
     jobs, snapshot = night.claim(), night.queue.snapshot
 
-    def drained(lane: str) -> LaneSnapshot:
+    def drained(lane: str, *batch_ids: str) -> LaneSnapshot:
         monkeypatch.undo()
         night.finish(jobs)
-        return snapshot(lane)
+        return snapshot(lane, *batch_ids)
 
     monkeypatch.setattr(night.queue, "snapshot", drained)
     night.sweep()
@@ -136,7 +138,7 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
     store, seconds = Counted(night.store.url), [0.0]
     batches, damage = OpenBatches(store, batch_scan_s=0.0), Damage(lambda: seconds[0])
     sweeper = Sweeper(store, night.queue, batches, night.settings.prices, clock=night.now, damage=damage)
-    for _ in range(60):  # one a second
+    for _ in range(60):  # there is a sweep every second
         with pytest.raises(StoreDamaged, match="Restore it from a backup"):
             sweeper.sweep()
         seconds[0] += 1.0
@@ -157,7 +159,7 @@ def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(make_night: Callab
     batch = night.accept([{"kind": "chat", "model": model, "prompt": "Say."} for model in (LANE, LANE, "late")])
     jobs = night.claim()
     night.finish(jobs[:1])
-    night.queue.settle(LANE, [Settlement(jobs[1].lease)])  # settled without an outcome in storage
+    night.queue.settle(LANE, [Settlement(jobs[1].lease)])  # the job is settled, but its outcome is not in storage
 
     def version() -> int:
         return night.snapshot().batches[batch.batch_id].version
@@ -177,3 +179,23 @@ def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(make_night: Callab
     assert night.claim(lane="late") == []
     night.sweep()
     assert night.completed_rows(batch.batch_id) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "fed", [pytest.param(0, id="never fed"), pytest.param(2, id="half fed"), pytest.param(4, id="fed")]
+)
+def test_a_batch_whose_rows_all_have_outcomes_is_published_although_its_input_is_gone(
+    make_night: Callable[..., TimedNight], fed: int
+) -> None:
+    """Where the queue has not seen the end of the input, no feeder can bring it there."""
+    night = make_night(window_rows=max(1, fed))
+    batch = night.accept(4)
+    jobs = night.claim(fed) if fed else []
+    night.write([completed(job.lease) for job in jobs])
+    night.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+    night.write(
+        [Outcome(row, 1, 1, "another", "completed", True, "chat", model=LANE) for row in range(fed, 4)], batch.batch_id
+    )
+    night.store.delete(BatchPaths(batch.batch_id).input(LANE))
+    assert night.sweeper().sweep() == 0
+    assert night.done(batch.batch_id).counts["completed"] == 4

@@ -1,4 +1,6 @@
-"""Shows jobs/publishing/sweeper.py: a batch may be deleted at any moment; the sweep goes on and the queue forgets it."""
+"""Shows jobs/publishing/sweeper.py when a batch is deleted at any moment: the sweep continues, and the queue forgets
+the batch.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import is_left_over, reopen
+from jobs.errors import NoBatch
 from jobs.publishing.candidates import add_candidates
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
@@ -49,7 +52,7 @@ def test_a_sweep_goes_on_after_another_process_published_and_deleted_a_batch(
 
 @pytest.mark.parametrize("round_", [1, 2])
 def test_a_deleted_batch_is_dropped_from_the_queue(night: TimedNight, round_: int) -> None:
-    """Also in round 2, whose empty folder looks like that of a batch in round 1."""
+    """Its index says so too: an empty folder is not taken for that of a batch in round 1."""
     batch = night.accept(2)
     batches = OpenBatches(night.store, batch_scan_s=0.0)
     sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=night.now)
@@ -62,8 +65,8 @@ def test_a_deleted_batch_is_dropped_from_the_queue(night: TimedNight, round_: in
     assert sweeper.sweep() == 1
     night.finish(jobs)
     publish_and_delete(night, batch)
-    for index in batches:
-        index.refresh()
+    with pytest.raises(NoBatch):
+        next(iter(batches)).refresh()
     assert list(night.snapshot().batches) == [batch.batch_id]
     assert sweeper.sweep() == 0
     assert (night.snapshot().batches, sweeper.published) == ({}, {})

@@ -1,4 +1,6 @@
-"""Shows jobs/publishing/sweeper.py: at the soft deadline it publishes what is ready, and the next round does the rest."""
+"""Shows jobs/publishing/sweeper.py at the soft deadline: the sweeper publishes the rows that are ready, and the next round does
+all other rows.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

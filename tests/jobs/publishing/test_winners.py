@@ -1,4 +1,4 @@
-"""Shows jobs/publishing/winners.py: the winner rule, tie by tie, and that spilling to scratch files changes nothing."""
+"""Shows jobs/publishing/winners.py: each tie of the winner rule, and that lines in scratch files give the same winners."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from jobs.errors import StoreUnavailable
 from jobs.publishing.winners import Winners
 
 Line = tuple[HeadRow, int, int]
-"""A line with the place of its segment and its number there."""
+"""A line: its entry in the head, the place of its segment among all segments, and its number in the segment."""
 
 
 def chosen(lines: list[Line], rows: int, scratch: Path, buckets: int = 1) -> dict[int, int]:

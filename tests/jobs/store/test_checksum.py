@@ -1,4 +1,4 @@
-"""Shows jobs/store/checksum.py: a text that damage has turned into other JSON is noticed."""
+"""Shows jobs/store/checksum.py: damage is noticed even if the damaged text is still valid JSON."""
 
 import orjson
 import pytest

@@ -7,7 +7,7 @@ from jobs.store.damage import MAX_S, Damage, check_format, collect_damage
 
 
 class Thing:
-    """Something that may be damaged, and the clock by which it is looked at."""
+    """A thing that may be damaged, and the clock of those who look at it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -22,7 +22,7 @@ class Thing:
                 raise self.error
 
     def look_until(self, now: float) -> None:
-        """Every second."""
+        """Look at the thing every second until the time `now`."""
         while self.now < now:
             with pytest.raises(StoreDamaged, match="torn"):
                 self.look()

@@ -52,7 +52,7 @@ def test_a_destination_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_file_replaces_another_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / ("ä" * 120)  # as long as a name can be
+    path = tmp_path / ("ä" * 120)  # this name is as long as a name can be
     path.write_bytes(b"old")
     with replace_file(path) as file:
         file.write(b"new")

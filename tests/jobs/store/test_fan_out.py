@@ -1,4 +1,4 @@
-"""Shows jobs/store/fan_out.py: answers come in order, a bounded number is asked for ahead, and errors come in their place."""
+"""Shows jobs/store/fan_out.py: answers come in order, only a few calls run ahead, and an error comes in place of its answer."""
 
 import threading
 from collections.abc import Iterator
@@ -46,7 +46,9 @@ def test_no_more_is_asked_ahead_than_may_wait(size: int, most: int) -> None:
 
 
 def test_one_at_a_time_is_asked_only_when_it_is_wanted() -> None:
-    """So that a process which may die between any two calls dies between these too."""
+    """Each call is made only when its answer is wanted. So a test that kills a process between two calls can kill it between
+    these calls too.
+    """
     asked: list[int] = []
     answers = each(asked.append, [1, 2, 3], 1)
     next(answers)

@@ -1,4 +1,6 @@
-"""Shows jobs/store/objects.py and jobs/store/file_systems.py: what only object stores do. test_store.py shows the contract."""
+"""Shows jobs/store/objects.py and jobs/store/file_systems.py: what only object stores do. test_store.py shows the contract of
+all stores.
+"""
 
 import re
 import threading
@@ -22,7 +24,7 @@ from tests.faults.storage.storage_faults import Proxy
 
 
 class Together(BaseHTTPRequestHandler):
-    """Answers the first request only when as many requests came as a store makes at once."""
+    """A server that answers the first request only after as many requests have come as a store sends at once."""
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[threading.Barrier]
@@ -58,7 +60,7 @@ def test_an_upload_in_parts_holds_few_parts_in_memory(
 ) -> None:
     monkeypatch.setattr(file_systems, "PART_BYTES", 5 << 20)
     store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
-    store.create("first", b"x")  # it connects now
+    store.create("first", b"x")  # only this call opens a connection
     under_way, most = 0, 0
 
     def count(change: int) -> None:
@@ -88,7 +90,7 @@ def test_s3_deletes_a_thousand_files_with_one_request(s3_options: dict[str, str]
 
 
 def test_files_that_s3_did_not_delete_are_named_although_its_answer_is_200(s3_options: dict[str, str]) -> None:
-    """`discard` logs it once, and again after a deletion has worked in between."""
+    """`discard` logs the failure once, and logs it again if a deletion has worked in between."""
     proxy = Proxy.before(s3_options["endpoint_url"])
     store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", {**s3_options, "endpoint_url": proxy.url})
     for name in (names := [f"many/{n}" for n in range(5)]):
@@ -124,7 +126,7 @@ def test_files_that_s3_did_not_delete_are_named_although_its_answer_is_200(s3_op
 def test_an_s3_that_never_answers_is_a_timeout(
     operation: str, s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write is sent at once: with `Expect: 100-continue` it would wait for ever."""
+    """A write is sent whole at once. With `Expect: 100-continue` it would wait for ever."""
     from s3fs import S3FileSystem
 
     monkeypatch.setattr(S3FileSystem, "read_timeout", 0.2)
@@ -165,7 +167,7 @@ def test_an_s3_that_never_answers_is_a_timeout(
 
 
 class Unanswered(MemoryFileSystem):  # type: ignore[misc]
-    """A file system that takes each write and loses the reply."""
+    """A file system that carries out each write, and loses the reply."""
 
     protocol = "unanswered"
     store: ClassVar[dict[str, Any]] = {}

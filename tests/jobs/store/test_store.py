@@ -183,7 +183,7 @@ def test_check_passes_and_leaves_nothing(store: Store) -> None:
 
 
 class Forgetful(MemoryFileSystem):  # type: ignore[misc]
-    """A file system that says yes to `mode="create"` and overwrites all the same."""
+    """A file system that accepts `mode="create"`, and overwrites files all the same."""
 
     protocol = "forgetful"
     store: ClassVar[dict[str, Any]] = {}
@@ -193,7 +193,7 @@ class Forgetful(MemoryFileSystem):  # type: ignore[misc]
 
 
 class ForgetfulOfEmpty(MemoryFileSystem):  # type: ignore[misc]
-    """One that does so where there is nothing to write."""
+    """A file system that overwrites a file in spite of `mode="create"` if the new file is empty."""
 
     protocol = "forgetful-of-empty"
     store: ClassVar[dict[str, Any]] = {}
@@ -218,7 +218,7 @@ def test_check_refuses_a_store_that_overwrites(system: type[MemoryFileSystem], w
 
 
 def test_a_name_that_is_freed_while_it_is_created_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process deletes the file that had the name, after it was found taken and before it is read back."""
+    """The name is taken at first. Before the file is read back, another process deletes it."""
     assert store.create("note", b"one")
     read, freed = store.read, list[str]()
 

@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.writing.platforms import (
-    LIMITS,
-    LINK,
-    Platform,
-    graphemes,
-    mastodon_length,
-    threads_length,
-    utf16_units,
-    x_length,
-)
+from jobs.writing.characters import graphemes, utf16_units
+from jobs.writing.platforms import LIMITS, Platform, mastodon_length, threads_length, x_length
+from tests.support.post_lengths import CASES
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAG = "\U0001f1eb\U0001f1f7"
@@ -41,12 +34,15 @@ LONG_LINK = "https://example.com/" + "a" * 90
         pytest.param("x", "http://a.co", 23, id="x: a short one too"),
         pytest.param("x", f"({LONG_LINK}).", 3 + 23, id="x: marks after a link are not of it"),
         pytest.param("x", "on example.com, or www.example.org/a", 3 + 23 + 5 + 23, id="x: links without a scheme"),
-        pytest.param("x", "bit.ly/abc shop.example.de", 23 + 1 + 23, id="x: of countries with a path or a name more"),
-        pytest.param("x", "spiegel.de end.Now a.b", 22, id="x: no links"),
+        pytest.param("x", "spiegel.de bit.ly/abc foo.museum", 3 * 23 + 2, id="x: of any top-level domain"),
+        pytest.param("x", "end.Then a.b", 12, id="x: no links"),
+        pytest.param("x", "詳細https://a.example.com/bを見る", 4 + 23 + 6, id="x: a link in Japanese ends before it"),
+        pytest.param("x", "https://intranet/wiki", 21, id="x: no link without a domain"),
         pytest.param("x", "mail me@example.com", 19, id="x: an address is no link"),
         pytest.param("bluesky", FAMILY + "e\u0301" + FLAG, 3, id="bluesky: graphemes"),
+        pytest.param("bluesky", "क्षि", 1, id="bluesky: an Indic conjunct is one"),
         pytest.param("bluesky", LONG_LINK, 110, id="bluesky: a link is as long as it is"),
-        pytest.param("mastodon", "a http://b.example/long/path", 2 + 23, id="mastodon: a link is 23"),
+        pytest.param("mastodon", "a http://b.example.com/long/path", 2 + 23, id="mastodon: a link is 23"),
         pytest.param("mastodon", "example.com", 11, id="mastodon: not without a scheme"),
         pytest.param("mastodon", "hi @ann@social.example!", 8, id="mastodon: a mention without its server"),
         pytest.param("mastodon", "me@example.com " + FAMILY, 16, id="mastodon: an address, an emoji"),
@@ -94,19 +90,32 @@ def test_bluesky_takes_300_graphemes_of_at_most_3000_bytes() -> None:
     assert not limit.fits(FAMILY * 167)
 
 
-@pytest.mark.parametrize(
-    ("text", "links"),
-    [
-        pytest.param("see https://a.example/b?c=d#e.", ["https://a.example/b?c=d#e"], id="a full stop"),
-        pytest.param(
-            '"http://a.example", (http://b.example)', ["http://a.example", "http://b.example"], id="around it"
-        ),
-        pytest.param("**https://a.example/**", ["https://a.example/"], id="emphasis"),
-        pytest.param("ftp://a.example http:// https", [], id="none"),
-    ],
-)
-def test_links(text: str, links: list[str]) -> None:
-    assert LINK.findall(text) == links
+@pytest.mark.parametrize("platform", ["x", "bluesky", "mastodon"])
+def test_lengths_are_those_of_the_platform_s_own_library(platform: Platform) -> None:
+    lengths = {case["text"]: LIMITS[platform].length(case["text"]) for case in CASES}
+    assert lengths == {case["text"]: case[platform]["length"] for case in CASES}
+
+
+def test_x_takes_what_twitter_text_calls_valid() -> None:
+    assert {case["text"]: LIMITS["x"].fits(case["text"]) for case in CASES} == {
+        case["text"]: case["x"]["valid"] for case in CASES
+    }
+
+
+def test_bluesky_takes_what_is_within_both_limits() -> None:
+    assert {case["text"]: LIMITS["bluesky"].fits(case["text"]) for case in CASES} == {
+        case["text"]: case["bluesky"]["length"] <= 300 and case["bluesky"]["bytes"] <= 3_000 for case in CASES
+    }
+
+
+def test_the_answers_of_the_platforms_are_many() -> None:
+    assert len(CASES) >= 400
+    assert sum(bool(case["x"]["links"]) for case in CASES) >= 200
+
+
+@pytest.mark.parametrize("platform", get_args(Platform))
+def test_an_empty_post_fits_nowhere(platform: Platform) -> None:
+    assert not LIMITS[platform].fits("")
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="@.\r")))

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/prose.py: prose of small models, read leniently."""
+"""Shows jobs/writing/prose.py: texts of small models are read leniently."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/templates.py: shipped templates, those of users in their place, and their hashes."""
+"""Shows jobs/writing/templates.py: shipped templates, templates of users that replace them, and the hashes of both."""
 
 import hashlib
 from pathlib import Path
@@ -23,7 +23,7 @@ def sha256(*names: str) -> str:
 
 
 def test_a_prompt_carries_the_hash_of_the_files_that_made_it() -> None:
-    """`cat` and `sha256sum` of the files give the same hash."""
+    """`cat` and `sha256sum` of the files give the same hash as the prompt carries."""
     _, [[section], [title, _]] = converse("article", TEA, sentence)
     assert section.template_sha256 == sha256("article_system.j2", "article_section.j2", "_article_brief.j2")
     assert title.template_sha256 == sha256("article_system.j2", "article_title.j2", "_article_brief.j2")
@@ -61,7 +61,7 @@ def test_a_template_that_asks_for_a_missing_value_is_named(tmp_path: Path) -> No
 
 
 def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
-    """So it is the same for all rows, and its tokens can be computed once."""
+    """The system turn is therefore the same for all rows, and its tokens can be computed once."""
     (tmp_path / "article_system.j2").write_text("You know {{ request.topic }}.")
     with pytest.raises(RequestError, match=r"article_system\.j2: 'request' is undefined"):
         Templates(tmp_path).messages("article_system.j2", "article_title.j2", request=None, language="en", headings=())

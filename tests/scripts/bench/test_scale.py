@@ -1,4 +1,4 @@
-"""Runs a very short night of `scripts/bench/scale.py`, and tests its table."""
+"""Runs a very short night of `scripts/bench/scale.py`, and tests the table that it prints."""
 
 import json
 import shutil

@@ -25,7 +25,7 @@ def test_a_machine_with_all_packages_is_checked_whole() -> None:
 
 
 def test_a_machine_that_only_submits_gets_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if Ray were not installed
     (check,) = doctor.checks(Settings())
     assert (check.ok, check.needed) == (False, False)
     assert check.detail.startswith("ray not installed")

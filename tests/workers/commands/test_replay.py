@@ -1,4 +1,4 @@
-"""Shows workers/commands/replay.py, and the command: the output is the same, or the differences are named."""
+"""Shows workers/commands/replay.py and its command: either the output is the same, or the differences are named."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +43,7 @@ def test_the_seed_of_a_row_without_one_comes_from_the_batch_and_the_row() -> Non
         pytest.param({"params": {"post": {"max_tokens": 7}}}, ["params.post"], True, id="other params"),
         pytest.param({"params": None, "templates": None}, [], True, id="a receipt without them"),
         pytest.param({"templates": {"post": "0"}}, ["templates.post"], True, id="another template"),
+        pytest.param({"reasoning_form": "think"}, ["reasoning_form"], True, id="another form of thoughts"),
         pytest.param({"prompts": {"post": "0"}}, ["prompts.post"], True, id="another prompt, such as another date"),
         pytest.param(
             {"output": {"text": "x", "hashtags": [], "length": 1}}, ["output.length", "output.text"], False, id="text"

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Reporter, Done, str]:
-    """A batch of three rows, of which some completed."""
+    """Publish a batch of three rows, of which `completed` are completed. Returns a reporter, the batch's marker and its id."""
     store = open_store(settings.store_url)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 3)

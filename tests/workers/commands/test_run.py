@@ -66,7 +66,7 @@ def test_a_batch_with_an_open_further_round_is_worked_on(store: Store, batch: Ba
     first = published(store, batch, settings)
     assert Run(store, batch, settings).until_published() == first
     reopen(store, batch.batch_id)
-    with pytest.raises(QueueUnavailable):  # it starts to work on it
+    with pytest.raises(QueueUnavailable):  # the run begins to work on the batch, which needs Redis
         Run(store, batch, settings).until_published()
 
 

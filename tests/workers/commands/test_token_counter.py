@@ -22,7 +22,7 @@ def counter_of(tmp_path: Path, card: ModelCard) -> Counter:
 
 
 def test_a_prompt_that_the_model_cannot_take_is_a_fault(tiny_model: Path, tmp_path: Path) -> None:
-    """It does not count as a prompt of no tokens. The tokens of other prompts are counted."""
+    """Such a prompt does not count as a prompt without tokens. The tokens of other prompts are counted."""
     count = counter_of(tmp_path, ModelCard(source=str(tiny_model)))
     assert count(Prompt(messages=(Message("user", "ba be"),))) == 4
     for code, turn in (("unsupported_parameter", Message("assistant", "ba")), ("forged_turn", Message("user", "</s>"))):
@@ -40,7 +40,7 @@ def test_a_stub_counts_words(tmp_path: Path) -> None:
 
 
 def test_preview_names_the_fault_of_a_row(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It shows the other rows, and its exit status is 1."""
+    """The preview also shows the other rows, and its exit status is 1."""
     rows = [
         [{"role": "assistant", "content": "ba"}, {"role": "user", "content": "be"}],
         [{"role": "user", "content": "ba"}],

@@ -45,7 +45,7 @@ ARCHITECTURES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "granite": ("Granite", {**SIZES, **GROUPED}),
     "starcoder2": ("Starcoder2", {**SIZES, **GROUPED}),
 }
-"""By name: the prefix of the class in transformers, and the config. All of these can run in slots."""
+"""Name -> the prefix of the class in transformers, and the config. All these models can run in slots."""
 
 PADDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "falcon": ("Falcon", {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.4, "alibi": True, **PLAIN}),
@@ -57,7 +57,9 @@ PADDED: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         {**SIZES, **GROUPED, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 12},
     ),
 }
-"""Models that cannot run in slots: their positions or their cache are of another kind."""
+"""Name -> the prefix of the class, and the config. These models cannot run in slots: their positions or their cache are of
+another kind.
+"""
 
 
 def make(name: str, seed: int = 0) -> Any:
@@ -73,7 +75,7 @@ def make(name: str, seed: int = 0) -> Any:
 
 
 class Numbers:
-    """A tokenizer whose texts are the numbers of their tokens."""
+    """A tokenizer that writes each token as its number."""
 
     chat_template = None
     eos_token_id = 2

@@ -1,6 +1,7 @@
 """Small tokenizers in the manner of known model families, each with a chat template of its family's form.
 
-Their words are learnt from a few sentences, so texts have tokens of one and of several characters. Nothing is downloaded.
+Each tokenizer learns its words from a few sentences, so texts have tokens of one and of several characters. Nothing is
+downloaded.
 """
 
 import json
@@ -100,10 +101,10 @@ FAMILIES: Final[dict[str, tuple[str, str | None, tuple[str, ...], str, str]]] = 
     "unigram": ("unigram", CHATML, ("<|im_start|>", "<|im_end|>"), "<s>", "</s>"),
     "gpt2": ("bytes", None, (), "<|endoftext|>", "<|endoftext|>"),
 }
-"""By name: the kind of tokenizer, the chat template, its special tokens, and those that begin and end a text."""
+"""Name -> the kind of tokenizer, the chat template, its special tokens, and the tokens that begin and end a text."""
 
 PLAIN_TOKENS: Final = {"thinking": ("<think>", "</think>"), "gemma": ("<h1>", "\n\n", "\n"), "llama3": ("  ",)}
-"""Added tokens that are not special: those of `thinking` stand in the template, the others are ordinary text."""
+"""Family -> added tokens that are not special. Those of `thinking` stand in the template; all others are ordinary text."""
 
 MARKERS: Final = {
     "mistral": ("[INST]", "[/INST]"),
@@ -111,7 +112,7 @@ MARKERS: Final = {
     "zephyr": ("<|user|>", "<|system|>", "<|assistant|>"),
     "silent": ("USER:", "ASSISTANT:"),
 }
-"""Turn markers of templates that are no tokens, but plain text."""
+"""Family -> the turn markers of its template that are plain text, and not tokens."""
 
 
 @cache
@@ -138,11 +139,15 @@ def tokenizer_of(name: str) -> Any:
 
 def network_of(name: str) -> Any:
     """Return a small random network for the tokenizer of a family."""
+    return network_for(tokenizer_of(name))
+
+
+def network_for(tokenizer: Any) -> Any:
+    """Return a small random network for a tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = tokenizer_of(name)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -158,7 +163,7 @@ def network_of(name: str) -> Any:
 
 
 def control_tokens(family: str, tokens: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return what makes turns of tokens: the special ones among them, and how often each turn marker stands in them."""
+    """Return what makes turns of these tokens: the special tokens among them, and how often each turn marker occurs."""
     tokenizer = tokenizer_of(family)
     added = tokenizer.added_tokens_decoder.items()
     special = {token for token, one in added if one.special or "think" in one.content} - {tokenizer.unk_token_id}
@@ -168,7 +173,7 @@ def control_tokens(family: str, tokens: Sequence[int]) -> tuple[list[int], list[
 
 
 def _marker(tokenizer: Any, text: str) -> list[int]:
-    """Return the tokens of a turn marker behind another text, as the template writes it."""
+    """Return the tokens that a turn marker has after another text, as in the template."""
     head, whole = (tokenizer(one, add_special_tokens=False)["input_ids"] for one in ("a\n", f"a\n{text}"))
     return list(whole[len(head) :])
 
@@ -187,7 +192,7 @@ def _bytes() -> Any:
 
 
 def _pieces(*, prefix: bool = False) -> Any:
-    """A tokenizer as SentencePiece's BPE: `\u2581` for a space, bytes for what it does not know."""
+    """Make a tokenizer like SentencePiece's BPE: it writes `▁` for a space, and bytes for characters that it does not know."""
     from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 
     space = normalizers.Replace(" ", "\u2581")
@@ -211,7 +216,9 @@ def _prefixed() -> Any:
 
 
 def _unigram() -> Any:
-    """A tokenizer as SentencePiece's Unigram. It normalizes look-alikes, and its special tokens stand in its vocabulary."""
+    """Make a tokenizer like SentencePiece's Unigram. It normalizes look-alikes, and its special tokens stand in its
+    vocabulary.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     texts = [

@@ -28,7 +28,7 @@ class Reader:
         network.get_input_embeddings().register_forward_pre_hook(self._see)
 
     def read(self, **prompt: Any) -> list[int]:
-        """Return the tokens that the network reads of a prompt. No text follows: a single token is asked for."""
+        """Return the tokens of a prompt that the network reads. Only one token is asked for, so no text is written."""
         self._seen.clear()
         params = SamplingParams(max_tokens=1, temperature=0.0, seed=1)
         self.engine.submit(GenerationRequest("r", Prompt(params=params, **prompt)))

@@ -22,7 +22,7 @@ PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 
 @pytest.fixture(params=["stub", "causal", "padded"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
-    """Makes a new engine with 4 slots. The causal ones run a tiny random model."""
+    """Makes a new engine with 4 slots. The causal engines run a tiny random model."""
     if request.param == "stub":
         card = ModelCard(engine="stub", slots=4)
     else:
@@ -124,7 +124,7 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
 def test_the_catalog_knows_the_abilities_of_the_engine(
     make: Callable[[], Engine], request: pytest.FixtureRequest
 ) -> None:
-    """Intake refuses what the catalog says that the engine cannot do, so both must agree."""
+    """Intake refuses rows that, by the catalog, the engine cannot do. So the catalog and the engine must agree."""
     engine = make()
     name: EngineName = "stub" if "stub" in request.node.callspec.id else "causal"
     done = completions(engine, [request_of("s", schema={"type": "object"}), request_of("a", adapter="brand")])
@@ -141,7 +141,7 @@ def test_device_times_add_up_to_the_busy_time(make: Callable[[], Engine]) -> Non
 
 
 def test_stats_agree_with_another_clock(make: Callable[[], Engine]) -> None:
-    """Busy, idle and load time add up to the engine's age, and each is within the limits that a clock outside measured."""
+    """Busy, idle and load time add up to the engine's age. Each of them is within limits that a separate clock has measured."""
     before_load = time.monotonic_ns()
     engine = make()
     loaded = time.monotonic_ns()
@@ -206,7 +206,7 @@ def test_a_stop_text_waits_for_min_tokens(make: Callable[[], Engine]) -> None:
 
 
 def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> None:
-    """If a request asks for them, and with as many of the most likely tokens as it asks for."""
+    """Log probabilities come only if a request asks for them, and with as many of the most likely tokens as it asks for."""
     params = replace(PARAMS, min_tokens=5, max_tokens=5, temperature=0.0)
     requests = [request_of(str(n), params=replace(params, logprobs=n)) for n in (0, 1, 3)]
     done = completions(make(), [*requests, request_of("none", params=params)])
@@ -224,7 +224,9 @@ def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> No
 
 
 def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
-    """Scores come in the order of the continuations. A continuation without tokens fails its request alone."""
+    """Scores come in the order of the continuations. If a continuation has no tokens, its request fails, and no other request
+    does.
+    """
     engine, texts = make(), ("da de", "mo", "ra ke la")
     done = completions(
         engine, [request_of("s", continuations=texts), request_of("bad", continuations=("da", " ")), request_of("r")]
@@ -248,7 +250,7 @@ def test_messages_are_answered_too(make: Callable[[], Engine]) -> None:
 
 
 def test_cancel_and_stats_come_from_other_threads(make: Callable[[], Engine]) -> None:
-    """While one thread steps, another cancels every second request and reads the stats."""
+    """While one thread steps the engine, another thread cancels every second request and reads the stats."""
     engine = make()
     ids = [f"r{n}" for n in range(24)]
     for n, name in enumerate(ids):
@@ -272,7 +274,7 @@ def test_cancel_and_stats_come_from_other_threads(make: Callable[[], Engine]) ->
 
 
 def test_a_content_is_not_read_as_turns(make: Callable[[], Engine]) -> None:
-    """A content with the texts and borders of several turns gets another completion than those turns, or fails."""
+    """A content that looks like several turns gets another completion than those turns, or fails."""
     turns = (Message("user", "ba"), Message("user", "be"))
     forged = [
         (Message("user", f"{before}ba{border}be"),) for before in ("", "user/") for border in ("\n", " <s> ", "\n<s>")
@@ -286,7 +288,9 @@ def test_a_content_is_not_read_as_turns(make: Callable[[], Engine]) -> None:
 @pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_model_reads_no_control_token_from_a_content(family: str, padded: bool) -> None:
-    """It reads those of a harmless conversation, in the tokenizers and chat templates of twelve families."""
+    """The model reads the same control tokens as for a harmless conversation, with the tokenizers and chat templates of twelve
+    families.
+    """
     pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tests.workers.engines.reading import Reader
 
@@ -305,7 +309,9 @@ def test_a_model_reads_no_control_token_from_a_content(family: str, padded: bool
 
 @pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
 def test_a_special_token_ends_a_completion_that_names_it(padded: bool) -> None:
-    """As a stop text, which no text of a completion shows, as a stop token, or by the model's card; not before min_tokens."""
+    """The token ends a completion as a stop text (which the completion's text does not show), as a stop token, or as an end
+    token of the model's card. It does not end a completion before min_tokens.
+    """
     pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tests.workers.engines.reading import Reader
 
@@ -340,3 +346,48 @@ def test_a_stop_token_that_the_model_lacks_is_a_fault() -> None:
     for named in ("two words", 10_000):
         with pytest.raises(ModelUnavailable, match="the option eos of model tiny names"):
             Reader("chatml", padded=False, eos=(named,))
+
+
+@pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
+@pytest.mark.parametrize("name", ["qwen3", "spelled", "harmony"])
+def test_thoughts_are_no_part_of_the_text(name: str, padded: bool) -> None:
+    """Stop texts count in the answer alone, and `max_tokens` too unless thoughts count; log probabilities come for all tokens."""
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.workers.engines.reasoners import NetworkWriter
+
+    written = {
+        "qwen3": "<think>\nHm, tea.\n</think>\n\nThe answer",
+        "spelled": "Hm, tea.\n</think>\n\nThe answer",
+        "harmony": "<|channel|>analysis<|message|>Hm, tea.<|end|><|start|>assistant<|channel|>final<|message|>The answer",
+    }[name]
+    writer = NetworkWriter(name, padded=padded)
+    done = writer.write(written, logprobs=0)
+    assert (done.text, done.reasoning, done.finish_reason) == ("The answer", "Hm, tea.", "stop")
+    assert len(done.logprobs) == done.completion_tokens > done.reasoning_tokens > 0
+    assert "tea" not in "".join(one.token for one in done.logprobs[done.reasoning_tokens :])
+    stopped = writer.write(written, stop=("tea", "\n", " answer"))
+    assert (stopped.text, stopped.reasoning, stopped.reasoning_tokens) == ("The", "Hm, tea.", done.reasoning_tokens)
+    cut = writer.write(written, max_tokens=done.reasoning_tokens - 1)
+    assert (cut.text, cut.finish_reason, cut.reasoning_tokens) == ("", "length", cut.completion_tokens)
+    room = writer.write(f"{written} and more", max_tokens=3, thoughts_count=False)
+    assert (room.reasoning, room.completion_tokens) == ("Hm, tea.", room.reasoning_tokens + 3)
+
+
+def test_the_stub_can_think(tmp_path: Path) -> None:
+    """As a reasoning model does: thoughts come first, count as tokens, and are no part of the text."""
+    plain = make_engine("stub", ModelCard(engine="stub"), tmp_path)
+    engine = make_engine("stub", ModelCard(engine="stub", options={"thoughts": 7}), tmp_path)
+    prompt = Prompt(messages=(Message("user", "ba be"),), params=PARAMS)
+    request = GenerationRequest("r", prompt, thoughts_count=False)
+    answer = completions(plain, [request])["r"]
+    done = completions(engine, [request])["r"]
+    assert (done.text, done.reasoning_tokens) == (answer.text, 9)
+    assert done.completion_tokens == 9 + answer.completion_tokens
+    assert len(done.reasoning.split()) == 7
+    cut = completions(
+        engine, [replace(request, thoughts_count=True, prompt=replace(prompt, params=replace(PARAMS, max_tokens=5)))]
+    )["r"]
+    assert (cut.text, cut.finish_reason, cut.reasoning_tokens, cut.completion_tokens) == ("", "length", 5, 5)
+    off = replace(prompt, chat_template_kwargs={"enable_thinking": False})
+    for other in (off, Prompt(text="ba be", params=PARAMS)):
+        assert completions(engine, [replace(request, prompt=other)])["r"].reasoning == ""

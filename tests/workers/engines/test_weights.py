@@ -74,7 +74,7 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
     (snapshot / "config.json").write_text("{}")
     card = ModelCard(source="someone/small", device="cpu")
     with pytest.raises(ModelUnavailable):
-        locate("m", card, tmp_path)  # no weights in it: the download was cut off
+        locate("m", card, tmp_path)  # the package has no weights: the download was cut off
     (snapshot / "model.safetensors").write_bytes(b"")
     assert locate("m", card, tmp_path) == str(resolve("m", card, tmp_path)) == str(snapshot)
     assert identity("m", card, tmp_path)["model_revision"] == commit
@@ -88,7 +88,7 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
 
 
 def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: Path) -> None:
-    """It fetches only the files that a model needs. For a repository that does not exist, the message has the hub's status."""
+    """Only the files that a model needs are fetched. For a repository that does not exist, the message has the hub's status."""
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import pull\n"
         "for source in ('someone/small', 'someone/absent'):\n"
@@ -162,7 +162,7 @@ def test_the_small_model_is_found_without_loading_it(tmp_path: Path) -> None:
 
 
 def test_two_processes_convert_at_once(tiny_gguf: Path, tmp_path: Path) -> None:
-    """Both start before the folder exists; both get the same complete folder, and no partial one stays."""
+    """Both processes start before the folder exists. Both get the same complete folder, and no partial folder stays."""
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import resolve\n"
         "import torch, transformers\n"

@@ -29,7 +29,7 @@ def test_a_slow_task_delays_nothing_and_runs_again_for_what_was_published_meanwh
     tasks(published=True)
     until(lambda: slow.runs == 1, 10, "the task")
     for published in (False, True, False):
-        tasks(published=published)  # returns, although the task still runs
+        tasks(published=published)  # this call returns, although the task still runs
     assert not tasks.finish(0.01)
     assert slow.runs == 1
     slow.free.set()

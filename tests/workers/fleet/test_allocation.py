@@ -307,7 +307,7 @@ def test_workers_that_are_slow_to_come_up_cost_no_other_worker(make_night: Calla
     assert not [log for log in logs if log["event"] == "model.waiting"]
 
 
-# -- what is work -------------------------------------------------------------------------------------------------------
+# -- which lanes have work -------------------------------------------------------------------------------------------------
 
 
 def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queue: RedisQueue) -> None:

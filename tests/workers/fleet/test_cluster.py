@@ -54,7 +54,7 @@ def plan(tmp_path: Path, redis_url: str) -> WorkerPlan:
 
 @pytest.fixture
 def wait(cluster: Cluster, until: Callable[..., Any]) -> Callable[[Callable[[], Any]], Any]:
-    """Waits for a condition. The fake gives room to its workers before."""
+    """Waits for a condition. If the cluster is the fake, it first gives room to its workers."""
 
     def wait_for(condition: Callable[[], Any]) -> Any:
         if isinstance(cluster, FakeCluster):

@@ -1,4 +1,6 @@
-"""Shows workers/fleet/embedded_redis.py: one server for all processes that work on a store, ended with the last of them."""
+"""Shows workers/fleet/embedded_redis.py: all processes that work on a store share one server, which ends with the last of these
+processes.
+"""
 
 import os
 import signal

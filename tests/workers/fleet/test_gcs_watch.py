@@ -16,7 +16,7 @@ TIMEOUT_S = 60.0
 
 @dataclass
 class Store:
-    """A control store that a test takes away, and the time."""
+    """A control store that a test can take away, and a clock that the test moves."""
 
     answers: bool = True
     now: float = 0.0

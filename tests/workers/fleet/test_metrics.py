@@ -29,7 +29,7 @@ SECRET = "a secret that nobody may read"
 
 
 def scraped(port: int) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-    """Each sample's name, with its values by labels; families as the official client reads them."""
+    """Return metric -> labels -> value, for all samples of a scrape. The official client parses them."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
     found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
@@ -46,13 +46,13 @@ def total(samples: dict[tuple[tuple[str, str], ...], float], **labels: str) -> f
 
 
 def look_at(moved: set[str], samples: dict[str, dict[tuple[tuple[str, str], ...], float]]) -> set[str]:
-    """The names of those that have moved so far."""
+    """Add the metrics that are above 0 in `samples` to `moved`, and return `moved`."""
     moved.update(name for name, values in samples.items() if total(values) > 0)
     return moved
 
 
 def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str, until: Any) -> None:
-    """Redis forgets everything in the middle, so that leases are lost as well."""
+    """In the middle of the run Redis forgets everything, so that leases are lost as well."""
     settings = Settings(
         store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, batch_scan_s=0.1, log_level="error", max_attempts=2,
         models={"stub": {"engine": "stub", "slots": 4, "options": {"step_s": 0.002, "failure_rate": 0.4, "seed": 3}}},
@@ -62,7 +62,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     rows.write_text(f'{{"kind": "chat", "prompt": "{SECRET}"}}\n' * 60)
     store = open_store(settings.store_url)
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
-    queue = RedisQueue.from_settings(settings, redis_url)
+    queue = RedisQueue.from_settings(settings, store, redis_url)
     fleet = FleetMetrics()
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, on_published=fleet.published)
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))

@@ -1,4 +1,6 @@
-"""Shows workers/fleet/outages.py: one line when something is away, one when it is back, and nothing between."""
+"""Shows workers/fleet/outages.py: one line is reported when something is away, one line when it is back, and nothing in
+between.
+"""
 
 import pytest
 

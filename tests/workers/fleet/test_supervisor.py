@@ -30,7 +30,7 @@ from workers.fleet.supervisor import Supervisor
 
 @dataclass
 class Ticks:
-    """A goal that is reached after some ticks, and does what a test wants in each."""
+    """A goal that is reached after `most` ticks. A test gives a function that is called at each tick."""
 
     cluster: FakeCluster
     most: int = 3
@@ -154,7 +154,9 @@ def test_an_interrupt_while_the_cluster_is_joined_starts_no_worker(settings: Set
 def test_sigterm_drains_although_ray_puts_its_own_handler_over_pythons(
     settings: Settings, cluster: FakeCluster
 ) -> None:
-    """Ray's ends the process 3 s later. It is set from the thread that joins the cluster, as faulthandler does here."""
+    """Ray's handler ends the process after 3 s. Ray sets it from the thread that joins the cluster; here faulthandler sets a
+    handler in the same way.
+    """
 
     def connect() -> Cluster:
         faulthandler.register(signal.SIGTERM, all_threads=False, chain=False)
@@ -191,7 +193,7 @@ def test_a_redis_that_goes_away_is_waited_for(settings: Settings, cluster: FakeC
         if n == 4:
             redis_server.start()
 
-    submit(settings, "k")  # else nothing is asked of Redis
+    submit(settings, "k")  # without a batch, the supervisor would not ask Redis anything
     reported: list[str] = []
     goal = Ticks(cluster, most=8, on_tick=on_tick)
     supervisor(settings, lambda: cluster, reported).run(goal)
@@ -212,7 +214,7 @@ def test_a_model_that_the_catalog_lacks_is_named_once_and_the_others_get_workers
 
 
 def test_nothing_is_staffed_while_the_cluster_is_away(settings: Settings, cluster: FakeCluster) -> None:
-    """To ask it how many workers it holds would hang."""
+    """If the supervisor asked the cluster how many workers it holds, the call would hang."""
     cluster.away = True
     supervisor(settings, lambda: cluster).run(Ticks(cluster))
     assert cluster.workers == []

@@ -1,4 +1,4 @@
-"""The night of one worker's test: a store in a folder, a queue on the imitation of Redis, and workers in threads."""
+"""The night for tests of one worker: a store in a folder, a queue on the imitation of Redis, and workers in threads."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

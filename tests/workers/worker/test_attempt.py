@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RowError
-from jobs.generation import Completion, Fault, GenerationRequest, Prompt, SamplingParams
+from jobs.generation import Completion, Fault, GenerationRequest, Message, Prompt, SamplingParams
+from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease
 from jobs.usage import Usage
 from workers.worker.attempt import Attempt
@@ -74,7 +75,7 @@ def spent(request: GenerationRequest, prompt: int, cached: int, written: int, de
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 def test_a_prompt_with_several_answers_is_billed_once(order: Sequence[int]) -> None:
-    """It was computed once, and was cached for the other answers."""
+    """The prompt was computed once. For the other answers it was cached."""
     attempt = attempt_for(["a", "a", "a"])
     requests = attempt.start()
     usage = [(90, 16, 5, 300), (90, 89, 6, 40), (90, 89, 7, 50)]
@@ -191,7 +192,7 @@ def test_the_receipt_names_templates_and_cut_text() -> None:
 
 
 class Stubborn(Echo):
-    """A kind whose conversation raises when it is closed, or goes on."""
+    """A kind whose conversation, when it is closed, raises an error or yields another prompt."""
 
     def __init__(self, way: str) -> None:
         self._way = way
@@ -230,3 +231,91 @@ def test_the_receipt_has_the_hash_of_each_rendered_prompt() -> None:
     for request in requests:
         attempt.receive(replace(answer(request, "one"), prompt_sha256=f"hash of {request.prompt.label}"))
     assert attempt.receipt["prompts"] == {"a": "hash of a", "b": "hash of b"}
+
+
+class Talk(Echo):
+    """The same with turns."""
+
+    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], BaseModel]:
+        conversation = super().compose(request)
+        prompts = next(conversation)
+        while True:
+            try:
+                answers = yield [replace(one, text="", messages=(Message("user", one.text),)) for one in prompts]
+                prompts = conversation.send(answers)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+
+
+def test_arguments_of_the_chat_template_reach_prompts_with_turns() -> None:
+    kwargs = {"enable_thinking": False}
+    attempt = attempt_for(["a"], chat_template_kwargs=kwargs)
+    (raw,) = attempt.start()
+    assert raw.prompt.chat_template_kwargs == {}
+    assert attempt.receipt["params"] == {"a": {"max_tokens": 10}}
+    attempt = attempt_for(["a"], chat_template_kwargs=kwargs)
+    attempt.kind = Talk()
+    (asked,) = attempt.start()
+    assert asked.prompt.chat_template_kwargs == kwargs
+    assert attempt.receipt["params"] == {"a": {"max_tokens": 10, "chat_template_kwargs": kwargs}}
+    own = replace(asked.prompt, chat_template_kwargs={"enable_thinking": True, "b": 1})
+    assert own.with_template_kwargs(kwargs).chat_template_kwargs == {"enable_thinking": False, "b": 1}
+    assert own.read != asked.prompt.read
+
+
+@pytest.mark.parametrize("own", [None, 7])
+def test_thoughts_count_towards_a_limit_of_the_row(own: int | None) -> None:
+    (request,) = attempt_for(["a"], max_tokens=own).start()
+    assert request.thoughts_count is (own is not None)
+
+
+def test_a_receipt_counts_the_tokens_of_thoughts() -> None:
+    """But not those of answers that were thrown away. An attempt without thoughts has no such count."""
+    attempt = attempt_for(["a", "b"])
+    first, second = attempt.start()
+    attempt.receive(replace(answer(first, "again", tokens=9), reasoning="x", reasoning_tokens=5))
+    (third,) = attempt.receive(replace(answer(second, "two", tokens=9), reasoning="x", reasoning_tokens=3))
+    attempt.receive(replace(answer(third, "one", tokens=9), reasoning="x", reasoning_tokens=1))
+    assert attempt.receipt["reasoning_tokens"] == 4
+    assert attempt.usage.completion_tokens == 18
+    plain = attempt_for(["a"])
+    (only,) = plain.start()
+    plain.receive(answer(only, "one"))
+    assert "reasoning_tokens" not in plain.receipt
+
+
+REQUESTS: dict[str, dict[str, object]] = {
+    "chat": {"prompt": "a"},
+    "translation": {"text": "Guten Tag.", "source_language": "de", "target_language": "en"},
+    "social_post": {"topic": "tea", "platform": "x"},
+    "article": {"topic": "tea", "target_words": 50, "outline": ["Tea"]},
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize(("reason", "says"), [("length", "took all 9 tokens"), ("stop", "thoughts did not end")])
+def test_a_row_whose_thoughts_do_not_end_fails_with_a_code_of_its_own(name: str, reason: str, says: str) -> None:
+    """After the kind has asked again, if it does so for an empty text."""
+    code, message, tries = end_of_cut_answers(name, reason, of_thoughts=9)
+    assert code == "reasoning_incomplete"
+    assert says in message
+    assert "max_tokens" in message
+    assert tries == {"chat": 1, "translation": 1, "social_post": 3, "article": 3}[name]
+    # With an end of the thoughts, and no word after it:
+    assert end_of_cut_answers(name, reason, of_thoughts=8)[0] == "empty_output"
+
+
+def end_of_cut_answers(name: str, reason: str, of_thoughts: int) -> tuple[str, str, int]:
+    """How a row of a kind fails whose answers have 9 tokens and no text: the code, the message, and the number of answers."""
+    attempt = attempt_for([])
+    attempt.kind = load_kinds()[name]
+    attempt.row = attempt.row._replace(kind=name, request=REQUESTS[name])
+    requests, tries = list(attempt.start()), 0
+    while requests:
+        tries += 1
+        cut = replace(answer(requests.pop(0), "", 9, reason), reasoning="Hm", reasoning_tokens=of_thoughts)
+        try:
+            requests += attempt.receive(cut)
+        except CheckFailed as error:
+            return error.code if not error.retryable else "", error.message, tries
+    raise AssertionError("the row did not fail")

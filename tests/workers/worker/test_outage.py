@@ -1,4 +1,4 @@
-"""Shows workers/worker/outage.py: only a change is to be reported."""
+"""Shows workers/worker/outage.py: only the beginning and the end of an outage are reported."""
 
 import pytest
 from structlog.testing import capture_logs

@@ -46,7 +46,7 @@ def test_a_disk_that_refuses_is_logged_and_harms_nothing(tmp_path: Path, capsys:
 
 @contextmanager
 def room(most_bytes: int) -> Iterator[None]:
-    """Let no file grow beyond `most_bytes`: a write that would is cut short, as on a full disk."""
+    """In the block, no file grows beyond `most_bytes`. A longer write is cut short, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
     yield

@@ -1,6 +1,6 @@
-"""Shows workers/worker/runner.py: rows that go straight through, and every way in which a claimed job ends.
+"""Shows workers/worker/runner.py: rows that complete at once, and every way in which a claimed job ends.
 
-A real queue (on an imitation of Redis), real storage and the stub engine, in this process.
+The tests use a real queue (on an imitation of Redis), real storage and the stub engine, in this process.
 """
 
 import json
@@ -61,7 +61,7 @@ def test_requests_and_receipts_say_how_a_prompt_was_rendered(night: WorkerNight,
 
 
 def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """The publisher has other prices, which do not count."""
+    """The publisher has other prices, which are not used."""
     night.change(prices=Prices(version="ours", currency="EUR"))
     night.accept(2)
     night.start(StubEngine())
@@ -76,7 +76,9 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
 
 @pytest.mark.parametrize("kind", ["chat", "completion"])
 def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNight, until: Callable[..., Any]) -> None:
-    """In the row, its charge, usage.json, the account and the lines in OpenAI's form; all answers are billed."""
+    """This holds for the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all answers are
+    billed.
+    """
     night.change(
         prices=Prices(models={LANE: TokenPrices(prompt=1_000_000, cached_prompt=500_000, completion=3_000_000)})
     )
@@ -98,7 +100,32 @@ def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNi
         "completion_tokens": 9,
         "total_tokens": 109,
         "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
+
+
+def test_thoughts_are_billed_and_published_only_if_asked_for(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """A row whose own limit cuts them off fails; one that turns them off has none."""
+    rows: list[dict[str, Any]] = [
+        {"prompt": "Say it."},
+        {"prompt": "Say it.", "include_reasoning": True, "n": 2},
+        {"prompt": "Say it.", "max_tokens": 5},
+        {"prompt": "Say it.", "chat_template_kwargs": {"enable_thinking": False}},
+    ]
+    night.accept([{"kind": "chat", **row} for row in rows])
+    night.start(StubEngine(StubOptions(thoughts=7)))
+    night.until_published(until)
+    (plain, asked, off), (failed,) = night.published()
+    assert (plain["reasoning_tokens"], asked["reasoning_tokens"]) == (9, 18)
+    assert "reasoning" not in plain["output"]
+    assert [len(one.split()) for one in asked["output"]["reasoning"]] == [7, 7]
+    assert plain["usage"]["completion_tokens"] == 9 + len(plain["output"]["text"].split())
+    assert "reasoning_tokens" not in off
+    assert (failed["row"], failed["error"]["code"]) == (2, "reasoning_incomplete")
+    (line,) = openai_lines.lines([asked])
+    body = json.loads(line)["response"]["body"]
+    assert [one["message"]["reasoning"] for one in body["choices"]] == asked["output"]["reasoning"]
+    assert body["usage"]["completion_tokens_details"] == {"reasoning_tokens": 18}
 
 
 def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:
@@ -138,7 +165,7 @@ def test_a_fault_of_one_row_harms_no_other(night: WorkerNight, until: Callable[.
 def test_a_retryable_fault_is_tried_again_until_the_attempts_are_spent(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """Row 0 fails three times, and for good; row 1 completes the second time. Failed attempts are not billed."""
+    """Row 0 fails three times, and so for good. Row 1 completes at the second try. Failed attempts are not billed."""
     night.accept(2)
     bad = fault("generation_failed", retryable=True)
     night.start(Scripted(lambda r: answer(r) if row_of(r) == 1 and "#2." in r.request_id else bad(r)))
@@ -239,7 +266,7 @@ def test_damage_on_the_queue_harms_no_row(
 ) -> None:
     night.accept(3)
     night.feed()
-    place = (f"np:1:{{{LANE}}}:payload", f"{night.batch_id}/1")
+    place = (f"np:2:{{-/{LANE}}}:payload", f"{night.batch_id}/1")
     stored: Any = fake_client.hget(*place)
     fake_client.hset(*place, damage(stored))
     night.start(Scripted())
@@ -310,7 +337,7 @@ class Silent:
 
 
 def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """A command shows the fault, since it feeds nothing itself and would not notice."""
+    """The runner must know the fault, because a command shows it: the command itself feeds nothing, and would not notice."""
     night.accept(3)
     queue = Silent(night.queue, "feed")
     runner = night.start(Scripted(), queue)
@@ -342,7 +369,7 @@ def test_claimed_jobs_are_done_also_when_the_lane_cannot_be_fed(night: WorkerNig
 
 
 class Forgetful:
-    """A queue that does as it is asked, and loses its first answer to a claim."""
+    """A queue that does what it is asked, and loses its first answer to a claim."""
 
     def __init__(self, queue: RedisQueue) -> None:
         self._queue = queue
@@ -476,7 +503,7 @@ def test_cancelling_a_batch_stops_its_running_rows(night: WorkerNight, until: Ca
 
 
 def test_a_drain_is_not_over_before_its_releases_are(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """Redis answers slowly. The worker must not end meanwhile, since its process would end with it."""
+    """Redis answers slowly. The worker must wait for the release, because the call would be lost if its process ended."""
     night.accept(3)
     releasing = threading.Event()
     still_there: list[bool] = []

@@ -22,7 +22,9 @@ from workers.engines.stub.engine import StubEngine
 
 
 class Gate(LocalStore):
-    """A store that refuses segments while `shut`, holds them up until `let` is set, or takes them and times out if `silent`."""
+    """A store that fails for segments: while `shut` it refuses them, until `let` is set it holds them up, and if `silent` it
+    takes them and times out.
+    """
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -58,7 +60,7 @@ def night(make_night: Callable[..., WorkerNight], gate: Gate) -> Iterator[Worker
 def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The engine steps on, and finishes all other rows."""
+    """The engine continues with its steps, and finishes all other rows."""
     night.change(lease_s=0.5, running_limit_s=0.6)
     night.accept(6)
     first = Scripted(lambda r: None if row_of(r) == 3 else answer(r))
@@ -76,7 +78,7 @@ def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
 def test_rows_that_wait_or_get_no_answer_for_long_keep_their_leases(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """The engine steps on for several leases without an answer, as one that works in long batches does."""
+    """For several leases, the engine makes steps and answers nothing, like an engine that works in long batches."""
     night.change(lease_s=0.5)
     night.accept(8)
     answers = threading.Event()
@@ -143,7 +145,9 @@ def test_an_engine_that_hangs_in_a_step_loses_all_its_rows_and_ends_its_process(
 def test_while_the_store_takes_nothing_outcomes_wait_on_disk_and_claims_stop(
     night: WorkerNight, until: Callable[..., Any], gate: Gate, fault: str
 ) -> None:
-    """A few rows fill memory and spool; then no more are claimed. When the store is back, each is written once."""
+    """A few rows fill the memory and the spool. Then no more rows are claimed. When the store is back, each row is written
+    once.
+    """
     night.change(flush_bytes=2000, spool_bytes=6000)
     night.accept(200)
     gate.shut = fault == "shut"
@@ -212,7 +216,9 @@ def test_rows_whose_leases_are_lost_while_they_are_on_the_spool_are_not_written(
 def test_a_segment_that_may_exist_is_tried_again_with_the_rows_that_were_lost_meanwhile(
     night: WorkerNight, until: Callable[..., Any], gate: Gate
 ) -> None:
-    """It was written, and no answer came. With fewer lines it would be a second segment, and the cost would count twice."""
+    """The segment was written, but no answer came. With fewer lines it would become a second segment, and its cost would count
+    twice.
+    """
     night.accept(6)
     gate.silent = True
     engine = Scripted()
@@ -230,7 +236,9 @@ def test_a_segment_that_may_exist_is_tried_again_with_the_rows_that_were_lost_me
 def test_rows_that_the_spool_loses_are_done_again_and_cost_no_attempt(
     night: WorkerNight, until: Callable[..., Any], gate: Gate, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The local disk loses the end of the file. The rows before it are written; the others run once more."""
+    """The local disk loses the end of the spool's file. The rows before that end are written, and the other rows run
+    once more.
+    """
     night.change(flush_bytes=2000, spool_bytes=1 << 20)
     night.accept(40)
     gate.let.clear()
@@ -238,7 +246,7 @@ def test_rows_that_the_spool_loses_are_done_again_and_cost_no_attempt(
     runner = night.start(engine)
     flusher = runner._flusher
     until(lambda: flusher.received == 40, 20, "all rows to be finished")
-    with flusher._condition:  # else the last of them may just be on their way to the spool
+    with flusher._condition:  # otherwise the last rows might just be on their way to the spool
         spool = flusher._outcome_spool
         assert len(spool) > 2
         spool._opened().truncate(spool._chunks[-2].offset + 20)
@@ -305,7 +313,7 @@ def test_an_engine_that_fails_costs_each_row_a_crash_and_no_attempt(night: Worke
 def test_two_leases_of_a_row_in_one_worker_are_told_apart(
     night: WorkerNight, until: Callable[..., Any], fake_client: redis.Redis
 ) -> None:
-    """Redis forgot, and leased each row again before the worker knew that the first lease was lost."""
+    """Redis forgot everything, and each row was leased again before the worker knew that the first lease was lost."""
     night.change(lease_s=0.5, batch_scan_s=0.05)
     night.accept(8)
     answers = threading.Event()
@@ -323,7 +331,9 @@ def test_two_leases_of_a_row_in_one_worker_are_told_apart(
 def test_a_batch_that_only_fails_is_paused_before_much_of_it_has_run(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No flush is due for a minute, and nothing sweeps: the worker writes what it has, asks the breaker, and pauses the batch."""
+    """No flush is due for a minute, and no sweeper runs. The worker writes the outcomes that it has, asks the breaker, and
+    pauses the batch.
+    """
     night.change(flush_s=60.0, breaker_rows=20, max_attempts=1)
     night.accept(400)
     fails = fault("empty_output", retryable=False)

@@ -1,4 +1,4 @@
-"""Shows workers/worker/runner.py with suspects: a few rows that kill their worker, among many that do not."""
+"""Shows workers/worker/runner.py with suspects: a few rows kill their worker, among many rows that do not."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from tests.support.worker_night import WorkerNight
 
 
 class Death(BaseException):
-    """The end of a worker that can do nothing about it."""
+    """Raised in place of the death of a worker."""
 
 
 class Deadly(Scripted):
-    """An engine that some rows kill."""
+    """An engine that dies of some rows."""
 
     def __init__(self, guilty: Callable[[int], bool]) -> None:
         super().__init__(slots=128)

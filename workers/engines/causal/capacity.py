@@ -1,8 +1,9 @@
 """Sets the number and the length of the KV cache's slots by the length that sequences need and the memory that there is.
 
 All slots have the same length. They become longer if the first waiting sequence needs that. If memory has room for fewer slots
-of the new length than there are running sequences, the waiting sequence waits until enough of them have ended. Slots become
-shorter, so that there can be more of them, if half their length is enough for all running sequences and the first waiting one.
+of the new length than there are running sequences, the waiting sequence waits until enough of them have ended. If half the
+length of the slots is enough for all running sequences and the first waiting one, slots become shorter, so that there can be
+more slots.
 """
 
 from typing import Final
@@ -13,12 +14,14 @@ from workers.engines.causal.scheduler import Scheduler
 from workers.engines.causal.sequences import TokenSequence
 
 MIN_LENGTH: Final = 256
-"""Tokens. A slot has this length, doubled until the sequence fits, but not beyond the model's context. If memory has no room for
-all slots of that length, `LENGTH_STEP` holds."""
+"""The shortest length of a slot, in tokens. It is doubled until the first waiting sequence fits, but does not grow beyond the
+model's context. If memory has no room for all slots of that length, the length follows from `LENGTH_STEP`.
+"""
 
 LENGTH_STEP: Final = 64
-"""Tokens. If memory has no room for all slots at the length that `MIN_LENGTH` gives, slots are only as long as needed, rounded up
-to a multiple of this."""
+"""A number of tokens. If memory has no room for all slots at the length that `MIN_LENGTH` gives, slots are only as long as the
+sequence needs, rounded up to a multiple of LENGTH_STEP.
+"""
 
 
 class Capacity:
@@ -79,7 +82,8 @@ class Capacity:
             return
         longest = self._length_for(max(sequence.needed_length for sequence in self._scheduler.waiting))
         if longest * self._max_slots <= self._max_tokens:
-            new = max(new, longest)  # so that the cache is copied once, and not again for a longer waiting sequence
+            # The longest waiting sequence counts too, so that the cache is not copied a second time for it.
+            new = max(new, longest)
         slots = min(self._max_slots, self._max_tokens // new)
         if len(running) > slots:
             return

@@ -41,6 +41,9 @@ STEP_TOKENS: Final = {"cpu": 512, "cuda": 4096}
 the step's matrix products more efficient, and all sequences would wait longer for the step."""
 
 
+_PLAIN: Final = ModelCard()
+
+
 class CausalOptions(BaseModel):
     """The options of a causal model: `options` in `[models.<alias>]`."""
 
@@ -79,7 +82,7 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
         torch.set_num_threads(options.threads)
     folder = resolve()
     try:
-        model = load_model(folder, placement, trust_remote_code=card.trust_remote_code)
+        model = load_model(folder, placement, card)
     except Exception as error:  # broken files raise errors that have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
@@ -125,29 +128,29 @@ def build_engine(
     return PaddedEngine(model, slots=min(slots, PADDED_SLOTS), began_ns=began_ns)
 
 
-def load_model(folder: Path, placement: Placement, *, trust_remote_code: bool = False) -> CausalModel:
+def load_model(folder: Path, placement: Placement, card: ModelCard = _PLAIN) -> CausalModel:
     """Load a model and its tokenizer from a folder of safetensors. Nothing is downloaded.
 
     Raises:
         ModelUnavailable: Weights are missing, or the folder holds weights of another kind of model.
     """
     disable_progress_bar()
-    local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": card.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **local_only)
-    network = load_network(folder, trust_remote_code=trust_remote_code, dtype=placement.dtype)
+    network = load_network(folder, trust_remote_code=card.trust_remote_code, dtype=placement.dtype)
     network = network.to(placement.device).eval()
     fuse(network, placement.device)
     pack(network, placement.device)
-    return wrap_model(network, tokenizer, placement)
+    return wrap_model(network, tokenizer, placement, card)
 
 
-def wrap_model(network: Any, tokenizer: Any, placement: Placement) -> CausalModel:
+def wrap_model(network: Any, tokenizer: Any, placement: Placement, card: ModelCard = _PLAIN) -> CausalModel:
     """Return a network and its tokenizer as the `CausalModel` that engines take."""
     eos_ids = network.generation_config.eos_token_id
     eos = {*(eos_ids if isinstance(eos_ids, list) else [eos_ids]), tokenizer.eos_token_id} - {None}
     network.generation_config = GenerationConfig()  # the weights' defaults are dropped: requests decide
     context = getattr(network.config.get_text_config(), "max_position_embeddings", None)
-    encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context)
+    encoder = Encoder(tokenizer, network.get_input_embeddings().num_embeddings, context, card)
     return CausalModel(network, encoder, placement, tuple(sorted(eos)))
 
 

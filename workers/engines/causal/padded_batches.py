@@ -38,7 +38,9 @@ def _neighbours(oldest: Encoded, waiting: Sequence[Encoded], slots: int) -> list
 
 
 def _side(one: Encoded, switch: LengthSwitch) -> str:
-    """Return whether a text stays short, is long from its start, or must run alone because its positions change meanwhile."""
+    """Return whether a text stays short, is long from its start, or must run alone because its positions change while it is
+    generated.
+    """
     max_tokens, prompt = _length(one)
     if prompt + max_tokens - 1 <= switch.boundary:  # the last token of a completion is never computed
         return _SHORT
@@ -48,8 +50,8 @@ def _side(one: Encoded, switch: LengthSwitch) -> str:
 def _staying_short(oldest: Encoded, batch: Sequence[Encoded], boundary: int) -> list[Encoded]:
     """Return `oldest`, and those of the batch that can be padded with it so that no text gets longer than `boundary` tokens.
 
-    A text that has ended is padded until all have ended. So each text becomes as long as the longest prompt and the longest
-    completion together.
+    A text that has ended is padded until all texts have ended. So each text becomes as long as the longest prompt and the
+    longest completion together.
     """
     kept, (max_tokens, prompt) = [oldest], _length(oldest)
     for one in batch:

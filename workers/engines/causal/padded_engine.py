@@ -176,11 +176,8 @@ class PaddedEngine:
         device = model.placement.device
         ids = torch.tensor([[pad] * n + one.tokens for n, one in zip(padding, batch, strict=True)], device=device)
         mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
-        requests = [one.request for one in batch]
-        params = [request.prompt.params for request in requests]
-        stopping = Stopping(
-            requests, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled
-        )
+        params = [one.request.prompt.params for one in batch]
+        stopping = Stopping(batch, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled)
         sampler = _SamplerProcessor(batch, width, model.eos)
         forget_lengths(model.network)
         model.network.generate(
@@ -251,4 +248,6 @@ def _completion(one: Encoded, result: Result, share_ns: int) -> Completion:
         share_ns,
         logprobs=result.logprobs,
         prompt_sha256=one.prompt_sha256,
+        reasoning=result.reasoning,
+        reasoning_tokens=result.reasoning_tokens,
     )

@@ -6,11 +6,11 @@ the trial runs in padded batches, which are slower, because a slow text is bette
 
 For the trial, sliding windows are made so small that the prompts go beyond them.
 
-Texts share a step, so no text may depend on its neighbours. But a model may change what it computes for all tokens of a call
-once one position of the call passes a certain length, which the model's config names. So the probe computes a few tokens beside
-a token below that length, and again beside a token beyond it. This is cheap, because only the positions are large. If the logits
-of the few tokens differ although `runtime/rotary` chooses by text, each text runs alone. Texts also run alone if padding changes
-their logits.
+Texts share a step, so no text may depend on its neighbours. But in some models one token at a position beyond a certain length
+changes the results for all tokens of the call. The model's config names such lengths. For each of them the probe computes a few
+tokens twice: together with a token below the length, and together with a token beyond the length. This is cheap, because only
+the positions are large. If the logits of the few tokens differ, even though `runtime/rotary` chooses the positions by text,
+each text runs alone. Texts also run alone if padding changes their logits.
 """
 
 import inspect
@@ -40,7 +40,9 @@ SMALL_WINDOW: Final = 4
 """A sliding window has at most this many tokens during the trial."""
 
 SPREAD: Final = 8
-"""The probe computes this many tokens beside a token below or beyond a length. Smaller lengths than this are not tried."""
+"""The probe compares the logits of this many tokens when it tries a length. It does not try lengths that are smaller than this
+number.
+"""
 
 
 class Unfit(Exception):

@@ -183,8 +183,8 @@ class Scheduler:
     def _is_gathering(self) -> bool:
         """Whether free slots stay empty in this step, so that more sequences are admitted together later.
 
-        Sequences are admitted now if enough slots are free, if there is a free slot for every waiting sequence, if no sequence is
-        running, if a running sequence is in its prefill, or after `MAX_GATHER_STEPS` steps.
+        Sequences are admitted now in any of five cases: enough slots are free; there is a free slot for every waiting sequence;
+        no sequence is running; a running sequence is in its prefill; free slots stayed empty for `MAX_GATHER_STEPS` steps.
         """
         free = len(self._free)
         reads = any(sequence.known - sequence.computed > 1 for sequence in self.running)
@@ -218,7 +218,8 @@ class Scheduler:
         """
         if not self._prefix_sharing:
             return -1, 0, 0
-        reusable = sequence.tokens(0, sequence.sampling_position)  # the logits after later tokens are needed
+        # later tokens are computed in any case, because the logits after them are needed
+        reusable = sequence.tokens(0, sequence.sampling_position)
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):
             if (slot.adapter, slot.is_long) != (sequence.adapter, sequence.is_long):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.generation import GenerationRequest
+from workers.engines.text.reasoning import Thoughts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class TokenSequence:
         prompt_sha256: The hash of the rendered prompt.
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
         is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
+        thoughts: Follows the thoughts of its output; None if the model does not reason.
     """
 
     request: GenerationRequest
@@ -53,10 +55,13 @@ class TokenSequence:
     forced: Sequence[int] = ()
     is_long: bool = False
     prompt_sha256: str | None = None
+    thoughts: Thoughts | None = None
 
     @property
     def known(self) -> int:
-        """How many of its tokens can be computed now. The last forced token is never computed, since no token follows it."""
+        """How many tokens of the sequence can be computed now. The last forced token is never computed, since no token follows
+        it.
+        """
         return len(self.prompt) + (len(self.forced) - 1 if self.forced else len(self.output))
 
     @property
@@ -66,16 +71,18 @@ class TokenSequence:
 
     @property
     def needed_length(self) -> int:
-        """How many tokens its slot must have room for. The output's last token is never computed and needs no room."""
+        """How many tokens the sequence's slot must have room for. The output's last token is never computed and needs no room."""
         return len(self.prompt) + self.request.prompt.params.max_tokens - 1
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that it runs with, if any. Adapters change keys and values, so they share no prefixes with each other."""
+        """The adapter that the sequence runs with, if any. Adapters change keys and values, so sequences with different
+        adapters share no prefixes.
+        """
         return self.request.prompt.adapter
 
     def tokens(self, first: int, end: int) -> list[int]:
-        """Return its tokens from position `first` up to, not including, position `end`."""
+        """Return the sequence's tokens from position `first` up to, not including, position `end`."""
         prompt, rest = len(self.prompt), self.forced or self.output
         return [*self.prompt[first:end], *rest[max(0, first - prompt) : max(0, end - prompt)]]
 

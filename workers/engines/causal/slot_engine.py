@@ -25,7 +25,7 @@ from workers.engines.causal.sequences import Span, TokenSequence
 from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, time_weights
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
-from workers.engines.text.endings import Ending, ending_of
+from workers.engines.text.endings import Ending, ending_of, split_ending
 
 GATHER_DIVISOR: Final = 8
 """With CUDA graphs a prefill step costs as much as several decode steps. So waiting prompts are admitted together, when
@@ -167,6 +167,8 @@ class SlotEngine:
         return done
 
     def _cancelled_ending(self, sequence: TokenSequence) -> Ending:
+        if sequence.thoughts is not None:
+            return split_ending("cancelled", sequence.output, sequence.thoughts)
         return Ending("cancelled", self._model.encoder.decode(sequence.output), len(sequence.output))
 
     def _encode(self) -> list[Completion]:
@@ -184,7 +186,11 @@ class SlotEngine:
                     continue
                 self._active.add(request.request_id)
             sequence = TokenSequence(
-                encoded.request, encoded.tokens, forced=encoded.forced, prompt_sha256=encoded.prompt_sha256
+                encoded.request,
+                encoded.tokens,
+                forced=encoded.forced,
+                prompt_sha256=encoded.prompt_sha256,
+                thoughts=encoded.thinking.follow() if encoded.thinking is not None else None,
             )
             self._sampling_states[sequence] = SamplingState.of(
                 encoded.request.prompt.params, sequence.prompt, forced=encoded.forced
@@ -238,7 +244,7 @@ class SlotEngine:
                 ended += self._run_step([span])[0]
         for sequence, _ in ended:
             if sequence.slot < 0:
-                self._scheduler.waiting.remove(sequence)  # it was put back when all slots were emptied
+                self._scheduler.waiting.remove(sequence)  # the sequence was put back when all slots were emptied
         return ended
 
     def _halve_slots(self, error: Exception) -> None:
@@ -274,7 +280,9 @@ class SlotEngine:
 
     def _ending(self, sequence: TokenSequence) -> Ending | None:
         params, model = sequence.request.prompt.params, self._model
-        return ending_of(sequence.output, params, eos=model.eos, decode=model.encoder.decode)
+        return ending_of(
+            sequence.output, params, eos=model.eos, decode=model.encoder.decode, thoughts=sequence.thoughts
+        )
 
     def _finish_step(
         self, spans: Sequence[Span], ended: Sequence[tuple[TokenSequence, Result]], step_time: StepTime, spent_ns: int
@@ -318,4 +326,6 @@ class SlotEngine:
             sequence.device_ns,
             logprobs=logprobs,
             prompt_sha256=sequence.prompt_sha256,
+            reasoning=result.reasoning,
+            reasoning_tokens=result.reasoning_tokens,
         )

@@ -23,8 +23,8 @@ def split_time(time_ns: int, weights: Sequence[int]) -> list[int]:
 def time_weights(spans: Sequence[Span], step_time: StepTime) -> list[int]:
     """Return a weight for each span (one sequence's tokens in the step): about the nanoseconds that the span took.
 
-    The time of attention is split by how many tokens the span's tokens attend to, the time of the other layers by how many tokens
-    are computed, and the time of sampling by how many tokens are sampled.
+    The time of attention is split by the number of tokens to which the span's tokens attend. The time of the other layers is
+    split by the number of computed tokens, and the time of sampling by the number of sampled tokens.
     """
     reads = [span.size * span.start + span.size * (span.size + 1) // 2 for span in spans]
     read, tokens, samples = sum(reads), sum(span.size for span in spans), sum(span.samples for span in spans)

@@ -16,6 +16,9 @@ Other faults are scripted: `faults` maps a text to a fault. The fault strikes ev
     exit            the process exits at once, when the request begins
     segfault        the process is killed by SIGSEGV, when the request begins
 
+If `thoughts` is set, each answer to messages comes after this many words of thoughts, as a reasoning model writes them. They do
+not count towards `max_tokens`, unless the row itself sets that.
+
 `load_fault` names one of these faults, which strikes while the engine is made. `hang`, `slow` and `flood` have no effect there.
 
     [models.stub]
@@ -29,14 +32,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
 from workers.engines.protocol import EngineStats
-from workers.engines.stub.words import completion_words, logprobs_of, prompt_text
+from workers.engines.stub.words import completion_words, logprobs_of, prompt_text, thought_words
 
 SLOW_STEPS: Final = 10
 """A slow request gets a word only in steps whose number is a multiple of this."""
@@ -65,12 +68,16 @@ class StubOptions(BaseModel):
     crash_rate: float = Field(default=0.0, ge=0.0, le=1.0)
     faults: Mapping[str, ScriptedFault] = {}
     load_fault: ScriptedFault | None = None
+    thoughts: int = Field(default=0, ge=0, le=100_000)
     seed: int = 0
 
 
 @dataclass(slots=True)
 class _Running:
-    """A request in a slot, with the words of its completion. `done_words` counts the words that the request has got so far."""
+    """A request in a slot, with the words of its completion. `done_words` counts the words that the request has got so far.
+
+    The first `thoughts` words are those of thoughts before the answer.
+    """
 
     request_id: str
     prompt_tokens: int
@@ -82,6 +89,7 @@ class _Running:
     logprobs: int | None = None
     done_words: int = 0
     device_ns: int = 0
+    thoughts: int = 0
 
 
 class StubEngine:
@@ -225,10 +233,10 @@ class StubEngine:
                 assert_never(fault)
 
     def _start(self, request: GenerationRequest) -> _Running:
-        words, finish = completion_words(request.prompt)
+        words, finish, thoughts = self._words(request)
         fault = self._scripted_fault(request)
         if fault == "flood":
-            words = ["x" * FLOOD_BYTES]
+            words, thoughts = ["x" * FLOOD_BYTES], 0
         fails = self._is_struck("failure", request.request_id, self._options.failure_rate)
         return _Running(
             request.request_id,
@@ -239,7 +247,20 @@ class StubEngine:
             slow=fault == "slow",
             fault=_FAILURE if fails else None,
             logprobs=1 if request.prompt.continuations else request.prompt.params.logprobs,
+            thoughts=thoughts,
         )
+
+    def _words(self, request: GenerationRequest) -> tuple[list[str], FinishReason, int]:
+        """Return the words of a completion, the reason why it ends, and how many words are those of thoughts."""
+        thoughts, prompt = thought_words(request, self._options.thoughts), request.prompt
+        left = prompt.params.max_tokens - (len(thoughts) if request.thoughts_count else 0)
+        if left < 1:
+            return thoughts, "length", len(thoughts)
+        params = replace(
+            prompt.params, max_tokens=left, min_tokens=max(0, min(prompt.params.min_tokens - len(thoughts), left))
+        )
+        words, finish = completion_words(replace(prompt, params=params))
+        return [*thoughts, *words], finish, len(thoughts)
 
     def _advance(self, prompt_tokens: int) -> None:
         """Give each running request its next word, or all its words if `step_s` is 0.
@@ -281,7 +302,7 @@ class StubEngine:
             return [_completion(one, one.finish) for one in finished]
 
     def _is_struck(self, trouble: str, request_id: str, rate: float) -> bool:
-        """Whether chance strikes a request with this trouble.
+        """Whether the fault `trouble` strikes a request by chance.
 
         Each attempt has its own request id, so chance decides anew for each attempt.
         """
@@ -296,11 +317,17 @@ def _fraction(text: str) -> float:
 def _completion(running: _Running, finish: FinishReason) -> Completion:
     return Completion(
         running.request_id,
-        "" if running.fault else " ".join(running.words[: running.done_words]),
+        "" if running.fault else " ".join(running.words[running.thoughts : running.done_words]),
         finish,
         fault=running.fault if finish == "error" else None,
         prompt_tokens=running.prompt_tokens,
         completion_tokens=running.done_words,
         device_ns=running.device_ns,
         logprobs=() if running.fault else logprobs_of(running.words[: running.done_words], running.logprobs),
+        reasoning=""
+        if running.fault
+        else " ".join(running.words[1 : max(1, min(running.thoughts, running.done_words))])
+        .removesuffix("</think>")
+        .rstrip(),
+        reasoning_tokens=min(running.thoughts, running.done_words),
     )

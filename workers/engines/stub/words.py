@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from jobs.generation import FinishReason, Prompt, TokenLogprob
+from jobs.generation import FinishReason, GenerationRequest, Prompt, TokenLogprob
 from workers.engines.text.endings import stop_at
 
 _VOCABULARY: Final = (
@@ -34,7 +34,10 @@ def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
     params = prompt.params
     roles = "/".join(message.role for message in prompt.messages)
     turns = "\n".join(message.content.replace("\\", "\\\\").replace("\n", "\\n") for message in prompt.messages)
-    chooser = random.Random(f"{params.seed}/{prompt.adapter}/{roles}/{prompt.text or turns}")
+    kwargs = (
+        f"/{sorted(prompt.chat_template_kwargs.items())}" if prompt.chat_template_kwargs and prompt.messages else ""
+    )
+    chooser = random.Random(f"{params.seed}/{prompt.adapter}/{roles}{kwargs}/{prompt.text or turns}")
     wanted = max(params.min_tokens, chooser.randint(1, 2 * MEAN_WORDS - 1))
     words: list[str] = []
     while len(words) < min(wanted, params.max_tokens):
@@ -43,6 +46,25 @@ def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
     finish: FinishReason = "stop" if wanted <= params.max_tokens else "length"
     words = words[: min(wanted, params.max_tokens)]
     return _stopped(words, params.stop, params.min_tokens) or (words, finish)
+
+
+def thought_words(request: GenerationRequest, words: int) -> list[str]:
+    """Return the words of the thoughts before an answer: `<think>`, then `words` words, then `</think>`.
+
+    There are none before the continuation of a raw text, and none if the row sets `enable_thinking` to false. If `max_tokens`
+    counts thoughts too, they end there.
+    """
+    prompt = request.prompt
+    if (
+        not words
+        or not prompt.messages
+        or prompt.continuations
+        or prompt.chat_template_kwargs.get("enable_thinking") is False
+    ):
+        return []
+    chooser = random.Random(f"{prompt.params.seed}/thoughts")
+    thoughts = ["<think>", *chooser.choices(_WORDS, k=words), "</think>"]
+    return thoughts[: prompt.params.max_tokens] if request.thoughts_count else thoughts
 
 
 def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:

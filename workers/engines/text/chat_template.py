@@ -1,12 +1,14 @@
 """A chat template renders turns, each a role and a content, in the form that a model was trained to read.
 
-Templates differ in the conversations that they take. Some templates refuse all system turns, late system turns, empty system
+Templates differ in the conversations that they accept. Some templates refuse all system turns, late system turns, empty system
 turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is tried on each
-form of conversation, with placeholders for the contents. Turns are joined only if the template needs this.
+form of conversation, with placeholders for the contents. Turns are joined only if the template does not take them as they are.
 """
 
+import json
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
@@ -22,12 +24,39 @@ character again."""
 _DATE: Final = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 _CLOCK: Final = "{% macro strftime_now(format) %}{{ dates_by_format[format] }}{% endmacro %}{{ '' }}"
 _SHAPES: Final = 1024
-"""The results of `_tried` are kept for at most this many forms of conversation. If a new form comes after that, all results are
-dropped."""
+"""`ChatTemplate` keeps the results of `_tried` for at most this many forms of conversation. If one more form comes, all results
+are dropped.
+"""
 
 Turn = tuple[str, str]
 Join = Callable[[Sequence[Turn]], list[Turn]]
 Signature = tuple[list[str], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt as the model gets it: tokens and text. `tail` is the text that a chat template wrote after the last content."""
+
+    tokens: list[int]
+    text: str
+    tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What was found out by a trial with placeholders: how to join the turns, the signature of the text, and its tail."""
+
+    join: Join
+    signature: Signature
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """What a template gets beside the turns: the time that it may ask for, and the arguments of the row and the model's card."""
+
+    created_at: datetime | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -43,35 +72,43 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._shapes: dict[tuple[Turn, ...], tuple[Join, Signature]] = {}
-        source = _source(tokenizer)
-        self._formats = {found[2] for found in _DATE.finditer(source)}
-        self.controls = ControlTexts(tokenizer, source, self._pieces())
+        self._shapes: dict[tuple[str, tuple[Turn, ...]], _Shape] = {}
+        self.source = _source(tokenizer)
+        self._formats = {found[2] for found in _DATE.finditer(self.source)}
+        self.controls = ControlTexts(tokenizer, self.source, self._pieces())
 
-    def encode(self, turns: Sequence[Turn], created_at: datetime | None = None) -> tuple[list[int], str]:
-        """Return the tokens of a conversation, with the beginning of the answer to come, and the rendered text of both.
+    def encode(
+        self, turns: Sequence[Turn], created_at: datetime | None = None, kwargs: Mapping[str, Any] | None = None
+    ) -> RenderedPrompt:
+        """Return a conversation with the beginning of the answer to come, as the model gets it.
 
-        Only the template begins and ends turns. Contents cannot. If the template asks for the date, it gets the date of
-        `created_at`. None: today's date.
+        Only the template begins and ends turns. Contents cannot, and neither can `kwargs`, the further arguments of the template.
+        If the template asks for the date, it gets the date of `created_at`. None: today's date.
 
         Raises:
             Refused: The template refuses the conversation.
-            Forged: A content holds a control text that cannot be encoded as ordinary characters.
+            Forged: A content holds a control text that cannot be encoded as ordinary characters, or an argument holds one.
         """
+        arguments = _Arguments(created_at, kwargs or {})
+        for value in arguments.kwargs.values():
+            if isinstance(value, str) and self.controls.holds_any(value):
+                raise Forged(value)
         mark = _mark_for(turns)
-        join, wanted = self._shape(turns)
+        shape = self._shape(turns, arguments.kwargs)
         controls = {n for n, (_, content) in enumerate(turns) if self.controls.holds_any(content)}
         answers = {n for n in controls if turns[n][0] == "assistant"}
-        # Some templates cut thoughts out of earlier answers. So the answers are first rendered without placeholders.
+        # Some templates cut thoughts out of earlier answers, and must see the answers for that. So in the first try no answer
+        # gets a placeholder, in the second every content with a control text gets one, in the third every content.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
-            text = self._render(join(_with_places(turns, hidden, mark)), created_at)
+            text = self._render(shape.join(_with_places(turns, hidden, mark)), arguments)
             tokens = self._encode(text, turns, mark)
-            if self.controls.signature(text, tokens) == wanted:
-                return tokens, _place(mark).sub(lambda place: turns[int(place[1])][1].strip(), text)
+            if self.controls.signature(text, tokens) == shape.signature:
+                whole = _place(mark).sub(lambda place: turns[int(place[1])][1].strip(), text)
+                return RenderedPrompt(tokens, whole, shape.tail)
         raise Forged("\n".join(content for _, content in turns))
 
     def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
-        """Return the tokens of a rendered text, in which a content's tokens replace the content's placeholder."""
+        """Return the tokens of a rendered text. The tokens of each content take the place of its placeholder."""
         first, *rest = _place(mark).split(text)
         tokens = list(self._tokenizer(first, add_special_tokens=False)["input_ids"]) if first else []
         for number, piece in zip(rest[::2], rest[1::2], strict=True):
@@ -79,48 +116,54 @@ class ChatTemplate:
             tokens += self.controls.following(piece)
         return tokens
 
-    def _shape(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
-        """Return the way to join turns in conversations of this form, and the signature (`ControlTexts`) of the rendered text.
+    def _shape(self, turns: Sequence[Turn], kwargs: Mapping[str, Any]) -> _Shape:
+        """Return what a trial of conversations of this form gives, with these arguments.
 
         The form of a conversation is the roles of the turns, and the contents that are blank.
         """
-        shape = tuple((role, "" if content.strip() else f"-{content}") for role, content in turns)
-        if shape not in self._shapes:
+        form = tuple((role, "" if content.strip() else f"-{content}") for role, content in turns)
+        key = json.dumps(dict(kwargs), sort_keys=True), form
+        if key not in self._shapes:
             if len(self._shapes) >= _SHAPES:
                 self._shapes.clear()
-            self._shapes[shape] = self._tried(turns)
-        return self._shapes[shape]
+            self._shapes[key] = self._tried(turns, kwargs)
+        return self._shapes[key]
 
-    def _tried(self, turns: Sequence[Turn]) -> tuple[Join, Signature]:
+    def _tried(self, turns: Sequence[Turn], kwargs: Mapping[str, Any]) -> _Shape:
         """Try the ways to join turns, in the order of `JOINS`, until the template renders all contents.
 
-        Returns the way that was found, and the signature of the rendered text. Raises Refused if no way was found.
+        Raises Refused if it does so in none of these ways.
         """
         places = _with_places(turns, range(len(turns)), MARK)
         refusals = []
         for join in JOINS:
             joined = join(places)
             try:
-                text = self._render(joined)
+                text = self._render(joined, _Arguments(kwargs=kwargs))
             except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
                 refusals.append(str(error))
                 continue
             lost = [role for role, content in joined if _is_lost(content, text)]
             if not lost:
                 tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-                return join, self.controls.signature(text, tokens)
+                return _Shape(join, self.controls.signature(text, tokens), _place(MARK).split(text)[-1])
             refusals.append(f"it leaves out a turn of the role {lost[0]}")
         raise Refused(f"The model's chat template refuses these messages: {refusals[-1]}")
 
-    def _render(self, turns: Sequence[Turn], created_at: datetime | None = None) -> str:
+    def _render(self, turns: Sequence[Turn], arguments: _Arguments) -> str:
         messages = [{"role": role, "content": content} for role, content in turns]
+        created_at = arguments.created_at
         dated = {} if created_at is None or not self._formats else self._dated(created_at)
-        return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **dated))
+        return str(
+            self._tokenizer.apply_chat_template(
+                messages, **{**arguments.kwargs, **dated}, add_generation_prompt=True, tokenize=False
+            )
+        )
 
     def _dated(self, created_at: datetime) -> dict[str, Any]:
-        """Return arguments that make the template see the date of `created_at`.
+        """Return arguments by which the template sees the date of `created_at`.
 
-        A template takes no function as an argument, so it gets a table of dates by format.
+        A template cannot be given a function that formats the date. So it gets a table: format -> the date in this format.
         """
         dates = {one: created_at.strftime(one) for one in self._formats}
         return {"chat_template": _CLOCK + self._tokenizer.get_chat_template(), "dates_by_format": dates}
@@ -134,7 +177,7 @@ class ChatTemplate:
         pieces: list[str] = []
         for turns in ([system, user, answer, user], [user, answer, user], [system, user], [user]):
             try:
-                pieces += _place(MARK).split(self._render(turns))[::2]
+                pieces += _place(MARK).split(self._render(turns, _Arguments()))[::2]
             except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
                 continue
         return pieces
@@ -160,9 +203,10 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
-    """Put each system turn at the beginning of the user turn after it, or make it a user turn if another turn or none follows.
+    """Put each system turn at the beginning of the user turn that follows it. If no user turn follows, make the system turn a
+    user turn.
 
-    Without `first_too`, a system turn that begins the conversation stays.
+    If `first_too` is false, a system turn that begins the conversation stays as it is.
     """
     folded: list[Turn] = []
     pending: list[str] = []
@@ -197,7 +241,7 @@ JOINS: Final[tuple[Join, ...]] = (
 
 
 def _with_places(turns: Sequence[Turn], hidden: Container[int], mark: str) -> list[Turn]:
-    """Return the turns with a placeholder for each content whose turn's number is in `hidden`.
+    """Return the turns. In each turn whose number is in `hidden`, a placeholder replaces the content.
 
     White space around a content stays, so that the template can cut it. Blank contents get no placeholder.
     """

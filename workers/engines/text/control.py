@@ -15,7 +15,7 @@ ANCHORS: Final = ("\n", "|", ".", "0", "a", " ")
 one of these characters before it, and the character's tokens are dropped."""
 
 _RENDERED: Final = re.compile(r"<<[^<>\n]{1,60}>>|<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
-"""Matches the turn markers in a text that a chat template renders."""
+"""Matches the turn markers in a text that a chat template has rendered."""
 
 _WRITTEN: Final = re.compile(r"<<[/\w]{1,60}>>|<\|[^<>|\s]{1,60}\|>|</?[\w\uff5c\u2581]{1,60}>|\[/?[A-Z][A-Z_]{1,60}\]")
 """Matches the turn markers in the source of a chat template. The markers of some turns, such as those of tools, are in none of
@@ -24,9 +24,10 @@ the texts that `ChatTemplate` renders on trial."""
 _HEADING: Final = re.compile(r"^#+ ?[^\n]{2,60}$", re.MULTILINE)
 _LABEL: Final = re.compile(r"[A-Za-z][\w ]{1,40}:(?=\s*$)")
 _LAST_WORD: Final = re.compile(r"\b[A-Za-z]\w{2,20}:(?=\s*$)")
-"""These three match turn markers that are words, such as `### Response:`, or `USER:` at the end of a rendered text. Ordinary
-content may hold the same words. So content is never refused because of such a marker, even if the marker cannot be encoded as
-ordinary characters."""
+"""`_HEADING`, `_LABEL` and `_LAST_WORD` match turn markers that are words, such as `### Response:`, or `USER:` at the end of a
+rendered text. Ordinary content may hold the same words. So content is never refused because of such a marker, even if the
+marker cannot be encoded as ordinary characters.
+"""
 
 
 class Forged(Exception):
@@ -41,7 +42,8 @@ class Forged(Exception):
 
 
 class ControlTexts:
-    """The control texts of a tokenizer and its chat template. This class also encodes content, without control tokens.
+    """The control texts of a tokenizer and its chat template. This class also encodes content so that it holds no control
+    tokens.
 
     Args:
         tokenizer: A tokenizer of transformers.
@@ -137,7 +139,9 @@ class ControlTexts:
         return tokens
 
     def following(self, text: str) -> list[int]:
-        """Return the tokens of a text that stands after another text, without the space that may be put before a prompt."""
+        """Return the tokens that a text has when it stands after another text. Some tokenizers put a space before a prompt; it
+        is left out here.
+        """
         if not text:
             return []
         return next((tokens for _, tokens in self._after_anchors(text)), None) or self._ids(text)
@@ -145,7 +149,8 @@ class ControlTexts:
     def _literal(self, text: str) -> list[int]:
         """Return tokens that spell a control text without being control tokens. Each character is encoded by itself.
 
-        If this does not give the text back, a turn marker that is words is encoded whole. For any other text, `Forged` is raised.
+        If these tokens do not decode to the text, the text is encoded as a whole if it is a turn marker that consists of words.
+        For any other text, `Forged` is raised.
         """
         if text not in self._literals:
             self._literals[text] = self._characters(text)
@@ -183,9 +188,9 @@ class ControlTexts:
         return whole.startswith(before) and whole[len(before) :] in {text, normal, text.lower(), normal.lower()}
 
     def _after_anchors(self, text: str) -> Iterable[tuple[str, list[int]]]:
-        """Yield each anchor (`ANCHORS`) with the tokens that a text has after it.
+        """Yield each anchor (`ANCHORS`), and the tokens that the text has after this anchor.
 
-        Anchors that the tokenizer joins with the beginning of the text are left out.
+        An anchor is left out if the tokenizer joins it with the beginning of the text.
         """
         for anchor in ANCHORS:
             head, whole = self._ids(anchor), self._ids(anchor + text)
@@ -220,11 +225,11 @@ class ControlTexts:
 
 
 def _control_tokens(tokenizer: Any, template: str) -> dict[int, str]:
-    """Return the texts of the control tokens, by token: special tokens, and added tokens of two sorts.
+    """Return token -> its text, for all control tokens: the special tokens, and two sorts of added tokens.
 
-    The tokenizer names an added token in its `chat_control_tokens`, or the token looks like a marker and stands in `template`. A
-    token of white space or of a
-    single character is ordinary text, even if a tokenizer pads with it, as some do with `!`.
+    An added token is a control token if the tokenizer names it in `chat_control_tokens`, or if it looks like a marker and
+    stands in `template`. A token of white space or of a single character is ordinary text, even if a tokenizer pads with it, as
+    some do with `!`.
     """
     special = zip(getattr(tokenizer, "all_special_ids", ()), getattr(tokenizer, "all_special_tokens", ()), strict=True)
     found = {token: str(text) for token, text in special}
@@ -245,7 +250,7 @@ def _unknown_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def _any_of(texts: set[str]) -> re.Pattern[str] | None:
-    """Return a pattern that matches any of these texts, the longest one that fits; None if there are no texts."""
+    """Return a pattern that matches any of these texts. If several fit, it matches the longest. None if there are no texts."""
     return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))) if texts else None
 
 

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobs.catalog import ModelCard
 from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
-from workers.engines.text.chat_template import ChatTemplate, Refused
+from workers.engines.text.chat_template import ChatTemplate, Refused, RenderedPrompt
 from workers.engines.text.control import ControlTexts, Forged
+from workers.engines.text.reasoning import Thinking
+from workers.engines.text.reasoning_forms import Marks, form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,14 @@ class Encoded:
     """A request and the tokens of its prompt.
 
     `forced` are the tokens of the request's continuation. The engine takes them and samples none. `prompt_sha256` is the hash of
-    the rendered prompt.
+    the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it may not.
     """
 
     request: GenerationRequest
     tokens: list[int]
     forced: Sequence[int] = ()
     prompt_sha256: str | None = None
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +45,31 @@ class Encoder:
         tokenizer: A tokenizer of transformers.
         vocabulary: The number of tokens that the model has.
         context: The largest number of tokens that a prompt and its completion may have in sum; None if the model names no limit.
+        card: The model's card: how it marks its thoughts, and the arguments that its chat template gets.
     """
 
     tokenizer: Any
     vocabulary: int
     context: int | None
+    card: ModelCard = field(default_factory=ModelCard)
     template: ChatTemplate | None = field(init=False, repr=False, compare=False)
     controls: ControlTexts = field(init=False, repr=False, compare=False)
+    marks: Marks | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         template = ChatTemplate(self.tokenizer) if self.tokenizer.chat_template else None
         controls = template.controls if template else ControlTexts(self.tokenizer, "", ())
+        form = form_of(self.card.reasoning, self.tokenizer, template.source) if template else None
+        marks = Marks(form, self.tokenizer, template.source, self.decode) if template and form else None
         object.__setattr__(self, "template", template)
         object.__setattr__(self, "controls", controls)
+        object.__setattr__(self, "marks", marks)
 
     def encode(self, request: GenerationRequest) -> Encoded | Fault:
         """Return a request with its tokens, or a Fault that says why the request cannot run.
 
-        Messages go through the model's chat template. Text does not. A special token or turn marker (see `control`) in a message,
-        a text or a continuation is encoded as ordinary characters.
+        Messages are rendered by the model's chat template; a raw text is not. A special token or turn marker (see `control`) in
+        a message, a text or a continuation is encoded as ordinary characters.
         """
         try:
             return self._encoded(request)
@@ -86,17 +96,20 @@ class Encoder:
         if fault := self._unsupported(request.prompt):
             return fault
         try:
-            tokens, text = self._tokens(request)
-            sha256 = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-            encoded_prompt = Encoded(self._with_stop_tokens(request), tokens, prompt_sha256=sha256)
-            encoded = self._force_continuation(encoded_prompt) if request.prompt.continuations else encoded_prompt
+            prompt = self._rendered(request)
+            sha256 = hashlib.sha256(prompt.text.encode(errors="surrogatepass")).hexdigest()
+            encoded_prompt = Encoded(self._with_stop_tokens(request), prompt.tokens, prompt_sha256=sha256)
+            if request.prompt.continuations:
+                encoded = self._force_continuation(encoded_prompt)
+            else:
+                encoded = self._with_thinking(encoded_prompt, prompt.tail)
         except Refused as refused:
             return Fault("unsupported_parameter", str(refused))
         except Forged as forged:
             return Fault("forged_turn", str(forged))
         if isinstance(encoded, Fault):
             return encoded
-        return self._fault(encoded.tokens, encoded.request.prompt.params.max_tokens) or encoded
+        return self._fault(encoded.tokens, encoded.request.prompt.params.max_tokens) or self._with_room(encoded)
 
     def _unsupported(self, prompt: Prompt) -> Fault | None:
         """Return a Fault if the prompt asks for something that this engine or model cannot do; else None."""
@@ -126,10 +139,31 @@ class Encoder:
         params = replace(params, stop_token_ids=(*params.stop_token_ids, *known))
         return replace(request, prompt=replace(request.prompt, params=params))
 
-    def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
-        """Return the prompt encoded so that its one continuation is scored: the continuation's tokens are forced, not sampled.
+    def _with_thinking(self, encoded: Encoded, tail: str) -> Encoded:
+        """Return the prompt with what is known of the thoughts of its completion. After a raw text nothing is kept apart."""
+        request = encoded.request
+        if self.marks is None or not request.prompt.messages:
+            return encoded
+        contents = [message.content for message in request.prompt.messages]
+        limit = None if request.thoughts_count else request.prompt.params.max_tokens
+        return replace(encoded, thinking=Thinking.of(self.marks, tail, contents, limit))
 
-        Returns a Fault if the continuation has no tokens, or a token outside the model's vocabulary.
+    def _with_room(self, encoded: Encoded) -> Encoded:
+        """Return the prompt with a higher `max_tokens` if that limits the answer alone, and thoughts may come before it."""
+        thinking, prompt = encoded.thinking, encoded.request.prompt
+        if thinking is None or thinking.answer_tokens is None or thinking.inside is False:
+            return encoded
+        most = prompt.params.max_tokens + self.card.reasoning_max_tokens
+        if self.context is not None:
+            most = min(most, self.context - len(encoded.tokens))
+        params = replace(prompt.params, max_tokens=max(most, prompt.params.max_tokens))
+        return replace(encoded, request=replace(encoded.request, prompt=replace(prompt, params=params)))
+
+    def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
+        """Return the prompt, encoded so that its one continuation is scored. The engine takes the tokens of the continuation,
+        and samples none.
+
+        Returns a Fault if the continuation has no tokens, or has a token outside the model's vocabulary.
         """
         request = encoded_prompt.request
         (text,) = request.prompt.continuations
@@ -147,13 +181,14 @@ class Encoder:
     def _token_text(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
-    def _tokens(self, request: GenerationRequest) -> tuple[list[int], str]:
-        """Return the tokens of a request's prompt, and the prompt's text as the model gets it."""
+    def _rendered(self, request: GenerationRequest) -> RenderedPrompt:
+        """Return a request's prompt as the model gets it."""
         prompt = request.prompt
         if self.template is not None and prompt.messages:
             turns = [(message.role, message.content) for message in prompt.messages]
-            return self.template.encode(turns, request.created_at)
-        return self.controls.prompt(prompt.text) if prompt.text.strip() else [], prompt.text
+            kwargs = {**self.card.chat_template_kwargs, **prompt.chat_template_kwargs}
+            return self.template.encode(turns, request.created_at, kwargs)
+        return RenderedPrompt(self.controls.prompt(prompt.text) if prompt.text.strip() else [], prompt.text)
 
     def _fault(self, tokens: list[int], max_tokens: int) -> Fault | None:
         if not tokens:

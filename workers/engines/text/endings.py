@@ -1,24 +1,32 @@
 """A completion ends at an end token of the model or the request, at a stop text, at max_tokens, or when it is cancelled."""
 
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.generation import FinishReason, SamplingParams, TokenLogprob
+from workers.engines.text.reasoning import Answer, Thoughts
+from workers.engines.text.reasoning_forms import Decode
 
 TAIL_TOKENS: Final = 8
-"""Stop texts are first looked for in only the last tokens, because decoding a long text after every token is slow. The number of
-these tokens is this one, plus four for each character of the longest stop text."""
+"""A stop text is first looked for in the last tokens alone, because it is slow to decode a long text after every token. The
+number of these last tokens is TAIL_TOKENS, plus four for each character of the longest stop text.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities."""
+    """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities.
+
+    `reasoning` is the thoughts that stand before the text, and `reasoning_tokens` the number of tokens before the text.
+    """
 
     reason: FinishReason
     text: str
     tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    reasoning_tokens: int = 0
 
 
 def ending_of(
@@ -26,10 +34,13 @@ def ending_of(
     params: SamplingParams,
     *,
     eos: Container[int],
-    decode: Callable[[list[int]], str],
+    decode: Decode,
     cancelled: bool = False,
+    thoughts: Thoughts | None = None,
 ) -> Ending | None:
     """Return how a completion ends with its last token; None if it does not end there. Call this after every token.
+
+    Stop texts, and stop tokens that are ordinary tokens, do not end thoughts.
 
     Args:
         tokens: The completion so far.
@@ -37,24 +48,68 @@ def ending_of(
         eos: The end tokens of the model.
         decode: Turns tokens into text, without special tokens.
         cancelled: Whether the request was cancelled.
+        thoughts: Follows the thoughts of this completion; None if its model does not reason.
     """
-    if params.stop and len(tokens) >= params.min_tokens:
-        tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
-        if len(tokens) <= tail or stop_at(decode(tokens[-tail:]), params.stop) is not None:
-            whole = decode(tokens)
-            floor = len(decode(tokens[: max(0, params.min_tokens - 1)]))
-            if (cut := stop_at(whole, params.stop, floor)) is not None:
-                return Ending("stop", whole[:cut], len(tokens))
+    answer = Answer() if thoughts is None else thoughts.answer(tokens)
+    if answer is not None and (stopped := _stopped(tokens, params, decode, thoughts, answer)):
+        return stopped
+    by_end_token = len(tokens) >= params.min_tokens and (
+        tokens[-1] in eos
+        or (
+            tokens[-1] in params.stop_token_ids
+            and (
+                thoughts is None
+                or (answer is not None and len(tokens) > answer.first)
+                or thoughts.marks.is_special(tokens[-1])
+            )
+        )
+    )
     reason: FinishReason
-    if (tokens[-1] in eos or tokens[-1] in params.stop_token_ids) and len(tokens) >= params.min_tokens:
+    if by_end_token:
         reason = "stop"
     elif cancelled:
         reason = "cancelled"
-    elif len(tokens) >= params.max_tokens:
+    elif len(tokens) >= params.max_tokens or _answer_is_full(tokens, thoughts, answer):
         reason = "length"
     else:
         return None
-    return Ending(reason, decode(tokens), len(tokens))
+    if thoughts is None:
+        return Ending(reason, decode(tokens), len(tokens))
+    late = thoughts.answer(tokens, ended=True) if answer is None else None
+    if late is not None and (stopped := _stopped(tokens, params, decode, thoughts, late)):
+        return stopped
+    return split_ending(reason, tokens, thoughts, by_end_token=by_end_token)
+
+
+def split_ending(reason: FinishReason, tokens: list[int], thoughts: Thoughts, *, by_end_token: bool = False) -> Ending:
+    """Return the ending of a completion whose thoughts are kept apart from its text."""
+    split = thoughts.split(tokens, by_end_token=by_end_token)
+    return Ending(reason, split.text, len(tokens), reasoning=split.reasoning, reasoning_tokens=split.reasoning_tokens)
+
+
+def _stopped(
+    tokens: list[int], params: SamplingParams, decode: Decode, thoughts: Thoughts | None, answer: Answer
+) -> Ending | None:
+    """Return the ending at the first stop text of the answer; None if the answer has no stop text."""
+    if not params.stop or len(tokens) < params.min_tokens:
+        return None
+    tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
+    if len(tokens) > tail and stop_at(decode(tokens[-tail:]), params.stop) is None:
+        return None
+    decode_answer = decode if thoughts is None else thoughts.decoded(answer)
+    text = decode_answer(tokens)
+    floor = len(decode_answer(tokens[: max(0, params.min_tokens - 1)]))
+    if (cut := stop_at(text, params.stop, floor)) is None:
+        return None
+    if thoughts is None:
+        return Ending("stop", text[:cut], len(tokens))
+    return replace(split_ending("stop", tokens, thoughts), text=text[:cut])
+
+
+def _answer_is_full(tokens: list[int], thoughts: Thoughts | None, answer: Answer | None) -> bool:
+    """Whether the answer alone has as many tokens as it may have."""
+    limit = None if thoughts is None else thoughts.thinking.answer_tokens
+    return limit is not None and answer is not None and len(tokens) - answer.first >= limit
 
 
 def stop_at(text: str, stop: Sequence[str], floor: int = 0) -> int | None:

@@ -1,29 +1,37 @@
--- changes: put before every script, after records. It gathers all that a script changes, and `write` writes it with one
--- command a key. A script calls `write` at its end, and before it reads a set of jobs that it may have changed.
+-- changes: a part that is put before every script, after records. It gathers the changes that a script makes, and `write`
+-- sends them to Redis with few commands for each key. A script calls `write` at its end, and before it reads a set of jobs
+-- that it may have changed.
 
-local TABLE_FROM = 16 -- with this many new members Redis is made to keep a key as a table: it searches a list for each member
+-- If a key gets this many new members at once, Redis is made to keep the key as a table. It would search a list once for
+-- each member.
+local TABLE_FROM = 16
 local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes Redis turn the key into a table
 
 local moved_jobs = {} -- key of a set -> job -> its score, or false to remove it
-local moved_members = {} -- group -> member of `ready` -> whether it is added
+local moved_members = {} -- group -> member of `ready` -> true to add it, false to remove it
 local removed_payloads = {} -- the jobs whose payloads are removed
-local state_changes = {} -- batch -> r, d or l -> by how much that count changes
-local number_changes = {[TENANTS] = {}, [FLIGHTS] = {}} -- hash -> field -> by how much that number changes
+local number_changes = {[FLIGHTS] = {}, [COUNTS] = {}} -- hash -> field -> by how much that number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
-local known_sizes = {} -- key of a set -> how many members it has, if that was asked
+local known_sizes = {} -- key of a set -> how many members it has, if Redis was asked
+local emptied = {} -- group or queue -> whether `ready` has no member of it any more, after some were removed
 local bytes_change = 0
 
 local function add(numbers, field, by)
   numbers[field] = (numbers[field] or 0) + by
 end
 
-local function count_job(batch, state, by)
-  local states = state_changes[batch] or {}
-  state_changes[batch] = states
-  add(states, COUNTED_AS[state], by)
+-- Count a job that comes into a state (1) or leaves it (-1).
+local function count_job(r, state, by)
+  state = COUNTED_AS[state]
+  add(number_changes[COUNTS], r.batch .. '|' .. state, by)
+  add(number_changes[COUNTS], '|' .. state, by)
+  if state == 'l' then
+    add(number_changes[FLIGHTS], r.tenant, by)
+    add(number_changes[FLIGHTS], ALL, by)
+  end
 end
 
--- Put a job into a set, with its score; false removes it.
+-- Put a job into a set with this score, or remove the job from the set if `score` is false.
 local function move(set, job, score)
   local jobs = moved_jobs[set] or {}
   moved_jobs[set] = jobs
@@ -36,7 +44,8 @@ local function move_member(group, member, is_added)
   members[member] = is_added
 end
 
--- Write the changes of one set. `score` is given if all members have the same. Returns by how many members the set has grown.
+-- Write the changes of one set. If all members get the same score, it is `score`. Returns by how many members the set has
+-- grown.
 local function write_set(set, scores, score)
   local removed, added = {}, {}
   for member, own_score in pairs(scores) do
@@ -56,14 +65,64 @@ local function write_set(set, scores, score)
   return grown
 end
 
+-- Return the first members of `ready` that begin with `stem` and a |, at most `limit`.
+local function first_of(stem, limit)
+  return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. stem .. '|', '(' .. stem .. '}', 'LIMIT', 0, limit) or {}
+end
+
+-- Return the level of a group without what it gained by waiting: its priority, or 10 for dying jobs.
+local function own_level_of(group)
+  local inverse = string.sub(group, 1, 1)
+  return inverse == DYING and 10 or 9 - inverse
+end
+
+-- Return the number of a group in `waits` if it was served at `now`.
+local function wait_from(group, now)
+  return text_of(now - own_level_of(group) * (tonumber(meta('aging')) or AGING_MS))
+end
+
+-- Note in `waits` that a group has ready jobs, or forget the group, and the queues that have none, after `members` of it
+-- were added and removed.
+local function note_members(group, members)
+  local is_new, queues = false, {}
+  for member, is_added in pairs(members) do
+    is_new = is_new or is_added
+    if not is_added then
+      queues[string.match(member, '^([^|]*|[^|]*|[^|]*|[^|]*)|') or ''] = true
+    end
+  end
+  for queue in pairs(queues) do
+    emptied[queue] = not first_of(queue, 1)[1]
+    if emptied[queue] then
+      set_meta('deficit|' .. queue, false)
+    end
+  end
+  emptied[group] = not is_new and not first_of(group, 1)[1]
+  if is_new then
+    redis.call('ZADD', WAITS, 'NX', wait_from(group, now_ms()), group)
+  elseif emptied[group] then
+    redis.call('ZREM', WAITS, group)
+    for _, name in ipairs({'deficit|', 'owed|', 'turn|'}) do
+      set_meta(name .. group, false)
+    end
+  end
+end
+
+local function write_members()
+  local groups = moved_members
+  moved_members = {}
+  for group, members in pairs(groups) do
+    write_set(READY, members, '0')
+    note_members(group, members)
+  end
+end
+
 local function write_sets()
   for set, scores in pairs(moved_jobs) do
     write_set(set, scores)
   end
-  for group, members in pairs(moved_members) do
-    add(number_changes[TENANTS], group, write_set(READY, members, '0'))
-  end
-  moved_jobs, moved_members = {}, {}
+  moved_jobs = {}
+  write_members()
 end
 
 local function write_jobs()
@@ -87,7 +146,8 @@ local function write_jobs()
   unwritten_jobs, removed_payloads = {}, {}
 end
 
--- Return the numbers of a hash by field, at least those of the fields in `asked`. Unknown ones are read in one command.
+-- Return field -> number for a hash, with at least the fields in `asked`. Numbers that are not known yet are read in one
+-- command.
 local function numbers_of(hash, asked)
   local numbers, unknown = known_numbers[hash] or {}, {}
   known_numbers[hash] = numbers
@@ -102,24 +162,21 @@ local function numbers_of(hash, asked)
   return numbers
 end
 
--- Write the changed numbers of a hash. A field that becomes 0 is removed. In `counts` a number below 0 stays, so that
--- `is_whole` of mend.lua sees it.
+-- Write the changed numbers of a hash. A field that becomes 0 is removed. A number below 0 shows that something was counted
+-- wrong: the next claim mends the lane.
 local function write_numbers(hash, changes)
   local numbers, removed, changed = numbers_of(hash, changes), {}, {}
   for field, by in pairs(changes) do
-    local before = numbers[field]
-    numbers[field] = before + by
-    if by ~= 0 and (numbers[field] == 0 or (numbers[field] < 0 and hash ~= COUNTS)) then
+    numbers[field] = numbers[field] + by
+    if numbers[field] < 0 then
+      set_meta('wrong', '1')
       numbers[field] = 0
+    end
+    if by ~= 0 and numbers[field] == 0 then
       removed[#removed + 1] = field
     elseif by ~= 0 then
       changed[#changed + 1] = field
       changed[#changed + 1] = text_of(numbers[field])
-    end
-    if hash == TENANTS and by ~= 0 and numbers[field] == 0 then
-      set_meta('served|' .. field, false)
-    elseif hash == TENANTS and by > 0 and before == 0 and not meta('served|' .. field) then
-      set_meta('served|' .. field, text_of(now_ms()))
     end
   end
   call_with('HDEL', hash, removed)
@@ -127,14 +184,6 @@ local function write_numbers(hash, changes)
 end
 
 local function write_counts()
-  local changes = {}
-  for batch, states in pairs(state_changes) do
-    for state, by in pairs(states) do
-      changes[batch .. '|' .. state] = by
-    end
-  end
-  state_changes = {}
-  number_changes[COUNTS] = changes
   for hash, fields in pairs(number_changes) do
     if next(fields) then
       number_changes[hash] = {}

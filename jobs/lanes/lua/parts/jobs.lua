@@ -1,4 +1,5 @@
--- jobs: put before every script, after changes. It moves jobs from state to state, and tells which leases still hold.
+-- jobs: a part that is put before every script, after changes. It moves jobs from state to state, and tells which leases
+-- still hold.
 
 local function is_leased(r)
   return r.state == 'l' or r.state == 'b'
@@ -10,15 +11,17 @@ end
 
 -- Return the member of `ready` that stands for a job.
 local function member_of(job, r)
-  return group_of(r) .. '|' .. string.format('%010d', 9999999999 - r.cost) .. '|' .. r.round .. '|' .. r.bytes .. '|' .. job
+  local batch = get_batch(r.batch)
+  local due = batch and tonumber(batch.due) and string.format('%013d', batch.due) or NOT_DUE
+  return group_of(r) .. '|' .. due .. '|' .. r.batch .. '|' .. string.format('%010d', r.place) .. '|' .. r.cost .. '|'
+    .. r.round .. '|' .. r.bytes .. '|' .. job
 end
 
 -- Take a job out of the set of its state. `member` is the job's member of `ready`, if the caller knows it.
 local function take_out(job, r, member)
-  count_job(r.batch, r.state, -1)
+  count_job(r, r.state, -1)
   if is_leased(r) then
     move(LEASED, job, false)
-    add(number_changes[FLIGHTS], r.tenant, -1)
   elseif r.state == 'd' then
     move(DELAYED, job, false)
   elseif r.state == 's' then
@@ -28,13 +31,13 @@ local function take_out(job, r, member)
   end
 end
 
--- Give a job a new state, and put it into the set of that state. `at` is when it is due or when its lease runs out.
+-- Give a job a new state, and put it into the set of that state. `at` is the time when a delayed job is due, or when the
+-- lease of a leased job runs out.
 local function put_in(job, r, state, at)
   r.state = state
-  count_job(r.batch, state, 1)
+  count_job(r, state, 1)
   if is_leased(r) then
     move(LEASED, job, at)
-    add(number_changes[FLIGHTS], r.tenant, 1)
   elseif state == 'd' then
     move(DELAYED, job, at)
   elseif state == 's' then
@@ -45,7 +48,7 @@ local function put_in(job, r, state, at)
   put_job(job, r)
 end
 
--- Remove a job from the lane: it is settled, or may not be run any more.
+-- Remove a job from the lane, because it is settled or may not be run any more.
 local function remove(job, r, member)
   take_out(job, r, member)
   known_jobs[job], unwritten_jobs[job] = false, false
@@ -53,7 +56,8 @@ local function remove(job, r, member)
   removed_payloads[#removed_payloads + 1] = job
 end
 
--- Call `act` with each job of a batch (nil: of all batches) and its record, false if that is lost. Writes what `act` changes.
+-- Call `act` with each job of a batch (nil: of all batches) and the job's record, which is false if it is lost. Writes the
+-- changes that `act` makes.
 local function each_job(batch, act)
   local jobs = {}
   local function act_on_jobs()
@@ -75,14 +79,14 @@ local function each_job(batch, act)
   act_on_jobs()
 end
 
--- Whether a job may still be run: its batch is known and open, and the job is of its round, or is leased and of the
--- round that may finish (rule 35).
+-- Whether a job may still be run. Its batch must be known and open. The job must be of the batch's round; a leased job may
+-- also be of the round before, if the jobs of that round may finish (rule 35).
 local function is_current(r)
   local batch, round = get_batch(r.batch), tonumber(r.round)
   return batch and not batch.closed and (batch.round == round or (batch.kept == round and is_leased(r)))
 end
 
--- Move a job that is to wait again to the current round of its batch.
+-- Give a job the current round of its batch, because the job is to wait again.
 local function join_round(r)
   r.round = text_of(get_batch(r.batch).round)
 end
@@ -112,7 +116,7 @@ local function forget_lost_lease(r)
   r.lost_fence, r.lost_claim, r.lost_solo = '-1', '', 0
 end
 
--- A row was finished, or the lane was resumed: deaths of workers are counted from 0 again.
+-- Count deaths of workers from 0 again, because a row was finished or the lane was resumed.
 local function end_streak_of_deaths()
   if meta('deaths') then
     set_meta('deaths', false)

@@ -1,43 +1,57 @@
--- lane: put before every script, as its first part. It declares the keys of a lane, and functions that read and write
--- many at once.
+-- lane: the first of the parts that are put before every script. It declares the keys of a lane, and functions that read
+-- and write many at once.
 --
--- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 tenants  8 meta  9 workers  10 counts  11 suspects
+-- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --   batches  HASH  batch -> JSON {round, cursor, at_end, closed, version, kept}. `kept` is there while leased jobs of the round
 --                  before may finish, and is the number of that round (rule 35 of jobs/PROTOCOL.md)
---   jobs     HASH  job -> state|round|fence|attempts|crashes|priority|cost|bytes of the payload|tenant|claim id
+--   jobs     HASH  job -> state|round|fence|attempts|crashes|priority|cost|bytes of the payload|place|tenant|claim id
 --                  and, once it has crashed, |fence of the lost lease|its claim id|solo crashes|group|size|1 if the last crash
 --                  was solo. `group` orders suspects, and `size` is how many of them were leased together; 0 for any other job
 --                  States: r ready, s suspect, d delayed, l leased, y dying, b leased as a burial
---                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all
---   payload  HASH  job -> round|priority|tenant|cost|, then bytes that no script reads
---   ready    ZSET  of score 0, read by lexical ranges: <9-priority>|tenant|<9999999999-cost>|round|bytes of the payload|job
---                  A dying job has ! in place of <9-priority>, so it sorts before all others
+--                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all of it
+--   payload  HASH  job -> round|priority|tenant|cost|place|, then bytes that no script reads
+--   ready    ZSET  all scores are 0; in lexical order: <9-priority>|tenant|due|batch|place|cost|round|bytes of the payload|job
+--                  A dying job has ! in place of <9-priority>, so it sorts before all others. `due` is when the batch is due,
+--                  in 13 digits, or ~, so batches that are due sort before the others. `place` orders the jobs of a batch
 --   delayed  ZSET  job -> when it is due             leased  ZSET  job -> when its lease runs out
---   tenants  HASH  group -> how many of its jobs are ready. A *group* is <9-priority>|tenant: one tenant in one priority
+--   waits    ZSET  group -> since when it waits to be served, less its priority times `aging`: the lowest number is first in
+--                  priority once ageing is counted in. A *group* is <9-priority>|tenant: the ready jobs of one tenant in one
+--                  priority. A *queue* is <9-priority>|tenant|due|batch: those of one batch
 --   meta     HASH  paused, reason    1 while the lane is paused, and why it paused itself
 --                  fence, version    the last fence of a lease, and the last version of a batch, that were given out
 --                  bytes             of all payloads
 --                  now               when the last claim or beat came
 --                  silence, grace    when the last silence of all workers began, and until when leases that ran out since are
 --                                    spared (rule 28)
---                  turn|<level>, deficit|<group>, served|<group>    for deficit round robin: the group that was served last on a
---                                    level, what is left of a group's quantum, and since when a group waits to be served
+--                  turn|<9-priority>, turn|<group>        the group of this priority, and the queue of this group without a
+--                                    due time, that was served last
+--                  deficit|<group>, deficit|<queue>       by how many expected tokens it was served too much, as a number
+--                                    below 0; or what is left of a turn that a full claim interrupted, less a quantum
+--                  quantum|<9-priority>                   the tokens of a turn
+--                  owed|<group>      the tokens that its due batches took, less 9 for each token of the others
+--                  aged              1 if the last turn was of a group that gained priority by waiting
+--                  aging             ms after which a group that was not served gains a level
+--                  scanned           how far `workers` was looked through for records of long ago, as HSCAN says it
+--                  wrong             1 once a count went below 0, so that the next claim makes all keys again
 --                  group             the number of the last group of suspects
 --                  deaths, finished  deaths of workers in a row; rows finished since the lane was resumed (rule 34)
 --                  apart             <worker>|<until when>: the busy worker that gets no jobs, so that it can take suspects
 --                  turn              `ready` or `suspects`: what an idle worker gets next, if there is both
 --   workers  HASH  worker -> until when it is shown|its record
---   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l
+--   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l. |<state> counts those of all batches
 --   suspects ZSET  job -> group. Jobs that were lost together are a group, and run apart; the lowest group is first
 --   crashed  SET   of the current streak of deaths: w|<incarnation> for each worker that died, j|<job> for each lost job
---   flights  HASH  tenant -> its leased jobs
+--   flights  HASH  tenant -> its leased jobs. | counts those of all tenants
 -- A job is written <batch>/<row>. Times are in milliseconds of this server's clock.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local LEASED, TENANTS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local LEASED, WAITS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
 local DYING = '!'
+local NOT_DUE = '~'
+local ALL = '|' -- the field of `flights` that counts the leased jobs of all tenants
+local AGING_MS = 600000 -- `aging`, as long as `meta` does not say it
 local MOST_SOLO = 2 -- solo crashes after which a job is dying
 local AT_A_TIME = 1000 -- the most arguments of one command, since Lua's stack is bounded
 

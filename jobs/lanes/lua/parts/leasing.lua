@@ -1,18 +1,12 @@
--- leasing: put before claim. It reads the arguments of the claim, and leases one job at a time.
+-- leasing: a part that is put before claim. It reads the arguments of the claim, and leases one job at a time.
 
-local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[6]), tonumber(ARGV[7])
+local claim_id, n, worker, in_hand, lease_ms = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[5]), tonumber(ARGV[6])
 local now = now_ms()
 local expiry = text_of(now + lease_ms)
 local claimed = {} -- the jobs of this claim
 local fence -- the last fence that was given out; claim.lua reads it from `meta`
 
--- Return the level of a group without what it gained by waiting: its priority, or 10 for dying jobs.
-local function own_level_of(group)
-  local inverse = string.sub(group, 1, 1)
-  return inverse == DYING and 10 or 9 - inverse
-end
-
--- Lease a job that waits. `member` is its member of `ready`, if it has one.
+-- Lease a job that waits. `member` is the job's member of `ready`, if the job has one.
 local function lease(job, r, member)
   local burial = r.state == 'y'
   take_out(job, r, member)
@@ -25,22 +19,18 @@ local function lease(job, r, member)
   claimed[#claimed + 1] = job
 end
 
-local function cost_of(group, member)
-  return 9999999999 - (tonumber(string.sub(member, #group + 2, #group + 11)) or 0)
-end
-
 -- Read the jobs that members of `ready` stand for, all at once, and return them; false for a damaged member. The member
 -- of a fresh job says all about the job, so the payload is not read.
-local function load_ready(group, members)
+local function load_ready(members)
   local jobs, found, fresh_ones = {}, {}, {}
-  local priority, tenant = own_level_of(group), string.sub(group, 3)
   for i, member in ipairs(members) do
-    local inverse_cost, round, bytes, job = string.match(member, '^(%d+)|(%d+)|(%d+)|(.+/%d+)$', #group + 2)
+    local inverse, tenant, place, cost, round, bytes, job =
+      string.match(member, '^([^|]*)|([^|]*)|[^|]*|[^|]*|(%d+)|(%d+)|(%d+)|(%d+)|(.+/%d+)$')
     jobs[i] = job or false
     if job then
       found[#found + 1] = job
-      local r = fresh(job, round, priority, tenant, 9999999999 - inverse_cost, bytes)
-      r.member, fresh_ones[job] = member, priority < 10 and r
+      local r = fresh(job, round, tonumber(inverse) and 9 - inverse, tenant, cost, bytes, place)
+      r.member, fresh_ones[job] = member, r.priority and r
     end
   end
   load_jobs(found, fresh_ones)
@@ -51,7 +41,7 @@ end
 local function lease_ready(group, member, job)
   local r = job and get_job(job)
   if not r or (r.state ~= 'r' and r.state ~= 'y') or (r.member or member_of(job, r)) ~= member then
-    move_member(group, member, false) -- the record says otherwise; the next claim mends the lane
+    move_member(group, member, false) -- the member does not fit the job's record: the next claim mends the lane
     return nil
   end
   if not is_current(r) then
@@ -59,6 +49,6 @@ local function lease_ready(group, member, job)
     return nil
   end
   lease(job, r, member)
-  return r.cost
+  return tonumber(r.cost)
 end
 

@@ -1,60 +1,39 @@
--- mend: put before claim. A server that evicts keys loses whole keys. Mending makes the other keys again from `payload`
--- and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are still missing are fed again after the audit (rule 13).
+-- mend: a part that is put before claim. A server that evicts keys loses whole keys. Mending makes the lost keys again from
+-- `payload` and `jobs` (rule 25 of jobs/PROTOCOL.md). Rows that are still missing are fed again after the audit (rule 13).
 
-local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was read as a whole: other fields are 0
+local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was emptied: all numbers are 0
 
--- Read all numbers of a hash. Returns their sum, or nil if one is negative: then something else was counted too high.
-local function sum_of(hash)
-  local numbers, sum, least = setmetatable({}, ALL_KNOWN), 0, 0
-  local fields = redis.call('HGETALL', hash)
-  for i = 1, #fields, 2 do
-    local number = tonumber(fields[i + 1]) or 0
-    numbers[fields[i]], sum, least = number, sum + number, math.min(least, number)
-  end
-  known_numbers[hash] = numbers
-  return least == 0 and sum or nil
-end
-
--- Whether `counts` agrees with the sizes of the sets.
-local function counts_agree(waiting, delayed, leased)
-  local of_state = {r = 0, d = 0, l = 0}
-  if not sum_of(COUNTS) then
-    return false
-  end
-  for field, number in pairs(known_numbers[COUNTS]) do
-    local state = string.sub(field, -1)
-    of_state[state] = (of_state[state] or 0) + number
-  end
-  return of_state.r == waiting and of_state.d == delayed and of_state.l == leased
-end
-
--- Whether all keys agree on how many jobs there are. `in_groups` is the sum of `tenants`. A fresh job has no record,
--- so `jobs` may have fewer than `payload`. Remembers the sizes and numbers that it reads.
-local function is_whole(in_groups)
+-- Whether all keys agree on how many jobs there are. A fresh job has no record, so `jobs` may have fewer than `payload`.
+-- Remembers the sizes that it reads. A count of one batch or tenant that is too high is no fault here, since another is too
+-- low as long as the sums agree, and is seen once it goes below 0 (`wrong`).
+local function is_whole()
   local ready, suspects = redis.call('ZCARD', READY), redis.call('ZCARD', SUSPECTS)
-  local delayed, leased = redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED)
+  local delayed, leased, groups = redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED), redis.call('ZCARD', WAITS)
   local jobs, records, bytes = redis.call('HLEN', PAYLOAD), redis.call('HLEN', JOBS), number_in_meta('bytes')
   local never_fresh = suspects + delayed + leased
   known_sizes[READY], known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED] = ready, suspects, delayed, leased
-  return jobs == ready + never_fresh and records >= never_fresh and records <= jobs
-    and counts_agree(ready + suspects, delayed, leased) and ready == in_groups and leased == sum_of(FLIGHTS)
+  local counts = numbers_of(COUNTS, {['|r'] = true, ['|d'] = true, ['|l'] = true})
+  return meta('wrong') ~= '1' and jobs == ready + never_fresh and records >= never_fresh and records <= jobs
+    and counts['|r'] == ready + suspects and counts['|d'] == delayed and counts['|l'] == leased
+    and numbers_of(FLIGHTS, {[ALL] = true})[ALL] == leased and (ready == 0) == (groups == 0)
     and bytes >= jobs and (jobs > 0 or bytes == 0)
 end
 
--- Make the keys again. A job without a payload is removed, so that it is neither run nor fails. A job without a record
--- begins anew as a fresh one. Each lease now runs out `lease_ms` from `now`.
+-- Make the keys again. A job without a payload is removed: it does not run, and it does not fail. A job without a record
+-- begins anew as a fresh job. Each lease now runs out `lease_ms` from `now`.
 local function mend(now, lease_ms)
-  redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, TENANTS, COUNTS, FLIGHTS)
+  redis.call('DEL', READY, SUSPECTS, DELAYED, LEASED, WAITS, COUNTS, FLIGHTS)
   for _, set in ipairs({READY, SUSPECTS, DELAYED, LEASED}) do
     known_sizes[set] = 0
   end
-  for _, hash in ipairs({TENANTS, COUNTS, FLIGHTS}) do
+  for _, hash in ipairs({COUNTS, FLIGHTS}) do
     known_numbers[hash] = setmetatable({}, ALL_KNOWN)
   end
   if not meta('deaths') then
     redis.call('DEL', CRASHED)
   end
   set_meta('bytes', false)
+  set_meta('wrong', false)
   each_job(nil, function(job, r)
     if r then
       r.bytes = redis.call('HSTRLEN', PAYLOAD, job)

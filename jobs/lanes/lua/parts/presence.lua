@@ -1,11 +1,11 @@
--- presence: put before claim and beat. It notes that a worker is there, and gives all workers a grace after a silence
--- (rule 28 of jobs/PROTOCOL.md).
+-- presence: a part that is put before claim and beat. It notes that a worker is there, and gives all workers a grace
+-- after a silence (rule 28 of jobs/PROTOCOL.md).
 
 local MOST_GRACE_MS = 15000 -- the longest grace: a living worker beats three times in it
 local DAY_MS = 86400000
 
--- Move all expiries and due times back by as much as the clock was set back, or is behind the clock of an earlier
--- server. Otherwise leased and delayed jobs would wait until the clock has caught up.
+-- The clock was set back by `by_ms`, or is that far behind the clock of an earlier server. Move all expiries and due times
+-- back as far. Otherwise leased and delayed jobs would wait until the clock has caught up.
 local function move_times_back(by_ms)
   for _, set in ipairs({LEASED, DELAYED}) do
     local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
@@ -20,9 +20,9 @@ local function move_times_back(by_ms)
   end
 end
 
--- Note that a claim or a beat came. If none came for longer than a lease, Redis was away or its clock jumped: begin a
--- grace, in which only those leases are rescued that ran out before the silence. A lane without a note of the last time
--- needs no grace: it has no leases, or the claim that mends it gives each a new term.
+-- Note that a claim or a beat came. If none came for longer than a lease, Redis was away or its clock jumped. Then a grace
+-- begins: until its end, only leases that ran out before the silence are rescued. A lane without a note of the last time
+-- needs no grace: it has no leases, or the claim that mends the lane gives each lease a new term.
 local function note_presence(now, lease_ms)
   local last = tonumber(meta('now')) or now
   set_meta('now', text_of(now))
@@ -34,10 +34,13 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker in snapshots for `shown_ms`. If the worker is new here, records that ended a day ago are removed.
+-- Show a worker in snapshots for `shown_ms`. If the worker is new here, some records are looked at, and those that ended a
+-- day ago are removed.
 local function show_worker(now, worker, record, shown_ms)
   if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
-  local removed, workers = {}, redis.call('HGETALL', WORKERS)
+  local cursor, workers = unpack(redis.call('HSCAN', WORKERS, meta('scanned') or '0', 'COUNT', 64))
+  local removed = {}
+  set_meta('scanned', cursor ~= '0' and cursor)
   for i = 1, #workers, 2 do
     if (tonumber(string.match(workers[i + 1], '^(%d+)|')) or 0) < now - DAY_MS then
       removed[#removed + 1] = workers[i]

@@ -1,6 +1,6 @@
--- records: put before every script, after lane. It reads the records of batches, the fields of `meta` and the records
--- of jobs, each once, and keeps them for the rest of the script. A changed batch is written at once; changes of `meta`
--- and of jobs are written by `write` of changes.lua.
+-- records: a part that is put before every script, after lane. It reads the records of batches, the fields of `meta` and
+-- the records of jobs, each once, and keeps them for the rest of the script. A changed batch is written at once; changes
+-- of `meta` and of jobs are written by `write` of changes.lua.
 
 local known_batches = {}
 
@@ -20,7 +20,7 @@ end
 
 local known_meta, unwritten_meta = {}, {}
 
--- Read fields of `meta` that `meta` will be asked for, in one command.
+-- Read these fields of the hash `meta` in one command, because the function `meta` will be asked for them.
 local function load_meta(fields)
   local unknown = {}
   for _, field in ipairs(fields) do
@@ -58,33 +58,34 @@ local function add_to_meta(field, by)
   return sum
 end
 
-local HEAD = '^(%d+)|(%d)|([^|]*)|(%d+)|'
-local RECORD = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d)|(%d+)|(%d+)|([^|]*)|([^|]*)(.*)$'
+local HEAD = '^(%d+)|(%d)|([^|]*)|(%d+)|(%d+)|'
+local RECORD = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)(.*)$'
 local CRASHES = '^|(%-?%d+)|([^|]*)|(%d+)|(%d+)|(%d+)|(%d)$'
 local NEVER_CRASHED = {__index = {lost_fence = '-1', lost_claim = '', solo = 0, group = 0, size = 0, lost_solo = 0}}
 local COUNTED_AS = {r = 'r', d = 'd', l = 'l', y = 'r', b = 'l', s = 'r'}
 
 -- Make the record of a fresh job: one that has only ever waited. In all parts and scripts `r` is the record of a job.
-local function fresh(job, round, priority, tenant, cost, bytes)
+local function fresh(job, round, priority, tenant, cost, bytes, place)
   return setmetatable({batch = batch_of(job), state = 'r', round = round, fence = '0', attempts = 0, crashes = 0, claim = '',
-                       priority = priority, tenant = tenant, cost = cost, bytes = bytes, fresh = true}, NEVER_CRASHED)
+                       priority = priority, tenant = tenant, cost = cost, bytes = bytes, place = place, fresh = true}, NEVER_CRASHED)
 end
 
 -- Make the record of a fresh job from its payload; false if the payload is damaged.
 local function fresh_from(job, payload)
-  local round, priority, tenant, cost = string.match(payload, HEAD)
-  return round and fresh(job, round, priority, tenant, cost, #payload) or false
+  local round, priority, tenant, cost, place = string.match(payload, HEAD)
+  return round and fresh(job, round, priority, tenant, cost, #payload, place) or false
 end
 
 -- Read the record of a job from its text; false if the text is damaged.
 local function decode(job, text)
-  local state, round, fence, attempts, crashes, priority, cost, bytes, tenant, claim, rest = string.match(text, RECORD)
+  local state, round, fence, attempts, crashes, priority, cost, bytes, place, tenant, claim, rest =
+    string.match(text, RECORD)
   if not (state and COUNTED_AS[state]) then
     return false
   end
   local r = {batch = batch_of(job), state = state, round = round, fence = fence, attempts = tonumber(attempts),
              crashes = crashes == '0' and 0 or tonumber(crashes), claim = claim, priority = priority, tenant = tenant,
-             cost = cost, bytes = bytes, text = text}
+             cost = cost, bytes = bytes, place = place, text = text}
   if rest ~= '' then
     local lost_fence, lost_claim, solo, group, size, lost_solo = string.match(rest, CRASHES)
     if not lost_fence then return false end
@@ -96,7 +97,7 @@ end
 
 local function encode(r)
   local text = r.state .. '|' .. r.round .. '|' .. r.fence .. '|' .. r.attempts .. '|' .. r.crashes .. '|' .. r.priority .. '|'
-    .. r.cost .. '|' .. r.bytes .. '|' .. r.tenant .. '|' .. r.claim
+    .. r.cost .. '|' .. r.bytes .. '|' .. r.place .. '|' .. r.tenant .. '|' .. r.claim
   if r.crashes > 0 then
     text = text .. string.format('|%s|%s|%d|%d|%d|%d', r.lost_fence, r.lost_claim, r.solo, r.group, r.size, r.lost_solo)
   end
@@ -105,7 +106,8 @@ end
 
 local known_jobs, unwritten_jobs = {}, {}
 
--- Read jobs that `get_job` will be asked for, all at once. `fresh_ones` maps jobs that may be fresh to their records.
+-- Read all these jobs at once, because `get_job` will be asked for them. `fresh_ones` maps jobs that may be fresh to their
+-- records.
 local function load_jobs(jobs, fresh_ones)
   local unknown, without_record = {}, {}
   for _, job in ipairs(jobs) do

@@ -1,9 +1,10 @@
--- rescue: put before claim. It decides what becomes of jobs whose leases ran out (rules 11 and 34 of jobs/PROTOCOL.md).
+-- rescue: a part that is put before claim. It decides what becomes of jobs whose leases ran out (rules 11 and 34 of
+-- jobs/PROTOCOL.md).
 --
 -- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker,
--- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart as the
--- only one; after MOST_SOLO of them the job is dying. The lane pauses itself when workers die again and again, no row
--- is finished in between, and the lost jobs are more than a twentieth of the finished rows, since then the model or the
+-- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart and
+-- alone; after MOST_SOLO solo crashes the job is dying. The lane pauses itself when workers die again and again, no row
+-- is finished in between, and the lost jobs are more than a twentieth of the finished rows: then the model or the
 -- node is at fault. The death that pauses the lane makes no job dying.
 
 local function rescue(expired, pause_after_deaths)

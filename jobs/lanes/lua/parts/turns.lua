@@ -1,163 +1,224 @@
--- turns: put before claim, after leasing. It leases ready jobs: burials first, then by priority, tenant and length.
+-- turns: put before claim, after leasing. It leases ready jobs in their order (rule 43 of jobs/PROTOCOL.md).
 --
--- Groups on the highest level take turns by deficit round robin (Shreedhar and Varghese 1995), in expected tokens. The
--- quantum of a turn is the highest cost among the first jobs of these groups, times the weight of the tenant, so each
--- turn serves at least one job. If a claim is full in the middle of a turn, the next claim continues the turn. A group
--- that is not served gains a level for each `aging_ms`, until it has been served once. A tenant at its cap of rows in
--- flight is passed over, except for burials.
+-- Burials come first, then the highest priority. The groups of one priority, which are its tenants, take turns, and so do the
+-- queues of a group, which are its batches. Turns are counted in expected tokens by surplus round robin: a turn adds a quantum
+-- to what a group may take; it takes jobs as long as any of that is left, and what it took too much is taken off its next
+-- turn. (Deficit round robin, Shreedhar and Varghese 1995, looks at the next job's size first. Here the largest quantum is
+-- not known without a look at all groups.) The quantum of a priority is the cost of its longest job of late, times the
+-- weight of the tenant. If a claim is full in the middle of a turn, the next claim continues this turn.
+--
+-- Batches that are due come before the other batches of their group, and the earliest first, but for a tenth of the tokens,
+-- which the others may take. A group that is not served gains a level for each `aging_ms`, until it has been served once; of
+-- two turns, at most one is of such a group. A tenant at its cap of rows in flight is passed over, except for burials.
+--
+-- The work of a claim depends on how many jobs it leases, and not on how many groups, queues or jobs wait.
 
-local AT_ONCE = 8 -- the most jobs of a group that one step of its turn looks at
+local AT_ONCE = 8 -- the most jobs of a queue that one step of a turn looks at, if others wait too
+local MOST_TURNS = 256 -- the most turns that one claim looks at; the next claim goes on
+local OLDEST = 8 -- how many of the groups that wait longest are looked at for ageing
+local DUE_SHARE = 9 -- for 9 tokens of batches that are due, the others may take one
+local NO_END = 1e15 -- more tokens than any turn has
+local QUANTUM_LEFT = 0.99 -- what is left of a quantum at each claim, so that one very long job does not count for ever
 
-local aging_ms, tenant_settings = tonumber(ARGV[11]), ARGV[12] ~= '{}' and cjson.decode(ARGV[12]) or {}
-
--- Return the groups that have ready jobs. Reads, in one command, the fields of `meta` about them and those in `fields`.
-local function ready_groups(fields)
-  local groups = {}
-  for group, ready in pairs(known_numbers[TENANTS]) do
-    if ready ~= 0 then
-      local last = #fields
-      groups[#groups + 1] = group
-      fields[last + 1], fields[last + 2] = 'served|' .. group, 'deficit|' .. group
-      fields[last + 3] = 'turn|' .. own_level_of(group)
-    end
-  end
-  load_meta(fields)
-  return groups
-end
-
--- Return the first members of a group in `ready`, at most `limit`.
-local function first_of(group, limit)
-  return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. group .. '|', '(' .. group .. '}', 'LIMIT', 0, limit) or {}
-end
+local aging_ms, tenant_settings = tonumber(ARGV[10]), ARGV[11] ~= '{}' and cjson.decode(ARGV[11]) or {}
+local turns_left = MOST_TURNS
+local oldest -- the groups that wait longest and their numbers in `waits`, as this claim found them
+local served = {} -- the groups that this claim served
+local dry = 0 -- 1 if a queue ran out, and more rows of its batch can be fed
 
 local function tenant_of(group)
   return string.match(group, '^[^|]*|(.*)$')
+end
+
+local function group_in(member)
+  return string.match(member, '^([^|]*|[^|]*)|')
+end
+
+local function queue_in(member)
+  return string.match(member, '^([^|]*|[^|]*|[^|]*|[^|]*)|')
+end
+
+-- Return the first member behind those of `last` among the members of `stem`, or else the first of them; nil if there is none.
+local function next_in_ring(stem, last)
+  local found = last and redis.call('ZRANGEBYLEX', READY, '(' .. last .. '}', '(' .. stem .. '}', 'LIMIT', 0, 1)[1]
+  return found or first_of(stem, 1)[1]
 end
 
 -- Return how many more rows of a group's tenant may be leased.
 local function room_of(group)
   local tenant = tenant_of(group)
   local cap = tenant_settings[tenant] and tenant_settings[tenant].cap
-  if not cap or string.sub(group, 1, 1) == DYING then
+  if not cap then
     return n
   end
-  return cap - known_numbers[FLIGHTS][tenant] - (number_changes[FLIGHTS][tenant] or 0)
+  return cap - numbers_of(FLIGHTS, {[tenant] = true})[tenant] - (number_changes[FLIGHTS][tenant] or 0)
 end
 
--- Return the level of a group now: its own, plus one for each `aging_ms` in which it was not served, up to 9.
-local function level_of(group)
-  local own, served = own_level_of(group), meta('served|' .. group)
-  if own == 10 or not served then
-    return own
-  end
-  return math.min(own + math.floor(math.max(now - served, 0) / aging_ms), 9)
+local function quantum_of(group)
+  return math.max(number_in_meta('quantum|' .. string.sub(group, 1, 1)), 1)
 end
 
--- Serve a group that takes turns with no other. Returns whether it had a job to look at.
-local function serve_alone(group, level)
-  local members = first_of(group, math.min(n - #claimed, room_of(group)))
-  local jobs = load_ready(group, members)
+-- Lease jobs of a queue until their costs come to `budget`, and at most `most` of them. A quantum is at least the highest
+-- cost, so that no debt is longer than a turn. Returns the tokens that were leased, and whether the queue is empty now.
+local function lease_from(queue, budget, most)
+  local members = first_of(queue, math.min(n - #claimed, most))
+  local jobs = load_ready(members)
+  local tokens, looked_at, quantum = 0, 0, quantum_of(queue)
   for i, member in ipairs(members) do
-    lease_ready(group, member, jobs[i])
+    if tokens >= budget then break end
+    local cost = lease_ready(group_in(member), member, jobs[i]) or 0
+    tokens, looked_at, quantum = tokens + cost, i, math.max(quantum, cost)
   end
-  if #members > 0 then
-    set_meta('deficit|' .. group, false)
-    set_meta('turn|' .. level, group)
-    set_meta('served|' .. group, text_of(now)) -- `write` removes it again if no job of the group is left
+  set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(quantum))
+  write_members()
+  local is_empty = emptied[queue] == true
+  if is_empty then
+    local batch = get_batch(string.match(queue, '|([^|]*)$'))
+    dry = (batch and not batch.at_end and not batch.closed) and 1 or dry
   end
-  return #members > 0
+  return tokens, is_empty
 end
 
--- Return the groups on the highest level that may be served, in the order of their turns; the quantum for a weight of
--- 1; and that level.
-local function turns_of(groups)
-  local highest, quantum, level = {}, 1, -1
-  for _, group in ipairs(groups) do
-    local first, own = first_of(group, 1)[1], level_of(group)
-    if first and own >= level and room_of(group) > 0 then
-      if own > level then
-        highest, quantum, level = {}, 1, own
-      end
-      highest[#highest + 1] = group
-      quantum = math.max(quantum, cost_of(group, first))
-    end
+-- Serve the batches of a group that are not due, for one step of a turn. `limit` bounds the tokens. Returns the tokens.
+local function serve_ring(group, limit, most)
+  local stem, turn = group .. '|' .. NOT_DUE, 'turn|' .. group
+  local queue = queue_in(next_in_ring(stem, meta(turn)))
+  local is_alone = queue_in(next_in_ring(stem, queue)) == queue
+  local field, quantum = 'deficit|' .. queue, quantum_of(group)
+  local budget = is_alone and NO_END or number_in_meta(field) + quantum
+  local tokens, is_empty = 0, false
+  if budget > 0 then
+    tokens, is_empty = lease_from(queue, math.min(budget, limit), is_alone and most or math.min(most, AT_ONCE))
   end
-  table.sort(highest)
-  local last = meta('turn|' .. level) or ''
-  local in_turn, until_last = {}, {}
-  for _, group in ipairs(highest) do
-    table.insert(group > last and in_turn or until_last, group)
+  local left = budget - tokens
+  if is_empty or is_alone or left <= 0 then
+    set_meta(turn, queue)
+    set_meta(field, not is_empty and not is_alone and left < 0 and text_of(left))
+  else
+    set_meta(field, text_of(left - quantum))
   end
-  for _, group in ipairs(until_last) do
-    in_turn[#in_turn + 1] = group
-  end
-  return in_turn, quantum, level
+  return tokens
 end
 
--- Serve a group for one turn. Returns whether the claim is full. If so, the next claim continues this turn without a new
--- quantum.
-local function serve_turn(group, quantum)
-  local field, settings = 'deficit|' .. group, tenant_settings[tenant_of(group)]
-  quantum = quantum * (settings and settings.weight or 1)
-  local deficit = math.min(number_in_meta(field), quantum) + quantum
-  while #claimed < n do
-    local members = first_of(group, math.min(n - #claimed, room_of(group), AT_ONCE))
-    local jobs = load_ready(group, members)
-    if #members == 0 then
-      set_meta(field, false)
-      return false
-    end
-    for i, member in ipairs(members) do
-      if cost_of(group, member) > deficit then
-        set_meta(field, deficit)
-        return false
-      end
-      deficit = deficit - (lease_ready(group, member, jobs[i]) or 0)
-    end
-    write()
+-- Serve a group for one step of a turn: the batch that is due first, or one of the others. Returns the tokens.
+local function serve_step(group, limit, most)
+  local queue, field = queue_in(first_of(group, 1)[1]), 'owed|' .. group
+  if string.sub(queue, #group + 2, #group + 2) == NOT_DUE then
+    return serve_ring(group, limit, most)
   end
-  set_meta(field, deficit - quantum)
-  return true
+  if not first_of(group .. '|' .. NOT_DUE, 1)[1] then
+    set_meta(field, false)
+    return (lease_from(queue, limit, most))
+  end
+  local owed = number_in_meta(field)
+  if owed > 0 then
+    local tokens = serve_ring(group, math.min(limit, math.ceil(owed / DUE_SHARE)), AT_ONCE)
+    set_meta(field, text_of(owed - tokens * DUE_SHARE))
+    return tokens
+  end
+  local tokens = lease_from(queue, math.min(limit, 1 - owed), AT_ONCE)
+  set_meta(field, text_of(owed + tokens))
+  return tokens
 end
 
--- Serve the groups on the highest level in turns. Returns whether there was any such group.
-local function serve_highest(groups)
-  local in_turn, quantum, level = turns_of(groups)
-  if #in_turn == 1 and level == own_level_of(in_turn[1]) then
-    return serve_alone(in_turn[1], level)
+-- Serve a group for one turn. Returns `capped` if its tenant may have no more rows in flight, `debt` if it took too much in
+-- earlier turns, and otherwise `served`.
+local function serve_turn(group)
+  local inverse, settings = string.sub(group, 1, 1), tenant_settings[tenant_of(group)]
+  local turn, field = 'turn|' .. inverse, 'deficit|' .. group
+  turns_left = turns_left - 1
+  if room_of(group) < 1 then
+    set_meta(turn, group)
+    return 'capped'
   end
-  for _, group in ipairs(in_turn) do
-    local full = serve_turn(group, quantum)
-    write()
-    if known_numbers[TENANTS][group] ~= 0 then
-      set_meta('served|' .. group, text_of(now))
-    end
-    if full then break end
-    set_meta('turn|' .. level, group)
+  local quantum = quantum_of(group) * (settings and settings.weight or 1)
+  local is_alone = group_in(next_in_ring(inverse, group)) == group
+  local left = is_alone and NO_END or number_in_meta(field) + quantum
+  if left <= 0 then
+    set_meta(turn, group)
+    set_meta(field, text_of(left))
+    return 'debt'
   end
-  return #in_turn > 0
+  local is_empty = false
+  while left > 0 and not is_empty and #claimed < n and room_of(group) > 0 and turns_left > 0 do
+    local tokens = serve_step(group, left, math.min(n - #claimed, room_of(group)))
+    is_empty = emptied[group] == true
+    left, turns_left = left - tokens, turns_left - 1
+  end
+  if is_empty or is_alone then
+    set_meta(turn, group)
+    set_meta(field, false)
+  elseif left > 0 and #claimed == n then
+    set_meta(field, text_of(left - quantum))
+  else
+    set_meta(turn, group)
+    set_meta(field, left < 0 and text_of(left))
+  end
+  if not is_empty then
+    redis.call('ZADD', WAITS, 'XX', wait_from(group, now), group)
+  end
+  served[group] = true
+  return 'served'
 end
 
--- If `tenants` lost the group of the first ready job, count the group again. Returns whether it was lost.
-local function count_lost_group()
-  local first = redis.call('ZRANGE', READY, 0, 0)[1]
-  local group = first and string.match(first, '^([^|]*|[^|]*)|')
-  if not group or redis.call('HSETNX', TENANTS, group, 1) == 0 then
-    return false
+-- Return a group of a lower priority that has waited so long that it counts as one of this; nil if there is none, or if
+-- the last turn was of such a group.
+local function aged_group(inverse)
+  local level = 9 - inverse
+  if meta('aged') == '1' then
+    set_meta('aged', false)
+    return nil
   end
-  known_numbers[TENANTS][group] = 1
-  return true
+  oldest = oldest or redis.call('ZRANGE', WAITS, 0, OLDEST - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    local group = oldest[i]
+    local reached = math.min(math.floor((now - oldest[i + 1]) / aging_ms), 9)
+    if own_level_of(group) < level and reached >= level and not served[group] and room_of(group) > 0 then
+      set_meta('aged', '1')
+      return group
+    end
+  end
+end
+
+-- Serve the groups of one priority in turns, until the claim is full or none of them may be served.
+local function serve_priority(inverse)
+  local passed, in_debt = nil, false -- the first group of a row of groups that were not served
+  while #claimed < n and turns_left > 0 do
+    local aged = aged_group(inverse)
+    local member = not aged and next_in_ring(inverse, meta('turn|' .. inverse))
+    local group = aged or member and group_in(member)
+    if not group or (group == passed and not in_debt) then
+      return
+    end
+    if group == passed then
+      passed, in_debt = nil, false
+    end
+    local outcome = serve_turn(group)
+    if outcome == 'served' then
+      passed, in_debt = nil, false
+    elseif not aged then
+      passed, in_debt = passed or group, in_debt or outcome == 'debt'
+    end
+  end
 end
 
 -- Lease ready jobs until the claim is full or no job may be leased.
 local function serve_ready()
-  while #claimed < n and known_sizes[READY] > 0 do
-    local groups = ready_groups({})
-    local served = #groups == 1 and serve_alone(groups[1], level_of(groups[1])) or #groups > 1 and serve_highest(groups)
-    if next(moved_members) then
-      write()
-    end
-    if not served and not count_lost_group() then break end
+  local members = first_of(DYING, n)
+  local jobs = load_ready(members)
+  for i, member in ipairs(members) do
+    lease_ready(group_in(member), member, jobs[i])
+  end
+  if members[1] then
+    write()
+  end
+  local from = '[0'
+  while #claimed < n and turns_left > 0 do
+    local member = redis.call('ZRANGEBYLEX', READY, from, '+', 'LIMIT', 0, 1)[1]
+    if not member then break end
+    local field = 'quantum|' .. string.sub(member, 1, 1)
+    set_meta(field, text_of(math.floor(number_in_meta(field) * QUANTUM_LEFT)))
+    serve_priority(string.sub(member, 1, 1))
+    from = '(' .. string.sub(member, 1, 1) .. '}'
   end
 end
-

@@ -1,4 +1,6 @@
-"""Shows jobs/batches/segments/compaction.py: fewer files and the same outcomes, also after a death, late, or done twice."""
+"""Shows jobs/batches/segments/compaction.py: there are fewer files and the same outcomes, also if a compaction dies, is late,
+or is done twice.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +28,7 @@ Die = Callable[[Store, int], Store]
 
 
 def fill(shelf: Any) -> Any:
-    """A batch with a segment a row, ties, a lost attempt and a failure."""
+    """Make a batch with a segment for each row, and with ties, a lost attempt and a failure."""
     shelf.accept(rows=ROWS + 1, refused=[3])
     for row in range(ROWS):
         if row != 3:
@@ -59,7 +61,7 @@ def known(index: OutcomeIndex) -> Any:
 
 
 def finished(shelf: Any) -> tuple[Any, ...]:
-    """What is published once the last row is there, and a tie with a segment that was compacted."""
+    """Write the last row, and a tie with a segment that was compacted. Return what is then published."""
     tie = replace(shelf.completed(6), output={"text": "a later name"})
     shelf.write("night-1", [shelf.failed(6, final=False), tie], worker="zz")
     shelf.write("night-1", [shelf.completed(ROWS)], worker="last")
@@ -77,7 +79,7 @@ def filled(shelf: Any) -> Any:
 
 @pytest.fixture
 def expected(tmp_path: Any, shelf: Any) -> tuple[Any, ...]:
-    """What is published without compaction."""
+    """Return what is published without compaction."""
     return finished(fill(type(shelf)(open_store(str(tmp_path / "other")))))
 
 
@@ -137,12 +139,14 @@ def test_two_compacted_files_may_hold_the_same_segments(filled: Any, expected: t
 
 
 def test_two_compactors_that_saw_different_segments(filled: Any, expected: tuple[Any, ...]) -> None:
-    """Both hold the first segments: each is counted once, and nothing is lost."""
+    """The files of both compactors hold the first segments. Each of these segments is counted once, and no segment is lost."""
     store = filled.store
     before = known(index_of(store))
 
     class Slow:
-        """Before its first deletion another one compacts, and a worker that heard no reply writes again."""
+        """Just before this store's first deletion, another process compacts, and a worker that got no reply writes its segment
+        again.
+        """
 
         def __init__(self) -> None:
             self.met = False
@@ -185,7 +189,7 @@ def fill_again(shelf: Any) -> Store:
 
 @pytest.mark.parametrize("call", range(1, 12))
 def test_a_reader_whose_files_were_compacted_reads_anew(filled: Any, expected: tuple[Any, ...], call: int) -> None:
-    """All is compacted before the n-th call of a publisher."""
+    """All segments are compacted just before the n-th call of a publisher."""
     store, calls = filled.store, 0
     tie = replace(filled.completed(6), output={"text": "a later name"})
     filled.write("night-1", [filled.failed(6, final=False), tie], worker="zz")
@@ -208,7 +212,7 @@ def test_a_reader_whose_files_were_compacted_reads_anew(filled: Any, expected: t
 
 
 def test_a_segment_that_the_first_listing_misses_is_in_the_second(filled: Any) -> None:
-    """Files are deleted in the middle of a listing, which shows neither them nor the compacted file."""
+    """Files are deleted in the middle of a listing, which shows neither these files nor the compacted file."""
     store = filled.store
     before = known(index_of(store))
 

@@ -1,4 +1,4 @@
-"""Shows jobs/batches/segments/files.py: what becomes of a reader when a file is gone that it listed."""
+"""Shows jobs/batches/segments/files.py: what a reader does when a file that it has listed is gone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How a status looks: whole lines of a known shape, that fit."""
+"""Shows jobs/commands/views/status.py: every line is whole, has a known shape, and fits the terminal."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

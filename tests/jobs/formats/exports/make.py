@@ -1,10 +1,11 @@
-"""Makes the files of this folder anew: exports of LibreOffice Calc, as people send them. Kept, so that tests need no LibreOffice.
+"""Makes the files of this folder anew. They are exports of LibreOffice Calc, as people send them. They are kept, so that tests
+need no LibreOffice.
 
     python tests/jobs/formats/exports/make.py      # needs soffice: apt-get install --no-install-recommends libreoffice-calc
 
-One sheet of four rows is written as a flat OpenDocument file, once with the number formats of each locale, and exported
-by LibreOffice itself with each set of options of its CSV filter. One goes through .xlsx first. The options are, in this
-order: separator, quote, encoding, first line, column formats, language, quote all text, special numbers, as shown.
+One sheet of four rows is written as a flat OpenDocument file, once with the number formats of each locale, and exported by
+LibreOffice itself with each set of options of its CSV filter. One of the exports goes through .xlsx first. The options are, in
+this order: separator, quote, encoding, first line, column formats, language, quote all text, special numbers, as shown.
 https://help.libreoffice.org/latest/en-US/text/shared/guide/csv_params.html
 """
 
@@ -22,7 +23,7 @@ ROWS: Final[tuple[tuple[str | int | float | None, ...], ...]] = (
     ("c-3", "chat", "'tis quoted, O'Neill's", 60, 1, None, "Spalte; mit Semikolon"),
     ("d-4", "chat", "Genug.", 12_500, 0.125, None, "1.000"),
 )
-"""A text that is written as digits, quotes, newlines, numbers with decimals, and numbers that reach a thousand."""
+"""The rows have a text that is written as digits, quotes, newlines, numbers with decimals, and numbers of a thousand and more."""
 
 COMMA, SEMICOLON, TAB, PIPE, QUOTE, APOSTROPHE = 44, 59, 9, 124, 34, 39
 UTF8, CP1252, UTF16 = 76, 1, 65535
@@ -57,7 +58,9 @@ _NAMESPACES: Final = " ".join(
 
 
 def sheet(locale: str) -> str:
-    """The sheet as flat OpenDocument, its numbers formatted as people of a place do: with separators of thousands."""
+    """Return the sheet as flat OpenDocument. Its numbers are formatted with separators of thousands, as people in a place of
+    this locale do it.
+    """
     language, _, country = locale.partition("-")
     where = f'number:language="{language}" number:country="{country}"'
     styles = f"""
@@ -98,7 +101,7 @@ def cell(value: str | float | None) -> str:
 
 
 def converted(source: Path, target: str, profile: Path) -> Path:
-    """A file as LibreOffice writes it in another form, beside the first."""
+    """Convert a file with LibreOffice to the form `target`, and return the new file, which lies beside the old one."""
     command = ["soffice", f"-env:UserInstallation=file://{profile}", "--headless", "--convert-to", target]
     subprocess.run(
         [*command, "--outdir", str(source.parent), str(source)], check=True, capture_output=True, timeout=180
@@ -107,7 +110,7 @@ def converted(source: Path, target: str, profile: Path) -> Path:
 
 
 def main() -> None:
-    """Make them all."""
+    """Make all files of the folder."""
     for name, (locale, xlsx, separator, quote, encoding, quoted, shown) in EXPORTS.items():
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch) / "night.fods"

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/beat.lua: leases are extended, and those that are lost or cancelled come back."""
+"""Shows jobs/lanes/lua/beat.lua: leases are extended, and the reply names the leases that are lost or cancelled."""
 
 import redis
 
@@ -10,12 +10,12 @@ from tests.support.lane import LANE, LEASE_MS, ME, claim, fed, row
 def test_beat_extends_leases_and_returns_the_lost_ones(queue: RedisQueue, client: redis.Redis) -> None:
     fed(queue, [row(0), row(1)])
     held = [job.lease for job in claim(queue)]
-    before = client.zscore(f"np:1:{{{LANE}}}:leased", str(held[0].key))
+    before = client.zscore(f"np:2:{{-/{LANE}}}:leased", str(held[0].key))
     queue.settle(LANE, [Settlement(held[1])])
     beat = queue.beat(LANE, held, 2 * LEASE_MS, ME)
     assert set(beat.lost) == {held[1]}
     assert set(beat.cancelled) == set()
-    after = client.zscore(f"np:1:{{{LANE}}}:leased", str(held[0].key))
+    after = client.zscore(f"np:2:{{-/{LANE}}}:leased", str(held[0].key))
     assert before is not None
     assert after is not None
     assert after > before

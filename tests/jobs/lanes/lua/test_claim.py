@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/claim.lua: the order of a claim, its id and its reports, and jobs that may not be run."""
+"""Shows jobs/lanes/lua/claim.lua: the order of a claim, its id, and jobs that may not be run."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, LEASE_MS, ME, claim, counts, expire, fed, rename, row, rows_of
 
 
-def test_claim_is_by_priority_then_the_longest_first(queue: RedisQueue) -> None:
-    fed(queue, [row(0, cost=5), row(1, cost=50), row(2, cost=20), row(3, cost=1, priority=9)])
-    assert rows_of(claim(queue)) == [3, 1, 2, 0]
+def test_claim_is_by_priority_then_in_the_order_of_the_input(queue: RedisQueue) -> None:
+    fed(queue, [row(0, cost=5), row(1, cost=50), row(10, cost=1, place=5), row(2, cost=20), row(3, cost=1, priority=9)])
+    assert rows_of(claim(queue)) == [3, 0, 1, 2, 10]
 
 
 def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
@@ -26,7 +26,7 @@ def test_claim_takes_at_most_n_and_counts_the_rest(queue: RedisQueue) -> None:
 def test_a_claim_brings_payloads_and_one_that_is_gone_is_empty(
     queue: RedisQueue, client: redis.Redis, rows: int
 ) -> None:
-    """The payloads of a few jobs are in the reply; those of many are read apart."""
+    """The payloads of a few jobs are in the reply. The payloads of many jobs are read by another command."""
     fed(queue, [row(n) for n in range(rows)])
     wanted = {n: b'{"row":%d}' % n for n in range(rows)}
     assert {job.key.row: job.payload for job in claim(queue)} == wanted
@@ -41,28 +41,6 @@ def test_the_same_claim_again_gives_the_same_jobs(queue: RedisQueue) -> None:
     queue.settle(LANE, [Settlement(first[0].lease)])
     assert claim(queue, 2) == first[1:]
     assert counts(queue) == (2, 0, 1)
-
-
-def test_a_claim_takes_reports_before_it_leases(queue: RedisQueue) -> None:
-    """A job that is done is gone, a job to be tried again waits, and a lease that no longer holds is returned."""
-    fed(queue, [row(n, cost=9 - n) for n in range(4)])
-    done, again, lost = claim(queue, 3)
-    queue.settle(LANE, [Settlement(lost.lease)])
-    reports = [Settlement(done.lease), Settlement(again.lease, "retry", 60_000), Settlement(lost.lease)]
-    reply = queue.claim(LANE, "c-2", 5, LEASE_MS, ME, settle=reports)
-    assert rows_of(reply.jobs) == [3]
-    assert set(reply.lost) == {lost.lease}
-    assert (reply.ready, reply.delayed, reply.leased) == counts(queue) == (0, 1, 1)
-
-
-def test_reports_of_a_claim_that_is_sent_again_no_longer_hold(queue: RedisQueue) -> None:
-    fed(queue, [row(0), row(1)])
-    (job,) = claim(queue, 1)
-    first = queue.claim(LANE, "c-2", 1, LEASE_MS, ME, settle=[Settlement(job.lease)])
-    again = queue.claim(LANE, "c-2", 1, LEASE_MS, ME, settle=[Settlement(job.lease)])
-    assert (set(first.lost), set(again.lost)) == (set(), {job.lease})
-    assert again.jobs == first.jobs
-    assert counts(queue) == (0, 0, 1)
 
 
 def test_a_claim_id_that_would_break_a_record_is_refused(queue: RedisQueue) -> None:
@@ -82,7 +60,7 @@ def test_a_paused_lane_gives_nothing_until_resumed(queue: RedisQueue) -> None:
 
 @pytest.mark.parametrize("forget", [pytest.param(False, id="closed"), pytest.param(True, id="forgotten")])
 def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: redis.Redis, forget: bool) -> None:
-    """Jobs that came back with old keys are not run: their batch is closed or unknown."""
+    """Old keys bring jobs back whose batch is closed or unknown by now. These jobs are not run."""
     fed(queue, [row(0)])
     keys: list[Any] = client.keys("*")
     state = {name: client.dump(name) or b"" for name in keys if not name.endswith((b"batches", b"lanes"))}
@@ -90,7 +68,7 @@ def test_claim_removes_jobs_of_batches_that_ended(queue: RedisQueue, client: red
     for name, value in state.items():
         client.restore(name, 0, value, replace=True)
     assert claim(queue) == []
-    assert client.hlen(f"np:1:{{{LANE}}}:jobs") == 0
+    assert client.hlen(f"np:2:{{-/{LANE}}}:jobs") == 0
 
 
 def test_expired_and_due_jobs_of_a_closed_batch_are_removed(queue: RedisQueue, client: redis.Redis) -> None:

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/drop.lua: a batch is taken off its lane, in the round that is named."""
+"""Shows jobs/lanes/lua/drop.lua: a batch is taken off its lane, if the lane does not know a later round than the caller's."""
 
 from jobs.lanes.protocol import Settlement
 from jobs.lanes.redis_queue import RedisQueue

@@ -133,4 +133,4 @@ def test_payloads_come_back_as_they_went(queue: RedisQueue) -> None:
     rows = [FeedRow(0, b"\xff\x00=@1,2", 30, 4, "t"), FeedRow(1, InputSlice(7, 20_000), 20, 4, "t")]
     fed(queue, rows)
     assert [job.payload for job in claim(queue)] == [b"\xff\x00=@1,2", InputSlice(7, 20_000)]
-    assert queue.snapshot(LANE).bytes == len(b"1|4|t|30|=\xff\x00=@1,2") + len(b"1|4|t|20|@7,20000")
+    assert queue.snapshot(LANE).bytes == len(b"1|4|t|30|0|=\xff\x00=@1,2") + len(b"1|4|t|20|1|@7,20000")

@@ -19,7 +19,7 @@ WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().pause_after_
 
 
 def claims(queue: RedisQueue, worker: WorkerRecord, n: int, time: int = 0) -> ClaimReply:
-    """A claim of a worker that has one incarnation only."""
+    """Claim for a worker of which there is only one incarnation."""
     return queue.claim(LANE, f"{worker.worker}-1-{time}", n, LEASE_MS, worker)
 
 
@@ -39,7 +39,7 @@ def in_hand(queue: RedisQueue) -> dict[str, Sequence[Job]]:
 def test_after_an_outage_no_living_worker_loses_a_lease(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]], ms: int, first: str
 ) -> None:
-    """The first call after it is a claim or a beat."""
+    """The first call after the outage is a claim or a beat."""
     pass_ms(client, ms)
     if first == "beat":
         beats(queue, WORKERS[0], in_hand["w-0"])
@@ -71,7 +71,7 @@ def test_jobs_of_a_worker_that_died_in_an_outage_are_rescued_after_the_grace(
 
 
 def test_the_death_of_the_only_worker_needs_no_grace(queue: RedisQueue, client: redis.Redis) -> None:
-    """Its replacement claims before its leases run out."""
+    """The worker that replaces it claims before the leases of the dead worker run out."""
     fed(queue, [row(0)])
     claims(queue, WORKERS[0], 1)
     pass_ms(client, LEASE_MS - 1_000)
@@ -81,7 +81,7 @@ def test_the_death_of_the_only_worker_needs_no_grace(queue: RedisQueue, client: 
 
 
 def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: RedisQueue, client: redis.Redis) -> None:
-    """Each dies in its grace, which covers only leases that ran out in the silence before."""
+    """Each worker dies in its grace. The grace covers only leases that ran out in the silence before it."""
     fed(queue, [row(n) for n in range(100)])
     lives = 0
     while not claims(queue, replace(ME, worker=f"w-{lives}"), 5).paused:
@@ -92,7 +92,7 @@ def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: Re
 
 
 def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> None:
-    """The only worker lives through all outages, and holds nothing else."""
+    """The only worker lives through all outages. It holds one job, and no other."""
     fed(queue, [row(0)])
     held = claims(queue, ME, 1).jobs
     for time in range(1, 5):
@@ -103,7 +103,7 @@ def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> No
 
 
 def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, client: redis.Redis) -> None:
-    """It had jumped ahead, which began a grace, and is right again: the note of the last call is in the future."""
+    """The clock had jumped ahead, which began a grace, and is right again. So the time of the last call lies in the future."""
     fed(queue, [row(0)])
     claims(queue, WORKERS[0], 1)
     pass_ms(client, HOUR_MS)
@@ -117,7 +117,7 @@ def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, 
 def test_a_worker_that_beats_first_after_the_clock_was_set_back_keeps_its_leases(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
 ) -> None:
-    """So do all others: each lease has as long to run as before."""
+    """All other workers keep their leases too: each lease has as long to run as before."""
     pass_ms(client, -HOUR_MS)
     beats(queue, WORKERS[0], in_hand["w-0"])
     assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [False]
@@ -159,13 +159,13 @@ def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server
 def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
     queue.beat(LANE, [], LEASE_MS, ME)
     assert queue.snapshot(LANE).workers == [ME]
-    client.hset(f"np:1:{{{LANE}}}:workers", "w-1", "1|{}")
+    client.hset(f"np:2:{{-/{LANE}}}:workers", "w-1", "1|{}")
     assert queue.snapshot(LANE).workers == []
 
 
 @pytest.mark.parametrize("first", ["claim", "beat"])
 def test_a_new_worker_removes_records_that_are_a_day_old(queue: RedisQueue, client: redis.Redis, first: str) -> None:
-    """Each start of a fleet leaves a few. A damaged record is removed too."""
+    """Each start of a fleet leaves a few records. A damaged record is removed too."""
     queue.beat(LANE, [], LEASE_MS, ME)
     seconds, _ = client.time()
     ages_s = {"yesterday": 90_000, "this morning": 40_000}

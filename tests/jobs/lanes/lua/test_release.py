@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/release.lua: jobs that are given back lose no attempt."""
+"""Shows jobs/lanes/lua/release.lua: releasing a job counts no attempt."""
 
 from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, claim, counts, fed, row

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/parts/rescue.lua and the suspects of claim.lua: what becomes of jobs whose worker died."""
+"""Shows jobs/lanes/lua/parts/rescue.lua and the suspects of claim.lua: jobs whose worker died are run apart, or buried."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ BUSY = replace(ME, running=3)
 
 
 def lost(queue: RedisQueue, client: redis.Redis, n: int, claim_id: str = "dead-1-0") -> Sequence[Job]:
-    """Jobs that were claimed by a worker that then died."""
+    """Return jobs that were claimed by a worker that then died."""
     jobs = claim(queue, n, claim_id)
     expire(client, queue, jobs)
     return jobs
@@ -76,7 +76,7 @@ def test_one_busy_worker_at_a_time_is_asked_to_become_idle(queue: RedisQueue, cl
     other = queue.claim(LANE, "w-2-0", 2, LEASE_MS, replace(BUSY, worker="w-2"))
     assert (rows_of(other.jobs), other.apart) == ([2, 3], False)
     assert queue.claim(LANE, "w-1-1", 2, LEASE_MS, BUSY).apart
-    client.hset(key("meta"), "apart", "w-1|1")  # it never came back
+    client.hset(key("meta"), "apart", "w-1|1")  # this worker never came back
     assert queue.claim(LANE, "w-2-1", 2, LEASE_MS, replace(BUSY, worker="w-2")).apart
 
 
@@ -123,7 +123,7 @@ def test_a_suspect_that_was_last_of_several_in_hand_did_not_crash_alone(queue: R
     first, second = claim(queue, 5, "dead-2-0")
     settled(queue, [first])
     expire(client, queue, [second])
-    claim(queue, 5, "w-1-0")  # the other half
+    claim(queue, 5, "w-1-0")  # the other half of the jobs that were lost together
     (job,) = claim(queue, 5, "w-1-1")
     assert (job.key, job.crashes, job.solo_crashes) == (second.key, 2, 0)
 
@@ -156,7 +156,7 @@ def test_suspects_are_mended_with_their_groups(queue: RedisQueue, client: redis.
 
 @dataclass
 class Deaths:
-    """Workers that die of a guilty row and finish all others."""
+    """Workers that die of a guilty row, and finish all other rows."""
 
     queue: RedisQueue
     client: redis.Redis
@@ -168,7 +168,7 @@ class Deaths:
     lives: Iterator[int] = field(default_factory=itertools.count)
 
     def work(self) -> None:
-        """Until nothing is left, or the lane is paused."""
+        """Let workers work until no job is left, or until the lane is paused."""
         for n in self.lives:
             reply = self.queue.claim(LANE, f"w-{n}-0", self.in_hand, LEASE_MS, ME)
             if not reply.jobs:
@@ -191,7 +191,7 @@ def test_one_guilty_row_of_256_fails_alone(queue: RedisQueue, client: redis.Redi
     night = Deaths(queue, client, {guilty})
     night.work()
     assert (night.buried, night.done) == ({guilty}, {*range(256)} - {guilty})
-    assert night.deaths == 10  # 8 halvings, and twice alone
+    assert night.deaths == 10  # 8 deaths with ever smaller groups, and 2 of the guilty row alone
     assert not queue.snapshot(LANE).paused
 
 
@@ -221,7 +221,7 @@ def test_when_every_row_crashes_the_lane_pauses_and_nothing_is_buried(queue: Red
 
 
 def test_the_lane_pauses_rather_than_bury(queue: RedisQueue, client: redis.Redis) -> None:
-    """The death that pauses the lane would have been the second solo crash of this job."""
+    """Without the pause, the last death would have been the second solo crash of this job, and would have buried it."""
     fed(queue, [row(0), row(1)])
     night = Deaths(queue, client, {0, 1})
     night.work()

@@ -1,4 +1,4 @@
-"""Shows jobs/lanes/lua/settle.lua: reports are taken from the holder of the lease only, and once."""
+"""Shows jobs/lanes/lua/settle.lua: a report counts only if it comes from the holder of the lease, and only once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def test_a_retry_waits_until_it_is_due(queue: RedisQueue, client: redis.Redis) -
     queue.settle(LANE, [Settlement(job.lease, "retry", 60_000)])
     assert counts(queue) == (0, 1, 0)
     assert claim(queue, claim_id="c-2") == []
-    client.zadd(f"np:1:{{{LANE}}}:delayed", {"b/0": 1})
+    client.zadd(f"np:2:{{-/{LANE}}}:delayed", {"b/0": 1})
     (again,) = claim(queue, claim_id="c-3")
     assert (again.attempt, again.crashes, again.rescued) == (2, 0, False)
 

@@ -20,14 +20,13 @@ def queue_with(client: redis.Redis, **tenants: TenantSettings) -> RedisQueue:
 
 def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
     """Move the time of a group's last turn into the past."""
-    served = client.hget(key("meta"), f"served|{group}")
-    assert served is not None
-    client.hset(key("meta"), f"served|{group}", int(served) - int(seconds * 1000))
+    assert client.zscore(key("waits"), group) is not None
+    client.zincrby(key("waits"), -int(seconds * 1000), group)
 
 
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
-    """Also if the rows of one tenant are ten times as long, and for any size of a claim."""
+    """The weights also hold if the rows of one tenant are ten times as long, and for any size of a claim."""
     queue = queue_with(client, b=TenantSettings(weight=2), c=TenantSettings(weight=4))
     costs = {"a": 100, "b": 10, "c": 50}
     place = {"a": 0, "b": 1000, "c": 2000}
@@ -86,9 +85,9 @@ def test_a_group_that_waits_gains_priority_for_a_turn(client: redis.Redis) -> No
 def test_the_time_of_the_last_turn_is_forgotten_with_the_last_row(client: redis.Redis) -> None:
     queue = queue_with(client)
     fed(queue, [row(0)])
-    assert client.hexists(key("meta"), "served|5|t")
+    assert client.zscore(key("waits"), "5|t") is not None
     claim(queue)
-    assert not client.hexists(key("meta"), "served|5|t")
+    assert client.zscore(key("waits"), "5|t") is None
     assert counts(queue) == (0, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the causal engine have in common: one torch thread, and a small random model."""
+"""Fixtures for the tests of the causal engine: one torch thread, and a small random model."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """As in a worker; on a small machine, several threads fight for the cores."""
+    """Use one thread, as a worker does. On a small machine, several threads would fight for the cores."""
     if find_spec("torch") is not None:
         import torch
 

@@ -26,7 +26,7 @@ def random_model(name: str = "llama", dtype: torch.dtype = torch.float32, device
 
 
 def slot_engine(model: CausalModel, slots: int = 4, *, recorder: Recorder | None = None, **options: Any) -> SlotEngine:
-    """An engine with a small cache. Without a `recorder` it records no steps, on a GPU either."""
+    """An engine with a small cache. Without a `recorder` it records no steps, not even on a GPU."""
     given = CausalOptions(**{"cache_bytes": 1 << 22, "graphs": False, **options})
     engine = build_engine("tiny", model, given, slots=slots, recorder=recorder)
     assert isinstance(engine, SlotEngine)

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/capacity.py: slots grow to fit the waiting sequences, as far as memory allows."""
+"""Shows workers/engines/causal/capacity.py: slots grow to fit the waiting sequences, if memory allows."""
 
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
 from workers.engines.causal.capacity import Capacity
@@ -13,7 +13,9 @@ def sequence(tokens: int) -> TokenSequence:
 
 
 def fitted(tokens: int, *waiting: int) -> tuple[int, int]:
-    """Slots and their length for these waiting sequences, with memory for this many tokens and at most 4 slots."""
+    """Return the number and the length of the slots for these waiting sequences. Memory holds `tokens` tokens, and there are at
+    most 4 slots.
+    """
     cache, scheduler = SlotCache(1, 4, 0), Scheduler(4, 64)
     scheduler.waiting.extend(sequence(needed) for needed in waiting)
     capacity = Capacity(cache, scheduler, slots=4, cache_bytes=tokens, token_bytes=1, context=None)

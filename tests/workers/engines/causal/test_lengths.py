@@ -1,4 +1,6 @@
-"""Shows that no text depends on the lengths of its neighbours, in models that choose by the longest position of a call."""
+"""Shows that no text depends on the lengths of other texts in its step, in models that choose by the longest position of a
+call.
+"""
 
 import functools
 from dataclasses import replace
@@ -78,7 +80,7 @@ MIXED = {
     "just long": (BOUNDARY + 1, 12),
     "long": (90, 20),
 }
-"""The tokens of prompts with the same beginning, and of their completions."""
+"""Name -> the number of tokens of a prompt, and of its completion. All prompts begin in the same way."""
 
 
 def model_of(name: str) -> CausalModel:
@@ -93,7 +95,9 @@ def model_of(name: str) -> CausalModel:
 
 
 def requests() -> list[GenerationRequest]:
-    """Requests of both sides of the boundary and across it, each of which writes all its tokens."""
+    """Return requests for texts that stay below the boundary, that cross it, and that begin beyond it. Each text has all its
+    tokens.
+    """
     return [
         request_of(
             name,
@@ -106,7 +110,7 @@ def requests() -> list[GenerationRequest]:
 
 @functools.cache
 def texts_alone(name: str) -> dict[str, str]:
-    """What a new model writes for each request by `generate`, alone."""
+    """Return the text of each request as `generate` writes it alone, with a new model."""
     alone = {}
     for request in requests():
         network = model_of(name).network
@@ -145,7 +149,7 @@ def test_replayed_steps_choose_by_text_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", SWITCHING)
 def test_texts_whose_slots_are_lost_go_on_as_before(name: str) -> None:
-    """Their tokens are computed again, each with the positions that it had."""
+    """The tokens of these texts are computed again, each with the positions that it had before."""
     model, calls = model_of(name), [0]
     engine = slot_engine(model)
 
@@ -205,7 +209,9 @@ def test_a_model_with_such_code_writes_each_text_alone() -> None:
 
 
 def test_the_trial_sees_a_sliding_window_that_attention_is_not_told_of() -> None:
-    """Its own masks know the window, which is longer than the prompts of the trial."""
+    """The model's own masks have the window, but its layers do not name it. The window is longer than the prompts of
+    the trial.
+    """
 
     class Untold:
         sliding_window = None
@@ -248,7 +254,9 @@ def test_switches_at_several_lengths_run_alone() -> None:
 
 
 def test_dynamic_positions_within_reach_run_in_padded_batches_of_short_texts() -> None:
-    """A model whose texts may be longer than its `max_position_embeddings`. Nothing is left of the longest text before."""
+    """Texts of this model may be longer than its `max_position_embeddings`. The longest text of an earlier batch changes no
+    later text.
+    """
 
     def long_model() -> CausalModel:
         model = model_of("llama dynamic")

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/padded_engine.py: padding changes no text, and a request that fails, fails alone."""
+"""Shows workers/engines/causal/padded_engine.py: padding changes no text, and a request that fails harms no other."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def completions(engine: PaddedEngine, *requests: GenerationRequest) -> dict[str,
 
 @contextmanager
 def before_each_step(model: CausalModel, call: Callable[[torch.Tensor], None]) -> Iterator[None]:
-    """The network calls `call` with the tokens of each step before it computes them."""
+    """In the block, the network calls `call` with the tokens of each step before it computes the step."""
     embeddings = model.network.get_input_embeddings()
     hook = embeddings.register_forward_pre_hook(lambda _module, inputs: call(inputs[0]))
     try:
@@ -58,7 +58,7 @@ def before_each_step(model: CausalModel, call: Callable[[torch.Tensor], None]) -
 
 
 def test_padding_changes_no_text(tiny: CausalModel) -> None:
-    """The greedy texts of a mixed batch are those that `generate` gives to each prompt alone, without padding."""
+    """The greedy texts of a mixed batch are the same as those that `generate` writes for each prompt alone, without padding."""
     together = completions(padded(tiny, slots=6), *(request_of(str(n), text) for n, text in enumerate(TEXTS)))
     for n, text in enumerate(TEXTS):
         ids = torch.tensor([tiny.encoder.tokenizer(text)["input_ids"]])
@@ -145,7 +145,7 @@ def test_a_request_that_does_not_fit_with_others_runs_in_a_smaller_batch(tiny: C
 
 
 def test_cancel_ends_a_row_of_a_running_batch(tiny: CausalModel) -> None:
-    """A request cancelled from another thread at its fourth token ends there; its neighbour goes on."""
+    """A request that another thread cancels at its fourth token ends there. The other request continues."""
     engine = padded(tiny)
     calls = []
 

@@ -39,7 +39,7 @@ def test_an_unfit_model_names_the_reason_and_is_left_as_it_was(name: str, reason
 
 
 def test_a_model_that_ignores_position_ids_is_detected() -> None:
-    """It takes the place of a token in the row for its position."""
+    """This model takes the index of a token in the row for its position."""
     odd = random_model("gpt2")
     embedding = odd.network.transformer.wpe
 

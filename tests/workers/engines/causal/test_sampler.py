@@ -52,7 +52,9 @@ def sampled(logits: torch.Tensor, *states: SamplingState, eos: tuple[int, ...] =
     ],
 )
 def test_filters(params: dict[str, float], possible: set[int]) -> None:
-    """The probabilities are .5 .3 .12 .08; token 0 stands in the prompt and, for min_tokens, is an end token."""
+    """The tokens have the probabilities .5, .3, .12 and .08. Token 0 stands in the prompt, and it is an end token for
+    min_tokens.
+    """
     drawn = set()
     for seed in range(150):
         asks = SamplingParams(**{"temperature": 1.0, "seed": seed, **params})  # type: ignore[arg-type]
@@ -102,7 +104,7 @@ def test_probabilities_are_those_of_transformers(params: dict[str, Any]) -> None
     ],
 )
 def test_penalties_and_biases_of_openai(params: dict[str, Any], expected: list[float]) -> None:
-    """The prompt is token 0, which is not penalised; the output so far has token 3 once and token 1 twice."""
+    """The prompt is token 0, which is not penalised. The output so far has token 3 once and token 1 twice."""
     changed = torch.tensor([[1.0, 2.0, 2.0, 1.0], [9.0, 9.0, 9.0, 9.0]])
     states = [
         SamplingState.of(SamplingParams(temperature=0.0, **params), [0], [1, 3, 1]),

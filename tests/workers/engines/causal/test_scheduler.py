@@ -22,7 +22,9 @@ def wait(scheduler: Scheduler, *sequences: TokenSequence) -> None:
 
 
 def step(scheduler: Scheduler, length: int = LENGTH) -> tuple[list[PrefixCopy], list[tuple[int, int, int, int]]]:
-    """One step without a model: every sampled token is 99. Returns the copies, and slot, start, size and samples of the spans."""
+    """Make one step without a model: every sampled token is 99. Returns the copies, and slot, start, size and samples of each
+    span.
+    """
     copies = scheduler.admit(length)
     spans = scheduler.schedule()
     scheduler.mark_computed(spans)
@@ -49,7 +51,9 @@ def test_decodes_come_first_and_prefills_get_the_rest_of_the_budget() -> None:
 
 
 def test_prompts_are_admitted_together_if_prefill_steps_are_expensive() -> None:
-    """They wait until enough slots are free, or one for each: for 32 steps at most, and not if none runs or a prefill goes on."""
+    """Waiting sequences are admitted when enough slots are free, or a slot for each of them. They wait for 32 steps at most.
+    They do not wait if no sequence runs, or if a prompt is in its prefill.
+    """
     scheduler = Scheduler(6, 64, admit_together=3)
     first = [sequence([n], max_tokens=80) for n in range(9)]
     wait(scheduler, *first)
@@ -100,7 +104,7 @@ def test_no_sequence_overtakes_one_that_is_too_long_for_the_cache() -> None:
 
 
 def test_a_common_prefix_is_computed_once() -> None:
-    """The other sequences wait for the one that computes it, and copy it in the next step."""
+    """The other sequences wait for the sequence that computes the prefix, and copy it in the next step."""
     scheduler = Scheduler(3, 64)
     wait(scheduler, sequence([*TEMPLATE, 50, 51]), sequence([*TEMPLATE, 60]), sequence([*TEMPLATE, 50, 70]))
     assert step(scheduler) == ([], [(0, 0, 22, 1)])

@@ -1,4 +1,4 @@
-"""Shows log probabilities and scores of continuations, by the slot engine and the padded one: those of a plain forward."""
+"""Shows that the slot engine and the padded engine give the log probabilities and scores of a plain forward pass."""
 
 import random
 from dataclasses import replace
@@ -30,7 +30,9 @@ from workers.engines.scoring import ScoringEngine
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padded: bool) -> None:
-    """They are the model's own, before temperature and penalties, within 1e-4 of the whole softmax."""
+    """The log probabilities are the model's own, before temperature and penalties, within 1e-4 of the softmax over the whole
+    vocabulary.
+    """
     params = replace(SAMPLED, frequency_penalty=1.0, logit_bias={7: 5.0}, logprobs=4)
     requests = [request_of(f"r{n}", tokens, replace(params, seed=n)) for n, tokens in enumerate(prompts(9))]
     engine = PaddedEngine(random_model(), slots=4) if padded else slot_engine(llama)
@@ -52,7 +54,7 @@ def test_log_probabilities_are_those_of_a_plain_forward(llama: CausalModel, padd
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padded: bool) -> None:
-    """Other requests beside them keep their texts. An end token inside a continuation is a token like others."""
+    """Other requests in the same steps keep their texts. An end token inside a continuation is scored like any other token."""
     network, texts = make("llama"), ["5 6 7", "9", "8 2 8 8", "11 12"]
     prompt = [4, *range(20, 50)]
     best = generate_alone(network, request_of("best", prompt, replace(GREEDY, max_tokens=3)))
@@ -77,7 +79,7 @@ def test_continuations_are_scored_as_by_a_plain_forward(llama: CausalModel, padd
 
 
 def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step scores as many tokens as its budget and `MAX_FORCED_SAMPLES` allow. Running out of memory loses nothing."""
+    """A step scores as many tokens as its budget and `MAX_FORCED_SAMPLES` allow. If memory runs out, no score is lost."""
     monkeypatch.setattr("workers.engines.causal.scheduler.MAX_FORCED_SAMPLES", 10)
     some = random.Random(4)
     texts = [" ".join(str(some.randrange(3, VOCABULARY)) for _ in range(size)) for size in (90, 1, 41)]

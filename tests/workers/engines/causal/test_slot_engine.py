@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/slot_engine.py: a request's text is that of `generate`, whatever runs beside it."""
+"""Shows workers/engines/causal/slot_engine.py: a request's text is that of `generate`, whatever other requests run."""
 
 import itertools
 import threading
@@ -34,7 +34,9 @@ from workers.engines.causal.slot_engine import SlotEngine
 
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *PADDED])
 def test_the_texts_are_those_of_generate(name: str) -> None:
-    """Greedy, in float32, with different slots, chunks and prefix sharing. Models that cannot run in slots run padded."""
+    """The texts are greedy, in float32, with different slots, chunks and prefix sharing. Models that cannot run in slots run
+    padded.
+    """
     model, network = random_model(name), make(name)
     requests = [
         request_of(f"r{n}", tokens, replace(GREEDY, max_tokens=1 + 7 * n % 36)) for n, tokens in enumerate(prompts(10))
@@ -57,7 +59,8 @@ def test_any_mix_gives_the_texts_of_each_alone(
 ) -> None:
     """With any number of slots and any chunks, in any order, a request's text is the same in a mix as alone.
 
-    In float32 only greedy ones: a draw may fall so close to the edge between two tokens that rounding decides.
+    In float32 this is tested for greedy texts only: a draw may fall so close to the edge between two tokens that rounding
+    decides.
     """
     model = random_model(dtype=dtype)
     some = data.draw(st.lists(st.sampled_from(prompts(12, seed=3)), min_size=1, max_size=9), label="prompts")
@@ -109,7 +112,7 @@ def test_a_free_slot_is_filled_while_others_run(llama: CausalModel) -> None:
 
 
 def test_cancel_ends_a_running_request(llama: CausalModel) -> None:
-    """A request cancelled from another thread at its fourth token ends there; its neighbour goes on."""
+    """A request that another thread cancels at its fourth token ends there. The other request continues."""
     engine = slot_engine(llama)
     steps: list[int] = []
 
@@ -142,7 +145,9 @@ def test_a_stop_text_across_tokens_is_found_late_in_a_long_text(llama: CausalMod
 
 
 def test_device_time_follows_the_work_of_each_request(llama: CausalModel) -> None:
-    """Of two requests side by side, one has the longer prompt, to compute and attend to, and the longer text, so more steps."""
+    """One of two requests has the longer prompt and the longer text. So it computes and attends to more tokens, and takes more
+    steps.
+    """
     engine = slot_engine(llama, 2)
     short = request_of("short", [5], replace(GREEDY, min_tokens=10, max_tokens=10))
     long = request_of("long", [5] * 60, replace(GREEDY, min_tokens=60, max_tokens=60))

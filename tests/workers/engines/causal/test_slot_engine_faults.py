@@ -1,4 +1,6 @@
-"""Shows workers/engines/causal/slot_engine.py: what fails, fails alone, and when memory runs out all requests go on."""
+"""Shows workers/engines/causal/slot_engine.py when requests or memory fail: a request that fails harms no other, and when
+memory runs out, all requests continue.
+"""
 
 import itertools
 from dataclasses import replace
@@ -118,7 +120,7 @@ def test_out_of_memory_halves_the_slots_and_all_requests_go_on(llama: CausalMode
 
 
 def test_running_out_of_memory_while_a_failed_step_is_repeated_loses_no_request(llama: CausalModel) -> None:
-    """One sequence has ended by then, one is being computed, and one has not been computed yet."""
+    """When memory runs out, one sequence has ended, one is being computed, and one has not been computed yet."""
     requests = [
         request_of("ended", [5, 6], replace(GREEDY, max_tokens=1)),
         request_of("b", [7, 8]),
@@ -143,7 +145,7 @@ def test_running_out_of_memory_while_a_failed_step_is_repeated_loses_no_request(
 
 
 def test_a_request_that_can_never_fit_fails_and_a_long_one_waits(llama: CausalModel) -> None:
-    """Memory holds 150 tokens: eight short sequences at once, or one long one; never the longest."""
+    """Memory holds 150 tokens: enough for eight short sequences at once or for one long sequence, but not for the longest."""
     requests = [request_of(f"r{n}", [3 + n], replace(SAMPLED, max_tokens=18)) for n in range(6)]
     long = request_of("long", [9] * 40, replace(GREEDY, max_tokens=100, min_tokens=100))
     never = request_of("never", [9] * 60, replace(GREEDY, max_tokens=100))

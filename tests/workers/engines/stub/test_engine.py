@@ -27,7 +27,7 @@ class Time:
 
 
 class Crashed(BaseException):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 def crash() -> None:
@@ -35,7 +35,7 @@ def crash() -> None:
 
 
 class Killed(BaseException):
-    """Stands for a signal."""
+    """Raised in place of the signal that would kill the process."""
 
 
 def kill() -> None:

@@ -156,7 +156,8 @@ def slot_attention(
         attention_mask: Must be None: `LAYOUT` says which tokens a token sees.
         scaling: The factor of the scores; None is 1 / sqrt(size).
         dropout: Ignored, since nothing is trained here.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118); None if they are not.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh (Gemma 2: arXiv 2408.00118). None: the scores stay as
+            they are.
         sliding_window: A token sees only this many of the last tokens, itself included. None: all of them.
         others: Further arguments of models. Those of `REFUSED_ARGUMENTS` must be None.
 

@@ -34,13 +34,15 @@ MIN_USES: Final = 4
 """A size of step is recorded when this many steps have had that size. A rarer size is not worth a recording."""
 
 MIN_LENGTH: Final = 256
-"""Tokens. The maximum length of a recording is this number, or this number doubled once or more, but at most the length of the
-slots."""
+"""The maximum length of a recording is this number of tokens, or this number doubled once or more. It is never above the length
+of the slots.
+"""
 
 REPLAY_TOLERANCE: Final = 0.02
-"""A replay's logits may differ by at most this much (`logit_distance`) from those of the same recorded step run without a graph.
-Both use matrix products of the same sizes, so this limit is stricter than `tolerance`, which bounds the distance from the plain
-step: that one has only the rows that it needs."""
+"""A replay's logits may differ by at most this much (`logit_distance`) from those of the same recorded step run without a
+graph. Both use matrix products of the same sizes. The plain step has only the rows that it needs, so its products have other
+sizes. So this limit is stricter than `tolerance`, which bounds the distance from the plain step.
+"""
 
 Step = Callable[[], None]
 Recorder = Callable[[Step], Step]
@@ -65,7 +67,7 @@ class CudaGraphs:
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            step()  # the first run also prepares things, which must not be recorded
+            step()  # the first run also makes preparations, which must not be recorded
         current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
         try:
@@ -230,8 +232,8 @@ class RecordedSteps:
     def _write_inputs(self, rows: Sequence[tuple[int, Span]], padded: int, tokens: torch.Tensor | None = None) -> None:
         """Write tokens, positions and slots to the buffers that recordings read. One span is repeated to fill `padded` rows.
 
-        If `tokens` is given (on the device), each span's token is the one at the index that stands beside the span in
-        `rows`. Otherwise each span's token is taken from the span's sequence.
+        If `tokens` is given (on the device), each span's token is taken from `tokens`, at the index beside the span in `rows`.
+        Otherwise each span's token is taken from the span's sequence.
         """
         first = min(rows, key=lambda row: row[1].start)
         filled = [*rows, *[first] * (padded - len(rows))]

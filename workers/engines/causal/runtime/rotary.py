@@ -42,7 +42,7 @@ def length_switch(network: Any) -> LengthSwitch | None:
 
 
 def choose_by_text(network: Any, boundary: int) -> None:
-    """Make every module of `longrope` obey `IN_LONG_TEXT`. While that is None, the modules work as before."""
+    """Make every module of `longrope` obey `IN_LONG_TEXT`. While `IN_LONG_TEXT` is None, the modules work as before."""
     for module in network.modules():
         if list(_boundaries(module)) and not isinstance(module.forward, _ByText):
             module.forward = _ByText(module.forward, boundary)

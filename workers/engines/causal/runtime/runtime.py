@@ -201,8 +201,8 @@ def _is_recordable(span: Span) -> bool:
     """Whether a recorded step (CUDA graph) can compute this span: one token, after which a next token is sampled.
 
     A recording cannot compute a scored continuation (`forced`) of a long text. All tokens of such a text take the rotary
-    positions of long texts, even tokens before the boundary (`LengthSwitch`). But a recording sees only a token's position, and
-    would take those as tokens of a short text.
+    positions of long texts, even tokens before the boundary (`LengthSwitch`). But a recording sees only a token's position, so
+    it would take the tokens before the boundary as tokens of a short text.
     """
     return span.size == 1 and span.samples > 0 and not (span.sequence.forced and span.sequence.is_long)
 
@@ -225,9 +225,9 @@ def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
 
 
 def _leading_decodes(spans: Sequence[Span]) -> Sequence[Span]:
-    """Return the decodes: the spans before the first one that has several tokens or no higher slot than the span before.
+    """Return the decodes, which stand before the chunks in `spans`.
 
-    All later spans are chunks.
+    The first chunk is the first span that has several tokens, or whose slot is not higher than the slot of the span before.
     """
     n = 0
     while n < len(spans) and spans[n].size == 1 and (n == 0 or spans[n - 1].sequence.slot < spans[n].sequence.slot):

@@ -1,4 +1,4 @@
-"""Recordings have short lengths in these tests, so that sequences soon outgrow them."""
+"""Makes recordings for short lengths in these tests, so that sequences soon become longer than a recording."""
 
 import pytest
 

@@ -15,7 +15,7 @@ from workers.engines.causal.slot_engine import SlotEngine
 
 
 class RerunRecorder:
-    """Runs recorded steps again, over the cache blocks that were there when they were recorded. Counts both."""
+    """Runs recorded steps again, over the cache blocks that were there when they were recorded. Counts recordings and replays."""
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
@@ -41,7 +41,7 @@ class RerunRecorder:
 
 
 def recorded_steps(step: Step) -> RecordedSteps:
-    """The object whose step this is."""
+    """Return the object to which a step belongs."""
     (found,) = (c.cell_contents for c in step.__closure__ or () if isinstance(c.cell_contents, RecordedSteps))
     return found
 
@@ -62,13 +62,13 @@ def counted(recorder: Recorder, replays: list[int]) -> Recorder:
 
 
 def running_once(step: Step) -> Step:
-    """Runs the step before it is recorded, as a capture by CUDA needs."""
+    """Runs the step once before it is recorded, as CUDA does when it captures a graph."""
     step()
     return step
 
 
 def frozen(which: int) -> Recorder:
-    """Replays with one of the inputs (tokens, positions, slots) as it was when the step was recorded."""
+    """Make a recorder whose replays use one of the inputs (tokens, positions, slots) as it was when the step was recorded."""
 
     def record(step: Step) -> Step:
         inputs = recorded_steps(step)._inputs
@@ -86,17 +86,17 @@ def frozen(which: int) -> Recorder:
 
 
 def raising(_step: Step) -> Step:
-    """Cannot record."""
+    """A recorder that fails to record."""
     raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
 
 def writing_nothing(_step: Step) -> Step:
-    """Replays do nothing."""
+    """A recorder whose replays do nothing."""
     return lambda: None
 
 
 def raising_at_replay(_step: Step) -> Step:
-    """Replays raise."""
+    """A recorder whose replays raise an error."""
 
     def replay() -> None:
         raise RuntimeError("cannot be replayed")
@@ -105,7 +105,7 @@ def raising_at_replay(_step: Step) -> Step:
 
 
 def writing_elsewhere(step: Step) -> Step:
-    """Replays use a copy of the last layer's keys, so they write nothing to the cache."""
+    """A recorder whose replays use a copy of the last layer's keys, so they write no keys of this layer to the cache."""
 
     def replay() -> None:
         blocks = recorded_steps(step)._cache._slot_layers[-1].blocks
@@ -119,7 +119,7 @@ def writing_elsewhere(step: Step) -> Step:
 
 
 def random_requests(n: int, seed: int, *, most: int = 40) -> list[GenerationRequest]:
-    """Requests with many params and lengths, up to `most` tokens; half of their prompts have a common prefix."""
+    """Return random requests with various params, each for up to `most` tokens. Half of their prompts have a common prefix."""
     chance = random.Random(seed)
     prefix = [chance.randrange(3, VOCABULARY) for _ in range(12)]
     found = []

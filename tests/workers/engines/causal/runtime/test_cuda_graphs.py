@@ -1,6 +1,7 @@
-"""Shows workers/engines/causal/runtime/cuda_graphs.py: replayed steps give the texts of plain ones, and wrong ones are detected.
+"""Shows workers/engines/causal/runtime/cuda_graphs.py: replayed steps give the same texts as plain steps, and wrong recordings
+are detected.
 
-Recorders of `recorders` stand for CUDA graphs. Tests marked `gpu` record real ones.
+Recorders of `recorders` take the place of CUDA graphs. Tests marked `gpu` record real CUDA graphs.
 """
 
 import gc
@@ -37,7 +38,9 @@ from workers.engines.causal.time_shares import time_weights
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("name", ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox"])
 def test_replayed_steps_give_the_texts_of_plain_ones(name: str, dtype: torch.dtype) -> None:
-    """In float32 by the kernel that reads each sequence's own length, in float64 by products up to the maximum length."""
+    """In float32, attention is computed by the kernel that reads each sequence's own length; in float64, by products up to the
+    maximum length.
+    """
     model, some = random_model(name, dtype), random_requests(14, seed=2)
     expected = results(slot_engine(model, 5), some)
     rerun = RerunRecorder()
@@ -47,7 +50,9 @@ def test_replayed_steps_give_the_texts_of_plain_ones(name: str, dtype: torch.dty
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 5, 9, 17])
 def test_padding_rows_change_nothing(slots: int) -> None:
-    """With any number of sequences, and while it falls to one at the end, when slots between them are empty."""
+    """This holds for any number of sequences, and while the number falls to one at the end, with empty slots between the
+    sequences.
+    """
     model, some = random_model(dtype=torch.float64), random_requests(30, seed=slots, most=60)
     rerun = RerunRecorder()
     assert results(slot_engine(model, slots, recorder=rerun), some) == results(slot_engine(model, slots), some)
@@ -79,7 +84,7 @@ def test_steps_are_recorded_anew_after_the_cache_is_reallocated() -> None:
 
 
 def test_a_recorder_that_runs_the_step_leaves_the_cache_as_it_was() -> None:
-    """It runs the step with made-up tokens, in a slot that another sequence may use."""
+    """The recorder runs the step with made-up tokens, in a slot that another sequence may use."""
     model, some = random_model(), random_requests(20, seed=8)
     with capture_logs() as logs:
         assert results(slot_engine(model, 5, recorder=running_once), some) == results(slot_engine(model, 5), some)
@@ -107,7 +112,9 @@ def test_a_rare_size_is_not_recorded() -> None:
     ],
 )
 def test_a_wrong_recording_is_detected_and_changes_no_text(recorder: Recorder, reason: str) -> None:
-    """It is logged once. From then on all steps are computed plainly, and so is everything that the cache held."""
+    """The reason is logged once. From then on all steps are computed plainly, and everything that the cache held is computed
+    again.
+    """
     model, some = random_model(), random_requests(14, seed=3)
     expected = results(slot_engine(model, 5), some)
     with capture_logs() as logs:
@@ -117,7 +124,7 @@ def test_a_wrong_recording_is_detected_and_changes_no_text(recorder: Recorder, r
 
 
 def test_a_replay_that_writes_nothing_to_the_cache_is_detected_at_once() -> None:
-    """Its own logits are right; those of the next step would not be."""
+    """The logits of the replay itself are right. Those of the next step would be wrong."""
     replays: list[int] = []
     results(slot_engine(random_model(), recorder=counted(writing_elsewhere, replays)), random_requests(1, seed=12))
     assert len(replays) == 1
@@ -129,7 +136,9 @@ def test_recordings_have_padded_numbers_of_rows() -> None:
 
 
 def test_the_parts_of_a_gpu_step_are_estimated_from_the_bytes_that_it_reads() -> None:
-    """A step reads the weights once, and the keys and values of all tokens of each sequence: a longer one takes more time."""
+    """A step reads the weights once, and the keys and values of all tokens of each sequence. So a step with longer sequences
+    takes more time.
+    """
     engine = slot_engine(random_model())
     long, short = (
         GenerationRequest(name, Prompt(text=" ".join(["5"] * size), params=SamplingParams(max_tokens=9, seed=1)))
@@ -198,5 +207,5 @@ def test_cuda_graphs_give_the_texts_of_plain_steps(name: str, dtype: torch.dtype
         replayed = results(slot_engine(model, 5, recorder=counted(CudaGraphs(), replays)), some)
     assert not [line for line in logs if line["event"] == "engine.graphs_stopped"]
     assert len(replays) > 10
-    if dtype != torch.bfloat16:  # its products of other sizes differ, so other tokens may be chosen
+    if dtype != torch.bfloat16:  # in bfloat16, products of other sizes give other logits, so other tokens may be chosen
         assert replayed == plain

@@ -21,7 +21,7 @@ SHORT = SamplingParams(max_tokens=25, temperature=1.0, seed=7)
 
 
 def test_the_next_step_is_launched_before_its_tokens_are_known() -> None:
-    """No step runs twice: there are as many replays as steps, without the last, after which no sequence can go on."""
+    """No step runs twice. There is a replay for each step but the last, after which no sequence continues."""
     rerun = RerunRecorder()
     at_tokens: list[int] = []
     after: list[int] = []
@@ -33,7 +33,7 @@ def test_the_next_step_is_launched_before_its_tokens_are_known() -> None:
         return advance(spans, tokens)
 
     engine._append_tokens = advanced  # type: ignore[method-assign]
-    for n in range(3):  # the first begins a step before the others, which copy its prompt
+    for n in range(3):  # the first sequence begins a step before the others, which copy its prompt
         engine.submit(long_request(f"r{n}", 110 + (n == 0), seed=n))
     while len(after) < 2 or engine.stats().running:
         engine.step()
@@ -44,7 +44,9 @@ def test_the_next_step_is_launched_before_its_tokens_are_known() -> None:
 
 
 def test_a_sequence_that_ends_in_a_launched_step_changes_no_other() -> None:
-    """Three sequences end by stop texts, so their rows of a launched step are in vain. Later sequences see none of it."""
+    """Three sequences end by stop texts, so a launched step computes their rows for nothing. Later sequences are not affected
+    by these rows.
+    """
     model = random_model()
     long = long_request("long", 90)
     plain = results(slot_engine(model, 4), [long])["long"][0].split()
@@ -58,7 +60,9 @@ def test_a_sequence_that_ends_in_a_launched_step_changes_no_other() -> None:
 
 
 def test_a_prefill_of_one_token_runs_beside_a_launched_step() -> None:
-    """Its whole prompt but the last token is copied, so its first step has the size of a decode, but was not launched."""
+    """All tokens of the late prompt but the last are copied. So its first step has the size of a decode step, but was not
+    launched.
+    """
     model = random_model()
     some, late = [long_request("a", 90)], [long_request("b", 30, seed=2)]
     rerun = RerunRecorder()
@@ -78,7 +82,9 @@ def test_a_prefill_of_several_steps_runs_beside_a_launched_step() -> None:
 
 
 def test_a_step_is_launched_after_one_that_scored_several_tokens() -> None:
-    """Scored tokens have rows among the step's sampled tokens, before the row of a prompt that ends in the same step."""
+    """The sampled tokens of the step begin with rows of scored tokens. The row of a prompt that ends in the same step comes
+    after them.
+    """
     model = random_model()
     some = [long_request("a", 100), long_request("b", 100, seed=2), long_request("c", 30, seed=3)]
     late = [
@@ -92,7 +98,7 @@ def test_a_step_is_launched_after_one_that_scored_several_tokens() -> None:
 
 @pytest.mark.parametrize(("one", "other", "tokens"), [("a", "b", 30), ("b", "a", 29)])
 def test_a_request_that_is_cancelled_in_a_launched_step_keeps_its_text(one: str, other: str, tokens: int) -> None:
-    """In either row of the step. `b` begins a step after `a`, and copies its prompt."""
+    """The request may be in either row of the step. `b` begins a step after `a`, and copies its prompt."""
     model, rerun = random_model(), RerunRecorder()
     expected = results(slot_engine(model, 3), [long_request("a", 60), long_request("b", 60, seed=3)])
     engine = slot_engine(model, 3, recorder=rerun)
@@ -111,7 +117,7 @@ def test_a_request_that_is_cancelled_in_a_launched_step_keeps_its_text(one: str,
 
 
 def test_a_launch_that_fails_loses_no_token() -> None:
-    """The tokens that it would have continued are sampled again."""
+    """The tokens with which the failed launch would have continued were sampled already. They are sampled again."""
     model, some = random_model(), random_requests(9, seed=5)
 
     def failing(step: Step) -> Step:

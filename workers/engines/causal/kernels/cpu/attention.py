@@ -1,9 +1,9 @@
 """Decode attention on a CPU: each sequence has one query, which attends to the filled part of its own slot of the KV cache.
 
-Batched matrix products cost more. They compute every sequence up to the length of the longest one, write scores and weights to
-memory, and are slow for one query. This kernel reads every key and value once, in the order in which `tiles` stores them. The
-kernel is compiled when a model first runs. The sizes of the model's heads are constants in it, so that the sums stay in
-registers. All sums are in float32.
+Batched matrix products would cost more: they compute every sequence up to the length of the longest one, write scores and
+weights to memory, and are slow for one query. This kernel reads every key and value once, in the order in which `tiles` stores
+them. The kernel is compiled when a model first runs. The sizes of the model's heads are constants in it, so that the sums stay
+in registers. All sums are in float32.
 """
 
 from functools import cache
@@ -32,14 +32,14 @@ def decode_attention(
     """Compute the attention of one query for each sequence.
 
     Args:
-        query: The queries [heads, sequences, size], in the number format of the keys. The query heads of one KV head are next to
-            each other.
+        query: The queries [heads, sequences, size], in the number format of the keys. The query heads of one KV head are next
+            to each other.
         keys: The tiles of the cache [slots, tiles, KV heads, size / pair, TILE, pair].
         values: The values of the cache [slots, length, KV heads, value size], in the number format of the keys.
         slots: The slot of each sequence [sequences].
         lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
         scale: The factor of the scores.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: they are not.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: the scores stay as they are.
         window: A query attends to at most this many of the last tokens, its own included. None: to all tokens.
 
     Returns:

@@ -26,8 +26,9 @@ from workers.engines.causal.kernels.cpu.vectors import (
 )
 
 PREFETCH_BYTES: Final = 6144
-"""A loop prefetches memory this many bytes after the place that it reads. A loop reads about as many bytes in the time that
-memory takes to arrive."""
+"""A loop prefetches the memory that is this many bytes after the place that it reads. It reads about this many bytes while the
+prefetched memory arrives.
+"""
 
 MAX_SUMS: Final = 20
 """A loop keeps at most this many vectors of sums, so that sums and operands fit in the 32 vector registers."""

@@ -19,8 +19,8 @@ from workers.engines.causal.kernels.cpu.tiles import as_numpy
 
 TOLERANCE: Final = 2.0**-7
 """A fused norm or MLP is used only if its outputs differ from the original layer's by at most this fraction of the largest
-output. The
-fraction is about the last place of a bfloat16."""
+output. Numbers in bfloat16 are about as precise.
+"""
 
 QKV_NAMES: Final = ("q_proj", "k_proj", "v_proj")
 """The names of the layers for queries, keys and values in most models. The three layers have the same input."""
@@ -93,8 +93,8 @@ class FusedGatedMlp(nn.Module):
 
 
 def fuse(network: Any, device: torch.device) -> None:
-    """Replace the layers of a network that can be fused. Call it before `packed.pack`, as it recognises plain linear layers
-    only.
+    """Replace the layers of a network that can be fused. Call this function before `packed.pack`, because it recognises only
+    plain linear layers.
     """
     if not computes_in_bf16(device):
         return

@@ -66,7 +66,7 @@ def decode_attention(
         lengths: How many tokens each query attends to, its own included [sequences]; at least 1.
         scale: The factor of the scores.
         max_length: An upper limit of the lengths. Only the speed depends on it.
-        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: they are not.
+        softcap: The scores are squashed into (-softcap, softcap) by tanh. None: the scores stay as they are.
         window: A query attends to at most this many of the last tokens, its own included. None: to all tokens.
         splits: The number of parts in which a sequence's tokens are computed in parallel, a power of two. None: as many as keep
             the device busy.
@@ -78,7 +78,8 @@ def decode_attention(
 
     sequences, kv_heads, queries, size = query.shape
     value_size = values.shape[3]
-    block = 64 if max(size, value_size) * keys.element_size() <= 256 else 32  # shared memory is small
+    # shared memory is small, so larger numbers get smaller blocks
+    block = 64 if max(size, value_size) * keys.element_size() <= 256 else 32
     if splits is None:
         splits = _splits(sequences * kv_heads, min(max_length, window or max_length), block, query.device)
     out = values.new_empty(sequences, kv_heads, queries, value_size)

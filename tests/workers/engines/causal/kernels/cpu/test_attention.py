@@ -11,7 +11,7 @@ from workers.engines.causal.kernels.gpu.attention import reference_attention
 
 
 class Heads(NamedTuple):
-    """Sequences, KV heads, queries a KV head, size of keys, size of values."""
+    """The sizes of a case: sequences, KV heads, queries a KV head, size of keys, size of values."""
 
     sequences: int
     kv_heads: int
@@ -67,10 +67,10 @@ def test_decode_attention_agrees_with_the_reference(
     query = torch.randn(heads.kv_heads * heads.queries, heads.sequences, heads.size, generator=generator).to(dtype)
     slots = torch.randperm(12, generator=generator)[: heads.sequences]
     lengths = torch.randint(1, 41, (heads.sequences,), generator=generator)
-    lengths[0] = 40  # a full slot
-    lengths[-1] = 1 if heads.sequences > 1 else 40  # and a slot with one token
+    lengths[0] = 40  # one slot is full
+    lengths[-1] = 1 if heads.sequences > 1 else 40  # one slot has a single token
     for slot, end in zip(slots.tolist(), lengths.tolist(), strict=True):
-        keys[slot, :, end:] = values[slot, :, end:] = torch.nan  # numbers behind a sequence must not matter
+        keys[slot, :, end:] = values[slot, :, end:] = torch.nan  # numbers after the end of a sequence must not matter
     blocks, scale = tiled(keys, values), heads.size**-0.5
     got = decode_attention(
         query, blocks.keys, blocks.values, slots, lengths, scale=scale, softcap=softcap, window=window

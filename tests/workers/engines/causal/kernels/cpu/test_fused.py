@@ -1,4 +1,6 @@
-"""Shows workers/engines/causal/kernels/cpu/fused.py: fused layers give the original's numbers, and no other is replaced."""
+"""Shows workers/engines/causal/kernels/cpu/fused.py: fused layers give the numbers of the original layers, and no other layer
+is replaced.
+"""
 
 import copy
 from collections.abc import Callable
@@ -126,7 +128,8 @@ def test_fused_qkv_gives_each_layers_output_in_any_order_of_calls() -> None:
         for states in (one, other, one):
             for part, layer in zip(parts, layers, strict=True):
                 torch.testing.assert_close(part(states), layer(states), atol=0.02, rtol=0.02)
-        torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)  # alone, and again
+        # the third layer is called alone, and called again
+        torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[0](other), layers[0](other), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[1](one), layers[1](one), atol=0.02, rtol=0.02)

@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/kernels/cpu/packed.py: packed layers give the numbers of the plain ones."""
+"""Shows workers/engines/causal/kernels/cpu/packed.py: packed layers give the same numbers as plain layers."""
 
 import copy
 

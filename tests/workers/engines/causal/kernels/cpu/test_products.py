@@ -1,4 +1,4 @@
-"""Shows workers/engines/causal/kernels/cpu/products.py: products agree with the same in float64."""
+"""Shows workers/engines/causal/kernels/cpu/products.py: products agree with products in float64."""
 
 import pytest
 import torch

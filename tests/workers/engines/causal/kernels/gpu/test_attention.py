@@ -1,6 +1,6 @@
-"""Shows workers/engines/causal/kernels/gpu/attention.py: the kernel agrees with the reference, and a wrong one is not used.
+"""Shows workers/engines/causal/kernels/gpu/attention.py: the kernel agrees with the reference, and a wrong kernel is not used.
 
-Without CUDA, the kernel runs in Triton's interpreter, if Triton is installed. That takes a process of its own, because Triton
+Without CUDA, the kernel runs in Triton's interpreter, if Triton is installed. This needs a separate process, because Triton
 chooses its interpreter when it is imported.
 """
 
@@ -31,7 +31,7 @@ VARIANTS: dict[str, tuple[str, int, int, int, float | None, int | None]] = {
     "as Llama 3": ("float16", 4, 128, 128, None, None),
     "wide, window": ("float16", 4, 256, 256, None, 64),
 }
-"""By name: number format, queries a KV head, size, size of values, softcap and window."""
+"""Name -> number format, queries a KV head, size, size of values, softcap and window."""
 
 PROGRAM = """
 import json, sys, torch
@@ -71,7 +71,7 @@ def test_the_kernel_agrees_with_the_reference(variant: str, errors: dict[str, fl
     ],
 )
 def test_a_wrong_kernel_is_not_used(wrong: Any, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is logged once, and not tried again."""
+    """The reason is logged once, and the kernel is not tried again."""
     variant = (torch.device("cpu"), torch.float32, 2, 16, 16, True, True)
     monkeypatch.setattr(gpu_attention, "find_spec", lambda _name: "found")
     monkeypatch.setattr(gpu_attention, "decode_attention", _by_reference)

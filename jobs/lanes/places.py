@@ -1,0 +1,31 @@
+"""The place of a row orders it among the waiting rows of its batch, from the lowest place on (rule 43 of jobs/PROTOCOL.md).
+
+Rows are claimed in the order of the input, so that what is ready at any time is a fair sample of the whole. A long row that is
+claimed last would keep one slot busy while all others stand idle, so the last rows of the input are claimed by their length, the
+longest first. This is the rule of the longest processing time first (Graham 1969) for the end of the night alone.
+"""
+
+from typing import Final
+
+LAST_ROWS_PER_SLOT: Final = 4
+"""A batch has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` shows what that costs."""
+
+_LAST: Final = 5 * 10**9
+"""The places of the last rows begin here. No batch has as many rows."""
+
+MOST_COST: Final = 10**9
+"""A row with a higher cost (in tokens) is put on the lane with this cost."""
+
+
+def place_of(row: int, cost: int, *, rows: int, slots: int) -> int:
+    """Return the place of a row: a number below 10**10.
+
+    Args:
+        row: The row's number in the batch.
+        cost: The expected work in tokens.
+        rows: The number of rows of the batch.
+        slots: The slots of all workers on the lane.
+    """
+    if row < rows - LAST_ROWS_PER_SLOT * slots:
+        return row
+    return _LAST + MOST_COST - min(cost, MOST_COST)

@@ -1,0 +1,23 @@
+"""Shows that no pattern of `jobs/kinds` and `jobs/writing` takes quadratic time on a hostile text."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def tried(*arguments: str) -> tuple[int, str]:
+    """Run the program. Returns its status and the last line that it printed."""
+    command = [sys.executable, "-m", "tests.support.hostile_texts", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, (done.stdout.splitlines() or [done.stderr])[-1]
+
+
+def test_patterns_and_functions_take_linear_time() -> None:
+    assert tried() == (0, "all tried")
+
+
+def test_a_quadratic_pattern_is_found() -> None:
+    assert tried("quadratic") == (-signal.SIGXCPU, "a quadratic pattern on '['")

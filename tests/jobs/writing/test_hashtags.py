@@ -1,0 +1,33 @@
+"""Shows jobs/writing/hashtags.py: hashtags that a model wrote."""
+
+import pytest
+
+from jobs.writing.hashtags import start_of_last_hashtags, without_hashtags
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        pytest.param("Fresh #bread today #food #tacos", "Fresh bread today", id="at the end and within"),
+        pytest.param("One.\n\n#a #b\n\nTwo #c.", "One.\n\n\nTwo", id="lines"),
+        pytest.param("#a #b .", "", id="nothing else"),
+        pytest.param("We are #1 in C# and a&#39;b", "We are #1 in C# and a&#39;b", id="no hashtags"),
+        pytest.param("See a/#b c#d ##e", "See a/#b c#d ##e", id="within other things"),
+        pytest.param("Brot #Bäckerei #パン #1a", "Brot", id="letters of any script"),
+    ],
+)
+def test_hashtags_are_taken_out_or_become_words(text: str, plain: str) -> None:
+    assert without_hashtags(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("line", "start"),
+    [
+        pytest.param("a #b #c", 1, id="behind a word"),
+        pytest.param("#b #c. ", 0, id="all of the line"),
+        pytest.param("a #b c ", 7, id="none at the end"),
+        pytest.param("", 0, id="an empty line"),
+    ],
+)
+def test_where_the_last_hashtags_begin(line: str, start: int) -> None:
+    assert start_of_last_hashtags(line) == start

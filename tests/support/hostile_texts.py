@@ -1,0 +1,134 @@
+"""Hostile texts: long texts that repeat a few characters, on which a pattern that goes back again and again takes quadratic time.
+
+As a program, this module tries each pattern of `jobs/kinds` and `jobs/writing`, and functions that use them, on each text. It
+has no clock: before each try it asks the kernel to end the program once the try has used `CPU_S` seconds of CPU time. A linear
+pattern uses about a hundredth of that, a quadratic one about ten times as much. The last line that it prints names the try.
+"""
+
+import ast
+import importlib
+import math
+import pkgutil
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import regex
+
+CPU_S: Final = 2
+PATTERN_CHARACTERS: Final = 200_000
+FUNCTION_CHARACTERS: Final = 100_000
+ROOMS: Final = ("jobs.kinds", "jobs.writing")
+
+SHAPES: Final = (
+    *("a", "1", " ", " \n", "#a ", "@a@", "a.", "1. ", "- ", "a_", "*", "```\n", "a'", '."', "> ", "="),
+    *("[", "[a](", '[a](b "', "https://a.de/(a", "https://a.de/.", "a.de "),
+    *("\u65e5.", "\u3002", "\U0001f600a.", "\U0001f1eb", "\U0001f468\u200d", "\u0301", "Title: "),
+)
+"""What a hostile text repeats."""
+
+Try = Callable[[str], object]
+
+
+def hostile(shape: str, characters: int) -> str:
+    """Return a text of a shape. Its end is different, so that a pattern must give back what it has matched."""
+    return (shape * (characters // len(shape) + 1))[:characters] + "\x00"
+
+
+def modules() -> list[ModuleType]:
+    """Import and return the modules of the two rooms."""
+    packages = [importlib.import_module(room) for room in ROOMS]
+    names = [found.name for one in packages for found in pkgutil.walk_packages(one.__path__, f"{one.__name__}.")]
+    return [*packages, *map(importlib.import_module, names)]
+
+
+def uses(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
+    """Yield the calls of a module of the form `NAME.method(first, …)`: name, first argument, method."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method), args=[first, *_]):
+                yield name, first, method
+
+
+def pattern_tries() -> Mapping[str, Try]:
+    """Return a try for each use of a pattern: `_NAME.search(…)`, `re.sub("…", …)`. Without such a use, it is searched for."""
+    found = modules()
+    known = {
+        name: (one, value)
+        for one in found
+        for name, value in vars(one).items()
+        if isinstance(value, (re.Pattern, regex.Pattern))
+    }
+    tries: dict[str, Try] = {}
+    used = set()
+    for one in found:
+        for name, first, method in uses(ast.parse(Path(str(one.__file__)).read_text(encoding="utf-8"))):
+            if name in known:
+                used.add(name)
+                tries[f"{known[name][0].__name__}.{name}: {method}"] = tried(known[name][1], method)
+            elif name in {"re", "regex"} and isinstance(first, ast.Constant) and method != "compile":
+                tries[f"{one.__name__}, {first.value!r}: {method}"] = tried(
+                    vars(one)[name].compile(first.value), method
+                )
+    tries |= {
+        f"{one.__name__}.{name}": tried(value, "search") for name, (one, value) in known.items() if name not in used
+    }
+    return tries
+
+
+def tried(pattern: Any, method: str) -> Try:
+    """Return a function that uses a pattern on a text as this method does."""
+    return (
+        pattern.match
+        if method == "match"
+        else pattern.fullmatch
+        if method == "fullmatch"
+        else lambda text: pattern.sub("", text)
+    )
+
+
+def function_tries() -> Mapping[str, Try]:
+    """Return functions of the two rooms that read a text and use several patterns."""
+    from jobs.kinds import article, social_post, translation
+    from jobs.writing import characters, hashtags, platforms, prose
+
+    return {
+        **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
+        "clusters": characters.clusters,
+        "without_hashtags": hashtags.without_hashtags,
+        "hashtags": social_post._hashtags,
+        "answer_only": prose.answer_only,
+        "without_marker": prose.without_marker,
+        "whole_sentences": prose.whole_sentences,
+        "sentences": prose.sentences,
+        "clipped": lambda text: prose.clipped(text, 100),
+        "slug_of": prose.slug_of,
+        "first_words": lambda text: article._first_words([("", text)]),
+        "segmented": lambda text: translation.segmented(text, "markdown"),
+    }
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Try everything, or a quadratic pattern alone. The program does not come back from a try that takes too long."""
+    if arguments == ["quadratic"]:
+        tries = [("a quadratic pattern", PATTERN_CHARACTERS, tried(re.compile(r"\[[^\]]*\]"), "sub"))]
+    else:
+        tries = [(name, PATTERN_CHARACTERS, one) for name, one in pattern_tries().items()]
+        tries += [(name, FUNCTION_CHARACTERS, one) for name, one in function_tries().items()]
+    for shape in SHAPES:
+        for name, characters, one in tries:
+            text = hostile(shape, characters)
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time()) + CPU_S, resource.RLIM_INFINITY))
+            sys.stdout.write(f"{name} on {shape!r}\n")
+            sys.stdout.flush()
+            one(text)
+    sys.stdout.write("all tried\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,326 @@
+"""Tests `nightpress nightly` without a fleet: which files of an inbox become batches, and what is done with them afterwards."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from jobs.batches.batch import Done
+from jobs.batches.rounds import close, is_open, load_batch
+from jobs.errors import RequestError, UnavailableError
+from jobs.formats.source import open_source
+from jobs.intake.column_options import columns_of
+from jobs.prices import Prices
+from jobs.publishing.publish import publish
+from jobs.settings import Settings
+from jobs.store.opening import open_store
+from tests.support.command_line import MAIN, ROOT
+from workers.commands import nightly
+from workers.commands.nightly import Night, NightOptions
+
+ROW = b'{"kind": "chat", "prompt": "Hi?"}\n'
+
+
+class Nights:
+    """An inbox with its store, and the messages of its nights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inbox = folder / "inbox"
+        self.inbox.mkdir()
+        self.out = folder / "published"
+        self.settings = Settings(store_url=str(folder / "store"))
+        self.store = open_store(self.settings.store_url)
+        self.said: list[str] = []
+        self.written: list[str] = []
+
+    def begin(self, **options: Any) -> Night:
+        """Accept the files of the inbox."""
+        given = NightOptions(self.inbox, self.out, until="+8h", kind="chat", model="stub", **options)
+        night = Night(self.store, self.settings, given, self.said.append, self.written.append)
+        with night.alone():
+            night.accept()
+        return night
+
+    def publish(self) -> None:
+        for batch_id in self.store.list("batches"):
+            if is_open(self.store, batch_id):
+                close(self.store, batch_id, "cancelled")
+                publish(self.store, batch_id, prices=Prices())
+
+    def rows(self) -> dict[str, int]:
+        """The name of each batch and its rows."""
+        batches = (load_batch(self.store, batch_id) for batch_id in self.store.list("batches"))
+        return {batch.name: batch.rows for batch in batches if batch}
+
+    def put(self, name: str, data: bytes) -> Path:
+        (self.inbox / name).write_bytes(data)
+        return self.inbox / name
+
+    def left(self) -> set[str]:
+        return {file.name for file in self.inbox.iterdir() if not file.name.startswith(".") and not file.is_dir()}
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Nights:
+    return Nights(tmp_path)
+
+
+def as_parquet() -> bytes:
+    target = io.BytesIO()
+    parquet.write_table(pyarrow.table({"prompt": ["Hi?", "Ho?"]}), target)
+    return target.getvalue()
+
+
+GOOD = {
+    "rows.jsonl": ROW,
+    "table.csv": b"prompt\nHi?\n",
+    "tabs.tsv": b"prompt\tseed\nHi?\t1\n",
+    "columns.parquet": as_parquet(),
+    "openai.json": b'{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "stub", '
+    b'"messages": [{"role": "user", "content": "Hi?"}]}}\n',
+    "packed.jsonl.gz": gzip.compress(ROW),
+    "no suffix": ROW,
+    "UPPER.JSONL": ROW,
+}
+
+
+def test_a_file_of_every_format_becomes_a_batch(nights: Nights) -> None:
+    for name, data in GOOD.items():
+        nights.put(name, data)
+    night = nights.begin()
+    assert (nights.said, night.status) == ([], 0)
+    assert nights.rows() == {
+        **dict.fromkeys(("rows", "table", "tabs", "openai", "packed", "no suffix", "UPPER"), 1),
+        "columns": 2,
+    }
+    assert night.has_work
+    nights.publish()
+    night.deliver()
+    assert (nights.left(), night.status) == (set(), 1), "each row was cancelled"
+    (day,) = nights.out.iterdir()
+    assert {folder.name for folder in day.iterdir()} == set(GOOD)
+    assert {file.name for file in (nights.inbox / "done" / day.name).iterdir()} == set(GOOD)
+    assert len(nights.written) == len(GOOD)
+    assert not nights.begin().has_work
+
+
+def packed_often() -> bytes:
+    data = ROW
+    for _ in range(200):
+        data = gzip.compress(data)
+    return data
+
+
+BAD = {
+    "a packed often.gz": (packed_often(), "compressed more than 3 times"),
+    "b cut off.gz": (gzip.compress(ROW * 100)[:-9], "damaged or cut off"),
+    "c empty.jsonl": (b"\n", "holds no rows"),
+    "d notes.txt": (b"Buy milk.\n", "neither JSON Lines nor a CSV"),
+    "e sheet.xlsx": (b"PK\x03\x04...", "a workbook (xlsx, ods) or a zip archive"),
+    "f array.json": (b'[{"prompt": "Hi?"}', "JSON array is never closed"),
+    "g rows.jsonl.part": (ROW, "half-written by its name"),
+    "h cut off.parquet": (as_parquet()[:-20], "Parquet file cannot be read"),
+    "i one line.jsonl": (b"x" * (3 << 20), "a line of more than 2,097,152 bytes"),
+}
+
+
+def test_a_file_with_a_fault_is_named_and_harms_no_other(nights: Nights) -> None:
+    nights.settings = nights.settings.model_copy(update={"input_line_bytes": 2 << 20})
+    for name, (data, _) in BAD.items():
+        nights.put(name, data)
+    (nights.inbox / "j link.jsonl").symlink_to("nowhere")
+    os.mkfifo(nights.inbox / "k pipe.jsonl")
+    nights.put(".hidden.jsonl", ROW)
+    (nights.inbox / "folder").mkdir()
+    nights.put("z good.jsonl", ROW)
+    night = nights.begin()
+    assert (nights.rows(), night.status) == ({"z good": 1}, 2)
+    faults = {**{name: message for name, (_, message) in BAD.items()}, "j link.jsonl": "link to nothing"}
+    faults["k pipe.jsonl"] = "is not a file"
+    assert len(nights.said) == len(faults)
+    for said, (name, message) in zip(nights.said, faults.items(), strict=True):
+        assert said.startswith("nightly: ")
+        assert name in said
+        assert message in said
+    nights.publish()
+    night.deliver()
+    assert (nights.left(), night.status) == (set(faults), 2)
+
+
+def during_the_first(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    """Call `change` when the first file has been opened."""
+    before, changes = open_source, [change]
+
+    @contextmanager
+    def opened(*args: Any) -> Iterator[Any]:
+        with before(*args) as file:
+            if changes:
+                changes.pop()()
+            yield file
+
+    monkeypatch.setattr(nightly, "open_source", opened)
+
+
+def test_a_file_that_vanishes_is_named(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    nights.put("a.jsonl", ROW)
+    gone = nights.put("b.jsonl", ROW * 2)
+    nights.put("c.jsonl", ROW * 3)
+    during_the_first(monkeypatch, gone.unlink)
+    assert nights.begin().status == 2
+    assert nights.rows() == {"a": 1, "c": 3}
+    (said,) = nights.said
+    assert "b.jsonl" in said
+
+
+def test_a_file_that_is_still_written_is_not_taken(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = nights.put("a.jsonl", ROW)
+    nights.put("b.jsonl", ROW * 2)
+
+    def write_on() -> None:
+        with first.open("ab") as file:
+            file.write(ROW)
+
+    during_the_first(monkeypatch, write_on)
+    assert nights.begin().status == 2
+    assert nights.rows() == {"b": 2}
+    (said,) = nights.said
+    assert "a.jsonl was changed while it was read" in said
+
+
+def test_a_file_that_may_not_be_read_is_named(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    nights.put("a.jsonl", ROW)
+    nights.put("b.jsonl", ROW * 2)
+    before = Path.open
+
+    def opened(path: Path, *args: Any, **more: Any) -> Any:
+        if path.name == "a.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return before(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert nights.begin().status == 2
+    assert nights.rows() == {"b": 2}
+    (said,) = nights.said
+    assert "a.jsonl: Permission denied" in said
+
+
+def test_a_file_that_changed_after_it_was_read_stays_for_the_next_night(nights: Nights) -> None:
+    changed = nights.put("a.jsonl", ROW)
+    nights.put("b.jsonl", ROW * 2)
+    night = nights.begin()
+    changed.write_bytes(ROW * 3)
+    nights.publish()
+    night.deliver()
+    assert (nights.left(), night.status) == ({"a.jsonl"}, 2)
+    assert "a.jsonl has changed since it was read" in nights.said[0]
+    nights.begin()
+    assert len(nights.store.list("batches")) == 3
+
+
+def test_outputs_that_cannot_be_copied_hold_up_no_other_file(nights: Nights) -> None:
+    nights.put("a.jsonl", ROW)
+    nights.put("b.jsonl", ROW * 2)
+    night = nights.begin()
+    nights.publish()
+    (day,) = {taken.folder.parent for taken in night._taken}
+    day.mkdir(parents=True)
+    (day / "a.jsonl").write_text("a file where the folder should be")
+    night.deliver()
+    assert nights.left() == {"a.jsonl"}
+    assert night.status >= 2
+    assert (day / "b.jsonl/errors.jsonl").exists()
+
+
+def test_a_second_file_of_the_same_name_replaces_nothing(nights: Nights) -> None:
+    for n in (1, 2, 3):
+        nights.put("rows.jsonl", ROW * n)
+        night = nights.begin()
+        nights.publish()
+        night.deliver()
+    (day,) = nights.out.iterdir()
+    names = {"rows.jsonl", "rows-2.jsonl", "rows-3.jsonl"}
+    assert {folder.name for folder in day.iterdir()} == names
+    assert {file.name for file in (nights.inbox / "done" / day.name).iterdir()} == names
+
+
+def test_an_interrupted_night_finds_its_batches_again(nights: Nights) -> None:
+    nights.put("rows.jsonl", ROW)
+    nights.begin(publish_at="+1h")
+    nights.begin(publish_at="+1h")
+    assert len(nights.store.list("batches")) == 1
+
+
+def test_a_name_that_is_not_utf8_is_shown(nights: Nights) -> None:
+    nights.put(os.fsdecode(b"caf\xe9.jsonl"), ROW)
+    night = nights.begin(publish_at="+1h")
+    nights.publish()
+    nights.publish()
+    night.deliver()
+    assert (nights.left(), nights.said) == (set(), [])
+    assert nights.written[0].startswith("caf?.jsonl: 0 of 1 rows")
+
+
+def test_a_night_needs_a_folder_and_times(nights: Nights, tmp_path: Path) -> None:
+    for wrong in ({"inbox": tmp_path / "none"}, {"until": "half past seven"}):
+        options = NightOptions(**{"inbox": nights.inbox, "out": nights.out, "until": "07:30", **wrong})  # type: ignore[arg-type]
+        with pytest.raises(RequestError, match="is not a"):
+            Night(nights.store, nights.settings, options, nights.said.append, nights.written.append)
+
+
+def test_two_nights_do_not_work_on_one_inbox(nights: Nights) -> None:
+    night = nights.begin()
+    with night.alone(), pytest.raises(UnavailableError, match="another night is working on"):
+        nights.begin()
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command with a Redis that does not answer: the batches are made, and the fleet cannot start."""
+    environment = {"NIGHTPRESS_REDIS_URL": "redis://127.0.0.1:1/0", "NIGHTPRESS_STORE_URL": "store"}
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, "nightly", "inbox", "--out", "published", "--model", "stub"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_night_that_is_started_again_after_its_soft_deadline_goes_on(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    file = inbox / "rows.jsonl"
+    file.write_text('{"kind": "chat", "prompt": "Hi?"}\n')
+    assert run(tmp_path).returncode == 3
+    store = open_store(str(tmp_path / "store"))
+    (batch_id,) = store.list("batches")
+    close(store, batch_id, "postponed")
+    assert isinstance(publish(store, batch_id, prices=Prices()), Done)
+    assert is_open(store, batch_id)
+    ended = run(tmp_path)
+    assert (ended.returncode, file.exists(), (tmp_path / "published").exists()) == (3, True, False)
+    close(store, batch_id, "cancelled")
+    publish(store, batch_id, prices=Prices())
+    ended = run(tmp_path)
+    assert (ended.returncode, file.exists(), (tmp_path / "published").exists()) == (1, False, True)
+
+
+def test_a_night_takes_fields_from_other_columns_and_refuses_a_file_of_bad_rows(nights: Nights) -> None:
+    nights.put("bad.csv", b"Ask,Notes\n,x\n,y\n")
+    nights.put("good.csv", b"Ask,Notes\nHi?,x\n")
+    night = nights.begin(columns=columns_of(["prompt=Ask"], "metadata"))
+    assert (nights.rows(), night.status) == ({"good": 1}, 2)
+    (message,) = nights.said
+    assert "bad.csv" in message
+    assert "all 2 rows were refused, nothing was accepted" in message
+    assert nights.left() == {"bad.csv", "good.csv"}

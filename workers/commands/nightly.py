@@ -1,0 +1,241 @@
+"""A night: every file of an inbox becomes a batch, and a fleet works until all of them are published. It is made for cron.
+
+No file's fault touches another file. A file that cannot be accepted or delivered stays in the inbox and is named with the reason,
+and all other files are processed. If a night was interrupted, the same command continues it: the date is part of the run key.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from jobs.batches.batch import Batch
+from jobs.batches.published import copy_published
+from jobs.batches.rounds import now, read_round
+from jobs.errors import NightpressError, RequestError, UnavailableError
+from jobs.formats.columns import NO_CHOICE, Columns
+from jobs.formats.source import open_source, source_name
+from jobs.intake.accept import IntakeOptions, accept
+from jobs.kinds.registry import load_kinds
+from jobs.settings import Settings
+from jobs.store.store import Store
+from jobs.typed_times import parse
+
+LOCK_NAME: Final = ".nightly.lock"
+UNFINISHED: Final = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".swp", "~")
+"""The ends of names that programs give to files which they have not written to the end."""
+
+_FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
+"""What can go wrong with one file. Any other error is one of the program, and ends the night."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightOptions:
+    """The options of a night. `kind` and `model` are those of rows that name none; `columns` says which column is which field."""
+
+    inbox: Path
+    out: Path
+    until: str
+    publish_at: str | None = None
+    kind: str | None = None
+    model: str | None = None
+    columns: Columns = NO_CHOICE
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A file of the inbox that was accepted. `stamp` tells whether the file is still the one that was read."""
+
+    file: Path
+    stamp: tuple[int, ...]
+    batch: Batch
+    folder: Path
+
+
+class Night:
+    """The files of one night.
+
+    Args:
+        store: The storage.
+        settings: The settings.
+        options: The options of the night.
+        say: Writes a message for people.
+        write: Writes a line of the result.
+
+    Raises RequestError if a time is wrong, or if the inbox is not a folder.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        options: NightOptions,
+        say: Callable[[str], None],
+        write: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._options = options
+        self._say = say
+        self._write = write
+        self._taken: list[_Taken] = []
+        self.status = 0
+        """The exit status so far: 1 if a row did not complete, 2 if a file was refused, 3 if something was missing."""
+        if not options.inbox.is_dir():
+            raise RequestError(f"{options.inbox} is not a folder")
+        moment = now()
+        self._until = parse(options.until, moment)
+        self._date = self._until.astimezone().date().isoformat()
+        self._intake = self._intake_options(moment)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of the inbox. Raises UnavailableError if another night holds it, or if it cannot be made."""
+        inbox = self._options.inbox
+        try:
+            lock = (inbox / LOCK_NAME).open("a")
+        except OSError as error:
+            raise UnavailableError(f"cannot write into {inbox}: {error.strerror or error}: check its rights") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UnavailableError(f"another night is working on {inbox}") from None
+            yield
+
+    def accept(self) -> None:
+        """Make a batch of each file of the inbox. Hidden files and folders are passed over."""
+        kinds = load_kinds(self._settings.templates_dir)
+        for file in self._files():
+            with self._apart(file):
+                if file.is_dir():
+                    continue
+                stamp = _checked(file)
+                folder = self._options.out / self._date / self._free_name(file)
+                options = replace(self._intake, name=source_name(file))
+                if options.publish_at_typed is not None:
+                    options = replace(options, output_url=f"{folder.absolute()}/", output_form="jsonl")
+                with open_source(file, {}) as opened:
+                    whole = _WholeFile(file, opened, stamp)
+                    accepted = accept(
+                        self._store,
+                        cast("BinaryIO", whole),
+                        options,
+                        kinds=kinds,
+                        settings=self._settings,
+                        run_key=f"nightly:{self._date}",
+                    )
+                self._taken.append(_Taken(file, stamp, accepted.batch, folder))
+
+    def _files(self) -> list[Path]:
+        inbox = self._options.inbox
+        try:
+            return sorted(file for file in inbox.iterdir() if not file.name.startswith("."))
+        except OSError as error:
+            raise UnavailableError(f"cannot read {inbox}: {error.strerror or error}: check its rights") from None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a batch of this night is not published."""
+        return any(read_round(self._store, taken.batch).published is None for taken in self._taken)
+
+    def deliver(self) -> None:
+        """Copy what was published to the output folder, and move the inputs out of the inbox."""
+        for taken in self._taken:
+            with self._apart(taken.file):
+                self._deliver(taken)
+
+    @contextmanager
+    def _apart(self, file: Path) -> Iterator[None]:
+        """Name a file that something is wrong with, and go on with the next one."""
+        try:
+            yield
+        except _FAULTS as error:
+            reason = str(error) or type(error).__name__
+            named = "" if file.name in reason else f"{_shown(file.name)}: "
+            self._say(f"nightly: {named}{' '.join(reason.split())}")
+            self.status = max(self.status, error.exit_status if isinstance(error, NightpressError) else 2)
+
+    def _deliver(self, taken: _Taken) -> None:
+        done = read_round(self._store, taken.batch).published
+        if done is None:
+            batch = taken.batch.batch_id
+            raise UnavailableError(f"{batch} is not published: see `nightpress status {batch}`")
+        copy_published(self._store, taken.batch.batch_id, done, taken.folder)
+        completed = done.counts.get("completed", 0)
+        self._write(f"{_shown(taken.file.name)}: {completed} of {taken.batch.rows} rows in {taken.folder}")
+        if completed != taken.batch.rows:
+            self.status = max(self.status, 1)
+        if _stamp(taken.file.stat()) != taken.stamp:
+            raise RequestError(f"{taken.file} has changed since it was read: it stays, and the next night takes it")
+        moved = self._options.inbox / "done" / self._date / taken.folder.name
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        taken.file.replace(moved)
+
+    def _free_name(self, file: Path) -> str:
+        """Return a name for the outputs of a file and for its input in `done`. A second file of this name gets another one."""
+        done = self._options.inbox / "done" / self._date
+        name, n = _shown(file.name), 1
+        while (done / name).exists():
+            n += 1
+            name = f"{_shown(file.stem)}-{n}{_shown(file.suffix)}"
+        return name
+
+    def _intake_options(self, moment: datetime) -> IntakeOptions:
+        """Return the options of all batches. The times as they were typed make the batches' ids."""
+        options = self._options
+        given = IntakeOptions(
+            kind=options.kind,
+            model=options.model,
+            deadline=self._until,
+            deadline_typed=options.until,
+            columns=options.columns,
+        )
+        if options.publish_at is None:
+            return given
+        at = parse(options.publish_at, moment)
+        if at >= self._until:
+            self._say(
+                f"nightly: --publish-at {options.publish_at} is past, or not before {options.until}: "
+                "everything is published at once"
+            )
+        return replace(given, publish_at=at if at < self._until else None, publish_at_typed=options.publish_at)
+
+
+class _WholeFile:
+    """An open file of the inbox. Its end is an error if the file was changed while it was read: it was half-written."""
+
+    def __init__(self, path: Path, file: BinaryIO, stamp: tuple[int, ...]) -> None:
+        self.name = str(path)
+        self._file = file
+        self._stamp = stamp
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        if not piece and _stamp(os.fstat(self._file.fileno())) != self._stamp:
+            raise RequestError(
+                f"{self.name} was changed while it was read: move a file here when it is complete; nothing was accepted"
+            )
+        return piece
+
+
+def _checked(file: Path) -> tuple[int, ...]:
+    """Return the stamp of a file. Raises RequestError if it cannot be taken."""
+    if not file.is_file():
+        raise RequestError(f"{file} is not a file, or it is a link to nothing")
+    if file.name.lower().endswith(UNFINISHED):
+        raise RequestError(f"{file} looks half-written by its name: move it here when it is complete")
+    return _stamp(file.stat())
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _shown(name: str) -> str:
+    """Return the name of a file as valid UTF-8."""
+    return name.encode(errors="replace").decode()

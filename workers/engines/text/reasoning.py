@@ -1,0 +1,334 @@
+"""Reasoning: tells the thoughts that a model writes before its answer from the answer.
+
+Thoughts stand at the beginning of a completion, between two marks (`reasoning_forms`). A chat template may itself write the first
+mark at the end of the prompt; then the completion begins within the thoughts. If the vocabulary has a mark as a token, the token
+counts. A mark that is spelled in characters, as in a text on XML, counts only where the model has no such token, or at the very
+beginning of a completion.
+
+If the prompt's own contents hold a mark (they are *quoted* then), the answer may hold it too. So a mark that is not a special
+token must stand alone: a closing at the end or the beginning of a line, and an opening before a line's end if a line of the
+contents begins with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from workers.engines.text.reasoning_forms import Decode, Ids, Marks
+
+HEAD_TOKENS: Final = 64
+"""A spelled opening is looked for in at most this many tokens at the beginning of a completion."""
+
+TAIL_TOKENS: Final = 96
+"""A spelled closing is first looked for in only this many of the last tokens, because decoding a long text is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where an answer begins: after `first` tokens. Its text is that of the tokens from `base`, without `cut` characters."""
+
+    first: int = 0
+    base: int = 0
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A completion in two: the thoughts, the answer, and how many tokens stand before the answer."""
+
+    reasoning: str
+    text: str
+    reasoning_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """The beginning of thoughts: after `tokens` tokens, or if it is spelled, after `cut` characters.
+
+    `written` is whether the completion has the opening; else the prompt has it, or it was left out.
+    """
+
+    spelled: bool
+    tokens: int = 0
+    cut: int = 0
+    written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """What a prompt says about the thoughts of its completion.
+
+    Args:
+        marks: The marks of the model.
+        inside: Whether the prompt ends within thoughts; None if the template wrote no mark at its end.
+        quoted: Whether the prompt's contents hold a mark.
+        begins_line: Whether a line of the contents begins with an opening.
+        answer_tokens: The largest number of tokens of the answer alone; None if only `max_tokens` counts.
+    """
+
+    marks: Marks
+    inside: bool | None
+    quoted: bool = False
+    begins_line: bool = False
+    answer_tokens: int | None = None
+
+    @classmethod
+    def of(cls, marks: Marks, tail: str, contents: Sequence[str], answer_tokens: int | None) -> "Thinking":
+        """Return it for a prompt with these contents, which ends in `tail`, a text that the template wrote."""
+        form = marks.form
+        quoted = any(mark in content for content in contents for mark in (*form.openings, *form.closings))
+        lines = [line.strip() for content in contents for line in content.splitlines()] if quoted else []
+        return cls(
+            marks, marks.state(tail), quoted, any(line.startswith(form.openings) for line in lines), answer_tokens
+        )
+
+    def follow(self) -> "Thoughts":
+        """Return a new follower of a completion of this prompt."""
+        return Thoughts(self)
+
+
+@dataclass(slots=True)
+class Thoughts:
+    """Follows one completion from token to token, and finds where its answer begins."""
+
+    thinking: Thinking
+    _opening: _Opening | None = None
+    _answer: Answer | None = field(default=None)
+
+    @property
+    def marks(self) -> Marks:
+        """The marks of the model."""
+        return self.thinking.marks
+
+    def answer(self, tokens: list[int], *, ended: bool = False) -> Answer | None:
+        """Return where the answer begins; None while the completion is within its thoughts, or may yet begin with them.
+
+        Args:
+            tokens: The completion so far.
+            ended: Whether no further token follows.
+        """
+        if self._answer is None:
+            self._answer = self._found(tokens, ended)
+        return self._answer
+
+    def decoded(self, answer: Answer) -> Decode:
+        """Return the function that turns the tokens of the completion into the text of the answer."""
+        marks = self.marks
+
+        def decode(tokens: list[int]) -> str:
+            if not answer.first:
+                return marks.decode(tokens)
+            end = min((at for ids in marks.ends if (at := _place(tokens, ids, answer.base)) is not None), default=None)
+            text = marks.decode(tokens[answer.base : end])[answer.cut :].lstrip()
+            for begin, _ in marks.wrappers:
+                text = text.removeprefix(begin).lstrip() if text.startswith(begin) else text
+            return text
+
+        return decode
+
+    def split(self, tokens: list[int], *, by_end_token: bool) -> Split:
+        """Return the completion in two, now that it has ended. `by_end_token`: whether an end token ended it."""
+        answer = self.answer(tokens, ended=True)
+        opening = self._opening
+        if answer is None and opening is not None and opening.written and self.thinking.quoted and by_end_token:
+            answer = self._answer = Answer()  # a text that explains the mark, as the prompt's contents do
+        if answer == Answer():
+            cut = not by_end_token and self._is_cut_opening(tokens)
+            answer = None if cut else self._lone_closing(tokens) or answer
+        if answer is None:
+            return Split(self._reasoning(tokens, len(tokens), None), "", len(tokens))
+        text = self.decoded(answer)(tokens)
+        if not answer.first:
+            return Split("", text, 0)
+        for begin, end in self.marks.wrappers:
+            if begin and text.rstrip().endswith(end):
+                text = text.rstrip().removesuffix(end).rstrip()
+        return Split(self._reasoning(tokens, answer.first, answer), text, answer.first)
+
+    # -- the beginning of the thoughts ------------------------------------------------------------------------------
+
+    def _found(self, tokens: list[int], ended: bool) -> Answer | None:
+        if self._opening is None:
+            decided = self._begun(tokens, ended)
+            if decided is False:
+                return Answer()
+            if decided is None:
+                return None
+            self._opening = decided
+        if self._opening.spelled:
+            return self._spelled_closing(tokens, self._opening.cut, ended)
+        return self._closing(tokens, self._opening.tokens, ended)
+
+    def _begun(self, tokens: list[int], ended: bool) -> "_Opening | Literal[False] | None":
+        """Return the opening that begins the completion; False if the answer begins at once, None if that is not certain yet."""
+        marks, thinking = self.marks, self.thinking
+        if thinking.inside:
+            return _Opening(spelled=not marks.closings, written=False)
+        if thinking.quoted and thinking.inside is False and not marks.are_special:
+            return False
+        start = self._first_word(tokens, 0)
+        rest = tuple(tokens[start:])
+        for ids in marks.openings:
+            if rest[: len(ids)] == ids:
+                opening = _Opening(spelled=False, tokens=start + len(ids))
+                return self._confirmed(opening, marks.decode(tokens[opening.tokens :]), ended)
+        if any(rest[: len(ids)] == ids for ids in marks.closings):
+            return _Opening(spelled=False, tokens=start, written=False)
+        head = marks.decode(tokens[:HEAD_TOKENS])
+        text = head.lstrip().rstrip("\ufffd")  # a character may have several tokens
+        for mark in marks.form.openings:
+            if text.startswith(mark):
+                cut = len(head) - len(head.lstrip()) + len(mark)
+                return self._confirmed(_Opening(spelled=True, cut=cut), head[cut:], ended)
+        may_follow = any(ids[: len(rest)] == rest for ids in (*marks.openings, *marks.closings)) or any(
+            mark.startswith(text) for mark in marks.form.openings
+        )
+        return None if may_follow and not ended else False
+
+    def _is_cut_opening(self, tokens: list[int]) -> bool:
+        """Whether the whole completion is the beginning of an opening. Openings that begin with a word do not count."""
+        marks = self.marks
+        text = marks.decode(tokens).lstrip().rstrip("\ufffd")
+        spelled = any(text and mark.startswith(text) and not text[0].isalpha() for mark in marks.form.openings)
+        return spelled or any(ids[: len(tokens)] == tuple(tokens) for ids in marks.openings)
+
+    def _confirmed(self, opening: _Opening, after: str, ended: bool) -> "_Opening | Literal[False] | None":
+        """Return the opening if it begins thoughts, by the text after it; False if it is part of an answer; None: not certain."""
+        if not self.thinking.begins_line or (self.marks.are_special and not opening.spelled):
+            return opening
+        if not after.strip(" "):
+            return opening if ended else None
+        label = self.marks.form.label
+        return opening if after.lstrip(" ").startswith(("\n", label) if label else "\n") else False
+
+    # -- the end of the thoughts ------------------------------------------------------------------------------------
+
+    def _closing(self, tokens: list[int], start: int, ended: bool) -> Answer | None:
+        """Find the closing token, or tokens, from token `start` on."""
+        first: int | None = None
+        places = sorted(
+            (at, -len(ids)) for ids in self.marks.closings for at in _places(tokens, ids, start)
+        )  # of those that begin together, the longest
+        for at, size in places:
+            end = at - size
+            if not self.thinking.quoted or self.marks.are_special:
+                return self._after_more_thoughts(tokens, end, ended)
+            before, after = self.marks.decode(tokens[start:at]), self.marks.decode(tokens[end:])
+            if _stands_alone(before, after, ended):
+                return Answer(end, end)
+            first = end if first is None else first
+        return Answer(first, first) if ended and first is not None else None
+
+    def _after_more_thoughts(self, tokens: list[int], end: int, ended: bool) -> Answer | None:
+        """Return the answer after the thoughts that end before token `end`, and after any that follow them at once."""
+        start = self._first_word(tokens, end)
+        rest = tuple(tokens[start:])
+        for ids in self.marks.closings:
+            if rest[: len(ids)] == ids:
+                return self._after_more_thoughts(tokens, start + len(ids), ended)
+        for ids in self.marks.openings:
+            if rest[: len(ids)] == ids:
+                return self._closing(tokens, start + len(ids), ended)
+        return Answer(end, end) if rest or ended else None
+
+    def _first_word(self, tokens: list[int], start: int) -> int:
+        """Return the place of the first token from `start` on that is a mark or has a text that is not blank."""
+        marks = self.marks
+        found = (n for n in range(start, len(tokens)) if tokens[n] in marks.tokens or marks.decode([tokens[n]]).strip())
+        return next(found, len(tokens))
+
+    def _spelled_closing(self, tokens: list[int], start: int, ended: bool) -> Answer | None:
+        """Find the closing in the text, from character `start` on."""
+        decode, closings = self.marks.decode, self.marks.form.closings
+        recent = decode(tokens[-TAIL_TOKENS:])
+        if not ended and not any(mark in recent for mark in closings):
+            return None
+        text = decode(tokens)
+        first: int | None = None
+        for at, end in sorted((at, at + len(mark)) for mark in closings for at in _positions(text, mark, start)):
+            if not self.thinking.quoted or _stands_alone(text[start:at], text[end:], ended):
+                return self._answer_after(tokens, end)
+            first = end if first is None else first
+        return self._answer_after(tokens, first) if ended and first is not None else None
+
+    def _lone_closing(self, tokens: list[int]) -> Answer | None:
+        """Find a closing without an opening: some templates lack the opening that their model was trained with.
+
+        It must stand on a line of its own, before a text; else the answer only speaks of it.
+        """
+        marks = self.marks
+        if self._opening is not None or (self.thinking.quoted and not marks.are_special):
+            return None
+        for ids in marks.closings:
+            at = _place(tokens, ids, 0)
+            if at is None or any(_place(tokens[:at], one, 0) is not None for one in marks.openings):
+                continue
+            end = at + len(ids)
+            if marks.are_special or _has_own_line(marks.decode(tokens[:at]), marks.decode(tokens[end:])):
+                return Answer(end, end)
+        text = marks.decode(tokens)
+        for mark in () if marks.closings else marks.form.closings:
+            before, found, after = text.partition(mark)
+            if found and not any(one in before for one in marks.form.openings) and _has_own_line(before, after):
+                return self._answer_after(tokens, len(before) + len(mark))
+        return None
+
+    def _answer_after(self, tokens: list[int], cut: int) -> Answer:
+        """Return the answer whose text begins after `cut` characters, with the number of tokens that it takes to write these."""
+        low, high = 0, len(tokens)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if len(self.marks.decode(tokens[:middle])) >= cut else (middle + 1, high)
+        return Answer(low, 0, cut)
+
+    def _reasoning(self, tokens: list[int], first: int, answer: Answer | None) -> str:
+        marks, opening = self.marks, self._opening or _Opening(spelled=False)
+        if opening.spelled or (answer is not None and answer.cut):
+            text = marks.decode(tokens) if answer is None else marks.decode(tokens)[: answer.cut]
+            for mark in marks.form.closings if answer is not None else ():
+                text = text.removesuffix(mark)
+            return marks.without_label(text[opening.cut :])
+        thoughts = tokens[opening.tokens : first]
+        if answer is not None:
+            size = max((len(ids) for ids in marks.closings if tuple(thoughts[-len(ids) :]) == ids), default=0)
+            thoughts = thoughts[: len(thoughts) - size]
+        return marks.thoughts(thoughts)
+
+
+def _stands_alone(before: str, after: str, ended: bool) -> bool:
+    """Whether a closing stands at the beginning or the end of a line, by the texts before and after it."""
+    return before.rstrip(" ").endswith("\n") or after.lstrip(" ").startswith("\n") or (ended and not after.strip())
+
+
+def _has_own_line(before: str, after: str) -> bool:
+    own = after.lstrip(" ").startswith("\n") and (not before.strip() or before.rstrip(" ").endswith("\n"))
+    return bool(after.strip()) and (own or after.lstrip(" ").startswith("\n\n"))
+
+
+def _places(tokens: Sequence[int], ids: Ids, start: int) -> list[int]:
+    """Return where `ids` begin among the tokens, from `start` on."""
+    found = []
+    while (at := _place(tokens, ids, start)) is not None:
+        found.append(at)
+        start = at + 1
+    return found
+
+
+def _place(tokens: Sequence[int], ids: Ids, start: int) -> int | None:
+    """Return the first of these places; None if there is none."""
+    while True:
+        try:
+            at = tokens.index(ids[0], start)
+        except ValueError:
+            return None
+        if tuple(tokens[at : at + len(ids)]) == ids:
+            return at
+        start = at + 1
+
+
+def _positions(text: str, mark: str, start: int) -> list[int]:
+    found = []
+    while (at := text.find(mark, start)) >= 0:
+        found.append(at)
+        start = at + 1
+    return found
