@@ -12,6 +12,7 @@ from jobs.errors import RequestError
 from jobs.formats import json_documents
 from jobs.formats.json_documents import are_documents, documents
 from jobs.formats.json_lines import BOM, MAX_ROW_BYTES
+from jobs.formats.source import InputLimits, InputReader
 
 VALUES = st.recursive(
     st.none() | st.integers(-9, 9) | st.text(st.sampled_from('{}[],:"\\ \n\u00e9a'), max_size=8),
@@ -77,6 +78,15 @@ def test_a_row_that_is_too_long_is_not_held() -> None:
     big = b'{"a": "' + b"x" * (3 * MAX_ROW_BYTES) + b'"}'
     (_, first), (_, second) = cut(b"[" + big + b",{}]")
     assert (len(first), second) == (MAX_ROW_BYTES + 1, b"{}")
+
+
+def test_the_rows_of_an_array_have_the_limit_of_an_input() -> None:
+    limits = InputLimits("a.json", layers=1, ratio=1, bytes=999, rows=2, line_bytes=1 << 21)
+    assert len(list(documents(InputReader(io.BytesIO(b"[{},{}]").read, limits)))) == 2
+    with pytest.raises(
+        RequestError, match=r"a\.json: it has more than 2 rows: split it, or raise the setting input_rows"
+    ):
+        list(documents(InputReader(io.BytesIO(b"[{},{},{}]").read, limits)))
 
 
 @pytest.mark.parametrize(
