@@ -36,6 +36,8 @@ _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
 _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CACHED_KINDS: Final = 50
+"""The readers of cells are remembered for at most this many kinds, since each row may name another."""
 _SHOWN_CHARACTERS: Final = 40
 """A message quotes at most this many characters of a cell."""
 
@@ -92,6 +94,8 @@ class Cells:
 
     def _readers(self, kind: str | None) -> Mapping[str, _Cell]:
         if kind not in self._of_kind:
+            if len(self._of_kind) >= _CACHED_KINDS:
+                self._of_kind.clear()
             self._of_kind[kind] = {name: _cell(schema) for name, schema in self._placer.schemas(kind).items()}
         return self._of_kind[kind]
 

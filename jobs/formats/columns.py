@@ -21,8 +21,10 @@ NONE: Final = "none"
 METADATA: Final = "metadata."
 """The column `metadata.NAME` of a table is the value NAME of the metadata."""
 
-_CACHED: Final = 10_000
+_CACHED: Final = 2_000
 """At most this many names of columns are remembered, since each row of JSON Lines may have others."""
+_CACHED_KINDS: Final = 50
+"""At most this many kinds are remembered, since each row may name another, which does not exist."""
 _SHOWN_NAMES: Final = 20
 """A message lists at most this many columns."""
 _ABSENT: Final = object()
@@ -134,7 +136,7 @@ class Placer:
     def schemas(self, kind: str | None) -> Mapping[str, Any]:
         """Return field -> JSON schema for rows of a kind."""
         if kind not in self._schemas:
-            if len(self._schemas) >= _CACHED:
+            if len(self._schemas) >= _CACHED_KINDS:
                 self._schemas.clear()
             self._schemas[kind] = self._fields.of_kind(kind)
         return self._schemas[kind]
@@ -185,7 +187,7 @@ class Placer:
 
     def _targets_of(self, kind: str | None) -> dict[str, str | None]:
         """Return column -> field, for the columns that rows of a kind had so far."""
-        if len(self._targets) >= _CACHED:
+        if len(self._targets) >= _CACHED_KINDS:
             self._targets.clear()
         return self._targets.setdefault(kind, {})
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow
@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.errors import RequestError
-from jobs.formats.columns import NO_CHOICE, Columns, find_column, listed, rows_within
+from jobs.formats.columns import NO_CHOICE, Columns, Placed, Placer, find_column, listed, rows_within
 from jobs.intake.column_options import columns_of
 
 Take = Callable[..., Any]
@@ -238,6 +238,30 @@ def test_an_object_with_a_url_and_a_body_is_no_openai_batch_if_a_field_is_mapped
     row = {"url": "https://a.example", "body": "long", "headline": "Tea"}
     taken = take(jsonl(row), columns=columns_of(["topic=headline"], "url"), **ARTICLE)
     assert [(one.request, one.metadata) for one in taken.rows] == [({"topic": "Tea"}, {"url": "https://a.example"})]
+
+
+def test_what_is_remembered_does_not_grow_with_the_file() -> None:
+    """Each row has a kind and a column that no other has."""
+    placer = Placer(columns_of(extra="*"), AnyFields(), is_table=True)
+    for n in range(3_000):
+        assert isinstance(placer.placed({"kind": f"k{n}", f"c{n}": "x"}), Placed)
+        placer.placed({f"d{n}": "x"})
+    held = [len(placer._schemas), len(placer._known), *(len(names) for names in placer._targets.values())]
+    assert (max(held) <= 2_000, len(placer._targets) <= 50, len(placer._schemas) <= 50) == (True, True, True)
+
+
+class AnyFields:
+    """One field of every kind."""
+
+    known = ("kind", "topic")
+
+    def of_kind(self, name: str | None) -> dict[str, Any]:
+        del name
+        return {"kind": {}, "topic": {}}
+
+    def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
+        del columns, kind
+        return ""
 
 
 def test_names_in_other_spellings() -> None:
