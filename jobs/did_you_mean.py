@@ -3,6 +3,10 @@
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+LONGEST_NAME: Final = 200
+"""A longer name is like no other name. To compare a name of a million characters takes seconds."""
 
 
 def folded(name: str) -> str:
@@ -17,12 +21,16 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     names = list(known)
     if name in names:
         return name
+    if len(name) > LONGEST_NAME:
+        return None
     same = [one for one in names if folded(one) == folded(name)] if folded(name) else []
     return same[0] if len(same) == 1 else None
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like `name`; None if none is like it by `cutoff` or more (1: the same name)."""
+    if len(name) > LONGEST_NAME:
+        return None
     alike = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return alike[0] if alike else None
 

@@ -4,12 +4,17 @@ The name of an event is stable: a thing, a dot and what happened to it. Its valu
 secrets are never logged. Ray's own JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so our keys
 are `job`, `worker` and `node`.
 
+As JSON each event is one line and one object. What other libraries print on standard error is made into such events by
+`workers/logs`, and `pass_on` writes the events that other processes logged.
+
 A program that uses these packages as a library need not configure anything. Until `configure` was called, events go to the
 standard library's logger `nightpress`, which shows nothing unless that program asks for it.
 """
 
+import json
 import logging
 import sys
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 EVENTS: Final[dict[str, str]] = {
@@ -42,6 +47,7 @@ EVENTS: Final[dict[str, str]] = {
     "spool.refused": "The local disk takes no finished rows, so they wait in memory: error.",
     "spool.lost": "Finished rows cannot be read back from the local disk; they are done again: rows, error.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",
+    "queue.embedded": "A command uses an embedded Redis on its own machine, since none is set: message.",
     "queue.back": "Redis answers again: message.",
     "store.unavailable": "The storage does not answer; outcomes wait: error.",
     "store.back": "The storage answers again: message.",
@@ -63,9 +69,20 @@ EVENTS: Final[dict[str, str]] = {
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
     "model.waiting": "A model has rows but no worker, since there is no room for one: model, lacks, needs, total, held_by.",
     "model.unknown": "An open batch needs a model that is not in the catalog: model, known.",
+    "worker.printed": "A library or a model's code printed a line in a worker: worker, node, stream, text.",
+    "worker.log_lost": "The last lines that a worker logged cannot be read, since its node is gone: worker, error.",
     "fleet.started": "The workers are up: workers, lanes, address, ray_s, server_s.",
     "fleet.stopped": "No worker is left.",
+    "cluster.joined": "A Ray cluster was joined, or a local one was started: address.",
+    "ray.printed": "Ray says something about the cluster, such as that a node or a worker died: text.",
+    "run.progress": "How far a run is, every ten seconds: phase, done, rows, rate.",
+    "run.interrupted": "A run was interrupted; the command goes on with it: done, rows, command.",
     "run.timed": "How long the parts of a run took: server_s, ray_s, load_s, first_row_s.",
+    "command.message": "A line for a person: message.",
+    "command.failed": "A command ends with an error: error, status.",
+    "command.crashed": "A command ends by a fault of its own: error, traceback.",
+    "library.logged": "Another library logged or warned: logger, message.",
+    "process.printed": "A library printed a line on the command's standard error: text.",
 }
 """Every event that Nightpress logs -> what it means and, after the colon, its keys. `a or b`: an event has one of the two."""
 
@@ -74,26 +91,73 @@ LIBRARY: Final = "nightpress"
 """Events of a process that has not configured structlog go to the standard library's logger of this name."""
 
 
-def configure(level: str = "info", form: str = "auto") -> None:
-    """Send logs of this level and above to standard error.
+def configure(level: str = "info", form: str = "auto", write: Callable[[str], object] | None = None) -> None:
+    """Log what has this level or a higher one, on standard error, or by `write` with each line (without its end).
 
     `form` is `console` (for a person), `json` (one object a line) or `auto` (console on a terminal, else json).
     """
     import structlog
 
-    json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(pad_event_to=20)
+    _lines.is_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    _lines.write = write
+    _lines.render = _as_json if _lines.is_json else structlog.dev.ConsoleRenderer(pad_event_to=20)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            _lines.render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # sys.stderr as it is when an event is logged
+        logger_factory=_lines,
         cache_logger_on_first_use=False,
     )
+
+
+def is_json() -> bool:
+    """Whether this process logs JSON: then nothing else may be printed on standard error."""
+    structlog = sys.modules.get("structlog")
+    return structlog is not None and structlog.get_config()["logger_factory"] is _lines and _lines.is_json
+
+
+def pass_on(event: Mapping[str, Any]) -> None:
+    """Write an event that another process logged. It has been given its level, time and name there."""
+    if structlog := sys.modules.get("structlog"):
+        if structlog.get_config()["logger_factory"] is _lines:
+            _lines.msg(_lines.render(None, "", dict(event)))
+        else:
+            logger().log(logging.getLevelNamesMapping()[str(event["level"]).upper()], **event)
+
+
+def _as_json(_: object, __: str, event: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(event, default=repr, allow_nan=False)
+    except ValueError:  # NaN or an infinity, which JSON has no words for, or an event that holds itself
+        return json.dumps(
+            {key: value if isinstance(value, str | int | bool) else repr(value) for key, value in event.items()}
+        )
+
+
+class _Lines:
+    """Writes the lines of the logs. It is both the logger that structlog wraps and the factory that returns this logger."""
+
+    is_json = False
+    write: Callable[[str], object] | None = None
+    render: Callable[..., str] = staticmethod(_as_json)
+
+    def __call__(self, *_: object) -> "_Lines":
+        return self
+
+    def msg(self, line: str) -> None:
+        if self.write is not None:
+            self.write(line)
+        else:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
+
+    debug = info = warning = error = msg
+
+
+_lines: Final = _Lines()
 
 
 def show_warnings(form: str = "auto") -> None:

@@ -227,7 +227,8 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Address of that port; 0.0.0.0 is every address of the machine."
     )
     ray_address: str | None = Field(
-        default=None, description="Address of a Ray cluster. None: the one that Ray finds, or a local one."
+        default=None,
+        description="A Ray cluster, as host:port; auto: what `ray start` has started here; None: that, or a local one.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The lowest level that is logged."

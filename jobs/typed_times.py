@@ -1,19 +1,23 @@
 """Reads moments as people and programs give them: a date, a date and time, a time of day, or a span of time from now.
 
-Every result is a datetime in UTC, with its time zone set.
+Every result is a datetime in UTC, with its time zone set. Times without an offset are of the local clock, by the rules of the
+system's time zone on the day in question. In a night in which that clock is changed, a time that it skips means the moment at
+which it jumps, and a time that it shows twice means the first of the two that is still to come.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 
 from jobs.errors import RequestError
 
 When = datetime | timedelta | str
 """A moment: a datetime, a span from now, or text that `parse` reads."""
 
-_SPAN = re.compile(r"\+(\d{1,6})(s|min|m|h|d)")
+_SPAN = re.compile(r"\+(\d{1,6})(s|min|m|h|d)", re.ASCII)
+_LIMIT = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(s|min|m|h|d|)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})", re.ASCII)
 
 
 def parse(text: str, now: datetime) -> datetime:
@@ -30,9 +34,19 @@ def parse(text: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise _wrong(text) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC) if len(text) <= len("2026-12-01") else moment.astimezone()
-    return moment.astimezone(UTC)
+    if moment.tzinfo is None and len(text) <= len("2026-12-01"):
+        return moment.replace(tzinfo=UTC)
+    return _utc(moment)
+
+
+def parse_limit(text: str, now: datetime) -> datetime:
+    """Return the moment that `text` means at `now` as the end of a wait. Raises RequestError for any other text.
+
+    It may be what `parse` reads, or a span without the plus sign, such as `30min`; a number alone is in seconds.
+    """
+    if limit := _LIMIT.fullmatch(text):
+        return now + timedelta(**{_UNITS[limit[2] or "s"]: float(limit[1])})
+    return parse(text, now)
 
 
 def moment_of(when: When, now: datetime) -> datetime:
@@ -42,7 +56,7 @@ def moment_of(when: When, now: datetime) -> datetime:
     """
     if isinstance(when, str):
         return parse(when, now)
-    return now + when if isinstance(when, timedelta) else when.astimezone(UTC)
+    return now + when if isinstance(when, timedelta) else _utc(when)
 
 
 def words_of(when: When) -> str | None:
@@ -58,9 +72,37 @@ def words_of(when: When) -> str | None:
 def _next(hour: int, minute: int, now: datetime, text: str) -> datetime:
     if hour > 23 or minute > 59:
         raise _wrong(text)
-    local = now.astimezone()
-    moment = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return (moment if moment > local else moment + timedelta(days=1)).astimezone(UTC)
+    today = now.astimezone().date()
+    shown = [_moments(today + timedelta(days=days), time_of_day(hour, minute)) for days in range(-1, 3)]
+    return min(moment for moments in shown for moment in moments if moment > now)
+
+
+def _utc(moment: datetime) -> datetime:
+    """Return a moment in UTC. One without an offset is of the local clock; a time that this clock skips is when it jumps."""
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    return _moments(moment.date(), moment.time())[moment.fold]
+
+
+def _moments(day: date, shown: time_of_day) -> tuple[datetime, datetime]:
+    """Return the two moments, in UTC, at which the local clock shows a time on a day. Mostly they are the same.
+
+    They differ if the clock is set back over this time. If it is set forward over this time, both are the moment of that.
+    """
+    local = datetime.combine(day, shown)
+    # not astimezone(): for a skipped time it takes the offset of the other side
+    first, second = (datetime.fromtimestamp(local.replace(fold=fold).timestamp(), UTC) for fold in (0, 1))
+    if first <= second:
+        return first, second
+    offset = second.astimezone().utcoffset()  # `second` is before the jump, and `first` is behind it
+    while first - second > timedelta(seconds=1):
+        middle = second + (first - second) / 2
+        if middle.astimezone().utcoffset() == offset:
+            second = middle
+        else:
+            first = middle
+    jump = first.replace(microsecond=0)
+    return jump, jump
 
 
 def _wrong(text: str) -> RequestError:

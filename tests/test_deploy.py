@@ -56,6 +56,19 @@ def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
     assert grace > Settings.model_fields["drain_s"].default
 
 
+def test_every_ray_that_is_started_asks_for_a_token() -> None:
+    for name in ("head", "worker"):
+        (start,) = [line for line in cluster()[f"{name}_start_ray_commands"] if "ray start" in line]
+        assert start.startswith("RAY_AUTH_MODE=token ")
+    assert cluster()["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    head = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["ray-head"]
+    assert head["environment"]["RAY_AUTH_MODE"] == "token", "for `ray start`, the fleet and the healthcheck"
+    (command,) = head["command"]
+    assert (
+        command.index("umask 077") < command.index("ray get-auth-token --generate") < command.index("ray start --head")
+    )
+
+
 def test_ray_takes_the_cluster_file() -> None:
     """Ray's own functions read the file: they fill in its node types, and refuse fields that its provider lacks."""
     from ray.autoscaler._private.util import prepare_config, validate_config
@@ -71,6 +84,8 @@ def test_setup_commands_make_a_node(tmp_path: Path, times: int) -> None:
     home = tmp_path / "home"
     (home / "nightpress").mkdir(parents=True)
     (home / ".bashrc").touch()
+    (home / ".ray").mkdir()
+    (home / ".ray/auth_token").write_text("t")  # Ray copies it there before
     note = f'#!/bin/sh\necho "$(basename "$0") $* in $PWD" >> {shlex.quote(str(tmp_path))}/calls\n'
     for program in (tmp_path / "bin" / "python3", home / "venv" / "bin" / "pip"):
         program.parent.mkdir(parents=True)
@@ -92,12 +107,13 @@ def test_setup_commands_make_a_node(tmp_path: Path, times: int) -> None:
         * times
     )
     shown = subprocess.run(
-        ["bash", "-c", "source ~/.bashrc; echo $NIGHTPRESS_RAY_ADDRESS; command -v pip"],
+        ["bash", "-c", "source ~/.bashrc; echo $NIGHTPRESS_RAY_ADDRESS; echo $RAY_AUTH_MODE; command -v pip"],
         env=env,
         text=True,
         capture_output=True,
         check=True,
         timeout=20,
     )
-    assert shown.stdout.splitlines() == ["auto", f"{home}/venv/bin/pip"]
+    assert shown.stdout.splitlines() == ["auto", "token", f"{home}/venv/bin/pip"]
+    assert (home / ".ray/auth_token").stat().st_mode & 0o777 == 0o600
     assert (home / ".bashrc").read_text().count("nightpress.env") == 1

@@ -34,6 +34,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(nightpress [^`]+)`")
 ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
 """Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
+RAY_VARIABLES = {"RAY_AUTH_MODE=token", "RAY_worker_niceness=0"}
+"""What the pages set for Ray. `tests/acceptance/test_ray_clusters.py` starts clusters with these."""
 STATUSES = {0, 1}
 """Exit statuses that are allowed. 0: done. 1: it ran, and some rows did not complete, or there was nothing to show."""
 
@@ -201,8 +203,8 @@ def test_other_programs_know_what_the_pages_pass_to_them(place: str, line: str) 
         assert rest[1:3] == ["-c", "constraints.txt"]
         assert set(re.findall(r"\w+", rest[3])) <= extras.keys()
     elif program == "export":
-        name, _, _ = rest[0].partition("=")
-        assert name.removeprefix("NIGHTPRESS_").lower() in Settings.model_fields
+        name, _, value = rest[0].partition("=")
+        assert f"{name}={value}" in RAY_VARIABLES or name.removeprefix("NIGHTPRESS_").lower() in Settings.model_fields
     elif program == "python":
         shown = subprocess.run(
             [sys.executable, rest[0], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
@@ -213,6 +215,8 @@ def test_other_programs_know_what_the_pages_pass_to_them(place: str, line: str) 
         from ray.scripts.scripts import cli as ray_cli
 
         ray_cli.commands[rest[0]].make_context(rest[0], rest[1:])
+    elif program == "chmod":
+        assert rest == ["600", "~/.ray/auth_token"]
     else:
         assert program == "nightpress", f"{place}: nothing here tries {program}"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.rounds import finish_round, list_batches, load_batch, open_next_round
+from jobs.batches.rounds import finish_round, list_batches, load_batch, open_next_round, require_batch
 from jobs.errors import NoBatch, StoreDamaged, StoreUnavailable
 from jobs.store.damage import Damage
 from jobs.store.fan_out import each
@@ -77,9 +77,15 @@ class OpenBatches:
                     self._look_again(batch_id)
             except NoBatch:  # it was deleted, and a hint may be left
                 self.forget(batch_id)
-                self._store.discard(BatchPaths(batch_id).open_hint)
+                self._remove_hint(BatchPaths(batch_id))
             except StoreDamaged as error:
                 self.fault = error
+
+    def _remove_hint(self, paths: BatchPaths) -> None:
+        """Delete the hint of a batch that is gone. A foreign file stays."""
+        with contextlib.suppress(KeyError):
+            if not self._store.exists(paths.root) and self._store.size(paths.open_hint) == 0:
+                self._store.discard(paths.open_hint)
 
     def _look_again(self, batch_id: str) -> None:
         index = self._indexes.get(batch_id)
@@ -125,10 +131,8 @@ class OpenBatches:
         return False
 
     def _add(self, batch_id: str) -> None:
-        batch = load_batch(self._store, batch_id)
-        if batch is not None:
-            index = OutcomeIndex(self._store, batch)
+        index = OutcomeIndex(self._store, require_batch(self._store, batch_id))
+        index.refresh()
+        if index.current.has_next_round and open_next_round(self._store, index.batch):
             index.refresh()
-            if index.current.has_next_round and open_next_round(self._store, batch):
-                index.refresh()
-            self._indexes[batch_id] = index
+        self._indexes[batch_id] = index

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import logs
 from jobs.commands import (
     control,
     doctor,
@@ -86,7 +87,13 @@ def main(args: Sequence[str] | None = None, session: Session | None = None) -> i
     except SystemExit as ended:  # typer ends so, with the status of typer.Exit or of a usage error
         return ended.code if isinstance(ended.code, int) else 1
     except NightpressError as error:
-        session.say(f"nightpress: {error if error.has_lines else ' '.join(str(error).split())}")
+        message = " ".join(str(error).split())
+        if error.has_lines:  # a heading and a line for each fault, for a person to read
+            session.say(f"nightpress: {error}")
+        elif logs.is_json():
+            logs.logger().error("command.failed", error=message, status=error.exit_status)
+        else:
+            session.say(f"nightpress: {message}")
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED

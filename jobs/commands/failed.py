@@ -8,6 +8,7 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
+from jobs.printable import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def list_failed(
             session.write_json(row)
             continue
         error = row["error"]
-        named = f" ({row['custom_id']})" if row.get("custom_id") is not None else ""
+        named = f" ({one_line(str(row['custom_id']))})" if row.get("custom_id") is not None else ""
         place = "".join(f", {name} {error[name]}" for name in ("line", "field") if error.get(name) is not None)
         session.write(f"row {row['row']}{named}{place}: {error['code']}: {error['message']}")
     if not count:

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import orjson
 
 from jobs.errors import NoBatch, QueueUnavailable, RequestError
+from jobs.printable import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,13 +120,18 @@ class Session:
         return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
     def say(self, message: str) -> None:
-        """Print one line for a person, on standard error."""
-        for line in _fitted(message, self.width if sys.stderr.isatty() else None):
+        """Print one line for a person, on standard error. If this process logs JSON there, the line becomes an event."""
+        from jobs import logs
+
+        if logs.is_json():
+            logs.logger().warning("command.message", message=message)
+            return
+        for line in _fitted(one_line(message), self.width if sys.stderr.isatty() else None):
             print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints messages
 
     def write(self, line: str, *, at_once: bool = False) -> None:
         """Print one line of a result, on standard output. With `at_once` the line is flushed at once, even into a pipe."""
-        for part in _fitted(line, self.width if sys.stdout.isatty() else None):
+        for part in _fitted(printable(line), self.width if sys.stdout.isatty() else None):
             print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 
     def write_json(self, value: Any, *, indent: bool = False) -> None:

@@ -71,7 +71,7 @@ def wait(
     interval_s: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")] = 1.0,
     timeout: Annotated[
         str | None,
-        typer.Option(metavar="SPAN|MOMENT", help="The longest that it waits: +30m, 08:00.  [default: for ever]"),
+        typer.Option(metavar="SPAN|MOMENT", help="The longest that it waits: 90s, 30m, 08:00.  [default: for ever]"),
     ] = None,
 ) -> None:
     """Wait until a batch is published.
@@ -80,10 +80,10 @@ def wait(
     over.
     """
     from jobs.operations.waiting import wait as wait_until_published
-    from jobs.typed_times import parse
+    from jobs.typed_times import parse_limit
 
     session: Session = ctx.obj
-    until = None if timeout is None else parse(timeout, session.clock())
+    until = None if timeout is None else parse_limit(timeout, session.clock())
     batch_id = session.batch(batch).batch_id
     reader = session.client.status_reader()
     _say_queue_fault(session, reader.read([batch_id]))

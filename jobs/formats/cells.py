@@ -36,8 +36,10 @@ _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
 _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_CACHED_KINDS: Final = 50
-"""The readers of cells are remembered for at most this many kinds, since each row may name another."""
+_NUMBER_CHARACTERS: Final = 100
+"""A cell that is longer is no number. To look for one would take a time that grows with the square of the length."""
+_KINDS: Final = 64
+"""The ways to read the cells of this many kinds are kept. A file may name any number of kinds."""
 _SHOWN_CHARACTERS: Final = 40
 """A message quotes at most this many characters of a cell."""
 
@@ -94,7 +96,7 @@ class Cells:
 
     def _readers(self, kind: str | None) -> Mapping[str, _Cell]:
         if kind not in self._of_kind:
-            if len(self._of_kind) >= _CACHED_KINDS:
+            if len(self._of_kind) == _KINDS:
                 self._of_kind.clear()
             self._of_kind[kind] = {name: _cell(schema) for name, schema in self._placer.schemas(kind).items()}
         return self._of_kind[kind]
@@ -148,7 +150,7 @@ def _integer(cell: str, otherwise: str) -> int | str:
 
 
 def _number(cell: str, otherwise: str, limit: float) -> float | str:
-    if not _NUMBER.fullmatch(cell):
+    if len(cell) > _NUMBER_CHARACTERS or not _NUMBER.fullmatch(cell):
         return otherwise
     number = float(cell.replace(",", "."))
     is_ambiguous = _AMBIGUOUS.fullmatch(cell) and abs(number) * 1_000 <= limit

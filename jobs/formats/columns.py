@@ -5,11 +5,13 @@ A column is a column of a table, or a key of a JSON object; `product.title` is a
 write, case, spaces and signs of a name do not count.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
-from jobs.did_you_mean import did_you_mean, folded, same_name
+from jobs.did_you_mean import did_you_mean, folded
 from jobs.errors import RequestError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
@@ -243,9 +245,18 @@ def placed_records(records: Iterable[Record], columns: Columns, fields: Fields, 
             yield record._replace(values=values, names_in_file=placed.names, extra=placed.extra, columns=names)
 
 
-def field_of_header(name: str, known: Iterable[str]) -> str | None:
+def field_of_header(name: str, known: Collection[str]) -> str | None:
     """Return the field that a column of a table is by its name; None if it is none. A name in other quotes than " is none."""
-    return None if name[:1] in ("'", '"', "`") else same_name(name, known)
+    if name[:1] in ("'", '"', "`"):
+        return None
+    return name if name in known else _folds(frozenset(known)).get(folded(name))
+
+
+@lru_cache(maxsize=8)
+def _folds(known: frozenset[str]) -> Mapping[str, str]:
+    """Return folded name -> name, for the names that no other equals but for case, spaces and signs."""
+    counts = Counter(map(folded, known))
+    return {folded(name): name for name in known if folded(name) and counts[folded(name)] == 1}
 
 
 def check_columns(names: Sequence[str], columns: Columns) -> None:

@@ -13,11 +13,15 @@ from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
 from jobs.formats.columns import NO_CHOICE, Columns, Fields
 from jobs.formats.headers import Line, find_header
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 from jobs.formats.record import Record
+
+READ_AGAIN: Final = 16 << 20
+"""Bytes that may be read again, to find the ends of quotes that are never closed; besides eight times the bytes of the file."""
 
 
 def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Iterator[Record]:
@@ -67,8 +71,10 @@ _TOO_LARGE: Final = Finding("row_too_large", None, "the row is longer than 1 MiB
 def _records(lines: Iterator[Line], delimiter: str) -> Iterator[tuple[int, bytes, list[str] | Finding]]:
     """Yield line number, bytes and cells of each record after the header. At most the lines of one record are held."""
     waiting: deque[Line] = deque()
+    read, read_again = 0, 0
     while line := waiting.popleft() if waiting else next(lines, None):
         number, raw, text = line
+        read += len(raw)
         if isinstance(text, Finding):
             yield number, raw, text
         elif quote_at_end(text, delimiter) is not Quote.OPEN:
@@ -76,6 +82,12 @@ def _records(lines: Iterator[Line], delimiter: str) -> Iterator[tuple[int, bytes
         else:
             more = _closing(line, waiting, lines, delimiter)
             if more is None:
+                read_again += sum(len(held) for _, held, _ in waiting)
+                if read_again > READ_AGAIN + 8 * read:
+                    raise RequestError(
+                        f"line {number} and many before it open a quote that they do not close: double each quote inside a cell;"
+                        " nothing was accepted"
+                    )
                 yield number, raw, _UNCLOSED
             else:
                 yield (

@@ -35,6 +35,9 @@ _NAME_CHARACTERS: Final = 256
 _MESSAGE_CHARACTERS: Final = 300
 """The message of a fault, its field and the names of other fields are each clipped to this many characters."""
 
+_FAULTS: Final = 20
+"""At most this many faults of a row are looked at. A row may have a hundred thousand."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTERS)]
 
 
@@ -328,6 +331,7 @@ def _may_need_schema(request_type: type[BaseModel]) -> bool:
     return hasattr(request_type, "schema_field") or "schema_field" in request_type.model_fields
 
 
+@cache
 def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
     """Return field -> its JSON schema, for all fields of a model."""
     schema = model.model_json_schema()
@@ -358,7 +362,7 @@ def _validated(validate: Callable[[], _Model], findings: list[Finding], model: t
         return validate()
     except ValidationError as error:
         known = [*model.model_fields, *Envelope.model_fields]
-        findings += [_finding(detail, known) for detail in error.errors(include_url=False)]
+        findings += [_finding(detail, known) for detail in error.errors(include_url=False)[:_FAULTS]]
         return None
 
 

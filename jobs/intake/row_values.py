@@ -9,7 +9,7 @@ free, such as metadata and JSON schemas, are never changed.
 import types
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cache
+from functools import cache, lru_cache
 from math import isnan
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -106,13 +106,12 @@ def _choice(choices: Sequence[Any], other_names: Mapping[str, str]) -> Reader:
     """
     texts = [choice for choice in choices if isinstance(choice, str)]
 
-    def read(value: Any) -> Any:
-        if not isinstance(value, str) or value in choices:
-            return value
+    @lru_cache(256)
+    def meant(value: str) -> str:
         name = same_name(value, texts) or same_name(value, other_names)
         return value if name is None else other_names.get(name, name)
 
-    return read
+    return lambda value: meant(value) if isinstance(value, str) and value not in choices else value
 
 
 def _other_names(annotation: Any, metadata: Sequence[Any]) -> Mapping[str, str]:

@@ -15,9 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
+from jobs.writing.cleaning import MARKER, CleanedOutput, Draft
+from jobs.writing.evidence import Brief, is_heading
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.headings import read_description, read_outline, read_title, without_beginning
+from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
-from jobs.writing.prose import FENCE, answer_only, clipped, slug_of, whole_sentences, without_marker
+from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS_PER_SECTION: Final = 120
@@ -64,10 +68,8 @@ class ArticleRequest(BaseModel):
     brand_voice: Text | None = Field(default=None, max_length=5_000, description="How texts of the brand sound.")
 
 
-class Article(BaseModel):
+class Article(CleanedOutput):
     """An article, ready to be published."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(min_length=1, max_length=MAX_TITLE, description="The headline.")
     slug: str = Field(
@@ -98,17 +100,24 @@ class ArticleKind:
         """Ask for the outline (unless the row has one), then the sections (failed ones again), then title and description."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
+        brief, removed = _brief(request), dict[str, Sequence[str]]()
         headings = request.outline
         if headings is None:
             sections = max(1, round(request.target_words / WORDS_PER_SECTION))
-            (answer,) = yield [self._prompt("outline", request, 16 * sections + 24, sections=sections)]
-            headings = _headings(answer, request, sections)
-        texts = yield from self._sections(request, headings)
-        title, description = yield [
+            asked = self._prompt("outline", request, 16 * sections + 24, sections=sections)
+            (answer,) = yield [asked]
+            headings, removed[asked.label] = read_outline(answer, asked, brief, sections, MAX_HEADING)
+            headings = headings or _default_headings(request, sections)
+        texts = yield from self._sections(request, headings, removed)
+        prompts = [
             self._prompt("title", request, 40, headings=headings),
             self._prompt("meta description", request, 70, headings=headings),
         ]
-        return _article(request, title, description, list(zip(headings, texts, strict=True)))
+        answers = yield prompts
+        title, removed["title"] = read_title(answers[0], prompts[0], brief, request.language)
+        description, removed["meta description"] = read_description(answers[1], prompts[1], brief, request.language)
+        article = _article(request, title, description, list(zip(headings, texts, strict=True)))
+        return article.with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return one and a half tokens for each word (three if not in English), and 120 for outline, title and description."""
@@ -116,15 +125,18 @@ class ArticleKind:
         return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
 
     def _sections(
-        self, request: ArticleRequest, headings: Sequence[str]
+        self, request: ArticleRequest, headings: Sequence[str], removed: dict[str, Sequence[str]]
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
-        """Ask for the text below each heading, and return the texts. Raises CheckFailed if a section fails `TRIES` times."""
+        """Ask for the text below each heading, and return the texts. Raises CheckFailed if a section fails `TRIES` times.
+
+        What is taken off a text is added to `removed`.
+        """
         words = min(MAX_WORDS_PER_SECTION, max(30, request.target_words // len(headings)))
         labels = [f"section {n}" for n in range(1, len(headings) + 1)]
         sections: dict[str, str] = {}
         for tries in range(1, TRIES + 1):
             due = {label: heading for label, heading in zip(labels, headings, strict=True) if label not in sections}
-            answers = yield [
+            prompts = [
                 self._prompt(
                     label_of_try(label, tries),
                     request,
@@ -137,9 +149,10 @@ class ArticleKind:
                 )
                 for label, heading in due.items()
             ]
-            for (label, heading), answer in zip(due.items(), answers, strict=True):
+            answers = yield prompts
+            for (label, heading), prompt, answer in zip(due.items(), prompts, answers, strict=True):
                 try:
-                    sections[label] = _section(answer, heading)
+                    sections[label], removed[prompt.label] = _section(answer, heading, _brief(request), prompt)
                 except CheckFailed:
                     if tries == TRIES:
                         raise
@@ -179,54 +192,77 @@ def _tokens_factor(language: str) -> int:
     return 1 if language.lower().split("-")[0] == "en" else 2
 
 
-def _headings(answer: Completion, request: ArticleRequest, sections: int) -> tuple[str, ...]:
-    """Return at most `sections` different headings from the list that a model wrote; default headings if it wrote none."""
-    lines = answer_only(answer.text).splitlines()
-    if answer.finish_reason == "length" and len(lines) > 1:
-        lines.pop()
-    if len(lines) == 1:
-        lines = lines[0].split(";")
-    found: dict[str, str] = {}
-    for line in lines:
-        heading = without_marker(line).rstrip(" .,;")
-        if 2 <= len(heading) <= MAX_HEADING and not heading.endswith(":"):
-            found.setdefault(heading.casefold(), heading)
-    if found:
-        return tuple(found.values())[:sections]
+def _brief(request: ArticleRequest) -> Brief:
+    """Return the words of the request, which tell content from a model's own labels."""
+    values = (
+        request.topic,
+        *request.keywords,
+        *(request.outline or ()),
+        request.audience,
+        request.tone,
+        request.brand_voice,
+    )
+    return Brief("\n".join(value for value in values if value))
+
+
+def _default_headings(request: ArticleRequest, sections: int) -> tuple[str, ...]:
+    """Return the headings of an article whose outline has none."""
     if sections == 1 or _tokens_factor(request.language) > 1:
         return (clipped(request.topic, MAX_HEADING),)
     return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])
 
 
-def _section(answer: Completion, heading: str) -> str:
-    """Return the Markdown below the heading of a section. Further headings get the third level, and an open code fence is closed.
+def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> tuple[str, list[str]]:
+    """Return the Markdown below the heading of a section, and what was taken off it.
 
-    Raises CheckFailed if the answer has no words, or if it was cut off and has no whole sentence.
+    Further headings get the third level, and an open code fence is closed. Raises CheckFailed if the answer has no words, or if
+    it was cut off and has no whole sentence.
+    """
+    draft = Draft(answer.text)
+    draft.drop_announcement(brief, SECTION, HEADING, inline=False, unnamed=False)
+    draft.drop_fence(of_text=True)
+    lines, left_out = without_beginning(draft.text.splitlines(), heading, brief, prompt)
+    for line in left_out:
+        draft.note(line)
+    draft.text = _markdown(lines, heading, brief, draft)
+    if not _WORD.search(draft.text):
+        raise CheckFailed("empty_output", f"the section {heading!r} is empty")
+    if answer.finish_reason == "length":
+        draft.cut_to(whole_sentences(draft.text))
+        if not _WORD.search(draft.text):
+            raise CheckFailed(
+                "output_incomplete", f"the section {heading!r} was cut off before the end of its first sentence"
+            )
+    return _closed(draft.text), draft.removed
+
+
+def _markdown(lines: Sequence[str], heading: str, brief: Brief, draft: Draft) -> str:
+    """Return the lines as Markdown of the third level, and note in `draft` what was left out.
+
+    A heading is left out before all text, if it is that of the section, or if it is a label or a number alone.
     """
     kept: list[str] = []
     fence = ""
-    for line in map(str.rstrip, answer_only(answer.text).splitlines()):
+    for line in map(str.rstrip, lines):
         mark = match[1] if (match := FENCE.match(line)) else ""
         if fence or mark:
             fence = "" if fence and line.strip() == fence else fence or mark
             kept.append(line)
-        elif without_marker(line).rstrip(":").casefold() == heading.casefold() or _UNDERLINE.fullmatch(line):
-            continue
-        elif _HEADING_LINE.match(line):
-            if any(kept):
-                kept.append(f"### {without_marker(line)}")
-        elif line or (kept and kept[-1]):
+        elif found := _HEADING_LINE.match(line):
+            one = Draft(line[found.end() :])
+            one.drop_around(brief, HEADING, CHAPTER, TITLE)
+            if (
+                any(kept)
+                and is_heading(one.text, HEADING, TITLE)
+                and one.text.rstrip(":").casefold() != heading.casefold()
+            ):
+                draft.removed.extend(one.removed)
+                kept.append(f"### {one.text}")
+            else:
+                draft.note(line)
+        elif not _UNDERLINE.fullmatch(line) and (line or (kept and kept[-1])):
             kept.append(line)
-    text = "\n".join(kept).strip()
-    if not _WORD.search(text):
-        raise CheckFailed("empty_output", f"the section {heading!r} is empty")
-    if answer.finish_reason == "length":
-        text = whole_sentences(text)
-        if not _WORD.search(text):
-            raise CheckFailed(
-                "output_incomplete", f"the section {heading!r} was cut off before the end of its first sentence"
-            )
-    return _closed(text)
+    return "\n".join(kept).strip()
 
 
 def _closed(text: str) -> str:
@@ -238,32 +274,22 @@ def _closed(text: str) -> str:
     return f"{text}\n{fence}" if fence else text
 
 
-def _article(
-    request: ArticleRequest, title: Completion, description: Completion, sections: Sequence[tuple[str, str]]
-) -> Article:
-    lines = [plain for line in answer_only(title.text).splitlines() if (plain := without_marker(line))]
-    if title.finish_reason == "length":
-        lines = lines[:-1]
-    headline = clipped(lines[0] if lines else request.topic, MAX_TITLE)
+def _article(request: ArticleRequest, title: str, description: str, sections: Sequence[tuple[str, str]]) -> Article:
+    headline = clipped(title or request.topic, MAX_TITLE)
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections)
     return Article(
         title=headline,
         slug=slug_of(headline),
-        meta_description=clipped(_description(description) or _first_words(sections), MAX_META_DESCRIPTION),
+        meta_description=clipped(description or _first_words(sections), MAX_META_DESCRIPTION),
         body_markdown=body + "\n",
         word_count=len(_WORD.findall(body)),
     )
 
 
-def _description(answer: Completion) -> str:
-    """Return the first paragraph of the answer. If the answer was cut off, return only the whole sentences of that paragraph."""
-    paragraph = without_marker(answer_only(answer.text).partition("\n\n")[0])
-    return whole_sentences(paragraph) if answer.finish_reason == "length" else paragraph
-
-
 def _first_words(sections: Sequence[tuple[str, str]]) -> str:
     """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
     paragraph = sections[0][1].partition("\n\n")[0]
-    lines = [without_marker(line) for line in paragraph.splitlines() if not FENCE.match(line)]
-    plain = without_markdown_links(" ".join(lines))
+    lines = [line for line in paragraph.splitlines() if not FENCE.match(line)]
+    unmarked = [line[found.end() :] if (found := MARKER.match(line)) else line for line in lines]
+    plain = without_markdown_links(" ".join(unmarked))
     return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

@@ -14,12 +14,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
+from jobs.writing.cleaning import CleanedOutput, Draft
+from jobs.writing.evidence import Brief
 from jobs.writing.fields import Line, OtherNames, Text
-from jobs.writing.hashtags import without_hashtags
-from jobs.writing.links.markdown_links import without_markdown_links
+from jobs.writing.hashtags import HASHTAG, without_hashtags
+from jobs.writing.labels import POST, TITLE
+from jobs.writing.links.markdown_links import MARKDOWN_LINK
 from jobs.writing.links.web_links import LINK
 from jobs.writing.platforms import LIMITS, Platform
-from jobs.writing.prose import answer_only, unquoted, whole_sentences
+from jobs.writing.prose import whole_sentences
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
@@ -34,6 +37,8 @@ WORD_LENGTH: Final = 8
 """The assumed length of a word and the space after it, in characters. It turns the length that is left for the model's words
 into a number of words to ask for.
 """
+
+_BOLD: Final = re.compile(r"(?<![0-9A-Za-z)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
 
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
@@ -124,10 +129,8 @@ class SocialPostRequest(BaseModel):
         return tuple(tag if tag.startswith("#") else f"#{tag}" for tag in self.hashtags)
 
 
-class SocialPost(BaseModel):
+class SocialPost(CleanedOutput):
     """A post, ready to be posted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(min_length=1, description="The whole post, with call to action, link and hashtags.")
     hashtags: tuple[str, ...] = Field(description="The hashtags at its end, each with its #.")
@@ -156,13 +159,15 @@ class SocialPostKind:
             prompt = self._prompt(request, n, words, before)
             (answer,) = yield [prompt]
             try:
-                text = _words(request, answer) + request.ending
+                words_of_model, removed = _words(request, prompt, answer)
+                text = words_of_model + request.ending
             except CheckFailed as error:
                 fault = error
             else:
                 length = limit.length(text)
                 if limit.fits(text):
-                    return SocialPost(text=text, hashtags=request.tags, length=length)
+                    post = SocialPost(text=text, hashtags=request.tags, length=length)
+                    return post.with_removed({prompt.label: removed})
                 message = (
                     f"the post has {length} characters after {TRIES} tries; {request.platform} takes {limit.max_length}"
                 )
@@ -194,27 +199,51 @@ class SocialPostKind:
         )
 
 
-def _words(request: SocialPostRequest, answer: Completion) -> str:
-    """Return the model's words as plain text.
+def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
+    """Return the model's words as plain text, and what was taken off them.
 
-    Hashtags at the end of a line are taken out, and other hashtags lose their #. A link is kept only if it stands in the topic or
-    the source text and is not the row's `link`.
+    Hashtags at the end of a line that belong to no sentence are taken out, and other hashtags lose their #, unless the topic or
+    the source text has them. A link is kept only if it stands in the topic or the source text and is not the row's `link`.
 
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
     given = f"{request.topic} {request.source_text}"
+    brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
+    draft = _begun(brief, prompt, answer)
     kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
-    text = without_markdown_links(unquoted(answer_only(answer.text))).replace("**", "")
+    text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
     if request.link and not LINK.fullmatch(request.link):  # it has letters, such as Japanese, at which LINK ends
         text = text.replace(request.link, "")
-    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else "", text)
+    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, ""), text)
     text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
-    text = without_hashtags(text)
+    tags = {tag.casefold() for tag in HASHTAG.findall(given)} - {tag[1:].casefold() for tag in request.tags}
+    text = without_hashtags(text, tags, draft.note)
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
-    if not re.search(r"\w", text):
+    draft.text = text
+    draft.drop_quotes(brief)
+    if not re.search(r"\w", draft.text):
         raise CheckFailed("empty_output", "the model wrote no post")
     if answer.finish_reason == "length":
-        text = whole_sentences(text)
-        if not re.search(r"\w", text):
+        draft.cut_to(whole_sentences(draft.text))
+        if not re.search(r"\w", draft.text):
             raise CheckFailed("output_incomplete", "the post was cut off before the end of its first sentence")
-    return text
+    return draft.text, draft.removed
+
+
+def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
+    """Return the completion without what the model put around the post."""
+    draft = Draft(answer.text)
+    draft.drop_fence()
+    draft.drop_announcement(brief, POST, unnamed=False)
+    draft.drop_fence()
+    first, _, rest = draft.text.partition("\n")
+    if rest.strip() and brief.repeats(first, prompt):
+        draft.cut_to(rest.strip())
+    draft.drop_around(brief, POST, TITLE)
+    return draft
+
+
+def _noted(draft: Draft, found: re.Match[str], kept: str) -> str:
+    """Note a link that is taken out, and return what stays of it."""
+    draft.note(found[0])
+    return kept

@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.writing.cleaning import CleanedOutput, Draft
+from jobs.writing.evidence import Brief, Original, key_of, sentence_count
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
-from jobs.writing.prose import FENCE, answer_only, sentences, unquoted
+from jobs.writing.labels import TRANSLATION, label
+from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates
 
 _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
-_ADDED_MARK: Final = re.compile(r"(?:[-*+•]|#{1,6})\s+")
+_ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
 
 Term = Annotated[Line, StringConstraints(max_length=200)]
 
@@ -53,10 +56,8 @@ class TranslatedSegment(BaseModel):
     target: str = Field(min_length=1, description="Its translation.")
 
 
-class Translation(BaseModel):
+class Translation(CleanedOutput):
     """The text in both languages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source_language: str = Field(description="The language of the source.")
     target_language: str = Field(description="The language of the translation.")
@@ -114,24 +115,26 @@ class TranslationKind:
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
         sources = [line.words for line in lines if line.words]
-        answers = (yield [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]) if sources else []
+        prompts = [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]
+        answers = (yield prompts) if prompts else []
         if len(answers) != len(sources):
             raise CheckFailed(
                 "segment_mismatch", f"the source has {len(sources)} segments, and {len(answers)} came back"
             )
-        segments = [
-            TranslatedSegment(source=source, target=_target(n, source, answer))
-            for n, (source, answer) in enumerate(zip(sources, answers, strict=True), 1)
-        ]
+        segments, removed = list[TranslatedSegment](), dict[str, list[str]]()
+        for n, (source, prompt, answer) in enumerate(zip(sources, prompts, answers, strict=True), 1):
+            target, removed[prompt.label] = _target(n, source, prompt, answer)
+            segments.append(TranslatedSegment(source=source, target=target))
         targets = iter(segments)
         text = "".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines)
-        return Translation(
+        translation = Translation(
             source_language=request.source_language,
             target_language=request.target_language,
             source=request.text,
             text=text,
             segments=tuple(segments),
         )
+        return translation.with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""
@@ -162,27 +165,64 @@ def _most_tokens(source: str) -> int:
     return len(source) + 3 * ideographs
 
 
-def _target(n: int, source: str, answer: Completion) -> str:
-    """Return the translation of a segment, on one line, without anything that the model put around the translation.
+def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
+    """Return the translation of a segment, on one line, and what was taken off it: what the model put around the translation.
 
-    If the answer's first paragraph has at least as many sentences as the source, the other paragraphs are taken for remarks and
-    dropped. An answer that ended at max_tokens is cut to as many sentences as the source has. Raises CheckFailed if the answer is
-    empty, or if it ended at max_tokens with fewer sentences.
+    A form that the source has too, such as a label or quotes, is part of the translation. If the first paragraph may be the whole
+    translation, the other paragraphs are taken for remarks. An answer that ended at max_tokens is cut to as many sentences as the
+    source has. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
     """
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", answer_only(answer.text)) if part.strip()]
-    count = max(1, len(sentences(source)))
-    if paragraphs and len(sentences(paragraphs[0])) >= count:
-        paragraphs = paragraphs[:1]
-    target = " ".join(paragraphs)
-    if unquoted(source) == source:
-        target = unquoted(target)
-    if mark := _ADDED_MARK.match(target):
-        target = target if _ADDED_MARK.match(source) else target[mark.end() :]
-    if not target:
+    original, draft = Original(source), Draft(answer.text)
+    if not FENCE.match(source):
+        draft.drop_fence()
+    draft.drop_announcement(original, TRANSLATION)
+    if not FENCE.match(source):
+        draft.drop_fence()
+    _drop_repeated_source(draft, source)
+    _drop_remarks(draft, original, Brief(source), prompt)
+    draft.drop_around(original, TRANSLATION)
+    if _ADDED_MARK.match(draft.text):
+        draft.drop_mark(original)
+    if not draft.text:
         raise CheckFailed("empty_output", f"the translation of segment {n} is empty", field="text")
     if answer.finish_reason == "length":
-        found = sentences(target)
+        count, found = sentence_count(source), sentences(draft.text)
         if len(found) < count:
             raise CheckFailed("output_incomplete", f"the translation of segment {n} was cut off", field="text")
         target = " ".join(found[:count])
-    return target
+        draft.note(" ".join(found[count:]) + draft.text[whole_length(draft.text) :])
+        draft.text = target
+    return draft.text, draft.removed
+
+
+def _drop_repeated_source(draft: Draft, source: str) -> None:
+    """Take off lines that repeat the source before a line that is labelled as the translation."""
+    lines = draft.text.splitlines()
+    starts = (n for n, line in enumerate(lines) if n and label(TRANSLATION).match(line))
+    start = next(starts, 0)
+    before, after = "\n".join(lines[:start]), "\n".join(lines[start:])
+    if start and key_of(before).endswith(key_of(source)) and key_of(after) and key_of(source):
+        draft.cut_to(after)
+
+
+def _drop_remarks(draft: Draft, original: Original, brief: Brief, prompt: Prompt) -> None:
+    """Put the paragraphs together, without those before the translation that speak of it, and without remarks after it."""
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", draft.text) if part.strip()]
+    while len(paragraphs) > 1:
+        first, rest = paragraphs[0], " ".join(paragraphs[1:])
+        if not (
+            brief.repeats(first, prompt) or original.is_introduced_by(first, rest) or _is_label(first, rest, original)
+        ):
+            break
+        draft.note(paragraphs.pop(0))
+    if len(paragraphs) > 1 and original.covered_by(*paragraphs[:2]):
+        for remark in paragraphs[1:]:
+            draft.note(remark)
+        paragraphs = paragraphs[:1]
+    draft.text = " ".join(paragraphs)
+
+
+def _is_label(first: str, rest: str, original: Original) -> bool:
+    """Whether the first paragraph is only a label (`Translation`) that the source does not have."""
+    first = f"{first.strip(':')}:"
+    return label(TRANSLATION).fullmatch(first) is not None and not original.explains(first, rest, TRANSLATION)

@@ -211,6 +211,10 @@ class Schedule(Protocol):
         """
         ...
 
+    def leave(self, lane: str, worker: str) -> None:
+        """Show the worker in snapshots no more: it has ended, and holds no lease."""
+        ...
+
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
         """Report jobs as done or to be tried again. Returns the leases that were no longer valid: nothing changed for them."""
         ...

@@ -138,6 +138,9 @@ class RedisQueue:
         lost, cancelled = self._run("beat", lane, *head, lease_lines(leases))
         return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
 
+    def leave(self, lane: str, worker: str) -> None:
+        self._redis.command("HDEL", lane_key(self._known_id(), lane, "workers"), worker)
+
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
         lost = self._run("settle", lane, report_lines(settlements)) if settlements else ()
         return frozenset(settlements[i - 1].lease for i in lost)
@@ -189,7 +192,8 @@ class RedisQueue:
         return {name: str(info[name]) for name in INFO if name in info}
 
     def check(self) -> None:
-        self._redis.command("HDEL", PROBE, "")
+        self._redis.command("HSET", PROBE, "check", "")  # which a full Redis refuses, as it refuses new rows
+        self._redis.command("HDEL", PROBE, "check")
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,12 +8,12 @@ a folder with markers, since the old markers would also hold for the new batch.
 Any number of deletions of one batch may run at once, since each step may be repeated. If a deletion dies, the next one, by name
 or by age, completes it.
 
-Leftovers of killed processes are deleted too. These are the folders of publishers that lost a decided round, and old hidden files
-of writers on a local disk.
+Leftovers are deleted too. These are the folders of publishers that lost a decided round, segments that a slow worker wrote after
+its batch was deleted, and old hidden files of writers on a local disk.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,6 +37,9 @@ from jobs.logs import logger
 from jobs.store.damage import collect_damage
 from jobs.store.fan_out import each
 from jobs.store.store import Store
+
+INTAKE: Final = "intake-"
+"""The names of segments with the rows that intake refused begin with this."""
 
 LEAST_AGE: timedelta = timedelta(days=1)
 """A hidden file is kept for at least this time after the last write to it. A living writer writes to its file more often."""
@@ -147,10 +150,11 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
 
     def look_at(batch_id: str) -> int:
         with suppress(NoBatch):
-            folders = list(_losing_folders(store, BatchPaths(batch_id)))
-            for folder in folders:
-                store.delete(folder)
-            return len(folders)
+            paths = BatchPaths(batch_id)
+            found = [*_losing_folders(store, paths), *_late_segments(store, paths)]
+            for path in found:
+                store.delete(path)
+            return len(found)
         return 0
 
     count = sum(each(look_at, list_batches(store), store.reads_at_once))
@@ -158,6 +162,17 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
     if count:
         logger().info("leftovers.deleted", count=count)
     return count
+
+
+def _late_segments(store: Store, paths: BatchPaths) -> Sequence[str]:
+    """Return segments that were written after their batch was deleted: nothing else is left there.
+
+    An intake at work in the folder would have written its input first, or segments of its own.
+    """
+    if store.list(paths.root) != ["segments"]:
+        return []
+    names = store.list(paths.segments)
+    return [] if any(name.startswith(INTAKE) for name in names) else list(map(paths.segment, names))
 
 
 def _losing_folders(store: Store, paths: BatchPaths) -> Iterator[str]:

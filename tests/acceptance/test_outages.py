@@ -62,11 +62,13 @@ def test_a_run_starts_its_server_again_and_goes_on(shell: Any, until: Any) -> No
     (record,) = shell.folder.glob("cache/servers/*/server.json")
     os.kill(json.loads(record.read_bytes())["pid"], signal.SIGKILL)
     assert ended(shell, process) == 0, shell.logs()
-    messages = [line for line in shell.logs().splitlines() if line.startswith("nightpress: ")]
-    assert len(messages) == 2, shell.logs()
-    assert "does not answer" in messages[0]
-    assert "Waiting for it" in messages[0]
-    assert messages[1] == "nightpress: Redis is back; going on"
+    events = [json.loads(line) for line in shell.logs().splitlines() if line.startswith("{")]
+    messages = [event["message"] for event in events if event["event"].startswith("queue.") and "worker" not in event]
+    assert len(messages) == 3, shell.logs()
+    assert "no Redis is set" in messages[0]
+    assert "does not answer" in messages[1]
+    assert "Waiting for it" in messages[1]
+    assert messages[2] == "Redis is back; going on"
     assert len((shell.folder / "out/output.jsonl").read_text().splitlines()) == ROWS
     assert all_published(shell)
 

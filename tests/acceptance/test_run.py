@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.cluster_utils import Cluster
 
 from jobs.batches.published import verify
 from jobs.batches.segments.segment import read_outcomes
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from tests.support.ray_clusters import ray_cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 
@@ -139,12 +139,9 @@ def test_more_models_than_cores_are_all_served(shell: Any) -> None:
     aliases = ("one", "two", "three")
     (shell.folder / "nightpress.toml").write_text("".join(f'[models.{a}]\nengine = "stub"\n' for a in aliases))
     shell.rows([chat(n, model=alias) for alias in aliases for n in range(3)])
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
+    with ray_cluster(shell.env, num_cpus=2) as cluster:
         shell.env["NIGHTPRESS_RAY_ADDRESS"] = cluster.address
         ended = shell.run("run", "rows.jsonl", "--out", "out", timeout_s=180.0)
-    finally:
-        cluster.shutdown()
     assert ended.returncode == 0, ended.stderr
     assert [row["model"] for row in lines_of(shell.folder / "out/output.jsonl")] == [
         a for a in aliases for _ in range(3)

@@ -11,16 +11,16 @@ import ray
 from ray.cluster_utils import Cluster
 
 from tests.faults.premises import Premises
+from tests.support.ray_clusters import ray_cluster
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 ROWS = 240
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield made
-    made.shutdown()
+def cluster(cluster_shell: Any) -> Iterator[Cluster]:
+    with ray_cluster(cluster_shell.env, num_cpus=1) as made:
+        yield made
 
 
 def test_a_node_removed_at_half_loses_and_doubles_nothing(

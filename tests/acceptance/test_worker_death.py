@@ -24,12 +24,12 @@ SLACK_S = 5.0
 
 
 def events(shell: Any, name: str) -> list[float]:
-    """The times at which any process logged an event. Lines of workers have a prefix before the JSON."""
+    """The times at which any process logged an event."""
     found = []
     for path in sorted(Path(shell.folder).glob("work-*.log")):
         for line in path.read_text().splitlines():
             if f'"event": "{name}"' in line:
-                values = json.loads(line[line.index("{") : line.rindex("}") + 1])
+                values = json.loads(line)
                 found.append(datetime.fromisoformat(values["timestamp"]).timestamp())
     return found
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.errors import RequestError
-from jobs.typed_times import When, moment_of, parse, words_of
+from jobs.typed_times import When, moment_of, parse, parse_limit, words_of
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
@@ -66,3 +66,82 @@ def test_a_program_gives_text_a_span_or_a_datetime(when: When, moment: datetime,
     assert moment_of(when, NOW) == moment
     assert moment_of(when, NOW).utcoffset() == timedelta(0)
     assert words_of(when) == words
+
+
+BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
+NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
+LORD_HOWE = "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"
+"""Its clock is changed by half an hour, at 02:00."""
+SANTIAGO = "<-04>4<-03>,M9.1.6/24,M4.1.6/24"
+"""Its clock is changed at midnight, so one day has no first hour."""
+KOLKATA = "IST-5:30"
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "text", "moment"),
+    [
+        # Berlin: on 28 March 2027 the clock jumps from 02:00 to 03:00, on 31 October 2027 it goes from 03:00 back to 02:00
+        pytest.param(BERLIN, "2027-03-27T21:00", "06:00", "2027-03-28T04:00", id="the night that is an hour shorter"),
+        pytest.param(BERLIN, "2027-10-30T20:00", "06:00", "2027-10-31T05:00", id="the night that is an hour longer"),
+        pytest.param(BERLIN, "2027-03-28T00:30", "06:00", "2027-03-28T04:00", id="before the jump"),
+        pytest.param(BERLIN, "2027-03-28T01:30", "06:00", "2027-03-28T04:00", id="after the jump"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "02:30", "2027-03-28T01:00", id="a time that is skipped"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "02:00", "2027-03-28T01:00", id="the first that is skipped"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "03:00", "2027-03-28T01:00", id="the first behind the jump"),
+        pytest.param(BERLIN, "2027-03-28T01:00", "02:30", "2027-03-29T00:30", id="once it has jumped: the next day"),
+        pytest.param(BERLIN, "2027-10-30T20:00", "02:30", "2027-10-31T00:30", id="the first of two"),
+        pytest.param(BERLIN, "2027-10-31T00:30", "02:30", "2027-10-31T01:30", id="the second of two"),
+        pytest.param(BERLIN, "2027-10-31T01:30", "02:30", "2027-11-01T01:30", id="after both"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "2027-03-28T06:00", "2027-03-28T04:00", id="with the date, shorter"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "2027-10-31T06:00", "2027-10-31T05:00", id="with the date, longer"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "2027-03-28T02:30", "2027-03-28T01:00", id="with the date, skipped"),
+        pytest.param(BERLIN, "2027-03-27T21:00", "2027-10-31T02:30", "2027-10-31T00:30", id="with the date, twice"),
+        pytest.param(NEW_YORK, "2027-03-14T02:00", "06:00", "2027-03-14T10:00", id="New York, shorter"),
+        pytest.param(NEW_YORK, "2027-11-07T02:00", "06:00", "2027-11-07T11:00", id="New York, longer"),
+        pytest.param(NEW_YORK, "2027-03-14T02:00", "02:15", "2027-03-14T07:00", id="New York, skipped"),
+        pytest.param(LORD_HOWE, "2027-10-02T12:00", "06:00", "2027-10-02T19:00", id="by half an hour, shorter"),
+        pytest.param(LORD_HOWE, "2027-04-03T12:00", "06:00", "2027-04-03T19:30", id="by half an hour, longer"),
+        pytest.param(LORD_HOWE, "2027-10-02T12:00", "02:15", "2027-10-02T15:30", id="by half an hour, skipped"),
+        pytest.param(SANTIAGO, "2027-09-04T23:00", "00:30", "2027-09-05T04:00", id="the day has no first hour"),
+        pytest.param(SANTIAGO, "2027-09-04T23:00", "06:00", "2027-09-05T09:00", id="midnight, shorter"),
+        pytest.param(KOLKATA, "2027-03-27T21:00", "06:00", "2027-03-28T00:30", id="a half-hour zone"),
+        pytest.param("UTC0", "2027-03-27T21:00", "21:00", "2027-03-28T21:00", id="now is not the next"),
+    ],
+)
+def test_a_time_of_day_in_a_night_in_which_the_clock_is_changed(
+    monkeypatch: pytest.MonkeyPatch, zone: str, now: str, text: str, moment: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    assert parse(text, utc(now)) == utc(moment)
+    if "T" in text:
+        assert moment_of(datetime.fromisoformat(text), utc(now)) == utc(moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("3", 3),
+        ("3s", 3),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("30m", 1800),
+        ("30min", 1800),
+        ("1.5h", 5400),
+        ("2d", 172_800),
+        ("+90s", 90),
+    ],
+)
+def test_the_end_of_a_wait_may_be_a_span(text: str, seconds: float) -> None:
+    assert parse_limit(text, NOW) == NOW + timedelta(seconds=seconds)
+
+
+def test_the_end_of_a_wait_may_be_a_time() -> None:
+    assert parse_limit("06:00", NOW) == parse("06:00", NOW)
+    for wrong in ("soon", "-3", "3 weeks", "1e3", "٣"):
+        with pytest.raises(RequestError, match="is not a time"):
+            parse_limit(wrong, NOW)

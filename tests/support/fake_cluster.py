@@ -13,6 +13,23 @@ from workers.fleet.handles import Capacity, End
 from workers.worker.worker import WorkerPlan
 
 
+@dataclass
+class FakeLog:
+    """The log of a fake worker: what it says next, and what it says last."""
+
+    next: list[tuple[str, str]] = field(default_factory=list)
+    last: list[tuple[str, str]] = field(default_factory=list)
+    is_near: bool = True
+
+    def read(self) -> Sequence[tuple[str, str]]:
+        lines, self.next = self.next, []
+        return lines
+
+    def read_rest(self, timeout_s: float) -> Sequence[tuple[str, str]]:
+        del timeout_s
+        return [*self.read(), *self.last]
+
+
 @dataclass(eq=False)
 class FakeWorker:
     """A worker on a `FakeCluster`. A slow worker gets room, but does not come up."""
@@ -25,6 +42,7 @@ class FakeWorker:
     stopped_at: float = float("inf")
     drain_s: float | None = None
     killed: bool = False
+    log: FakeLog = field(default_factory=FakeLog)
 
     @property
     def alive(self) -> bool:
@@ -69,7 +87,8 @@ class FakeCluster:
     """A cluster of nodes, each a count of its free resources. `status` is added to the status of each worker.
 
     A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
-    started while `slow` is set do not come up. While `away` is set, the cluster does not answer.
+    started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds what other
+    programs wait for.
     """
 
     nodes: Sequence[Counter[str]]
@@ -82,6 +101,7 @@ class FakeCluster:
     freeing_s: float = 0.0
     freed_at: float = float("-inf")
     address: str = "a fake cluster"
+    others: list[Mapping[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._totals = [dict(node) for node in self.nodes]
@@ -113,6 +133,9 @@ class FakeCluster:
 
     def capacity(self) -> Capacity:
         return Capacity({kind: n for kind, n in sum(self.nodes, Counter()).items() if n}, self._totals)
+
+    def demands(self) -> Sequence[Mapping[str, float]]:
+        return [*self.others, *(dict(worker.needs) for worker in self.waiting())]
 
     def check(self) -> None:
         pass

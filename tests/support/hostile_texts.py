@@ -20,10 +20,18 @@ from typing import Any, Final
 
 import regex
 
+from jobs.generation import Completion, Message, Prompt
+from jobs.writing import labels
+from jobs.writing.cleaning import Draft
+from jobs.writing.evidence import Brief, Original
+
 CPU_S: Final = 2
 PATTERN_CHARACTERS: Final = 200_000
 FUNCTION_CHARACTERS: Final = 100_000
 ROOMS: Final = ("jobs.kinds", "jobs.writing")
+
+TOPIC: Final = Brief("Tea")
+PROMPT: Final = Prompt(messages=(Message("user", "Write a title, at most ten words.\nTopic: Tea"),))
 
 SHAPES: Final = (
     *("a", "1", " ", " \n", "#a ", "@a@", "a.", "1. ", "- ", "a_", "*", "```\n", "a'", '."', "> ", "="),
@@ -95,15 +103,19 @@ def tried(pattern: Any, method: str) -> Try:
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.kinds import article, social_post, translation
-    from jobs.writing import characters, hashtags, platforms, prose
+    from jobs.writing import characters, hashtags, headings, platforms, prose
 
     return {
         **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
         "clusters": characters.clusters,
         "without_hashtags": hashtags.without_hashtags,
         "hashtags": social_post._hashtags,
-        "answer_only": prose.answer_only,
-        "without_marker": prose.without_marker,
+        "cleaned": cleaned,
+        "explained": explained,
+        "read_outline": lambda text: headings.read_outline(Completion("", text, "stop"), PROMPT, TOPIC, 5, 100),
+        "read_title": lambda text: headings.read_title(Completion("", text, "stop"), PROMPT, TOPIC, "de"),
+        "read_description": lambda text: headings.read_description(Completion("", text, "stop"), PROMPT, TOPIC, "de"),
+        "without_beginning": lambda text: headings.without_beginning(text.splitlines(), "Tea", TOPIC, PROMPT),
         "whole_sentences": prose.whole_sentences,
         "sentences": prose.sentences,
         "clipped": lambda text: prose.clipped(text, 100),
@@ -111,6 +123,28 @@ def function_tries() -> Mapping[str, Try]:
         "first_words": lambda text: article._first_words([("", text)]),
         "segmented": lambda text: translation.segmented(text, "markdown"),
     }
+
+
+def cleaned(text: str) -> None:
+    """Take everything that a model may write around a text off this text, by a request and by a source that is the text too."""
+    for evidence in (TOPIC, Original(text)):
+        draft = Draft(text)
+        draft.drop_fence(of_text=True)
+        draft.drop_announcement(evidence, labels.TITLE, labels.POST, labels.TRANSLATION)
+        draft.drop_announcement(evidence, labels.SECTION)
+        draft.drop_count(evidence)
+        draft.drop_around(evidence, labels.TITLE, labels.HEADING, labels.CHAPTER, labels.TRANSLATION, ordinals=False)
+
+
+def explained(text: str) -> None:
+    """Ask what a source and a request explain, if they are this text."""
+    original, brief = Original(text), Brief(text)
+    original.covered_by(text, text)
+    original.is_introduced_by(text, text)
+    brief.explains("Title: ", "Tea", labels.TITLE)
+    brief.explains_mark("1. ", "Tea")
+    brief.explains_quotes("Tea")
+    brief.repeats(text, PROMPT)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -26,6 +26,7 @@ from jobs.errors import ModelUnavailable, RequestError
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
+    from jobs.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +70,6 @@ def run(
     continues where the run stopped.
     """
     _needs("ray", "torch", "transformers")
-    from jobs import logs
     from jobs.batches.rounds import read_round
     from jobs.formats.source import source_name
     from jobs.intake.accept import accept_file
@@ -77,10 +77,13 @@ def run(
     from workers.commands.interrupts import on_interrupt
     from workers.commands.report import Reporter
     from workers.commands.run import Run
+    from workers.logs import standard_error
 
     session: Session = ctx.obj
-    settings, store = session.settings, session.store
-    logs.configure("warning" if sys.stderr.isatty() else settings.log_level, settings.log_format)
+    settings, store = _settings(session), session.store
+    if sys.stderr.isatty() and settings.log_format != "json":  # a person sees the bar, and what goes wrong
+        settings = settings.model_copy(update={"log_level": "warning"})
+    standard_error.configure(settings.log_level, settings.log_format)
     folder = out or Path("out") / (source_name(file) or "batch")
     given = opt.input_options(
         kind=kind,
@@ -100,7 +103,7 @@ def run(
     done, elapsed_s = read_round(store, batch).published, None
     if done is None:
         began = time.monotonic()
-        job = Run(store, batch, settings, show=reporter.show, say=reporter.say, workers=workers)
+        job = Run(store, batch, settings, show=reporter.show, report=reporter.report, workers=workers)
         with on_interrupt(lambda _: job.interrupt()), reporter:
             done = job.until_published()
         elapsed_s = time.monotonic() - began
@@ -130,13 +133,14 @@ def work(
     finish, and the others go back to the queue.
     """
     _needs("ray", "torch", "transformers")
-    from jobs import logs
     from workers.commands.interrupts import on_interrupt
     from workers.commands.work import Work
+    from workers.logs import standard_error
 
     session: Session = ctx.obj
-    logs.configure(session.settings.log_level, session.settings.log_format)
-    job = Work(session.settings, tuple(model or ()), workers, until_empty)
+    settings = _settings(session)
+    standard_error.configure(settings.log_level, settings.log_format)
+    job = Work(settings, tuple(model or ()), workers, until_empty)
     interrupted: list[int] = []
 
     def interrupt(number: int) -> None:
@@ -178,14 +182,15 @@ def nightly(
     night. Exit status: 2 if a file was refused, 1 if a row did not complete.
     """
     _needs("ray", "torch", "transformers")
-    from jobs import logs
     from jobs.intake.column_options import columns_of
     from workers.commands.interrupts import on_interrupt
     from workers.commands.nightly import Night, NightOptions
     from workers.commands.work import Work
+    from workers.logs import standard_error
 
     session: Session = ctx.obj
-    logs.configure(session.settings.log_level, session.settings.log_format)
+    settings = _settings(session)
+    standard_error.configure(settings.log_level, settings.log_format)
     columns = columns_of(map_ or (), extra or (), header or (), header_row)
     options = NightOptions(inbox, out, until, publish_at, kind, model, columns)
     night = Night(session.store, session.settings, options, session.say, session.write)
@@ -263,6 +268,17 @@ def pull(
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
     session.write(weights.pull(alias, card, session.settings.cache_dir))
+
+
+def _settings(session: Session) -> Settings:
+    """Return the settings. If one of them is wrong, that is logged as if none were set."""
+    from jobs import logs
+
+    try:
+        return session.settings
+    except RequestError:
+        logs.configure("warning")
+        raise
 
 
 def _invoked() -> str:

@@ -1,7 +1,7 @@
 """The doctor's checks of what workers need: the packages, Ray, a GPU, and the weights of each model.
 
-The checks import torch, which takes seconds, since only torch can say whether it sees a GPU. They start no Ray and load no
-weights.
+The checks import torch, which takes seconds, since only torch can say whether it sees a GPU. They join the Ray cluster that
+`work` would join, if there is one, and start none. They load no weights.
 """
 
 import importlib.util
@@ -10,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable
+from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers.engines.weights import locate
+from workers.fleet.cluster import chosen_address, connect, leave
 
 INSTALL = "pip install 'nightpress[workers]'"
 """The command that installs what workers need; shown to the user."""
@@ -41,8 +42,18 @@ def _ray(settings: Settings) -> Check:
         installed = version("ray")
     except PackageNotFoundError:
         return Check("ray", False, "its package is damaged", INSTALL)
-    where = settings.ray_address or "the cluster that is found, or a local one"
-    return Check("ray", True, f"{installed}, joins {where}")
+    try:
+        address = chosen_address(settings.ray_address)
+        if address is None:
+            return Check("ray", True, f"{installed}; `work` starts a local one, which asks for a token")
+        joined = connect(address)
+        capacity = joined.capacity()
+        leave()
+    except UnavailableError as error:
+        fault, _, remedy = str(error).partition(". ")
+        return Check("ray", False, f"{installed}: {fault}", remedy)
+    sizes = ", ".join(f"{capacity.total(kind):g} {kind}" for kind in ("CPU", "GPU"))
+    return Check("ray", True, f"{installed}, joined {address}: {len(capacity.nodes)} nodes, {sizes}")
 
 
 def _device() -> Check:

@@ -8,15 +8,18 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from jobs import logs
 from jobs.batches.batch import Batch, Done
 from jobs.batches.published import copy_published, read_usage
+from jobs.logs import logger
 from jobs.prices import formatted
+from jobs.printable import one_line
 from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.commands.run import RunProgress
 
 LINE_S: Final = 10.0
-"""Seconds between two lines of progress if standard error is no terminal. A terminal shows a progress bar instead."""
+"""Seconds between two lines or events of progress if standard error is no terminal. A terminal shows a progress bar instead."""
 
 
 class Reporter:
@@ -46,6 +49,8 @@ class Reporter:
         self._first: tuple[float, int, int] | None = None
 
     def __enter__(self) -> "Reporter":
+        if logs.is_json():
+            return self
         self._error.print(f"batch {self._batch.batch_id}: {_rows(self._batch.rows)}, {self._batch.refused} refused")
         self._bar.start()
         self._task = self._bar.add_task("starting", total=self._batch.rows, rate="")
@@ -62,17 +67,29 @@ class Reporter:
             rate = self._rate(progress, progress.index.usage.completion_tokens)
         if self._task is not None:
             self._bar.update(self._task, description=progress.phase, completed=self._done_rows, rate=rate)
-        if not self._error.is_terminal and time.monotonic() - self._line_at >= LINE_S:
+        if (logs.is_json() or not self._error.is_terminal) and time.monotonic() - self._line_at >= LINE_S:
             self._line_at = time.monotonic()
+            if logs.is_json():
+                logger().info(
+                    "run.progress", phase=progress.phase, done=self._done_rows, rows=self._batch.rows, rate=rate
+                )
+                return
             line = f"{progress.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
             self._error.print(f"{line}, {rate}" if rate else line)
 
-    def say(self, message: str) -> None:
-        """Print one line above the bar."""
-        self._error.print(f"nightpress: {' '.join(message.split())}", soft_wrap=True, markup=False)
+    def report(self, event: str, message: str) -> None:
+        """Print one line above the bar, or log it as the event if the command logs JSON."""
+        if logs.is_json():
+            logger().warning(event, message=message)
+            return
+        self._error.print(f"nightpress: {one_line(' '.join(message.split()))}", soft_wrap=True, markup=False)
 
     def interrupted(self, args: str) -> None:
         """Print how many rows are done and kept, and the command line that resumes the run: this program with `args`."""
+        if logs.is_json():
+            command = f"{self._command} {args}"
+            logger().warning("run.interrupted", done=self._done_rows, rows=self._batch.rows, command=command)
+            return
         self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
         self._error.print(f"  {self._command} {args}", soft_wrap=True)
 

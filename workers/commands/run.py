@@ -44,14 +44,14 @@ class RunProgress:
 class Run:
     """Works on one batch until it is published. A Run is the Goal of its supervisor.
 
-    `show` is called several times a second; `say` is called with a line when something is away, back or damaged.
+    `show` is called several times a second; `report` with a log event and a line when something is away, back or damaged.
     """
 
     store: Store
     batch: Batch
     settings: Settings
     show: Callable[[RunProgress], None] = lambda _: None
-    say: Callable[[str], None] = lambda _: None
+    report: Callable[[str, str], None] = lambda *_: None
     workers: int | None = None
     supervisor: Supervisor = field(init=False)
     _done: Done | None = None
@@ -63,7 +63,7 @@ class Run:
             self.settings,
             self.store,
             partial(connect, address, local=address is None),
-            lambda _, message: self.say(message),
+            self.report,
             only=frozenset([self.batch.batch_id]),
             workers=self.workers,
             sweep_s=SWEEP_S,

@@ -7,8 +7,11 @@ on retries, and the fleet replaces workers that died.
 
 import atexit
 import os
-from collections.abc import Callable, Mapping
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import ray
@@ -16,6 +19,8 @@ import ray
 from jobs.errors import UnavailableError
 from workers.fleet.gcs_watch import GcsWatch, end_process
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
+from workers.fleet.worker_log import RayLog, logs_folder, read_to_the_end
+from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
 
 CONTROL: Final = "control"
@@ -23,18 +28,38 @@ CONTROL: Final = "control"
 
 
 class NodeWorker(Worker):
-    """A worker that knows on which node of the cluster it runs."""
+    """A worker that knows on which node of the cluster it runs, and logs to files there. Its fleet fetches the lines."""
 
-    def __init__(self, plan: WorkerPlan) -> None:
-        super().__init__(replace(plan, node=ray.get_runtime_context().get_node_id()[:12]))
+    def __init__(self, plan: WorkerPlan, log: str) -> None:
+        node = name_of_node(ray.get_runtime_context().get_node_id(), ray.nodes())
+        self._log = log
+        open_log(logs_folder(), log, plan.settings.log_level, node)
+        super().__init__(replace(plan, node=node))
+
+    def read_log(self, offsets: Sequence[int], *, is_over: bool = False) -> Chunk:
+        """Return what this worker has logged and printed after the offsets."""
+        return read_to_the_end(self._log, offsets) if is_over else read_log(logs_folder(), self._log, offsets)
+
+    def _configure_logs(self) -> None:
+        pass  # they were configured as the worker was made
+
+
+def name_of_node(node_id: str, nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of a node, for people: its host's name, and the beginning of its id if several nodes share the host."""
+    hosts = {str(node["NodeID"]): str(node["NodeManagerHostname"]) for node in nodes if node["Alive"]}
+    host = hosts.get(node_id)
+    if host is None:
+        return node_id[:12]
+    return host if list(hosts.values()).count(host) == 1 else f"{host}/{node_id[:6]}"
 
 
 class RayWorker:
     """The handle of a worker that is a Ray actor. Making a handle calls the actor's `run`."""
 
-    def __init__(self, actor: Any, is_lost: Callable[[], bool]) -> None:
+    def __init__(self, actor: Any, is_lost: Callable[[], bool], log: str) -> None:
         self._actor = actor
         self._is_lost = is_lost
+        self.log = RayLog(log, partial(self._call, "read_log"), is_lost)
         self._running = actor.run.remote()
         self._loaded = self._call("wait_loaded")
         self._first_answer = self._call("status")
@@ -50,7 +75,7 @@ class RayWorker:
         except ray.exceptions.RayTaskError as error:
             return End(str(error.cause), error.cause)
         except ray.exceptions.RayError as error:
-            return End(type(error).__name__)
+            return End(why(error))
         return End("it ended")
 
     def was_loaded(self) -> bool:
@@ -79,8 +104,17 @@ class RayWorker:
         if not self._is_lost():  # if the cluster is lost, the call would hang, and Ray ends the worker by itself
             ray.kill(self._actor)
 
-    def _call(self, method: str, *args: Any) -> Any:
-        return getattr(self._actor, method).options(concurrency_group=CONTROL).remote(*args)
+    def _call(self, method: str, *args: Any, **named: Any) -> Any:
+        return getattr(self._actor, method).options(concurrency_group=CONTROL).remote(*args, **named)
+
+
+def why(error: BaseException) -> str:
+    """Return in one line why Ray says that a worker died, such as that its node ran out of memory."""
+    text = " ".join(str(error).split())
+    detail = re.search(r"Worker exit type: (\S+) Worker exit detail: (.*)", text)
+    if detail is None:
+        return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {detail[1]}: {detail[2].partition(' Some common causes')[0]}"
 
 
 class RayCluster:
@@ -98,11 +132,22 @@ class RayCluster:
             max_task_retries=0,
             concurrency_groups={CONTROL: 3},
         )(NodeWorker)
-        return RayWorker(actor_class.remote(plan), self._is_lost)
+        log = f"{plan.worker}-{secrets.token_hex(4)}"  # a worker that replaces another has its name
+        return RayWorker(actor_class.remote(plan, log), self._is_lost, log)
 
     def capacity(self) -> Capacity:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         return Capacity(ray.available_resources(), nodes)
+
+    def demands(self) -> Sequence[Mapping[str, float]]:
+        from ray.autoscaler.v2.sdk import get_cluster_status
+
+        try:
+            status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        except (ray.exceptions.RayError, RuntimeError):
+            return ()
+        waiting = [one for demand in status.resource_demands.ray_task_actor_demand for one in demand.bundles_by_count]
+        return [dict(one.bundle) for one in waiting for _ in range(one.count)]
 
     def check(self) -> None:
         if self._watch is None:

@@ -143,8 +143,36 @@ def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room
         come_back=[
             replica for replica in replicas if replica.parked and replica.alias in working and not stands_back(replica)
         ],
-        unserved=[(replica, _lack(replica, room)) for replica in unserved],
+        unserved=[(replica, _lack(replica, room)) for replica in unserved if _surely_lacks(replica, room, at)],
     )
+
+
+def plan_giving_back(
+    replicas: Sequence[Replica], idle: Collection[str], demands: Sequence[Mapping[str, float]], room: Room
+) -> list[Replica]:
+    """Return the workers that leave for other programs on the same cluster.
+
+    `idle` holds the aliases of the models that have had no rows for a while, and `demands` what all that waits in the cluster
+    needs, also what this fleet waits for. A demand that no node could ever hold costs no worker.
+    """
+    others = [dict(demand) for demand in demands]
+    for replica in replicas:
+        if replica.pending and dict(replica.needs) in others:
+            others.remove(dict(replica.needs))
+    waiting = [
+        Replica("another program", number, needs=demand)
+        for number, demand in enumerate(others)
+        if room.lacks(demand) is not None and any(_lacking(node, demand) is None for node in room.capacity.nodes)
+    ]
+    return list(_idle_for(waiting, [one for one in replicas if one.active and one.alias in idle], room))
+
+
+def _surely_lacks(replica: Replica, room: Room, at: float) -> bool:
+    """Whether the replica lacks room, and Ray is not only slow: too little is free, or the free room is in pieces."""
+    if room.lacks(replica.needs) is not None:
+        return True
+    held = any(room.capacity.total(kind) > room.capacity.free.get(kind, 0.0) + ROUNDING for kind in replica.needs)
+    return held and at - replica.started_at >= LONG_S
 
 
 def _waits(replica: Replica, room: Room, at: float) -> bool:

@@ -5,19 +5,23 @@ only when a cluster is joined, since importing it takes a second.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
+from jobs import logs
 from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
-from workers.fleet.gcs_watch import listens
+from jobs.logs import logger
 from workers.fleet.handles import Cluster
+from workers.fleet.ray_access import START, found_address, require_token, use_private_token
+from workers.logs import libraries
 
 _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
 
@@ -25,24 +29,23 @@ _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
 def connect(address: str | None, *, local: bool = False) -> Cluster:
     """Join the Ray cluster at `address`. Without an address, join the cluster that is found, or else start a local one.
 
-    With `local`, always start a local one. If this process has already joined a cluster, use that one.
+    `auto` is the cluster that is found, and `local`, as a flag or an address, always starts one. If this process has already
+    joined a cluster, use that one.
 
-    Raises UnavailableError if no cluster answers at `address`.
+    Raises UnavailableError if no cluster answers at `address`, if it is open to strangers, or if Ray does not start.
     """
-    if address is not None and _HOST_AND_PORT.fullmatch(address) and not listens(address):
-        raise UnavailableError(_no_cluster(address, "nothing listens there"))  # Ray itself would try for minutes
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if "NO_COLOR" in os.environ or not sys.stderr.isatty():
-        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
-    import ray  # only now, because Ray reads the settings above at import
+    _set_variables()
+    import ray  # only now, because Ray reads these variables at import
 
     from workers.fleet.actor import RayCluster
 
     if ray.is_initialized():
         return RayCluster("the Ray of this process")
-    if local:
-        with sigterm_handler_kept():
+    address = None if local else chosen_address(address)
+    with sigterm_handler_kept(), _one_line(address):
+        if address is None:
+            use_private_token()
+            read_token_again()
             ray.init(
                 address="local",
                 num_cpus=max(2, os.cpu_count() or 1),
@@ -50,36 +53,102 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
                 logging_level=logging.ERROR,
                 include_dashboard=False,
             )
-        return RayCluster("a local Ray")
-    try:
-        with sigterm_handler_kept():
-            ray.init(address=address or "auto", log_to_driver=True, logging_level=logging.ERROR)
-    except ConnectionError as error:
-        if address is not None:
-            raise UnavailableError(_no_cluster(address, str(error))) from None
-        return connect(None, local=True)
-    return RayCluster(address or "the Ray cluster that was found")
+        else:
+            require_token(address)
+            read_token_again()
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    ray._private.worker.print_to_stdstream = _ray_says  # noqa: SLF001 - Ray would print it on standard output, in colours
+    if logs.is_json():
+        libraries.give_up_handlers("ray")
+    return RayCluster("a local Ray of its own" if address is None else address)
 
 
-def _no_cluster(address: str, reason: str) -> str:
-    return f"no Ray cluster at {address}: {reason}. Start one with `ray start --head`."
+def _set_variables() -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    if "NO_COLOR" in os.environ or not sys.stderr.isatty():
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
+
+
+def read_token_again() -> None:
+    """Let Ray read its variables again. It keeps what it has read at import, or for an earlier cluster of this process."""
+    raylet: Any = importlib.import_module("ray._raylet")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def leave() -> None:
+    """Leave the cluster that this process has joined."""
+    import ray
+
+    ray.shutdown()
+
+
+def chosen_address(address: str | None) -> str | None:
+    """Return the address of the cluster that `connect` joins; None if it starts a local one.
+
+    Raises UnavailableError if the address is `auto` and no cluster is found, or if it has another form than `host:port`.
+    """
+    found = found_address() if address in (None, "auto") else address
+    if found == "local":
+        return None
+    if found is None and address == "auto":
+        raise UnavailableError(
+            f"no Ray cluster runs on this machine. Start one with `{START}`, or join one with its --address."
+        )
+    if found is not None and not _HOST_AND_PORT.fullmatch(found):
+        raise UnavailableError(
+            f"no Ray cluster at {found}: that is no address. Give host:port, as `ray start --head` prints it."
+        )
+    return found
 
 
 @contextlib.contextmanager
-def sigterm_handler_kept() -> Iterator[None]:
-    """Put back the SIGTERM handler after the block. Ray installs its own handler, which would end the command before its drain.
-
-    Only the main thread can set handlers; in other threads this does nothing. So if another thread joins Ray, the main thread
-    must be in such a block until Ray is joined.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ours = signal.getsignal(signal.SIGTERM)
+def _one_line(address: str | None) -> Iterator[None]:
+    """Raise UnavailableError, with one line, for whatever ends `ray.init`."""
+    where = "a local Ray does not start" if address is None else f"the Ray cluster at {address} cannot be joined"
     try:
         yield
-    finally:
+    except UnavailableError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Ray raises plain Exception, RuntimeError, ValueError, OSError and its own
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise UnavailableError(f"{where}: {reason.rstrip('.')}. {_remedy(address)}") from None
+
+
+def _remedy(address: str | None) -> str:
+    if address is None:
+        return "On a busy machine, try again; else look into /tmp/ray/session_latest/logs."
+    return f"On this machine a node must run: `RAY_AUTH_MODE=token ray start --address={address}`."
+
+
+def _ray_says(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+    """Log what Ray says of the cluster, such as that a node died."""
+    del ignore_prefix
+    for text in data.get("lines", ()):
+        logger().warning("ray.printed", text=" ".join(str(text).split()))
+
+
+@contextlib.contextmanager
+def sigterm_handler_kept() -> Iterator[Callable[[], None]]:
+    """Put back the SIGTERM handler after the block. Ray installs its own handler, which would end the command before its drain.
+
+    The block may call what it is given to put it back meanwhile. Only the main thread can set handlers; in other threads this
+    does nothing. So if another thread joins Ray, the main thread must be in such a block until Ray is joined.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+
+    def keep() -> None:
         signal.signal(signal.SIGTERM, ours)
+
+    try:
+        yield keep
+    finally:
+        keep()
 
 
 def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:

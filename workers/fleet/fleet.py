@@ -13,9 +13,10 @@ from typing import Any, Final
 from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
-from workers.fleet.allocation import START_S, Room, WaitingModels, plan_moves
+from workers.fleet.allocation import START_S, Room, WaitingModels, plan_giving_back, plan_moves
 from workers.fleet.cluster import needs_of
 from workers.fleet.handles import Cluster, End
+from workers.fleet.relay import Relay
 from workers.fleet.replica import Replica
 from workers.worker.worker import WorkerPlan
 
@@ -30,8 +31,12 @@ HEALTHY_S: Final = 120.0
 """If a worker dies after it has lived longer than this many seconds, earlier deaths of its replica no longer count."""
 ALLOCATE_S: Final = 2.0
 """Seconds between two decisions about which models get workers."""
+IDLE_S: Final = 30.0
+"""Seconds. A model that has had no rows for this long gives room to other programs that wait for it."""
 EXIT_S: Final = 10.0
-"""A worker that still drains this many seconds after `drain_s` is killed."""
+"""Seconds. A worker that still drains this long after `drain_s` is killed."""
+KILL_S: Final = 0.5
+"""Seconds to wait until a worker that was killed is dead, so that the last lines of its log are there."""
 FAULTS_S: Final = 2.0
 """Seconds between two times that the workers are asked for faults of Redis and the storage."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
@@ -61,7 +66,9 @@ class Fleet:
     _asked_at: float = float("-inf")
     _allocated_at: float = float("-inf")
     _left_at: float = float("-inf")
+    _idle_since: dict[str, float] = field(default_factory=dict)
     _waiting: WaitingModels = field(default_factory=WaitingModels)
+    _relay: Relay = field(default_factory=Relay)
     _fault: UnavailableError | None = None
 
     def staff(self, alias: str, n: int) -> None:
@@ -78,6 +85,7 @@ class Fleet:
             UnavailableError: The cluster is lost.
         """
         self.cluster.check()
+        self._relay.poll()
         self._note_placed()
         self._note_left()
         self._note_dead()
@@ -86,13 +94,13 @@ class Fleet:
                 self._start(replica)
 
     def allocate(self, has_work: Callable[[str], bool]) -> None:
-        """If not all replicas have a worker that is up, decide which models get the room of the cluster (see `allocation`).
+        """Decide which models get the room of the cluster (see `allocation`). Workers that are idle make room for other programs.
 
         `has_work` tells whether a lane has rows. It is called at most every `ALLOCATE_S` seconds; an error that it raises is
         raised here.
         """
         now = self.monotonic()
-        if now - self._allocated_at < ALLOCATE_S or all(replica.active for replica in self.replicas):
+        if now - self._allocated_at < ALLOCATE_S:
             return
         if self.cluster.is_away():
             return
@@ -101,6 +109,7 @@ class Fleet:
             return  # the cluster first gives the freed room to workers that wait already
         models = {replica.alias for replica in self.replicas}
         working = {alias for alias in models if has_work(self.settings.lane_of(alias))}
+        self._idle_since = {alias: self._idle_since.get(alias, now) for alias in models - working}
         for replica in self.replicas:
             if replica.alias not in working or replica.placed:
                 replica.waiting_since = None
@@ -111,11 +120,23 @@ class Fleet:
         self._waiting.report(moves.unserved, self.replicas, room)
         for replica in moves.withdraw:
             self._end(replica, parked=True)
-        for replica in moves.leave:
+        for replica in moves.leave or self._given_back(room, now):
             self._stop(replica, self.settings.drain_s)
             replica.leaving_until = now + self.settings.drain_s + EXIT_S
         for replica in moves.come_back:
             replica.parked = False
+
+    def _given_back(self, room: Room, now: float) -> Sequence[Replica]:
+        """Return the idle workers that make room for other programs on the cluster, which wait for it."""
+        idle = {alias for alias, since in self._idle_since.items() if now - since >= IDLE_S}
+        if not idle or not any(replica.active and replica.alias in idle for replica in self.replicas):
+            return ()
+        given = plan_giving_back(self.replicas, idle, self.cluster.demands(), room)
+        if given:  # else a worker of this fleet that waits, and has nothing to do either, would take the room
+            for replica in self.replicas:
+                if replica.pending and replica.alias in idle:
+                    self._end(replica, parked=True)
+        return given
 
     def drain(self, drain_s: float, *, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Stop all workers; rows that are nearly done may finish within `drain_s` seconds. Returns when no worker is left.
@@ -133,16 +154,21 @@ class Fleet:
         while left and self.monotonic() < until:
             left[0].end(0.2)
             left = [handle for handle in left if handle.end() is None]
+            self._relay.poll()
             meanwhile()
         for replica in self.replicas:
             self._end(replica)
+        self._relay.finish()
         logger().info("fleet.stopped")
 
     def kill(self) -> None:
         """End all workers now. Their leases run out, and other workers run their rows again."""
         self.cluster.close()
+        for handle in [replica.handle for replica in self.replicas if replica.handle is not None]:
+            handle.kill()
         for replica in self.replicas:
             self._end(replica)
+        self._relay.finish()
 
     def statuses(self, timeout_s: float = 0.5) -> Sequence[Mapping[str, Any]]:
         """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s` seconds."""
@@ -172,6 +198,7 @@ class Fleet:
         replica.needs = needs_of(self.settings.catalog[replica.alias], self.cluster)
         plan = WorkerPlan(replica.worker, replica.alias, self.redis_url, self.settings, self.only)
         replica.handle = self.cluster.start(plan, replica.needs)
+        self._relay.follow(replica.worker, replica.handle.log)
         replica.started_at = self.monotonic()
 
     def _stop(self, replica: Replica, drain_s: float) -> None:
@@ -181,7 +208,13 @@ class Fleet:
 
     def _end(self, replica: Replica, *, parked: bool = False) -> None:
         if replica.handle is not None:  # None if `kill` was called during a drain
+            if replica.handle.end() is not None:
+                self._relay.end(
+                    replica.handle.log
+                )  # before `kill`, since an ended worker on another node reads its log itself
             replica.handle.kill()
+            replica.handle.end(0.0 if self.cluster.is_away() else KILL_S)
+            self._relay.end(replica.handle.log)
         replica.vacate(parked=parked)
 
     def _note_placed(self) -> None:

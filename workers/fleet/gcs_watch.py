@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from jobs import logs
 from jobs.errors import UnavailableError
+from jobs.logs import logger
 
 LOOK_S: Final = 0.5
 """Seconds between two checks of the control store."""
@@ -115,8 +117,15 @@ class GcsWatch:
             self._looked_at = now
         if self._away_s >= self._last_s:
             if not self._reported:
-                print(f"nightpress: {self._fault()}", file=sys.stderr)  # noqa: T201 - the command hangs in a call of Ray
+                self._say(self._fault())
             self._leave(UnavailableError.exit_status)
+
+    def _say(self, fault: str) -> None:
+        """Say why the process ends. The command itself hangs in a call of Ray."""
+        if logs.is_json():
+            logger().error("command.failed", error=fault, status=UnavailableError.exit_status)
+        else:
+            print(f"nightpress: {fault}", file=sys.stderr)  # noqa: T201 - a command that hangs cannot say it
 
     def _look_on(self) -> None:
         while not self._closed.wait(LOOK_S):

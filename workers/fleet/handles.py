@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from workers.fleet.relay import WorkerLog
 from workers.worker.worker import WorkerPlan
 
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -34,6 +35,11 @@ class End:
 
 class WorkerHandle(Protocol):
     """A worker that was started on a cluster. Only two calls wait: `end` for its timeout, `was_loaded` for a second at most."""
+
+    @property
+    def log(self) -> WorkerLog:
+        """The log of the worker, which the fleet passes on."""
+        ...
 
     def is_placed(self) -> bool:
         """Whether the worker was given room on a node, so that its process answers or has died."""
@@ -74,6 +80,10 @@ class Cluster(Protocol):
 
     def capacity(self) -> Capacity:
         """Return the resources of the cluster as they are now."""
+        ...
+
+    def demands(self) -> Sequence[Mapping[str, float]]:
+        """Return what each actor and task needs that waits for room, of all programs on the cluster. Empty if that is unknown."""
         ...
 
     def check(self) -> None:

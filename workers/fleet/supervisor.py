@@ -5,16 +5,18 @@ the storage is away, it waits. At the end, or when it is interrupted, it drains 
 shown and when to end.
 """
 
+import atexit
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.errors import StoreDamaged
+from jobs.errors import StoreDamaged, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
@@ -25,11 +27,23 @@ from workers.fleet import embedded_redis
 from workers.fleet.allocation import has_work
 from workers.fleet.cluster import sigterm_handler_kept, workers_per_lane
 from workers.fleet.fleet import Fleet
+from workers.fleet.gcs_watch import end_process
 from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
 
 TICK_S: Final = 0.5
 """Seconds between two checks of the workers, at most."""
+JOIN_S: Final = 120.0
+"""Seconds in which Ray has to start or be joined; it takes three to ten on an idle machine."""
+JOIN_TICK_S: Final = 0.02
+"""Seconds between two times that our handler of SIGTERM is put back, while Ray starts and sets its own, which aborts."""
+GIVE_UP_S: Final = 15.0
+"""Seconds that the end of a command waits for a Ray that is still starting. After a second interrupt it does not wait."""
+INTERRUPTED: Final = 130
+"""The exit status of a command that was interrupted before Ray had started."""
+EMBEDDED: Final = (
+    "no Redis is set (NIGHTPRESS_REDIS_URL): this command uses an embedded one, which other machines cannot reach"
+)
 STAFF_S: Final = 1.0
 """Seconds between two checks of which models need workers, and how many workers the cluster holds."""
 
@@ -104,14 +118,17 @@ class Supervisor:
             with contextlib.closing(RedisQueue.from_settings(self.settings, self.store)) as queue:
                 # The first ping must succeed, since the URL may be wrong. In a later outage the supervisor waits.
                 queue.ping(slow=lambda message: self.report("queue.unavailable", message))
-        with ThreadPoolExecutor(1, "ray") as pool:
-            joining = pool.submit(self._connect) if with_workers else None
+        joining = self._join() if with_workers else None
+        try:
             with self._redis_url() as url:
                 sweeper = self._sweeper(RedisQueue.from_settings(self.settings, self.store, url))
                 if joining is None:
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:
                     self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only))
+        finally:
+            if joining is not None:
+                self._give_up(joining)
 
     def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """Sweep once. Returns the number of open batches (at least 1 if one is damaged), or None if Redis or storage is away.
@@ -190,20 +207,55 @@ class Supervisor:
             compact_segments=settings.compact_segments,
         )
 
-    def _connect(self) -> Cluster:
-        began = time.monotonic()
-        cluster = self.connect()
-        self.timings["ray_s"] = round(time.monotonic() - began, 2)
-        return cluster
+    def _join(self) -> Future[Cluster]:
+        """Join the cluster on a thread, which Python does not wait for at its end."""
+        joining: Future[Cluster] = Future()
+
+        def join() -> None:
+            began = time.monotonic()
+            try:
+                cluster = self.connect()
+            except BaseException as error:  # noqa: BLE001 - raised again by `_joined`
+                joining.set_exception(error)
+            else:
+                self.timings["ray_s"] = round(time.monotonic() - began, 2)
+                joining.set_result(cluster)
+                threading.Event().wait()  # the kernel ends the processes of a local Ray with the thread that has started them
+
+        threading.Thread(target=join, name="ray", daemon=True).start()
+        return joining
 
     def _joined(self, joining: Future[Cluster], goal: Goal) -> Cluster | None:
-        """Return the cluster once it is joined; None if the supervisor was interrupted."""
-        with sigterm_handler_kept():
+        """Return the cluster once it is joined; None if the supervisor was interrupted.
+
+        Raises UnavailableError if that takes longer than JOIN_S, or fails.
+        """
+        began = time.monotonic()
+        with sigterm_handler_kept() as keep:
             while not joining.done() and not self.interrupts:
                 goal.show_phase("starting Ray")
-                time.sleep(TICK_S / 10)
-        cluster = joining.result() if joining.done() else None
-        return None if self.interrupts else cluster
+                if time.monotonic() - began > JOIN_S:
+                    raise UnavailableError(
+                        f"Ray has not started within {JOIN_S:.0f} s. Try again when the machine is less busy, and look into "
+                        "Ray's logs (session_latest/logs)."
+                    )
+                time.sleep(JOIN_TICK_S)
+                keep()
+        if self.interrupts:
+            return None
+        cluster = joining.result()
+        logger().info("cluster.joined", address=cluster.address)
+        return cluster
+
+    def _give_up(self, joining: Future[Cluster]) -> None:
+        """If Ray is still starting at the end of the command, wait a little, and then end the process without it."""
+        until = time.monotonic() + (GIVE_UP_S if self.interrupts < 2 else 0.0)
+        with sigterm_handler_kept() as keep:
+            while not joining.done() and time.monotonic() < until and self.interrupts < 2:
+                time.sleep(JOIN_TICK_S)
+                keep()
+        if not joining.done():  # Ray's exit handlers would wait for it, or abort
+            atexit.register(end_process, INTERRUPTED if self.interrupts else UnavailableError.exit_status)
 
     @contextlib.contextmanager
     def _redis_url(self) -> Iterator[str]:
@@ -214,4 +266,5 @@ class Supervisor:
         began = time.monotonic()
         with embedded_redis.server(embedded_redis.folder_of(self.settings)) as url:
             self.timings["server_s"] = round(time.monotonic() - began, 2)
+            logger().info("queue.embedded", message=EMBEDDED)
             yield url

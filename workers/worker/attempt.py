@@ -22,6 +22,7 @@ from jobs.kinds.kind import Conversation, Kind
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
+from jobs.writing.cleaning import CleanedOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Attempt:
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """The part of the receipt that the conversation decides, such as finish reason, seed, adapter, templates and params."""
+        """The part of the receipt that the conversation decides, such as finish reason, seed, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         thoughts = sum(tokens for label, tokens in self._reasoning_tokens.items() if label not in self._replaced)
@@ -99,7 +100,14 @@ class Attempt:
             "params": self._params,
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
+            **({"removed": removed} if (removed := self._removed) else {}),
         }
+
+    @property
+    def _removed(self) -> Mapping[str, Sequence[str]]:
+        """What the kind took off the completions, by the labels of their prompts."""
+        removed = self.output.removed if isinstance(self.output, CleanedOutput) else {}
+        return {label: list(parts) for label, parts in removed.items()}
 
     def start(self) -> Sequence[GenerationRequest]:
         """Begin the conversation, and return its first requests. Raises RowError if the stored request does not fit the kind."""

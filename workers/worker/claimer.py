@@ -123,7 +123,7 @@ class Claimer:
             self._log_pause(reply)
             self._compose(reply.jobs)
             self._feed(reply, hungry=reply.dry or (found < room and not self._must_be_empty))
-            self.outage.end()
+            self.outage.log_end()
         return 0.0 if found else POLL_S
 
     def _breaker_was_asked(self) -> bool:

@@ -279,6 +279,7 @@ class Flusher:
                     self._condition.wait_for(lambda: self._draining is not draining, RETRY_S)  # noqa: B023 - the lambda is called only here
             else:
                 self.store_fault = ""
+                outage.log_end()
                 return True
 
 

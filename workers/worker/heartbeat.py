@@ -120,6 +120,6 @@ class Heartbeat:
         while not self._stop.wait(self._beat_s if outage.error is None else AGAIN_S):
             try:
                 self.beat()
-                outage.end()
+                outage.log_end()
             except QueueUnavailable as error:
                 outage.log(error)

@@ -4,9 +4,13 @@ The observer keeps trying, but reports only a change: once when the outage begin
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from jobs.errors import QueueUnavailable, StoreDamaged, UnavailableError
 from jobs.logs import logger
+
+BACK: Final = {"queue.unavailable": "Redis answers again", "store.unavailable": "the storage answers again"}
+"""The event that an outage began with -> what is logged when it is over."""
 
 
 @dataclass
@@ -22,9 +26,17 @@ class Outage:
         return is_first
 
     def log(self, error: UnavailableError) -> None:
-        """Note a fault, and log it if all was well before."""
+        """Note a fault, and log it if all was well before. If something else was away before, that is back: log this too."""
+        if self.event not in ("", event_of(error)):
+            self.log_end()
         if self.begin(error):
             logger().warning(self.event, error=self.reason)
+
+    def log_end(self) -> None:
+        """Note that all is well, and log it if Redis or the storage was away before."""
+        event = self.event
+        if self.end() and event in BACK:
+            logger().info(event.replace("unavailable", "back"), message=BACK[event])
 
     def end(self) -> bool:
         """Note that all is well. Returns whether there was a fault before, so that the caller reports the end once."""

@@ -11,6 +11,7 @@ attempt is counted. It is *abandoned* because its lease is gone, and nothing mor
 `run` raises the engine's error and leaves the leases in hand to run out. Each of these jobs is charged a crash, but no attempt.
 """
 
+import contextlib
 import os
 import random
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from jobs.errors import QueueUnavailable
 from jobs.generation import Completion
 from jobs.lanes.job import Lease
 from jobs.logs import logger
@@ -128,6 +130,8 @@ class Runner:
             self._pulse.rest()
             self._await_timers()
             released = self._release_in(*Phase)
+        with contextlib.suppress(QueueUnavailable):  # then the record of this worker is shown for a while
+            context.schedule.leave(context.lane, context.worker)
         for lease in list(self._attempts):
             self._cancel(lease)
         logger().info("worker.stopped", worker=context.worker, released=released)

@@ -60,7 +60,7 @@ class Worker:
         Raises the engine's error.
         """
         plan = self._plan
-        configure(plan.settings.log_level, plan.settings.log_format)
+        self._configure_logs()
         began = time.monotonic()
         card = plan.settings.catalog[plan.alias]
         engine = make_engine(plan.alias, card, plan.settings.cache_dir)
@@ -102,6 +102,7 @@ class Worker:
         stats = None if engine is None else engine.stats()
         return {
             "worker": self._plan.worker,
+            "pid": os.getpid(),
             "model": self._plan.alias,
             "running": runner.running if runner else 0,
             "store_fault": runner.store_fault if runner else "",
@@ -111,6 +112,9 @@ class Worker:
             "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
             **self._timings,
         }
+
+    def _configure_logs(self) -> None:
+        configure(self._plan.settings.log_level, self._plan.settings.log_format)
 
     def _context(self, engine: Engine) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from jobs.operations.preview import Preview
+from jobs.printable import one_line
 
 
 def lines(shown: Preview) -> Iterator[str]:
     """Yield a line for the row, then for each prompt its number of tokens (`about` if estimated) and its messages or text."""
     request = shown.request
-    named = f" ({request.custom_id})" if request.custom_id is not None else ""
+    named = f" ({one_line(request.custom_id)})" if request.custom_id is not None else ""
     about = "" if shown.exact else "about "
     yield f"row {request.row}{named}: {request.kind} by {request.model}"
     for prompt, tokens in zip(shown.prompts, shown.tokens, strict=True):

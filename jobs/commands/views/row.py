@@ -8,6 +8,7 @@ import orjson
 
 from jobs.operations.row_history import RowHistory
 from jobs.prices import formatted
+from jobs.printable import one_line
 
 Values = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     Amounts of a usage that names no currency are shown in `currency`.
     """
     request, outcome = row.request, row.outcome
-    named = f" ({request['custom_id']})" if request and request.get("custom_id") is not None else ""
+    named = f" ({one_line(str(request['custom_id']))})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
     yield from _fitted(f"{row.batch_id} row {row.row}{named}{about}", "", width)
     if request is None:

@@ -16,6 +16,7 @@ from ray.cluster_utils import Cluster
 
 from jobs.batches.batch import BatchPaths
 from tests.faults.premises import Premises
+from tests.support.ray_clusters import ray_cluster
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -24,17 +25,16 @@ GCS_TIMEOUT_S = 10
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster that gives up on its control store after GCS_TIMEOUT_S seconds."""
-    monkeypatch.setenv(GCS_TIMEOUT_VARIABLE, str(GCS_TIMEOUT_S))
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield made
-    made.shutdown()
+def night(make_night: Callable[..., Premises]) -> Premises:
+    return make_night(stub={"step_s": 0.01})
 
 
 @pytest.fixture
-def night(make_night: Callable[..., Premises]) -> Premises:
-    return make_night(stub={"step_s": 0.01})
+def cluster(night: Premises, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster that gives up on its control store after GCS_TIMEOUT_S seconds."""
+    monkeypatch.setenv(GCS_TIMEOUT_VARIABLE, str(GCS_TIMEOUT_S))
+    with ray_cluster(night.env, num_cpus=2) as made:
+        yield made
 
 
 def fleet(night: Premises, address: str) -> subprocess.Popen[bytes]:
@@ -52,7 +52,7 @@ def ended_with_one_line(night: Premises, process: subprocess.Popen[bytes]) -> No
     own message.
     """
     assert process.returncode == 3, night.logs()
-    messages = [line for line in night.raw_logs().decode().splitlines() if line.startswith("nightpress: ")]
+    messages = [line for line in night.raw_logs().decode().splitlines() if '"command.failed"' in line]
     assert len(messages) == 1, night.logs()
     assert "control store" in messages[0]
     assert "then the same command" in messages[0]

@@ -171,3 +171,12 @@ def test_a_damaged_batch_without_a_hint_is_not_dropped(store: Store, batches: Op
     store.delete(BatchPaths(batch.batch_id).open_hint)
     (Path(store.url) / BatchPaths(batch.batch_id).acceptance).write_bytes(b"{torn")
     assert found(batches) == [batch.batch_id]
+
+
+def test_the_hint_of_a_batch_that_is_gone_is_removed_and_a_foreign_file_stays(store: Store) -> None:
+    store.create("open/gone-1", b"")
+    store.create("open/notes.txt", b"mine")
+    batches = OpenBatches(store, batch_scan_s=0.0)
+    batches.scan()
+    batches.scan()
+    assert (list(batches), store.list("open")) == ([], ["notes.txt"])

@@ -115,6 +115,56 @@ def test_a_section_is_markdown_below_its_heading(written: Written, section: str)
 
 
 @pytest.mark.parametrize(
+    ("heading", "written", "section"),
+    [
+        ("Water", "You need:\n- Water\n- Leaves", "You need:\n- Water\n- Leaves"),
+        ("Water", "- Water\n- Leaves", "- Water\n- Leaves"),
+        ("Leaves", "Here are three reasons:\n\n- green", "Here are three reasons:\n\n- green"),
+        ("Leaves", "Here is the section:\n\nGreen.", "Green."),
+        ("Leaves", "Sure! Here it is:\n\nGreen.", "Green."),
+        ("Leaves", 'Write the section "Leaves" in about 400 words.\nGreen.', "Green."),
+        ("Leaves", "Section 1: Leaves\n\nGreen.", "Green."),
+        ("Leaves", "```python\nprint(1)\n```", "```python\nprint(1)\n```"),
+        ("Leaves", "Green.\n\n## Section 3: Liability\nToo.", "Green.\n\n### Liability\nToo."),
+        ("Leaves", "Green.\n\n## 2.\nToo.", "Green.\n\nToo."),
+        ("Leaves", "Here's a paragraph on tea:\n\nTea.", "Tea."),
+        ("Leaves", "Section 2\n\nGreen.", "Green."),
+        ("Leaves", "**Section 2: Leaves**\n\nGreen.", "Green."),
+        ("Leaves", "Leaves: they are green.", "Leaves: they are green."),
+        ("Leaves", "Green.\nLeaves\nToo.", "Green.\nLeaves\nToo."),
+        ("Leaves", "Of course they are green.\n\nToo.", "Of course they are green.\n\nToo."),
+        ("Leaves", "Here are the sections of the plant:\n\n- leaf", "Here are the sections of the plant:\n\n- leaf"),
+        ("Leaves", '"Green" is a word.', '"Green" is a word.'),
+        ("Leaves", "1. Boil\n2. Pour", "1. Boil\n2. Pour"),
+        ("Leaves", "Title: Leaves\n\nGreen.", "Green."),
+        ("Leaves", "Topic: Tea\nGreen.", "Green."),
+    ],
+)
+def test_a_section_loses_only_what_is_no_part_of_it(heading: str, written: str, section: str) -> None:
+    output, _ = converse("article", {"topic": "Tea", "outline": [heading]}, writer(section=written))
+    assert output.body_markdown == f"## {heading}\n\n{section}\n"
+
+
+def test_the_output_holds_what_was_taken_off_by_prompt() -> None:
+    output, _ = converse(
+        "article",
+        {"topic": "Tea", "target_words": 240},
+        writer(
+            outline="Sure! Here are 2 headings:\n1. Leaves\n2. Section 2: Water",
+            title="Title: Tea\nfor you",
+            section="Here is the section:\n\nGreen.",
+        ),
+    )
+    assert output.removed == {
+        "outline": ("Sure! Here are 2 headings:", "1.", "2.", "Section 2:"),
+        "section 1": ("Here is the section:",),
+        "section 2": ("Here is the section:",),
+        "title": ("Title:", "for you"),
+    }
+    assert "removed" not in output.model_dump()
+
+
+@pytest.mark.parametrize(
     ("written", "code"),
     [
         pytest.param("", "empty_output", id="nothing"),

@@ -1,5 +1,7 @@
 """Shows jobs/kinds/social_post.py: a post is within the limits of its platform, or fails with a code."""
 
+# ruff: noqa: RUF001 - marks of other scripts
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
             "詳細はをご覧ください。パンが焼けました。",
             id="a link in Japanese",
         ),
-        pytest.param("请看https://made.up/x，谢谢。面包好了。", "请看，谢谢。面包好了。", id="a link in Chinese"),  # noqa: RUF001
+        pytest.param("请看https://made.up/x，谢谢。面包好了。", "请看，谢谢。面包好了。", id="a link in Chinese"),
         pytest.param(
             "빵은 https://made.up에서 사세요. 맛있어요.", "빵은 에서 사세요. 맛있어요.", id="a link in Korean"
         ),
@@ -61,6 +63,120 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
 def test_words_are_plain_text(written: str, text: str) -> None:
     output, _ = converse("social_post", BREAD, lambda _: written)
     assert output.text == text
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("tea", 'Here is our new tea: "Spring" is out now.'),
+        ("tea", "Here it is:\n\nOur new tea."),
+        ("tea", "Here is our latest blog post: how to brew"),
+        ("tea", "Here's the post office's new address: Main St"),
+        ("tea", "Sure, it's cold outside: have a tea."),
+        ("tea", "Of course!\n\nWe have tea."),
+        ("Post: the magazine", "Post: The magazine is out."),
+        ("Post office hours", "Post: open until 6"),
+        ({"source_text": 'A customer wrote: "Best bread ever, thank you!" We are glad.'}, '"Best bread ever!"'),
+        ("tea", "Answer: yes, we are open."),
+        ("Our #MittwochMagie campaign", "Join today! #MittwochMagie"),
+        ("tea", "2**3 = 8 and 2**4 = 16"),
+        ("tea", "y = a**n and z = b**k"),
+        ("tea", "y = 2**n and z = 3**k"),
+        ({"source_text": 'Hier ist unser Motto: "Mehr Licht"'}, 'Here is our motto: "More light"'),
+        ({"source_text": "- one\n- two"}, "- one\n- two"),
+        ({"source_text": "Titel: Der Herbst\nAlles neu."}, "Title: The Autumn\nAll new."),
+        ("tea", "“We love tea,” says Anna. “So do I.”"),
+        ("tea", "'Tis the season for tea. Don't miss it, folks'"),
+        ("tea", "This is the post that changed my life: read"),
+        ("tea", "Below is our menu:\n\n- tea"),
+        ("tea", "Here's what's new: tea"),
+        ("tea", "Voici notre nouveau thé : goûtez"),
+        ("tea", "Hier ist unser neuer Beitrag: Tee"),
+        ("tea", "Aquí está nuestra publicación: té"),
+        ("tea", "Here is the thing: tea is good."),
+        ("tea", "Here's why: tea is good."),
+        ("tea", "Hier ist unser neuer Tee: „Frühling“ ist da."),
+        ("tea", "Voici notre nouveau thé : « Printemps » est là."),
+        ("tea", "こちらが新しいお茶です：「春」発売中。"),
+        ("tea", "以下は当店の新商品です：「春」"),
+        ("tea", "Below are our hours:\nMon 9-5"),
+        ("tea", "Okay: we did it."),
+        ("tea", 'Absolutely: "Spring" is back'),
+        ("tea", 'Sure, "Spring" is back: come.'),
+        ("tea", "Section 3: Liability"),
+        ("tea", "Translation: it's good"),
+        ("tea", "Description: a tea"),
+        ({"source_text": '# Title: Autumn\n\n> "More light"'}, 'Title: Autumn\n\n"More light"'),
+        ({"source_text": "“More light” is our motto."}, "“More light” is our motto."),
+        ({"source_text": "“More light”"}, "“More light”"),
+        ({"source_text": "Post: closed"}, "Post: closed"),
+        ({"source_text": "Beitrag: geschlossen"}, "Post: closed"),
+        ({"source_text": "1. Tea\n2. Cups"}, "1. Tea\n2. Cups"),
+        ({"source_text": "Sale.\n\nNote: ends Sunday."}, "Sale.\n\nNote: ends Sunday."),
+        ({"source_text": 'Hier ist unser Motto: "Mehr Licht"'}, 'Here is a caption: "More light"'),
+    ],
+)
+def test_words_that_the_request_explains_or_that_may_be_content_stay(given: Any, written: str) -> None:
+    fields = {"topic": given} if isinstance(given, str) else given
+    output, _ = converse("social_post", {"platform": "linkedin", **fields}, lambda _: written)
+    assert output.text == written
+    assert output.removed == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "written", "text"),
+    [
+        ("tea", "Sure! Here's your post: Fresh tea.", "Fresh tea."),
+        ("tea", "Here's a LinkedIn post about tea:\n\nFresh tea.", "Fresh tea."),
+        ("tea", '"Fresh tea."', "Fresh tea."),
+        ("tea", "“Fresh tea.”", "Fresh tea."),
+        ("tea", "Post: Fresh tea.", "Fresh tea."),
+        ("tea", "LinkedIn post: Fresh tea.", "Fresh tea."),
+        ("tea", "**Post:** Fresh tea.", "Fresh tea."),
+        ("Write a post about tea", "Post: Fresh tea.", "Fresh tea."),
+        ("tea", "I love #Berlin.", "I love Berlin."),
+        ("tea", "Come to our #bakery", "Come to our bakery"),
+        ("Our #MittwochMagie campaign", "Join #MittwochMagie today. #wow", "Join #MittwochMagie today."),
+        ("tea", "Das ist **fett** und **neu**!", "Das ist fett und neu!"),
+        ("tea", "これは**重要**です。", "これは重要です。"),
+        ("tea", "Voici votre publication :\n\nDu thé.", "Du thé."),
+        ("tea", "Hier ist dein Beitrag:\n\nTee.", "Tee."),
+        ("tea", "はい、以下は投稿文です：\n\nお茶。", "お茶。"),
+        ("tea", "Write a post for LinkedIn of at most 100 words.\n\nFresh tea.", "Fresh tea."),
+        ("tea", "Title: Fresh tea\n\nCome in.", "Fresh tea\n\nCome in."),
+        ("tea", 'Great! Here\'s a caption: "Fresh tea"', "Fresh tea"),
+        ("tea", "Tweet: Fresh tea", "Fresh tea"),
+        ("tea", "Caption: Fresh tea", "Fresh tea"),
+        ("tea", "投稿：お茶", "お茶"),
+        ("tea", "Fresh tea.\n\n#tea #fresh", "Fresh tea."),
+        ("tea", "Fresh tea 🍵 #tea", "Fresh tea 🍵"),
+        ("tea", "Fresh tea! #tea", "Fresh tea!"),
+        ("tea", "Say it with #tea.", "Say it with tea."),
+        ("tea", "新茶です。#お茶", "新茶です。"),
+        ("tea", '"Fresh tea." #tea', "Fresh tea."),
+        ("tea", "«Du thé frais.»", "Du thé frais."),
+        ("tea", "「新茶です。」", "新茶です。"),
+        ("tea", 'Sure! Here\'s your post:\n\n"Fresh tea."', "Fresh tea."),
+        ("tea", "Certainly! Here is a post for LinkedIn:\n\nFresh tea.", "Fresh tea."),
+        ("tea", "Natürlich! Hier ist dein LinkedIn-Beitrag: Frischer Tee.", "Frischer Tee."),
+        ("tea", "¡Claro! Aquí tienes tu publicación:\n\nTé.", "Té."),
+        ("tea", "Bien sûr ! Voici un post pour LinkedIn :\n\nDu thé.", "Du thé."),
+        ("tea", "承知しました。以下が投稿文です：\n\n新茶です。", "新茶です。"),
+    ],
+)
+def test_words_around_a_post_are_taken_off(given: str, written: str, text: str) -> None:
+    output, _ = converse("social_post", {"platform": "linkedin", "topic": given}, lambda _: written)
+    assert output.text == text
+
+
+def test_the_output_holds_what_was_taken_off_the_last_try() -> None:
+    answers = iter(["#only", 'Sure! Here\'s your post: "Fresh [bread](https://made.up/a) today. #yum" '])
+    output, _ = converse("social_post", BREAD, lambda _: next(answers))
+    assert output.text == "Fresh bread today."
+    assert output.removed == {
+        "post, try 2": ("Sure! Here's your post:", '""', "[bread](https://made.up/a)", "#yum"),
+    }
+    assert "removed" not in output.model_dump()
 
 
 def test_a_link_of_the_source_text_may_stay() -> None:

@@ -1,5 +1,7 @@
 """Shows jobs/kinds/translation.py: the words are translated, and everything else stays as it was in the source."""
 
+# ruff: noqa: RUF001 - marks of other scripts
+
 import re
 import time
 from collections.abc import Mapping
@@ -106,6 +108,203 @@ def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment() -> Non
 def test_text_that_a_model_puts_around_a_segment_is_taken_off(source: str, answer: str, target: str) -> None:
     output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
     assert (output.text, output.segments[0].target) == (target, target)
+
+
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("Titel: Der Herbst", "Title: The Autumn"),
+        ("Abschnitt 3: Haftung", "Section 3: Liability"),
+        ("§ 3 Haftung", "Section 3: Liability"),
+        ("Titel – Der Herbst", "Title: The Autumn"),
+        ('Hier ist unser Motto: "Mehr Licht"', 'Here is our motto: "More light"'),
+        ("Hier ist unser Motto „Mehr Licht“", 'Here is our motto: "More light"'),
+        ("Der Herbst", '"Der Herbst" translates to "The Autumn"'),
+        ("Übersetzung: Anna Meier", "Translation: Anna Meier"),
+        ("Übersetzung Anna Meier", "Translation: Anna Meier"),
+        ("翻訳：アンナ", "Translation: Anna"),
+        ("Klar! Wir kommen.", "Sure! We're coming."),
+        ("Klar! Wir kommen.", "Sure!\nWe're coming."),
+        ("Sicher: wir kommen", "Sure:\nwe're coming"),
+        ('"Mehr Licht"', '"More light"'),
+        ("„Mehr Licht“", "“More light”"),
+        ("«Mehr Licht»", '"More light"'),
+        ("「もっと光を」", '"More light"'),
+        ("»Mehr Licht«", '"More light"'),
+        ("Er sagte „Mehr Licht“", '"He said more light"'),
+        ('"Geh" und "komm"', '"Go" and "come"'),
+        ("– Tee", "- Tea"),
+        ("Minus 5 Grad", "- 5 degrees"),
+        ("**Tee**", "**Tea**"),
+        ("Der Laden schließt. Hinweis: keine Haftung", "The shop closes.\n\nNote: no liability"),
+        ("Geh nach Hause, schlaf gut. Hinweis: Tür zu", "Go home, sleep well.\n\nNote: door shut"),
+        ("Heute nur bis 17 Uhr. Hinweis: keine Haftung.", "Only until 5 p.m. today.\n\nNote: no liability."),
+        ("Öffnungszeiten Montag", "Opening hours\n\nMonday"),
+        ("Hier ist die Übersetzung: Der Herbst", "Here is the translation: The Autumn"),
+        ("Hier ist die Übersetzung", "Here is the translation"),
+        ("```python", "```python"),
+        ("# Der Herbst", "# The Autumn"),
+        ("# Der Herbst", "# Title: The Autumn"),
+        ("1. Der Herbst", "1. The Autumn"),
+        ("Hier ist unser Plan:", "Here is our plan:"),
+        ("Antwort: ja", "Answer: yes"),
+        ("Beitrag: ja", "Post: yes"),
+        ("Englisch fließend", "English: fluent"),
+        ("Die Übersetzungsbranche: eine Geschichte", "The translation industry: a history"),
+        ("Natürlich kommen wir gern.", "Of course!\n\nWe love to come."),
+        ("Tee Anmerkung veraltet", "Tea\n\nNote: outdated"),
+        ("Hinweis: Tee", "Note: Tea"),
+        ("Hinweis: Tee", "Note: Tea\n\nNote: this is a translation"),
+        ("Gern!", "Sure!"),
+        ("Notiz: Bitte Übersetzung prüfen", "Note: Please check the translation"),
+        ("Sicher, hier ist der Plan: los", "Sure, here's the plan: go"),
+        ("Sicher, hier ist der Text", "Sure, here's the text"),
+        ("Natürlich", "Of course"),
+        ("Hier ist die deutsche Version unseres Katalogs", "Here is the German version of our catalogue: volume 2"),
+        ("Betreff: Ihre Bestellung", "Subject: Your order"),
+        ("Name: Meier", "Name: Meier"),
+        ("„Geh!“, rief er.", "“Go!” he cried."),
+        ("„Geh!“ „Nein!“", "“Go!” “No!”"),
+        ("'Geh' rief er 'jetzt'", "'Go' he cried 'now'"),
+        ("`nightpress run` startet alles", "`nightpress run` starts all"),
+        ("`los`", "`go`"),
+        ("_Tee_", "_Tea_"),
+        ("*Tee*", "*Tea*"),
+        ("(Anmerkung: veraltet)", "(Note: outdated)"),
+        ("Tee. (Anmerkung: veraltet.)", "Tea.\n\n(Note: outdated.)"),
+        ("Wir haben 3 Sorten!", "We have tea!\n\nThere are 3 kinds!"),
+        ("Frage: Wie geht es? Antwort: Gut.", "Question: How are you?\n\nAnswer: Good."),
+        ("见下文：翻译", "See below: translation"),
+        ("以下是翻译：秋天", "Here is the translation: autumn"),
+        ("標題：秋", "Title: Autumn"),
+        ("【お知らせ】秋", "Notice: Autumn"),
+        ("訳「秋」", 'Translation: "Autumn"'),
+        ("Traduction de l'annexe", "Translation: annex"),
+        ("Schritt 1: Wasser kochen", "Step 1: Boil water"),
+        ("- Titel: Der Herbst", "Title: The Autumn"),
+        ("Hier sind unsere Kurse in Englisch", "Here are our courses in English:\n\nA1"),
+        ("– Guten Tag, sagte er.", "– Good day, he said."),
+        ("— Guten Tag", "- Good day"),
+        ("Preis: 3 €", "Price: €3"),
+        ("»Titel: Der Herbst«", "“Title: The Autumn”"),
+        ("Section 2: Scope", "Abschnitt 2: Geltungsbereich"),
+        ("Voici notre devise : « Plus de lumière »", 'Here is our motto: "More light"'),
+        ("Aquí está nuestro lema: «Más luz»", 'Here is our motto: "More light"'),
+        ("これが私たちのモットーです：「もっと光を」", 'Here is our motto: "More light"'),
+        ("これが私たちのモットーです「もっと光を」", 'Here is our motto: "More light"'),
+        ("题目：秋天", "Title: Autumn"),
+        ("第3条　責任", "Article 3: Liability"),
+        ("« Plus de lumière »", '"More light"'),
+        ("‚Mehr Licht‘", "'More light'"),
+        ("Rock 'n' Roll", "'Rock and Roll'"),
+        ("Anmerkung der Redaktion: veraltet", "Editor's note: outdated"),
+        ("Tee ist gut. Anm.: veraltet", "Tea is good.\n\nNote: outdated"),
+        ("Danke für Ihre Übersetzung!", "Thank you for your translation!"),
+        ("Bitte übersetzen: Haus", "Please translate: house"),
+        ("Sure!", "Klar!"),
+        ("Ja: gern", "Yes: gladly"),
+        ("Ja, gern", "Yes, gladly"),
+        ("Beispiel: „Titel: X“", "Example: “Title: X”"),
+        ("* Titel: Der Herbst", "* Title: The Autumn"),
+        ("Die Version 2: neu", "Version 2: new"),
+        ("Text: Übersetzung: Wort", "Text: Translation: Word"),
+        ("```", "```"),
+        ("1) Titel", "1) Title"),
+        ("Traduko: Anna Meier", "Translation: Anna Meier"),
+        ("Natürlich kommen wir", "Sure:\nwe're coming"),
+        ("Der Herbst.", "I see. Here it comes:\n\nThe Autumn."),
+        ("Der Herbst kommt bald wieder.", "Let me translate this for you.\n\nAutumn"),
+    ],
+)
+def test_words_that_the_source_explains_stay(source: str, answer: str) -> None:
+    """A label, an announcement, quotes, a mark or a note of the source is part of the translation."""
+    output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
+    assert output.text == " ".join(answer.split())
+    assert output.removed == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "answer", "target"),
+    [
+        ("Der Herbst", "Here is the translation:\n\nThe Autumn", "The Autumn"),
+        ("Der Herbst", "Translation: The Autumn", "The Autumn"),
+        ("Der Herbst", "**Translation:** The Autumn", "The Autumn"),
+        ("Der Herbst", 'Sure! Here\'s the translation: "The Autumn"', "The Autumn"),
+        ("Der Herbst", "English translation: The Autumn", "The Autumn"),
+        ("Der Herbst", "Translation (English): The Autumn", "The Autumn"),
+        ("Der Herbst", "Translation into English: The Autumn", "The Autumn"),
+        ("Der Herbst", "Translation\n\nThe Autumn", "The Autumn"),
+        ("Der Herbst", "Sure:\nThe Autumn", "The Autumn"),
+        ("Der Herbst", "The translation is: The Autumn", "The Autumn"),
+        ("Der Herbst", 'The translation of "Der Herbst" is: "The Autumn"', "The Autumn"),
+        ("Übersetzung: Anna Meier", "Translation: Translation: Anna Meier", "Translation: Anna Meier"),
+        ("Titel: Der Herbst", "Translation: Title: The Autumn", "Title: The Autumn"),
+        ("Achtung: Er fährt um 10:30.", "Translation: Note: It leaves at 10:30.", "Note: It leaves at 10:30."),
+        (
+            "Der Zug fährt um 10:30.",
+            "Translation: The train leaves at half past ten.",
+            "The train leaves at half past ten.",
+        ),
+        ("Mehr Licht", '"More light"', "More light"),
+        ("Mehr Licht", "«More light»", "More light"),
+        ("Mehr Licht", "「More light」", "More light"),
+        ("Mehr Licht", "„More light“", "More light"),
+        ("Wie geht's", "'How are you'", "How are you"),
+        ("Tee", "- Tea", "Tea"),
+        ("Tee", "**Tea**", "Tea"),
+        ("Hallo Welt.", "Hello world.\n\nNote: This is a literal translation.", "Hello world."),
+        ("Der Herbst", "Translate from German to English.\n\nThe Autumn", "The Autumn"),
+        ("Tee", "Voici la traduction :\n\nThé", "Thé"),
+        ("Tee", "Hier ist die Übersetzung ins Deutsche: Thé", "Thé"),
+        ("Tee", "Aquí tienes la traducción:\n\nTé", "Té"),
+        ("Tee", "翻訳：お茶", "お茶"),
+        ("Tee", "以下は翻訳です。\n\nお茶", "お茶"),
+        ("Tee", "Traduction : Thé", "Thé"),
+        ("Der Herbst.", "I'd be happy to translate this text.\n\nThe Autumn.", "The Autumn."),
+        ("Der Herbst.", "Sure!\n\nThe Autumn.", "The Autumn."),
+        ("Wir übersetzen gern.", "We like to translate.\n\nNote: literal.", "We like to translate."),
+        ("Der Herbst", "Translation:The Autumn", "The Autumn"),
+        ("Der Herbst", "TRANSLATION: The Autumn", "The Autumn"),
+        ("Der Herbst", "Translated text: The Autumn", "The Autumn"),
+        ("Der Herbst", "Certainly! Here is the translated text:\n\nThe Autumn", "The Autumn"),
+        ("Der Herbst", "**The Autumn**\n\nNote: This title ...", "The Autumn"),
+        ("Guten Tag!", "```\nGood day!\n```", "Good day!"),
+        ("Guten Tag!", "```english\nGood day!\n```", "Good day!"),
+        ("Titel: Der Herbst\nUntertitel: Blätter", "Title: X", "Title: X\nTitle: X"),
+        ("Der Herbst", "Here's how you would say it in English:\n\nThe Autumn", "The Autumn"),
+        ("Der Herbst", "German: Der Herbst\nTranslation: The Autumn", "The Autumn"),
+        ("Der Herbst", "Der Herbst\nEnglish translation: The Autumn", "The Autumn"),
+        ("Plus de lumière", "« More light »", "More light"),
+        ("Mehr Licht", "‘More light’", "More light"),
+        ("Mehr Licht", "'More light'", "More light"),
+        ("Ja.\n\nNein.", "Yes.", "Yes.\n\nYes."),
+    ],
+)
+def test_words_that_the_source_does_not_explain_are_taken_off(source: str, answer: str, target: str) -> None:
+    output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
+    assert output.text == target
+
+
+def test_the_output_holds_what_was_taken_off_by_prompt() -> None:
+    answers = {
+        "segment 1": "Here is the translation:\n\nThe Autumn",
+        "segment 3": '"Leaves fall." And fall.\n\nNote: literal.',
+    }
+    output, _ = converse(
+        "translation",
+        {**EN_DE, "text": "Der Herbst\nTitel: Laub\nBlätter fallen. Und fallen."},
+        lambda prompt: answers.get(prompt.label, "Title: Foliage"),
+    )
+    assert output.text == 'The Autumn\nTitle: Foliage\n"Leaves fall." And fall.'
+    assert output.removed == {"segment 1": ("Here is the translation:",), "segment 3": ("Note: literal.",)}
+    assert "removed" not in output.model_dump()
+
+
+def test_what_a_cut_takes_off_is_in_the_receipt() -> None:
+    output, _ = converse(
+        "translation", {**EN_DE, "text": "Hi. Bye."}, lambda _: ("Hallo. Adieu. Guten Morgen. Und", "length")
+    )
+    assert output.removed == {"segment 1": ("Guten Morgen. Und",)}
 
 
 @pytest.mark.parametrize(

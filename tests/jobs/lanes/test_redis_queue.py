@@ -175,6 +175,26 @@ def test_check_leaves_nothing(servers: Callable[[str], str]) -> None:
         assert not client.exists(PROBE)
 
 
+def test_check_finds_a_server_that_is_full(redis_url: str) -> None:
+    """Redis then refuses rows, though not what frees memory."""
+    queue = RedisQueue.from_url(redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(QueueUnavailable, match="is full"):
+            queue.check()
+        client.config_set("maxmemory", "0")
+    queue.check()
+
+
+def test_a_worker_that_has_left_is_shown_no_more(queue: RedisQueue) -> None:
+    queue.beat(LANE, [], LEASE_MS, ME)
+    queue.leave(LANE, "w-2")
+    assert queue.snapshot(LANE).workers == [ME]
+    queue.leave(LANE, ME.worker)
+    queue.leave(LANE, ME.worker)
+    assert queue.snapshot(LANE).workers == []
+
+
 def test_check_finds_a_replica(redis_url: str) -> None:
     """A replica answers reads and refuses writes."""
     queue = RedisQueue.from_url(redis_url)

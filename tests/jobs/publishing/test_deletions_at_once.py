@@ -185,6 +185,8 @@ def meet_a_deletion(party: Party, n: int, shelf: Shelf, tmp_path: Path, queue: R
     between = Between(shelf.store, n, other)
     with suppress(*([NoBatch] if n else [])):
         party(cast("Store", between), shelf, queue)
+    if n:
+        assert list_batches(shelf.store) == [], "it made a file in the folder of the deleted batch, and left it"
     other()
     check_gone(shelf, usage)
     return between.calls

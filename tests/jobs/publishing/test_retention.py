@@ -198,6 +198,7 @@ def test_leftovers_of_several_batches_are_looked_for_at_once(shelf: Any, meeting
 
 def test_old_hidden_files_of_killed_writers_are_deleted(tmp_path: Path) -> None:
     store = LocalStore(str(tmp_path))
+    store.create("batches/a/input/stub.jsonl", b"")
     store.create("batches/a/segments/one", b"1")
     folder = tmp_path / "batches" / "a" / "segments"
     for name, days in (("two-days", 2), ("hours", 0.9), ("week", 7)):
@@ -223,3 +224,14 @@ def test_a_foreign_file_beside_the_published_folders_stays(published: Shelf) -> 
     published.store.create(path, b"mine")
     assert delete_leftovers(published.store, timedelta(0)) == 0
     assert published.store.read(path) == b"mine"
+
+
+def test_a_segment_that_was_written_after_its_batch_was_deleted_is_deleted(published: Shelf) -> None:
+    delete_batch(published.store, "night-1", clock=published.clock)
+    published.write("night-1", [published.completed(0)])
+    published.write("intake", [published.refusal(0)], worker="intake")  # one at work, whose rows were all refused
+    published.store.create(BatchPaths("half").input("stub"), b"")
+    published.write("half", [published.completed(0)])
+    assert delete_leftovers(published.store, timedelta(0)) == 1
+    assert list_batches(published.store) == ["half", "intake"]
+    assert published.store.list(BatchPaths("half").root) == ["input", "segments"]

@@ -8,83 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.writing.prose import (
-    answer_only,
     clipped,
     sentences,
     slug_of,
-    unfenced,
-    unquoted,
     whole_sentences,
-    without_marker,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        pytest.param(' Title: "Tea" ', "Tea", id="label and quotes"),
-        pytest.param("**Title:** Tea", "Tea", id="label in bold"),
-        pytest.param("Meta description: Tea.", "Tea.", id="label of two words"),
-        pytest.param("“Tea”", "Tea", id="typographic quotes"),
-        pytest.param("**Tea**", "Tea", id="bold"),
-        pytest.param("*Tea*", "Tea", id="italic"),
-        pytest.param('"Go" and "come"', '"Go" and "come"', id="quotes within"),
-        pytest.param("**A** and **B**", "**A** and **B**", id="bold within"),
-        pytest.param("Titles are hard", "Titles are hard", id="a word like a label"),
-        pytest.param('"', '"', id="one quote"),
-        pytest.param("", "", id="nothing"),
-    ],
-)
-def test_unquoted(text: str, rest: str) -> None:
-    assert unquoted(text) == rest
-
-
-@pytest.mark.parametrize(
-    ("line", "rest"),
-    [
-        pytest.param("1. **First steps**", "First steps", id="number"),
-        pytest.param("(2) Going on", "Going on", id="number in brackets"),
-        pytest.param("- Tea", "Tea", id="bullet"),
-        pytest.param("### Tea", "Tea", id="heading"),
-        pytest.param("IV. Tea", "Tea", id="Roman number"),
-        pytest.param("3.5 litres", "3.5 litres", id="a decimal"),
-        pytest.param("2026 in review", "2026 in review", id="a year"),
-        pytest.param("#tea", "#tea", id="a hashtag"),
-    ],
-)
-def test_without_marker(line: str, rest: str) -> None:
-    assert without_marker(line) == rest
-
-
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        pytest.param("```markdown\nTea.\n```", "Tea.", id="around all"),
-        pytest.param("~~~\nTea.\n~~~\n", "Tea.", id="tildes"),
-        pytest.param("```\nTea.", "Tea.", id="cut before its end"),
-        pytest.param("```\na\n```\nand\n```\nb\n```", "```\na\n```\nand\n```\nb\n```", id="two within"),
-        pytest.param("Tea.\n```\na\n```", "Tea.\n```\na\n```", id="one within"),
-        pytest.param(" Tea. ", "Tea.", id="none"),
-        pytest.param("```", "", id="nothing else"),
-    ],
-)
-def test_unfenced(text: str, rest: str) -> None:
-    assert unfenced(text) == rest
-
-
-@pytest.mark.parametrize(
-    ("text", "rest"),
-    [
-        pytest.param("Here's a paragraph on tea:\n\nTea.", "Tea.", id="a line before it"),
-        pytest.param("Sure! Here it is:\n```\nTea.\n```", "Tea.", id="and a fence around it"),
-        pytest.param('Here is a title: "Tea"', '"Tea"', id="before a quote"),
-        pytest.param("Here is what you need: tea.", "Here is what you need: tea.", id="a sentence"),
-        pytest.param("What you need:\n- tea", "What you need:\n- tea", id="a list"),
-        pytest.param("Here it is:", "Here it is:", id="nothing follows"),
-    ],
-)
-def test_answer_only(text: str, rest: str) -> None:
-    assert answer_only(text) == rest
 
 
 @pytest.mark.parametrize(
@@ -170,7 +98,7 @@ def test_a_slug_is_for_urls_and_its_own_slug(title: str) -> None:
 @pytest.mark.parametrize("text", ["." * 100_000 + "x", " " * 100_000, "*" * 100_000, "- " * 50_000, '"' * 100_000])
 def test_no_text_takes_long_to_read(text: str) -> None:
     began = time.process_time()
-    for read in (answer_only, unquoted, without_marker, unfenced, whole_sentences, sentences, slug_of):
+    for read in (whole_sentences, sentences, slug_of):
         read(text)
     clipped(text, 160)
     assert time.process_time() - began < 2

@@ -13,6 +13,13 @@ from workers.commands import doctor
 from workers.engines.weights import locate
 
 
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On this machine no Ray runs, whatever others have started."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+
+
 def found(checks: list[Check]) -> dict[str, Check]:
     return {check.name: check for check in checks}
 
@@ -30,6 +37,27 @@ def test_a_machine_that_only_submits_gets_a_note(monkeypatch: pytest.MonkeyPatch
     assert (check.ok, check.needed) == (False, False)
     assert check.detail.startswith("ray not installed")
     assert "nightpress[workers]" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("address", "detail", "remedy"),
+    [
+        pytest.param(None, "`work` starts a local one", "", id="none"),
+        pytest.param("local", "`work` starts a local one", "", id="a local one"),
+        pytest.param(
+            "auto", "no Ray cluster runs on this machine", "Start one with `RAY_AUTH_MODE=token", id="one here"
+        ),
+        pytest.param(
+            "127.0.0.1:1", "nothing listens there", "Start one with `RAY_AUTH_MODE=token", id="one that is away"
+        ),
+    ],
+)
+def test_the_ray_that_work_would_join_is_tried(address: str | None, detail: str, remedy: str) -> None:
+    """Clusters that are there are shown by tests/acceptance/test_ray_clusters.py."""
+    check = found(list(doctor.checks(Settings(model="stub", ray_address=address))))["ray"]
+    assert check.ok == (not remedy)
+    assert detail in check.detail
+    assert check.remedy.startswith(remedy)
 
 
 PULL = "with a network, nightpress models pull mine"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import logs
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
@@ -71,6 +72,21 @@ def test_rows_that_did_not_complete_are_counted(
     assert "errors.jsonl" in printed
     assert "nothing was generated" in printed
     assert "--again" in printed
+
+
+def test_all_that_a_run_says_is_an_event_where_the_logs_are_json(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter, _, _ = reported(settings, tmp_path, completed=3)
+    logs.configure("info", "json")
+    with reporter:
+        reporter.show(RunProgress("starting Ray"))
+        reporter.show(RunProgress("starting Ray"))
+        reporter.report("queue.back", "Redis is back")
+    reporter.interrupted("run rows.jsonl")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["run.progress", "queue.back", "run.interrupted"]
+    assert lines[2]["command"] == "nightpress run rows.jsonl"
 
 
 def test_progress_without_a_terminal_is_a_line_from_time_to_time(

@@ -19,7 +19,7 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.allocation import LONG_S, START_S, has_work
-from workers.fleet.fleet import Fleet
+from workers.fleet.fleet import IDLE_S, Fleet
 
 CPUS_2 = [Counter({"CPU": 2})]
 GPU_1 = [Counter({"CPU": 8, "GPU": 1})]
@@ -307,7 +307,60 @@ def test_workers_that_are_slow_to_come_up_cost_no_other_worker(make_night: Calla
     assert not [log for log in logs if log["event"] == "model.waiting"]
 
 
-# -- which lanes have work -------------------------------------------------------------------------------------------------
+def test_an_idle_fleet_gives_back_as_much_as_another_program_waits_for(
+    make_night: Callable[..., SimulatedNight],
+) -> None:
+    night = make_night([Counter({"CPU": 4})], {"a": {}, "b": {}}, a=4)
+    night.rows.update(a=40)
+    night.pass_s(5)
+    night.staff(b=1)
+    night.pass_s(7)
+    assert night.active() == {"a": 4}
+    assert night.waiting() == {"b": 1}
+    night.cluster.others = [{"CPU": 3.0}, {"CPU": 1000.0}]
+    night.pass_s(IDLE_S - 20)
+    assert sum(night.active().values()) == 4, "rows may come at any moment"
+    night.pass_s(IDLE_S)
+    assert night.active() == {"a": 1}
+    assert not night.waiting(), "an idle worker that waits would take the room"
+    night.cluster.nodes[0]["CPU"] -= 3
+    night.cluster.others = []
+    night.pass_s(IDLE_S)
+    assert night.active() == {"a": 1}
+    night.rows.update(a=5, b=5)
+    night.cluster.nodes[0]["CPU"] += 3
+    night.pass_s(30)
+    assert not +night.rows, "its workers come back with new rows"
+
+
+def test_workers_with_rows_leave_for_no_other_program(make_night: Callable[..., SimulatedNight]) -> None:
+    night = make_night(CPUS_2, {"a": {}}, a=2)
+    night.rows.update(a=1_000)
+    night.cluster.others = [{"CPU": 1.0}]
+    night.pass_s(3 * IDLE_S)
+    assert night.active() == {"a": 2}
+
+
+def test_idle_workers_stay_loaded_while_nobody_else_waits(make_night: Callable[..., SimulatedNight]) -> None:
+    """What this fleet itself waits for, with nothing to do, is no demand of another."""
+    night = make_night(CPUS_2, {"a": {}, "b": {}}, a=2, b=2)
+    night.pass_s(3 * IDLE_S)
+    assert sum(night.active().values()) == 2
+    assert not night.cluster.active()[0].stopped
+
+
+def test_a_model_that_only_waits_for_a_slow_ray_lacks_nothing(make_night: Callable[..., SimulatedNight]) -> None:
+    """All processors are free, but no worker is placed."""
+    night = make_night(CPUS_2, {"a": {}}, a=1)
+    night.cluster.freeing_s, night.cluster.freed_at = 10_000.0, 0.0
+    night.rows.update(a=5)
+    with capture_logs() as logs:
+        night.pass_s(2 * LONG_S)
+    assert night.waiting() == {"a": 1}
+    assert not [log for log in logs if log["event"] == "model.waiting"]
+
+
+# -- what is work -------------------------------------------------------------------------------------------------------
 
 
 def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queue: RedisQueue) -> None:

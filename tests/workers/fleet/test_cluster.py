@@ -3,11 +3,14 @@
 import atexit
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -16,17 +19,76 @@ from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
-from workers.fleet.actor import RayCluster
-from workers.fleet.cluster import connect, needs_of, workers_per_lane
+from workers.fleet.actor import RayCluster, name_of_node, why
+from workers.fleet.cluster import chosen_address, connect, needs_of, workers_per_lane
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import GcsWatch
 from workers.fleet.handles import Cluster, End
+from workers.fleet.worker_log import RayLog, logs_folder
 from workers.worker.worker import WorkerPlan
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once() -> None:
     with pytest.raises(UnavailableError, match=r"no Ray cluster at 127.0.0.1:1: nothing listens.*ray start --head"):
         connect("127.0.0.1:1")
+
+
+@pytest.mark.parametrize("address", ["head", "ray://head:10001", "head:port", "http://head:8265", "", "/tmp/ray"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(UnavailableError, match="that is no address"):
+        connect(address)
+
+
+@pytest.mark.parametrize(
+    ("variable", "recorded", "chosen"),
+    [
+        pytest.param(None, None, None, id="nothing"),
+        pytest.param("head:6379", None, "head:6379", id="the variable of Ray"),
+        pytest.param("local", "127.0.0.1", None, id="a local one"),
+        pytest.param("auto", "127.0.0.1", "127.0.0.1", id="what was started here"),
+        pytest.param(None, "127.0.0.1", "127.0.0.1", id="also without a word"),
+        pytest.param(None, "127.0.0.1:1", None, id="one that has ended"),
+    ],
+)
+def test_without_an_address_it_is_what_was_started_here(
+    variable: str | None, recorded: str | None, chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        if recorded is not None:
+            (tmp_path / "ray").mkdir()
+            (tmp_path / "ray/ray_current_cluster").write_text(here if recorded == "127.0.0.1" else recorded)
+        assert chosen_address(None) == (here if chosen == "127.0.0.1" else chosen)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("The current node timed out during startup. This could\n happen because"),
+        ConnectionError("Ray is trying to start at 1, but is already running"),
+        RuntimeError(""),
+        ValueError("Invalid address format: x"),
+        OSError(28, "No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_ends_rays_start_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: Any) -> None:
+        raise error
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # they are put back
+    monkeypatch.setattr(ray, "init", fails)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(UnavailableError, match="a local Ray does not start: ") as fault:
+        connect(None, local=True)
+    assert "\n" not in str(fault.value)
+    assert fault.value.exit_status == 3
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +149,7 @@ def test_a_worker_without_room_waits_until_it_is_killed(
     worker = cluster.start(plan, {"CPU": 1000.0})
     assert not worker.is_placed()
     assert worker.end(0.2) is None
+    wait(lambda: {"CPU": 1000.0} in cluster.demands())
     worker.kill()
     assert wait(worker.end) is not None
     assert not worker.was_loaded()
@@ -152,6 +215,93 @@ def test_workers_by_the_cores(cpus: int, workers: int) -> None:
 def test_workers_by_the_cores_that_ray_has(local_ray: Cluster) -> None:
     cpus = int(ray.cluster_resources()["CPU"])
     assert workers_per_lane(ModelCard(engine="stub"), local_ray) == max(1, cpus - 1)
+
+
+# -- logs of workers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def far_log(local_ray: Cluster, plan: WorkerPlan, tmp_path: Path, until: Callable[..., Any]) -> Iterator[Any]:
+    """A worker that is up, and its log as it is read from another machine."""
+    worker: Any = local_ray.start(
+        replace(plan, settings=plan.settings.model_copy(update={"log_level": "info"})), {"CPU": 1.0}
+    )
+    until(worker.is_placed, 60, "the worker")
+    worker.log = RayLog(worker.log._name, worker.log._ask, worker.log._is_lost, tmp_path / "elsewhere")
+    yield worker
+    worker.kill()
+
+
+def read(log: Any, event: str) -> Callable[[], bool]:
+    """Reads on until the log has had an event."""
+    seen: list[str] = []
+
+    def is_read() -> bool:
+        seen.extend(line for _, line in log.read())
+        return any(event in line for line in seen)
+
+    return is_read
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("end", ["killed", "stopped"])
+def test_the_log_of_a_worker_on_another_node_is_read_to_its_end(
+    far_log: Any, end: str, until: Callable[..., Any]
+) -> None:
+    until(read(far_log.log, "worker.started"), 60, "its first lines")
+    if end == "killed":
+        os.kill(far_log.ask_status()(30.0)["pid"], signal.SIGKILL)
+    else:
+        far_log.stop(0.0)
+    until(far_log.end, 60, "the end")
+    rest = [line for _, line in far_log.log.read_rest(30.0)]
+    assert any("worker.stopped" in line for line in rest) == (end == "stopped")
+    assert not list(logs_folder().glob(f"nightpress-{far_log.log._name}.*")), "what was read is deleted"
+
+
+@pytest.mark.ray
+def test_workers_do_not_stand_back_for_other_programs_of_the_machine(far_log: Any) -> None:
+    assert psutil.Process(far_log.ask_status()(30.0)["pid"]).nice() == os.nice(0)
+
+
+@pytest.mark.ray
+def test_a_log_whose_node_is_gone_is_said_to_be_lost(far_log: Any, until: Callable[..., Any]) -> None:
+    until(read(far_log.log, "worker.started"), 60, "its first lines")
+    far_log.log._is_lost = lambda: True
+    with pytest.raises(UnavailableError, match="does not answer"):
+        far_log.log.read_rest(1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param(
+            "The actor died.\n\tpid: 7\nWorker exit type: NODE_OUT_OF_MEMORY Worker exit detail: Task was killed due to "
+            "the node running low on memory.\nMemory was 9 GB",
+            "RuntimeError: NODE_OUT_OF_MEMORY: Task was killed due to the node running low on memory. Memory was 9 GB",
+            id="no memory",
+        ),
+        pytest.param(
+            "x Worker exit type: SYSTEM_ERROR Worker exit detail: End of file. Some common causes include: (1) the",
+            "RuntimeError: SYSTEM_ERROR: End of file.",
+            id="killed",
+        ),
+        pytest.param("Its node\ndied.", "RuntimeError: Its node died.", id="another"),
+    ],
+)
+def test_a_death_is_told_with_its_reason(text: str, reason: str) -> None:
+    assert why(RuntimeError(text)) == reason
+
+
+@pytest.mark.parametrize(
+    ("node_id", "name"),
+    [("aaaaaaaa1", "gpu-1"), ("bbbbbbbb1", "gpu-2/bbbbbb"), ("cccccccc1", "gpu-2/cccccc"), ("d1", "d1")],
+)
+def test_nodes_have_the_names_of_their_hosts(node_id: str, name: str) -> None:
+    hosts = {"aaaaaaaa1": "gpu-1", "bbbbbbbb1": "gpu-2", "cccccccc1": "gpu-2"}
+    nodes = [{"NodeID": one, "NodeManagerHostname": host, "Alive": True} for one, host in hosts.items()]
+    nodes.append({"NodeID": "e1", "NodeManagerHostname": "gpu-1", "Alive": False})
+    assert name_of_node(node_id, nodes) == name
 
 
 # -- a fleet on Ray -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Shows workers/fleet/supervisor.py on a fake cluster: what it starts, when it ends, and how it is interrupted."""
 
+import atexit
 import faulthandler
 import os
 import signal
@@ -23,6 +24,7 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
 from workers.commands.interrupts import on_interrupt
+from workers.fleet import supervisor as supervising
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor
@@ -129,6 +131,67 @@ def test_without_workers_it_sweeps_once_and_joins_no_cluster(settings: Settings,
     goal = Ticks(cluster)
     supervisor(settings, lambda: pytest.fail("joined a cluster")).run(goal, with_workers=False)
     assert (goal.open, goal.ticks) == ([0], 0)
+
+
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses with which the process is to be ended without Ray's exit handlers."""
+    statuses: list[int] = []
+    monkeypatch.setattr(atexit, "register", lambda _, status: statuses.append(status))
+    return statuses
+
+
+def test_a_ray_that_does_not_start_in_time_ends_the_command(
+    settings: Settings, cluster: FakeCluster, exits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervising, "JOIN_S", 0.05)
+    monkeypatch.setattr(supervising, "GIVE_UP_S", 0.05)
+    never = threading.Event()
+    with pytest.raises(UnavailableError, match="Ray has not started within") as fault:
+        supervisor(settings, lambda: (never.wait(), cluster)[1]).run(Ticks(cluster))
+    assert fault.value.exit_status == 3
+    assert exits == [3], "Ray's own exit handlers would wait for it"
+    never.set()
+
+
+def test_a_ray_that_fails_ends_the_command_and_is_not_waited_for(
+    settings: Settings, cluster: FakeCluster, exits: list[int]
+) -> None:
+    def fails() -> Cluster:
+        raise UnavailableError("a local Ray does not start: the node timed out")
+
+    with pytest.raises(UnavailableError, match="the node timed out"):
+        supervisor(settings, fails).run(Ticks(cluster))
+    assert exits == []
+
+
+def test_two_interrupts_end_a_command_whose_ray_is_still_starting(
+    settings: Settings, cluster: FakeCluster, exits: list[int]
+) -> None:
+    never = threading.Event()
+
+    def joins() -> Cluster:
+        made.interrupt()
+        made.interrupt()
+        never.wait()
+        return cluster
+
+    made = supervisor(settings, joins)
+    made.run(Ticks(cluster))
+    assert exits == [130]
+    never.set()
+
+
+def test_the_log_says_which_cluster_was_joined_and_whose_redis_is_used(
+    settings: Settings, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    alone = settings.model_copy(update={"redis_url": None, "cache_dir": tmp_path / "cache"})
+    with capture_logs() as logs:
+        supervisor(alone, lambda: cluster).run(Ticks(cluster))
+    (joined,) = [log for log in logs if log["event"] == "cluster.joined"]
+    assert joined["address"] == "a fake cluster"
+    (embedded,) = [log for log in logs if log["event"] == "queue.embedded"]
+    assert "NIGHTPRESS_REDIS_URL" in embedded["message"]
 
 
 def test_an_interrupt_while_the_cluster_is_joined_starts_no_worker(settings: Settings, cluster: FakeCluster) -> None:

@@ -13,6 +13,7 @@ from jobs.generation import Completion, Fault, GenerationRequest, Message, Promp
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease
 from jobs.usage import Usage
+from jobs.writing.cleaning import CleanedOutput
 from workers.worker.attempt import Attempt
 
 
@@ -160,7 +161,7 @@ def test_params_that_do_not_go_together_fail_the_row(fields: dict[str, object], 
 
 def test_a_stored_request_that_does_not_fit_its_kind_fails_the_row() -> None:
     attempt = attempt_for(["a"])
-    object.__setattr__(attempt.row, "request", {"words": 5})
+    attempt.row = attempt.row._replace(request={"words": 5})
     with pytest.raises(RowError, match="does not fit kind echo") as raised:
         attempt.start()
     assert raised.value.code == "bad_record"
@@ -319,3 +320,39 @@ def end_of_cut_answers(name: str, reason: str, of_thoughts: int) -> tuple[str, s
         except CheckFailed as error:
             return error.code if not error.retryable else "", error.message, tries
     raise AssertionError("the row did not fail")
+
+
+class Cleaned(CleanedOutput):
+    text: str
+
+
+class Cleaner(Echo):
+    """A kind that takes `Title: ` off each answer."""
+
+    output_type = Cleaned  # type: ignore[assignment]
+
+    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], BaseModel]:
+        assert isinstance(request, EchoRequest)
+        answers = yield [Prompt(text=word, label=word) for word in request.words]
+        texts = [answer.text.removeprefix("Title: ") for answer in answers]
+        removed = {
+            word: ["Title:"] for word, a in zip(request.words, answers, strict=True) if a.text.startswith("Title:")
+        }
+        return Cleaned(text=" ".join(texts)).with_removed(removed)
+
+
+def test_the_receipt_has_what_the_kind_took_off() -> None:
+    attempt = replace(attempt_for(["a", "b"]), kind=Cleaner())
+    first, second = attempt.start()
+    attempt.receive(answer(first, "Tea"))
+    assert "removed" not in attempt.receipt
+    attempt.receive(answer(second, "Title: Tea"))
+    assert attempt.receipt["removed"] == {"b": ["Title:"]}
+
+
+def test_the_receipt_names_nothing_that_was_taken_off_if_nothing_was() -> None:
+    attempt = replace(attempt_for(["a"]), kind=Cleaner())
+    [request] = attempt.start()
+    attempt.receive(answer(request, "Tea"))
+    assert attempt.output == Cleaned(text="Tea")
+    assert "removed" not in attempt.receipt

@@ -32,6 +32,25 @@ def test_only_the_first_fault_of_an_outage_is_logged() -> None:
     ]
 
 
+def test_each_outage_has_its_end_in_the_log() -> None:
+    """One that passes into another has ended. A damaged file has no end that a worker could notice."""
+    outage = Outage()
+    with capture_logs() as logs:
+        outage.log(QueueUnavailable("does not answer"))
+        outage.log(StoreUnavailable("is full"))
+        outage.log_end()
+        outage.log_end()
+        outage.log(StoreDamaged("is torn"))
+        outage.log_end()
+    assert [log["event"] for log in logs] == [
+        "queue.unavailable",
+        "queue.back",
+        "store.unavailable",
+        "store.back",
+        "store.damaged",
+    ]
+
+
 @pytest.mark.parametrize(
     ("error", "event"),
     [

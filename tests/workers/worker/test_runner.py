@@ -45,6 +45,16 @@ def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, unt
     assert first["usage"]["charge"] > 0
 
 
+def test_a_worker_that_has_ended_is_shown_no_more(night: WorkerNight, until: Callable[..., Any]) -> None:
+    """Also one that had rows in hand, which it gave back."""
+    night.accept(5)
+    night.start(StubEngine(StubOptions(step_s=0.5)))
+    until(lambda: any(worker.running for worker in night.queue.snapshot(LANE).workers), 20, "a worker with rows")
+    night.stop()
+    assert night.queue.snapshot(LANE).workers == []
+    assert night.queue.snapshot(LANE).ready == 5
+
+
 def test_requests_and_receipts_say_how_a_prompt_was_rendered(night: WorkerNight, until: Callable[..., Any]) -> None:
     """A request has the time when its batch was accepted, and the receipt the hash that the engine gives."""
     batch = night.accept(2)

@@ -1,0 +1,46 @@
+"""Shows jobs/printable.py, and that what a command prints of others' texts cannot steer a terminal."""
+
+from collections.abc import Callable
+
+import pytest
+
+from jobs.commands.session import Session
+from jobs.printable import one_line, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain ä 東京 🍵 👩\u200d🔬", "plain ä 東京 🍵 👩\u200d🔬"),
+        ("\tone\ntwo", "\tone\ntwo"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x1b[2J\x1b]52;c;ZXZpbA==\x07", "\\x1b[2J\\x1b]52;c;ZXZpbA==\\x07"),
+        ("100 rows\rall is well", "100 rows\\x0dall is well"),
+        ("a\x08\x7f\x00b", "a\\x08\\x7f\\x00b"),
+        ("\x9b31m \x85 \x9d0;x\x9c", "\\x9b31m \\x85 \\x9d0;x\\x9c"),
+        ("user\u202egnp.exe\u2066x", "user\\u202egnp.exe\\u2066x"),
+        ("one\u2028two\u2029", "one\\u2028two\\u2029"),
+        ("עברית\u200f, العربية", "עברית\u200f, العربية"),
+        ("\udcff in a file's name", "\\udcff in a file's name"),
+    ],
+)
+def test_a_text_is_printed_without_what_steers_a_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert one_line(text) == shown.replace("\n", "\\n")
+
+
+@pytest.mark.parametrize(
+    ("print_it", "stream"),
+    [(lambda session, text: session.say(text), "err"), (lambda session, text: session.write(text), "out")],
+)
+def test_a_session_prints_no_control_character(
+    capsys: pytest.CaptureFixture[str], print_it: Callable[[Session, str], None], stream: str
+) -> None:
+    print_it(Session(), "row 7 (\x1b[31mred\x9b0m\x07\r): failed")
+    printed = getattr(capsys.readouterr(), stream)
+    assert printed == "row 7 (\\x1b[31mred\\x9b0m\\x07\\x0d): failed\n"
+
+
+def test_a_message_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Session().say("rows.jsonl\nnightpress: all rows were accepted: no such file")
+    assert capsys.readouterr().err == "rows.jsonl\\nnightpress: all rows were accepted: no such file\n"

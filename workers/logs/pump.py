@@ -1,0 +1,63 @@
+"""The program that writes the standard error of a command which logs JSON. It runs as a child process, with nothing but Python.
+
+It is the only writer there, so that no line is cut by another. Its arguments are two file descriptors. From the first it reads
+whole events, and writes them as they are. From the second it reads what libraries print on file descriptor 2, in C++ too, and
+makes an event of each line. It outlives the command, and so writes what a crash printed last.
+"""
+
+import json
+import os
+import re
+import select
+import sys
+import time
+
+IDLE_S = 0.5
+"""Seconds. When the command has ended, the program ends once nothing was printed for this long."""
+ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
+"""Colours and other commands to a terminal, which are left out."""
+LONGEST = 1 << 20
+"""Bytes. A longer line is cut into several events."""
+
+
+def main() -> None:
+    """Copy until both descriptors are at their end, or the command has ended and nothing more comes."""
+    events, text = int(sys.argv[1]), int(sys.argv[2])
+    rests = {events: b"", text: b""}
+    while rests:
+        ready = select.select(list(rests), [], [], None if events in rests else IDLE_S)[0]
+        if not ready:
+            break
+        for source in ready:
+            read = os.read(source, 1 << 16)
+            lines = (rests[source] + read).split(b"\n")
+            rests[source] = lines.pop()
+            if not read or len(rests[source]) > LONGEST:
+                lines.append(rests[source])
+                rests[source] = b""
+            if not read:
+                del rests[source]
+            for line in lines:
+                write(line if source == events else as_event(line))
+    for rest in rests.values():
+        write(as_event(rest))
+
+
+def as_event(line: bytes) -> bytes:
+    """Return the event that stands for a printed line; empty for a line without text."""
+    text = ANSI.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace").rstrip()
+    if not text:
+        return b""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() // 1_000 % 1_000_000:06d}Z"
+    return json.dumps({"text": text, "event": "process.printed", "level": "warning", "timestamp": at}).encode()
+
+
+def write(line: bytes) -> None:
+    """Write one line on standard error, all of it."""
+    left = line + b"\n" if line else b""
+    while left:
+        left = left[os.write(2, left) :]
+
+
+if __name__ == "__main__":
+    main()
