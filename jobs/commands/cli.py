@@ -88,12 +88,11 @@ def main(args: Sequence[str] | None = None, session: Session | None = None) -> i
         return ended.code if isinstance(ended.code, int) else 1
     except NightpressError as error:
         message = " ".join(str(error).split())
-        if error.has_lines:  # a heading and a line for each fault, for a person to read
-            session.say(f"nightpress: {error}")
-        elif logs.is_json():
+        if logs.is_json():
             logs.logger().error("command.failed", error=message, status=error.exit_status)
         else:
-            session.say(f"nightpress: {message}")
+            for line in f"nightpress: {error}".splitlines() if error.has_lines else [f"nightpress: {message}"]:
+                session.say(line)
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
