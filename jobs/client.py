@@ -120,11 +120,11 @@ class Client:
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format.
+                output_url, output_format, format, map, extra, header, header_row.
 
         Raises:
-            RequestError: There are no rows, an option is wrong, or a row is bad and `strict` is given (StrictRefused, which holds
-                the faults). Nothing was accepted.
+            RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
+                `strict` is given and a row is bad; both hold the faults. Nothing was accepted.
             ConflictError: Another batch has the id already.
             StoreUnavailable: The storage or the source does not answer. If the batch may have been accepted all the same, the
                 message says so.

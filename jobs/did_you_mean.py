@@ -27,11 +27,11 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
     return same[0] if len(same) == 1 else None
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like `name`; None if no known name is close to it."""
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like `name`; None if none is like it by `cutoff` or more (1: the same name)."""
     if len(name) > LONGEST_NAME:
         return None
-    alike = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    alike = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return alike[0] if alike else None
 
 

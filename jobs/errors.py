@@ -27,9 +27,13 @@ from typing import Final
 
 
 class NightpressError(Exception):
-    """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy."""
+    """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy.
+
+    If `has_lines` is true, it is a heading and a line for each fault.
+    """
 
     exit_status: int = 1
+    has_lines: bool = False
 
 
 class RequestError(NightpressError):

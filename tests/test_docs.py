@@ -112,6 +112,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
         Path(name).write_bytes(rows)
     Path("inbox").mkdir()
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
+    Path("products.csv").write_text("Handle,Title,Vendor,Price\ntea,Green tea,Leaf,9\n")
     store = open_store(settings.store_url)
     queue = RedisQueue.from_settings(settings, store)
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), settings.prices)

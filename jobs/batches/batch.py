@@ -62,7 +62,8 @@ class Batch(_Record):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
-    `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind.
+    `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are the
+    columns of the user's file that were taken along in the metadata, and that tables of results have again.
     """
 
     batch_id: str
@@ -79,6 +80,7 @@ class Batch(_Record):
     kinds: Mapping[str, Rows] = {}
     lanes: Mapping[LaneName, LaneInput]
     options: Mapping[str, str] = {}
+    extra_columns: tuple[str, ...] = ()
     full_sha256: Sha256
     created_at: Moment
 

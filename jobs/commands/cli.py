@@ -91,7 +91,8 @@ def main(args: Sequence[str] | None = None, session: Session | None = None) -> i
         if logs.is_json():
             logs.logger().error("command.failed", error=message, status=error.exit_status)
         else:
-            session.say(f"nightpress: {message}")
+            for line in f"nightpress: {error}".splitlines() if error.has_lines else [f"nightpress: {message}"]:
+                session.say(line)
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED

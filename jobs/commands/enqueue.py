@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import input_file as opt
 from jobs.commands.session import Session
-from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
@@ -27,22 +26,15 @@ def register(app: typer.Typer) -> None:
 
 def enqueue(
     ctx: typer.Context,
-    file: Annotated[
-        str,
-        typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
-    ],
-    kind: Annotated[
-        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
-    ] = None,
-    override_model: Annotated[
-        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
-    ] = False,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
-    ] = None,
+    file: opt.File,
+    kind: opt.Kind = None,
+    model: opt.Model = None,
+    override_model: opt.OverrideModel = False,
+    set_: opt.Set = None,
+    map_: opt.Map = None,
+    extra: opt.Extra = None,
+    header: opt.Header = None,
+    header_row: opt.HeaderRow = None,
     name: Annotated[str | None, typer.Option(help="The beginning of the id.  [default: the file's name]")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant of rows that name none: who is billed.")] = None,
     priority: Annotated[int, typer.Option(min=0, max=9, help="9 goes first.")] = 4,
@@ -52,15 +44,13 @@ def enqueue(
     publish_at: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Publish what is ready then; the rest follows as round 2.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")] = None,
+    limit: opt.Limit = None,
     output_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where published outputs go; with / at the end, a folder.")
     ] = None,
     output_format: Annotated[ResultForm, typer.Option(help="The format of the outputs there.")] = ResultForm.JSONL,
-    format_: Annotated[
-        InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
+    form: opt.Format = None,
+    strict: opt.Strict = False,
     again: Annotated[bool, typer.Option("--again", help="Make a new batch, even if the run key has one.")] = False,
     run_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same rows with the same key are one batch.")
@@ -72,14 +62,22 @@ def enqueue(
 ) -> None:
     """Make a batch of a file, and print the batch's id.
 
-    Workers find the batch by themselves. A row that cannot be accepted becomes a failed row, and harms no other.
+    Workers find the batch by themselves. A row that cannot be accepted becomes a failed row, and harms no other. If every
+    row is bad, no batch is made.
     """
     session: Session = ctx.obj
     options: EnqueueOptions = {
-        "kind": kind,
-        "model": model,
-        "override_model": override_model,
-        "fields": set_,
+        **opt.input_options(
+            kind=kind,
+            model=model,
+            override_model=override_model,
+            set_=set_,
+            map_=map_,
+            extra=extra,
+            header=header,
+            header_row=header_row,
+            form=form,
+        ),
         "name": name,
         "tenant": tenant,
         "priority": priority,
@@ -89,18 +87,11 @@ def enqueue(
         "strict": strict,
         "output_url": output_url,
         "output_format": output_format,
-        "format": format_,
     }
     if dry_run:
         _estimate(session, file, options, as_json=as_json)
         return
-    from jobs.intake.accept import StrictRefused
-
-    try:
-        accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
-    except StrictRefused as refused:  # only this error has several lines: a line for each bad row
-        session.say(f"nightpress: {refused}")
-        raise typer.Exit(refused.exit_status) from None
+    accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
     _report(session, accepted)
     session.write(accepted.id, at_once=True)
     _say_if_queue_is_away(session)

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import input_file as opt
 from jobs.commands.session import Session
 from jobs.errors import RequestError
-from jobs.formats.input_format import InputFormat
 
 
 def register(app: typer.Typer) -> None:
@@ -20,23 +19,17 @@ def register(app: typer.Typer) -> None:
 
 def preview(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="As for enqueue.")],
-    kind: Annotated[
-        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
-    ] = None,
-    override_model: Annotated[
-        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
-    ] = False,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
-    ] = None,
+    file: opt.File,
+    kind: opt.Kind = None,
+    model: opt.Model = None,
+    override_model: opt.OverrideModel = False,
+    set_: opt.Set = None,
+    map_: opt.Map = None,
+    extra: opt.Extra = None,
+    header: opt.Header = None,
+    header_row: opt.HeaderRow = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 5,
-    form: Annotated[
-        InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
-    ] = None,
+    form: opt.Format = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
     """Show the prompts of the first rows.
@@ -47,20 +40,33 @@ def preview(
     from jobs.commands.views.preview import lines
     from jobs.formats.detection import records
     from jobs.formats.source import InputLimits, decompressed, open_source
-    from jobs.intake.accept import IntakeOptions, row_reader
+    from jobs.intake.accept import row_reader
+    from jobs.intake.column_options import checked_fields
     from jobs.intake.row_reader import RowFault
+    from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
 
     session: Session = ctx.obj
     settings, kinds = session.settings, session.client.kinds
-    reader = row_reader(
-        IntakeOptions(kind=kind, model=model, override_model=override_model, set=tuple(set_ or ())), kinds, settings
+    given = opt.input_options(
+        kind=kind,
+        model=model,
+        override_model=override_model,
+        set_=set_,
+        map_=map_,
+        extra=extra,
+        header=header,
+        header_row=header_row,
+        form=form,
     )
+    options = intake_options(given, clock=session.clock)
+    reader = row_reader(options, kinds, settings)
+    columns = checked_fields(options.columns, reader.known)
     faults, rows = 0, 0
     with ExitStack() as files:
         opened = files.enter_context(open_source(file, settings.options_for(file)))
         text = files.enter_context(decompressed(opened, InputLimits.of(settings, opened)))
-        for shown in previews(records(text, reader, form), reader, kinds, settings, limit):
+        for shown in previews(records(text, reader, options.form, columns), reader, kinds, settings, limit):
             rows += 1
             if isinstance(shown, RowFault):
                 faults += 1

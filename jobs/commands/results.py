@@ -100,7 +100,7 @@ def _write_file(
 def _columns(session: Session, batch: Batch) -> Sequence[Column]:
     from jobs.formats.results.tables import columns
 
-    return columns(batch.kinds, session.client.kinds)
+    return columns(batch.kinds, session.client.kinds, batch.extra_columns)
 
 
 def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Cells: reads the text of a CSV's cell as a value of its field's type.
+"""Cells: splits a line of a CSV into cells, and reads the text of a cell as a value of its field's type.
 
 Numbers and truth values are read as such, lists are split on `|`, objects are JSON, and the column `metadata.NAME` holds one
 value of the metadata. If a cell cannot be read as its type, its value stays a text, and a remark of the record holds the
@@ -12,15 +12,21 @@ an integer. If its field is a number, the cell is refused too, unless the limits
 An apostrophe that guards a formula (see `formulas`) is taken off.
 """
 
+import csv
+import io
 import math
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from enum import Enum
+from typing import Any, Final
 
+from jobs.formats.columns import NO_CHOICE, Columns, Fields, Placer, merged
 from jobs.formats.formulas import unguarded
-from jobs.formats.json_lines import Finding, read_value
+from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, read_value
 from jobs.formats.record import Record
+
+csv.field_size_limit(2 * MAX_ROW_BYTES)
 
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,20})(?:[.,]0+)?")
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,11}(?:[.,][0-9]{1,11})?[eE]\+?0?[0-9]")
@@ -30,31 +36,12 @@ _AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?:\.[0-9]{3}){2,5}|(?:,[0-9]{3}){2,5})")
 _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_METADATA: Final = "metadata."
 _NUMBER_CHARACTERS: Final = 100
 """A cell that is longer is no number. To look for one would take a time that grows with the square of the length."""
 _KINDS: Final = 64
 """The ways to read the cells of this many kinds are kept. A file may name any number of kinds."""
 _SHOWN_CHARACTERS: Final = 40
 """A message quotes at most this many characters of a cell."""
-
-
-class Fields(Protocol):
-    """The fields that rows may have. The JSON schema of a field decides how its cells are read."""
-
-    @property
-    def known(self) -> Container[str]:
-        """The names of the fields of all kinds."""
-        ...
-
-    def of_kind(self, name: str | None) -> Mapping[str, Any]:
-        """Return field -> JSON schema, for rows of the kind `name`. The name None is for rows that name no kind."""
-        ...
-
-
-def is_known(name: str, known: Container[str]) -> bool:
-    """Whether the name of a column is that of a field."""
-    return name in known or name.startswith(_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,51 +52,53 @@ class _Cell:
     wanted: str = ""
 
 
+_TEXT: Final = _Cell(str)
+
+
 class Cells:
     """Turns the cells of rows into fields.
 
     Args:
         names: The names of the columns, in their order.
         fields: The fields that rows may have.
+        columns: Which column is which field.
     """
 
-    def __init__(self, names: Sequence[str], fields: Fields) -> None:
-        self._names = names
-        self._fields = fields
-        self._of_kind: dict[str | None, list[_Cell]] = {}
+    def __init__(self, names: Sequence[str], fields: Fields, columns: Columns = NO_CHOICE) -> None:
+        self._names = tuple(names)
+        self._placer = Placer(columns, fields, is_table=True)
+        self._of_kind: dict[str | None, Mapping[str, _Cell]] = {}
 
     def record(self, line: int, raw: bytes, cells: Sequence[str]) -> Record:
         """Return the record of a row that begins at this line."""
         if any(cell.strip() for cell in cells[len(self._names) :]):
             message = f"the row has {len(cells)} cells, and the header {len(self._names)}: put a cell with a delimiter in quotes"
             return Record(line, raw, Finding("not_csv", None, message))
-        given = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
-        if "" in given:
-            message = "a column without a name has a cell with text: name the column, or empty the cell"
-            return Record(line, raw, Finding("unknown_field", None, message))
+        row = {name: cell for name, cell in zip(self._names, cells, strict=False) if cell.strip()}
+        placed = self._placer.placed(row)
+        if isinstance(placed, Finding):
+            return Record(line, raw, placed, columns=self._names)
+        readers = self._readers(placed.kind)
         values: dict[str, Any] = {}
         remarks: dict[str, str] = {}
-        for name, cell in zip(self._names, self._types(given.get("kind", "").strip() or None), strict=True):
-            if name not in given:
-                continue
-            text = unguarded(given[name])
-            if name.startswith(_METADATA):
-                values.setdefault("metadata", {})[name.removeprefix(_METADATA)] = text
-                continue
-            values[name] = cell.read(text)
-            if isinstance(values[name], Finding):
-                found = values[name]._replace(field=name + values[name].field.removeprefix("value"))
-                return Record(line, raw, found, custom_id=given.get("custom_id"))
-            if cell.wanted and isinstance(values[name], str):
-                remarks[name] = _remark(text.strip(), cell.wanted)
-        return Record(line, raw, values, remarks=remarks)
+        for field, given in placed.values.items():
+            text, cell = unguarded(given), readers.get(field, _TEXT)
+            values[field] = cell.read(text)
+            if isinstance(values[field], Finding):
+                found = values[field]
+                path = placed.names.get(field, field) + found.field.removeprefix("value")
+                return Record(line, raw, found._replace(field=path), custom_id=placed.values.get("custom_id"))
+            if cell.wanted and isinstance(values[field], str):
+                remarks[field] = _remark(text.strip(), cell.wanted)
+        metadata = {name: unguarded(text) for name, text in placed.metadata.items()}
+        whole = merged(values, metadata)
+        return Record(line, raw, whole, placed.names, remarks, values.get("custom_id"), placed.extra, self._names)
 
-    def _types(self, kind: str | None) -> list[_Cell]:
+    def _readers(self, kind: str | None) -> Mapping[str, _Cell]:
         if kind not in self._of_kind:
             if len(self._of_kind) == _KINDS:
                 self._of_kind.clear()
-            schemas = self._fields.of_kind(kind)
-            self._of_kind[kind] = [_cell(schemas.get(name, {})) for name in self._names]
+            self._of_kind[kind] = {name: _cell(schema) for name, schema in self._placer.schemas(kind).items()}
         return self._of_kind[kind]
 
 
@@ -130,7 +119,7 @@ def _cell(schema: Mapping[str, Any]) -> _Cell:
         return _Cell(lambda text: _number(text.strip(), text, limit), "a number")
     if types == {"boolean"}:
         return _Cell(lambda text: _TRUTH.get(text.strip().casefold(), text), "true or false")
-    return _Cell(str)
+    return _TEXT
 
 
 def _item(cell: _Cell, part: str) -> Any:
@@ -192,3 +181,43 @@ def _json(cell: str, opens: str, otherwise: Any) -> Any:
     if isinstance(value, Finding):
         return value if value.code == "duplicate_key" and value.field is not None else otherwise
     return value
+
+
+class Quote(Enum):
+    """The state of quotes at the end of a line. BROKEN: text follows a quote that should end the cell."""
+
+    CLOSED = 0
+    OPEN = 1
+    BROKEN = 2
+
+
+def quote_at_end(text: str, delimiter: str, *, within: bool = False) -> Quote:
+    """Return the state of quotes at the end of a line. With `within`, the line begins inside a quoted cell."""
+    if '"' not in text:
+        return Quote.OPEN if within else Quote.CLOSED
+    at, open_ = 0, within
+    while True:
+        if open_:
+            at = text.find('"', at)
+            while at >= 0 and text[at + 1 : at + 2] == '"':
+                at = text.find('"', at + 2)
+            if at < 0:
+                return Quote.OPEN
+            if within and text[at + 1 : at + 2] not in (delimiter, "\r", "\n", ""):
+                return Quote.BROKEN
+            within = False
+        elif text[at : at + 1] == '"':
+            at, open_ = at + 1, True
+            continue
+        at = text.find(delimiter, at)
+        if at < 0:
+            return Quote.CLOSED
+        at, open_ = at + 1, False
+
+
+def split_line(text: str, delimiter: str) -> list[str] | Finding:
+    """Return the cells of a line or of several lines of one row; a Finding if they are not a row of a CSV."""
+    try:
+        return next(csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter), [])
+    except csv.Error as error:
+        return Finding("not_csv", None, f"the line is not a row of a CSV: {error}")

@@ -28,8 +28,10 @@ BLANK_LINES: Final = 1_000_000
 EXACT: Final = 1 << 53
 """From this absolute value on, a number with a decimal point or an exponent may stand for several integers."""
 
-_BOM: Final = b"\xef\xbb\xbf"
-_HELD_BYTES: Final = MAX_ROW_BYTES + len(_BOM) + len(b"\r\n") + 1
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark in UTF-8. It stands at the beginning of a file, and so at the joint of files that were put together."""
+_JOINT: Final = re.compile(rb"(?<=\})\s*\xef\xbb\xbf\s*(?=\{)")
+_HELD_BYTES: Final = MAX_ROW_BYTES + len(BOM) + len(b"\r\n") + 1
 _AS_ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER: Final = b"0" * 19
 """As many zeros as the shortest integer beyond 64 bits has digits. To find such integers, all digits of a line are turned into
@@ -51,7 +53,7 @@ class Finding(NamedTuple):
 
 
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield each line with its number, from 1. A byte order mark before the first line is removed.
+    """Yield each line with its number, from 1. A byte order mark before a line is removed.
 
     `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short. Raises
     RequestError if an input passes its limits of lines or of the length of a line.
@@ -68,7 +70,7 @@ def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, by
                 raise RequestError(
                     f"{limits.name}: nine tenths of its first {number:,} lines are blank: take them out; nothing was accepted"
                 )
-        yield number, raw.removeprefix(_BOM) if number == 1 else raw
+        yield number, raw.removeprefix(BOM)
 
 
 def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -77,7 +79,19 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
             yield number, line  # it may be blank, but its rest is not held
         elif line and not line.isspace():
-            yield number, line.rstrip(b"\r\n")
+            for part in _JOINT.split(line) if _is_joint(line) else (line,):
+                yield number, part.rstrip(b"\r\n")
+
+
+def _is_joint(line: bytes) -> bool:
+    """Whether a file ended in this line and another began: a byte order mark stands between two objects."""
+    if BOM not in line or not _JOINT.search(line):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return True
+    return False  # it stands in a text
 
 
 def read_object(raw: bytes) -> dict[str, Any] | Finding:

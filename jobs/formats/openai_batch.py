@@ -7,9 +7,9 @@ is that of https://platform.openai.com/docs/api-reference/batch, which vLLM, Azu
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-from jobs.formats.json_lines import Finding, as_integer, numbered, read_object
+from jobs.formats.json_lines import Finding, as_integer, read_object
 from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
 from jobs.formats.record import Record, unread
@@ -35,9 +35,9 @@ def is_line(values: Mapping[str, Any]) -> bool:
     return "url" in values and "body" in values
 
 
-def records(lines: Iterable[bytes] | BinaryIO) -> Iterator[Record]:
-    """Yield the records of a batch file."""
-    for line, raw in numbered(lines):
+def records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
+    """Yield the records of a batch file. `rows` are the bytes of each row with its line."""
+    for line, raw in rows:
         values = read_object(raw)
         yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs.errors import RequestError
+from jobs.formats.columns import NO_CHOICE, Columns, check_columns
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, unkept
 from jobs.formats.record import Record
 from jobs.formats.source import RATIO_COUNTS_FROM, InputLimits, limits_of
@@ -35,8 +36,10 @@ _UNHELD: Final = (ValueError, OverflowError, decimal.InvalidOperation)
 REMEDY: Final = "Parquet needs an extra: install it with pip install 'nightpress[parquet]'"
 
 
-def records(file: BinaryIO) -> Iterator[Record]:
-    """Yield the records of a Parquet file; a null is an absent field. Raises RequestError if the file is damaged.
+def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
+    """Yield the records of a Parquet file by its own columns; a null is an absent field.
+
+    Raises RequestError if the file is damaged, or lacks a column that `columns` names.
 
     A Parquet file is read from its end, and `file` may be a stream, so it is copied to a scratch file first.
     """
@@ -52,10 +55,12 @@ def records(file: BinaryIO) -> Iterator[Record]:
                 raise RequestError(
                     f"the Parquet file has the column {twice!r} twice: remove one of them; nothing was accepted"
                 )
+            check_columns(names, columns)
             _check_limits(opened.metadata, size, limits_of(file))
             rows = max(1, min(ROWS, CELLS // max(1, len(names))))
             values = chain.from_iterable(map(_rows, opened.iter_batches(batch_size=rows, use_threads=False)))
-            yield from starmap(_record, enumerate(values, start=1))
+            for record in starmap(_record, enumerate(values, start=1)):
+                yield record._replace(columns=names)
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise RequestError(

@@ -1,6 +1,6 @@
 """A record: the fields of one row of an input file of any format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +19,8 @@ class Record(NamedTuple):
             Messages use the path in the file.
         remarks: Field -> the message that a user gets if the field has the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
+        extra: The columns that were taken along in the metadata.
+        columns: The names of the columns in the file, if they may be others than those of `values`.
     """
 
     line: int
@@ -27,6 +29,8 @@ class Record(NamedTuple):
     names_in_file: Mapping[str, str] = {}
     remarks: Mapping[str, str] = {}
     custom_id: Any = None
+    extra: Sequence[str] = ()
+    columns: Sequence[str] = ()
 
     def path_in_file(self, field: str | None) -> str | None:
         """Return the path that a field of a request has in the file. If `field` is None, return None."""

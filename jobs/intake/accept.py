@@ -1,8 +1,8 @@
 """Intake: turns a file of requests into an accepted batch, in bounded memory.
 
-A row that cannot be accepted becomes a failed row at once, and harms no other row. With `strict` the whole file is refused
-instead, and nothing is stored. The same rows, tenant, options and run key give the same id, and so the same batch (rule 4 of
-jobs/PROTOCOL.md).
+A row that cannot be accepted becomes a failed row at once, and harms no other row. If no row can be accepted, or with `strict` if
+one row cannot, the whole file is refused instead, and nothing is stored. The same rows, tenant, options and run key give the same
+id, and so the same batch (rule 4 of jobs/PROTOCOL.md).
 """
 
 import re
@@ -21,13 +21,16 @@ from jobs.batches.batch import Batch
 from jobs.batches.rounds import now
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
+from jobs.formats.columns import NO_CHOICE, Columns
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
 from jobs.formats.input_format import InputFormat
-from jobs.formats.json_lines import Finding, read_value
+from jobs.formats.json_lines import Finding, numbered, read_value
 from jobs.formats.record import Record
 from jobs.formats.source import InputLimits, decompressed, open_source, source_name
 from jobs.intake.batch_files import write_batch
+from jobs.intake.column_options import checked_fields, typed
+from jobs.intake.refusals import StrictRefused
 from jobs.intake.row_reader import TENANT, RowDefaults, RowFault, RowReader
 from jobs.intake.staging import NAMES_IN_MEMORY, Staging
 from jobs.kinds.kind import Kind
@@ -61,6 +64,7 @@ class IntakeOptions:
     output_url: str | None = None
     output_form: str | None = None
     override_model: bool = False
+    columns: Columns = NO_CHOICE
 
     def typed(self) -> dict[str, str]:
         """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch."""
@@ -78,6 +82,7 @@ class IntakeOptions:
             "output_url": self.output_url,
             "output_form": self.output_form,
             "override_model": self.override_model or None,
+            **typed(self.columns),
         }
         return {name: str(value) for name, value in values.items() if value is not None}
 
@@ -93,17 +98,6 @@ class Accepted:
     batch: Batch
     created: bool
     faults: Sequence[RowFault]
-
-
-class StrictRefused(RequestError):
-    """A file with bad lines was refused, as `strict` asks."""
-
-    def __init__(self, faults: Sequence[RowFault], total: int) -> None:
-        more = [f"and {total - len(faults):,} more"] if total > len(faults) else []
-        head = f"{total:,} bad line{'s' * (total != 1)}, nothing was accepted:"
-        super().__init__("\n".join([head, *(str(fault) for fault in faults), *more]))
-        self.faults = faults
-        self.total = total
 
 
 def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings: Settings, run_key: str) -> Accepted:
@@ -128,7 +122,8 @@ def accept(
     """Make a batch of a binary file in any format, or of lines of JSON. If the same batch was made before, return that batch.
 
     Raises:
-        RequestError: Nothing can be accepted.
+        RequestError: Nothing can be accepted. It is AllRefused if every row is refused, StrictRefused if `strict` is set and a
+            row is refused; both hold the faults.
         ConflictError: Another batch has the id.
         StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
             a batch that may have been accepted.
@@ -154,10 +149,11 @@ def staged(
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
     reader = row_reader(options, kinds, settings)
+    columns = checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             staging = Staging(Path(scratch), settings, names_in_memory)
-            with closing(staging), _records(lines, reader, options.form, settings) as records:
+            with closing(staging), _records(lines, reader, options.form, columns, settings) as records:
                 staging.fill(records, reader, options.limit)
             yield staging
     except (OSError, sqlite3.Error) as error:
@@ -175,13 +171,17 @@ def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Sett
 
 @contextmanager
 def _records(
-    lines: Iterable[bytes] | BinaryIO, reader: RowReader, form: InputFormat | None, settings: Settings
+    lines: Iterable[bytes] | BinaryIO,
+    reader: RowReader,
+    form: InputFormat | None,
+    columns: Columns,
+    settings: Settings,
 ) -> Iterator[Iterator[Record]]:
     if hasattr(lines, "read"):
         with decompressed(cast("BinaryIO", lines), InputLimits.of(settings, lines)) as file:
-            yield records_of(file, reader, form)
+            yield records_of(file, reader, form, columns)
     else:
-        yield json_records(lines)
+        yield json_records(numbered(lines), reader, columns)
 
 
 def _accepted(
@@ -198,6 +198,7 @@ def _accepted(
         )
     if options.strict and staging.refused:
         raise StrictRefused(staging.faults, staging.refused)
+    staging.require_rows()
     batch = _batch(staging, options, options.tenant or settings.tenant, run_key, clock())
     batch, created = write_batch(store, batch, staging)
     return Accepted(batch, created, staging.faults)
@@ -223,6 +224,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         refused=staging.refused,
         kinds=staging.kinds,
         lanes=staging.lanes(),
+        extra_columns=tuple(staging.extra),
         options=typed,
         full_sha256=full,
         created_at=created_at,

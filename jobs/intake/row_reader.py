@@ -6,7 +6,7 @@ row are clipped in its fault, so that the fault stays small.
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -21,6 +21,7 @@ from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
+from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 from jobs.template_kwargs import TemplateKwargs
@@ -143,7 +144,7 @@ class RowReader:
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
 
     @cached_property
-    def known(self) -> Container[str]:
+    def known(self) -> Collection[str]:
         """The names of the fields that any row may have, and of the fields of all kinds."""
         return _ANY.union(*(kind.request_type.model_fields for kind in self._kinds.values()))
 
@@ -155,6 +156,18 @@ class RowReader:
         kind = self._kind_named(name or self._defaults.given.get("kind", self._defaults.kind))
         own = _schemas(kind.request_type) if kind else {}
         return {**own, **_schemas(Envelope)}
+
+    def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
+        """Return a sentence that names the fields of a kind, and how to take them from these columns.
+
+        If `kind` is None, the rows have the default kind. If there is none either, the sentence names the kinds.
+        """
+        found = self._kind_named(kind or self._defaults.given.get("kind", self._defaults.kind))
+        if found is None:
+            return f"Give --kind, one of {', '.join(sorted(self._kinds))}, and then --map FIELD=COLUMN for its fields"
+        own = found.request_type.model_fields
+        needed = [name for name, field in own.items() if field.is_required() and name not in self._defaults.given]
+        return of_fields(found.name, needed, [*own, *Envelope.model_fields], columns)
 
     def read(self, record: Record, row: int) -> RowRequest | RowFault:
         """Return the request of a record, or a fault if the row is refused. `row` is the number of the row in the batch."""
@@ -176,7 +189,10 @@ class RowReader:
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
             return read
-        return _fault([record.in_terms_of_file(finding) for finding in read], row, line, kind.name, custom_id)
+        found = [
+            record.in_terms_of_file(finding) for finding in advised(read, record, kind.name, self.of_kind(kind.name))
+        ]
+        return _fault(found, row, line, kind.name, custom_id)
 
     def _kind_named(self, name: Any) -> Kind | None:
         """Return the kind that a name means: `Social post` means `social_post`. None if the name means no kind."""

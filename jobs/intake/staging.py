@@ -17,7 +17,10 @@ import orjson
 from jobs.batches.batch import LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
+from jobs.formats.columns import listed
+from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
+from jobs.intake.refusals import AllRefused, FaultGroups
 from jobs.intake.row_reader import RowFault, RowReader
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
@@ -29,6 +32,11 @@ NAMES_IN_MEMORY: Final = 100_000
 """At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
 
+EXTRA_COLUMNS: Final = 1_000
+"""At most about this many columns that were taken along become columns of results. All of them are in the metadata."""
+
+_OF_COLUMNS: Final = frozenset({"unknown_field", "missing_field"})
+"""Codes of faults that another choice of columns may mend."""
 _DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"
@@ -52,6 +60,9 @@ class Staging:
         self.faults: list[RowFault] = []
         self.kinds: dict[str, int] = {}
         self.codes: dict[str, int] = {}
+        self.extra: dict[str, None] = {}
+        self._groups = FaultGroups()
+        self._advice = ""
         self._folder = folder
         self._settings = settings
         self._files = ExitStack()
@@ -66,12 +77,22 @@ class Staging:
         for record in islice(records, limit):
             result = reader.read(record, self.rows)
             if isinstance(result, RowRequest):
-                result = self._unless_named_before(result)
+                result = self._unless_named_before(result, record)
             if isinstance(result, RowRequest):
                 self._keep(result)
+                if record.extra and len(self.extra) < EXTRA_COLUMNS:
+                    self.extra.update(dict.fromkeys(record.extra))
             else:
                 self._refuse(result, record.raw)
+                if not self._advice and result.code in _OF_COLUMNS and not isinstance(record.values, Finding):
+                    columns = record.columns or tuple(record.values)
+                    self._advice = f"The columns are {listed(columns)}. {reader.advice(columns, result.kind)}"
             self.rows += 1
+
+    def require_rows(self) -> None:
+        """Raise AllRefused if every row was refused."""
+        if self.refused == self.rows:
+            raise AllRefused(self.faults, self.refused, self._groups.largest_first(), self._advice)
 
     def close(self) -> None:
         """Write everything to disk, and close the files."""
@@ -115,7 +136,7 @@ class Staging:
                     error["custom_id_of_line"] = line
                 marked.write(orjson.dumps([row, kind, custom_id, error]) + b"\n")
 
-    def _unless_named_before(self, request: RowRequest) -> RowRequest | RowFault:
+    def _unless_named_before(self, request: RowRequest, record: Record) -> RowRequest | RowFault:
         """Return the request, or a fault if an accepted row before it has the same custom_id.
 
         If only a refused row before it has the same custom_id, the request is returned.
@@ -126,7 +147,7 @@ class Staging:
         if line is None:
             return request
         message = f"line {line} has the custom_id {request.custom_id!r} already: give this row another"
-        fault = (request.row, request.line, _DUPLICATE, message, "custom_id")
+        fault = (request.row, request.line, _DUPLICATE, message, record.path_in_file("custom_id"))
         return RowFault(*fault, request.kind, request.custom_id)
 
     def _keep(self, request: RowRequest) -> None:
@@ -148,6 +169,7 @@ class Staging:
     def _refuse(self, fault: RowFault, raw: bytes) -> None:
         self.refused += 1
         self.codes[fault.code] = self.codes.get(fault.code, 0) + 1
+        self._groups.add(fault)
         if len(self.faults) < SHOWN_FAULTS:
             self.faults.append(fault)
         self._refused.write(orjson.dumps([fault.row, fault.kind, fault.custom_id, fault.error]) + b"\n")

@@ -57,8 +57,11 @@ class TranslatedSegment(BaseModel):
 
 
 class Translation(CleanedOutput):
-    """The text in the other language."""
+    """The text in both languages."""
 
+    source_language: str = Field(description="The language of the source.")
+    target_language: str = Field(description="The language of the translation.")
+    source: str = Field(description="The text that was translated.")
     text: str = Field(min_length=1, description="The whole translation, in the form of the source.")
     segments: tuple[TranslatedSegment, ...] = Field(description="The segments in their order.")
 
@@ -124,7 +127,14 @@ class TranslationKind:
             segments.append(TranslatedSegment(source=source, target=target))
         targets = iter(segments)
         text = "".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines)
-        return Translation(text=text, segments=tuple(segments)).with_removed(removed)
+        translation = Translation(
+            source_language=request.source_language,
+            target_language=request.target_language,
+            source=request.text,
+            text=text,
+            segments=tuple(segments),
+        )
+        return translation.with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""

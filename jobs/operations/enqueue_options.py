@@ -11,6 +11,7 @@ from jobs.errors import RequestError
 from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
+from jobs.intake.column_options import columns_of
 from jobs.publishing.delivery import check_output_url
 from jobs.typed_times import When, moment_of, words_of
 
@@ -38,6 +39,12 @@ class EnqueueOptions(TypedDict, total=False):
             at its end.
         output_format: The format of the outputs there: jsonl, csv, openai or parquet. Default: jsonl.
         format: The format of the input file: jsonl, csv, openai or parquet. Default: intake recognises it by the file's content.
+        map: Field -> the column or key that it is taken from, such as `{"topic": "product.title"}`; or texts `FIELD=COLUMN` and
+            `@FILE` as the command line takes them.
+        extra: The other columns that are taken along in the metadata: their names, or `metadata` for all, or `none`. Default:
+            another column is refused.
+        header: The names of the columns of a CSV that has no header.
+        header_row: The line of a CSV's header, from 1. Default: it is found.
     """
 
     kind: str | None
@@ -54,6 +61,10 @@ class EnqueueOptions(TypedDict, total=False):
     output_url: str | None
     output_format: ResultForm | str
     format: InputFormat | str | None
+    map: Mapping[str, str] | Sequence[str] | None
+    extra: Sequence[str] | str | None
+    header: Sequence[str] | str | None
+    header_row: int | None
 
 
 def intake_options(
@@ -78,6 +89,8 @@ def intake_options(
         )
     fields = given.pop("fields", ())
     given["set"] = tuple(map(_typed_field, fields.items())) if isinstance(fields, Mapping) else tuple(fields)
+    mapped, extra, header = (given.pop(name, ()) for name in ("map", "extra", "header"))
+    given["columns"] = columns_of(mapped, extra, header, given.pop("header_row", None))
     if (written := given.pop("format", None)) is not None:
         given["form"] = _named(InputFormat, written, "format")
     output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")

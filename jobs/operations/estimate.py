@@ -89,6 +89,8 @@ def estimate(
 ) -> Estimate:
     """Estimate what the rows of an input would take. Nothing is stored. Raises what `intake.accept` raises."""
     with staged(lines, options, kinds, settings) as staging:
+        if staging.rows:
+            staging.require_rows()
         seen = _counted(staging, kinds)
         history = _history(store) if seen else {}
         shown = tuple(_line(group, found, history.get(group, {}), settings) for group, found in sorted(seen.items()))

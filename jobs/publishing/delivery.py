@@ -179,13 +179,15 @@ class Deliverer:
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         if not url.endswith("/"):
             with self._opened(url) as target:
-                write_results(lines, form, lambda: columns(batch.kinds, self.kinds), target)
+                write_results(lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), target)
             return
         files: dict[str, _Hashed] = {}
         name = f"output.{SUFFIXES[form]}"
         with self._opened(file_in(url, name)) as target:
             files[name] = hashed = _Hashed(target)
-            write_results(lines, form, lambda: columns(batch.kinds, self.kinds), cast("BinaryIO", hashed))
+            write_results(
+                lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), cast("BinaryIO", hashed)
+            )
         for name in (ERRORS, USAGE):
             with self._opened(file_in(url, name)) as target:
                 files[name] = _Hashed(target)

@@ -28,7 +28,7 @@ from jobs import Client
 from jobs.batches.batch import Done
 from jobs.batches.rounds import pause
 from jobs.errors import BatchPaused, BatchUnfinished, NoBatch, RequestError, StoreDamaged
-from jobs.intake.accept import StrictRefused
+from jobs.intake.refusals import AllRefused, StrictRefused
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.enqueueing import AcceptedBatch
 from jobs.operations.status import BatchStatus, Status
@@ -138,6 +138,42 @@ def test_strict_names_every_bad_row(client: Client) -> None:
         client.enqueue([ROW, {"kind": "chat"}], strict=True)
     assert [fault.row for fault in refused.value.faults] == [1]
     assert client.batches() == []
+
+
+def test_a_source_of_which_every_row_is_bad_makes_no_batch(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("topic,Notes\nTea,x\nMug,y\n")
+    for call in (client.enqueue, client.estimate):
+        with pytest.raises(AllRefused) as refused:
+            call(file, kind="article", model="stub")
+        (group,) = refused.value.groups
+        assert (refused.value.total, group.code, group.field, group.count) == (2, "unknown_field", "Notes", 2)
+        assert (refused.value.exit_status, group.lines) == (2, [2, 3])
+    with pytest.raises(AllRefused):
+        client.enqueue([{"kind": "chat"}])
+    assert client.batches() == []
+    assert not list(Path(client.store.url).glob("**/*.json*"))
+
+
+def test_columns_are_chosen_from_a_program_too(client: Client, shelf: Shelf, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("Tea,t1,new\nMug,m1,old\n")
+    choice: Any = {
+        "header": ["Title", "SKU", "Notes"],
+        "map": {"topic": "Title", "custom_id": "SKU"},
+        "extra": ["Notes"],
+    }
+    batch = client.enqueue(file, kind="article", model="stub", **choice)
+    assert (batch.rows, batch.refused) == (2, 0)
+    request: Any = client.row(batch, 1).request
+    assert (request["request"], request["metadata"]) == ({"topic": "Mug"}, {"Notes": "old"})
+    rows = [{"name": {"full": "Tea"}, "n": 1}]
+    nested = client.enqueue(rows, kind="article", model="stub", map=["topic=name.full"], extra="metadata")
+    request = client.row(nested, 0).request
+    assert (request["request"], request["metadata"]) == ({"topic": "Tea"}, {"n": 1})
+    with pytest.raises(RequestError, match="--map topik=x: no kind has a field"):
+        client.enqueue(rows, map={"topik": "x"})
+    shelf.write(batch.id, [shelf.completed(n, metadata={"Notes": "new"}) for n in (0, 1)])
 
 
 def test_a_call_with_a_run_key_may_be_repeated_also_after_its_deadline(client: Client, shelf: Shelf) -> None:

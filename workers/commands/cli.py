@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.commands import shell_completion as completion
+from jobs.commands.options import input_file as opt
 from jobs.commands.session import BATCH
 from jobs.errors import ModelUnavailable, RequestError
-from jobs.formats.input_format import InputFormat
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
@@ -42,33 +42,24 @@ def register(app: typer.Typer) -> None:
 
 def run(
     ctx: typer.Context,
-    file: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
-    ],
-    kind: Annotated[
-        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
-    ] = None,
-    override_model: Annotated[
-        bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
-    ] = False,
+    file: opt.File,
+    kind: opt.Kind = None,
+    model: opt.Model = None,
+    override_model: opt.OverrideModel = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder for the files.  [default: out/<name of the file>]")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")] = None,
-    form: Annotated[
-        InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
-    ] = None,
+    set_: opt.Set = None,
+    map_: opt.Map = None,
+    extra: opt.Extra = None,
+    header: opt.Header = None,
+    header_row: opt.HeaderRow = None,
+    limit: opt.Limit = None,
+    form: opt.Format = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")] = False,
+    strict: opt.Strict = False,
     again: Annotated[
         bool, typer.Option("--again", help="Make a new batch, also if the same command has made one.")
     ] = False,
@@ -81,7 +72,8 @@ def run(
     _needs("ray", "torch", "transformers")
     from jobs.batches.rounds import read_round
     from jobs.formats.source import source_name
-    from jobs.intake.accept import IntakeOptions, accept_file
+    from jobs.intake.accept import accept_file
+    from jobs.operations.enqueue_options import intake_options
     from workers.commands.interrupts import on_interrupt
     from workers.commands.report import Reporter
     from workers.commands.run import Run
@@ -93,10 +85,18 @@ def run(
         settings = settings.model_copy(update={"log_level": "warning"})
     standard_error.configure(settings.log_level, settings.log_format)
     folder = out or Path("out") / (source_name(file) or "batch")
-    given = tuple(set_ or ())
-    options = IntakeOptions(
-        kind=kind, model=model, override_model=override_model, set=given, limit=limit, strict=strict, form=form
+    given = opt.input_options(
+        kind=kind,
+        model=model,
+        override_model=override_model,
+        set_=set_,
+        map_=map_,
+        extra=extra,
+        header=header,
+        header_row=header_row,
+        form=form,
     )
+    options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     reporter = Reporter(store, batch, settings, _invoked())
@@ -165,12 +165,12 @@ def nightly(
         str | None, typer.Option(metavar="WHEN", help="Publish what is ready then, such as 06:00; the rest follows.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the outputs go.")] = Path("published"),
-    kind: Annotated[
-        str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)
-    ] = None,
+    kind: opt.Kind = None,
+    model: opt.Model = None,
+    map_: opt.Map = None,
+    extra: opt.Extra = None,
+    header: opt.Header = None,
+    header_row: opt.HeaderRow = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
@@ -182,6 +182,7 @@ def nightly(
     night. Exit status: 2 if a file was refused, 1 if a row did not complete.
     """
     _needs("ray", "torch", "transformers")
+    from jobs.intake.column_options import columns_of
     from workers.commands.interrupts import on_interrupt
     from workers.commands.nightly import Night, NightOptions
     from workers.commands.work import Work
@@ -190,7 +191,8 @@ def nightly(
     session: Session = ctx.obj
     settings = _settings(session)
     standard_error.configure(settings.log_level, settings.log_format)
-    options = NightOptions(inbox, out, until, publish_at, kind, model)
+    columns = columns_of(map_ or (), extra or (), header or (), header_row)
+    options = NightOptions(inbox, out, until, publish_at, kind, model, columns)
     night = Night(session.store, session.settings, options, session.say, session.write)
     work = Work(session.settings, workers=workers, until_empty=True)
     interrupted: list[int] = []

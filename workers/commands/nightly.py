@@ -17,6 +17,7 @@ from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import now, read_round
 from jobs.errors import NightpressError, RequestError, UnavailableError
+from jobs.formats.columns import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -34,7 +35,7 @@ _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class NightOptions:
-    """The options of a night. `kind` and `model` are those of rows that name none."""
+    """The options of a night. `kind` and `model` are those of rows that name none; `columns` says which column is which field."""
 
     inbox: Path
     out: Path
@@ -42,6 +43,7 @@ class NightOptions:
     publish_at: str | None = None
     kind: str | None = None
     model: str | None = None
+    columns: Columns = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,11 @@ class Night:
         """Return the options of all batches. The times as they were typed make the batches' ids."""
         options = self._options
         given = IntakeOptions(
-            kind=options.kind, model=options.model, deadline=self._until, deadline_typed=options.until
+            kind=options.kind,
+            model=options.model,
+            deadline=self._until,
+            deadline_typed=options.until,
+            columns=options.columns,
         )
         if options.publish_at is None:
             return given

@@ -87,7 +87,7 @@ class Run:
             return done
         for lane in self.batch.lanes.values():
             known(lane.model, self.settings)
-        self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # no lanes means that every row was refused
+        self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # without lanes there is nothing to generate
         if self._done is not None:
             logger().info("run.timed", **self.supervisor.timings)
         return self._done

@@ -14,6 +14,9 @@ import yaml
 FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "metadata")
 """The fields of a row that stand in the front matter under `nightpress`."""
 
+TRANSLATED: Final = ("source_language", "target_language", "source")
+"""The fields of a translation that stand in the front matter, since the body is its text alone."""
+
 NAME_BYTES: Final = 100
 """A file's name has at most this many bytes after the row number and the hyphen. File systems take at most 255 bytes."""
 
@@ -80,9 +83,10 @@ def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:
         "slug": slug or None,
         "description": output.get("meta_description"),
         "date": row.get("finished_at"),
+        **{name: output.get(name) for name in TRANSLATED},
         **{name: row.get(name) for name in FRONT},
     }
-    ours = {_Key(name): values.pop(name) for name in FRONT}
+    ours = {_Key(name): values.pop(name) for name in (*FRONT, *TRANSLATED)}
     values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "")}
     return {_Key(name): value for name, value in values.items() if value is not None}
 

@@ -2,8 +2,8 @@
 
 The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
 `chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id. A row without a
-custom_id gets `<batch>-<row>`, and so does a refused row whose custom_id another row has. Format:
-https://platform.openai.com/docs/api-reference/batch/request-output
+custom_id gets `<batch>-<row>`, and so does a refused row whose custom_id another row has. A row's metadata stands beside its
+response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,13 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     if error:
         details = {"code": error["code"], "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}
-        return {"id": id_, "custom_id": custom_id, "response": None, "error": {**details, **place}}
+        return {"id": id_, "custom_id": custom_id, "response": None, "error": {**details, **place}, **_metadata(row)}
     response = {"status_code": 200, "request_id": id_, "body": _body(id_, row)}
-    return {"id": id_, "custom_id": custom_id, "response": response, "error": None}
+    return {"id": id_, "custom_id": custom_id, "response": response, "error": None, **_metadata(row)}
+
+
+def _metadata(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": row["metadata"]} if row.get("metadata") else {}
 
 
 def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:

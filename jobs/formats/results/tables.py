@@ -1,6 +1,8 @@
-"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns.
+"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same
+columns, but for those of the input.
 
-The columns are `HEAD`, the fields of the kinds' outputs, the error, usage and receipt. Lists and objects are written as JSON. A
+The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
+receipt. Lists and objects are written as JSON. A
 CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). A cell that a spreadsheet program
 would run as a formula has an apostrophe before it (see jobs/formats/formulas.py).
 """
@@ -64,8 +66,12 @@ class Column:
         return orjson.dumps(value).decode()
 
 
-def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]:
-    """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`."""
+def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
+    """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`.
+
+    `extra` are the names of columns that were taken along in the metadata. They have their own names again, or `metadata.NAME` if
+    another column has the name.
+    """
     outputs: dict[tuple[str, ...], None] = {}
     for kind in sorted(kinds):
         if kind in known:
@@ -79,14 +85,17 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind]) -> Sequence[Column]
         *(("usage", name) for name in (*NAMES, *PRICED)),
         *((name,) for name in (*RECEIPT, "metadata")),
     ]
-    return [Column(".".join(path), path) for path in paths]
+    made = [Column(".".join(path), path) for path in paths]
+    taken = {column.name.casefold() for column in made}
+    own = [Column(f"metadata.{name}" if name.casefold() in taken else name, ("metadata", name)) for name in extra]
+    return [*made[: len(HEAD)], *own, *made[len(HEAD) :]]
 
 
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
     """Yield the bytes of a CSV, in pieces."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([column.name for column in shown])
+    writer.writerow([_cell(column.name) for column in shown])
     yield codecs.BOM_UTF8
     for row in rows:
         writer.writerow([_cell(column.value(row)) for column in shown])

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from jobs.accounts.tallies import tallies
-from jobs.batches.rounds import list_batches
+from jobs.batches.rounds import close, list_batches
 from jobs.client import Client
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -33,10 +33,12 @@ def started(folder: Path, *commands: Sequence[str]) -> list[tuple[int, str, str]
 
 
 def publish(folder: Path, batches: int) -> list[str]:
-    """Publish batches of two refused rows each."""
+    """Publish batches of a cancelled row and a refused one each."""
     with Client(Settings(store_url=str(folder / "store"), model="stub")) as client:
-        made = [client.enqueue([{"kind": "chat"}, {"kind": "none"}], run_key=f"{n}").id for n in range(batches)]
+        rows = [{"kind": "chat", "prompt": "Hi"}, {"kind": "none"}]
+        made = [client.enqueue(rows, run_key=f"{n}").id for n in range(batches)]
         for batch_id in made:
+            close(client.store, batch_id, "cancelled")
             client.publish(batch_id)
     return made
 

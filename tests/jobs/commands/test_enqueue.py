@@ -80,6 +80,30 @@ def test_strict_refuses_the_whole_file_and_names_every_bad_line(
     assert shelf.store.list("batches") == []
 
 
+@pytest.mark.parametrize("option", [(), ("--dry-run",)], ids=["enqueue", "dry run"])
+def test_a_file_of_which_every_row_is_refused_makes_no_batch(
+    option: Sequence[str], nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path
+) -> None:
+    (tmp_path / "night.jsonl").write_text(BAD * 7 + "[]\n")
+    ran = nightpress("enqueue", "night.jsonl", *option)
+    assert (ran.status, ran.out) == (2, "")
+    head, first, second, advice = ran.err.splitlines()
+    assert head == "nightpress: all 8 rows were refused, nothing was accepted:"
+    assert first.startswith("  7 x missing_field, lines 1, 2, 3, 4, 5 and 2 more: ")
+    assert second.startswith("  1 x not_an_object, line 8: ")
+    assert advice.startswith("The columns are kind. The fields of chat are ")
+    assert shelf.store.list("batches") == shelf.store.list("open") == []
+
+
+def test_kept_columns_come_back_as_columns(nightpress: Callable[..., Ran], shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Ask,Price\nHi,9\n")
+    args = ("a.csv", "--kind", "chat", "--model", "stub", "--map", "prompt=Ask", "--extra", "metadata")
+    (batch_id,) = nightpress("enqueue", *args).out.splitlines()
+    shelf.write(batch_id, [shelf.completed(0, metadata={"Price": "9"})])
+    head, row = nightpress("results", batch_id, "--format", "csv").out.splitlines()
+    assert dict(zip(head.split(","), row.split(","), strict=True))["Price"] == "9"
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -28,6 +28,20 @@ def test_the_first_prompts_with_their_tokens_and_nothing_stored(
     assert not (tmp_path / "store").exists()
 
 
+def test_columns_are_chosen_as_for_enqueue(
+    tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("Report\nTitle,Notes\nTea in spring,x\n")
+    words = ["preview", str(file), "--kind", "article", "--json"]
+    assert main([*words, "--map", "topic=Title", "--extra", "none"], session) == 0
+    assert "Topic: Tea in spring" in capsys.readouterr().out
+    assert main([*words, "--header", "topic,tone", "--header-row", "2"], session) == 0
+    assert "Topic: Tea in spring" in capsys.readouterr().out
+    assert main(words, session) == 2
+    assert "Its columns are Title, Notes." in capsys.readouterr().err
+
+
 def test_as_json_with_the_faults_of_rows(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"kind": "chat", "prompt": "one two three", "max_tokens": 7}\n{"kind": "chat"}\n')

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from jobs.batches.rounds import close
 from tests.support.command_line import Ran
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def test_publish_takes_the_outputs_of_its_batch_alone_to_their_url(
     """The URL of another batch may be a path on another machine, where that machine's own fleet writes the outputs."""
     batches = []
     for n in range(2):
-        (tmp_path / f"{n}.jsonl").write_bytes(orjson.dumps({"kind": "chat", "prompt": 1}))
+        (tmp_path / f"{n}.jsonl").write_bytes(orjson.dumps({"kind": "chat", "prompt": "Hi", "model": "stub"}))
         ran = nightpress("enqueue", f"{n}.jsonl", "--output-url", f"out/{n}/")
         batches.append(ran.out.strip())
+        close(shelf.store, batches[-1], "cancelled")
     shelf.publish(batches[0])
     assert nightpress("publish", batches[1]).status == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]

@@ -8,12 +8,14 @@ import orjson
 import pytest
 
 from jobs.batches.batch import BatchPaths
-from jobs.batches.rounds import reopen
+from jobs.batches.rounds import close, reopen
 from jobs.client import Client
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.publishing import retention
 from jobs.settings import Settings
+
+ROW = {"kind": "chat", "prompt": "Hi"}
 
 
 @pytest.fixture
@@ -23,11 +25,12 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def batch_id(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]) -> str:
-    """A published batch, of one refused row."""
+    """A published batch, of one cancelled row."""
     file = tmp_path / "a.jsonl"
-    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    file.write_bytes(orjson.dumps(ROW))
     assert main(["enqueue", str(file)], session) == 0
     found = capsys.readouterr().out.strip()
+    close(session.store, found, "cancelled")
     assert main(["publish", found], session) == 1
     capsys.readouterr()
     return found
@@ -53,9 +56,10 @@ def test_delete_names_what_stays(session: Session, batch_id: str, capsys: pytest
 def undelivered(session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, Path]:
     """A published batch whose outputs could not be taken to their URL, and that URL."""
     file, place = tmp_path / "b.jsonl", tmp_path / "b.jsonl" / "out.jsonl"
-    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    file.write_bytes(orjson.dumps(ROW))
     assert main(["enqueue", str(file), "--output-url", str(place)], session) == 0
     batch_id = capsys.readouterr().out.strip()
+    close(session.store, batch_id, "cancelled")
     assert main(["publish", batch_id], session) == 3
     assert f"its outputs have not been taken to {place}; a fleet tries again" in capsys.readouterr().err
     return batch_id, place
@@ -137,9 +141,10 @@ def test_a_batch_that_is_reopened_meanwhile_keeps_no_other_from_being_swept(
     ids = []
     for n in range(3):
         file = tmp_path / f"{n}.jsonl"
-        file.write_bytes(orjson.dumps({"kind": "chat"}))
+        file.write_bytes(orjson.dumps(ROW))
         main(["enqueue", str(file)], session)
         ids.append(capsys.readouterr().out.strip())
+        close(session.store, ids[-1], "cancelled")
         main(["publish", ids[-1]], session)
     found = list(retention.find_old_batches(session.store, timedelta(0)))
     reopen(session.store, ids[1])

@@ -1,7 +1,7 @@
 """A fixture for tests of formats: it makes a batch of the bytes of a file."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ import pytest
 from jobs.batches.batch import BatchPaths
 from jobs.batches.request_row import RowRequest
 from jobs.intake.accept import Accepted, IntakeOptions, accept
+from jobs.intake.refusals import AllRefused
+from jobs.intake.row_reader import RowFault
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -18,10 +20,24 @@ KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")
 
 
+class NoRows(NamedTuple):
+    """The counts of a file of which every row was refused."""
+
+    rows: int
+    refused: int
+
+
+class NoBatch(NamedTuple):
+    """What stands for a batch where every row was refused."""
+
+    batch: NoRows
+    faults: Sequence[RowFault]
+
+
 class Taken(NamedTuple):
     """The batch that was made of a file."""
 
-    accepted: Accepted
+    accepted: Accepted | NoBatch
     rows: list[RowRequest]
 
     @property
@@ -39,9 +55,16 @@ class Taken(NamedTuple):
 def take(tmp_path: Path) -> Callable[..., Taken]:
     def taken(data: bytes, **options: Any) -> Taken:
         store = open_store(str(tmp_path / "store"))
-        accepted = accept(
-            store, io.BytesIO(data), IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key="k"
-        )
+        before = set(tmp_path.rglob("*"))
+        try:
+            accepted = accept(
+                store, io.BytesIO(data), IntakeOptions(**options), kinds=KINDS, settings=SETTINGS, run_key="k"
+            )
+        except AllRefused as refused:
+            assert set(tmp_path.rglob("*")) == before, (
+                "a file of which every row is refused leaves nothing in the store"
+            )
+            return Taken(NoBatch(NoRows(refused.total, refused.total), refused.faults), [])
         rows: list[RowRequest] = []
         for lane in accepted.batch.lanes:
             raw = store.read(BatchPaths(accepted.batch.batch_id).input(lane))

@@ -1,6 +1,6 @@
 """Shows jobs/formats/cells.py: a cell is read by the type of its field, and no number is guessed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -31,6 +31,10 @@ class AnyField:
             "either": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "metadata": {"type": "object"},
         }
+
+    def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
+        del columns, kind
+        return ""
 
 
 def values(**cells: str) -> Any:

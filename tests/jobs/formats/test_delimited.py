@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jobs.errors import RequestError
 from jobs.formats import delimited
 from jobs.formats.formulas import guarded
+from jobs.formats.headers import DELIMITERS
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 
@@ -23,6 +24,10 @@ class TextAndList:
     def of_kind(self, name: str | None) -> Mapping[str, Any]:
         del name
         return {"text": {"type": "string"}, "list": {"type": "array", "items": {"type": "string"}}}
+
+    def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
+        del columns, kind
+        return "The fields are text and list"
 
 
 def read(text: str) -> list[tuple[int, Any]]:
@@ -80,7 +85,7 @@ def test_a_header_is_one_line() -> None:
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30).filter(str.strip)
 
 
-@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5), st.sampled_from(delimited.DELIMITERS))
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5), st.sampled_from(DELIMITERS))
 def test_rows_that_are_written_are_read_back(rows: list[tuple[str, str]], delimiter: str) -> None:
     target = io.StringIO(newline="")
     writer = csv.writer(target, delimiter=delimiter, quoting=csv.QUOTE_ALL)

@@ -85,6 +85,25 @@ TAKEN = [
         b'{"kind": "chat", "prompt": "' + b"x" * MAX_ROW_BYTES + b'"}', 1, [(1, "row_too_large", None)], id="jsonl huge"
     ),
     pytest.param(lines(JSONL, JSONL, end="\r").encode(), 2, OK, id="jsonl carriage returns alone"),
+    pytest.param(f"[{JSONL},\n{JSONL}]".encode(), 2, OK, id="json array"),
+    pytest.param(f"[{JSONL}, {JSONL}]".encode("utf-16"), 2, OK, id="json array utf-16"),
+    pytest.param(
+        gzip.compress(json.dumps([json.loads(JSONL)] * 2, indent=2).encode()), 2, OK, id="json array indented"
+    ),
+    pytest.param(
+        f'[{JSONL},\n{{"a" 1}},\n7]'.encode(),
+        3,
+        [(2, "not_json", None), (3, "not_an_object", None)],
+        id="json array faults",
+    ),
+    pytest.param(
+        lines(*[json.dumps(json.loads(JSONL), indent=2, ensure_ascii=False)] * 2).encode(), 2, OK, id="json over lines"
+    ),
+    pytest.param(
+        codecs.BOM_UTF8 + lines(JSONL).encode() + codecs.BOM_UTF8 + JSONL.encode(), 2, OK, id="jsonl put together"
+    ),
+    pytest.param(JSONL.encode() + codecs.BOM_UTF8 + JSONL.encode(), 2, OK, id="jsonl put together without a line end"),
+    pytest.param(f"[{openai()},{openai(custom_id='b')}]".encode(), 2, OK, id="openai in an array"),
     # CSV
     pytest.param(CSV.encode(), 1, OK, id="csv"),
     pytest.param(CSV.encode("utf-8-sig"), 1, OK, id="csv bom"),
@@ -94,6 +113,10 @@ TAKEN = [
     pytest.param(CSV.replace("\n", "\r\n").encode(), 1, OK, id="csv crlf"),
     pytest.param(CSV.replace(",", ";").encode(), 1, OK, id="csv semicolons"),
     pytest.param(CSV.replace(",", "\t").encode(), 1, OK, id="csv tabs"),
+    pytest.param(CSV.replace(",", "|").encode(), 1, OK, id="csv bars"),
+    pytest.param(CSV.encode("utf-8-sig") * 2, 2, OK, id="csv put together"),
+    pytest.param(CSV.encode("utf-16") * 2, 2, OK, id="csv put together utf-16"),
+    pytest.param(b"Topics of May\n\n" + CSV.encode(), 1, OK, id="csv title above the header"),
     pytest.param(
         f"sep=;\r\nkind;prompt\r\nchat;{CAFE}\r\n".encode("cp1252"), 1, OK, id="csv of excel with its first line"
     ),
@@ -172,7 +195,10 @@ TAKEN = [
         id="csv no object",
     ),
     pytest.param(
-        f"kind,prompt,\nchat,a,b\nchat,{CAFE},\n".encode(), 2, [(2, "unknown_field", None)], id="csv nameless column"
+        f"kind,prompt,\nchat,a,b\nchat,{CAFE},\n".encode(),
+        2,
+        [(2, "unknown_field", "Unnamed: 2")],
+        id="csv nameless column",
     ),
     # OpenAI batch
     pytest.param(openai().encode(), 1, OK, id="openai chat"),
@@ -293,15 +319,26 @@ def test_a_file_becomes_rows_and_faults(take: Callable[..., Any], data: bytes, r
         pytest.param(b"kind,prompt\n", "no rows", id="only a header"),
         pytest.param(b"Dear all,\nhere are the topics\n", "has no name of a field", id="prose"),
         pytest.param(b"kind,prompt,prompt\nchat,a,b\n", "'prompt' twice", id="a column twice"),
-        pytest.param(b'[{"kind": "chat", "prompt": "a"}]', "one JSON array", id="a JSON array"),
-        pytest.param(b'\n[\n  {\n    "kind": "chat"}]', "one JSON array", id="a JSON array over lines"),
-        pytest.param(b"kind|prompt\nchat|a\n", "has no name of a field between commas", id="another delimiter"),
+        pytest.param(b"kind:prompt\nchat:a\n", "has no name of a field between commas", id="another delimiter"),
         pytest.param(b'kind,"prom\npt"\nchat,a\n', "opens a quote", id="a column of two lines"),
         pytest.param(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(99), "save its sheet as CSV", id="an old workbook"),
         pytest.param(b"BZh91AY&SY" + bytes(99), "use gzip or zstd", id="bzip2"),
         pytest.param(b"\xfd7zXZ\0" + bytes(99), "use gzip or zstd", id="xz"),
-        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "has no name of a field", id="an image"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is an image", id="an image"),
         pytest.param(b"PK\x03\x04" + bytes(100), "save its sheet as CSV", id="a workbook"),
+        pytest.param(b"%PDF-1.7\n", "is a PDF document: export its table as CSV", id="pdf"),
+        pytest.param(b"{\\rtf1 x}", "in RTF: save its table as CSV", id="rtf"),
+        pytest.param(b"\n<!DOCTYPE html><html>", "is a web page: save its sheet as CSV", id="a web page"),
+        pytest.param(b"<table><tr><td>kind</td>", "is a web page", id="a table of a web page, named xls"),
+        pytest.param(b"<?xml version='1.0'?><rows/>", "is XML: convert it", id="xml"),
+        pytest.param(b'# de\nmsgid ""\nmsgstr ""\n"Language: de\\n"\n', "is a gettext catalog", id="po"),
+        pytest.param(b"rows.csv" + bytes(249) + b"ustar\0" + bytes(250), "is a tar archive: unpack it", id="tar"),
+        pytest.param(b"\x07\x01" + bytes(300), "is a binary file, and no text", id="binary"),
+        pytest.param(b"SQLite format 3\0" + bytes(84), "is an SQLite database", id="a database"),
+        pytest.param(b"[]", "no rows", id="an empty array"),
+        pytest.param(
+            f"[{JSONL}, {JSONL}".encode(), "array is never closed: the file is cut off", id="an array cut off"
+        ),
         pytest.param(gzip.compress(lines(JSONL, JSONL).encode())[:-9], "cut off", id="gzip cut off"),
         pytest.param(zstd.compress(lines(JSONL, JSONL).encode())[:-4], "cut off", id="zstd cut off"),
         pytest.param(gzip.compress(JSONL.encode())[:20] + b"\xff" * 30, "damaged", id="gzip damaged"),

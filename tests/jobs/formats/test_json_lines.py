@@ -25,7 +25,9 @@ FULL = b"{}".ljust(MAX_ROW_BYTES)
         pytest.param(b"a\nb", [(1, b"a"), (2, b"b")], id="no last end"),
         pytest.param(b"a\r\nb\r\n", [(1, b"a"), (2, b"b")], id="crlf"),
         pytest.param(b"\n \t\r\na\n\n", [(3, b"a")], id="blank lines count and are skipped"),
-        pytest.param(BOM + b"a\n" + BOM + b"b\n", [(1, b"a"), (2, BOM + b"b")], id="a mark stands first only"),
+        pytest.param(BOM + b"a\n" + BOM + b"b\n", [(1, b"a"), (2, b"b")], id="files put together"),
+        pytest.param(BOM + b"{}" + BOM + b"{}\n{}", [(1, b"{}"), (1, b"{}"), (2, b"{}")], id="without a line end"),
+        pytest.param(b'{"a": "}%b{"}\n' % BOM, [(1, b'{"a": "}%b{"}' % BOM)], id="a mark within a text"),
         pytest.param(BOM + FULL + b"\r\nb\n", [(1, FULL), (2, b"b")], id="as long as may be"),
     ],
 )

@@ -20,6 +20,7 @@ from jobs.formats.results import markdown, openai_lines, tables
 from jobs.kinds.registry import load_kinds
 from jobs.operations.results import results
 from jobs.store.opening import open_store
+from tests.support.conversations import converse
 
 KINDS = load_kinds()
 USAGE = {
@@ -210,6 +211,50 @@ def test_log_probabilities_in_openai_lines() -> None:
     assert text is not None
     assert (text.tokens, text.token_logprobs, text.text_offset) == (["a", "\ufffd"], [-0.25, -1.0], [0, 1])
     assert text.top_logprobs == [{"a": -0.25, "b": -2.5}, {}]
+
+
+def test_columns_that_were_kept_are_columns_again_in_every_form(tmp_path: Path) -> None:
+    """They have their own names, but for those that another column has; no name runs as a formula."""
+    kept = {"Price": "9,90", "status": "draft", "=x": "1", "Tags": ["a"]}
+    rows = [completed(0, "chat", {"text": "a"}, metadata=kept), completed(1, "chat", {"text": "b"})]
+    shown = tables.columns(["chat"], KINDS, list(kept))
+    first, second = csv.reader(io.StringIO(b"".join(tables.csv_bytes(rows[:1], shown)).decode("utf-8-sig"), newline=""))
+    assert first[:8] == ["row", "custom_id", "kind", "status", "Price", "metadata.status", "'=x", "Tags"]
+    assert second[:8] == ["0", "", "chat", "completed", "9,90", "draft", "1", '["a"]']
+    tables.write_parquet(rows, shown, tmp_path / "a.parquet")
+    found = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [(row["Price"], row["metadata.status"], row["Tags"]) for row in found] == [
+        ("9,90", "draft", '["a"]'),
+        (None, None, None),
+    ]
+    lines = [orjson.loads(line) for line in openai_lines.lines([*rows, {**failed(2), "metadata": kept}])]
+    assert [line.get("metadata") for line in lines] == [kept, None, kept]
+    front = yaml.safe_load(markdown.Pages().text(rows[0]).split("---\n")[1])
+    assert front["nightpress"]["metadata"] == kept
+
+
+def test_a_translation_has_its_source_and_languages_beside_the_text() -> None:
+    output, _ = converse(
+        "translation",
+        {"text": "Tea.", "source_language": "en", "target_language": "de"},
+        lambda _: "Tee.",
+    )
+    row = completed(0, "translation", output.model_dump(mode="json"))
+    shown = tables.columns(["translation"], KINDS)
+    beside = [column for column in shown if column.name.startswith("output.")][:4]
+    assert {column.name: column.value(row) for column in beside} == {
+        "output.source_language": "en",
+        "output.target_language": "de",
+        "output.source": "Tea.",
+        "output.text": "Tee.",
+    }
+    page = markdown.Pages().text(row)
+    _, front, body = page.split("---\n")
+    assert (
+        yaml.safe_load(front)["nightpress"] | {"source_language": "en", "target_language": "de", "source": "Tea."}
+        == (yaml.safe_load(front)["nightpress"])
+    )
+    assert body.strip() == "Tee."
 
 
 def test_a_kind_that_is_not_installed_has_its_output_in_one_column() -> None:

@@ -4,7 +4,7 @@ import gzip
 import io
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,10 @@ def test_the_limits_hold_for_every_format(tmp_path: Path) -> None:
             def of_kind(self, name: str | None) -> dict[str, Any]:
                 del name
                 return {}
+
+            def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
+                del columns, kind
+                return ""
 
         with pytest.raises(RequestError, match="more than 5 lines"):
             list(records(text, NoFields()))

@@ -24,8 +24,10 @@ from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import read_outcomes
 from jobs.errors import ConflictError, RequestError, StoreUnavailable
 from jobs.formats.json_lines import MAX_ROW_BYTES
-from jobs.intake.accept import Accepted, IntakeOptions, StrictRefused, accept, accept_file
+from jobs.intake.accept import Accepted, IntakeOptions, accept, accept_file
 from jobs.intake.batch_files import SEGMENT_ROWS
+from jobs.intake.column_options import columns_of
+from jobs.intake.refusals import AllRefused, StrictRefused
 from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
@@ -234,7 +236,8 @@ def test_a_refused_row_takes_no_custom_id_from_a_later_one(store: Store) -> None
 
 
 def test_many_refused_rows_are_several_segments(store: Store) -> None:
-    accepted = taken(store, (b"{" for _ in range(SEGMENT_ROWS + 1)))
+    good = json.dumps(chat()).encode()
+    accepted = taken(store, (b"{" if n <= SEGMENT_ROWS else good for n in range(SEGMENT_ROWS + 2)))
     paths = BatchPaths(accepted.batch.batch_id)
     assert len(store.list(paths.segments)) == 2
     assert [outcome.row for outcome in refused(store, accepted)] == list(range(SEGMENT_ROWS + 1))
@@ -263,9 +266,31 @@ def test_lanes_by_model(store: Store) -> None:
         assert store.size(BatchPaths(accepted.batch.batch_id).input(lane)) == one.bytes
 
 
-def test_all_rows_refused_is_still_a_batch(store: Store) -> None:
-    accepted = taken(store, jsonl(b"{", b"["))
-    assert (accepted.batch.rows, accepted.batch.refused, dict(accepted.batch.lanes)) == (2, 2, {})
+def test_a_file_of_which_every_row_is_refused_makes_no_batch(store: Store) -> None:
+    bad = [b"{", *[chat(colour=n) for n in range(7)], b"[", chat(prompt=3)]
+    with pytest.raises(AllRefused) as raised:
+        taken(store, jsonl(*bad))
+    refused = raised.value
+    assert (refused.exit_status, refused.total, len(refused.faults)) == (2, 10, 10)
+    assert [(one.code, one.field, one.count, one.lines) for one in refused.groups] == [
+        ("unknown_field", "colour", 7, [2, 3, 4, 5, 6]),
+        ("not_json", None, 2, [1, 9]),
+        ("wrong_type", "prompt", 1, [10]),
+    ]
+    head, first, second, third, advice = str(refused).splitlines()
+    assert head == "all 10 rows were refused, nothing was accepted:"
+    assert first.startswith("  7 x unknown_field (colour), lines 2, 3, 4, 5, 6 and 2 more: chat has no such field")
+    assert second.startswith("  2 x not_json, lines 1, 9: ")
+    assert third.startswith("  1 x wrong_type (prompt), line 10: ")
+    assert advice.startswith("The columns are kind, prompt, colour. The fields of chat are prompt, n, stop,")
+    assert [name for name in ("batches", "open") if store.list(name)] == []
+
+
+def test_many_kinds_of_fault_are_grouped_in_bounded_memory(store: Store) -> None:
+    with pytest.raises(AllRefused) as raised:
+        taken(store, jsonl(*[chat(**{f"colour{n}": 1}) for n in range(1_200)]))
+    assert (raised.value.total, len(raised.value.groups)) == (1_200, 1_000)
+    assert "  and 1,180 rows with other faults" in str(raised.value)
 
 
 def test_the_same_again_is_the_same_batch(store: Store) -> None:
@@ -287,6 +312,9 @@ def test_the_same_again_is_the_same_batch(store: Store) -> None:
         pytest.param({"data": jsonl(chat(), b"{")}, id="a refused row"),
         pytest.param({"set": ("seed=4",)}, id="a value for rows"),
         pytest.param({"name": "other"}, id="name"),
+        pytest.param({"columns": columns_of(["topic=x"])}, id="a field from another column"),
+        pytest.param({"columns": columns_of(extra="none")}, id="other columns left out"),
+        pytest.param({"columns": columns_of(extra="metadata")}, id="other columns kept"),
     ],
 )
 def test_any_difference_makes_another_batch(store: Store, changed: dict[str, Any]) -> None:

@@ -150,14 +150,23 @@ def test_a_request_has_the_given_fields_and_no_defaults() -> None:
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        pytest.param("titel", "the kind has no such field: did you mean title?", id="misspelt"),
-        pytest.param("custom_ids", "the kind has no such field: did you mean custom_id?", id="a field of every row"),
-        pytest.param("zzz", "the kind has no such field: remove it, or correct its name", id="like none"),
+        pytest.param("titel", "did you mean title? Then --map title=titel", id="misspelt"),
+        pytest.param(
+            "custom_ids",
+            "did you mean custom_id? Then --map custom_id=custom_ids",
+            id="a field of every row",
+        ),
+        pytest.param("zzz", "remove or rename it", id="like none"),
     ],
 )
 def test_the_message_about_an_unknown_field_suggests_a_known_one(field: str, message: str) -> None:
     found = fault(note(body="B", **{field: "x"}))
-    assert (found.code, found.field, found.message) == ("unknown_field", field, message)
+    others = "--extra metadata takes other columns along, --extra none leaves them out"
+    assert (found.code, found.field, found.message) == (
+        "unknown_field",
+        field,
+        f"note has no such field: {message}; {others}",
+    )
 
 
 @pytest.mark.parametrize(("title", "error"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])

@@ -43,7 +43,7 @@ def only(records: Any) -> Record:
 
 
 def as_jsonl(row: dict[str, Any]) -> Record:
-    return only(json_records([json.dumps(row).encode()]))
+    return only(json_records([(1, json.dumps(row).encode())]))
 
 
 def as_parquet(row: dict[str, Any]) -> Record:
@@ -61,7 +61,7 @@ def as_csv(row: dict[str, Any]) -> Record:
 
 def as_openai(row: dict[str, Any]) -> Record:
     line = {"custom_id": "a", "url": "/v1/chat/completions", "body": row}
-    return only(openai_batch.records([json.dumps(line).encode()]))
+    return only(openai_batch.records([(1, json.dumps(line).encode())]))
 
 
 def accepted(record: Record, **given: Any) -> RowRequest:
@@ -222,7 +222,7 @@ def test_a_numeric_custom_id_of_a_batch_file_is_its_text() -> None:
         ({}, "missing_field"),
     ):
         raw = json.dumps({"custom_id": 7, "url": "/v1/chat/completions", **line}).encode()
-        found = reader().read(only(openai_batch.records([raw])), 0)
+        found = reader().read(only(openai_batch.records([(1, raw)])), 0)
         assert (found.custom_id, getattr(found, "code", None)) == ("7", code)
 
 
@@ -236,14 +236,17 @@ def test_a_custom_id_that_has_no_certain_text_is_refused(given: Any) -> None:
     ("records", "field"),
     [
         pytest.param(
-            lambda: json_records([b'{"custom_id": "a", "kind": "chat", "prompt": "a", "prompt": "b"}']),
+            lambda: json_records([(1, b'{"custom_id": "a", "kind": "chat", "prompt": "a", "prompt": "b"}')]),
             "prompt",
             id="jsonl",
         ),
         pytest.param(
             lambda: openai_batch.records(
                 [
-                    b'{"custom_id": "a", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "role": "user"}]}}'
+                    (
+                        1,
+                        b'{"custom_id": "a", "url": "/chat/completions", "body": {"messages": [{"role": "a", "role": "a"}]}}',
+                    )
                 ]
             ),
             "body.messages.0.role",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs import Client
-from jobs.batches.rounds import pause
+from jobs.batches.rounds import close, pause
 from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -68,15 +68,22 @@ def client(tmp_path: Path) -> Client:
     return Client(Settings(store_url=str(tmp_path / "store"), model="stub"))
 
 
-ROWS = [{"kind": "chat"}, {"kind": "chat"}]
-"""Both rows are refused, so the batch is complete at once."""
+ROWS = [{"kind": "chat", "prompt": "Hi"}, {"kind": "chat"}]
+
+
+def complete(client: Client) -> str:
+    """A batch whose rows all have an outcome: one is refused, and the other is cancelled."""
+    batch = client.enqueue(ROWS)
+    close(client.store, batch.id, "cancelled")
+    client.publish(batch)
+    return batch.id
 
 
 def test_the_counts_of_a_published_batch_are_posted(tmp_path: Path, client: Client, hook: Hook) -> None:
-    batch = client.enqueue(ROWS)
-    ended = webhook(tmp_path, batch.id, hook.url)
+    batch_id = complete(client)
+    ended = webhook(tmp_path, batch_id, hook.url)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-    assert hook.posted == [{"batch": batch.id, "event": "published", "rows": 2, "completed": 0, "failed": 2}]
+    assert hook.posted == [{"batch": batch_id, "event": "published", "rows": 2, "completed": 0, "failed": 1}]
 
 
 @pytest.mark.parametrize("why", ["is not published yet", "is paused: all failed"])
@@ -94,5 +101,5 @@ def test_a_fault_is_one_line(tmp_path: Path, client: Client, hook: Hook) -> None
     ended = webhook(tmp_path, "nothing", hook.url)
     assert (ended.returncode, ended.stderr.count("\n"), hook.posted) == (2, 1, [])
     hook.status = 500
-    ended = webhook(tmp_path, client.enqueue(ROWS).id, hook.url)
+    ended = webhook(tmp_path, complete(client), hook.url)
     assert (ended.returncode, ended.stderr.count("\n"), len(hook.posted)) == (1, 1, 1)

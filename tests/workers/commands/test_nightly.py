@@ -18,6 +18,7 @@ from jobs.batches.batch import Done
 from jobs.batches.rounds import close, is_open, load_batch
 from jobs.errors import RequestError, UnavailableError
 from jobs.formats.source import open_source
+from jobs.intake.column_options import columns_of
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.settings import Settings
@@ -124,8 +125,8 @@ BAD = {
     "b cut off.gz": (gzip.compress(ROW * 100)[:-9], "damaged or cut off"),
     "c empty.jsonl": (b"\n", "holds no rows"),
     "d notes.txt": (b"Buy milk.\n", "neither JSON Lines nor a CSV"),
-    "e sheet.xlsx": (b"PK\x03\x04...", "a workbook or a zip archive"),
-    "f array.json": (b'[{"prompt": "Hi?"}]', "one JSON array"),
+    "e sheet.xlsx": (b"PK\x03\x04...", "a workbook (xlsx, ods) or a zip archive"),
+    "f array.json": (b'[{"prompt": "Hi?"}', "JSON array is never closed"),
     "g rows.jsonl.part": (ROW, "half-written by its name"),
     "h cut off.parquet": (as_parquet()[:-20], "Parquet file cannot be read"),
     "i one line.jsonl": (b"x" * (3 << 20), "a line of more than 2,097,152 bytes"),
@@ -312,3 +313,14 @@ def test_a_night_that_is_started_again_after_its_soft_deadline_goes_on(tmp_path:
     publish(store, batch_id, prices=Prices())
     ended = run(tmp_path)
     assert (ended.returncode, file.exists(), (tmp_path / "published").exists()) == (1, False, True)
+
+
+def test_a_night_takes_fields_from_other_columns_and_refuses_a_file_of_bad_rows(nights: Nights) -> None:
+    nights.put("bad.csv", b"Ask,Notes\n,x\n,y\n")
+    nights.put("good.csv", b"Ask,Notes\nHi?,x\n")
+    night = nights.begin(columns=columns_of(["prompt=Ask"], "metadata"))
+    assert (nights.rows(), night.status) == ({"good": 1}, 2)
+    (message,) = nights.said
+    assert "bad.csv" in message
+    assert "all 2 rows were refused, nothing was accepted" in message
+    assert nights.left() == {"bad.csv", "good.csv"}

@@ -8,7 +8,7 @@ import redis
 
 from jobs.batches.batch import Batch, Done
 from jobs.batches.open_batches import OpenBatches
-from jobs.batches.rounds import reopen
+from jobs.batches.rounds import close, reopen
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
@@ -36,9 +36,11 @@ def store(settings: Settings) -> Store:
 
 @pytest.fixture
 def batch(store: Store, settings: Settings) -> Batch:
-    """A batch of one row, which was refused. So nothing has to be generated."""
-    lines = [orjson.dumps({"kind": "chat"})]
-    return accept(store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
+    """A batch of one row, which is cancelled: nothing is to be generated."""
+    lines = [orjson.dumps({"kind": "chat", "prompt": "Hi"})]
+    made = accept(store, lines, IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
+    close(store, made.batch_id, "cancelled")
+    return made
 
 
 def published(store: Store, batch: Batch, settings: Settings) -> Done:
@@ -68,14 +70,28 @@ def test_a_batch_with_an_open_further_round_is_worked_on(store: Store, batch: Ba
         Run(store, batch, settings).until_published()
 
 
+def test_a_run_of_bad_rows_alone_makes_no_batch_and_starts_nothing(
+    store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, session = tmp_path / "rows.csv", Session(settings)
+    file.write_text("Title,Notes\nTea,x\n")
+    words = ["run", str(file), "--kind", "article", "--map", "topic=Title"]
+    assert main(words, session) == 2
+    assert "1 x unknown_field (Notes), line 2: " in capsys.readouterr().err
+    assert store.list("batches") == []
+    assert main([*words, "--extra", "metadata"], session) == 3  # it would start workers: Redis does not answer
+    assert len(store.list("batches")) == 1
+
+
 def test_the_same_run_after_a_retry_is_not_reported_as_published(
     store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, session = tmp_path / "rows.jsonl", Session(settings)
-    file.write_bytes(orjson.dumps({"kind": "chat"}))
+    file.write_bytes(orjson.dumps({"kind": "chat", "prompt": "Hi"}))
     words = ["run", str(file), "--out", str(tmp_path / "out")]
     assert main(words, session) == 3
     (batch_id,) = store.list("batches")
+    close(store, batch_id, "cancelled")
     assert isinstance(publish(store, batch_id, prices=settings.prices), Done)
     assert main(words, session) == 1
     assert "published already" in capsys.readouterr().out

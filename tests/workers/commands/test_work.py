@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import close
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
@@ -92,7 +93,9 @@ def test_a_fleet_that_ends_when_all_is_done_says_which_outputs_are_not_at_their_
     (tmp_path / "taken.jsonl").write_bytes(b"a file, and no folder")
     store, url = open_store(settings.store_url), str(tmp_path / place)
     options = IntakeOptions(output_url=url)
-    made = accept(store, [b"{"], options, kinds=load_kinds(), settings=settings, run_key="k").batch
+    lines = [orjson.dumps({"kind": "chat", "prompt": "Hi"})]
+    made = accept(store, lines, options, kinds=load_kinds(), settings=settings, run_key="k").batch
+    close(store, made.batch_id, "cancelled")
     job = Work(settings, until_empty=until_empty)
 
     def publish_all(_: Work) -> None:

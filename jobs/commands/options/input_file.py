@@ -1,0 +1,73 @@
+"""The options of the commands that read a file of rows: `enqueue`, `preview` and `run`.
+
+A command lists the options in its signature, and passes them on with `input_options`.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jobs.commands import shell_completion as completion
+from jobs.formats.input_format import InputFormat
+
+if TYPE_CHECKING:
+    from jobs.operations.enqueue_options import EnqueueOptions
+
+File = Annotated[
+    str,
+    typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
+]
+Kind = Annotated[str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)]
+Model = Annotated[str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)]
+OverrideModel = Annotated[
+    bool, typer.Option("--override-model", help="Give --model to all rows, also to those that name another.")
+]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="A field for rows that lack it.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="FIELD=COLUMN", help="The column or key that a field is taken from; or @FILE of them."
+    ),
+]
+Extra = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extra", metavar="COLUMNS", help="Other columns to keep in the metadata: names, metadata for all, or none."
+    ),
+]
+Header = Annotated[
+    str | None, typer.Option(metavar="NAMES", help="The columns of a CSV without a header: topic,keywords.")
+]
+HeaderRow = Annotated[int | None, typer.Option(min=1, help="The line of a CSV's header.  [default: it is found]")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")]
+Format = Annotated[
+    InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")]
+
+
+def input_options(
+    *,
+    kind: str | None,
+    model: str | None,
+    override_model: bool,
+    set_: Sequence[str] | None,
+    map_: Sequence[str] | None,
+    extra: Sequence[str] | None,
+    header: str | None,
+    header_row: int | None,
+    form: InputFormat | None,
+) -> "EnqueueOptions":
+    """Return the options that say how a file is read."""
+    return {
+        "kind": kind,
+        "model": model,
+        "override_model": override_model,
+        "fields": set_,
+        "map": map_,
+        "extra": extra,
+        "header": header,
+        "header_row": header_row,
+        "format": form,
+    }
