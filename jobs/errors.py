@@ -138,6 +138,8 @@ CODES: Final[dict[str, str]] = {
     "duplicate_custom_id": "An earlier row has the same custom_id, and keeps it.",
     "unknown_kind": "No kind has this name, or neither the row nor the command names a kind.",
     "unknown_model": "No model has this alias.",
+    "not_allowed": "The row sets its tenant or its priority, and rows of this batch may not.",
+    "unknown_tenant": "The row names a tenant that is not in [tenants], and only those are accepted.",
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",

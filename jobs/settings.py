@@ -23,7 +23,7 @@ from jobs.catalog import SHIPPED, ModelCard, Models, lane_of
 from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.prices import Prices
-from jobs.tenants import TenantSettings
+from jobs.tenants import RowsMaySet, TenantSettings
 from jobs.urls import local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
@@ -148,8 +148,8 @@ class Settings(BaseSettings):
         default=4096,
         ge=1,
         le=1_000_000,
-        description="Most rows of a lane that wait on the queue. So that no batch waits for all others, batches with "
-        "no row there may exceed it: by about twice this number in each priority, and by 8 rows each.",
+        description="Most rows of a lane that wait on the queue. So that no batch waits for another, each may have its part of "
+        "this number there, even if other batches have filled the queue: an equal part of its priority, or 8 rows.",
     )
     window_bytes: int = Field(
         default=64 << 20,
@@ -201,6 +201,14 @@ class Settings(BaseSettings):
         default={},
         description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
         "most of its rows that may be leased at once (default: no limit).",
+    )
+    known_tenants_only: bool = Field(
+        default=False, description="Refuse every tenant but those of [tenants] and that of the setting `tenant`."
+    )
+    rows_may_set: RowsMaySet = Field(
+        default=frozenset(),
+        description="What a row may set itself: tenant, priority. Otherwise a row that names another tenant or priority than "
+        "its batch is refused, so that nobody chooses whom a row is billed to but whoever submits it.",
     )
     backoff_s: float = Field(
         default=1.0,

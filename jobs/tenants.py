@@ -1,6 +1,11 @@
 """Tenants: how the work of the fleet is divided among those who are billed for it."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+RowsMaySet = frozenset[Literal["tenant", "priority"]]
+"""What rows may decide themselves, in place of whoever submits them."""
 
 
 class TenantSettings(BaseModel):

@@ -8,7 +8,7 @@ id, and so the same batch (rule 4 of jobs/PROTOCOL.md).
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -38,6 +38,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
+from jobs.tenants import RowsMaySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class IntakeOptions:
     output_form: str | None = None
     override_model: bool = False
     columns: Columns = NO_CHOICE
+    rows_may_set: RowsMaySet | None = None
 
     def typed(self) -> dict[str, str]:
         """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch."""
@@ -82,6 +84,7 @@ class IntakeOptions:
             "output_url": self.output_url,
             "output_form": self.output_form,
             "override_model": self.override_model or None,
+            "rows_may_set": None if self.rows_may_set is None else sorted(self.rows_may_set),
             **typed(self.columns),
         }
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -245,6 +248,11 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
         raise RequestError(
             f"--tenant {options.tenant!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores"
         )
+    tenant = options.tenant or settings.tenant
+    if settings.known_tenants_only and tenant not in _tenants(settings):
+        raise RequestError(
+            f"--tenant {tenant}: only the tenants of [tenants] are accepted{did_you_mean(tenant, _tenants(settings))}"
+        )
     if not 0 <= options.priority <= 9:
         raise RequestError(f"--priority {options.priority}: give it 0 to 9")
     if options.limit is not None and options.limit < 1:
@@ -268,7 +276,13 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
         priority=options.priority,
         given={name: value for name, value in given if value is not None},
         override_model=options.override_model,
+        rows_may_set=settings.rows_may_set if options.rows_may_set is None else options.rows_may_set,
+        tenants=_tenants(settings) if settings.known_tenants_only else None,
     )
+
+
+def _tenants(settings: Settings) -> Collection[str]:
+    return {*settings.tenants, settings.tenant}
 
 
 def _given(text: str) -> tuple[str, Any]:

@@ -25,6 +25,7 @@ from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 from jobs.template_kwargs import TemplateKwargs
+from jobs.tenants import RowsMaySet
 
 TENANT: Final = r"^[A-Za-z0-9._-]{1,64}$"
 """A tenant's name matches this pattern: 1 to 64 ASCII letters, digits, dots, hyphens or underscores."""
@@ -113,7 +114,8 @@ class RowFault:
 class RowDefaults:
     """The values of fields for rows that lack these fields. `given` holds the values of `--set` by field.
 
-    If `override_model` is true, every row gets `model`, even a row that names another model.
+    If `override_model` is true, every row gets `model`, even a row that names another model. A row may name another tenant or
+    priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted.
     """
 
     kind: str | None
@@ -122,6 +124,8 @@ class RowDefaults:
     priority: int
     given: Mapping[str, Any]
     override_model: bool = False
+    rows_may_set: RowsMaySet = frozenset()
+    tenants: Collection[str] | None = None
 
 
 class RowReader:
@@ -214,11 +218,27 @@ class RowReader:
         model = self._models.named(name) if isinstance(name, str) else None
         if isinstance(name, str) and model is None:
             findings.append(Finding("unknown_model", "model", self._no_model(name)))
+        if envelope is not None:
+            findings += self._beyond_rights(envelope)
         if model is not None and envelope is not None and request is not None:
             findings += self._beyond_engine(envelope, request, model)
         if findings or envelope is None or request is None or model is None:
             return findings
         return self._request(envelope, request, kind, model, position)
+
+    def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
+        """Yield a finding for each field that whoever submits the batch decides, and the row sets to another value."""
+        tenant = envelope.tenant or self._defaults.tenant
+        for name, own, given in (
+            ("tenant", tenant, self._defaults.tenant),
+            ("priority", envelope.priority, self._defaults.priority),
+        ):
+            if own is not None and own != given and name not in self._defaults.rows_may_set:
+                message = f"the {name} of this batch is {given}: remove it, or allow it with --rows-may-set {name}"
+                yield Finding("not_allowed", name, message)
+        if self._defaults.tenants is not None and tenant not in self._defaults.tenants:
+            like = did_you_mean(tenant, self._defaults.tenants)
+            yield Finding("unknown_tenant", "tenant", f"no tenant {tenant!r} in [tenants] of the settings{like}")
 
     def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
         """Yield a finding for each ability that the row needs and the engine of `model` lacks. Without this check, the row

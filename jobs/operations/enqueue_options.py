@@ -1,9 +1,9 @@
 """Checks the options of a new batch, which a program or the command line gives, and turns them into `IntakeOptions`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 import orjson
 
@@ -13,6 +13,7 @@ from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
 from jobs.intake.column_options import columns_of
 from jobs.publishing.delivery import check_output_url
+from jobs.tenants import RowsMaySet
 from jobs.typed_times import When, moment_of, words_of
 
 Form = TypeVar("Form", bound=StrEnum)
@@ -27,8 +28,10 @@ class EnqueueOptions(TypedDict, total=False):
         override_model: Give `model` to all rows, also to those that name another.
         fields: Request fields for rows that lack them: a mapping, or texts `FIELD=VALUE` as the command line takes them.
         name: The beginning of the batch's id. Default: the file's name, else `batch`.
-        tenant: The tenant of rows that name none: who is billed for them. Default: the setting `tenant`.
-        priority: 0 to 9; rows with 9 go first. Default: 4. A row may name a priority of its own.
+        tenant: The tenant of the rows: who is billed for them. Default: the setting `tenant`.
+        priority: 0 to 9; rows with 9 go first. Default: 4.
+        rows_may_set: What a row may set itself, of `tenant` and `priority`: a collection, or a text such as `tenant,priority`.
+            Another row that names one is refused. Default: the setting `rows_may_set`.
         deadline: When rows without an outcome expire: a datetime (in local time if it has no offset), a timedelta from now, or
             text such as `06:00` or `+8h`.
         publish_at: When the rows that have an outcome are published as round 1. All other rows follow as round 2. This time must
@@ -54,6 +57,7 @@ class EnqueueOptions(TypedDict, total=False):
     name: str | None
     tenant: str | None
     priority: int
+    rows_may_set: Collection[str] | str | None
     deadline: When | None
     publish_at: When | None
     limit: int | None
@@ -87,6 +91,8 @@ def intake_options(
             f"the time to publish, {options.get('publish_at')}, is not before the deadline, {options.get('deadline')}: "
             "no second round could follow"
         )
+    if (rights := given.get("rows_may_set")) is not None:
+        given["rows_may_set"] = _rights(rights)
     fields = given.pop("fields", ())
     given["set"] = tuple(map(_typed_field, fields.items())) if isinstance(fields, Mapping) else tuple(fields)
     mapped, extra, header = (given.pop(name, ()) for name in ("map", "extra", "header"))
@@ -97,6 +103,14 @@ def intake_options(
     if (place := given.get("output_url")) is not None:
         given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))
     return IntakeOptions(**given)
+
+
+def _rights(given: Collection[str] | str) -> RowsMaySet:
+    """Return what rows may set. Raises RequestError for anything but a tenant and a priority."""
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+    if wrong := [name for name in names if name not in ("tenant", "priority")]:
+        raise RequestError(f"rows may set tenant and priority, and not {wrong[0]!r}")
+    return cast("RowsMaySet", frozenset(names))
 
 
 def _typed_field(field: tuple[str, Any]) -> str:

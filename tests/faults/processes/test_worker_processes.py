@@ -177,6 +177,7 @@ GHOST = WorkerRecord("ghost", 1, "n", LANE, 0)
 
 def in_every_state(night: Premises) -> str:
     """Submit a batch of three tenants whose jobs are in every state: ready, delayed, leased and suspects. Returns its id."""
+    night.configure(more={**night.more, "rows_may_set": ["tenant"]})
     rows = [{"kind": "chat", "prompt": f"Say {n}.", "tenant": "abc"[n % 3]} for n in range(ROWS)]
     batch_id = night.submit_lines(rows)
     batches = OpenBatches(night.store)

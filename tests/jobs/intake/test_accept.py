@@ -34,6 +34,7 @@ from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from jobs.tenants import TenantSettings
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")
@@ -172,7 +173,13 @@ def test_a_row_keeps_its_own_values_and_gets_defaults_for_others(store: Store) -
         "priority": 9,
         "tenant": "shop",
     }
-    accepted = taken(store, jsonl(chat(**given, metadata={"x": [1]}, adapter="b"), chat()), tenant="own", priority=2)
+    accepted = taken(
+        store,
+        jsonl(chat(**given, metadata={"x": [1]}, adapter="b"), chat()),
+        tenant="own",
+        priority=2,
+        rows_may_set=frozenset({"tenant", "priority"}),
+    )
     first, second = inputs(store, accepted)
     assert {name: getattr(first, name) for name in given} == given
     assert (first.metadata, first.adapter, first.request) == ({"x": [1]}, "b", {"prompt": "Hi?"})
@@ -307,6 +314,7 @@ def test_the_same_again_is_the_same_batch(store: Store) -> None:
         pytest.param({"run_key": "other"}, id="run key"),
         pytest.param({"tenant": "other"}, id="tenant"),
         pytest.param({"priority": 9}, id="priority"),
+        pytest.param({"rows_may_set": frozenset({"tenant"})}, id="what rows may set"),
         pytest.param({"deadline": datetime(2027, 1, 1, tzinfo=UTC)}, id="deadline"),
         pytest.param({"data": jsonl(chat(), chat())}, id="input"),
         pytest.param({"data": jsonl(chat(), b"{")}, id="a refused row"),
@@ -324,13 +332,54 @@ def test_any_difference_makes_another_batch(store: Store, changed: dict[str, Any
     assert other.created
 
 
+@pytest.mark.parametrize(
+    ("row", "may_set", "code", "field"),
+    [
+        pytest.param({"tenant": "other"}, (), "not_allowed", "tenant", id="another tenant"),
+        pytest.param({"tenant": "own"}, (), None, None, id="its own tenant"),
+        pytest.param({"tenant": None}, (), None, None, id="no tenant"),
+        pytest.param({"tenant": "other"}, ("tenant",), None, None, id="another, allowed"),
+        pytest.param({"tenant": "other"}, ("priority",), "not_allowed", "tenant", id="priority alone is allowed"),
+        pytest.param({"priority": 9}, (), "not_allowed", "priority", id="another priority"),
+        pytest.param({"priority": 0}, (), "not_allowed", "priority", id="a lower priority"),
+        pytest.param({"priority": 2}, (), None, None, id="its own priority"),
+        pytest.param({"priority": 9}, ("priority",), None, None, id="another priority, allowed"),
+        pytest.param({"tenant": "invented"}, ("tenant",), "unknown_tenant", "tenant", id="a tenant that nobody knows"),
+    ],
+)
+def test_whoever_submits_decides_whom_rows_are_billed_to(
+    store: Store, row: dict[str, Any], may_set: tuple[str, ...], code: str | None, field: str | None
+) -> None:
+    """Only `other`, `own` and the tenant of the settings are known."""
+    known = {name: TenantSettings() for name in ("own", "other")}
+    accepted = accept(
+        store,
+        io.BytesIO(jsonl(chat(**row), chat())),
+        IntakeOptions(tenant="own", priority=2, rows_may_set=frozenset(may_set)),  # type: ignore[arg-type]
+        kinds=KINDS,
+        settings=SETTINGS.model_copy(update={"tenants": known, "known_tenants_only": True}),
+        run_key="k",
+    )
+    assert [(fault.code, fault.field) for fault in accepted.faults] == ([] if code is None else [(code, field)])
+    if code == "not_allowed":
+        assert f"--rows-may-set {field}" in accepted.faults[0].message
+
+
+def test_a_batch_of_a_tenant_that_nobody_knows_is_refused(store: Store) -> None:
+    settings = SETTINGS.model_copy(update={"known_tenants_only": True, "tenants": {"shop": TenantSettings()}})
+    with pytest.raises(RequestError, match=r"only the tenants of .tenants. are accepted: did you mean shop"):
+        accept(
+            store, io.BytesIO(jsonl(chat())), IntakeOptions(tenant="shap"), kinds=KINDS, settings=settings, run_key="k"
+        )
+
+
 def test_the_tenant_of_the_settings_is_part_of_the_id(store: Store) -> None:
     """This holds even if each row names a tenant of its own, so that the rows do not differ."""
     ids = {
         accept(
             store,
             io.BytesIO(jsonl(chat(tenant="shop"))),
-            IntakeOptions(),
+            IntakeOptions(rows_may_set=frozenset({"tenant"})),
             kinds=KINDS,
             settings=Settings(tenant=tenant, model="stub"),
             run_key="k",

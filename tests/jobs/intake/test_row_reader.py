@@ -60,7 +60,7 @@ class NoteKind:
 
 
 def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
-    defaults = RowDefaults(kind=None, model="small", tenant="house", priority=4, given=given)
+    defaults = RowDefaults(None, "small", "house", 4, given, rows_may_set=frozenset({"tenant", "priority"}))
     raw = json.dumps(line).encode()
     record = Record(9, raw, read_object(raw))
     return RowReader(

@@ -32,7 +32,7 @@ def reader(**given: Any) -> RowReader:
     return RowReader(
         KINDS,
         Models({"stub": ModelCard(engine="stub")}),
-        RowDefaults(kind=None, model="stub", tenant="t", priority=4, given=given),
+        RowDefaults(None, "stub", "t", 4, given, rows_may_set=frozenset({"tenant", "priority"})),
     )
 
 
